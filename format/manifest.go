@@ -1,0 +1,115 @@
+package format
+
+import "time"
+
+// Version is the major version of the bundle format that this package writes
+// (SPEC.md, "Versions"). A reader of version N reads 1..N.
+const Version = 1
+
+// Manifest is spikebox.json, the first member of a bundle: everything that was
+// known when the rings were cut (SPEC.md, "Manifest"). Unknown fields are ignored.
+type Manifest struct {
+	Format   int    `json:"format"`
+	Name     string `json:"name"` // the folder inside the archive: <host>-<time>-<trigger>
+	Recorder Build  `json:"recorder"`
+	Host     Host   `json:"host"`
+	// Config holds the options in force, by the name of their command-line flag.
+	Config   map[string]string `json:"config"`
+	Trigger  Trigger           `json:"trigger"`
+	Joined   []Trigger         `json:"joined,omitempty"` // triggers that fired before the cut was done
+	Window   Window            `json:"window"`
+	Clocks   []Clock           `json:"clocks"`
+	Sources  []Source          `json:"sources"`
+	Vitals   []VitalInfo       `json:"vitals,omitempty"` // the columns of vitals.csv
+	Warnings []string          `json:"warnings,omitempty"`
+}
+
+// Build names the program that wrote the bundle.
+type Build struct {
+	Program string `json:"program"`
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	Go      string `json:"go"`
+}
+
+// Host is the machine that the bundle was recorded on.
+type Host struct {
+	Name        string `json:"name"`
+	Kernel      string `json:"kernel"` // uname -r
+	Arch        string `json:"arch"`   // uname -m
+	BootID      string `json:"boot_id"`
+	CPUs        int    `json:"cpus"`
+	MemoryBytes uint64 `json:"memory_bytes"`
+	// NetNS is the inode of the network namespace that the recorder ran in,
+	// as in /proc/self/ns/net.
+	NetNS uint64 `json:"netns"`
+	// ClockTick is USER_HZ, the unit of /proc/stat's columns in 1/s.
+	ClockTick int `json:"clock_tick"`
+}
+
+// Trigger says why the rings were cut.
+type Trigger struct {
+	Kind   string    `json:"kind"`             // vital, signal, control, drill
+	Expr   string    `json:"expr,omitempty"`   // as given: rtt.p99 > 200ms for 1s
+	Vital  string    `json:"vital,omitempty"`  // rtt.p99
+	Limit  float64   `json:"limit,omitempty"`  // in Unit
+	Value  float64   `json:"value,omitempty"`  // in Unit, at Time
+	Unit   string    `json:"unit,omitempty"`   // the vital's unit
+	Time   time.Time `json:"time"`             // when it fired
+	Reason string    `json:"reason,omitempty"` // free text of an operator
+}
+
+// Window is the span of time that a bundle covers.
+type Window struct {
+	Start   time.Time `json:"start"`   // trigger minus --before, or later where the recorder had just been armed
+	Trigger time.Time `json:"trigger"` // when the first trigger fired
+	End     time.Time `json:"end"`     // when the rings were cut
+}
+
+// Clock is one simultaneous reading of the kernel's clocks, in nanoseconds, and
+// of adjtimex(2)'s state. All times of a bundle are on Realtime as it stood at "freeze".
+type Clock struct {
+	At           string `json:"at"` // armed, trigger, freeze
+	Realtime     int64  `json:"realtime"`
+	Monotonic    int64  `json:"monotonic"`
+	Boottime     int64  `json:"boottime"`
+	Synchronized bool   `json:"synchronized"`
+	OffsetNs     int64  `json:"offset_ns"`
+	MaxErrorNs   int64  `json:"max_error_ns"`
+}
+
+// State says how much of a source's evidence is in the bundle.
+type State string
+
+// The states of a source (SPEC.md, "Sources").
+const (
+	Complete    State = "complete"
+	Partial     State = "partial"     // Lost says how much is missing, Reason why
+	Unsupported State = "unsupported" // Reason names the kernel option or capability
+	Failed      State = "failed"      // Reason is the error
+	Disabled    State = "disabled"    // by configuration
+)
+
+// Source is one kind of evidence and what became of it.
+type Source struct {
+	Name    string   `json:"name"` // packets, vitals, snapshots, sockets, sysctl, rtt, listeners, …
+	State   State    `json:"state"`
+	Variant string   `json:"variant,omitempty"` // how it was measured: ebpf, sock_diag, proc
+	Reason  string   `json:"reason,omitempty"`
+	Members []string `json:"members,omitempty"` // member names or folders that hold it
+	Lost    uint64   `json:"lost,omitempty"`
+	Unit    string   `json:"lost_unit,omitempty"` // packets, events, entries, snapshots
+	// CPUNs and WallNs are what collecting it cost, in ns; 0 where it was not measured.
+	CPUNs  int64 `json:"cpu_ns,omitempty"`
+	WallNs int64 `json:"wall_ns,omitempty"`
+	// Details are the source's own figures, by name: packets.eth0.drops, ring.bytes, …
+	Details map[string]string `json:"details,omitempty"`
+}
+
+// VitalInfo describes one column of vitals.csv.
+type VitalInfo struct {
+	Name   string `json:"name"`             // rtt.p99
+	Unit   string `json:"unit"`             // s, 1, 1/s, B
+	Source string `json:"source,omitempty"` // the variant that measured it; empty where nothing could
+	Reason string `json:"reason,omitempty"` // why nothing or less than the best could
+}
