@@ -1,0 +1,56 @@
+package trigger
+
+import "time"
+
+// Policy bounds how often bundles are written, whatever the vitals do.
+type Policy struct {
+	Cooldown  time.Duration // no second firing of the same trigger within it
+	MaxPerDay int           // firings of all triggers within 24 h; 0 is no cap
+}
+
+// Set is the triggers of one recorder, evaluated together.
+type Set struct {
+	policy Policy
+	evals  []*Eval
+	last   []time.Time // when each fired last, by index of evals
+	recent []time.Time // firings of all within the last 24 h, oldest first
+	// Suppressed counts firings that the policy held back.
+	Suppressed int
+}
+
+// NewSet evaluates triggers under a policy.
+func NewSet(triggers []*Trigger, policy Policy) *Set {
+	s := &Set{policy: policy, last: make([]time.Time, len(triggers))}
+	for _, t := range triggers {
+		s.evals = append(s.evals, NewEval(t))
+	}
+	return s
+}
+
+// Step takes one row of the vitals' timeline (NaN for what was not measured) and
+// gives the triggers that fire at it.
+func (s *Set) Step(now time.Time, value func(vital string) float64) []Fired {
+	var fired []Fired
+	for i, e := range s.evals {
+		f, ok := e.Step(now, value(e.trigger.Vital))
+		if !ok {
+			continue
+		}
+		if !s.last[i].IsZero() && now.Sub(s.last[i]) < s.policy.Cooldown || !s.allow(now) {
+			s.Suppressed++
+			continue
+		}
+		s.last[i] = now
+		s.recent = append(s.recent, now)
+		fired = append(fired, f)
+	}
+	return fired
+}
+
+// allow says whether the day's cap leaves room for one more.
+func (s *Set) allow(now time.Time) bool {
+	for len(s.recent) > 0 && now.Sub(s.recent[0]) >= 24*time.Hour {
+		s.recent = s.recent[1:]
+	}
+	return s.policy.MaxPerDay == 0 || len(s.recent) < s.policy.MaxPerDay
+}
