@@ -1,0 +1,194 @@
+// Package flow follows TCP connections through a stream of packets and says what happened to each:
+// its handshake and the schedule of its repetitions, retransmissions by mechanism and evidence,
+// reordering, round-trip times, windows, resets and the server's think time.
+//
+// Definitions follow the RFCs and the Linux kernel: Direction.Retransmits counts what the kernel
+// counts as RetransSegs. Where the headers do not decide, a packet is counted as ambiguous.
+package flow
+
+import (
+	"net/netip"
+
+	"github.com/spikebox/spikebox/analyzer/packet"
+)
+
+// Side names an end of a flow: the client sent the SYN; without one, the lower port is the server.
+type Side uint8
+
+// The two ends. A packet's side is that of its sender.
+const (
+	Client Side = iota
+	Server
+)
+
+// Other returns the opposite end.
+func (s Side) Other() Side { return 1 - s }
+
+// String returns "client" or "server".
+func (s Side) String() string {
+	if s == Client {
+		return "client"
+	}
+	return "server"
+}
+
+// End is how a flow ended, as far as the capture shows.
+type End uint8
+
+// The ends of a flow.
+const (
+	Open          End = iota // neither closed nor reset when the capture or the idle time ended
+	Fin                      // both sides sent a FIN
+	ResetByClient            // the client sent the first RST after the handshake began to be answered
+	ResetByServer            // the server did
+	Refused                  // a RST answered the SYN
+	Unanswered               // nothing answered the SYN
+)
+
+// endNames are the names of the ends in JSON.
+var endNames = [...]string{"open", "fin", "reset-by-client", "reset-by-server", "refused", "unanswered"}
+
+// String returns the name as it is encoded.
+func (e End) String() string { return endNames[e] }
+
+// Flow is one TCP connection. A flow that a [Table] hands to its sink is valid during the call
+// only: flows are pooled.
+type Flow struct {
+	Client, Server netip.AddrPort
+	First, Last    int64  // Unix ns of the first and last packet
+	FirstFrame     uint64 // frame number of the first packet, in input Input
+	LastFrame      uint64
+	Interface      uint16 // interface of the first packet, index into packet.Source.Interfaces
+	VLAN           uint16 // of the first packet
+	Midstream      bool   // the capture holds no SYN of it: what happened before is not known
+	OneSided       bool   // only one direction was captured
+	Truncated      bool   // TCP options were cut by the snapshot length
+	PortReuse      bool   // an earlier flow in the same capture had the same addresses and ports
+	MPTCP, TFO     bool   // the options were seen (RFC 8684, RFC 7413)
+	End            End
+	EndTime        int64  // Unix ns of the FIN or RST that ended it, 0 when open
+	ResetState     State  // state of the connection when the first RST was sent
+	ICMPErrors     uint32 // ICMP errors that quote a packet of this flow
+	Handshake      Handshake
+	Dirs           [2]Direction // indexed by the Side that sent
+
+	think sketch
+	engine
+}
+
+// C2S returns what the client sent.
+func (f *Flow) C2S() *Direction { return &f.Dirs[Client] }
+
+// S2C returns what the server sent.
+func (f *Flow) S2C() *Direction { return &f.Dirs[Server] }
+
+// Think returns the quantiles of the server's think time: last byte of a request to first byte of
+// its answer, both as the tap saw them.
+func (f *Flow) Think() Quantiles { return f.think.quantiles() }
+
+// State is the state of a connection as the tap can tell it.
+type State uint8
+
+// The states of a connection.
+const (
+	StateNone        State = iota // no reset was seen
+	StateSynSent                  // SYN seen, nothing answered yet
+	StateSynReceived              // SYN-ACK seen, final ACK not yet
+	StateEstablished
+	StateClosing // at least one FIN was seen
+	StateClosed  // both FINs were seen and acknowledged
+)
+
+// stateNames are the names of the states in JSON.
+var stateNames = [...]string{"", "syn-sent", "syn-received", "established", "closing", "closed"}
+
+// String returns the name of the state, empty for StateNone.
+func (s State) String() string { return stateNames[s] }
+
+// Direction counts what one side sent. Numbers of packets are frames in the capture; numbers of
+// segments count a frame that the kernel or the NIC will cut (GSO, TSO) or has merged (GRO, LRO)
+// as the segments inside it.
+type Direction struct {
+	Packets, Segments    uint32
+	Bytes                uint64 // TCP payload, retransmissions included
+	UniqueBytes          uint64 // TCP payload, each byte once
+	RetransmittedBytes   uint64
+	Retransmits          uint32 // segments sent again: data, SYN, SYN-ACK and FIN, as RetransSegs counts
+	RetransmitsTimeout   uint32 // after a retransmission timeout, and what slow start sends again after it
+	RetransmitsFast      uint32 // after duplicate ACKs or SACK (RFC 5681, RFC 6675, RFC 8985)
+	RetransmitsProbe     uint32 // tail-loss probes (RFC 8985 §7)
+	RetransmitsUnknown   uint32 // mechanism not to be told from the headers
+	RetransmitsSpurious  uint32 // of Retransmits, those that were not needed: DSACK, Eifel or already acknowledged
+	MaxBackoff           uint8  // most timeouts in a row without progress
+	NeverCaptured        uint32 // of Retransmits, those whose original the capture does not hold
+	Reordered            uint32 // originals that arrived after later ones
+	Ambiguous            uint32 // retransmitted or reordered: the evidence does not decide
+	CaptureDuplicates    uint32 // packets that the capture holds twice
+	ZeroWindows          uint32 // times that this side closed its receive window
+	ZeroWindowTime       int64  // ns that it stayed closed
+	WindowProbes         uint32 // persist probes that this side sent against a closed window
+	WindowFull           uint32 // times that this side filled the window it was given
+	WindowShrunk         uint32 // times that the right edge of the window this side offers moved left
+	KeepAlives           uint32
+	DupAcks              uint32
+	Resets               uint32
+	AckedUnseen          uint64 // bytes of this side that the peer acknowledged and the capture never saw
+	Fins                 uint32 // FINs sent, repetitions included
+	MSS                  uint16 // announced by this side, 0 when not seen
+	WScale               int8   // announced by this side, -1 when not seen
+	SACKPermitted, HasTS bool
+
+	rtt sketch
+	half
+}
+
+// RTT returns the quantiles of the round trip from the tap to the peer and back, measured on what
+// this side sent. At a tap on the sender it is the whole round trip.
+func (d *Direction) RTT() Quantiles { return d.rtt.quantiles() }
+
+// Sent is one transmission of a SYN, SYN-ACK or FIN.
+type Sent struct {
+	Time     int64  // Unix ns
+	Frame    uint64 // frame number in input Input
+	Input    uint16
+	Answered bool // before it, an answer to an earlier one had been captured
+	Reset    bool // before it, a RST had answered an earlier one
+}
+
+// Handshake tells how a connection was set up. Transmissions beyond 64 are counted but not listed.
+type Handshake struct {
+	SYNs    []Sent // the first is the first SYN seen; empty for a midstream flow
+	SYNACKs []Sent // Answered: the client's ACK of an earlier SYN-ACK was captured before this one
+	FINs    [2]uint8
+
+	SYNRetransmits    uint32
+	SYNACKRetransmits uint32
+	SYNSchedule       Schedule
+	SYNSchedules      ScheduleSet // every schedule that the gaps still allow
+	SYNACKSchedule    Schedule
+	SYNACKSchedules   ScheduleSet
+
+	Completed   bool  // the client's ACK of a SYN-ACK was captured
+	AckTime     int64 // Unix ns of that ACK
+	AckFrame    uint64
+	ServerRTT   int64 // ns from SYN to SYN-ACK, -1 when not to be told (Karn's rule)
+	ClientRTT   int64 // ns from SYN-ACK to ACK, -1 when not to be told
+	SYNACKsLost bool  // SYNs and SYN-ACKs repeated and no ACK: the client never saw the SYN-ACK
+}
+
+// RTT returns the whole round trip of the handshake, SYN to ACK, in ns; -1 when not to be told.
+func (h *Handshake) RTT() int64 {
+	if h.ServerRTT < 0 || h.ClientRTT < 0 {
+		return -1
+	}
+	return h.ServerRTT + h.ClientRTT
+}
+
+// Options sets what a table does beside counting. The zero value is good.
+type Options struct {
+	Events func(*Event) // called for each event, in packet order; the pointer is valid during the call
+}
+
+// Add counts one packet. Packets that are neither TCP nor an ICMP error are counted in the totals
+// and otherwise ignored.
+func (t *Table) Add(p *packet.Packet) { t.add(p) }
