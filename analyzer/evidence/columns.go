@@ -1,0 +1,129 @@
+package evidence
+
+import (
+	"math"
+	"sort"
+)
+
+// Kind says what a number of the kernel means over time.
+type Kind uint8
+
+// The kinds of numbers.
+const (
+	Gauge     Kind = iota // a level: it goes up and down
+	Counter               // counts since boot, 64 bit: going down means it was reset
+	Counter32             // the same in 32 bit: it wraps
+)
+
+// Column is one number over time, as the kernel gave it: no rates, no deltas.
+type Column struct {
+	Name string // netstat.TcpExt.ListenOverflows
+	Unit string // 1, s, B, ratio, 1/s; of a counter: what it counts
+	Kind Kind
+	// Source is the member that it was read from; for snapshots the part after the
+	// time folder: proc/net/netstat.
+	Source string
+	Axis   *Axis
+	V      []float64 // by index of Axis.T; NaN where the number was not there
+}
+
+// Axis is the times at which one source was read, shared by all of its columns.
+type Axis struct {
+	T []int64 // Unix ns, ascending
+}
+
+// Columns holds every number of the evidence.
+type Columns struct {
+	byName map[string]*Column
+	axes   map[string]*Axis
+	sorted []*Column
+	name   []byte // scratch of row.put
+}
+
+// Get gives a column by its name, nil where the evidence has none.
+func (c *Columns) Get(name string) *Column { return c.byName[name] }
+
+// All gives every column, sorted by name. Do not change the slice.
+func (c *Columns) All() []*Column {
+	if len(c.sorted) != len(c.byName) {
+		c.sorted = c.sorted[:0]
+		for _, col := range c.byName {
+			c.sorted = append(c.sorted, col)
+		}
+		sort.Slice(c.sorted, func(i, j int) bool { return c.sorted[i].Name < c.sorted[j].Name })
+	}
+	return c.sorted
+}
+
+// Times gives the times at which a source was read, nil where it never was.
+func (c *Columns) Times(source string) []int64 {
+	if a := c.axes[source]; a != nil {
+		return a.T
+	}
+	return nil
+}
+
+// row starts the next reading of a source. Readings come in the order of time; one
+// that does not (a clock that was set back) is refused, as its deltas would be wrong.
+func (c *Columns) row(source string, at int64) (row, bool) {
+	if c.byName == nil {
+		c.byName, c.axes = map[string]*Column{}, map[string]*Axis{}
+	}
+	axis := c.axes[source]
+	if axis == nil {
+		axis = &Axis{}
+		c.axes[source] = axis
+	}
+	if n := len(axis.T); n > 0 && axis.T[n-1] >= at {
+		return row{}, false
+	}
+	axis.T = append(axis.T, at)
+	return row{columns: c, axis: axis, source: source}, true
+}
+
+// row is one reading of one source.
+type row struct {
+	columns *Columns
+	axis    *Axis
+	source  string
+}
+
+// put adds a number to the reading; the parts of its name are joined with dots.
+// A name that another source owns, or that comes twice in one reading, keeps its
+// first value.
+func (r row) put(kind Kind, unit string, v float64, parts ...string) {
+	c := r.columns
+	c.name = c.name[:0]
+	for i, part := range parts {
+		if i > 0 {
+			c.name = append(c.name, '.')
+		}
+		c.name = append(c.name, part...)
+	}
+	col := c.byName[string(c.name)]
+	if col == nil {
+		name := string(c.name)
+		col = &Column{Name: name, Unit: unit, Kind: kind, Source: r.source, Axis: r.axis}
+		c.byName[name] = col
+	}
+	at := len(r.axis.T) - 1
+	if col.Axis != r.axis || len(col.V) > at {
+		return
+	}
+	col.pad(at)
+	col.V = append(col.V, v)
+}
+
+// pad fills the readings in which the number was absent.
+func (c *Column) pad(n int) {
+	for len(c.V) < n {
+		c.V = append(c.V, math.NaN())
+	}
+}
+
+// finish makes every column as long as its axis.
+func (c *Columns) finish() {
+	for _, col := range c.byName {
+		col.pad(len(col.Axis.T))
+	}
+}

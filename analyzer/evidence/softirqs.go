@@ -1,0 +1,81 @@
+package evidence
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+)
+
+// softirqsText is /proc/softirqs.
+var softirqsText = Text{
+	Path: "proc/softirqs",
+	Doc:  "how often each softirq vector ran on each CPU",
+	read: readSoftirqs,
+}
+
+// CPUCounts is one row of a table whose columns are CPUs.
+type CPUCounts struct {
+	Name   string   // NET_RX
+	Counts []uint32 // by index of the table's CPUs; 32-bit counters that wrap
+}
+
+// ParseSoftirqs reads /proc/softirqs: a header of CPUs, then a row for each vector
+// (fs/proc/softirqs.c, show_softirqs, Linux 2.6.31 to 6.18). It gives the CPUs'
+// numbers, which are those that are possible, not those that are online.
+func ParseSoftirqs(text []byte) (cpus []int, rows []CPUCounts, err error) {
+	err = lines(text, func(_ int, line []byte) error {
+		fields := bytes.Fields(line)
+		if cpus == nil {
+			var err error
+			cpus, err = cpuHeader(fields)
+			return err
+		}
+		name, ok := bytes.CutSuffix(fields[0], []byte{':'})
+		if !ok || len(fields)-1 != len(cpus) {
+			return fmt.Errorf("want a vector and %d counters, not %q", len(cpus), clip(line))
+		}
+		counts, err := counts32(fields[1:])
+		if err != nil {
+			return fmt.Errorf("%s: %w", clip(name), err)
+		}
+		rows = append(rows, CPUCounts{Name: string(name), Counts: counts})
+		return nil
+	})
+	return cpus, rows, err
+}
+
+// cpuHeader reads "CPU0 CPU1 …".
+func cpuHeader(fields [][]byte) ([]int, error) {
+	cpus := make([]int, 0, len(fields))
+	for _, f := range fields {
+		number, ok := bytes.CutPrefix(f, []byte("CPU"))
+		n, err := strconv.ParseUint(string(number), 10, 16)
+		if !ok || err != nil {
+			return nil, fmt.Errorf("%q is not a CPU", clip(f))
+		}
+		cpus = append(cpus, int(n))
+	}
+	return cpus, nil
+}
+
+func counts32(fields [][]byte) ([]uint32, error) {
+	counts := make([]uint32, len(fields))
+	for i, f := range fields {
+		v, err := strconv.ParseUint(string(f), 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("column %d: %q is not a 32-bit counter", i+1, clip(f))
+		}
+		counts[i] = uint32(v)
+	}
+	return counts, nil
+}
+
+func readSoftirqs(text []byte, r row) error {
+	cpus, rows, err := ParseSoftirqs(text)
+	for _, s := range rows {
+		for i, v := range s.Counts {
+			r.put(Counter32, "1", float64(v), "softirqs", s.Name, "cpu"+strconv.Itoa(cpus[i]))
+		}
+	}
+	return err
+}

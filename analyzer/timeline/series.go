@@ -1,0 +1,147 @@
+// Package timeline makes named series of the evidence's numbers: one clock, a unit and
+// a source for each, gaps kept as gaps. Counters become what they counted between two
+// readings, so that nothing here speaks about the time since boot.
+package timeline
+
+import (
+	"math"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+)
+
+// Series is one number over time.
+type Series struct {
+	Name   string // netstat.TcpExt.ListenOverflows
+	Unit   string // 1, s, B, ratio, 1/s; of a counter: what it counts
+	Source string // the member, or the kernel's path in the snapshots
+	Counts bool   // V counts events since the reading before, and is no level
+	T      []int64
+	// V holds a value for each time, NaN where the number was not read: a CPU or an
+	// interface that was not there. A counter has none at its first reading, at the
+	// first one after a gap, and where it was reset.
+	V      []float64
+	Resets int // how often a counter went back to zero
+}
+
+// Span is a stretch of time, in Unix ns; Start is before End.
+type Span struct{ Start, End int64 }
+
+// Overlaps says whether two spans have a moment in common, give or take slack ns.
+func (s Span) Overlaps(o Span, slack int64) bool {
+	return s.Start <= o.End+slack && o.Start <= s.End+slack
+}
+
+// Join gives the span that covers both; an empty one covers nothing.
+func (s Span) Join(o Span) Span {
+	switch {
+	case s == Span{}:
+		return o
+	case o == Span{}:
+		return s
+	}
+	return Span{min(s.Start, o.Start), max(s.End, o.End)}
+}
+
+// Sum adds up the events of a counter within a span: those of every reading that is
+// later than its start and not later than its end. n is the number of readings.
+func (s *Series) Sum(in Span) (sum float64, n int) {
+	if s == nil {
+		return 0, 0
+	}
+	for i, at := range s.T {
+		if at > in.Start && at <= in.End && !math.IsNaN(s.V[i]) {
+			sum += s.V[i]
+			n++
+		}
+	}
+	return sum, n
+}
+
+// Max gives the largest value within a span and its time; ok is false without any.
+func (s *Series) Max(in Span) (v float64, at int64, ok bool) {
+	if s == nil {
+		return 0, 0, false
+	}
+	for i, t := range s.T {
+		if t < in.Start || t > in.End || math.IsNaN(s.V[i]) {
+			continue
+		}
+		if !ok || s.V[i] > v {
+			v, at, ok = s.V[i], t, true
+		}
+	}
+	return v, at, ok
+}
+
+// Where gives the span from the first to the last time within in at which hold says
+// yes. The value of a counter stands for the time since the reading before it, so that
+// its span begins there.
+func (s *Series) Where(in Span, hold func(v float64) bool) (span Span, ok bool) {
+	if s == nil {
+		return span, false
+	}
+	for i, t := range s.T {
+		if t < in.Start || t > in.End || math.IsNaN(s.V[i]) || !hold(s.V[i]) {
+			continue
+		}
+		start := t
+		if s.Counts && i > 0 {
+			start = s.T[i-1]
+		}
+		span, ok = span.Join(Span{start, t}), true
+	}
+	return span, ok
+}
+
+// Rates gives the values per second where the series counts, otherwise the values.
+func (s *Series) Rates() []float64 {
+	if !s.Counts {
+		return s.V
+	}
+	rates := make([]float64, len(s.V))
+	for i := range rates {
+		rates[i] = math.NaN()
+		if i > 0 {
+			rates[i] = s.V[i] / (float64(s.T[i]-s.T[i-1]) / 1e9)
+		}
+	}
+	return rates
+}
+
+// fromColumn turns a column of the evidence into a series.
+func fromColumn(c *evidence.Column) *Series {
+	s := &Series{Name: c.Name, Unit: c.Unit, Source: c.Source, T: c.Axis.T, V: c.V}
+	if c.Kind == evidence.Gauge {
+		return s
+	}
+	s.Counts = true
+	s.V = make([]float64, len(c.V))
+	for i := range s.V {
+		s.V[i] = math.NaN()
+		if i > 0 {
+			s.V[i] = increment(c.Kind, c.V[i-1], c.V[i])
+		}
+	}
+	for i, v := range s.V {
+		if i > 0 && math.IsNaN(v) && !math.IsNaN(c.V[i]) && !math.IsNaN(c.V[i-1]) {
+			s.Resets++
+		}
+	}
+	return s
+}
+
+// increment is what a counter counted from one reading to the next; NaN where it was
+// not read or was reset. A 32-bit counter that goes down has wrapped if that makes a
+// smaller step than half its range; otherwise something has set it back, and what it
+// counted in between is not known.
+func increment(kind evidence.Kind, before, now float64) float64 {
+	const span, half = 1 << 32, 1 << 31
+	d := now - before
+	if d >= 0 || math.IsNaN(d) {
+		return d
+	}
+	if kind == evidence.Counter32 && d+span < half {
+		return d + span
+	}
+	return math.NaN()
+}

@@ -1,0 +1,85 @@
+package timeline
+
+import (
+	"math"
+	"path"
+	"slices"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+)
+
+// Set is every series of the evidence.
+type Set struct {
+	byName map[string]*Series
+	names  []string // sorted
+}
+
+// Build makes the series of every number in the evidence.
+func Build(columns *evidence.Columns) *Set {
+	s := &Set{byName: map[string]*Series{}}
+	for _, c := range columns.All() {
+		s.byName[c.Name] = fromColumn(c)
+		s.names = append(s.names, c.Name)
+	}
+	return s
+}
+
+// Get gives a series by name, nil where the evidence has none. The methods of Series
+// that ask for values accept nil.
+func (s *Set) Get(name string) *Series { return s.byName[name] }
+
+// Match gives the series whose names match a pattern of path.Match, in which a dot is
+// an ordinary character: softnet.cpu*.dropped. They come sorted by name.
+func (s *Set) Match(pattern string) ([]*Series, error) {
+	var found []*Series
+	for _, name := range s.names {
+		ok, err := path.Match(pattern, name)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			found = append(found, s.byName[name])
+		}
+	}
+	return found, nil
+}
+
+// gapFactor is how many times its usual interval a source may stay silent before that
+// is a gap: snapshots come once a second, and a busy host may well miss one.
+const gapFactor = 3.5
+
+// Coverage says how well readings at times cover a span: the part that they cover, in
+// 0..1, and the stretches that they do not.
+func Coverage(times []int64, in Span) (part float64, gaps []Span) {
+	if in.End <= in.Start {
+		return 1, nil
+	}
+	longest := gapFactor * usual(times)
+	last := in.Start
+	missing := int64(0)
+	for _, t := range append(slices.Clone(times), in.End) {
+		t = min(max(t, in.Start), in.End)
+		if len(times) == 0 || float64(t-last) > longest {
+			gaps = append(gaps, Span{last, t})
+			missing += t - last
+		}
+		last = t
+	}
+	return 1 - float64(missing)/float64(in.End-in.Start), gaps
+}
+
+// usual is the upper quartile of the intervals between readings, in ns, at least a
+// second: a source that was read ten times a second after the trigger may still be
+// read once a second before it.
+func usual(times []int64) float64 {
+	const second = 1e9
+	if len(times) < 2 {
+		return second
+	}
+	steps := make([]int64, 0, len(times)-1)
+	for i := range times[1:] {
+		steps = append(steps, times[i+1]-times[i])
+	}
+	slices.Sort(steps)
+	return math.Max(second, float64(steps[len(steps)*3/4]))
+}
