@@ -1,0 +1,96 @@
+package format
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+)
+
+// Check reads the whole bundle and verifies every sum. It returns all that is
+// wrong with it, Damage included; nothing where it is as it was written.
+func Check(r *Reader) []error {
+	errs := r.Damage()
+	r.Walk(func(m Member, content io.Reader) error {
+		if !m.Complete { // Damage has it
+			return nil
+		}
+		h := sha256.New()
+		if _, err := io.Copy(h, content); err != nil {
+			errs = append(errs, err)
+			return nil
+		}
+		if sum := hex.EncodeToString(h.Sum(nil)); m.SHA256 != "" && sum != m.SHA256 {
+			errs = append(errs, fmt.Errorf("verify member %q: it has %s: %w", m.Name, sum, errSum))
+		}
+		return nil
+	})
+	return errs
+}
+
+// sumOf is the sum of m's content, empty where it can not be read.
+func sumOf(c *content, m Member) string {
+	h := sha256.New()
+	buf := make([]byte, 16<<10)
+	for left := m.Size; left > 0; {
+		c.pos = m.end() - left
+		n, err := c.Read(buf[:min(left, int64(len(buf)))])
+		h.Write(buf[:n])
+		left -= int64(n)
+		if err != nil && left > 0 {
+			return ""
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// loadSums reads SHA256SUMS into the members (SPEC.md, "Sums").
+func (r *Reader) loadSums(s *scan) {
+	i, ok := r.index[SumsName]
+	if !ok {
+		s.report(fmt.Errorf("read %s: it is missing: %w", SumsName, ErrTruncated))
+		return
+	}
+	m := r.members[i]
+	for _, e := range s.broken {
+		if m.pos < max(e.frame.end(), e.at) && m.end() > e.frame.pos {
+			m.Complete = false
+		}
+	}
+	if !m.Complete {
+		s.report(fmt.Errorf("read %s: it is damaged and no sum is used", SumsName))
+		return
+	}
+	s.c.pos = m.pos
+	lines := bufio.NewScanner(io.LimitReader(s.c, m.Size))
+	lines.Buffer(nil, 2*sha256.Size+2+maxName+1)
+	for n := 1; lines.Scan(); n++ {
+		if err := r.sum(lines.Bytes()); err != nil {
+			s.report(fmt.Errorf("read %s line %d: %w", SumsName, n, err))
+		}
+	}
+	if err := lines.Err(); err != nil {
+		s.report(fmt.Errorf("read %s: %w", SumsName, err))
+	}
+	for _, m := range r.members {
+		if m.SHA256 == "" && m.Name != SumsName {
+			s.report(fmt.Errorf("read %s: member %q has no sum", SumsName, m.Name))
+		}
+	}
+}
+
+// sum takes one line, "<64 hexadecimal digits>  <name>" as sha256sum(1) writes it.
+func (r *Reader) sum(line []byte) error {
+	sum, name, ok := bytes.Cut(line, []byte("  "))
+	if raw, err := hex.DecodeString(string(sum)); !ok || err != nil || len(raw) != sha256.Size {
+		return fmt.Errorf("it is no sum and name")
+	}
+	i, ok := r.index[string(name)]
+	if !ok {
+		return fmt.Errorf("it names %.80q, which is not in the bundle", name)
+	}
+	r.members[i].SHA256 = string(bytes.ToLower(sum))
+	return nil
+}

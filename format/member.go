@@ -1,0 +1,122 @@
+package format
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// errSum: a member's content is not what SHA256SUMS says.
+var errSum = errors.New("its SHA-256 sum is not the one in SHA256SUMS")
+
+// Open opens the member name for reading. What is not there ends in an error
+// that names the member and the offset, never in a clean end of file. Members
+// are cheapest to open in the order of Members, one after the other.
+func (r *Reader) Open(name string) (io.ReadCloser, error) {
+	i, ok := r.index[name]
+	if !ok {
+		return nil, fmt.Errorf("open member %q: %w", name, os.ErrNotExist)
+	}
+	return r.open(r.members[i])
+}
+
+func (r *Reader) open(m Member) (*memberReader, error) {
+	r.mu.Lock()
+	c := r.idle
+	r.idle = nil
+	r.mu.Unlock()
+	if c == nil {
+		var err error
+		if c, err = newContent(r.src, r.frames); err != nil {
+			return nil, err
+		}
+	}
+	return &memberReader{r: r, c: c, m: m}, nil
+}
+
+// Walk calls f for every member in order, with a reader of its content that is
+// good until f returns, and ends at f's first error. What f does not read of a
+// large member is not decoded.
+func (r *Reader) Walk(f func(Member, io.Reader) error) error {
+	for _, m := range r.members {
+		mr, err := r.open(m)
+		if err != nil {
+			return err
+		}
+		err = f(m, mr)
+		mr.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// memberReader reads the content of one member.
+type memberReader struct {
+	r   *Reader
+	c   *content
+	m   Member
+	off int64
+	err error // comes with the next Read
+}
+
+func (r *memberReader) Read(p []byte) (int, error) {
+	switch {
+	case r.c == nil:
+		return 0, os.ErrClosed
+	case r.err != nil:
+		return 0, r.err
+	case r.off == r.m.Size:
+		r.err = r.finish()
+		return 0, r.err
+	case len(p) == 0:
+		return 0, nil
+	}
+	r.c.pos = r.m.pos + r.off
+	n, err := r.c.Read(p[:min(int64(len(p)), r.m.Size-r.off)])
+	r.off += int64(n)
+	if err == io.EOF {
+		err = ErrTruncated
+	}
+	if err != nil {
+		r.err = r.damaged(err)
+		if n > 0 {
+			err = nil
+		}
+	}
+	if n == 0 {
+		err = r.err
+	}
+	return n, err
+}
+
+// finish ends the content: with io.EOF only where nothing is wrong with it. The
+// padding is read too, since the checksum of a large member's last frame is behind it.
+func (r *memberReader) finish() error {
+	if !r.m.Complete {
+		return r.damaged(errSum)
+	}
+	pad := make([]byte, padding(r.m.Size))
+	r.c.pos = r.m.end()
+	if _, err := io.ReadFull(r.c, pad); err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return r.damaged(err)
+	}
+	return io.EOF
+}
+
+func (r *memberReader) damaged(err error) error {
+	return fmt.Errorf("read member %q at offset %d: %w", r.m.Name, r.off, err)
+}
+
+// Close gives the decoder back for the next member.
+func (r *memberReader) Close() error {
+	if r.c != nil {
+		r.r.mu.Lock()
+		r.r.idle = r.c
+		r.r.mu.Unlock()
+		r.c = nil
+	}
+	return nil
+}

@@ -1,0 +1,249 @@
+package format
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// ErrNotBundle: the file is something else, a capture perhaps.
+var ErrNotBundle = errors.New("it is not a bundle")
+
+// ErrTruncated: the bundle was cut short; what came before the cut is good.
+var ErrTruncated = errors.New("the bundle is cut short")
+
+// maxManifest bounds the manifest in bytes, which is held in memory; one with
+// 200 sources and their details has about 100 kB.
+const maxManifest = 8 << 20
+
+// VersionError: the bundle was written by a newer recorder.
+type VersionError struct{ Format int }
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("read manifest: the bundle has format %d and this program reads formats up to %d: use a newer spikebox", e.Format, Version)
+}
+
+// Reader gives access to the members of one bundle. Its methods may be called
+// by several goroutines, and the members opened by each are decoded in parallel.
+type Reader struct {
+	// Manifest is never nil. Where damage cost it, but not everything else,
+	// it has only Name, and Format is 0.
+	Manifest *Manifest
+
+	src     io.ReaderAt
+	size    int64
+	lim     Limits
+	frames  []frame
+	members []Member
+	index   map[string]int
+	damage  []error
+	closer  io.Closer
+
+	mu   sync.Mutex
+	idle *content // of the last member that was closed
+}
+
+// Open opens the bundle at path. The error is ErrNotBundle, a *VersionError or a
+// *LimitError where it is one of those; damage alone is none (see Damage).
+func Open(path string, lim Limits) (*Reader, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open bundle: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("read bundle: it is no regular file: %w", ErrNotBundle)
+	}
+	if err == nil {
+		var r *Reader
+		if r, err = NewReader(f, info.Size(), lim); err == nil {
+			r.closer = f
+			return r, nil
+		}
+	}
+	f.Close()
+	return nil, fmt.Errorf("open bundle %s: %w", path, err)
+}
+
+// NewReader reads the bundle of size bytes in src. It decodes every frame but
+// those inside of large members.
+func NewReader(src io.ReaderAt, size int64, lim Limits) (*Reader, error) {
+	r := &Reader{src: src, size: size, lim: lim.orDefault()}
+	if err := checkMagic(src, size); err != nil {
+		return nil, err
+	}
+	s, err := r.scan()
+	if err != nil {
+		return nil, err
+	}
+	if len(s.members) == 0 {
+		return nil, nothing(s)
+	}
+	r.frames, r.members, r.index = s.c.frames, s.members, s.index
+	r.loadSums(s)
+	s.judge(func(m Member) bool { return m.SHA256 != "" && sumOf(s.c, m) == m.SHA256 })
+	r.damage = s.damage
+	s.c.note = nil
+	r.idle = s.c
+	if r.Manifest, err = r.readManifest(s.folder); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// checkMagic says whether src begins with a zstd frame.
+func checkMagic(src io.ReaderAt, size int64) error {
+	b := make([]byte, min(4, size))
+	if err := readFull(src, b, 0); err != nil {
+		return fmt.Errorf("read bundle: %w", err)
+	}
+	var h zstd.Header
+	if err := h.Decode(b); errors.Is(err, zstd.ErrMagicMismatch) || len(b) < 4 {
+		return fmt.Errorf("read bundle: it does not begin with a zstd frame: %w", ErrNotBundle)
+	}
+	return nil
+}
+
+// scan finds the members by the seek table, or by decoding everything where
+// there is none or it lies (SPEC.md, "Seek table").
+func (r *Reader) scan() (*scan, error) {
+	frames, tableErr := readSeekTable(r.src, r.size)
+	if tableErr == nil {
+		s, err := r.scanFrames(frames, nil)
+		if err != nil || !s.lied() {
+			return s, err
+		}
+		tableErr = errLength
+	}
+	if limit := (*LimitError)(nil); errors.As(tableErr, &limit) {
+		return nil, tableErr
+	}
+	frames, err := walkFrames(r.src, r.size)
+	if limit := (*LimitError)(nil); errors.As(err, &limit) {
+		return nil, err
+	}
+	s, serr := r.scanFrames(frames, r.measure)
+	if serr != nil {
+		return nil, serr
+	}
+	if tableErr != errNoTable {
+		s.report(fmt.Errorf("ignore seek table: %w", tableErr))
+	}
+	if err != nil {
+		s.report(err)
+	}
+	return s, nil
+}
+
+// scanFrames scans frames after measure has completed them, if it is given.
+func (r *Reader) scanFrames(frames []frame, measure func(*content) error) (*scan, error) {
+	c, err := newContent(r.src, frames)
+	if err != nil {
+		return nil, err
+	}
+	s := newScan(c, r.size, r.lim)
+	if measure != nil {
+		if err := measure(c); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.lim.content(c.size, r.size); err != nil {
+		return nil, err
+	}
+	return s, s.run()
+}
+
+// measure decodes every frame to learn its length.
+func (r *Reader) measure(c *content) error {
+	for i := range c.frames {
+		if err := c.measure(i, r.lim, r.size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nothing says why a scan found no member at all.
+func nothing(s *scan) error {
+	if len(s.damage) == 0 && len(s.broken) == 0 {
+		return fmt.Errorf("read bundle: no member is in it: %w", ErrNotBundle)
+	}
+	for _, e := range s.broken {
+		if s.cut(e) {
+			return fmt.Errorf("read bundle: it ends before the end of the manifest: %w", ErrTruncated)
+		}
+		return fmt.Errorf("read bundle: nothing in it can be read: %w", e)
+	}
+	return fmt.Errorf("read bundle: it is a zstd file without a tar archive: %w (%w)", ErrNotBundle, s.damage[0])
+}
+
+// readManifest reads spikebox.json and checks its version.
+func (r *Reader) readManifest(folder string) (*Manifest, error) {
+	i, ok := r.index[ManifestName]
+	if !ok || !r.members[i].Complete {
+		r.damage = append(r.damage, fmt.Errorf("read manifest: the bundle has none that is whole"))
+		for _, m := range r.members {
+			if m.Complete {
+				return &Manifest{Name: folder}, nil
+			}
+		}
+		return nil, fmt.Errorf("read bundle: no member of it is whole: %w", r.damage[0])
+	}
+	if r.members[i].Size > maxManifest {
+		return nil, &LimitError{What: "bytes in the manifest", Limit: maxManifest}
+	}
+	f, err := r.Open(ManifestName)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return nil, err
+	}
+	return parseManifest(b)
+}
+
+// parseManifest decodes spikebox.json. The version is looked at before anything else.
+func parseManifest(b []byte) (*Manifest, error) {
+	var v struct {
+		Format *int `json:"format"`
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	switch {
+	case v.Format == nil:
+		return nil, errors.New(`read manifest: it lacks "format"`)
+	case *v.Format > Version:
+		return nil, &VersionError{Format: *v.Format}
+	case *v.Format < 1:
+		return nil, fmt.Errorf("read manifest: there is no format %d", *v.Format)
+	}
+	m := new(Manifest)
+	if err := json.Unmarshal(b, m); err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	return m, nil
+}
+
+// Members lists the bundle's files in their order, SHA256SUMS included.
+func (r *Reader) Members() []Member { return append([]Member(nil), r.members...) }
+
+// Damage lists what is wrong with the bundle as far as opening it showed: cut
+// short, members that are not whole, refused or twice, sums that are missing.
+// Check finds the rest.
+func (r *Reader) Damage() []error { return append([]error(nil), r.damage...) }
+
+// Close closes the file that Open opened. Open members can not be read on.
+func (r *Reader) Close() error {
+	if r.closer == nil {
+		return nil
+	}
+	return r.closer.Close()
+}

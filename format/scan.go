@@ -1,0 +1,240 @@
+package format
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// Member is one file of a bundle.
+type Member struct {
+	Name   string `json:"name"`             // relative to the bundle's folder, with slashes
+	Size   int64  `json:"bytes"`            // as its tar header says
+	SHA256 string `json:"sha256,omitempty"` // hexadecimal, from SHA256SUMS; empty without it
+	// Complete: all bytes are there, and what has been decoded so far is right.
+	// Frames of large members are verified when they are read, and by Check.
+	Complete bool `json:"complete"`
+
+	pos int64 // of the content in the archive
+}
+
+func (m Member) end() int64 { return m.pos + m.Size }
+
+// maxDamage bounds the list of damage: a hostile file may have 250,000 faults.
+const maxDamage = 1000
+
+// scan finds the members of an archive, and gets around damage.
+type scan struct {
+	c       *content
+	size    int64 // of the file
+	lim     Limits
+	folder  string // that all members lie in
+	members []Member
+	index   map[string]int      // into members
+	broken  map[int]*frameError // frames
+	headers int                 // tar headers seen, also refused ones
+	damage  []error
+}
+
+func newScan(c *content, size int64, lim Limits) *scan {
+	s := &scan{c: c, size: size, lim: lim, index: map[string]int{}, broken: map[int]*frameError{}}
+	c.note = func(e *frameError) {
+		if s.broken[e.index] == nil {
+			s.broken[e.index] = e
+		}
+	}
+	return s
+}
+
+// report adds to the damage.
+func (s *scan) report(err error) {
+	switch {
+	case len(s.damage) < maxDamage:
+		s.damage = append(s.damage, err)
+	case len(s.damage) == maxDamage:
+		s.damage = append(s.damage, fmt.Errorf("stop listing damage after %d faults", maxDamage))
+	}
+}
+
+// run visits every tar header. Behind damage it goes on at the next frame that
+// begins with a header. The error is a *LimitError.
+func (s *scan) run() error {
+	var lost error // since lostAt no header was found
+	var lostAt int64
+	for pos := int64(0); pos < s.c.size; {
+		h, err := s.header(pos)
+		if err == nil {
+			if lost != nil {
+				s.report(fmt.Errorf("skip %d bytes of the archive at offset %d: %w", pos-lostAt, lostAt, lost))
+				lost = nil
+			}
+			if err := s.accept(h); err != nil {
+				return err
+			}
+			if h.Size > s.c.size-s.c.pos {
+				break
+			}
+			pos = s.c.pos + h.Size + padding(h.Size)
+			continue
+		}
+		if err == io.EOF && lost == nil {
+			break // two empty blocks: the archive's end
+		}
+		if lost == nil {
+			lost, lostAt = err, pos
+		}
+		pos = s.frameAfter(pos)
+	}
+	if lost != nil {
+		s.report(fmt.Errorf("read archive at offset %d: %w", lostAt, lost))
+	}
+	s.leave(s.c.size)
+	return nil
+}
+
+// header reads the tar header at pos.
+func (s *scan) header(pos int64) (*tar.Header, error) {
+	s.leave(pos)
+	s.c.pos = pos
+	return tar.NewReader(s.c).Next()
+}
+
+// leave verifies the current frame when pos is beyond it: a frame that holds a
+// header is always decoded to its checksum.
+func (s *scan) leave(pos int64) {
+	if cur := s.c.cur; cur >= 0 && s.c.frames[cur].end() <= pos {
+		s.c.verify(cur) // noted
+	}
+}
+
+// frameAfter is where the next frame begins behind pos.
+func (s *scan) frameAfter(pos int64) int64 {
+	f := s.c.frames
+	i := sort.Search(len(f), func(i int) bool { return f[i].pos > pos })
+	if i == len(f) {
+		return s.c.size
+	}
+	return f[i].pos
+}
+
+// accept takes the member with header h, whose content begins at the current position.
+func (s *scan) accept(h *tar.Header) error {
+	if s.headers++; s.headers > s.lim.MaxMembers {
+		return &LimitError{What: "members", Limit: int64(s.lim.MaxMembers)}
+	}
+	if h.Size > s.lim.MaxMember {
+		return &LimitError{What: fmt.Sprintf("bytes in member %.80q", h.Name), Limit: s.lim.MaxMember}
+	}
+	name, err := s.name(h)
+	if err != nil {
+		s.report(err)
+	}
+	if name == "" {
+		return nil
+	}
+	m := Member{Name: name, Size: h.Size, pos: s.c.pos, Complete: h.Size <= s.c.size-s.c.pos}
+	if !m.Complete {
+		s.report(fmt.Errorf("read member %q: %d of its %d bytes are there: %w",
+			name, max(0, s.c.size-m.pos), m.Size, ErrTruncated))
+	}
+	s.index[name] = len(s.members)
+	s.members = append(s.members, m)
+	return nil
+}
+
+// name is the member's name in the bundle's folder, empty if it is to be left out.
+func (s *scan) name(h *tar.Header) (string, error) {
+	full := h.Name
+	if h.Typeflag == tar.TypeDir { // harmless: from a bundle that was packed again
+		full = strings.TrimSuffix(full, "/")
+	}
+	if err := checkName(full); err != nil {
+		return "", err
+	}
+	if kind := refusedType(h); kind != "" {
+		return "", fmt.Errorf("refuse member %q: it is %s", full, kind)
+	}
+	folder, name, _ := strings.Cut(full, "/")
+	if s.folder == "" {
+		s.folder = folder
+	}
+	switch {
+	case folder != s.folder:
+		return "", fmt.Errorf("refuse member %q: it is outside of the bundle's folder %q", full, s.folder)
+	case h.Typeflag == tar.TypeDir:
+		return "", nil
+	case name == "":
+		return "", fmt.Errorf("refuse member %q: it is in no folder", full)
+	}
+	if _, twice := s.index[name]; twice {
+		return "", fmt.Errorf("refuse member %q: the bundle has it twice, the first is used", name)
+	}
+	return name, nil
+}
+
+// refusedType names what a member may not be (SPEC.md, "Tar").
+func refusedType(h *tar.Header) string {
+	for k := range h.PAXRecords {
+		if strings.HasPrefix(k, "GNU.sparse.") {
+			return "a sparse file"
+		}
+	}
+	switch h.Typeflag {
+	case tar.TypeReg, tar.TypeDir:
+		return ""
+	case tar.TypeLink, tar.TypeSymlink:
+		return "a link"
+	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
+		return "a device"
+	case tar.TypeGNUSparse:
+		return "a sparse file"
+	}
+	return fmt.Sprintf("of tar type %q", h.Typeflag)
+}
+
+// lied reports whether the seek table gave a sound frame a wrong length. Where
+// the archive could not be followed, all frames are asked.
+func (s *scan) lied() bool {
+	if len(s.damage) > 0 {
+		for i := range s.c.frames {
+			if s.broken[i] == nil {
+				s.c.verify(i) // noted
+			}
+		}
+	}
+	for _, e := range s.broken {
+		if errors.Is(e, errLength) {
+			return true
+		}
+	}
+	return false
+}
+
+// judge finds out which members the broken frames cost. Where SHA256SUMS is
+// known it decides; else what was decoded before a cut is good, and nothing is
+// that was decoded before any other damage.
+func (s *scan) judge(whole func(Member) bool) {
+	for _, i := range slices.Sorted(maps.Keys(s.broken)) {
+		e := s.broken[i]
+		s.report(e)
+		first := sort.Search(len(s.members), func(k int) bool { return s.members[k].end() > e.frame.pos })
+		for k := first; k < len(s.members) && s.members[k].pos < max(e.frame.end(), e.at); k++ {
+			m := &s.members[k]
+			if !m.Complete || m.end() <= e.at && (whole(*m) || m.SHA256 == "" && s.cut(e)) {
+				continue
+			}
+			m.Complete = false
+			s.report(fmt.Errorf("read member %q at offset %d: %w", m.Name, max(0, e.at-m.pos), e))
+		}
+	}
+}
+
+// cut reports whether e is the end of the file inside its last frame.
+func (s *scan) cut(e *frameError) bool {
+	return errors.Is(e, io.ErrUnexpectedEOF) && e.frame.off+e.frame.comp == s.size
+}
