@@ -1,0 +1,160 @@
+//go:build linux
+
+package lab
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spikebox/spikebox/cmd/spikebox-lab/actor"
+)
+
+// ActorCommand is the hidden subcommand under which the lab's binary becomes an actor.
+const ActorCommand = "actor"
+
+// child is an actor's process.
+type child struct {
+	name  string
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	ready chan string
+	done  chan struct{} // its output has ended and it is reaped
+	err   error         // how it ended; valid after done
+}
+
+// act starts an actor on a host, tells it its parameters and waits until it is ready.
+func (s *stage) act(h *host, kind, comm string, params any) *child {
+	c := &child{name: comm, ready: make(chan string, 1), done: make(chan struct{})}
+	c.cmd = exec.Command("/proc/self/exe", ActorCommand, kind)
+	c.cmd.Args[0] = comm // what its command line shows
+	said := &tail{}
+	c.cmd.Stderr = s.voice(said)
+	s.check(c.start(h, func(e actor.Event) { s.hear(c, e) }, said))
+	s.cast = append(s.cast, c)
+	line, err := json.Marshal(params)
+	s.check(err)
+	c.tell("%s", line)
+	select {
+	case <-c.ready:
+	case <-c.done:
+		s.check(fmt.Errorf("start %s: %w", comm, c.err))
+	case <-s.ctx.Done():
+		s.check(s.ctx.Err())
+	}
+	return c
+}
+
+// start starts the process on the host's thread and reads its events in the background.
+func (c *child) start(h *host, hear func(actor.Event), said *tail) error {
+	var err error
+	if c.in, err = c.cmd.StdinPipe(); err != nil {
+		return err
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := h.spawn(c.cmd); err != nil {
+		return err
+	}
+	go func() {
+		defer close(c.done)
+		for sc := bufio.NewScanner(out); sc.Scan(); {
+			var e actor.Event
+			if json.Unmarshal(sc.Bytes(), &e) == nil {
+				hear(e)
+			}
+		}
+		if c.err = c.cmd.Wait(); c.err != nil {
+			c.err = fmt.Errorf("%w: %s", c.err, said)
+		}
+	}()
+	return nil
+}
+
+// spawn starts a process on the host. It dies with the host's thread, and a ^C at the
+// terminal reaches the lab alone.
+func (h *host) spawn(cmd *exec.Cmd) error {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	return h.do(func() error {
+		if err := cmd.Start(); err != nil {
+			return fmt.Errorf("start %s: %w", cmd.Args[0], err)
+		}
+		return nil
+	})
+}
+
+// hear takes an event into the truth.
+func (s *stage) hear(c *child, e actor.Event) {
+	switch e.Kind {
+	case "ready":
+		c.ready <- e.Text
+	case "flow":
+		s.truth.flow(e.Flow)
+	case "sample":
+		s.truth.sample(e)
+	case "note":
+		s.truth.stepAt(e.Time, c.name+": "+e.Text)
+	}
+}
+
+// tell writes a command. One to a child that is gone is not an error: the child's end
+// is reported where it matters.
+func (c *child) tell(format string, a ...any) { fmt.Fprintf(c.in, format+"\n", a...) }
+
+// leave asks children to end and waits for their last events.
+func (s *stage) leave(cast ...*child) {
+	for _, c := range cast {
+		c.tell("stop")
+	}
+	for _, c := range cast {
+		select {
+		case <-c.done:
+			s.check(c.err)
+		case <-time.After(10 * time.Second):
+			s.check(fmt.Errorf("stop %s: still there after 10 s", c.name))
+		}
+	}
+}
+
+// kill ends a child that has not left.
+func (c *child) kill() {
+	_ = c.cmd.Process.Kill() // an error: it has left
+	<-c.done
+}
+
+func (s *stage) voice(t *tail) io.Writer {
+	if s.opt.Verbose {
+		return io.MultiWriter(os.Stderr, t)
+	}
+	return t
+}
+
+// tail is a writer that keeps the last 2 KiB, for the error message of a child that
+// ended badly.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, p...)
+	t.buf = t.buf[max(0, len(t.buf)-2<<10):]
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(bytes.TrimSpace(t.buf))
+}

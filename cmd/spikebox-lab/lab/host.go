@@ -1,0 +1,163 @@
+//go:build linux
+
+package lab
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// host is a machine of the lab: network, mount and UTS namespaces of their own, held
+// by one OS thread that lives as long as the host. Whatever is started on that thread
+// is on the host, and dies with it (Pdeathsig is per thread).
+type host struct {
+	name string
+	addr string // of eth0, without prefix length
+	ns   netns.NsHandle
+	work chan func()
+	gone chan struct{}
+}
+
+// newHost makes a host with nothing but lo, which is up.
+func newHost(name string) (*host, error) {
+	h := &host{name: name, ns: -1, work: make(chan func()), gone: make(chan struct{})}
+	made := make(chan error)
+	go func() {
+		defer close(h.gone)
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		err := h.enter()
+		made <- err
+		for err == nil {
+			f, ok := <-h.work
+			if !ok {
+				return
+			}
+			f()
+		}
+	}()
+	if err := <-made; err != nil {
+		return nil, fmt.Errorf("make host %q: %w", name, err)
+	}
+	return h, nil
+}
+
+// enter moves the calling thread into new namespaces.
+func (h *host) enter() (err error) {
+	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWUTS); err != nil {
+		return fmt.Errorf("unshare namespaces: %w", err)
+	}
+	if err := unix.Sethostname([]byte(h.name)); err != nil {
+		return fmt.Errorf("set host name: %w", err)
+	}
+	if err := ownSysfs(); err != nil {
+		return err
+	}
+	if h.ns, err = netns.Get(); err != nil {
+		return fmt.Errorf("open network namespace: %w", err)
+	}
+	return linkUp("lo")
+}
+
+// ownSysfs mounts a sysfs of this network namespace on /sys: a sysfs shows the
+// interfaces of the namespace that mounted it. What was mounted below the old one
+// (cgroup, bpf, tracing) is carried over.
+func ownSysfs() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	below, err := topMountsBelow("/sys/")
+	if err != nil {
+		return err
+	}
+	trees := map[string]int{}
+	for _, dir := range below {
+		fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.AT_RECURSIVE|unix.OPEN_TREE_CLOEXEC)
+		if err != nil {
+			return fmt.Errorf("open mount %s: %w", dir, err)
+		}
+		defer unix.Close(fd)
+		trees[dir] = fd
+	}
+	if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
+		return fmt.Errorf("mount sysfs: %w", err)
+	}
+	for dir, fd := range trees {
+		if err := unix.MoveMount(fd, "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+			return fmt.Errorf("carry over mount %s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+// topMountsBelow lists the mount points under prefix that are not below one another.
+// Mount points are the fifth field of mountinfo (proc_pid_mountinfo(5)).
+func topMountsBelow(prefix string) (dirs []string, err error) {
+	text, err := os.ReadFile("/proc/thread-self/mountinfo")
+	if err != nil {
+		return nil, fmt.Errorf("list mounts: %w", err)
+	}
+	last := "\x00"
+	for sc := bufio.NewScanner(bytes.NewReader(text)); sc.Scan(); {
+		fields := strings.Fields(sc.Text())
+		if len(fields) < 5 || !strings.HasPrefix(fields[4], prefix) || strings.HasPrefix(fields[4], last+"/") {
+			continue
+		}
+		last = fields[4]
+		dirs = append(dirs, last)
+	}
+	return dirs, nil
+}
+
+// do runs f on the host's thread and waits for it.
+func (h *host) do(f func() error) error {
+	done := make(chan error)
+	h.work <- func() { done <- f() }
+	if err := <-done; err != nil {
+		return fmt.Errorf("on host %q: %w", h.name, err)
+	}
+	return nil
+}
+
+// sysctl sets a setting of the host's network namespace, as /proc/sys/net names it.
+// The kernel makes what is not the namespace's own read-only or hides it, so that
+// nothing of the machine can be changed this way.
+func (h *host) sysctl(name, value string) error {
+	return h.do(func() error {
+		if err := os.WriteFile("/proc/sys/net/"+name, []byte(value), 0); err != nil {
+			return fmt.Errorf("set sysctl: %w", err)
+		}
+		return nil
+	})
+}
+
+// close ends the host's thread, and with it whatever still ran there.
+func (h *host) close() {
+	close(h.work)
+	<-h.gone
+	h.ns.Close()
+}
+
+func linkUp(name string) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("find interface %s: %w", name, err)
+	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		return fmt.Errorf("set interface %s up: %w", name, err)
+	}
+	return nil
+}
+
+// Unprivileged says whether err means that the lab may not make namespaces.
+func Unprivileged(err error) bool {
+	return errors.Is(err, unix.EPERM)
+}

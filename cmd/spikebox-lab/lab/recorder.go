@@ -1,0 +1,144 @@
+//go:build linux
+
+package lab
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// recorder is the spikeboxd of a run.
+type recorder struct {
+	cmd   *exec.Cmd
+	said  *tail
+	out   bytes.Buffer
+	armed chan struct{}
+	done  chan struct{}
+	err   error // how it ended; valid after done
+}
+
+// arm starts spikeboxd on h and waits until it is armed. The counters are read then.
+func (s *stage) arm(h *host) {
+	if !s.opt.NoRecorder {
+		s.startRecorder(h)
+		select {
+		case <-s.rec.armed:
+		case <-s.rec.done:
+			s.check(fmt.Errorf("arm spikeboxd: it ended: %w: %s", s.rec.err, s.rec.said))
+		case <-s.ctx.Done():
+			s.check(s.ctx.Err())
+		case <-time.After(60 * time.Second): // eBPF loading on a loaded machine takes seconds
+			s.check(fmt.Errorf("arm spikeboxd: not armed after 60 s: %s", s.rec.said))
+		}
+		s.truth.Recorder.Armed = time.Now().UnixNano()
+	}
+	s.step("spikeboxd is armed on %s", h.name)
+	s.mark("armed")
+}
+
+func (s *stage) startRecorder(h *host) {
+	bin, err := findRecorder(s.opt.Spikeboxd)
+	s.check(err)
+	dir, err := filepath.Abs(s.opt.Dir)
+	s.check(err)
+	flags := append([]string{"--interface", "eth0", "--dir", dir, "--once",
+		"--control", filepath.Join(dir, "control.sock")}, s.truth.Trigger.Flags...)
+	r := &recorder{cmd: exec.Command(bin, flags...), said: &tail{},
+		armed: make(chan struct{}), done: make(chan struct{})}
+	r.cmd.Stdout = &r.out
+	errs, err := r.cmd.StderrPipe()
+	s.check(err)
+	s.check(h.spawn(r.cmd))
+	s.rec = r
+	s.truth.Recorder = &RecorderTruth{Host: h.name, Flags: flags}
+	go r.listen(errs, s.voice(r.said))
+}
+
+// findRecorder looks beside the lab's binary before $PATH, so that a build is tried
+// with its own recorder.
+func findRecorder(path string) (string, error) {
+	if path != "" {
+		return path, nil
+	}
+	if self, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(self), "spikeboxd")
+		if _, err := os.Stat(beside); err == nil {
+			return beside, nil
+		}
+	}
+	path, err := exec.LookPath("spikeboxd")
+	if err != nil {
+		return "", fmt.Errorf("find spikeboxd beside spikebox-lab or in $PATH: %w", err)
+	}
+	return path, nil
+}
+
+// listen reads the recorder's standard error: its line "spikeboxd: armed …" is the
+// agreed sign.
+func (r *recorder) listen(errs io.Reader, voice io.Writer) {
+	defer close(r.done)
+	told := false
+	for sc := bufio.NewScanner(errs); sc.Scan(); {
+		fmt.Fprintln(voice, sc.Text())
+		if !told && strings.HasPrefix(sc.Text(), "spikeboxd: armed") {
+			told = true
+			close(r.armed)
+		}
+	}
+	r.err = r.cmd.Wait()
+}
+
+// cut asks for a bundle now, where the incident has no trigger of its own.
+func (s *stage) cut() {
+	if s.rec != nil {
+		s.step("SIGUSR1 to spikeboxd")
+		s.check(s.rec.cmd.Process.Signal(syscall.SIGUSR1))
+	}
+}
+
+// collect waits for the bundle, for at most limit, and reads the counters. It leaves
+// the children as they are.
+func (s *stage) collect(limit time.Duration) {
+	defer s.mark("end")
+	if s.rec == nil {
+		s.sleep(2 * time.Second) // about what a recorder would go on for
+		return
+	}
+	select {
+	case <-s.rec.done:
+	case <-s.ctx.Done():
+		s.check(s.ctx.Err())
+	case <-time.After(limit):
+		s.check(fmt.Errorf("wait for the bundle: none after %v: %s", limit, s.rec.said))
+	}
+	s.truth.Recorder.Done = time.Now().UnixNano()
+	if s.rec.err != nil {
+		s.check(fmt.Errorf("run spikeboxd: %w: %s", s.rec.err, s.rec.said))
+	}
+	lines := strings.Split(strings.TrimSpace(s.rec.out.String()), "\n")
+	bundle := lines[len(lines)-1]
+	if _, err := os.Stat(bundle); err != nil {
+		s.check(fmt.Errorf("find the bundle that spikeboxd named: %w", err))
+	}
+	s.truth.Bundle = filepath.Base(bundle)
+	s.step("the bundle is written")
+}
+
+// kill ends a recorder that is still there. It gets the time to end properly first.
+func (r *recorder) kill() {
+	_ = r.cmd.Process.Signal(syscall.SIGTERM) // an error: it has ended
+	select {
+	case <-r.done:
+	case <-time.After(5 * time.Second):
+		_ = r.cmd.Process.Kill()
+		<-r.done
+	}
+}

@@ -1,0 +1,37 @@
+//go:build linux
+
+package lab
+
+import (
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+)
+
+// shape lets an interface of the host send rate bytes a second at most, and queue
+// limit bytes, by a token bucket (tc-tbf(8)). Set again, it changes the rate in place.
+func (h *host) shape(link string, rate uint64, limit uint32) error {
+	return h.do(func() error {
+		l, err := netlink.LinkByName(link)
+		if err != nil {
+			return fmt.Errorf("find interface %s: %w", link, err)
+		}
+		// The bucket holds 4 full packets or 10 ms, whichever is more: a bucket below
+		// one timer tick's worth cannot reach the rate.
+		burst := max(4*1514, uint32(rate/100))
+		q := &netlink.Tbf{
+			QdiscAttrs: netlink.QdiscAttrs{
+				LinkIndex: l.Attrs().Index,
+				Handle:    netlink.MakeHandle(1, 0),
+				Parent:    netlink.HANDLE_ROOT,
+			},
+			Rate:   rate,
+			Limit:  limit,
+			Buffer: netlink.Xmittime(rate, burst),
+		}
+		if err := netlink.QdiscReplace(q); err != nil {
+			return fmt.Errorf("shape %s to %d B/s: %w", link, rate, err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,141 @@
+//go:build linux
+
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// The lab's address plan, from blocks that belong to nobody (RFC 5737, RFC 2544).
+const (
+	edgeAddr     = "192.0.2.10/24"
+	upstreamAddr = "192.0.2.130/25" // unused beside an edge
+	clientsAddr  = "100.64.0.2/30"
+	// healthyNet, crowdNet and spoofNet are all the clients host's own: one host
+	// stands for the internet.
+	healthyNet = "198.51.100.0/24"
+	crowdNet   = "203.0.113.0/24"
+	spoofNet   = "198.18.0.0/15"
+)
+
+// host adds a host to the run, joined to the router by a veth pair: eth0 on the
+// host, the host's name on the router. The router forwards between all hosts. The
+// host answers on addr and on every address of nets.
+func (s *stage) host(name, addr string, nets ...string) *host {
+	if s.router == nil {
+		s.router = s.bareHost("router")
+		s.check(s.router.sysctl("ipv4/ip_forward", "1"))
+	}
+	h := s.bareHost(name)
+	p := netip.MustParsePrefix(addr)
+	h.addr = p.Addr().String()
+	s.check(s.router.do(func() error { return plug(name, h, p) }))
+	s.check(h.do(func() error { return settle(p, nets) }))
+	s.check(s.router.do(func() error { return routes(name, h.addr, nets) }))
+	return h
+}
+
+func (s *stage) bareHost(name string) *host {
+	h, err := newHost(name)
+	s.check(err)
+	s.hosts = append(s.hosts, h)
+	s.truth.host(h)
+	return h
+}
+
+// edge is the host that the recorder watches, clients the internet before it.
+func (s *stage) edge() *host { return s.host("edge-1", edgeAddr) }
+func (s *stage) clients() *host {
+	return s.host("clients", clientsAddr, healthyNet, crowdNet, spoofNet)
+}
+
+// plug makes the veth pair, on the router. The router's address is the network's
+// first.
+func plug(port string, h *host, p netip.Prefix) error {
+	err := netlink.LinkAdd(&netlink.Veth{
+		LinkAttrs:     netlink.LinkAttrs{Name: port},
+		PeerName:      "eth0",
+		PeerNamespace: netlink.NsFd(h.ns),
+	})
+	if err != nil {
+		return fmt.Errorf("make veth pair to %s: %w", port, err)
+	}
+	return address(port, netip.PrefixFrom(gateway(p), p.Bits()))
+}
+
+func gateway(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
+
+// settle gives eth0 its address, sends everything else to the router and claims nets.
+func settle(p netip.Prefix, nets []string) error {
+	if err := address("eth0", p); err != nil {
+		return err
+	}
+	if err := netlink.RouteAdd(&netlink.Route{Gw: gateway(p).AsSlice()}); err != nil {
+		return fmt.Errorf("add default route: %w", err)
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("find interface lo: %w", err)
+	}
+	for _, n := range nets {
+		// "local" makes every address of the net the host's own, without one
+		// address entry each.
+		r := netlink.Route{LinkIndex: lo.Attrs().Index, Dst: ipNet(n), Type: unix.RTN_LOCAL,
+			Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST}
+		if err := netlink.RouteAdd(&r); err != nil {
+			return fmt.Errorf("claim %s: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// routes sends nets to the host at addr, on the router.
+func routes(port, addr string, nets []string) error {
+	var errs error
+	for _, n := range nets {
+		if err := netlink.RouteAdd(&netlink.Route{Dst: ipNet(n), Gw: net.ParseIP(addr)}); err != nil {
+			errs = errors.Join(errs, fmt.Errorf("add route to %s: %w", n, err))
+		}
+	}
+	return errs
+}
+
+func address(link string, p netip.Prefix) error {
+	l, err := netlink.LinkByName(link)
+	if err != nil {
+		return fmt.Errorf("find interface %s: %w", link, err)
+	}
+	addr := netlink.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}}
+	if err := netlink.AddrAdd(l, &addr); err != nil {
+		return fmt.Errorf("add address %s to %s: %w", p, link, err)
+	}
+	return linkUp(link)
+}
+
+// ipNet parses a constant of the address plan.
+func ipNet(cidr string) *net.IPNet {
+	_, n, err := net.ParseCIDR(cidr)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// addresses returns the first n host addresses of a network of the plan, from .11 on.
+func addresses(cidr string, n int) (list []string) {
+	a := netip.MustParsePrefix(cidr).Addr()
+	for range 11 {
+		a = a.Next()
+	}
+	for range n {
+		list = append(list, a.String())
+		a = a.Next()
+	}
+	return list
+}
