@@ -1,0 +1,168 @@
+//go:build linux
+
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+)
+
+// Cause says what kind of thing is in a probe's way.
+type Cause string
+
+// The causes of a refusal.
+const (
+	Privilege Cause = "privilege" // a capability is missing, or a policy forbids it
+	NoBTF     Cause = "no-btf"    // the kernel does not describe its own types
+	NoTarget  Cause = "no-target" // the tracepoint or function does not exist here
+	Verifier  Cause = "verifier"  // the kernel takes no program like this
+	Kernel    Cause = "kernel"    // anything else that the kernel lacks
+)
+
+// Refusal is why a probe is not armed. Its text is one sentence for an operator; the
+// error below it is for developers and may mislead: cilium/ebpf reports every EPERM
+// as a low RLIMIT_MEMLOCK.
+type Refusal struct {
+	Probe  string // ID in All
+	Cause  Cause
+	Reason string // names the capability, kernel option, tracepoint or program
+	Err    error
+}
+
+func (r *Refusal) Error() string { return "arm probe " + r.Probe + ": " + r.Reason }
+
+// Unwrap returns the error as the kernel or cilium/ebpf gave it.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// Reason says in one sentence why a probe is not armed; empty for a nil error.
+func Reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	if r, ok := errors.AsType[*Refusal](err); ok {
+		return r.Reason
+	}
+	return err.Error()
+}
+
+var (
+	errNoBTF   = errors.New("kernel built without CONFIG_DEBUG_INFO_BTF: /sys/kernel/btf/vmlinux is missing")
+	errMemlock = errors.New("CAP_SYS_RESOURCE is missing, which kernels before 5.11 want for locked memory")
+)
+
+// targetError is a tracepoint or function that the running kernel does not have.
+type targetError struct{ kind, name string }
+
+func (e *targetError) Error() string { return "kernel has no " + e.kind + " " + e.name }
+
+func refuse(id string, err error) error {
+	r := &Refusal{Probe: id, Cause: Kernel, Reason: err.Error(), Err: err}
+	verifier, refused := errors.AsType[*ebpf.VerifierError](err)
+	_, absent := errors.AsType[*targetError](err)
+	lacking := lackingCapabilities()
+	switch {
+	case errors.Is(err, errNoBTF):
+		r.Cause = NoBTF
+	case absent:
+		r.Cause = NoTarget
+	case lacking != "": // then no other error means what it says
+		r.Cause, r.Reason = Privilege, lacking+" missing"
+	case refused && len(verifier.Log) > 0:
+		r.Cause, r.Reason = Verifier, "verifier says: "+lastLine(verifier.Log)
+	case errors.Is(err, errMemlock):
+		r.Cause = Privilege
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		r.Cause, r.Reason = Privilege, policy()
+	case errors.Is(err, unix.ENOSYS):
+		r.Reason = "kernel built without CONFIG_BPF_SYSCALL"
+	}
+	return r
+}
+
+// missing checks what a program attaches to before the kernel does, whose answer
+// would not name it.
+func missing(spec *ebpf.CollectionSpec) error {
+	kernel, err := kernelTypes()
+	if err != nil {
+		return err
+	}
+	for _, prog := range spec.Programs {
+		if prog.AttachType != ebpf.AttachTraceRawTp {
+			continue
+		}
+		if _, err := kernel.AnyTypesByName("btf_trace_" + prog.AttachTo); err != nil {
+			return &targetError{"tracepoint", prog.AttachTo}
+		}
+	}
+	return nil
+}
+
+// kernelTypes returns the running kernel's types; cilium/ebpf keeps one copy for all.
+func kernelTypes() (*btf.Spec, error) {
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); errors.Is(err, os.ErrNotExist) {
+		return nil, errNoBTF
+	}
+	spec, err := btf.LoadKernelSpec()
+	if err != nil {
+		return nil, fmt.Errorf("read /sys/kernel/btf/vmlinux: %w", err)
+	}
+	return spec, nil
+}
+
+// lastLine returns the verifier's verdict: its last line, less the statistics.
+func lastLine(log []string) string {
+	for i := len(log) - 1; i >= 0; i-- {
+		line := strings.TrimSpace(log[i])
+		if line != "" && !strings.HasPrefix(line, "processed ") {
+			return line
+		}
+	}
+	return "nothing"
+}
+
+// policy explains an EPERM from bpf(2) although the capabilities are held: it has many
+// reasons and no text.
+func policy() string {
+	if uids, err := os.ReadFile("/proc/self/uid_map"); err == nil && !wholeRange(string(uids)) {
+		return "CAP_BPF and CAP_PERFMON are held in a user namespace only; bpf(2) wants them in the first one"
+	}
+	if mode, err := os.ReadFile("/sys/kernel/security/lockdown"); err == nil && strings.Contains(string(mode), "[confidentiality]") {
+		return "kernel lockdown (confidentiality) forbids programs that read kernel memory"
+	}
+	return "kernel refuses this kind of program although CAP_BPF and CAP_PERFMON are held: " +
+		"kernel configuration, a security module or a seccomp filter"
+}
+
+// wholeRange says whether a uid_map is that of the first user namespace.
+func wholeRange(uidMap string) bool {
+	f := strings.Fields(uidMap)
+	return len(f) == 3 && f[0] == "0" && f[1] == "0" && f[2] == "4294967295"
+}
+
+// lackingCapabilities names what this thread lacks of what tracing programs want
+// (bpf_prog_load, kernel/bpf/syscall.c, since 5.8); empty when it has all.
+func lackingCapabilities() string {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return ""
+	}
+	has := func(c uint) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
+	if has(unix.CAP_SYS_ADMIN) {
+		return ""
+	}
+	var lacking []string
+	if !has(unix.CAP_BPF) {
+		lacking = append(lacking, "CAP_BPF")
+	}
+	if !has(unix.CAP_PERFMON) {
+		lacking = append(lacking, "CAP_PERFMON")
+	}
+	return strings.Join(lacking, " and ")
+}

@@ -1,0 +1,140 @@
+//go:build linux
+
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/spikebox/spikebox/bpf"
+)
+
+// RTT is the armed probe of round-trip times. How single samples are had from the
+// kernel's average, and which connections give none, is in bpf/rtt.bpf.c.
+type RTT struct {
+	loaded  *loaded
+	cpus    *shared[bpf.RttSamples]
+	seen    [Buckets]uint64
+	seenSum uint64
+}
+
+// RTTLosses counts what RTT could not turn into samples since it was opened.
+type RTTLosses struct {
+	// Unsplit observations had more than one sample between them.
+	Unsplit uint64
+	// Unkept observations had no memory for the socket's previous average.
+	Unkept uint64
+}
+
+// OpenRTT arms the probe for the connections of one network namespace, given by its
+// inode as in /proc/self/ns/net, or for all with 0. The error is a *Refusal where the
+// kernel does not let it.
+func OpenRTT(netns uint32) (*RTT, error) {
+	r, err := openRTT(netns, false)
+	if err != nil {
+		// Before 5.11 the verifier takes no socket storage in tracing programs. If
+		// that was not the reason, the first error says more.
+		if fallback, again := openRTT(netns, true); again == nil {
+			return fallback, nil
+		}
+		return nil, err
+	}
+	return r, nil
+}
+
+func openRTT(netns uint32, lru bool) (*RTT, error) {
+	l, err := loadRTT(netns, lru)
+	if err != nil {
+		return nil, err
+	}
+	cpus, err := share[bpf.RttSamples](l.Maps[bpf.RttMapRttSamples])
+	if err != nil {
+		return nil, errors.Join(refuse("rtt", err), l.Close())
+	}
+	return &RTT{loaded: l, cpus: cpus}, nil
+}
+
+// loadRTT keeps the previous averages in the sockets, or in an LRU hash.
+func loadRTT(netns uint32, lru bool) (*loaded, error) {
+	spec, err := bpf.LoadRtt()
+	if err != nil {
+		return nil, fmt.Errorf("read embedded probe rtt: %w", err)
+	}
+	if err := perCPU(spec, bpf.RttMapRttSamples); err != nil {
+		return nil, err
+	}
+	vars := map[string]any{bpf.RttVarNetns: netns, bpf.RttVarUseLru: uint8(0)}
+	if lru {
+		vars[bpf.RttVarUseLru] = uint8(1)
+	} else {
+		spec.Maps[bpf.RttMapRttLru].MaxEntries = 1 // unused: costs no memory
+	}
+	return load("rtt", spec, vars)
+}
+
+// Read puts the samples taken since the last Read into *into, which it overwrites. No
+// sample is lost or told twice. It makes no system call and allocates nothing. The
+// error is os.ErrClosed after Close.
+func (r *RTT) Read(into *Histogram) error {
+	*into = Histogram{}
+	if r.cpus.slots == nil {
+		return fmt.Errorf("read probe rtt: %w", os.ErrClosed)
+	}
+	var longest, sum uint64
+	var total [Buckets]uint64
+	for i := range r.cpus.slots {
+		c := &r.cpus.slots[i]
+		// Before the buckets, which a program adds to first: each maximum taken is
+		// in the buckets then.
+		longest = max(longest, take(&c.Max))
+		sum += atomic.LoadUint64(&c.Sum)
+		for b := range c.Bucket {
+			total[b] += atomic.LoadUint64(&c.Bucket[b])
+		}
+	}
+	top := 0
+	for b, n := range total {
+		if into.Bucket[b] = since(&r.seen[b], n); into.Bucket[b] > 0 {
+			into.Count += into.Bucket[b]
+			top = b
+		}
+	}
+	into.Sum = time.Duration(since(&r.seenSum, sum)) * time.Microsecond
+	into.Max = exactMax(into.Count, top, time.Duration(longest)*time.Microsecond)
+	return nil
+}
+
+// exactMax returns longest where it belongs to the topmost bucket. It does not when a
+// sample came between the two readings, or an interrupt overwrote a larger maximum:
+// then the bucket's end is returned, at most an eighth too high.
+func exactMax(count uint64, top int, longest time.Duration) time.Duration {
+	low, high := bounds(top)
+	switch {
+	case count == 0:
+		return 0
+	case longest < low || longest > high:
+		return high
+	}
+	return longest
+}
+
+// Losses returns what was lost since OpenRTT; zeros after Close.
+func (r *RTT) Losses() RTTLosses {
+	var l RTTLosses
+	for i := range r.cpus.slots {
+		l.Unsplit += atomic.LoadUint64(&r.cpus.slots[i].Unsplit)
+		l.Unkept += atomic.LoadUint64(&r.cpus.slots[i].Unkept)
+	}
+	return l
+}
+
+// Close detaches the probe.
+func (r *RTT) Close() error {
+	if r.cpus.slots == nil {
+		return nil
+	}
+	return errors.Join(r.cpus.Close(), r.loaded.Close())
+}

@@ -1,0 +1,120 @@
+//go:build linux
+
+package probe
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/spikebox/spikebox/recorder/internal/testns"
+)
+
+// conversation is one connection through a delay line; the client asks, a server
+// answers at once.
+type conversation struct {
+	line   delayLine
+	client net.Conn
+	probe  *RTT // arms the client's namespace only
+}
+
+func converse(t *testing.T, lru bool) *conversation {
+	t.Helper()
+	a, b := testns.New(t), testns.New(t)
+	wa, wb := wire(t, a, "10.8.0.1/24"), wire(t, b, "10.8.0.2/24")
+	c := &conversation{}
+	go c.line.run(wa, wb)
+	go c.line.run(wb, wa)
+	var err error
+	c.probe, err = openRTT(inode(t, a), lru)
+	must(t, err)
+	t.Cleanup(func() { c.probe.Close() })
+	testns.Do(t, b, func() {
+		l, err := net.Listen("tcp4", "10.8.0.2:80")
+		must(t, err)
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			if s, err := l.Accept(); err == nil {
+				io.Copy(s, s)
+				s.Close()
+			}
+		}()
+	})
+	testns.Do(t, a, func() {
+		c.client, err = net.Dial("tcp4", "10.8.0.2:80")
+		must(t, err)
+	})
+	t.Cleanup(func() { c.client.Close() })
+	return c
+}
+
+// exchange asks once and returns how long the answer took.
+func (c *conversation) exchange(t *testing.T) time.Duration {
+	t.Helper()
+	start := time.Now()
+	_, err := c.client.Write([]byte("?"))
+	must(t, err)
+	_, err = io.ReadFull(c.client, make([]byte, 1))
+	must(t, err)
+	return time.Since(start)
+}
+
+func (c *conversation) read(t *testing.T) (h Histogram) {
+	t.Helper()
+	must(t, c.probe.Read(&h))
+	return h
+}
+
+func TestRTTSampleOfOneDelayedExchange(t *testing.T) {
+	t.Run("socket storage", func(t *testing.T) { oneDelayedExchange(t, false) })
+	t.Run("hash", func(t *testing.T) { oneDelayedExchange(t, true) })
+}
+
+func oneDelayedExchange(t *testing.T, lru bool) {
+	// 150 ms is below the retransmission timeout, 700 ms each way is above it: the
+	// segment is repeated, and the sample comes from the timestamp option (in ms).
+	for _, delay := range []time.Duration{75 * time.Millisecond, 700 * time.Millisecond} {
+		c := converse(t, lru)
+		var slowest time.Duration
+		for range 50 {
+			slowest = max(slowest, c.exchange(t))
+		}
+		before := c.read(t)
+		if before.Count < 25 || before.Max > slowest+time.Millisecond {
+			t.Errorf("before: %d samples up to %v; the slowest exchange took %v", before.Count, before.Max, slowest)
+		}
+		c.line.delay.Store(int64(delay))
+		took := c.exchange(t)
+		c.line.delay.Store(0)
+		late := c.read(t)
+		if late.Max < 2*delay-time.Millisecond || late.Max > took+time.Millisecond {
+			t.Errorf("delayed by %v: sample %v, exchange took %v", 2*delay, late.Max, took)
+		}
+		for range 20 {
+			slowest = max(slowest, c.exchange(t))
+		}
+		if after := c.read(t); after.Max > slowest+time.Millisecond {
+			t.Errorf("after: sample %v, the slowest exchange took %v", after.Max, slowest)
+		}
+		if l := c.probe.Losses(); l != (RTTLosses{}) {
+			t.Errorf("losses: %+v", l)
+		}
+	}
+}
+
+func TestRTTOfHandshake(t *testing.T) {
+	c := converse(t, false)
+	h := c.read(t)
+	if h.Count != 1 {
+		t.Errorf("%d samples after the handshake, want 1", h.Count)
+	}
+}
+
+func TestRTTReadAllocatesNothing(t *testing.T) {
+	c := converse(t, false)
+	var h Histogram
+	if n := testing.AllocsPerRun(10, func() { c.probe.Read(&h) }); n > 0 {
+		t.Errorf("Read allocates %v times", n)
+	}
+}
