@@ -4,8 +4,8 @@
 // several sections and interfaces), plain or compressed with gzip or zstd, from files, standard
 // input or any io.Reader. [Open] yields packets in time order. The decoder allocates nothing for
 // what it knows: Ethernet, VLAN and QinQ, Linux cooked captures, raw IP, loopback links, IPv4, IPv6
-// with extension headers, TCP with options, UDP, and ICMP with the header it quotes. Tunnels fall
-// back to gopacket's layers. What it does not know is counted by [Kind], never dropped silently.
+// with extension headers, TCP with options, UDP, ICMP with the header it quotes, and what GRE, VXLAN,
+// Geneve, IP-in-IP, MPLS and PPPoE carry. What it does not know is counted by [Kind], never dropped silently.
 package packet
 
 import "net/netip"

@@ -1,9 +1,12 @@
 package packet
 
 import (
+	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 )
 
 // Input is one capture to read: a name for messages and its bytes.
@@ -53,26 +56,182 @@ func (e *DamageError) Unwrap() error { return e.Err }
 
 // Source yields the packets of its inputs in time order. Within one input the order of the file is
 // kept, so that frame numbers ascend; Stats.Backward tells how often time went back in it.
-type Source struct{}
+//
+// Each input is read and decoded by a goroutine of its own, a few batches ahead.
+type Source struct {
+	feeds  []*feed
+	reg    registry
+	stats  Stats
+	damage []*DamageError
+	files  []io.Closer
+	stop   chan struct{}
+}
+
+// OpenFiles opens capture files by path; "-" is standard input.
+func OpenFiles(paths ...string) (*Source, error) {
+	inputs := make([]Input, 0, len(paths))
+	var files []io.Closer
+	for _, path := range paths {
+		f := os.Stdin
+		if path != "-" {
+			var err error
+			if f, err = os.Open(path); err != nil {
+				closeAll(files)
+				return nil, err
+			}
+			files = append(files, f)
+		}
+		inputs = append(inputs, Input{Name: path, Reader: f})
+	}
+	s, err := Open(inputs...)
+	if err != nil {
+		closeAll(files)
+		return nil, err
+	}
+	s.files = files
+	return s, nil
+}
 
 // Open reads inputs together. It recognises format and compression by the first bytes, and returns
 // an error when an input is not a capture at all; damage further on is reported by Damage.
-func Open(inputs ...Input) (*Source, error) { return nil, errors.ErrUnsupported }
+func Open(inputs ...Input) (*Source, error) {
+	s := &Source{stop: make(chan struct{})}
+	s.stats.Kinds = map[Kind]uint64{}
+	s.stats.Ether = map[uint16]uint64{}
+	s.stats.Protos = map[uint8]uint64{}
+	s.stats.Links = map[uint32]uint64{}
+	for i, in := range inputs {
+		f, err := s.open(i, in)
+		if err != nil {
+			s.release()
+			return nil, fmt.Errorf("open capture %s: %w", in.Name, err)
+		}
+		s.feeds = append(s.feeds, f)
+	}
+	for _, f := range s.feeds {
+		go f.run(s.stop)
+	}
+	return s, nil
+}
 
-// OpenFiles opens capture files by path; "-" is standard input.
-func OpenFiles(paths ...string) (*Source, error) { return nil, errors.ErrUnsupported }
+// open recognises the format of one input.
+func (s *Source) open(index int, in Input) (*feed, error) {
+	st, closer, err := newStream(in.Reader)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newContainer(st, s.reg.of(index))
+	if err != nil {
+		closer()
+		return nil, err
+	}
+	return newFeed(index, in.Name, st, c, closer), nil
+}
+
+// newContainer returns the reader for the format that the first bytes name.
+func newContainer(st *stream, reg *registry) (container, error) {
+	first, err := st.peek(4)
+	if len(first) < 4 {
+		return nil, fmt.Errorf("read the first bytes: %w", err)
+	}
+	switch magic := binary.LittleEndian.Uint32(first); magic {
+	case blockSection:
+		return newPcapng(st, reg), nil
+	case pcapMicro, pcapNano, pcapMicroSwapped, pcapNanoSwapped:
+		return newPcap(st, reg)
+	default:
+		return nil, fmt.Errorf("%w: it begins with %#08x", ErrFormat, magic)
+	}
+}
+
+// ErrFormat says that an input is neither pcap nor pcapng.
+var ErrFormat = errors.New("not a pcap or pcapng file")
 
 // Next returns the next packet, valid until the next call, or io.EOF after the last.
-func (s *Source) Next() (*Packet, error) { return nil, io.EOF }
+func (s *Source) Next() (*Packet, error) {
+	if len(s.feeds) == 1 {
+		return s.feeds[0].pop(s)
+	}
+	var oldest *feed
+	var head *Packet
+	for _, f := range s.feeds {
+		p := f.peek(s)
+		if p != nil && (head == nil || p.Time < head.Time) {
+			oldest, head = f, p
+		}
+	}
+	if oldest == nil {
+		return nil, io.EOF
+	}
+	return oldest.pop(s)
+}
+
+// took adds a batch, which the consumer has begun, to the statistics.
+func (s *Source) took(b *batch) {
+	c := &b.count
+	s.stats.Packets += uint64(len(b.packets))
+	s.stats.Bytes += c.bytes
+	s.stats.Captured += c.captured
+	s.stats.Truncated += c.truncated
+	s.stats.Backward += c.backward
+	for k, n := range c.kinds {
+		if n > 0 {
+			s.stats.Kinds[Kind(k)] += uint64(n)
+		}
+	}
+	for _, o := range c.others {
+		switch o.kind {
+		case OtherEther:
+			s.stats.Ether[uint16(o.number)]++
+		case OtherIP:
+			s.stats.Protos[uint8(o.number)]++
+		case Unknown:
+			s.stats.Links[o.number]++
+		}
+	}
+	if b.damage != nil {
+		s.damage = append(s.damage, b.damage)
+	}
+}
 
 // Interfaces returns the interfaces met so far.
-func (s *Source) Interfaces() []Interface { return nil }
+func (s *Source) Interfaces() []Interface { return s.reg.list() }
 
 // Stats returns what has been read. It is complete after Next has returned io.EOF.
-func (s *Source) Stats() Stats { return Stats{} }
+func (s *Source) Stats() Stats { return s.stats }
 
-// Damage returns what could not be read, one error for each damaged input.
-func (s *Source) Damage() []*DamageError { return nil }
+// Damage returns what could not be read, one error for each damaged input. It is complete after
+// Next has returned io.EOF.
+func (s *Source) Damage() []*DamageError { return s.damage }
 
-// Close stops reading and closes the files that OpenFiles opened.
-func (s *Source) Close() error { return nil }
+// Close stops reading and closes the files that OpenFiles opened. It waits for a Read of an input
+// that is under way. It is safe to call twice.
+func (s *Source) Close() error {
+	select {
+	case <-s.stop:
+		return nil
+	default:
+	}
+	close(s.stop)
+	err := closeAll(s.files)
+	for _, f := range s.feeds {
+		f.drain()
+	}
+	s.release()
+	return err
+}
+
+// release frees the decompressors.
+func (s *Source) release() {
+	for _, f := range s.feeds {
+		f.close()
+	}
+}
+
+// closeAll closes files and returns the first error.
+func closeAll(files []io.Closer) (err error) {
+	for _, f := range files {
+		err = cmp.Or(err, f.Close())
+	}
+	return err
+}

@@ -1,0 +1,130 @@
+package packet
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	// 256 KiB: large enough that a read costs nothing per packet, small enough for the L2 cache.
+	streamBuffer = 256 << 10
+	// 64 MiB: what `zstd --ultra -22` needs is 128 MiB, which nobody uses on captures; a larger
+	// window would let a small hostile file take the analyst's memory.
+	maxWindow = 64 << 20
+)
+
+// stream hands out consecutive pieces of a reader without copying them, and knows its offset.
+type stream struct {
+	r        io.Reader
+	buf      []byte
+	pos, end int
+	off      int64 // offset of buf[0] in the input
+	err      error // what ended reading, io.EOF included
+}
+
+// newStream returns a stream over the decompressed content of r.
+func newStream(r io.Reader) (*stream, func(), error) {
+	plain, closer, err := decompress(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &stream{r: plain, buf: make([]byte, streamBuffer)}, closer, nil
+}
+
+// Magic numbers of compressed data: RFC 1952 §2.3.1 and RFC 8878 §3.1.
+var (
+	gzipMagic = []byte{0x1f, 0x8b}
+	zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
+)
+
+// decompress returns the plain content of r, and what has to be called when it is no longer read.
+func decompress(r io.Reader) (io.Reader, func(), error) {
+	br := bufio.NewReaderSize(r, 64<<10)
+	first, err := br.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, err
+	}
+	switch {
+	case bytes.HasPrefix(first, gzipMagic):
+		z, err := gzip.NewReader(br)
+		if err != nil {
+			return nil, nil, fmt.Errorf("open gzip data: %w", err)
+		}
+		return z, func() { z.Close() }, nil
+	case bytes.HasPrefix(first, zstdMagic):
+		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, nil, fmt.Errorf("open zstd data: %w", err)
+		}
+		return z, z.Close, nil
+	}
+	return br, func() {}, nil
+}
+
+// offset returns where the next byte is in the decompressed input.
+func (s *stream) offset() int64 { return s.off + int64(s.pos) }
+
+// peek returns the next n bytes without consuming them. Fewer mean the end of the input: the error
+// is then io.EOF when there are none, and what ended the input otherwise. The bytes are valid until
+// the next call.
+func (s *stream) peek(n int) ([]byte, error) {
+	if s.end-s.pos < n {
+		s.fill(n)
+	}
+	if have := s.end - s.pos; have < n {
+		if have == 0 || s.err != io.EOF {
+			return s.buf[s.pos:s.end], s.err
+		}
+		return s.buf[s.pos:s.end], io.ErrUnexpectedEOF
+	}
+	return s.buf[s.pos : s.pos+n : s.pos+n], nil
+}
+
+// take returns the next n bytes and consumes them.
+func (s *stream) take(n int) ([]byte, error) {
+	b, err := s.peek(n)
+	if err == nil {
+		s.pos += n
+	}
+	return b, err
+}
+
+// fill reads until n bytes are there or the input ends.
+func (s *stream) fill(n int) {
+	room := s.roomFor(n)
+	rest := copy(room, s.buf[s.pos:s.end])
+	s.off += int64(s.pos)
+	s.buf, s.pos, s.end = room, 0, rest
+	for s.end < n && s.err == nil {
+		var got int
+		got, s.err = s.r.Read(s.buf[s.end:])
+		s.end += got
+	}
+}
+
+// roomFor returns the buffer, or a larger one when n bytes do not fit.
+func (s *stream) roomFor(n int) []byte {
+	if n <= len(s.buf) {
+		return s.buf
+	}
+	return make([]byte, n)
+}
+
+// skip consumes n bytes, which may be more than fit into the buffer.
+func (s *stream) skip(n int64) error {
+	for n > 0 {
+		step := int(min(n, streamBuffer))
+		if _, err := s.take(step); err != nil {
+			return err
+		}
+		n -= int64(step)
+	}
+	return nil
+}
