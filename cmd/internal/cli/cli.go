@@ -1,0 +1,226 @@
+// Package cli is what the project's commands have in common: subcommands and their help
+// from one literal, errors with hints, and the exit codes.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/pflag"
+
+	"github.com/spikebox/spikebox/format"
+)
+
+// Exit codes of all commands.
+const (
+	Done        = 0
+	Failed      = 1
+	Usage       = 2
+	Missing     = 3 // done, but evidence is missing
+	Damaged     = 4 // the bundle is damaged and was partly read
+	Interrupted = 130
+)
+
+// ExitCodes explains them, for help pages.
+const ExitCodes = `Exit codes: 0 done · 1 error · 2 usage · 3 done, evidence missing ·
+4 bundle damaged, partly read · 130 interrupted`
+
+// Program is a command with its subcommands.
+type Program struct {
+	Name     string
+	Doc      string // one sentence
+	Commands []*Command
+	// Default is the subcommand that is meant where none is named; empty: one must be.
+	Default string
+}
+
+// Command is one subcommand.
+type Command struct {
+	Name     string
+	Args     string // of the synopsis: "BUNDLE [-o DIR]"
+	Doc      string // one line
+	Long     string // what help adds to it
+	Examples []string
+	// Setup declares the flags and gives the function that runs with what they say.
+	Setup func(*pflag.FlagSet) func(ctx context.Context, args []string) error
+}
+
+// Coded is an error with an exit code of its own.
+type Coded struct {
+	Code int
+	Err  error  // nil where nothing needs to be said
+	Hint string // what the operator can do about it
+}
+
+func (c *Coded) Error() string {
+	if c.Err == nil {
+		return fmt.Sprintf("exit code %d", c.Code)
+	}
+	return c.Err.Error()
+}
+
+// Unwrap gives the error that was coded.
+func (c *Coded) Unwrap() error { return c.Err }
+
+// Usagef is an error of the command line.
+func Usagef(text string, args ...any) error {
+	return &Coded{Code: Usage, Err: fmt.Errorf(text, args...)}
+}
+
+// Main runs the program with its arguments (without its name) and gives the exit code.
+func (p *Program) Main(ctx context.Context, args []string) int {
+	return p.report(p.dispatch(ctx, args))
+}
+
+func (p *Program) dispatch(ctx context.Context, args []string) error {
+	name := p.Default
+	if len(args) > 0 && (!strings.HasPrefix(args[0], "-") || args[0] == "-h" || args[0] == "--help" || args[0] == "--version") {
+		name, args = strings.TrimLeft(args[0], "-"), args[1:]
+	}
+	switch name {
+	case "":
+		p.overview(os.Stderr)
+		return Usagef("a subcommand is missing")
+	case "h", "help":
+		return p.help(args)
+	case "version":
+		_, err := fmt.Printf("%s %s\n", p.Name, Build(p.Name).Version)
+		return err
+	}
+	c := p.command(name)
+	if c == nil {
+		return &Coded{Code: Usage, Err: fmt.Errorf("no such subcommand %q", name), Hint: p.Name + " help lists them"}
+	}
+	return p.run(ctx, c, args)
+}
+
+func (p *Program) command(name string) *Command {
+	for _, c := range p.Commands {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+func (p *Program) run(ctx context.Context, c *Command, args []string) error {
+	flags := pflag.NewFlagSet(c.Name, pflag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.SortFlags = false
+	run := c.Setup(flags)
+	switch err := flags.Parse(args); {
+	case errors.Is(err, pflag.ErrHelp):
+		return p.page(os.Stdout, c)
+	case err != nil:
+		return &Coded{Code: Usage, Err: err, Hint: p.Name + " help " + c.Name + " lists the flags"}
+	}
+	return run(ctx, flags.Args())
+}
+
+// report prints an error and what helps, and gives the exit code.
+func (p *Program) report(err error) int {
+	var coded *Coded
+	switch {
+	case err == nil:
+		return Done
+	case errors.Is(err, context.Canceled):
+		return Interrupted
+	case !errors.As(err, &coded):
+		coded = &Coded{Code: Failed, Err: err}
+	}
+	if coded.Err != nil {
+		fmt.Fprintf(os.Stderr, "%s: error: %v\n", p.Name, err)
+	}
+	if hint := hintOf(err, coded); hint != "" {
+		fmt.Fprintf(os.Stderr, "%s: hint: %s\n", p.Name, hint)
+	}
+	return coded.Code
+}
+
+// hintOf gives the command's own hint, or that of the package the error comes from.
+func hintOf(err error, coded *Coded) string {
+	var hinted interface{ Hint() string }
+	if coded.Hint == "" && errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	return coded.Hint
+}
+
+func (p *Program) help(args []string) error {
+	if len(args) == 0 {
+		p.overview(os.Stdout)
+		return nil
+	}
+	c := p.command(args[0])
+	if c == nil {
+		return &Coded{Code: Usage, Err: fmt.Errorf("no such subcommand %q", args[0]), Hint: p.Name + " help lists them"}
+	}
+	return p.page(os.Stdout, c)
+}
+
+func (p *Program) overview(w io.Writer) {
+	fmt.Fprintf(w, "%s: %s\n\n", p.Name, p.Doc)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, c := range p.Commands {
+		fmt.Fprintf(table, "  %s\t%s\n", c.synopsis(p), c.Doc)
+	}
+	fmt.Fprintf(table, "  %s help [SUBCOMMAND]\tthis list, or one subcommand's flags and examples\n", p.Name)
+	fmt.Fprintf(table, "  %s version\tprint the version\n", p.Name)
+	table.Flush()
+	fmt.Fprintf(w, "\n%s\n", ExitCodes)
+}
+
+func (c *Command) synopsis(p *Program) string {
+	name := p.Name + " " + c.Name
+	if c.Name == p.Default {
+		name = p.Name + " [" + c.Name + "]"
+	}
+	return strings.TrimSpace(name + " " + c.Args)
+}
+
+// page is one subcommand's help.
+func (p *Program) page(w io.Writer, c *Command) error {
+	flags := pflag.NewFlagSet(c.Name, pflag.ContinueOnError)
+	flags.SortFlags = false
+	c.Setup(flags)
+	fmt.Fprintf(w, "%s\n\n%s\n", c.synopsis(p), c.Doc)
+	if c.Long != "" {
+		fmt.Fprintf(w, "\n%s\n", c.Long)
+	}
+	if usage := flags.FlagUsages(); usage != "" {
+		fmt.Fprintf(w, "\nFlags:\n%s", usage)
+	}
+	if len(c.Examples) > 0 {
+		fmt.Fprintf(w, "\nExamples:\n  %s\n", strings.Join(c.Examples, "\n  "))
+	}
+	_, err := fmt.Fprintf(w, "\n%s\n", ExitCodes)
+	return err
+}
+
+// version is set by the build: -ldflags "-X …/cmd/internal/cli.version=v1.2.3".
+var version = ""
+
+// Build describes the running binary, for manifests and --version.
+func Build(program string) format.Build {
+	b := format.Build{Program: program, Version: version}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	b.Go = info.GoVersion
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			b.Commit = s.Value
+		}
+	}
+	if b.Version == "" {
+		b.Version = info.Main.Version
+	}
+	return b
+}

@@ -1,0 +1,31 @@
+//go:build linux
+
+// Command spikeboxd is the armed flight recorder for network latency incidents.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spikebox/spikebox/cmd/internal/cli"
+)
+
+var program = &cli.Program{
+	Name:     "spikeboxd",
+	Doc:      "stays armed, and writes a bundle with the seconds before the trigger in it",
+	Default:  "run",
+	Commands: []*cli.Command{run},
+}
+
+func main() {
+	// A first signal finishes what is pending; a second one ends at once, and leaves
+	// nothing under a final name.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop()
+	}()
+	os.Exit(program.Main(ctx, os.Args[1:]))
+}

@@ -1,0 +1,106 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/spikebox/spikebox/cmd/internal/cli"
+	"github.com/spikebox/spikebox/recorder"
+	"github.com/spikebox/spikebox/recorder/ring"
+)
+
+var run = &cli.Command{
+	Name: "run",
+	Args: "[FLAG …]",
+	Doc:  "arm the recorder until it is told to stop",
+	Long: `With no flag at all it records every interface that is up, keeps 30 s before and 10 s
+after, and fires when an accept queue overflows, more than 250 connections are
+half-open, or the 99th percentile of round-trip times is five times its usual.
+
+A trigger is VITAL > LIMIT [for DURATION], as in 'rtt.p99 > 200ms for 2s',
+'conntrack.fill > 80%' or 'syn_recv > 5x' (times the vital's own baseline).
+SIGUSR1 fires by hand. SIGTERM finishes what is pending and ends.
+
+It needs CAP_NET_RAW for packets, and CAP_BPF and CAP_PERFMON for what only the
+kernel can tell; what it is not allowed to see is said once and in the manifest.`,
+	Examples: []string{
+		"spikeboxd",
+		"spikeboxd run --interface eth0 --rtt 200ms --syn-recv 250 --dir /var/lib/spikebox",
+		"spikeboxd run --trigger 'listen.overflows > 0' --before 1m --port 443",
+	},
+	Setup: setupRun,
+}
+
+func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
+	cfg := recorder.Config{Build: cli.Build("spikeboxd")}
+	ringBytes, keepBytes, minFree := cli.Bytes(ring.DefaultBytes), cli.Bytes(2<<30), cli.Percent(0.1)
+	var peers cli.Prefixes
+	var ports []uint
+	var rtt time.Duration
+	var synRecv int
+	flags.StringSliceVar(&cfg.Interfaces, "interface", nil, "interface to record; repeatable (default: every one that is up)")
+	flags.DurationVar(&rtt, "rtt", 0, "short for --trigger 'rtt.p99 > DURATION for 1s'")
+	flags.IntVar(&synRecv, "syn-recv", 0, "short for --trigger 'syn_recv > N'")
+	flags.StringArrayVar(&cfg.Triggers, "trigger", nil, "vital and limit that cut a bundle; repeatable")
+	flags.DurationVar(&cfg.Before, "before", 30*time.Second, "how much of the time before the trigger goes into the bundle")
+	flags.DurationVar(&cfg.After, "after", 10*time.Second, "how much of the time after the trigger goes into the bundle")
+	flags.StringVar(&cfg.Dir, "dir", "/var/lib/spikebox", "folder for bundles")
+	flags.Var(&ringBytes, "ring", "memory of the packet rings together")
+	flags.IntVar(&cfg.SnapLen, "snaplen", ring.DefaultSnapLen, "most header bytes kept of a packet")
+	flags.IntVar(&cfg.Payload, "payload", 0, "bytes kept behind the headers")
+	flags.UintSliceVar(&ports, "port", nil, "record only packets from or to this port; repeatable")
+	flags.Var(&peers, "peer", "record only packets from or to this address or prefix; repeatable")
+	flags.DurationVar(&cfg.Policy.Cooldown, "cooldown", 5*time.Minute, "shortest time between two bundles of one trigger")
+	flags.IntVar(&cfg.Policy.MaxPerDay, "max-per-day", 20, "most bundles in 24 hours; 0 is no cap")
+	flags.IntVar(&cfg.Retention.Keep, "keep", 20, "most bundles in the folder, the oldest goes first; 0 is no cap")
+	flags.Var(&keepBytes, "keep-bytes", "most bytes of bundles in the folder; 0B is no cap")
+	flags.Var(&minFree, "min-free", "share of the file system that stays free")
+	flags.StringVar(&cfg.Control, "control", "/run/spikebox/control.sock", "control socket; empty: none")
+	flags.BoolVar(&cfg.Once, "once", false, "end after the first bundle and print its path")
+	flags.BoolVar(&cfg.DryRun, "dry-run", false, "say what would fire, write nothing")
+	return func(ctx context.Context, args []string) error {
+		if len(args) > 0 {
+			return cli.Usagef("run takes no argument %q", args[0])
+		}
+		if flags.Changed("rtt") {
+			cfg.Triggers = append(cfg.Triggers, fmt.Sprintf("rtt.p99 > %v for 1s", rtt))
+		}
+		if flags.Changed("syn-recv") {
+			cfg.Triggers = append(cfg.Triggers, fmt.Sprintf("syn_recv > %d", synRecv))
+		}
+		for _, p := range ports {
+			if p == 0 || p > 65535 {
+				return cli.Usagef("port %d: want 1 to 65535", p)
+			}
+			cfg.Ports = append(cfg.Ports, uint16(p))
+		}
+		cfg.Root, cfg.RingBytes, cfg.Peers = "/", int(ringBytes), peers
+		cfg.Retention.Bytes, cfg.Retention.MinFree = int64(keepBytes), float64(minFree)
+		cfg.Flags = inForce(flags)
+		return arm(ctx, cfg)
+	}
+}
+
+// inForce gives every flag's value, for the manifest.
+func inForce(flags *pflag.FlagSet) map[string]string {
+	all := map[string]string{}
+	flags.VisitAll(func(f *pflag.Flag) { all[f.Name] = f.Value.String() })
+	return all
+}
+
+func arm(ctx context.Context, cfg recorder.Config) error {
+	cfg.Log = func(line string) { fmt.Fprintln(os.Stderr, "spikeboxd: "+line) }
+	cfg.Written = func(path string) { fmt.Println(path) }
+	err := recorder.Run(ctx, cfg)
+	if usage := (*recorder.ConfigError)(nil); errors.As(err, &usage) {
+		return &cli.Coded{Code: cli.Usage, Err: err, Hint: "spikeboxd help run explains the flags"}
+	}
+	return err
+}

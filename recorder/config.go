@@ -1,0 +1,126 @@
+//go:build linux
+
+package recorder
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/freeze"
+	"github.com/spikebox/spikebox/recorder/ring"
+	"github.com/spikebox/spikebox/recorder/trigger"
+	"github.com/spikebox/spikebox/recorder/vital"
+)
+
+// Config is what a recorder is armed with.
+type Config struct {
+	Build      format.Build
+	Root       string   // of /proc and /sys: "/", or a fixture tree
+	Interfaces []string // empty: see ring.SetConfig
+	RingBytes  int
+	SnapLen    int
+	Payload    int
+	Ports      []uint16
+	Peers      []netip.Prefix
+	Triggers   []string // expressions of package trigger; empty: DefaultTriggers
+	Before     time.Duration
+	After      time.Duration
+	Dir        string
+	Control    string // path of the control socket; empty: none
+	Policy     trigger.Policy
+	Retention  freeze.Retention
+	Once       bool // stop after the first bundle
+	DryRun     bool // say what would fire, write nothing
+	// Flags are the options in force by their names, for the manifest.
+	Flags map[string]string
+	// Log takes one line at a time, for the operator.
+	Log func(string)
+	// Written is told of every bundle on disk.
+	Written func(path string)
+}
+
+// DefaultTriggers arm a recorder that was given none. An absolute round-trip limit would
+// be wrong on half of the hosts (mobile clients live at 300 ms), so that one is relative.
+var DefaultTriggers = []string{
+	"listen.overflows > 0",
+	"syn_recv > 250",
+	"rtt.p99 > 5x for 2s",
+}
+
+// The longest window: its rings of vitals and snapshots are allocated at the start.
+const maxWindow = 10 * time.Minute
+
+// ConfigError is what is wrong with a Config.
+type ConfigError struct{ Err error }
+
+func (e *ConfigError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the error itself.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// check parses the triggers. Its errors are of type *ConfigError.
+func (c *Config) check() ([]*trigger.Trigger, error) {
+	switch {
+	case c.Before < 0 || c.After < 0 || c.Before+c.After > maxWindow:
+		return nil, &ConfigError{fmt.Errorf("use a window of %v before and %v after: at most %v together", c.Before, c.After, maxWindow)}
+	case c.Dir == "":
+		return nil, &ConfigError{errors.New("use no folder for bundles: one is needed")}
+	}
+	expressions := c.Triggers
+	if len(expressions) == 0 {
+		expressions = DefaultTriggers
+	}
+	var triggers []*trigger.Trigger
+	for _, expr := range expressions {
+		t, err := trigger.Parse(expr, vital.Lookup)
+		if err != nil {
+			return nil, &ConfigError{err}
+		}
+		triggers = append(triggers, t)
+	}
+	return triggers, nil
+}
+
+func (c *Config) packets() ring.SetConfig {
+	return ring.SetConfig{
+		Interfaces: c.Interfaces,
+		Bytes:      c.RingBytes,
+		Filter:     ring.Filter{SnapLen: c.SnapLen, Payload: c.Payload, Ports: c.Ports, Peers: c.Peers},
+		Notify:     func(e ring.Event) { c.Log(e.String()) },
+	}
+}
+
+// fired puts a trigger that fired into the manifest's form.
+func fired(f trigger.Fired) format.Trigger {
+	return format.Trigger{
+		Kind: "vital", Expr: f.Trigger.Expr, Vital: f.Trigger.Vital,
+		Limit: f.Limit, Value: f.Value, Unit: f.Trigger.Unit, Time: f.Time,
+	}
+}
+
+// describe says what fired in one line for the log.
+func describe(t format.Trigger) string {
+	if t.Kind != "vital" {
+		return t.Kind + " " + t.Reason
+	}
+	return fmt.Sprintf("%s (it is %s)", t.Expr, quantity(t.Value, t.Unit))
+}
+
+// quantity prints a vital's value as people read it.
+func quantity(v float64, unit string) string {
+	switch unit {
+	case "s":
+		return time.Duration(v * float64(time.Second)).Round(10 * time.Microsecond).String()
+	case "ratio":
+		return strconv.FormatFloat(100*v, 'f', 1, 64) + " %"
+	case "1":
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case "B":
+		return strconv.FormatFloat(v/(1<<20), 'f', 1, 64) + " MiB"
+	}
+	return strconv.FormatFloat(v, 'g', 4, 64) + " " + unit
+}

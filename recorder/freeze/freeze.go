@@ -1,0 +1,263 @@
+//go:build linux
+
+// Package freeze cuts the rings and writes them as a bundle. Take is what must happen
+// at the moment itself; Write collects the one-off sources and streams the bundle, while
+// recording goes on.
+package freeze
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/ring"
+	"github.com/spikebox/spikebox/recorder/source"
+	"github.com/spikebox/spikebox/recorder/vital"
+)
+
+// Rings is everything that a cut takes from.
+type Rings struct {
+	Packets   *ring.Set
+	Board     *vital.Board
+	Rows      *ring.Rows
+	Listeners *ring.Listeners
+	Snapshots *source.Snapshots
+}
+
+// Request says what to cut and why.
+type Request struct {
+	Root     string          // of /proc and /sys
+	Dir      string          // where the bundle goes
+	Manifest format.Manifest // with host, recorder, configuration, triggers, and the clocks so far
+	Start    time.Time       // of the window
+	Trigger  time.Time
+	// Sockets gives, once, what was dumped when the trigger fired.
+	Sockets <-chan source.Result
+}
+
+// Held is the rings' content at one moment, held until it is written.
+type Held struct {
+	req       Request
+	end       time.Time
+	vitals    []byte
+	listeners []byte
+	texts     *ring.TextCut
+	packets   *ring.Cut
+	sources   []format.Source // of the rings
+}
+
+// Take cuts all rings. It runs between two ticks and takes some milliseconds; recording
+// goes on. Close must be called when the Held is done with.
+func Take(rings Rings, req Request) (*Held, error) {
+	h := &Held{req: req}
+	cut, err := rings.Packets.Cut(req.Start)
+	if err != nil {
+		return nil, err
+	}
+	h.packets = cut
+	h.end = time.Now()
+	texts, err := rings.Snapshots.Cut()
+	if err != nil {
+		h.Close()
+		return nil, fmt.Errorf("cut snapshots: %w", err)
+	}
+	h.texts = texts
+	infos := rings.Board.Infos()
+	h.vitals = vitalsCSV(rings.Rows, infos, req.Start, h.end)
+	h.listeners = listenersCSV(rings.Listeners, req.Start, h.end)
+	h.sources = append(h.sources, packetSource(h.packets))
+	h.sources = append(h.sources, rings.Board.Sources()...)
+	h.sources = append(h.sources, rings.Snapshots.Source())
+	m := &h.req.Manifest
+	m.Vitals = infos
+	m.Window = format.Window{Start: req.Start.UTC(), Trigger: req.Trigger.UTC(), End: h.end.UTC()}
+	m.Clocks = append(m.Clocks, Clock("freeze"))
+	return h, nil
+}
+
+// Close gives the packet rings back to recording.
+func (h *Held) Close() { h.packets.Close() }
+
+// Report says what became of a bundle.
+type Report struct {
+	Path    string
+	Bytes   int64
+	Packets int64
+	Durable time.Duration // from Take to the bundle's final name
+	Sources []format.Source
+}
+
+// Write collects the one-off sources and writes the bundle. Whatever goes wrong, there
+// is never a file under a final name that is not whole.
+func (h *Held) Write(ctx context.Context) (Report, error) {
+	defer h.Close()
+	env := source.Env{Root: h.req.Root, Start: h.req.Start, End: h.end, Trigger: h.req.Trigger}
+	results := append([]source.Result{<-h.req.Sockets}, source.CollectAll(ctx, env, source.OneOffs)...)
+	m := h.req.Manifest
+	m.Sources = h.sources
+	for _, r := range results {
+		m.Sources = append(m.Sources, r.Source)
+	}
+	w, err := create(h.req.Dir, name(m.Host.Name, m.Trigger), h.req.Trigger)
+	if err != nil {
+		return Report{}, err
+	}
+	path, err := h.stream(ctx, w, &m, results)
+	if err != nil {
+		return Report{}, errors.Join(err, w.Abort())
+	}
+	report := Report{Path: path, Durable: time.Since(h.end), Sources: m.Sources}
+	if info, err := os.Stat(path); err == nil {
+		report.Bytes = info.Size()
+	}
+	return report, nil
+}
+
+// stream writes the members in the order of format/SPEC.md: small and telling ones
+// first, so that a truncated copy is still worth having.
+func (h *Held) stream(ctx context.Context, w *format.Writer, m *format.Manifest, results []source.Result) (string, error) {
+	steps := []func() error{
+		func() error { return w.Manifest(m) },
+		func() error { return w.Add("vitals.csv", h.vitals) },
+		func() error { return w.Add("listeners.csv", h.listeners) },
+		func() error { return members(w, results, "kmsg.txt") },
+		w.NewFrame,
+		func() error { return joined(w, results, "sockets.jsonl") },
+		w.NewFrame,
+		func() error { return members(w, results, "static/") },
+		w.NewFrame,
+		func() error { return h.snapshots(w) },
+		w.NewFrame,
+		func() error { return h.pcapng(w, m) },
+	}
+	for _, step := range steps {
+		if err := ctx.Err(); err != nil {
+			return "", fmt.Errorf("write bundle: %w", err)
+		}
+		if err := step(); err != nil {
+			return "", err
+		}
+	}
+	return w.Commit()
+}
+
+// members writes the one-off members whose name begins with a prefix.
+func members(w *format.Writer, results []source.Result, prefix string) error {
+	for _, r := range results {
+		for _, m := range r.Sink.Members {
+			if !strings.HasPrefix(m.Name, prefix) {
+				continue
+			}
+			if err := w.AddSized(m.Name, m.Size, copyOf(m)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func copyOf(m *source.Member) func(io.Writer) error {
+	return func(to io.Writer) error {
+		_, err := m.WriteTo(to)
+		return err
+	}
+}
+
+// joined writes the members that are held as NAME@WHEN, one for each moment at which a
+// source was asked, as the one member NAME.
+func joined(w *format.Writer, results []source.Result, name string) error {
+	var parts []*source.Member
+	var size int64
+	for _, r := range results {
+		for _, m := range r.Sink.Members {
+			if strings.HasPrefix(m.Name, name+"@") {
+				parts = append(parts, m)
+				size += m.Size
+			}
+		}
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return w.AddSized(name, size, func(to io.Writer) error {
+		for _, m := range parts {
+			if _, err := m.WriteTo(to); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// snapshotTime is RFC 3339 with nine digits, so that names sort as times do.
+const snapshotTime = "2006-01-02T15:04:05.000000000Z"
+
+func (h *Held) snapshots(w *format.Writer) error {
+	return h.texts.Snapshots(h.req.Start, h.end, func(at time.Time, path string, text []byte) error {
+		return w.Add("snapshots/"+h.wall(at).UTC().Format(snapshotTime)+"/"+path, text)
+	})
+}
+
+func (h *Held) pcapng(w *format.Writer, m *format.Manifest) error {
+	opts := ring.PcapngOptions{
+		Trigger: h.req.Trigger, Comment: comment(m.Trigger), Hardware: m.Host.Arch,
+		OS: "Linux " + m.Host.Kernel, Application: m.Recorder.Program + " " + m.Recorder.Version,
+	}
+	size, err := h.packets.Size(opts)
+	if err != nil {
+		return fmt.Errorf("measure member %q: %w", "packets.pcapng", err)
+	}
+	return w.AddSized("packets.pcapng", size, func(to io.Writer) error { return h.packets.WritePcapng(to, opts) })
+}
+
+// wall puts a time that carries a monotonic reading on CLOCK_REALTIME as it stood at
+// the freeze: a clock that was stepped in between moves all times alike.
+func (h *Held) wall(at time.Time) time.Time { return h.end.Add(at.Sub(h.end)) }
+
+// create takes the first free name: two triggers may fire within one second.
+func create(dir, name string, at time.Time) (*format.Writer, error) {
+	for n := 2; ; n++ {
+		w, err := format.Create(dir, name, at)
+		if !errors.Is(err, os.ErrExist) || n > 100 {
+			return w, err
+		}
+		base, _, _ := strings.Cut(name, "~")
+		name = fmt.Sprintf("%s~%d", base, n)
+	}
+}
+
+// name is <host>-<time>-<trigger>.
+func name(host string, t format.Trigger) string {
+	what := t.Vital
+	if what == "" {
+		what = t.Kind
+	}
+	return plain(host) + "-" + t.Time.UTC().Format("20060102T150405Z") + "-" + plain(what)
+}
+
+// plain keeps what is safe in file names everywhere.
+func plain(s string) string {
+	safe := strings.Map(func(r rune) rune {
+		if r == '.' || r == '_' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
+			return r
+		}
+		return '_'
+	}, filepath.Base(s))
+	if strings.Trim(safe, ".") == "" {
+		return "unnamed"
+	}
+	return safe
+}
+
+func comment(t format.Trigger) string {
+	if t.Expr == "" {
+		return strings.TrimSpace("spikebox trigger: " + t.Kind + " " + t.Reason)
+	}
+	return "spikebox trigger: " + t.Expr
+}

@@ -1,0 +1,135 @@
+//go:build linux
+
+package recorder
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/freeze"
+	"github.com/spikebox/spikebox/recorder/source"
+)
+
+// socketsLimit bounds the dump at the trigger: it must be done before the window's end.
+const socketsLimit = 5 * time.Second
+
+// incident is a trigger whose window has not ended yet. Triggers that fire meanwhile join it.
+type incident struct {
+	at      time.Time // of the first trigger, with its monotonic reading
+	first   format.Trigger
+	joined  []format.Trigger
+	end     time.Time
+	clock   format.Clock
+	sockets <-chan source.Result
+}
+
+// result is what became of a bundle.
+type result struct {
+	report freeze.Report
+	err    error
+}
+
+// fire begins an incident, or joins the one that goes on.
+func (r *Recorder) fire(t format.Trigger) {
+	at := t.Time
+	t.Time = at.UTC()
+	if r.cfg.DryRun {
+		r.cfg.Log("would fire: " + describe(t))
+		return
+	}
+	if r.incident != nil {
+		r.incident.joined = append(r.incident.joined, t)
+		r.cfg.Log("joins the bundle: " + describe(t))
+		return
+	}
+	r.cfg.Log(fmt.Sprintf("triggered: %s; cutting in %v", describe(t), r.cfg.After))
+	r.incident = &incident{
+		at: at, first: t, end: at.Add(r.cfg.After), clock: freeze.Clock("trigger"),
+		sockets: dumpSockets(r.cfg.Root),
+	}
+	r.snapshot.Reset(snapshotUrgent)
+}
+
+// dumpSockets takes the listeners and half-open sockets as they are at the trigger: at
+// the window's end their queues may be empty again.
+func dumpSockets(root string) <-chan source.Result {
+	out := make(chan source.Result, 1)
+	go func() {
+		at := &source.OneOff{Name: "sockets.trigger", Limit: socketsLimit,
+			Collect: func(ctx context.Context, env source.Env, sink *source.Sink) error {
+				return source.DumpSockets(ctx, env, "trigger", sink)
+			}}
+		results := source.CollectAll(context.Background(), source.Env{Root: root}, []*source.OneOff{at})
+		out <- results[0]
+	}()
+	return out
+}
+
+// cut takes the rings and writes the bundle in the background.
+func (r *Recorder) cut() {
+	in := r.incident
+	r.incident = nil
+	r.snapshot.Reset(snapshotCalm)
+	if err := r.rings.Snapshots.Take(time.Now()); err != nil {
+		r.cfg.Log("error: take snapshot: " + err.Error())
+	}
+	start := in.at.Add(-r.cfg.Before)
+	if start.Before(r.since) {
+		start = r.since
+	}
+	began := time.Now()
+	held, err := freeze.Take(r.rings, freeze.Request{
+		Root: r.cfg.Root, Dir: r.cfg.Dir, Manifest: r.manifest(in),
+		Start: start, Trigger: in.at, Sockets: in.sockets,
+	})
+	r.writing = true
+	if err != nil {
+		r.results <- result{err: err}
+		return
+	}
+	r.cfg.Log(fmt.Sprintf("rings cut in %v; recording goes on", time.Since(began).Round(10*time.Microsecond)))
+	go func() { r.results <- r.write(held) }()
+}
+
+// write makes room and writes. It runs beside the loop and touches only what is its own.
+func (r *Recorder) write(held *freeze.Held) result {
+	defer held.Close()
+	if err := os.MkdirAll(r.cfg.Dir, 0o700); err != nil {
+		return result{err: fmt.Errorf("make folder for bundles: %w", err)}
+	}
+	removed, err := r.cfg.Retention.Prune(r.cfg.Dir)
+	for _, path := range removed {
+		r.cfg.Log("removed an old bundle to make room: " + path)
+	}
+	if err != nil {
+		return result{err: err}
+	}
+	report, err := held.Write(context.Background())
+	return result{report: report, err: err}
+}
+
+// finish tells what became of a bundle.
+func (r *Recorder) finish(res result) {
+	r.writing = false
+	r.failed = res.err
+	if res.err != nil {
+		r.cfg.Log(fmt.Sprintf("error: bundle lost: %v; still armed", res.err))
+		return
+	}
+	r.cfg.Log(fmt.Sprintf("bundle written: %s (%d bytes, %d packets, durable %v after the cut)",
+		res.report.Path, res.report.Bytes, res.report.Packets, res.report.Durable.Round(time.Millisecond)))
+	if r.cfg.Written != nil {
+		r.cfg.Written(res.report.Path)
+	}
+}
+
+func (r *Recorder) manifest(in *incident) format.Manifest {
+	return format.Manifest{
+		Recorder: r.cfg.Build, Host: r.host, Config: r.cfg.Flags,
+		Trigger: in.first, Joined: in.joined,
+		Clocks: []format.Clock{r.armed, in.clock},
+	}
+}

@@ -1,0 +1,192 @@
+//go:build linux
+
+// Package recorder is the armed flight recorder: packet rings, vitals and snapshots that
+// remember the last seconds, and triggers that make them a bundle. Run is its table of
+// contents.
+package recorder
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/freeze"
+	"github.com/spikebox/spikebox/recorder/ring"
+	"github.com/spikebox/spikebox/recorder/source"
+	"github.com/spikebox/spikebox/recorder/trigger"
+	"github.com/spikebox/spikebox/recorder/vital"
+)
+
+const (
+	// Tick is how often vitals are measured and triggers evaluated: a quarter of the
+	// shortest thing that TCP itself waits for at a handshake.
+	Tick = 250 * time.Millisecond
+	// Snapshots are taken each second while all is well, and ten a second between a
+	// trigger and the end of its window.
+	snapshotCalm   = time.Second
+	snapshotUrgent = 100 * time.Millisecond
+	// snapshotBytes holds five minutes of a host with a few dozen CPUs.
+	snapshotBytes = 8 << 20
+	// listenersPerTick is the room for busy listeners: a proxy has a handful.
+	listenersPerTick = 8
+)
+
+// Recorder is one armed recorder. All its methods run in the goroutine of Run.
+type Recorder struct {
+	cfg      Config
+	host     format.Host
+	armed    format.Clock
+	rings    freeze.Rings
+	triggers *trigger.Set
+	since    time.Time   // armed since
+	incident *incident   // between a trigger and its cut
+	writing  bool        // a bundle is being written
+	results  chan result // of writing
+	requests chan format.Trigger
+	snapshot *time.Ticker
+	failed   error // why the last bundle could not be written
+}
+
+// Run arms a recorder and keeps it so until ctx is done; then a bundle that is pending is
+// cut at once and finished. It fails where the recorder cannot be armed, and with
+// Config.Once where the one bundle could not be written.
+func Run(ctx context.Context, cfg Config) error {
+	triggers, err := cfg.check()
+	if err != nil {
+		return err
+	}
+	control, err := listen(cfg.Control)
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	prepare(cfg)
+	r, err := arm(cfg, triggers)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	go control.serve(r.requests)
+	defer signals(r.requests)()
+	r.say()
+	return r.loop(ctx)
+}
+
+// prepare makes the bundles' folder and clears what a killed recorder left in it. An
+// error does not keep the recorder from being armed: the folder may be mounted later.
+func prepare(cfg Config) {
+	if cfg.DryRun {
+		return
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		cfg.Log(fmt.Sprintf("error: make folder for bundles: %v; armed all the same, it will be tried again at a trigger", err))
+		return
+	}
+	left, err := format.Sweep(cfg.Dir)
+	for _, name := range left {
+		cfg.Log("removed what an interrupted recorder left: " + name)
+	}
+	if err != nil {
+		cfg.Log("error: " + err.Error())
+	}
+}
+
+// arm opens every ring and meter.
+func arm(cfg Config, triggers []*trigger.Trigger) (*Recorder, error) {
+	r := &Recorder{
+		cfg: cfg, host: freeze.HostFacts(), armed: freeze.Clock("armed"), since: time.Now(),
+		triggers: trigger.NewSet(triggers, cfg.Policy),
+		results:  make(chan result, 1), requests: make(chan format.Trigger),
+	}
+	packets, err := ring.OpenSet(cfg.packets())
+	if err != nil {
+		return nil, err
+	}
+	r.rings.Packets = packets
+	snapshots, err := source.OpenSnapshots(cfg.Root, snapshotBytes, cfg.Log)
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	r.rings.Snapshots = snapshots
+	ticks := int((cfg.Before+cfg.After)/Tick) + 8 // some more than the window, for a late cut
+	r.rings.Listeners = ring.NewListeners(ticks * listenersPerTick)
+	r.rings.Board = vital.Open(vital.Env{
+		Root: cfg.Root, NetNS: uint32(r.host.NetNS), Listeners: r.rings.Listeners,
+	}, cfg.Log)
+	r.rings.Rows = ring.NewRows(ticks, len(r.rings.Board.Infos()))
+	return r, nil
+}
+
+func (r *Recorder) close() {
+	r.rings.Packets.Close()
+	if r.rings.Snapshots != nil {
+		r.rings.Snapshots.Close()
+	}
+	if r.rings.Board != nil {
+		r.rings.Board.Close()
+	}
+}
+
+// say tells the operator, in one line, what is armed.
+func (r *Recorder) say() {
+	expressions := r.cfg.Triggers
+	if len(expressions) == 0 {
+		expressions = DefaultTriggers
+	}
+	r.cfg.Log(fmt.Sprintf("armed on %s: %q, %v before and %v after, bundles in %s",
+		r.rings.Packets, expressions, r.cfg.Before, r.cfg.After, r.cfg.Dir))
+}
+
+// loop is the armed recorder: everything happens here, one thing at a time.
+func (r *Recorder) loop(ctx context.Context) error {
+	tick := time.NewTicker(Tick)
+	defer tick.Stop()
+	r.snapshot = time.NewTicker(snapshotCalm)
+	defer r.snapshot.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return r.stop()
+		case <-tick.C:
+			r.tick(time.Now())
+		case <-r.snapshot.C:
+			if err := r.rings.Snapshots.Take(time.Now()); err != nil {
+				r.cfg.Log("error: take snapshot: " + err.Error())
+			}
+		case t := <-r.requests:
+			r.fire(t)
+		case res := <-r.results:
+			if r.finish(res); r.cfg.Once {
+				return r.failed
+			}
+		}
+	}
+}
+
+// tick measures the vitals, evaluates the triggers, and cuts where a window has ended.
+func (r *Recorder) tick(now time.Time) {
+	row := r.rings.Board.Read(now)
+	r.rings.Rows.Push(now, row)
+	for _, f := range r.triggers.Step(now, r.rings.Board.Value) {
+		r.fire(fired(f))
+	}
+	if r.incident != nil && !r.writing && !now.Before(r.incident.end) {
+		r.cut()
+	}
+}
+
+// stop finishes what is pending when the recorder is told to end.
+func (r *Recorder) stop() error {
+	if r.writing {
+		r.finish(<-r.results)
+	}
+	if r.incident != nil {
+		r.cfg.Log("told to stop: cutting now, before the window's end")
+		r.cut()
+		r.finish(<-r.results)
+	}
+	return r.failed
+}

@@ -1,0 +1,99 @@
+//go:build linux
+
+package source
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Process owns a socket.
+type Process struct {
+	PID     int    `json:"pid"`
+	Comm    string `json:"comm"`
+	Cmdline string `json:"cmdline,omitempty"`
+	Cgroup  string `json:"cgroup,omitempty"`
+}
+
+// cmdlineSize keeps a long argument list (it may hold secrets far behind) short.
+const cmdlineSize = 256
+
+// owners finds the processes that hold the sockets with these inodes, by the links in
+// /proc/PID/fd. It stops when the context does and gives what it has found: processes
+// that may not be looked into are left out.
+func owners(ctx context.Context, root string, inodes map[uint32]bool) map[uint32][]Process {
+	found := map[uint32][]Process{}
+	if len(inodes) == 0 {
+		return found
+	}
+	entries, err := os.ReadDir(filepath.Join(root, "proc"))
+	if err != nil {
+		return found
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		dir := filepath.Join(root, "proc", e.Name())
+		held := socketsOf(dir, inodes)
+		if len(held) == 0 {
+			continue
+		}
+		p := process(dir, pid)
+		for _, inode := range held {
+			found[inode] = append(found[inode], p)
+		}
+	}
+	return found
+}
+
+// socketsOf gives those of the inodes that a process has open, each once.
+func socketsOf(dir string, inodes map[uint32]bool) (held []uint32) {
+	fds, err := os.ReadDir(filepath.Join(dir, "fd"))
+	if err != nil {
+		return nil
+	}
+	seen := map[uint32]bool{}
+	for _, fd := range fds {
+		target, err := os.Readlink(filepath.Join(dir, "fd", fd.Name()))
+		if err != nil {
+			continue
+		}
+		number, ok := strings.CutPrefix(target, "socket:[")
+		if !ok {
+			continue
+		}
+		inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 32)
+		if err == nil && inodes[uint32(inode)] && !seen[uint32(inode)] {
+			seen[uint32(inode)] = true
+			held = append(held, uint32(inode))
+		}
+	}
+	return held
+}
+
+func process(dir string, pid int) Process {
+	read := func(name string) string {
+		text, _ := os.ReadFile(filepath.Join(dir, name))
+		return string(bytes.TrimSpace(text))
+	}
+	cmdline := strings.TrimSpace(strings.ReplaceAll(read("cmdline"), "\x00", " "))
+	if len(cmdline) > cmdlineSize {
+		cmdline = cmdline[:cmdlineSize]
+	}
+	cgroup := read("cgroup")
+	if _, v2, ok := strings.Cut(cgroup, "0::"); ok { // the unified hierarchy's line
+		cgroup, _, _ = strings.Cut(v2, "\n")
+	} else {
+		cgroup = ""
+	}
+	return Process{PID: pid, Comm: read("comm"), Cmdline: cmdline, Cgroup: cgroup}
+}

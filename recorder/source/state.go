@@ -1,0 +1,33 @@
+//go:build linux
+
+package source
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/format"
+)
+
+// State tells a source that this kernel or these privileges do not allow from one that
+// went wrong.
+func State(err error) format.State {
+	for _, missing := range []error{fs.ErrNotExist, fs.ErrPermission, unix.EPERM, unix.EACCES, unix.EOPNOTSUPP, unix.ENOENT} {
+		if errors.Is(err, missing) {
+			return format.Unsupported
+		}
+	}
+	return format.Failed
+}
+
+// staticFolder gives the folder two levels below static/ that a member lies in.
+func staticFolder(member string) (string, bool) {
+	parts := strings.SplitN(member, "/", 4)
+	if len(parts) < 4 || parts[0] != "static" {
+		return "", false
+	}
+	return strings.Join(parts[:3], "/") + "/", true
+}

@@ -1,0 +1,96 @@
+//go:build linux
+
+package source
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// sysctlTrees are walked whole; what holds one file per interface is left out, because
+// a host with 1,000 interfaces has 60,000 of them.
+var sysctlTrees = []string{"proc/sys/net/core", "proc/sys/net/ipv4", "proc/sys/net/ipv6", "proc/sys/net/netfilter"}
+
+// sysctlFiles are single settings that network incidents depend on.
+var sysctlFiles = []string{
+	"proc/sys/fs/file-max", "proc/sys/fs/nr_open", "proc/sys/fs/file-nr", "proc/sys/kernel/pid_max",
+	"proc/sys/kernel/threads-max", "proc/sys/vm/min_free_kbytes", "proc/sys/vm/swappiness",
+	"proc/sys/net/nf_conntrack_max", "proc/version", "proc/cmdline",
+}
+
+// sysctlSecrets are keys that must never leave the machine.
+var sysctlSecrets = []string{"tcp_fastopen_key", "netdev_rss_key", "stable_secret"}
+
+// sysctlPerInterface are folders that hold a folder per interface; "all" and "default"
+// stand for them.
+var sysctlPerInterface = map[string]bool{"conf": true, "neigh": true}
+
+// sysctlSize bounds one setting: the largest real ones are a few hundred bytes.
+const sysctlSize = 64 << 10
+
+var sysctls = &OneOff{
+	Name:    "sysctl",
+	Doc:     "network settings below /proc/sys, keys left out",
+	Limit:   5 * time.Second,
+	Collect: collectSysctls,
+}
+
+func collectSysctls(ctx context.Context, env Env, sink *Sink) error {
+	for _, tree := range sysctlTrees {
+		err := filepath.WalkDir(filepath.Join(env.Root, tree), func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err != nil: // a tree that this kernel does not have
+				return nil
+			case d.IsDir():
+				return skipInterface(path)
+			}
+			sysctl(env.Root, path, sink)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, file := range sysctlFiles {
+		sysctl(env.Root, filepath.Join(env.Root, file), sink)
+	}
+	return nil
+}
+
+func skipInterface(path string) error {
+	name := filepath.Base(path)
+	if sysctlPerInterface[filepath.Base(filepath.Dir(path))] && name != "all" && name != "default" {
+		return fs.SkipDir
+	}
+	return nil
+}
+
+// sysctl keeps one setting. Those that cannot be read (write-only ones such as
+// route/flush, or another namespace's) are no loss.
+func sysctl(root, path string, sink *Sink) {
+	for _, secret := range sysctlSecrets {
+		if strings.HasSuffix(path, secret) {
+			return
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, sysctlSize))
+	if err != nil {
+		return
+	}
+	member, err := filepath.Rel(root, path)
+	if err == nil {
+		sink.Add("static/"+member, text)
+	}
+}

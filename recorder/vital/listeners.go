@@ -1,0 +1,201 @@
+//go:build linux
+
+package vital
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/spikebox/spikebox/recorder/internal/procfs"
+	"github.com/spikebox/spikebox/recorder/internal/sockdiag"
+	"github.com/spikebox/spikebox/recorder/probe"
+	"github.com/spikebox/spikebox/recorder/ring"
+)
+
+var listenerMeter = &Meter{
+	ID:  "listeners",
+	Doc: "the queues of this namespace's listening sockets",
+	Vitals: []Vital{
+		{"syn_recv", "1", "half-open connections of all listeners (SYN_RECV)"},
+		{"accept.queue.fill", "ratio", "the worst listener's accept queue, of its limit; above 1 it overflows"},
+	},
+	Variants: []Variant{
+		{Name: "ebpf", Open: openListenerProbe},
+		{Name: "sock_diag", Lack: "SYN_RECV is counted once a second and up to 20,000, not per listener", Open: openListenerDump},
+		{Name: "proc", Lack: "SYN_RECV is counted once a second out of /proc/net/tcp, accept queues are not seen", Open: openListenerProc},
+	},
+}
+
+// busyKept is how many busy listeners of one tick are kept in the ring of listeners: a
+// host with more of them is short of something else than a backlog.
+const busyKept = 32
+
+// listenerTick sums up one tick's listeners and keeps those that hold anything.
+type listenerTick struct {
+	ring *ring.Listeners
+	now  time.Time
+	kept int
+	syn  uint64
+	fill float64
+}
+
+func (t *listenerTick) add(l ring.Listener) {
+	if l.SynQueue != ring.SynQueueUnknown {
+		t.syn += uint64(l.SynQueue)
+	}
+	if l.AcceptLimit > 0 {
+		t.fill = max(t.fill, float64(l.AcceptQueue)/float64(l.AcceptLimit))
+	}
+	busy := l.AcceptQueue > 0 || l.SynQueue > 0 && l.SynQueue != ring.SynQueueUnknown
+	if busy && t.kept < busyKept && t.ring != nil {
+		l.At = t.now
+		t.ring.Push(l)
+		t.kept++
+	}
+}
+
+type listenerProbe struct {
+	probe *probe.Listeners
+	buf   []probe.Listener
+	ring  *ring.Listeners
+}
+
+func openListenerProbe(env Env) (Reader, error) {
+	p, err := probe.OpenListeners()
+	if err != nil {
+		return nil, err
+	}
+	return &listenerProbe{probe: p, ring: env.Listeners}, nil
+}
+
+func (r *listenerProbe) Read(now time.Time, out []float64) (err error) {
+	if r.buf, err = r.probe.Read(r.buf[:0]); err != nil {
+		return err
+	}
+	tick := listenerTick{ring: r.ring, now: now}
+	for i := range r.buf {
+		l := &r.buf[i]
+		tick.add(ring.Listener{Local: l.Addr, SynQueue: l.SynQueue, AcceptQueue: l.AcceptQueue, AcceptLimit: l.AcceptLimit})
+	}
+	out[0], out[1] = float64(tick.syn), tick.fill
+	return nil
+}
+
+func (r *listenerProbe) Close() error { return r.probe.Close() }
+
+// synRecvCap ends a count of half-open sockets: 20,000 take some 6 ms, and a trigger
+// has fired long before.
+const synRecvCap = 20_000
+
+// listenerDump asks sock_diag: the listeners at each tick, the half-open ones once a second.
+type listenerDump struct {
+	ring    *ring.Listeners
+	next    time.Time
+	synRecv float64
+}
+
+func openListenerDump(env Env) (Reader, error) {
+	r := &listenerDump{ring: env.Listeners}
+	return r, r.countSynRecv()
+}
+
+func (r *listenerDump) Read(now time.Time, out []float64) error {
+	if !now.Before(r.next) {
+		r.next = now.Add(pollEvery)
+		if err := r.countSynRecv(); err != nil {
+			return err
+		}
+	}
+	tick := listenerTick{ring: r.ring, now: now}
+	err := dumpAll(1<<sockdiag.Listen, func(s *sockdiag.Socket) bool {
+		tick.add(ring.Listener{Local: s.Local, SynQueue: ring.SynQueueUnknown, AcceptQueue: s.RecvQ, AcceptLimit: s.SendQ})
+		return true
+	})
+	out[0], out[1] = r.synRecv, tick.fill
+	return err
+}
+
+func (r *listenerDump) countSynRecv() error {
+	n := 0
+	err := dumpAll(1<<sockdiag.SynRecv, func(*sockdiag.Socket) bool {
+		n++
+		return n < synRecvCap
+	})
+	r.synRecv = float64(n)
+	return err
+}
+
+func (r *listenerDump) Close() error { return nil }
+
+func dumpAll(states uint32, f func(*sockdiag.Socket) bool) error {
+	for _, family := range sockdiag.Families {
+		if err := sockdiag.Dump(sockdiag.Query{Family: family, States: states}, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listenerProc counts lines of /proc/net/tcp and tcp6 in state SYN_RECV.
+type listenerProc struct {
+	files   []*procfs.File
+	next    time.Time
+	synRecv float64
+}
+
+func openListenerProc(env Env) (Reader, error) {
+	r := &listenerProc{}
+	for _, path := range []string{"proc/net/tcp", "proc/net/tcp6"} {
+		f, err := procfs.Open(env.Root, path)
+		if err == nil {
+			r.files = append(r.files, f)
+		} else if path == "proc/net/tcp" {
+			return nil, err // without IPv6 there is no tcp6
+		}
+	}
+	return r, nil
+}
+
+func (r *listenerProc) Read(now time.Time, out []float64) error {
+	if !now.Before(r.next) {
+		r.next = now.Add(pollEvery)
+		n := 0
+		for _, f := range r.files {
+			text, err := f.Read()
+			if err != nil {
+				return err
+			}
+			n += countState(text, "03")
+		}
+		r.synRecv = float64(n)
+	}
+	out[0] = r.synRecv
+	return nil
+}
+
+// countState counts sockets in a state: "sl: local remote st …" (net/ipv4/tcp_ipv4.c,
+// get_tcp4_sock). The first column widens after 9,999 lines, so fields are counted
+// from its colon.
+func countState(text []byte, state string) (n int) {
+	for len(text) > 0 {
+		var line []byte
+		line, text = procfs.Line(text)
+		_, rest, ok := bytes.Cut(line, []byte(": "))
+		if !ok {
+			continue
+		}
+		_, rest = procfs.Word(rest)
+		_, rest = procfs.Word(rest)
+		if word, _ := procfs.Word(rest); string(word) == state {
+			n++
+		}
+	}
+	return n
+}
+
+func (r *listenerProc) Close() error {
+	for _, f := range r.files {
+		f.Close()
+	}
+	return nil
+}

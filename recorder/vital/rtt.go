@@ -1,0 +1,136 @@
+//go:build linux
+
+package vital
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/spikebox/spikebox/recorder/internal/sockdiag"
+	"github.com/spikebox/spikebox/recorder/probe"
+)
+
+var rttMeter = &Meter{
+	ID:  "rtt",
+	Doc: "round-trip times of this namespace's TCP connections, over the last second of ticks",
+	Vitals: []Vital{
+		{"rtt.p50", "s", "median of the round-trip samples"},
+		{"rtt.p99", "s", "99th percentile of the round-trip samples"},
+		{"rtt.max", "s", "longest round-trip sample"},
+	},
+	Variants: []Variant{
+		{Name: "ebpf", Open: openRTTProbe},
+		{Name: "sock_diag", Lack: "polls each connection's smoothed RTT once a second, so single late exchanges are missed",
+			Open: openRTTPoll},
+	},
+}
+
+// rttProbe keeps the histograms of the last second: a tick alone has too few samples
+// on a quiet host for its 99th percentile to mean anything.
+type rttProbe struct {
+	probe *probe.RTT
+	last  [rateSpan]probe.Histogram
+	sum   probe.Histogram
+	n     int
+}
+
+func openRTTProbe(env Env) (Reader, error) {
+	p, err := probe.OpenRTT(env.NetNS)
+	if err != nil {
+		return nil, err
+	}
+	return &rttProbe{probe: p}, nil
+}
+
+func (r *rttProbe) Read(_ time.Time, out []float64) error {
+	if err := r.probe.Read(&r.last[r.n%rateSpan]); err != nil {
+		return err
+	}
+	r.n++
+	r.sum = probe.Histogram{}
+	for i := range r.last {
+		r.sum.Merge(&r.last[i])
+	}
+	if r.sum.Count > 0 {
+		out[0], out[1] = r.sum.Quantile(0.5).Seconds(), r.sum.Quantile(0.99).Seconds()
+		out[2] = r.sum.Max.Seconds()
+	}
+	return nil
+}
+
+func (r *rttProbe) Close() error { return r.probe.Close() }
+
+const (
+	// pollEvery spaces out what is dear: a dump of sockets, not a read of a counter.
+	pollEvery = time.Second
+	// pollSockets caps a poll: 5,000 tcp_infos take some 5 ms.
+	pollSockets = 5000
+)
+
+// rttPoll reads tcp_info's smoothed RTT of the connections that moved data lately.
+type rttPoll struct {
+	next  time.Time
+	rtts  []float64
+	value [3]float64
+}
+
+func openRTTPoll(Env) (Reader, error) {
+	// A first poll shows whether sock_diag answers at all.
+	r := &rttPoll{}
+	return r, r.poll()
+}
+
+func (r *rttPoll) Read(now time.Time, out []float64) error {
+	if !now.Before(r.next) {
+		r.next = now.Add(pollEvery)
+		if err := r.poll(); err != nil {
+			return err
+		}
+	}
+	copy(out, r.value[:])
+	return nil
+}
+
+func (r *rttPoll) poll() error {
+	r.rtts = r.rtts[:0]
+	for _, family := range sockdiag.Families {
+		q := sockdiag.Query{Family: family, States: 1 << sockdiag.Established, Detail: true}
+		err := sockdiag.Dump(q, func(s *sockdiag.Socket) bool {
+			if us, fresh := smoothedRTT(s.Info); fresh {
+				r.rtts = append(r.rtts, us/1e6)
+			}
+			return len(r.rtts) < pollSockets
+		})
+		if err != nil {
+			return err
+		}
+	}
+	r.value = [3]float64{math.NaN(), math.NaN(), math.NaN()}
+	if n := len(r.rtts); n > 0 {
+		slices.Sort(r.rtts)
+		r.value = [3]float64{r.rtts[n/2], r.rtts[(n*99)/100], r.rtts[n-1]}
+	}
+	return nil
+}
+
+// Offsets in struct tcp_info (include/uapi/linux/tcp.h), the same on every kernel.
+const (
+	tcpInfoLastAckRecv = 56 // tcpi_last_ack_recv, ms
+	tcpInfoRTT         = 68 // tcpi_rtt, µs
+)
+
+// smoothedRTT gives tcpi_rtt in µs, and whether an ACK came within the last second: an
+// idle connection keeps its last RTT for ever.
+func smoothedRTT(info []byte) (us float64, fresh bool) {
+	if len(info) < tcpInfoRTT+4 {
+		return 0, false
+	}
+	age := native.Uint32(info[tcpInfoLastAckRecv:])
+	return float64(native.Uint32(info[tcpInfoRTT:])), age <= uint32(pollEvery/time.Millisecond)
+}
+
+func (r *rttPoll) Close() error { return nil }
+
+var native = binary.NativeEndian

@@ -1,0 +1,76 @@
+//go:build linux
+
+// Package vital measures, every tick, the numbers that triggers watch. A meter reads
+// one thing of the kernel's and gives the vitals that follow from it, by the best
+// variant that this kernel and these privileges allow.
+//
+// A new vital is a row in its meter's literal; a new meter is one file here and one
+// line in Meters.
+package vital
+
+import (
+	"time"
+
+	"github.com/spikebox/spikebox/recorder/ring"
+)
+
+// Vital is one number that is measured every tick.
+type Vital struct {
+	Name string // rtt.p99
+	Unit string // s, 1, 1/s, ratio, B
+	Doc  string // one line, with the kernel's own name of what it counts
+}
+
+// Meter gives the vitals that come from one reading.
+type Meter struct {
+	ID       string
+	Doc      string
+	Vitals   []Vital
+	Variants []Variant // best first; the first that opens is used
+}
+
+// Variant is one way to measure a meter's vitals.
+type Variant struct {
+	Name string // ebpf, sock_diag, proc
+	Lack string // what it cannot see that the first variant can; empty for the first
+	Open func(Env) (Reader, error)
+}
+
+// Env is what variants need to know of the recorder.
+type Env struct {
+	Root      string          // of /proc and /sys: "/", or a fixture tree
+	NetNS     uint32          // inode of the network namespace whose sockets count; 0 is all
+	Listeners *ring.Listeners // where the listeners meter keeps each listener's queues
+}
+
+// Reader is an open variant.
+type Reader interface {
+	// Read puts this tick's values into out, one for each of the meter's Vitals in
+	// their order. out arrives as NaN, and what was not measured stays so.
+	Read(now time.Time, out []float64) error
+	Close() error
+}
+
+// Meters is every meter, in the order of vitals.csv's columns.
+var Meters = []*Meter{
+	rttMeter,
+	listenerMeter,
+	tcpMeter,
+	sockstatMeter,
+	conntrackMeter,
+	softnetMeter,
+	nicMeter,
+	cpuMeter,
+}
+
+// Lookup gives a vital's unit, for package trigger's parser.
+func Lookup(name string) (unit string, ok bool) {
+	for _, m := range Meters {
+		for _, v := range m.Vitals {
+			if v.Name == name {
+				return v.Unit, true
+			}
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,200 @@
+//go:build linux
+
+package vital
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spikebox/spikebox/format"
+)
+
+// tree writes a fixture of /proc below a temporary root.
+func tree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	for path, text := range files {
+		write(t, root, path, text)
+	}
+	return root
+}
+
+func write(t *testing.T, root, path, text string) {
+	t.Helper()
+	full := filepath.Join(root, path)
+	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(full, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// measure reads a meter's last variant twice, a second apart, between which change
+// changes the tree.
+func measure(t *testing.T, m *Meter, root string, change func()) map[string]float64 {
+	t.Helper()
+	v := m.Variants[len(m.Variants)-1]
+	r, err := v.Open(Env{Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	out := make([]float64, len(m.Vitals))
+	start := time.Unix(1000, 0)
+	if err := r.Read(start, out); err != nil {
+		t.Fatal(err)
+	}
+	change()
+	for i := range out {
+		out[i] = math.NaN()
+	}
+	if err := r.Read(start.Add(time.Second), out); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for i, vital := range m.Vitals {
+		got[vital.Name] = out[i]
+	}
+	return got
+}
+
+func TestMeters(t *testing.T) {
+	const netstat = "TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPReqQFullDrop TCPSynRetrans\nTcpExt: "
+	const snmp = "Tcp: OutSegs RetransSegs InErrs OutRsts EstabResets\nTcp: "
+	const dev = "Inter-|   Receive  |  Transmit\n face |bytes packets\n    lo: 1 1 99 99 0 0 0 0 1 1 99 99 0 0 0 0\n"
+	for _, c := range []struct {
+		meter         *Meter
+		before, after map[string]string
+		want          map[string]float64
+	}{
+		{tcpMeter,
+			map[string]string{"proc/net/netstat": netstat + "1 2 3 4 5\n", "proc/net/snmp": snmp + "100 0 0 7 3\n"},
+			map[string]string{"proc/net/netstat": netstat + "11 7 23 9 6\n", "proc/net/snmp": snmp + "190 10 0 8 4\n"},
+			map[string]float64{"listen.overflows": 5, "listen.drops": 20, "cookies": 15, "syn.retrans": 1, "retrans.ratio": 0.1, "resets": 2}},
+		{softnetMeter,
+			map[string]string{"proc/net/softnet_stat": "0000001f 00000001 00000002 0\n000000ff 00000000 00000000 0\n"},
+			map[string]string{"proc/net/softnet_stat": "0000001f 0000000b 00000003 0\n000000ff 00000001 00000002 0\n"},
+			map[string]float64{"softnet.drops": 11, "softnet.squeezed": 3}},
+		{nicMeter,
+			map[string]string{"proc/net/dev": dev + "  eth0: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n"},
+			map[string]string{"proc/net/dev": dev + "  eth0: 9 9 1 2 3 4 0 0 9 9 5 6 7 0 8 0\n"},
+			map[string]float64{"nic.drops": 8, "nic.errors": 28}},
+		{cpuMeter,
+			map[string]string{"proc/stat": "cpu  100 0 100 800 0 0 0 0 0 0\ncpu0 1 1 1 1\n"},
+			map[string]string{"proc/stat": "cpu  110 0 110 860 0 0 15 5 50 0\ncpu0 1 1 1 1\n"},
+			map[string]float64{"cpu.softirq": 0.15, "cpu.steal": 0.05}},
+		{sockstatMeter,
+			map[string]string{"proc/net/sockstat": "sockets: used 14\nTCP: inuse 1 orphan 3 tw 0 alloc 1 mem 2\nUDP: inuse 0 mem 9\n"},
+			nil,
+			map[string]float64{"tcp.mem": 2 * float64(os.Getpagesize()), "tcp.orphans": 3}},
+		{conntrackMeter,
+			map[string]string{
+				"proc/sys/net/netfilter/nf_conntrack_count": "50\n",
+				"proc/sys/net/netfilter/nf_conntrack_max":   "200\n",
+				"proc/net/stat/nf_conntrack":                "entries searched found new invalid ignore delete delete_list insert insert_failed drop early_drop x\n32 0 0 0 0 0 0 0 0 00000001 00000002 00000003 00000009\n",
+			},
+			map[string]string{"proc/net/stat/nf_conntrack": "entries\n32 0 0 0 0 0 0 0 0 00000011 00000002 00000004 00000009\n"},
+			map[string]float64{"conntrack.fill": 0.25, "conntrack.drops": 17}},
+	} {
+		root := tree(t, c.before)
+		got := measure(t, c.meter, root, func() {
+			for path, text := range c.after {
+				write(t, root, path, text)
+			}
+		})
+		for name, want := range c.want {
+			if math.Abs(got[name]-want) > 1e-9 {
+				t.Errorf("%s is %v, want %v", name, got[name], want)
+			}
+		}
+		if len(got) != len(c.want) {
+			t.Errorf("%s: %d vitals, %d expected", c.meter.ID, len(got), len(c.want))
+		}
+	}
+}
+
+// The sl column widens after 9,999 sockets; what is counted must not shift with it.
+func TestCountState(t *testing.T) {
+	text := "  sl  local_address rem_address   st tx_queue\n" +
+		"   0: 0100007F:0050 00000000:0000 0A 00000000:00000000\n" +
+		" 9999: 0100007F:0050 0100007F:8E1C 03 00000000:00000000\n" +
+		"10000: 0100007F:0050 0100007F:8E1D 03 00000000:00000000\n" +
+		"10001: 03030303:0303 0100007F:0303 01 03000000:00000003\n"
+	if n := countState([]byte(text), "03"); n != 2 {
+		t.Errorf("counted %d, want 2", n)
+	}
+}
+
+func TestRate(t *testing.T) {
+	var r rate
+	at := time.Unix(0, 0)
+	if v := r.add(at, 100); !math.IsNaN(v) {
+		t.Errorf("first sample gives %v, want NaN", v)
+	}
+	// Ten events in one tick are ten events in the second that follows, then none.
+	want := []float64{40, 20, 10 / 0.75, 10, 0, 0}
+	for i, w := range want {
+		if v := r.add(at.Add(time.Duration(i+1)*250*time.Millisecond), 110); math.Abs(v-w) > 1e-9 {
+			t.Errorf("tick %d gives %v, want %v", i+1, v, w)
+		}
+	}
+	if v := r.add(at.Add(2*time.Second), 3); !math.IsNaN(v) {
+		t.Errorf("a counter that went backwards gives %v, want NaN", v)
+	}
+	if v := r.add(at.Add(3*time.Second), 5); v != 2 {
+		t.Errorf("after the reset %v, want 2", v)
+	}
+}
+
+// A host that allows nothing leaves a board that reads NaN everywhere, says why, once,
+// for each meter, and never fails.
+func TestBoardWithoutAnything(t *testing.T) {
+	var said []string
+	b := Open(Env{Root: t.TempDir()}, func(line string) { said = append(said, line) })
+	defer b.Close()
+	for range 3 {
+		b.Read(time.Now())
+	}
+	if v := b.Value("listen.overflows"); !math.IsNaN(v) {
+		t.Errorf("listen.overflows is %v without /proc", v)
+	}
+	tcp := 0
+	for _, line := range said {
+		if strings.Contains(line, "vitals of tcp cannot be measured") {
+			tcp++
+		}
+	}
+	if tcp != 1 {
+		t.Errorf("said %d times that tcp cannot be measured, want once: %q", tcp, said)
+	}
+	for _, s := range b.Sources() {
+		if s.Name == "vitals.tcp" && (s.State != format.Unsupported || s.Reason == "") {
+			t.Errorf("vitals.tcp is %+v, want unsupported with a reason", s)
+		}
+	}
+}
+
+func TestVitalsAreDocumentedOnce(t *testing.T) {
+	seen := map[string]bool{}
+	for _, m := range Meters {
+		for _, v := range m.Vitals {
+			if seen[v.Name] || v.Doc == "" || v.Unit == "" {
+				t.Errorf("vital %q: twice, or without unit or doc", v.Name)
+			}
+			seen[v.Name] = true
+			if unit, ok := Lookup(v.Name); !ok || unit != v.Unit {
+				t.Errorf("Lookup(%q) gives %q, %v", v.Name, unit, ok)
+			}
+		}
+		for i, v := range m.Variants {
+			if (v.Lack == "") != (i == 0) {
+				t.Errorf("variant %s of %s: only the best lacks nothing", v.Name, m.ID)
+			}
+		}
+	}
+}
