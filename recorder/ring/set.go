@@ -1,0 +1,355 @@
+//go:build linux
+
+package ring
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// slowTick is how often the rings are looked at: 62 wake-ups of 50 us in 3 s, and
+	// 5 MiB between two looks at 500,000 packets/s.
+	slowTick = 50 * time.Millisecond
+	// fastTick is for rings that fill half of their spare blocks in a slow one, and
+	// while a cut waits to be written.
+	fastTick = 10 * time.Millisecond
+	// countEvery keeps the kernel's 32-bit counters from wrapping, and says when losses were.
+	countEvery = time.Second
+)
+
+// State is what becomes of an interface's packets.
+type State string
+
+// The states of an interface.
+const (
+	Recording   State = "recording"
+	Down        State = "down"         // set down; recording resumes by itself
+	Missing     State = "missing"      // removed or not there yet; its history is kept
+	NotRecorded State = "not recorded" // Reason says why
+)
+
+// Event is a change of an interface's state.
+type Event struct {
+	Time      time.Time
+	Interface string
+	State     State
+	Text      string // one sentence: eth0 was removed; its history of 12340 packets is kept
+}
+
+// Status is what one interface of a Set has come to.
+type Status struct {
+	Name   string // present or last name
+	Chosen string // the name that it was chosen by: another one after a rename
+	Index  int
+	State  State
+	Reason string
+	Since  time.Time // of State
+	Armed  time.Time // when it was first recorded; zero: not yet
+	// Covered is the time from which on the ring holds everything that was recorded.
+	Covered   time.Time
+	RingBytes int
+	Counters
+}
+
+// member is one interface of a Set. Per-CPU rings (PACKET_FANOUT_CPU) would make ring a
+// slice: one Packets per CPU, all bound to one link and joined to one fanout group. A
+// socket in a group cannot be bound again (EINVAL): they would have to be made anew.
+type member struct {
+	chosen string
+	named  bool // by the operator: kept for ever
+	link   link // as last seen
+	ring   *Packets
+	state  State
+	reason string
+	since  time.Time
+	armed  time.Time
+
+	nic     losses // packets dropped by the interface itself
+	nicAt   uint64 // its counter at the last reading
+	nicRead bool
+}
+
+// Set owns the rings of all chosen interfaces. One goroutine looks at all of them, and
+// another follows the interfaces by netlink. Its methods are safe for concurrent use.
+type Set struct {
+	cfg  SetConfig
+	home *namespace
+	ask  *netlink.Conn
+	bell *netlink.Conn
+	stop chan struct{}
+	done sync.WaitGroup
+
+	mu      sync.Mutex
+	members []*member
+	fresh   map[int]time.Time // when an interface without member was first seen up, by index
+	events  []Event           // not delivered yet
+	budget  int               // bytes that no ring has yet
+	cut     *Cut
+	closed  bool      // no new cuts
+	idle    bool      // the goroutines have ended
+	looked  time.Time // at the rings
+	counted time.Time // the kernel's counters
+}
+
+// OpenSet opens the rings of the named interfaces, or of those that are recorded by
+// default (see choose), in the network namespace of the calling thread. A named
+// interface that does not exist is recorded as soon as it does.
+//
+// The memory is allocated here and stays: for named interfaces all of it, by default
+// seven eighths; the rest is for interfaces that come up later, each of which gets half
+// of what is left.
+func OpenSet(cfg SetConfig) (*Set, error) {
+	var err error
+	if cfg.Filter, err = cfg.Filter.withDefaults(); err != nil {
+		return nil, err
+	}
+	if cfg.Bytes == 0 {
+		cfg.Bytes = DefaultBytes
+	}
+	s := &Set{cfg: cfg, budget: cfg.Bytes, stop: make(chan struct{})}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(err, s.free())
+	}
+	s.countNIC(time.Now())
+	s.deliver()
+	s.done.Go(s.serve)
+	s.done.Go(s.follow)
+	return s, nil
+}
+
+// open makes everything that OpenSet hands to the goroutines.
+func (s *Set) open() error {
+	var err error
+	if s.home, err = openNamespace(); err != nil {
+		return err
+	}
+	// Two sockets, because a reply and a notice on one could not be told apart.
+	if s.ask, err = netlink.Dial(unix.NETLINK_ROUTE, nil); err != nil {
+		return fmt.Errorf("open route socket: %w", err)
+	}
+	if s.bell, err = listen(); err != nil {
+		return err
+	}
+	all, err := links(s.ask)
+	if err != nil {
+		return err
+	}
+	if len(s.cfg.Interfaces) > 0 {
+		return s.openNamed(all)
+	}
+	return s.openChosen(choose(all))
+}
+
+// openNamed makes the rings of the interfaces in the configuration.
+func (s *Set) openNamed(all []link) error {
+	var some []link
+	for _, name := range s.cfg.Interfaces {
+		if slices.ContainsFunc(some, func(l link) bool { return l.name == name }) {
+			continue
+		}
+		i := slices.IndexFunc(all, func(l link) bool { return l.name == name })
+		if i < 0 { // Ethernet until it is seen
+			some = append(some, link{name: name, hardware: unix.ARPHRD_ETHER})
+			continue
+		}
+		some = append(some, all[i])
+	}
+	if need := len(some) * minRing(); s.budget < need {
+		return fmt.Errorf("split %d KiB over %d interfaces: at least %d KiB are needed; use a larger --ring", s.budget>>10, len(some), need>>10)
+	}
+	return s.arm(some, allot(s.budget, some), true)
+}
+
+// openChosen makes the rings of the default interfaces: of the busiest, where the
+// memory does not do for all.
+func (s *Set) openChosen(some []link) error {
+	if len(some) == 0 {
+		return nil
+	}
+	budget := s.budget - s.budget/8
+	if n := budget / minRing(); n < len(some) {
+		slices.SortStableFunc(some, func(a, b link) int {
+			return int(min(b.packets, 1<<62)) - int(min(a.packets, 1<<62))
+		})
+		for _, l := range some[n:] {
+			m := &member{chosen: l.name, link: l}
+			s.members = append(s.members, m)
+			s.fail(m, spent, time.Now())
+		}
+		some = some[:n]
+	}
+	if len(some) == 0 {
+		return fmt.Errorf("split %d KiB: at least %d KiB are needed; use a larger --ring", s.budget>>10, minRing()*8/7>>10)
+	}
+	return s.arm(some, allot(budget, some), false)
+}
+
+// arm makes a ring for each link and binds those that exist.
+func (s *Set) arm(some []link, sizes []int, named bool) error {
+	for i, l := range some {
+		ring, err := open(l.name, l.kind(), sizes[i], s.cfg.Filter)
+		if err != nil {
+			return err
+		}
+		s.budget -= ring.geo.bytes()
+		m := &member{chosen: l.name, named: named, link: l, ring: ring}
+		s.members = append(s.members, m)
+		if l.index == 0 {
+			m.become(Missing, "no such interface yet", time.Now())
+			s.tell(m, "does not exist; it will be recorded as soon as it does")
+			continue
+		}
+		if err := s.bind(m, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bind starts to record l into m's ring.
+func (s *Set) bind(m *member, l link) error {
+	if err := m.ring.bind(l); err != nil {
+		return err
+	}
+	now := time.Now()
+	if m.armed.IsZero() {
+		m.armed = now
+	}
+	m.link = l
+	m.nicRead = false // a new interface counts from 0
+	m.become(Recording, "", now)
+	if !l.up() {
+		m.become(Down, "", now)
+	}
+	return nil
+}
+
+// become sets the state and says whether that is a change.
+func (m *member) become(s State, reason string, now time.Time) bool {
+	if m.state == s && m.reason == reason {
+		return false
+	}
+	m.state, m.reason, m.since = s, reason, now
+	return true
+}
+
+// serve looks at the rings until the set is closed.
+func (s *Set) serve() {
+	timer := time.NewTimer(slowTick)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-timer.C:
+		}
+		if s.cfg.beforeTick != nil {
+			s.cfg.beforeTick()
+		}
+		timer.Reset(s.tick(time.Now()))
+	}
+}
+
+// tick takes over and gives back blocks, and returns when to do so again.
+func (s *Set) tick(now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	elapsed := max(now.Sub(s.looked), time.Millisecond)
+	count := now.Sub(s.counted) >= countEvery
+	busy := s.cut != nil
+	for _, m := range s.members {
+		if m.ring == nil {
+			continue
+		}
+		filled := m.ring.Advance()
+		// As many blocks in a slow tick as would leave less than half of the spare ones.
+		busy = busy || time.Duration(2*filled)*slowTick > time.Duration(m.ring.geo.spare)*elapsed
+		if count {
+			m.ring.collect(now.UnixNano())
+		}
+	}
+	s.looked = now
+	if count {
+		s.counted = now
+	}
+	if busy {
+		return fastTick
+	}
+	return slowTick
+}
+
+// Status returns the state of every interface, in the order in which they were chosen.
+func (s *Set) Status() []Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]Status, 0, len(s.members))
+	for _, m := range s.members {
+		all = append(all, m.status(time.Now().UnixNano()))
+	}
+	return all
+}
+
+// status reads the counters, too. The caller holds the lock.
+func (m *member) status(now int64) Status {
+	st := Status{
+		Name: m.link.name, Chosen: m.chosen, Index: m.link.index,
+		State: m.state, Reason: m.reason, Since: m.since, Armed: m.armed,
+	}
+	if m.ring == nil {
+		return st
+	}
+	m.ring.collect(now)
+	st.RingBytes, st.Counters, st.Covered = m.ring.geo.bytes(), m.ring.stats, m.armed
+	if f := time.Unix(0, m.ring.forgotten); f.After(m.armed) {
+		st.Covered = f
+	}
+	return st
+}
+
+// Close stops recording. The memory of the rings is freed now, or with an open cut.
+func (s *Set) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	close(s.stop)
+	err := s.bell.Close() // wakes the listener
+	s.done.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bell, s.idle = nil, true
+	if s.cut != nil {
+		return err
+	}
+	return errors.Join(err, s.free())
+}
+
+// free gives everything back. Nobody else uses the set any more.
+func (s *Set) free() error {
+	var errs []error
+	for _, m := range s.members {
+		if m.ring != nil {
+			errs = append(errs, m.ring.Close())
+		}
+	}
+	s.members = nil
+	for _, conn := range []*netlink.Conn{s.ask, s.bell} {
+		if conn != nil {
+			errs = append(errs, conn.Close())
+		}
+	}
+	if s.home != nil {
+		errs = append(errs, s.home.Close())
+	}
+	return errors.Join(errs...)
+}
