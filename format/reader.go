@@ -114,30 +114,39 @@ func checkMagic(src io.ReaderAt, size int64) error {
 func (r *Reader) scan() (*scan, error) {
 	frames, tableErr := readSeekTable(r.src, r.size)
 	if tableErr == nil {
-		s, err := r.scanFrames(frames, nil)
-		if err != nil || !s.lied() {
-			return s, err
+		// A limit may be a lie of the table too; the decoded bytes tell.
+		if tableErr = r.lim.content(frames[len(frames)-1].end(), r.size); tableErr == nil {
+			s, err := r.scanFrames(frames, nil)
+			if err != nil || !s.lied() {
+				return s, err
+			}
+			tableErr = errLength
 		}
-		tableErr = errLength
 	}
-	if limit := (*LimitError)(nil); errors.As(tableErr, &limit) {
-		return nil, tableErr
+	frames, walkErr := walkFrames(r.src, r.size)
+	if limit := (*LimitError)(nil); errors.As(walkErr, &limit) {
+		return nil, walkErr
 	}
-	frames, err := walkFrames(r.src, r.size)
-	if limit := (*LimitError)(nil); errors.As(err, &limit) {
+	s, err := r.scanFrames(frames, r.measure)
+	if err != nil {
 		return nil, err
 	}
-	s, serr := r.scanFrames(frames, r.measure)
-	if serr != nil {
-		return nil, serr
+	if tableErr != errNoTable || walkErr == nil && fileEnd(frames) < r.size {
+		s.report(fmt.Errorf("decode everything, since the seek table is of no use: %w", tableErr))
 	}
-	if tableErr != errNoTable {
-		s.report(fmt.Errorf("ignore seek table: %w", tableErr))
-	}
-	if err != nil {
-		s.report(err)
+	if walkErr != nil {
+		s.report(walkErr)
 	}
 	return s, nil
+}
+
+// fileEnd is where the last of frames ends.
+func fileEnd(frames []frame) int64 {
+	if len(frames) == 0 {
+		return 0
+	}
+	last := frames[len(frames)-1]
+	return last.off + last.comp
 }
 
 // scanFrames scans frames after measure has completed them, if it is given.
@@ -151,9 +160,6 @@ func (r *Reader) scanFrames(frames []frame, measure func(*content) error) (*scan
 		if err := measure(c); err != nil {
 			return nil, err
 		}
-	}
-	if err := r.lim.content(c.size, r.size); err != nil {
-		return nil, err
 	}
 	return s, s.run()
 }

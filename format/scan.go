@@ -197,14 +197,13 @@ func refusedType(h *tar.Header) string {
 	return fmt.Sprintf("of tar type %q", h.Typeflag)
 }
 
-// lied reports whether the seek table gave a sound frame a wrong length. Where
-// the archive could not be followed, all frames are asked.
+// lied reports whether the seek table gave a sound frame a wrong length. Frames
+// that are said to be empty, which nobody would read, are asked; and all are
+// where the archive could not be followed.
 func (s *scan) lied() bool {
-	if len(s.damage) > 0 {
-		for i := range s.c.frames {
-			if s.broken[i] == nil {
-				s.c.verify(i) // noted
-			}
+	for i, f := range s.c.frames {
+		if s.broken[i] == nil && (f.raw == 0 || len(s.damage) > 0) {
+			s.c.verify(i) // noted
 		}
 	}
 	for _, e := range s.broken {

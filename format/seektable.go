@@ -76,8 +76,8 @@ func readSeekTable(src io.ReaderAt, size int64) ([]frame, error) {
 	if foot[4]&seekChecksums != 0 {
 		entry += 4
 	}
-	if n > maxFrames {
-		return nil, &LimitError{What: "frames", Limit: maxFrames}
+	if n == 0 || n > maxFrames {
+		return nil, fmt.Errorf("read seek table: it has %d frames, 1 to %d are allowed", n, maxFrames)
 	}
 	start := size - seekFooter - n*entry - skippableHeader
 	if start < 0 {

@@ -63,6 +63,12 @@ func newWriter(f file, dir, name string, at time.Time) *Writer {
 // Manifest writes m as the first member, alone in its frame, so that no damage
 // elsewhere costs it. Format and Name are set by the Writer.
 func (w *Writer) Manifest(m *Manifest) error {
+	if err := w.usable(); err != nil {
+		return err
+	}
+	if len(w.names) > 0 {
+		return errors.New("write manifest: it has to be the first member")
+	}
 	c := *m
 	c.Format, c.Name = Version, w.name
 	var b bytes.Buffer
@@ -72,13 +78,7 @@ func (w *Writer) Manifest(m *Manifest) error {
 	if err := e.Encode(c); err != nil {
 		return fmt.Errorf("encode manifest: %w", err)
 	}
-	if len(w.names) > 0 {
-		return errors.New("write manifest: it has to be the first member")
-	}
-	if err := w.add(ManifestName, int64(b.Len()), func(to io.Writer) error {
-		_, err := to.Write(b.Bytes())
-		return err
-	}); err != nil {
+	if err := w.add(ManifestName, int64(b.Len()), give(b.Bytes())); err != nil {
 		return err
 	}
 	return w.NewFrame()
@@ -86,10 +86,7 @@ func (w *Writer) Manifest(m *Manifest) error {
 
 // Add writes the member name with content data.
 func (w *Writer) Add(name string, data []byte) error {
-	return w.AddSized(name, int64(len(data)), func(to io.Writer) error {
-		_, err := to.Write(data)
-		return err
-	})
+	return w.AddSized(name, int64(len(data)), give(data))
 }
 
 // AddSized writes the member name, whose content of exactly size bytes the
@@ -97,28 +94,33 @@ func (w *Writer) Add(name string, data []byte) error {
 // unusable. A name that SPEC.md, "Names" does not allow is refused before
 // anything is written, and the bundle can go on without it.
 func (w *Writer) AddSized(name string, size int64, write func(io.Writer) error) error {
+	if err := w.usable(); err != nil {
+		return err
+	}
 	switch {
-	case len(w.names) == 0 && w.err == nil:
+	case len(w.names) == 0:
 		return fmt.Errorf("write member %q: the manifest has to be written first", name)
 	case w.names[name] || name == SumsName:
 		return fmt.Errorf("write member %q: it is in the bundle already, or reserved", name)
 	case size < 0:
-		return fmt.Errorf("write member %q: size %d", name, size)
+		return fmt.Errorf("write member %q: its size is %d", name, size)
 	}
-	if err := checkName(name); err != nil {
+	if err := checkName(w.name + "/" + name); err != nil {
 		return err
 	}
 	return w.add(name, size, write)
 }
 
-// add writes any member, and its line of SHA256SUMS.
-func (w *Writer) add(name string, size int64, write func(io.Writer) error) error {
+// usable returns the error that ended the Writer's use.
+func (w *Writer) usable() error {
 	if w.err == nil && w.done {
 		w.err = errDone
 	}
-	if w.err != nil {
-		return w.err
-	}
+	return w.err
+}
+
+// add writes any member, and its line of SHA256SUMS.
+func (w *Writer) add(name string, size int64, write func(io.Writer) error) error {
 	head, err := tarHeader(w.name+"/"+name, size, w.at)
 	if err != nil {
 		return err
@@ -137,6 +139,14 @@ func (w *Writer) add(name string, size int64, write func(io.Writer) error) error
 	w.names[name] = true
 	fmt.Fprintf(&w.sums, "%x  %s\n", to.sum.Sum(nil), name)
 	return w.fail(fmt.Sprintf("member %q", name), err)
+}
+
+// give returns a function that writes data.
+func give(data []byte) func(io.Writer) error {
+	return func(to io.Writer) error {
+		_, err := to.Write(data)
+		return err
+	}
 }
 
 // fail keeps the first error, with the offset in the file that was reached.
@@ -189,11 +199,8 @@ func (m *memberWriter) Write(p []byte) (int, error) {
 // NewFrame starts a new zstd frame at the next member: those added between two
 // calls share one and are best read together. Large members have their own anyway.
 func (w *Writer) NewFrame() error {
-	if w.err == nil && w.done {
-		w.err = errDone
-	}
-	if w.err != nil {
-		return w.err
+	if err := w.usable(); err != nil {
+		return err
 	}
 	return w.fail("end of frame", w.frames.cut())
 }
@@ -203,7 +210,10 @@ func (w *Writer) NewFrame() error {
 // the final name, with one exception: where only the folder could not be
 // synced, the path of the whole bundle is returned together with the error.
 func (w *Writer) Commit() (string, error) {
-	if len(w.names) == 0 && w.err == nil {
+	if err := w.usable(); err != nil {
+		return "", err
+	}
+	if len(w.names) == 0 {
 		return "", errors.New("commit bundle: it has no manifest")
 	}
 	if err := w.finish(); err != nil {
@@ -225,11 +235,8 @@ func (w *Writer) finish() error {
 	if err := w.NewFrame(); err != nil { // no damage to evidence may cost the sums
 		return err
 	}
-	sums := w.sums.Bytes()
-	if err := w.add(SumsName, int64(len(sums)), func(to io.Writer) error {
-		_, err := to.Write(sums)
-		return err
-	}); err != nil {
+	sums := bytes.Clone(w.sums.Bytes()) // add appends to it
+	if err := w.add(SumsName, int64(len(sums)), give(sums)); err != nil {
 		return err
 	}
 	_, err := w.frames.Write(zeros[:])
