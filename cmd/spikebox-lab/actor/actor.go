@@ -32,12 +32,12 @@ type Actor struct {
 
 // Actors lists every program that Main can become.
 func Actors() []*Actor {
-	return []*Actor{server, client}
+	return []*Actor{server, client, flood, sink, trickle}
 }
 
 // Event is one line from an actor to the lab. Times are Unix nanoseconds.
 type Event struct {
-	Kind string `json:"kind"` // ready, flow, sample, note
+	Kind string `json:"kind"` // ready, flow, sample, note, done
 	Time int64  `json:"time"`
 	// Text is, by kind, the ready actor's address or a note for the truth.
 	Text string  `json:"text,omitempty"`

@@ -41,7 +41,9 @@ type Client struct {
 	RcvBuf   int           `json:"rcvbuf"`         // SO_RCVBUF, which bounds the window; 0: the kernel tunes it
 	Patience time.Duration `json:"patience"`       // with connect(2), and with each answer
 	Hold     bool          `json:"hold,omitempty"` // keeps the connection open after its last answer, until stopped
-	Seed     uint64        `json:"seed"`
+	// Nap is how long the client stops reading after the first bytes of each answer.
+	Nap  time.Duration `json:"nap,omitempty"`
+	Seed uint64        `json:"seed"`
 }
 
 // shopping is a running client actor.
@@ -119,7 +121,7 @@ func (s *shopping) talk(ctx context.Context, conn net.Conn, f *Flow) error {
 		if ctx.Err() != nil { // looked at after SetDeadline, which may have undone the stop's
 			return ctx.Err()
 		}
-		n, err := s.request(conn, r)
+		n, err := s.request(ctx, conn, r)
 		f.Bytes += n
 		f.SlowestMS = max(f.SlowestMS, ms(time.Since(start)))
 		if err != nil {
@@ -133,7 +135,7 @@ func (s *shopping) talk(ctx context.Context, conn net.Conn, f *Flow) error {
 	return nil
 }
 
-func (s *shopping) request(conn net.Conn, r *bufio.Reader) (int64, error) {
+func (s *shopping) request(ctx context.Context, conn net.Conn, r *bufio.Reader) (int64, error) {
 	if _, err := fmt.Fprintf(conn, "GET /%d HTTP/1.1\r\nHost: %s\r\n\r\n", s.Bytes, s.To); err != nil {
 		return 0, err
 	}
@@ -142,6 +144,10 @@ func (s *shopping) request(conn net.Conn, r *bufio.Reader) (int64, error) {
 		return 0, err
 	}
 	defer resp.Body.Close()
+	if s.Nap > 0 {
+		wait(ctx, s.Nap)
+		conn.SetDeadline(time.Now().Add(s.Patience))
+	}
 	return io.Copy(io.Discard, resp.Body)
 }
 

@@ -26,13 +26,14 @@ type child struct {
 	cmd   *exec.Cmd
 	in    io.WriteCloser
 	ready chan string
+	over  chan struct{} // it has said that its work is done
 	done  chan struct{} // its output has ended and it is reaped
 	err   error         // how it ended; valid after done
 }
 
 // act starts an actor on a host, tells it its parameters and waits until it is ready.
 func (s *stage) act(h *host, kind, comm string, params any) *child {
-	c := &child{name: comm, ready: make(chan string, 1), done: make(chan struct{})}
+	c := &child{name: comm, ready: make(chan string, 1), over: make(chan struct{}), done: make(chan struct{})}
 	c.cmd = exec.Command("/proc/self/exe", ActorCommand, kind)
 	c.cmd.Args[0] = comm // what its command line shows
 	said := &tail{}
@@ -97,6 +98,8 @@ func (s *stage) hear(c *child, e actor.Event) {
 	switch e.Kind {
 	case "ready":
 		c.ready <- e.Text
+	case "done":
+		close(c.over)
 	case "flow":
 		s.truth.flow(e.Flow)
 	case "sample":
@@ -110,12 +113,24 @@ func (s *stage) hear(c *child, e actor.Event) {
 // is reported where it matters.
 func (c *child) tell(format string, a ...any) { fmt.Fprintf(c.in, format+"\n", a...) }
 
-// leave asks children to end and waits for their last events.
+// finish waits until a child says that its work is done, for at most limit.
+func (s *stage) finish(c *child, limit time.Duration) {
+	select {
+	case <-c.over:
+	case <-c.done:
+		s.check(fmt.Errorf("wait for %s: it ended: %w", c.name, c.err))
+	case <-s.ctx.Done():
+		s.check(s.ctx.Err())
+	case <-time.After(limit):
+		s.check(fmt.Errorf("wait for %s: not done after %v", c.name, limit))
+	}
+}
+
+// leave asks children to end, one after another, and waits for their last events:
+// clients before their servers, or the last connections would end by reset.
 func (s *stage) leave(cast ...*child) {
 	for _, c := range cast {
 		c.tell("stop")
-	}
-	for _, c := range cast {
 		select {
 		case <-c.done:
 			s.check(c.err)

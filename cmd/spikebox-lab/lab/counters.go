@@ -3,17 +3,22 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // counters reads the kernel's counters of the host: /proc/net/netstat and snmp
-// (Tcp.RetransSegs, TcpExt.ListenOverflows, …), and per interface those of the link
-// and of its queueing discipline (eth0.rx_dropped, eth0.qdisc.drops).
+// (Tcp.RetransSegs, TcpExt.ListenOverflows, …), per interface those of the link and of
+// its queueing discipline (eth0.rx_dropped, eth0.qdisc.drops), how many TCP sockets are
+// in which state (state.CLOSE_WAIT), and, summed over the CPUs, those of connection
+// tracking and of the receive backlog (conntrack.drop, softnet.dropped; the latter
+// belongs to the whole machine).
 func (h *host) counters() (c map[string]int64, err error) {
 	c = map[string]int64{}
 	err = h.do(func() error {
@@ -25,9 +30,63 @@ func (h *host) counters() (c map[string]int64, err error) {
 			}
 			parseTables(c, string(text))
 		}
-		return linkCounters(c)
+		if err := perCPU(c, "softnet", "softnet_stat", softnetColumns); err != nil {
+			return err
+		}
+		if err := perCPU(c, "conntrack", "stat/nf_conntrack", nil); err != nil {
+			return err
+		}
+		return errors.Join(linkCounters(c), stateCounts(c))
 	})
 	return c, err
+}
+
+// softnetColumns names what we want of softnet_stat, which has no header
+// (net/core/net-procfs.c, softnet_seq_show).
+var softnetColumns = []string{"processed", "dropped", "squeezed"}
+
+// perCPU sums a file of one line of hexadecimal numbers per CPU, whose columns are
+// named by names or else by its first line. A file that is not there counts nothing.
+func perCPU(into map[string]int64, prefix, file string, names []string) error {
+	text, err := os.ReadFile("/proc/thread-self/net/" + file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read counters: %w", err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if names == nil {
+		names, lines = strings.Fields(lines[0]), lines[1:]
+	}
+	for _, line := range lines {
+		values := strings.Fields(line)
+		for i, name := range names[:min(len(names), len(values))] {
+			v, err := strconv.ParseInt(values[i], 16, 64)
+			if err != nil {
+				return fmt.Errorf("read %s: %w", file, err)
+			}
+			into[prefix+"."+name] += v
+		}
+	}
+	return nil
+}
+
+// tcpStates names the states by their numbers (include/net/tcp_states.h).
+var tcpStates = []string{"", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",
+	"TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING"}
+
+func stateCounts(into map[string]int64) error {
+	socks, err := netlink.SocketDiagTCP(unix.AF_INET)
+	if err != nil {
+		return fmt.Errorf("list sockets: %w", err)
+	}
+	for _, s := range socks {
+		if int(s.State) < len(tcpStates) {
+			into["state."+tcpStates[s.State]]++
+		}
+	}
+	return nil
 }
 
 // parseTables reads pairs of lines, "TcpExt: name name" and "TcpExt: value value"

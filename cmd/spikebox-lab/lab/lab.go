@@ -56,7 +56,21 @@ func Incidents() []*Incident {
 		healthy,
 		listenOverflow,
 		ackDroppedLocally,
+		synackLost,
+		synDropped,
+		upstreamBlackhole,
+		synFlood,
+		refused,
+		resetStorm,
 		rttSpikeAll,
+		lossBurst,
+		qdiscDrop,
+		slowApplication,
+		zeroWindow,
+		closeWaitLeak,
+		finWait2Pileup,
+		portExhaustion,
+		tcpCollapse,
 	}
 }
 

@@ -15,13 +15,14 @@ import (
 // The lab's address plan, from blocks that belong to nobody (RFC 5737, RFC 2544).
 const (
 	edgeAddr     = "192.0.2.10/24"
-	upstreamAddr = "192.0.2.130/25" // unused beside an edge
+	upstreamAddr = "10.20.0.10/24"
 	clientsAddr  = "100.64.0.2/30"
-	// healthyNet, crowdNet and spoofNet are all the clients host's own: one host
-	// stands for the internet.
+	branchAddr   = "100.64.0.6/30"
+	// healthyNet and crowdNet are both the clients host's own: one host stands for
+	// the internet.
 	healthyNet = "198.51.100.0/24"
 	crowdNet   = "203.0.113.0/24"
-	spoofNet   = "198.18.0.0/15"
+	spoofNet   = "198.18.0.0/15" // nobody's: the router discards what goes there
 )
 
 // host adds a host to the run, joined to the router by a veth pair: eth0 on the
@@ -31,6 +32,7 @@ func (s *stage) host(name, addr string, nets ...string) *host {
 	if s.router == nil {
 		s.router = s.bareHost("router")
 		s.check(s.router.sysctl("ipv4/ip_forward", "1"))
+		s.check(s.router.do(func() error { return discard(spoofNet) }))
 	}
 	h := s.bareHost(name)
 	p := netip.MustParsePrefix(addr)
@@ -49,11 +51,11 @@ func (s *stage) bareHost(name string) *host {
 	return h
 }
 
-// edge is the host that the recorder watches, clients the internet before it.
-func (s *stage) edge() *host { return s.host("edge-1", edgeAddr) }
-func (s *stage) clients() *host {
-	return s.host("clients", clientsAddr, healthyNet, crowdNet, spoofNet)
-}
+// edge is the host that the recorder watches, clients the internet before it,
+// upstream a server behind it.
+func (s *stage) edge() *host     { return s.host("edge-1", edgeAddr) }
+func (s *stage) clients() *host  { return s.host("clients", clientsAddr, healthyNet, crowdNet) }
+func (s *stage) upstream() *host { return s.host("db-1", upstreamAddr) }
 
 // plug makes the veth pair, on the router. The router's address is the network's
 // first.
@@ -104,6 +106,29 @@ func routes(port, addr string, nets []string) error {
 		}
 	}
 	return errs
+}
+
+// discard lets a router swallow what is for net, without an ICMP error.
+func discard(net string) error {
+	if err := netlink.RouteAdd(&netlink.Route{Dst: ipNet(net), Type: unix.RTN_BLACKHOLE}); err != nil {
+		return fmt.Errorf("discard %s: %w", net, err)
+	}
+	return nil
+}
+
+// tune replaces the default route of a host by one that change has changed.
+func (h *host) tune(change func(*netlink.Route)) error {
+	return h.do(func() error {
+		list, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{}, netlink.RT_FILTER_DST)
+		if err != nil || len(list) != 1 {
+			return fmt.Errorf("find the default route: %d there: %w", len(list), err)
+		}
+		change(&list[0])
+		if err := netlink.RouteReplace(&list[0]); err != nil {
+			return fmt.Errorf("replace the default route: %w", err)
+		}
+		return nil
+	})
 }
 
 func address(link string, p netip.Prefix) error {

@@ -1,0 +1,97 @@
+//go:build linux
+
+package actor
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+	"golang.org/x/sys/unix"
+)
+
+var flood = &Actor{
+	Name: "flood",
+	Doc:  "sends SYNs, or UDP datagrams, from made-up addresses",
+	run:  sendFlood,
+}
+
+// Flood is what the flood actor is told at its start.
+type Flood struct {
+	Comm string `json:"comm"`
+	To   string `json:"to"`  // address and port
+	Net  string `json:"net"` // IPv4 network that the source addresses are drawn from
+	UDP  bool   `json:"udp"` // empty datagrams in place of SYNs
+	Rate int    `json:"rate"`
+	Seed uint64 `json:"seed"`
+}
+
+// sendFlood sends at p.Rate until it is told to stop, and notes how many it sent.
+func sendFlood(ctx context.Context, c *Cue) error {
+	var p Flood
+	if err := c.params(&p, func() string { return p.Comm }); err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+	if err != nil {
+		return fmt.Errorf("open raw socket: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	sent := make(chan int)
+	go func() { sent <- p.send(ctx, fd) }()
+	c.ready("")
+	err = c.commands(func(verb, _ string) error { return fmt.Errorf("no such command %q", verb) })
+	cancel()
+	c.note("sent %d packets from made-up addresses in %s", <-sent, p.Net)
+	return err
+}
+
+// send catches up with the rate every 2 ms. What the kernel refuses is not counted.
+func (p *Flood) send(ctx context.Context, fd int) (sent int) {
+	draw := rand.New(rand.NewPCG(p.Seed, 0))
+	to, source := netip.MustParseAddrPort(p.To), netip.MustParsePrefix(p.Net)
+	dst := &unix.SockaddrInet4{Addr: to.Addr().As4()}
+	buf := gopacket.NewSerializeBuffer()
+	for start := time.Now(); ctx.Err() == nil; wait(ctx, 2*time.Millisecond) {
+		due := int(time.Since(start).Seconds() * float64(p.Rate))
+		for ; sent < due; sent++ {
+			p.packet(buf, draw, source, to)
+			_ = unix.Sendto(fd, buf.Bytes(), 0, dst)
+		}
+	}
+	return sent
+}
+
+// packet writes one packet with its IPv4 header into buf.
+func (p *Flood) packet(buf gopacket.SerializeBuffer, draw *rand.Rand, source netip.Prefix, to netip.AddrPort) {
+	from := source.Addr().As4()
+	host := draw.Uint32() >> source.Bits()
+	from[0] |= byte(host >> 24)
+	from[1] |= byte(host >> 16)
+	from[2] |= byte(host >> 8)
+	from[3] |= byte(host)
+	ip := &layers.IPv4{Version: 4, TTL: 64, Id: uint16(draw.Uint32()), Flags: layers.IPv4DontFragment,
+		SrcIP: from[:], DstIP: to.Addr().AsSlice(), Protocol: layers.IPProtocolTCP}
+	port := uint16(1024 + draw.IntN(60000))
+	var l gopacket.SerializableLayer
+	if p.UDP {
+		ip.Protocol = layers.IPProtocolUDP
+		udp := &layers.UDP{SrcPort: layers.UDPPort(port), DstPort: layers.UDPPort(to.Port())}
+		udp.SetNetworkLayerForChecksum(ip)
+		l = udp
+	} else {
+		tcp := &layers.TCP{SrcPort: layers.TCPPort(port), DstPort: layers.TCPPort(to.Port()),
+			Seq: draw.Uint32(), SYN: true, Window: 64240,
+			Options: []layers.TCPOption{{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}}}}
+		tcp.SetNetworkLayerForChecksum(ip)
+		l = tcp
+	}
+	opts := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
+	if err := gopacket.SerializeLayers(buf, opts, ip, l); err != nil {
+		panic(err) // the layers above are complete
+	}
+}

@@ -1,0 +1,47 @@
+//go:build linux
+
+package lab
+
+import (
+	"time"
+
+	"github.com/spikebox/spikebox/cmd/spikebox-lab/actor"
+)
+
+var closeWaitLeak = &Incident{
+	Name: "close-wait-leak",
+	Doc:  "a server forgets to close what its clients have closed",
+	Story: `
+Since its last release, shop-api forgets connections that its clients have closed. Each
+stays in CLOSE_WAIT with its file descriptor until the process is restarted.`,
+	Params: []Param{
+		{"rate", "connections per second", "50", "500"},
+		{"baseline", "healthy time before the incident", "4s", "10s"},
+		{"span", "how long it leaks before the bundle is cut", "6s", "20s"},
+	},
+	Arm: []string{"--before", "15s", "--after", "1s"},
+	Expected: Expected{
+		Root:    "close-wait-leak",
+		Effects: []string{},
+		Allowed: []string{},
+	},
+	run: runCloseWaitLeak,
+}
+
+func runCloseWaitLeak(s *stage) {
+	edge, net := s.edge(), s.clients()
+	api := s.serve(edge, 8080, actor.Server{Comm: "shop-api"})
+	s.arm(edge)
+	customers := s.load(net, edge, 8080, actor.Client{
+		Group: "healthy", Comm: "customer", From: addresses(healthyNet, 8),
+		Rate: float64(s.number("rate")), Requests: 1,
+	})
+	s.sleep(s.duration("baseline"))
+
+	s.begin("shop-api closes no connection any more")
+	api.tell("manner %s", actor.MannerLeak)
+	s.sleep(s.duration("span"))
+	s.cut()
+	s.collect(30 * time.Second)
+	s.leave(customers, api)
+}
