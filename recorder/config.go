@@ -90,7 +90,7 @@ func (c *Config) packets() ring.SetConfig {
 		Interfaces: c.Interfaces,
 		Bytes:      c.RingBytes,
 		Filter:     ring.Filter{SnapLen: c.SnapLen, Payload: c.Payload, Ports: c.Ports, Peers: c.Peers},
-		Notify:     func(e ring.Event) { c.Log(e.String()) },
+		Notify:     func(e ring.Event) { c.Log(e.Text) },
 	}
 }
 

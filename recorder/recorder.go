@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
@@ -137,7 +138,21 @@ func (r *Recorder) say() {
 		expressions = DefaultTriggers
 	}
 	r.cfg.Log(fmt.Sprintf("armed on %s: %q, %v before and %v after, bundles in %s",
-		r.rings.Packets, expressions, r.cfg.Before, r.cfg.After, r.cfg.Dir))
+		r.interfaces(), expressions, r.cfg.Before, r.cfg.After, r.cfg.Dir))
+}
+
+// interfaces names what is recorded.
+func (r *Recorder) interfaces() string {
+	var names []string
+	for _, s := range r.rings.Packets.Status() {
+		if s.RingBytes > 0 {
+			names = append(names, s.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "no interface yet"
+	}
+	return strings.Join(names, ", ")
 }
 
 // loop is the armed recorder: everything happens here, one thing at a time.

@@ -71,7 +71,7 @@ func Take(rings Rings, req Request) (*Held, error) {
 	infos := rings.Board.Infos()
 	h.vitals = vitalsCSV(rings.Rows, infos, req.Start, h.end)
 	h.listeners = listenersCSV(rings.Listeners, req.Start, h.end)
-	h.sources = append(h.sources, packetSource(h.packets))
+	h.sources = append(h.sources, packetSource(h.packets, req.Start))
 	h.sources = append(h.sources, rings.Board.Sources()...)
 	h.sources = append(h.sources, rings.Snapshots.Source())
 	m := &h.req.Manifest
@@ -88,7 +88,7 @@ func (h *Held) Close() { h.packets.Close() }
 type Report struct {
 	Path    string
 	Bytes   int64
-	Packets int64
+	Packets uint64
 	Durable time.Duration // from Take to the bundle's final name
 	Sources []format.Source
 }
@@ -112,7 +112,7 @@ func (h *Held) Write(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{}, errors.Join(err, w.Abort())
 	}
-	report := Report{Path: path, Durable: time.Since(h.end), Sources: m.Sources}
+	report := Report{Path: path, Durable: time.Since(h.end), Packets: h.packets.Packets(), Sources: m.Sources}
 	if info, err := os.Stat(path); err == nil {
 		report.Bytes = info.Size()
 	}
@@ -209,11 +209,7 @@ func (h *Held) pcapng(w *format.Writer, m *format.Manifest) error {
 		Trigger: h.req.Trigger, Comment: comment(m.Trigger), Hardware: m.Host.Arch,
 		OS: "Linux " + m.Host.Kernel, Application: m.Recorder.Program + " " + m.Recorder.Version,
 	}
-	size, err := h.packets.Size(opts)
-	if err != nil {
-		return fmt.Errorf("measure member %q: %w", "packets.pcapng", err)
-	}
-	return w.AddSized("packets.pcapng", size, func(to io.Writer) error { return h.packets.WritePcapng(to, opts) })
+	return w.AddSized("packets.pcapng", h.packets.Size(opts), func(to io.Writer) error { return h.packets.WritePcapng(to, opts) })
 }
 
 // wall puts a time that carries a monotonic reading on CLOCK_REALTIME as it stood at

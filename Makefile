@@ -1,0 +1,43 @@
+# make demo and make test do all the set-up on a fresh machine with Go and make.
+export CGO_ENABLED = 0
+STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS = -s -w -X github.com/spikebox/spikebox/cmd/internal/cli.version=$(VERSION)
+
+.PHONY: build demo test lint generate generated cross clean
+build:
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+# The main job on real input: as root on Linux a real incident, elsewhere a golden bundle.
+demo: build
+	@./demo.sh
+
+# Every test that this machine allows, and what was skipped and why.
+test: build
+	@mkdir -p out; go test -v ./... >out/test.log 2>&1; status=$$?; \
+	awk '/^(ok|FAIL|panic:|--- FAIL)/ || / --- FAIL/ { print } \
+	     /^ +[A-Za-z0-9_]+_test.go:[0-9]+: / || /testns.go:[0-9]+: / { why = $$0 } \
+	     /--- SKIP/ { skipped[++n] = $$3 ": " why } \
+	     END { print n+0 " skipped" (n ? ":" : ""); for (i = 1; i <= n; i++) print "  " skipped[i] }' out/test.log; \
+	if [ $$status -ne 0 ]; then echo "the whole output is in out/test.log"; fi; exit $$status
+
+lint:
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	go vet ./...
+	$(STATICCHECK) ./...
+
+# Needs clang and libbpf-dev; the generated objects are committed.
+generate:
+	go generate ./bpf
+
+generated: generate
+	git diff --exit-code --stat -- bpf
+
+cross:
+	for os in linux darwin windows; do for arch in amd64 arm64; do \
+	  GOOS=$$os GOARCH=$$arch go build -o /dev/null ./cmd/spikebox || exit 1; done; done
+	for arch in amd64 arm64; do \
+	  GOOS=linux GOARCH=$$arch go build -o /dev/null ./cmd/spikeboxd || exit 1; done
+
+clean:
+	rm -rf bin out
