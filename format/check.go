@@ -89,7 +89,7 @@ func (r *Reader) sum(line []byte) error {
 	}
 	i, ok := r.index[string(name)]
 	if !ok {
-		return fmt.Errorf("it names %.80q, which is not in the bundle", name)
+		return fmt.Errorf("member %q is lost: it is not in the bundle", name)
 	}
 	r.members[i].SHA256 = string(bytes.ToLower(sum))
 	return nil

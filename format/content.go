@@ -33,7 +33,8 @@ func (e *frameError) Unwrap() error { return e.err }
 
 // content is the archive as an io.ReadSeeker: the concatenated content of the
 // frames, of which it decodes only those that are read. A frame that is read to
-// its end has been checked against its checksum and its length.
+// its end has been checked against its length and, unless it is known as bad,
+// against its checksum.
 type content struct {
 	src    io.ReaderAt
 	frames []frame
@@ -130,7 +131,7 @@ func (c *content) open(i int) error {
 	f := c.frames[i]
 	c.cur, c.at = i, f.pos
 	c.in.Reset(io.NewSectionReader(c.src, f.off, f.comp))
-	if err := c.dec.Reset(c.in); err != nil {
+	if err := c.dec.ResetWithOptions(c.in, zstd.IgnoreChecksum(f.bad)); err != nil {
 		return c.broken(err)
 	}
 	return nil
@@ -168,7 +169,7 @@ func (c *content) drained() error {
 }
 
 // broken describes damage in the current frame, which is then closed.
-func (c *content) broken(err error) error {
+func (c *content) broken(err error) *frameError {
 	e := &frameError{index: c.cur, frame: c.frames[c.cur], at: c.at, err: err}
 	c.cur = -1
 	if c.note != nil {
@@ -192,28 +193,28 @@ func (c *content) verify(i int) error {
 
 // measure decodes all of frame i, of which only the place in the file is known,
 // and sets the length of its content: if it is broken, of what can be decoded.
-func (c *content) measure(i int, lim Limits, size int64) error {
+// The error is only one of limits: more than limit bytes of content.
+func (c *content) measure(i int, limit func(int64) error) error {
 	f := &c.frames[i]
 	if i > 0 {
 		f.pos = c.frames[i-1].end()
 	}
 	f.raw = 0
-	if err := c.open(i); err != nil {
-		return nil // noted
-	}
-	var buf [16 << 10]byte
-	for {
-		n, err := c.dec.Read(buf[:])
+	err := c.open(i)
+	for buf := make([]byte, 16<<10); err == nil; {
+		var n int
+		n, err = c.dec.Read(buf)
 		f.raw += int64(n)
 		c.at, c.size = f.end(), f.end()
-		if err := lim.content(c.size, size); err != nil {
+		if err := limit(c.size); err != nil {
 			return err
 		}
-		if err != nil {
-			if err != io.EOF {
-				c.broken(err) // noted
-			}
-			return nil
+	}
+	if err != io.EOF && c.cur == i {
+		c.broken(err) // noted
+		if f.bad {    // just found: the second time its checksum is ignored
+			return c.measure(i, limit)
 		}
 	}
+	return nil
 }

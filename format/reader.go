@@ -86,7 +86,7 @@ func NewReader(src io.ReaderAt, size int64, lim Limits) (*Reader, error) {
 	}
 	r.frames, r.members, r.index = s.c.frames, s.members, s.index
 	r.loadSums(s)
-	s.judge(func(m Member) bool { return m.SHA256 != "" && sumOf(s.c, m) == m.SHA256 })
+	s.judge(func(m Member) bool { return sumOf(s.c, m) == m.SHA256 })
 	r.damage = s.damage
 	s.c.note = nil
 	r.idle = s.c
@@ -166,8 +166,9 @@ func (r *Reader) scanFrames(frames []frame, measure func(*content) error) (*scan
 
 // measure decodes every frame to learn its length.
 func (r *Reader) measure(c *content) error {
+	limit := func(raw int64) error { return r.lim.content(raw, r.size) }
 	for i := range c.frames {
-		if err := c.measure(i, r.lim, r.size); err != nil {
+		if err := c.measure(i, limit); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // Member is one file of a bundle.
@@ -47,6 +49,7 @@ func newScan(c *content, size int64, lim Limits) *scan {
 		if s.broken[e.index] == nil {
 			s.broken[e.index] = e
 		}
+		c.frames[e.index].bad = errors.Is(e, zstd.ErrCRCMismatch)
 	}
 	return s
 }
@@ -61,8 +64,8 @@ func (s *scan) report(err error) {
 	}
 }
 
-// run visits every tar header. Behind damage it goes on at the next frame that
-// begins with a header. The error is a *LimitError.
+// run visits every tar header. Behind damage it goes on at the next header that
+// it finds. The error is a *LimitError.
 func (s *scan) run() error {
 	var lost error // since lostAt no header was found
 	var lostAt int64
@@ -85,10 +88,13 @@ func (s *scan) run() error {
 		if err == io.EOF && lost == nil {
 			break // two empty blocks: the archive's end
 		}
+		if errors.Is(err, zstd.ErrCRCMismatch) {
+			continue // its frame is known as bad now, and decoded all the same
+		}
 		if lost == nil {
 			lost, lostAt = err, pos
 		}
-		pos = s.frameAfter(pos)
+		pos = s.next(pos, err)
 	}
 	if lost != nil {
 		s.report(fmt.Errorf("read archive at offset %d: %w", lostAt, lost))
@@ -112,10 +118,14 @@ func (s *scan) leave(pos int64) {
 	}
 }
 
-// frameAfter is where the next frame begins behind pos.
-func (s *scan) frameAfter(pos int64) int64 {
+// next is where the next header may be, after err at pos: in a frame that can
+// be decoded although it is bad at any block, else at the next frame's begin.
+func (s *scan) next(pos int64, err error) int64 {
 	f := s.c.frames
 	i := sort.Search(len(f), func(i int) bool { return f[i].pos > pos })
+	if broken := (*frameError)(nil); i > 0 && f[i-1].bad && !errors.As(err, &broken) {
+		return pos + tarBlock
+	}
 	if i == len(f) {
 		return s.c.size
 	}
@@ -215,20 +225,21 @@ func (s *scan) lied() bool {
 }
 
 // judge finds out which members the broken frames cost. Where SHA256SUMS is
-// known it decides; else what was decoded before a cut is good, and nothing is
-// that was decoded before any other damage.
+// known it decides, by way of whole.
 func (s *scan) judge(whole func(Member) bool) {
 	for _, i := range slices.Sorted(maps.Keys(s.broken)) {
 		e := s.broken[i]
 		s.report(e)
-		first := sort.Search(len(s.members), func(k int) bool { return s.members[k].end() > e.frame.pos })
-		for k := first; k < len(s.members) && s.members[k].pos < max(e.frame.end(), e.at); k++ {
+		f := s.c.frames[i]
+		first := sort.Search(len(s.members), func(k int) bool { return s.members[k].end() > f.pos })
+		for k := first; k < len(s.members) && s.members[k].pos < max(f.end(), e.at); k++ {
 			m := &s.members[k]
-			if !m.Complete || m.end() <= e.at && (whole(*m) || m.SHA256 == "" && s.cut(e)) {
+			decoded := f.bad || m.end() <= e.at
+			if !m.Complete || decoded && m.SHA256 != "" && whole(*m) || decoded && m.SHA256 == "" && s.cut(e) {
 				continue
 			}
 			m.Complete = false
-			s.report(fmt.Errorf("read member %q at offset %d: %w", m.Name, max(0, e.at-m.pos), e))
+			s.report(fmt.Errorf("read member %q: it is damaged: %w", m.Name, e))
 		}
 	}
 }

@@ -30,6 +30,7 @@ const maxFrames = 1 << 16
 type frame struct {
 	off, comp int64
 	pos, raw  int64
+	bad       bool // its checksum is wrong: SHA256SUMS decides about its members
 }
 
 // end is the position in the archive behind the frame's content.

@@ -15,7 +15,7 @@ const SniffLen = 128<<10 + 32
 // zstd, as against a capture, compressed or not. Where less than SniffLen bytes
 // are given, they have to be the whole file or hold the whole first block.
 func IsBundle(first []byte) bool {
-	dec, err := zstd.NewReader(bytes.NewReader(first), zstd.WithDecoderConcurrency(1),
+	dec, err := zstd.NewReader(bytes.NewReader(first), zstd.WithDecoderConcurrency(1), zstd.IgnoreChecksum(true),
 		zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
 		return false
