@@ -1,2 +1,112 @@
-// Package evidence x
+// Package evidence turns a bundle or bare captures into typed values: numbers over time,
+// sockets, log lines, settings, and what the packets say about each service's
+// handshakes. Reading and parsing are apart: a parser takes bytes and gives rows, and
+// whatever of a broken text can be read stays evidence.
 package evidence
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spikebox/spikebox/format"
+)
+
+// Evidence is everything that the analyzer knows about an incident.
+type Evidence struct {
+	Inputs []Input
+	// Manifest is the bundle's, nil where only captures were given.
+	Manifest *format.Manifest
+	Columns  Columns
+	Sockets  []Socket
+	Queues   []Queue // of listeners, tick by tick
+	Log      []LogLine
+	Settings Settings
+	Packets  *Packets // nil where no input holds packets
+	// Damage says what the bundle has lost since it was written: it is broken, and
+	// what is whole was analysed.
+	Damage []error
+	// Partial says which texts could not be read to their end.
+	Partial Partials
+}
+
+// Input is one file that was analysed.
+type Input struct {
+	Path string `json:"path"`
+	Kind string `json:"kind"` // bundle, capture
+}
+
+// Window is the span of time that the evidence is about, in Unix ns: the bundle's
+// window, or that of the packets.
+func (e *Evidence) Window() (start, end int64) {
+	if e.Manifest != nil {
+		return e.Manifest.Window.Start.UnixNano(), e.Manifest.Window.End.UnixNano()
+	}
+	if e.Packets != nil {
+		return e.Packets.First, e.Packets.Last
+	}
+	return 0, 0
+}
+
+// Source gives what the manifest says about a source; ok is false without a manifest
+// or where it does not name the source.
+func (e *Evidence) Source(name string) (s format.Source, ok bool) {
+	if e.Manifest == nil {
+		return s, false
+	}
+	for _, s := range e.Manifest.Sources {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return s, false
+}
+
+// Listener gives the listening socket that matches, as it was when the trigger fired
+// where that is known. A socket bound to one address is preferred to one bound to all.
+func (e *Evidence) Listener(matches func(s *Socket) bool) *Socket {
+	var best *Socket
+	rank := func(s *Socket) (r int) {
+		if s.At == atTrigger {
+			r++
+		}
+		if !s.Local.IsUnspecified() {
+			r += 2
+		}
+		return r
+	}
+	for i := range e.Sockets {
+		s := &e.Sockets[i]
+		if s.Listening() && matches(s) && (best == nil || rank(s) > rank(best)) {
+			best = s
+		}
+	}
+	return best
+}
+
+// Partial is one member that could not be read to its end.
+type Partial struct {
+	Member string
+	Err    error
+}
+
+// Partials collects what could not be read. Their number is bounded: a hostile bundle
+// holds a million members.
+type Partials struct {
+	List []Partial
+	More int // beyond those listed
+}
+
+func (p *Partials) add(member string, err error) {
+	const most = 50
+	if len(p.List) < most {
+		p.List = append(p.List, Partial{member, err})
+		return
+	}
+	p.More++
+}
+
+// Error gives the entry as a sentence.
+func (p Partial) Error() string { return fmt.Sprintf("read member %q: %v", p.Member, p.Err) }
+
+// Unix gives a time of the evidence in the form in which people read it.
+func Unix(ns int64) time.Time { return time.Unix(0, ns).UTC() }

@@ -6,12 +6,15 @@ import (
 	"net/netip"
 )
 
-const socketsMember = "sockets.jsonl"
+const (
+	socketsMember = "sockets.jsonl"
+	atTrigger     = "trigger" // the moment at which the sockets were listed first
+)
 
 // Socket is one line of sockets.jsonl (SPEC.md, "sockets.jsonl"): what sock_diag(7)
 // said about one socket, at one of the moments when the recorder asked.
 type Socket struct {
-	At         string     `json:"at"`   // armed, freeze, end
+	At         string     `json:"at"`   // trigger, end
 	Time       int64      `json:"time"` // Unix ns
 	Line       int        `json:"-"`    // in sockets.jsonl, counted from 1
 	Family     string     `json:"family"`

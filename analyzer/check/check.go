@@ -1,0 +1,138 @@
+// Package check asks questions of the evidence. A check is a literal and one function:
+// what it is called for ever, what it needs, which limits it uses and why, and then the
+// question itself. It answers present, absent or unknown; "absent" is said only where
+// everything that the check needs was there for the whole window.
+package check
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/timeline"
+)
+
+// Check is one question.
+type Check struct {
+	ID     string // stable for ever
+	Title  string // of its findings
+	Doc    string // one line: what it finds
+	Page   string // what a reader wants to know about it, in paragraphs
+	Ref    string // where the facts come from
+	Needs  []*Need
+	Limits []Limit
+	run    func(c *Case) Answer
+}
+
+// Limit is a number that a check compares with.
+type Limit struct {
+	Name  string
+	Value float64
+	Unit  string
+	Why   string
+}
+
+// All lists every check, causes before their usual effects. A new check is a file of
+// its own and a line here.
+var All = []*Check{
+	&captureIncomplete,
+	&clockSuspect,
+	&listenOverflow,
+	&synackRetransmit,
+	&synRetransmit,
+	&rttSpike,
+}
+
+// Find gives the check with an ID, nil if there is none.
+func Find(id string) *Check {
+	for _, c := range All {
+		if c.ID == id {
+			return c
+		}
+	}
+	return nil
+}
+
+// Answer is what a check says. One with findings is present; otherwise exactly one of
+// Absent and Unknown says why.
+type Answer struct {
+	Findings []*Finding
+	Absent   string
+	Unknown  string
+	NextTime string // with Unknown: how to have the evidence next time
+}
+
+func present(findings ...*Finding) Answer { return Answer{Findings: findings} }
+
+func absent(why string, args ...any) Answer { return Answer{Absent: fmt.Sprintf(why, args...)} }
+
+func unknown(why, nextTime string) Answer { return Answer{Unknown: why, NextTime: nextTime} }
+
+// Case is what is known when the checks are asked.
+type Case struct {
+	Evidence *evidence.Evidence
+	Lines    *timeline.Set
+	Window   timeline.Span
+}
+
+// NewCase prepares the evidence for the checks.
+func NewCase(e *evidence.Evidence, lines *timeline.Set) *Case {
+	start, end := e.Window()
+	return &Case{Evidence: e, Lines: lines, Window: timeline.Span{Start: start, End: end}}
+}
+
+// sum is what a counter counted within the window.
+func (c *Case) sum(series string) float64 {
+	v, _ := c.Lines.Get(series).Sum(c.Window)
+	return v
+}
+
+// Result is a check with its answer.
+type Result struct {
+	Check *Check
+	Answer
+}
+
+// Run asks every check and links findings that cause each other.
+func Run(checks []*Check, c *Case) []Result {
+	results := make([]Result, 0, len(checks))
+	for _, k := range checks {
+		results = append(results, Result{k, k.ask(c)})
+	}
+	link(Findings(results))
+	return results
+}
+
+// ask answers one check. Missing needs make it unknown; lossy ones take away its right
+// to say absent, and keep what it has found.
+func (k *Check) ask(c *Case) Answer {
+	var lossy, next []string
+	for _, need := range k.Needs {
+		have := need.have(c)
+		switch have.state {
+		case missing:
+			return unknown(have.why, need.next(c))
+		case partly:
+			lossy = append(lossy, have.why)
+			next = append(next, need.next(c))
+		}
+	}
+	a := k.run(c)
+	if a.Absent != "" && len(lossy) > 0 {
+		return unknown("nothing found, but "+strings.Join(lossy, "; "), strings.Join(next, "; "))
+	}
+	for _, f := range a.Findings {
+		f.ID = k.ID
+		f.complete(k.Title)
+	}
+	return a
+}
+
+// Findings gives the findings of all results, causes first.
+func Findings(results []Result) []*Finding {
+	var all []*Finding
+	for _, r := range results {
+		all = append(all, r.Findings...)
+	}
+	return all
+}

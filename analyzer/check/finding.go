@@ -1,0 +1,190 @@
+package check
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/timeline"
+)
+
+// Severity says how bad a finding is.
+type Severity string
+
+// The severities. Critical: connections or requests failed or waited for seconds.
+// Warning: something lost or delayed that users may notice. Info: worth knowing.
+const (
+	Critical Severity = "critical"
+	Warning  Severity = "warning"
+	Info     Severity = "info"
+)
+
+// Rank orders severities, the worst highest; a name that is none has rank 0.
+func (s Severity) Rank() int {
+	switch s {
+	case Info:
+		return 1
+	case Warning:
+		return 2
+	case Critical:
+		return 3
+	}
+	return 0
+}
+
+// Finding is a check that answered present, for one object.
+type Finding struct {
+	ID       string    `json:"id"`
+	Severity Severity  `json:"severity"`
+	Title    string    `json:"title"`
+	Object   string    `json:"object"`  // the culprit: 10.0.0.1:80
+	Summary  string    `json:"summary"` // one or two sentences that name the culprit
+	Start    time.Time `json:"start"`
+	End      time.Time `json:"end"`
+	Evidence []Item    `json:"evidence"`
+	Remedy   []Remedy  `json:"remedy"`
+	CausedBy []string  `json:"caused_by"` // IDs
+	Causes   []Cause   `json:"causes"`    // the same with objects and reasons
+	Flows    []Flow    `json:"flows"`     // examples, those that show most first
+
+	effect string // a few words for the verdict: 11 connection attempts retried
+	// services are the addresses and ports that it is about; rules join findings by them.
+	services []netip.AddrPort
+	trouble  evidence.Trouble // of the handshake checks
+	roots    []*Finding       // by index of Causes
+}
+
+// Item is one piece of evidence.
+type Item struct {
+	Kind   string   `json:"kind"` // counter, packets, log, series, socket, setting, stack
+	Member string   `json:"member"`
+	Where  string   `json:"where"`           // line 12, frames 4,9, or a series' name
+	Value  *float64 `json:"value,omitempty"` // measured
+	Limit  *float64 `json:"limit,omitempty"` // compared with
+	Unit   string   `json:"unit,omitempty"`
+	Text   string   `json:"text,omitempty"`   // of a log line or a setting that is no number
+	Filter string   `json:"filter,omitempty"` // Wireshark display filter
+}
+
+// Remedy is something to do.
+type Remedy struct {
+	What     string `json:"what"`              // a sentence
+	Setting  string `json:"setting,omitempty"` // net.core.somaxconn
+	Current  string `json:"current,omitempty"`
+	Proposed string `json:"proposed,omitempty"`
+	Ref      string `json:"ref,omitempty"`
+}
+
+// Cause says which finding caused this one, and by which reasoning.
+type Cause struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Because string `json:"because"`
+}
+
+// Flow is a connection as an example.
+type Flow struct {
+	Client         netip.Addr `json:"client"`
+	ClientPort     uint16     `json:"client_port"`
+	Server         netip.Addr `json:"server"`
+	ServerPort     uint16     `json:"server_port"`
+	First          time.Time  `json:"first"`
+	SYNOffsets     []float64  `json:"syn_offsets_s"`
+	SYNSchedule    string     `json:"syn_schedule"`
+	SYNACKOffsets  []float64  `json:"synack_offsets_s"`
+	SYNACKSchedule string     `json:"synack_schedule"`
+	End            string     `json:"end"`
+	Frames         []uint64   `json:"frames"`
+	Filter         string     `json:"filter"`
+}
+
+// complete fills in what every finding has, so that lists are never null in JSON.
+func (f *Finding) complete(title string) {
+	if f.Title == "" {
+		f.Title = title
+	}
+	f.Evidence = append([]Item{}, f.Evidence...)
+	f.Remedy = append([]Remedy{}, f.Remedy...)
+	f.CausedBy, f.Causes = []string{}, []Cause{}
+	f.Flows = append([]Flow{}, f.Flows...)
+}
+
+// span is the finding's time in Unix ns.
+func (f *Finding) span() timeline.Span {
+	return timeline.Span{Start: f.Start.UnixNano(), End: f.End.UnixNano()}
+}
+
+// at sets the finding's time.
+func (f *Finding) at(s timeline.Span) {
+	f.Start, f.End = evidence.Unix(s.Start), evidence.Unix(s.End)
+}
+
+// take adds handshakes as example flows.
+func (f *Finding) take(examples []evidence.Handshake) {
+	for i := range examples {
+		f.Flows = append(f.Flows, exampleFlow(&examples[i]))
+	}
+}
+
+func exampleFlow(h *evidence.Handshake) Flow {
+	first := int64(0)
+	frames := []uint64{}
+	for _, s := range h.SYNs {
+		if first == 0 {
+			first = s.Time
+		}
+		frames = append(frames, s.Frame)
+	}
+	for _, s := range h.SYNACKs {
+		frames = append(frames, s.Frame)
+	}
+	return Flow{
+		Client: h.Client.Addr(), ClientPort: h.Client.Port(),
+		Server: h.Server.Addr(), ServerPort: h.Server.Port(), First: evidence.Unix(first),
+		SYNOffsets: rounded(flow.Offsets(h.SYNs)), SYNSchedule: h.SYNSchedule.String(),
+		SYNACKOffsets: rounded(flow.Offsets(h.SYNACKs)), SYNACKSchedule: h.SYNACKSchedule.String(),
+		End: h.End.String(), Frames: frames, Filter: h.Filter,
+	}
+}
+
+// rounded gives seconds with microseconds' precision: more is noise, and hides in
+// JSON what is a round number.
+func rounded(seconds []float64) []float64 {
+	for i, s := range seconds {
+		seconds[i] = float64(int64(s*1e6+0.5)) / 1e6
+	}
+	return seconds
+}
+
+// val points to a number, for the fields of Item that may be absent.
+func val(v float64) *float64 { return &v }
+
+// counterItem is the evidence of a counter that moved.
+func (c *Case) counterItem(series string) Item {
+	s := c.Lines.Get(series)
+	sum, _ := s.Sum(c.Window)
+	item := Item{Kind: "counter", Where: series, Value: &sum}
+	if s == nil {
+		return item
+	}
+	item.Member = s.Source
+	if span, ok := s.Where(c.Window, func(v float64) bool { return v > 0 }); ok {
+		item.Member = evidence.SnapshotName(evidence.Unix(span.End), s.Source)
+	}
+	return item
+}
+
+// settingItem is the evidence of a sysctl; ok is false where the bundle does not have it.
+func (c *Case) settingItem(path string) (Item, bool) {
+	text, ok := c.Evidence.Settings[path]
+	if !ok {
+		return Item{}, false
+	}
+	item := Item{Kind: "setting", Member: evidence.SysctlMember(path), Where: evidence.SysctlName(path), Text: text}
+	if v, ok := c.Evidence.Settings.Int(path, 0); ok && !strings.ContainsAny(text, " \t") {
+		item.Value, item.Text = val(float64(v)), ""
+	}
+	return item, true
+}

@@ -1,0 +1,190 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/timeline"
+)
+
+// Limits that both handshake checks share.
+var (
+	manyFlows = Limit{"connections", 3, "connections",
+		"one or two repetitions happen by chance on any path; from three on, one place is behind them"}
+	manyShare = Limit{"share", 0.10, "ratio",
+		"when every tenth connection waits a second or more, users notice at once: critical"}
+	chanceShare = Limit{"chance", 0.01, "ratio",
+		"paths through the internet lose up to 1 % of packets on good days: below that it is only worth knowing"}
+)
+
+// mostServices bounds the findings of one check: a reader wants the worst few by name,
+// and the rest as a number.
+const mostServices = 8
+
+// trouble is one kind of repetition at one service.
+type trouble struct {
+	kind    evidence.Trouble
+	service *evidence.Service
+	*evidence.Repeats
+}
+
+// troubles gives the repetitions of some kinds, the most connections first, and how
+// many attempts there were at all services.
+func (c *Case) troubles(kinds ...evidence.Trouble) (found []trouble, attempts uint64) {
+	for _, v := range c.services() {
+		attempts += v.Attempts
+		for _, kind := range kinds {
+			if r := &v.Troubles[kind]; r.Flows > 0 {
+				found = append(found, trouble{kind, v, r})
+			}
+		}
+	}
+	slices.SortStableFunc(found, func(a, b trouble) int { return cmp.Compare(b.Flows, a.Flows) })
+	return found, attempts
+}
+
+// severity judges by how many connections were hit, and which part of all.
+func (t trouble) severity() Severity {
+	share := float64(t.Flows) / float64(max(t.service.Attempts, 1))
+	switch {
+	case float64(t.Flows) >= manyFlows.Value && share >= manyShare.Value:
+		return Critical
+	case share < chanceShare.Value:
+		return Info
+	}
+	return Warning
+}
+
+// finding starts a finding about the trouble: when, whom, which flows.
+func (c *Case) finding(t trouble) *Finding {
+	f := &Finding{Severity: t.severity(), Object: "other services", trouble: t.kind}
+	if t.service.Server.IsValid() {
+		f.Object = t.service.Server.String()
+		f.services = []netip.AddrPort{t.service.Server}
+	}
+	f.at(timeline.Span{Start: t.First, End: t.Last})
+	f.take(t.Examples)
+	return f
+}
+
+// where names the service, with the process that listens where it is known.
+func (c *Case) where(t trouble) string {
+	if !t.service.Server.IsValid() {
+		return "other services"
+	}
+	if l := c.listenerOf(t.service); l != nil && len(l.Process) > 0 && t.service.Way != evidence.Outbound {
+		return fmt.Sprintf("%s (%s)", t.service.Server, owner(l))
+	}
+	return t.service.Server.String()
+}
+
+// whom tells one client from many.
+func (t trouble) whom() string {
+	switch n := len(t.Clients); {
+	case n == 1:
+		for client := range t.Clients {
+			return "from " + client.String()
+		}
+	case n >= 1000: // the evidence keeps no more
+		return "from more than " + words.Count(n) + " clients"
+	}
+	return "from " + words.Count(len(t.Clients)) + " clients"
+}
+
+// best is the example that shows the schedule best: the one with the most repetitions.
+func (t trouble) best(sent func(h *evidence.Handshake) []flow.Sent) []float64 {
+	var best []float64
+	for i := range t.Examples {
+		if o := flow.Offsets(sent(&t.Examples[i])); len(o) > len(best) {
+			best = o
+		}
+	}
+	return best
+}
+
+// schedule says when it was repeated, and which stack does that.
+func (t trouble) schedule(offsets []float64) string {
+	most := flow.ScheduleNone
+	for s, n := range t.Schedules {
+		if n > 0 && (most == flow.ScheduleNone || n > t.Schedules[most]) {
+			most = flow.Schedule(s)
+		}
+	}
+	text := fmt.Sprintf("repeated after %s", words.Seconds(offsets))
+	if name := scheduleText[most]; name != "" {
+		text += " (" + name + ")"
+	}
+	return text
+}
+
+var scheduleText = map[flow.Schedule]string{
+	flow.ScheduleExponential1: "the exponential schedule from 1 s",
+	flow.ScheduleLinear:       "the linear schedule of Linux since 6.5, and of macOS",
+	flow.ScheduleExponential3: "the exponential schedule from 3 s of old stacks",
+	flow.ScheduleOther:        "on no known schedule",
+}
+
+// packetsItem is the evidence in the packets: the frames of the best examples.
+func (c *Case) packetsItem(t trouble, sent func(h *evidence.Handshake) []flow.Sent) Item {
+	const most = 3 // flows; their filters are long
+	var frames, filters []string
+	for i := range t.Examples[:min(len(t.Examples), most)] {
+		h := &t.Examples[i]
+		for _, s := range sent(h) {
+			frames = append(frames, words.Count(int64(s.Frame)))
+		}
+		filters = append(filters, "("+h.Filter+")")
+	}
+	return Item{
+		Kind: "packets", Member: c.packetsMember(t.Examples), Value: val(float64(t.Flows)), Unit: "connections",
+		Where:  "frames " + strings.ReplaceAll(strings.Join(frames, " "), ",", ""),
+		Filter: strings.Join(filters, " || "),
+	}
+}
+
+// packetsMember names the capture that the examples' frames are numbered in.
+func (c *Case) packetsMember(examples []evidence.Handshake) string {
+	var captures []string
+	for _, in := range c.Evidence.Inputs {
+		if in.Kind == "capture" {
+			captures = append(captures, in.Path)
+		}
+	}
+	if len(examples) > 0 && len(examples[0].SYNs) > 0 {
+		if i := int(examples[0].SYNs[0].Input); i < len(captures) {
+			return captures[i]
+		}
+	}
+	return "packets.pcapng"
+}
+
+func syns(h *evidence.Handshake) []flow.Sent    { return h.SYNs }
+func synacks(h *evidence.Handshake) []flow.Sent { return h.SYNACKs }
+
+// more says in one finding what the services beyond the named ones had.
+func (c *Case) more(rest []trouble, what string) *Finding {
+	f := &Finding{Severity: Info, Object: words.Plural(len(rest), "other service", "other services")}
+	var flows uint64
+	span := timeline.Span{}
+	for _, t := range rest {
+		flows += t.Flows
+		span = span.Join(timeline.Span{Start: t.First, End: t.Last})
+		if t.service.Server.IsValid() {
+			f.services = append(f.services, t.service.Server)
+		}
+		if s := t.severity(); s.Rank() > f.Severity.Rank() {
+			f.Severity = s
+		}
+	}
+	f.at(span)
+	f.effect = fmt.Sprintf("%s at %s", words.Plural(flows, what, what+"s"), f.Object)
+	f.Summary = fmt.Sprintf("The same happened to %s at %s, each with fewer than those named.", words.Plural(flows, "connection", "connections"), f.Object)
+	f.Evidence = []Item{c.packetsItem(rest[0], syns)}
+	return f
+}

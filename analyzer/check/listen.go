@@ -1,0 +1,178 @@
+package check
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+)
+
+var listenOverflow = Check{
+	ID:    "listen-overflow",
+	Title: "A listener's queue overflowed",
+	Doc:   "the kernel dropped connection attempts because a listener's accept queue was full",
+	Page: `The kernel completes handshakes by itself and puts finished connections into the
+listener's accept queue, where they wait for accept(2). The queue is as long as the
+smaller of the program's listen(2) backlog and net.core.somaxconn. When it is full, new
+SYNs and the last ACKs of handshakes are dropped; the client notices nothing but
+silence, and repeats its SYN after a second.
+
+The queue is full because the program accepts more slowly than connections come: it
+hangs, is short of workers, or a burst is larger than the queue. A longer queue helps
+with bursts only.
+
+nginx and Apache ask for a backlog of 511 unless configured otherwise, whatever
+somaxconn says.`,
+	Ref:   "net/ipv4/tcp_ipv4.c, tcp_v4_syn_recv_sock, and net/ipv4/tcp_input.c, tcp_conn_request, Linux 6.18; listen(2)",
+	Needs: []*Need{needTCPExt},
+	run:   runListenOverflow,
+}
+
+const (
+	overflows = "netstat.TcpExt.ListenOverflows"
+	drops     = "netstat.TcpExt.ListenDrops"
+	// classicBacklog is what nginx and Apache httpd pass to listen(2) by default.
+	classicBacklog = 511
+)
+
+// runListenOverflow asks the counters whether it happened and the sockets where.
+func runListenOverflow(c *Case) Answer {
+	over, dropped := c.sum(overflows), c.sum(drops)
+	if over == 0 && dropped == 0 {
+		return absent("ListenOverflows and ListenDrops did not move in the window")
+	}
+	moved, _ := c.Lines.Get(overflows).Where(c.Window, positive)
+	also, _ := c.Lines.Get(drops).Where(c.Window, positive)
+	f := &Finding{Severity: Critical}
+	f.at(moved.Join(also))
+	f.effect = words.Plural(uint64(max(over, dropped)), "connection attempt dropped", "connection attempts dropped")
+	f.Evidence = append(f.Evidence, c.counterItem(overflows), c.counterItem(drops))
+	if over == 0 {
+		f.otherDrops(c, dropped)
+		return present(f)
+	}
+	listeners := c.overfull()
+	if len(listeners) == 0 {
+		if l := c.ignoring(); l != nil {
+			listeners = append(listeners, l)
+		}
+	}
+	for _, l := range listeners {
+		f.services = append(f.services, l.addr)
+	}
+	f.overflowSummary(over, listeners)
+	f.Evidence = append(f.Evidence, c.overflowItems(listeners)...)
+	f.Remedy = c.overflowRemedy(over, listeners, f)
+	return present(f)
+}
+
+func positive(v float64) bool { return v > 0 }
+
+// otherDrops explains ListenDrops without ListenOverflows: the SYN queue was full with
+// cookies off, memory was short, or no route led back.
+func (f *Finding) otherDrops(c *Case, dropped float64) {
+	f.Title = "Listeners dropped connection attempts"
+	f.Summary = fmt.Sprintf("Listeners dropped %s, but not because of a full accept queue (ListenOverflows +0).",
+		words.Plural(uint64(dropped), "connection attempt", "connection attempts"))
+	const full = "netstat.TcpExt.TCPReqQFullDrop"
+	if n := c.sum(full); n > 0 {
+		f.Summary = fmt.Sprintf("Listeners dropped %s; for %s of them the queue of half-open connections was full and SYN cookies are off.",
+			words.Plural(uint64(dropped), "connection attempt", "connection attempts"), words.Count(uint64(n)))
+		f.Evidence = append(f.Evidence, c.counterItem(full))
+		f.Remedy = append(f.Remedy, Remedy{What: "Turn SYN cookies on, or make the queue longer.", Setting: "net.ipv4.tcp_syncookies",
+			Current: c.Evidence.Settings["net/ipv4/tcp_syncookies"], Proposed: "1"})
+	}
+}
+
+// services gives the services that the packets show, none without packets.
+func (c *Case) services() []*evidence.Service {
+	if c.Evidence.Packets == nil {
+		return nil
+	}
+	return c.Evidence.Packets.Services
+}
+
+func (f *Finding) overflowSummary(over float64, listeners []*listener) {
+	times := words.Plural(uint64(over), "time", "times")
+	lasted := words.Duration(f.End.Sub(f.Start))
+	if len(listeners) == 0 {
+		f.Summary = fmt.Sprintf("An accept queue overflowed %s within %s; which listener's cannot be told: no listener's queue was seen over its limit.", times, lasted)
+		return
+	}
+	l := listeners[0]
+	f.Object = bound(l.addr)
+	f.Summary = fmt.Sprintf("The accept queue of %s overflowed %s within %s", l, times, lasted)
+	if l.guess {
+		f.Summary += ", and the kernel dropped the connection attempts. Its queue was never seen over its limit; it is named because its clients were ignored."
+		return
+	}
+	f.Summary += fmt.Sprintf(": %s waited in a queue with room for %s, and the kernel dropped the attempts beyond.",
+		words.Plural(l.queue, "connection", "connections"), words.Count(l.limit))
+	if others := listeners[1:]; len(others) > 0 {
+		f.Summary += fmt.Sprintf(" Over its limit too: %s.", words.List(names(others)))
+	}
+}
+
+func names(listeners []*listener) []string {
+	var all []string
+	for _, l := range listeners {
+		all = append(all, l.String())
+	}
+	return all
+}
+
+// overflowItems is the evidence beside the counters.
+func (c *Case) overflowItems(listeners []*listener) []Item {
+	var items []Item
+	for _, l := range listeners {
+		items = append(items, l.item)
+	}
+	for _, path := range []string{"net/core/somaxconn", "net/ipv4/tcp_abort_on_overflow"} {
+		if item, ok := c.settingItem(path); ok {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// overflowRemedy says what to change: the smaller of backlog and somaxconn is what
+// limits, and neither helps a program that does not accept.
+func (c *Case) overflowRemedy(over float64, listeners []*listener, f *Finding) []Remedy {
+	who := "the listening program"
+	if len(listeners) > 0 {
+		who = listeners[0].owner()
+	}
+	remedies := []Remedy{{What: fmt.Sprintf("Find out why %s accepts more slowly than connections come (hanging or too few workers, CPU, locks): a longer queue only bridges bursts.", who)}}
+	if len(listeners) == 0 {
+		return remedies
+	}
+	l := listeners[0]
+	proposed := strconv.Itoa(proposedBacklog(l.limit, over, f.End.Sub(f.Start)))
+	somaxconn, known := c.Evidence.Settings.Int("net/core/somaxconn", 0)
+	if known && int64(l.limit) >= somaxconn {
+		remedies = append(remedies, Remedy{What: "Raise the kernel's cap on accept queues, which limits this one.", Setting: "net.core.somaxconn",
+			Current: strconv.FormatInt(somaxconn, 10), Proposed: proposed, Ref: "Documentation/admin-guide/sysctl/net.rst"})
+	}
+	what := "Give listen(2) a longer backlog"
+	if l.limit == classicBacklog {
+		what += " (511 is the built-in default of nginx and Apache)"
+	}
+	what += ": nginx \"listen … backlog=\", Apache \"ListenBacklog\", HAProxy \"backlog\"; it takes a restart."
+	return append(remedies, Remedy{What: what, Setting: "backlog of " + bound(l.addr), Current: strconv.FormatUint(uint64(l.limit), 10), Proposed: proposed, Ref: "listen(2)"})
+}
+
+// proposedBacklog holds what overflowed in the worst second on average beside what the
+// queue held, rounded up to a power of two: at least 1024, at most 65535 (the kernel
+// kept 16 bits for it up to 5.5).
+func proposedBacklog(limit uint32, over float64, lasted time.Duration) int {
+	const least, most = 1024, 65535
+	perSecond := over / math.Max(1, lasted.Seconds())
+	size := least
+	for float64(size) < float64(limit)+perSecond && size < most {
+		size *= 2
+	}
+	return min(size, most)
+}

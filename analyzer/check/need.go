@@ -1,0 +1,142 @@
+package check
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format"
+)
+
+// Need is evidence that a check cannot do without.
+type Need struct {
+	Name   string // for explain: packets, /proc/net/netstat once a second
+	source string // in the manifest
+	have   func(c *Case) have
+	get    string // how a recorder gets it
+}
+
+// completeness says how much of a need is there.
+type completeness uint8
+
+const (
+	whole completeness = iota
+	partly
+	missing
+)
+
+type have struct {
+	state completeness
+	why   string
+}
+
+// next says how to have the evidence next time: by mending the source where the
+// manifest says what it lacked.
+func (n *Need) next(c *Case) string {
+	if c.Evidence.Manifest == nil {
+		return "analyse the bundle of an armed spikeboxd: it holds " + n.get
+	}
+	s, ok := c.Evidence.Source(n.source)
+	switch {
+	case ok && s.State == format.Disabled:
+		return fmt.Sprintf("arm spikeboxd with the source %q enabled", n.source)
+	case ok && s.Reason != "" && s.State != format.Complete:
+		return fmt.Sprintf("mend the source %q (%s)", n.source, s.Reason)
+	}
+	return "arm spikeboxd for longer before the incident; it records " + n.get
+}
+
+// gone says that evidence is not there, with the manifest's reason where it has one.
+func (c *Case) gone(what, source string) have {
+	if s, ok := c.Evidence.Source(source); ok && s.State != format.Complete {
+		why := fmt.Sprintf("%s missing: the source %q is %s", what, source, s.State)
+		if s.Reason != "" {
+			why += " (" + s.Reason + ")"
+		}
+		return have{missing, why}
+	}
+	if c.Evidence.Manifest == nil {
+		return have{missing, what + " missing: a bare capture holds packets only"}
+	}
+	return have{missing, what + " missing from the bundle"}
+}
+
+var needPackets = &Need{
+	Name: "packets", source: "packets", get: "the packets of the window",
+	have: func(c *Case) have {
+		p := c.Evidence.Packets
+		if p == nil || p.Totals.Packets == 0 {
+			return c.gone("packets are", "packets")
+		}
+		if drops, _ := p.Drops(); drops > 0 {
+			return have{partly, fmt.Sprintf("the capture lost %s", words.Plural(drops, "packet", "packets"))}
+		}
+		if len(p.Damage) > 0 {
+			return have{partly, "the capture ends before its end: " + p.Damage[0].Error()}
+		}
+		if s, ok := c.Evidence.Source("packets"); ok && s.State == format.Partial {
+			return have{partly, "the packets are partial: " + s.Reason}
+		}
+		return have{state: whole}
+	},
+}
+
+var needTCPExt = &Need{
+	Name: "/proc/net/netstat of each second", source: "snapshots",
+	get: "/proc/net/netstat of each second",
+	have: func(c *Case) have {
+		return c.readings("the counters of /proc/net/netstat are", "proc/net/netstat", "snapshots")
+	},
+}
+
+// readings says how well the readings of one kernel text cover the window.
+func (c *Case) readings(what, path, source string) have {
+	times := c.Evidence.Columns.Times(path)
+	if len(times) < 2 { // one reading makes no delta
+		return c.gone(what, source)
+	}
+	part, gaps := timeline.Coverage(times, c.Window)
+	if len(gaps) > 0 {
+		longest := gaps[0]
+		for _, g := range gaps {
+			if g.End-g.Start > longest.End-longest.Start {
+				longest = g
+			}
+		}
+		return have{partly, fmt.Sprintf("%s covers %s of the window, with %s missing from %s", path, words.Percent(part),
+			words.Duration(time.Duration(longest.End-longest.Start)), words.Clock(evidence.Unix(longest.Start)))}
+	}
+	return have{state: whole}
+}
+
+// needVital makes the need for a column of vitals.csv in which something was measured.
+func needVital(vital, source string) *Need {
+	return &Need{
+		Name: "the vital " + vital, source: source, get: "the vital " + vital + " four times a second",
+		have: func(c *Case) have {
+			s := c.Lines.Get(vital)
+			if s == nil {
+				return c.gone("the vital "+vital+" is", source)
+			}
+			for _, v := range s.V {
+				if !math.IsNaN(v) {
+					return have{state: whole}
+				}
+			}
+			return have{missing, "the vital " + vital + " has no value in the window: " + reason(c, vital)}
+		},
+	}
+}
+
+// reason is why a vital was not measured, as the manifest says.
+func reason(c *Case, vital string) string {
+	for _, v := range c.Evidence.Manifest.Vitals {
+		if v.Name == vital && v.Reason != "" {
+			return v.Reason
+		}
+	}
+	return "nothing happened that it could measure"
+}

@@ -1,0 +1,100 @@
+package check
+
+import (
+	"fmt"
+
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/format"
+)
+
+var lostShare = Limit{"lost", 0.01, "ratio",
+	"counts and schedules hold as long as hardly a packet is missing; from 1 % on, a loss seen may be the capture's own"}
+
+// IncompleteID is the check that says that evidence was lost; exit codes depend on it.
+const IncompleteID = "capture-incomplete"
+
+var captureIncomplete = Check{
+	ID:    IncompleteID,
+	Title: "Evidence was lost",
+	Doc:   "the recorder or the capture itself lost evidence, so that something may be missing here",
+	Page: `What the recorder loses must not be taken for a loss in the network. Packets that the
+capture dropped, sources that failed or are partial, files that end before their end:
+this finding says what is missing, and checks that need it answer "unknown" where they
+would have said "absent". Sources that this kernel does not support, or that are
+switched off, are no loss; inspect lists them.`,
+	Ref:    "pcapng, Interface Statistics Block; format/SPEC.md, \"Sources\"",
+	Limits: []Limit{lostShare},
+	run:    runIncomplete,
+}
+
+// runIncomplete gives one finding that lists everything that was lost.
+func runIncomplete(c *Case) Answer {
+	f := &Finding{Severity: Info, Object: "recorder", effect: "something may be missing"}
+	f.at(c.Window)
+	var lost []string
+	lose := func(item Item, what string, args ...any) {
+		lost = append(lost, fmt.Sprintf(what, args...))
+		f.Evidence = append(f.Evidence, item)
+	}
+	c.lostPackets(f, lose)
+	c.lostSources(lose)
+	for _, p := range c.Evidence.Partial.List {
+		lose(Item{Kind: "log", Member: p.Member, Text: p.Err.Error()}, "%s is broken (%v)", p.Member, p.Err)
+	}
+	for _, err := range c.Evidence.Damage {
+		lose(Item{Kind: "log", Text: err.Error()}, "the bundle is damaged (%v)", err)
+	}
+	if len(lost) == 0 {
+		return absent("no source lost anything")
+	}
+	const most = 5 // the evidence has them all
+	if len(lost) > most {
+		lost = append(lost[:most], words.Plural(len(lost)-most, "thing more", "things more"))
+	}
+	f.Summary = words.Sentence(words.List(lost)) + "."
+	return present(f)
+}
+
+type loser func(item Item, what string, args ...any)
+
+func (c *Case) lostPackets(f *Finding, lose loser) {
+	p := c.Evidence.Packets
+	if p == nil {
+		return
+	}
+	for _, i := range p.Interfaces {
+		if i.Drops == 0 {
+			continue
+		}
+		share := float64(i.Drops) / float64(i.Drops+p.Totals.Packets)
+		if share >= lostShare.Value {
+			f.Severity = Warning
+		}
+		lose(Item{Kind: "packets", Member: c.packetsMember(nil), Where: "interface " + i.Name,
+			Value: val(float64(i.Drops)), Limit: val(lostShare.Value), Unit: "packets"},
+			"the capture on %q lost %s (%s)", i.Name, words.Plural(i.Drops, "packet", "packets"), words.Percent(share))
+	}
+	for _, d := range p.Damage {
+		lose(Item{Kind: "packets", Member: d.Input, Where: fmt.Sprintf("offset %d", d.Offset)},
+			"the capture %s ends before its end, at offset %d (%v)", d.Input, d.Offset, d.Err)
+	}
+}
+
+func (c *Case) lostSources(lose loser) {
+	if c.Evidence.Manifest == nil {
+		return
+	}
+	for _, s := range c.Evidence.Manifest.Sources {
+		if s.State != format.Partial && s.State != format.Failed {
+			continue
+		}
+		what := fmt.Sprintf("the source %q is %s", s.Name, s.State)
+		if s.Lost > 0 {
+			what += fmt.Sprintf(" and lost %s %s", words.Count(s.Lost), s.Unit)
+		}
+		if s.Reason != "" {
+			what += " (" + s.Reason + ")"
+		}
+		lose(Item{Kind: "setting", Member: format.ManifestName, Where: "source " + s.Name, Text: string(s.State) + ": " + s.Reason}, "%s", what)
+	}
+}

@@ -1,0 +1,98 @@
+package check
+
+import (
+	"fmt"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+)
+
+var synRetransmit = Check{
+	ID:    "syn-retransmit",
+	Title: "SYNs were sent again",
+	Doc:   "clients waited a second or more to connect because their SYN was not answered, or the answer never reached them",
+	Page: `A client that gets no answer to its SYN sends it again: after 1, 3, 7, 15, 31 and 63
+seconds, or since Linux 6.5 after 1, 2, 3, 4, 5, 7, 11, 19, 35 and 67. Response times of
+1, 3 or 7 seconds are the mark of it. A SYN repeated half a second after a RST is another
+thing (Windows retries a refused connection) and not counted here.
+
+What the tap saw around the repetition says where the loss is. A SYN that was captured
+here on its way in and not answered was dropped by this host, behind the tap: a full
+listen queue, connection tracking, a firewall rule. A SYN that left this host and was not
+answered was lost further on, or the other side dropped it. A SYN repeated although its
+SYN-ACK was captured means that the answer was lost behind the tap on its way to the
+client.`,
+	Ref:    "RFC 6298 section 2; net/ipv4/tcp_timer.c, tcp_retransmit_timer, Linux 6.18",
+	Needs:  []*Need{needPackets},
+	Limits: []Limit{manyFlows, manyShare, chanceShare},
+	run:    runSYN,
+}
+
+// runSYN gives a finding for each service whose clients repeated their SYNs.
+func runSYN(c *Case) Answer {
+	found, attempts := c.troubles(evidence.SYNUnanswered, evidence.SYNAnswered)
+	if len(found) == 0 {
+		return absent("no SYN was sent again in %s", words.Plural(attempts, "connection attempt", "connection attempts"))
+	}
+	var findings []*Finding
+	for _, t := range found[:min(len(found), mostServices)] {
+		findings = append(findings, c.synFinding(t))
+	}
+	if rest := found[min(len(found), mostServices):]; len(rest) > 0 {
+		findings = append(findings, c.more(rest, "connection attempt repeated"))
+	}
+	return present(findings...)
+}
+
+func (c *Case) synFinding(t trouble) *Finding {
+	f := c.finding(t)
+	offsets := t.best(syns)
+	place, look := c.synPlace(t)
+	if t.service.Way == evidence.Inbound && t.kind == evidence.SYNUnanswered && c.filtered(t) {
+		f.Severity = Info
+		place, look = "nothing listens on this port, and no RST was sent: a firewall rule drops them silently", ""
+	}
+	f.effect = words.Plural(t.Flows, "connection attempt repeated its SYN", "connection attempts repeated their SYNs")
+	f.Summary = fmt.Sprintf("%s: %s to %s had to repeat the SYN, %s; %s.", words.Sentence(t.service.Way.String()),
+		words.Of(t.Flows, t.service.Attempts, "connection attempt", "connection attempts"), c.where(t), t.whom(), place)
+	f.Summary += fmt.Sprintf(" They were %s.", t.schedule(offsets))
+	f.Evidence = append(f.Evidence, c.packetsItem(t, syns))
+	if retrans := "netstat.TcpExt.TCPSynRetrans"; t.service.Way == evidence.Outbound && c.Lines.Get(retrans) != nil {
+		f.Evidence = append(f.Evidence, c.counterItem(retrans))
+	}
+	if look != "" {
+		f.Remedy = []Remedy{{What: look}}
+	}
+	return f
+}
+
+// filtered says that the bundle lists listeners, and none for the service's port.
+func (c *Case) filtered(t trouble) bool {
+	any := c.Evidence.Listener(func(*evidence.Socket) bool { return true })
+	return any != nil && t.service.Completed == 0 && c.listenerOf(t.service) == nil
+}
+
+// synPlace says where the SYN or its answer was lost, as the tap saw it, and where to look.
+func (c *Case) synPlace(t trouble) (place, look string) {
+	if t.kind == evidence.SYNAnswered {
+		switch t.service.Way {
+		case evidence.Inbound:
+			return "this host had answered each with a SYN-ACK, which did not reach the client: it was lost behind the tap, on the way back",
+				"Follow the way back to the client: routes, rp_filter and firewalls between here and there."
+		case evidence.Outbound:
+			return "the SYN-ACK had arrived here, and this host did not take it: a local firewall rule, rp_filter or connection tracking dropped it",
+				"Look at this host's own packet filter and rp_filter for packets from this upstream."
+		}
+		return "a SYN-ACK had answered, and did not reach the client", "Follow the way from the tap to the client."
+	}
+	switch t.service.Way {
+	case evidence.Inbound:
+		return "the SYNs arrived here and nothing answered: this host dropped them",
+			"Look at what drops between the interface and the listener: its queues, connection tracking, packet filter rules, the CPU backlog."
+	case evidence.Outbound:
+		return "the SYNs left this host and nothing came back: the path or the other side dropped them",
+			fmt.Sprintf("Ask whether %s is alive and reachable from here, and capture there too.", t.service.Server)
+	}
+	return "nothing answered; the capture does not tell which side it was taken on, so that it may be the server or the way to it",
+		"Capture with direction (a bundle, or pcapng of a recent dumpcap), or on both sides."
+}

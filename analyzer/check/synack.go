@@ -1,0 +1,103 @@
+package check
+
+import (
+	"fmt"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+)
+
+var synackRetransmit = Check{
+	ID:    "synack-retransmit",
+	Title: "SYN-ACKs were sent again",
+	Doc:   "half-open connections waited for an ACK that was dropped here, lost on its way, or never sent",
+	Page: `A server repeats its SYN-ACK after 1, 3, 7, 15 and 31 seconds while it has not taken
+the client's ACK; the connection stays in SYN_RECV that long. Three things look alike in
+the count of SYN_RECV and are told apart by the packets:
+
+The ACK was captured here, and the SYN-ACK is repeated all the same: this host dropped
+the ACK behind the tap. Either a firewall rule or connection tracking did, or the
+listener's accept queue was full. (With net.ipv4.tcp_abort_on_overflow at 0, an ACK that
+finds the accept queue full is ignored, and the SYN-ACK timer goes on.)
+
+No ACK came and the client repeated its SYN: it never saw the SYN-ACK. The way back to
+the client is broken.
+
+No ACK came, and nothing else: the client is gone, or its address was forged. Many of
+them, each from an address of its own, are a SYN flood. With SYN cookies nothing is
+repeated, as the server keeps no state.`,
+	Ref:    "net/ipv4/inet_connection_sock.c, reqsk_timer_handler, and net/ipv4/tcp_minisocks.c, tcp_check_req, Linux 6.18",
+	Needs:  []*Need{needPackets},
+	Limits: []Limit{manyFlows, manyShare, chanceShare},
+	run:    runSYNACK,
+}
+
+// runSYNACK gives a finding for each service and each of the three reasons.
+func runSYNACK(c *Case) Answer {
+	found, attempts := c.troubles(evidence.SYNACKAnswered, evidence.SYNACKLost, evidence.SYNACKSilent)
+	if len(found) == 0 {
+		return absent("no SYN-ACK was sent again in %s", words.Plural(attempts, "connection attempt", "connection attempts"))
+	}
+	var findings []*Finding
+	for _, t := range found[:min(len(found), mostServices)] {
+		findings = append(findings, c.synackFinding(t))
+	}
+	if rest := found[min(len(found), mostServices):]; len(rest) > 0 {
+		findings = append(findings, c.more(rest, "half-open connection"))
+	}
+	return present(findings...)
+}
+
+func (c *Case) synackFinding(t trouble) *Finding {
+	f := c.finding(t)
+	place, look := c.synackPlace(t)
+	f.effect = words.Plural(t.Flows, "connection stayed half-open", "connections stayed half-open")
+	f.Summary = fmt.Sprintf("%s: the SYN-ACK of %s to %s was sent again, to clients %s; %s.", words.Sentence(t.service.Way.String()),
+		words.Of(t.Flows, t.service.Attempts, "connection attempt", "connection attempts"), c.where(t), t.whom()[len("from "):], place)
+	f.Summary += fmt.Sprintf(" They were %s.", t.schedule(t.best(synacks)))
+	f.Evidence = append(f.Evidence, c.packetsItem(t, synacks))
+	if c.Lines.Get(overflows) != nil && t.kind == evidence.SYNACKAnswered && t.service.Way == evidence.Inbound {
+		f.Evidence = append(f.Evidence, c.counterItem(overflows))
+	}
+	if v, at, ok := c.Lines.Get("syn_recv").Max(c.Window); ok {
+		f.Evidence = append(f.Evidence, Item{Kind: "series", Member: "vitals.csv", Where: "syn_recv", Value: val(v), Unit: "1",
+			Text: "largest at " + words.Clock(evidence.Unix(at))})
+	}
+	f.Remedy = []Remedy{{What: look}}
+	return f
+}
+
+// synackPlace says who dropped what, and where to look.
+func (c *Case) synackPlace(t trouble) (place, look string) {
+	switch t.kind {
+	case evidence.SYNACKAnswered:
+		return c.ackDropped(t)
+	case evidence.SYNACKLost:
+		return "no ACK came back and the client repeated its SYN, so that it never saw the SYN-ACK: the way to the client loses it",
+			"Follow the way from here to the client: routes, firewalls and asymmetric paths."
+	}
+	return "no ACK came back, nor anything else from the client: it is gone, was never there (forged addresses), or its ACK was lost before the tap",
+		"Compare the clients' addresses and their number: many with one SYN each are a flood; one network is a broken path."
+}
+
+// ackDropped tells a full accept queue from a packet filter, where the counters allow it.
+func (c *Case) ackDropped(t trouble) (place, look string) {
+	switch t.service.Way {
+	case evidence.Outbound:
+		return "this host's ACK left through the tap: it was lost on its way, or the server dropped it because its accept queue is full",
+			"Ask the server for its ListenOverflows, and capture there too."
+	case evidence.WayUnknown:
+		return "the client's ACK had been captured: behind the tap, the server's host dropped it (packet filter or a full accept queue)",
+			"Look at the server's ListenOverflows and at its packet filter."
+	}
+	if c.Lines.Get(overflows) == nil {
+		return "the client's ACK had arrived here: this host dropped it behind the tap, by a packet filter rule, connection tracking or a full accept queue",
+			"Look at the packet filter's counters and at ListenOverflows."
+	}
+	if c.sum(overflows) > 0 {
+		return "the client's ACK had arrived here, and this host dropped it behind the tap; accept queues overflowed at that time",
+			"See listen-overflow."
+	}
+	return "the client's ACK had arrived here, and this host dropped it behind the tap: a packet filter rule or connection tracking, as no accept queue overflowed (ListenOverflows +0)",
+		"Look for the rule that drops ACKs to this port: nft list ruleset, iptables -nvL, conntrack -S (invalid)."
+}

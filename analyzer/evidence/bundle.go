@@ -1,0 +1,83 @@
+package evidence
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spikebox/spikebox/format"
+)
+
+// members says how the bundle's members become evidence; a name that ends in a slash
+// stands for a folder. What is not listed is evidence for people and other programs,
+// or is read elsewhere: packets.pcapng by the packet pass.
+var members = []struct {
+	name string
+	read func(e *Evidence, member string, text []byte) error
+}{
+	{vitalsMember, func(e *Evidence, _ string, text []byte) error {
+		return readVitals(text, e.Manifest.Vitals, &e.Columns)
+	}},
+	{kmsgMember, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Log, err = ParseKmsg(text)
+		return err
+	}},
+	{queuesMember, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Queues, err = ParseQueues(text)
+		return err
+	}},
+	{socketsMember, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Sockets, err = ParseSockets(text)
+		return err
+	}},
+	{snapshotFolder, func(e *Evidence, member string, text []byte) error {
+		return readSnapshot(member, text, &e.Columns)
+	}},
+	{sysctlFolder, func(e *Evidence, member string, text []byte) error {
+		e.Settings[strings.TrimPrefix(member, sysctlFolder)] = ParseSysctl(text)
+		return nil
+	}},
+}
+
+// longestText bounds a member that is held in memory as a whole: sockets.jsonl of a
+// million sockets has about 500 MB, and no kernel text comes near it.
+const longestText = 512 << 20
+
+// readBundle reads every member but the packets. A member that is not whole gives what
+// can be read of it.
+func (e *Evidence) readBundle(r *format.Reader) {
+	e.Manifest = r.Manifest
+	e.Settings = Settings{}
+	e.Damage = r.Damage()
+	_ = r.Walk(func(m format.Member, content io.Reader) error { // our function gives no error
+		for _, known := range members {
+			if m.Name != known.name && !(strings.HasSuffix(known.name, "/") && strings.HasPrefix(m.Name, known.name)) {
+				continue
+			}
+			text, err := io.ReadAll(io.LimitReader(content, longestText))
+			if err != nil {
+				e.Damage = append(e.Damage, err)
+				text = wholeLines(text)
+			}
+			if int64(len(text)) == longestText {
+				e.Partial.add(m.Name, fmt.Errorf("longer than %d bytes, the rest is not read", longestText))
+			}
+			if err := known.read(e, m.Name, text); err != nil {
+				e.Partial.add(m.Name, err)
+			}
+			break
+		}
+		return nil
+	})
+	e.Columns.finish()
+}
+
+// wholeLines cuts off a last line that has no end.
+func wholeLines(text []byte) []byte {
+	for i := len(text) - 1; i >= 0; i-- {
+		if text[i] == '\n' {
+			return text[:i+1]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package evidence
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/packet"
+)
+
+const packetsMember = "packets.pcapng"
+
+// Packets is what the pass over all packets has found.
+type Packets struct {
+	First, Last int64 // Unix ns of the first and last packet
+	Totals      flow.Totals
+	Stats       packet.Stats
+	Interfaces  []packet.Interface
+	Damage      []*packet.DamageError // where a capture ends before its end
+	Services    []*Service
+	// Local holds this host's addresses as far as the capture's direction flags tell
+	// them; empty for a capture without such flags.
+	Local map[netip.Addr]bool
+	// RTT is the round trips to each peer. Without direction flags it holds both ends.
+	RTT []*PeerRTT
+
+	trips *roundTrips
+}
+
+// maxLocal bounds the addresses that are taken for this host's: on a router every
+// destination would be.
+const maxLocal = 4096
+
+// readPackets makes the one pass over the packets of all inputs.
+func readPackets(in *inputs, opts Options) (*Packets, error) {
+	if len(in.captures) == 0 {
+		return nil, nil
+	}
+	source, err := packet.Open(in.captures...)
+	if err != nil {
+		return nil, fmt.Errorf("read packets: %w", err)
+	}
+	defer source.Close()
+	var all services
+	var trips roundTrips
+	table := flow.NewTable(func(f *flow.Flow) {
+		all.add(f)
+		if opts.Flow != nil {
+			opts.Flow(f)
+		}
+	}, flow.Options{Events: trips.event})
+	p := &Packets{Local: map[netip.Addr]bool{}, trips: &trips}
+	for {
+		pkt, err := source.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read packets: %w", err)
+		}
+		p.see(pkt)
+		table.Add(pkt)
+	}
+	table.Flush()
+	p.Totals = table.Totals()
+	p.Stats, p.Interfaces, p.Damage = source.Stats(), source.Interfaces(), source.Damage()
+	p.Services = all.list()
+	return p, nil
+}
+
+// see takes what the analyzer needs of a packet beside its flow.
+func (p *Packets) see(pkt *packet.Packet) {
+	if p.First == 0 {
+		p.First = pkt.Time
+	}
+	p.Last = max(p.Last, pkt.Time)
+	if pkt.Kind != packet.TCP || !pkt.Flags.Has(packet.SYN) || pkt.Dir == packet.DirUnknown || len(p.Local) >= maxLocal {
+		return
+	}
+	if pkt.Dir == packet.DirOut {
+		p.Local[pkt.Src.Netip(pkt.V6)] = true
+		return
+	}
+	p.Local[pkt.Dst.Netip(pkt.V6)] = true
+}
+
+// ways tells this host from its peers, and connections that it accepts from those that
+// it opens.
+func (p *Packets) ways(sockets []Socket) {
+	for i := range sockets {
+		if a := sockets[i].Local; a.IsValid() && !a.IsUnspecified() {
+			p.Local[a.Unmap()] = true
+		}
+	}
+	p.RTT, p.trips = p.trips.list(p.Local), nil
+	if len(p.Local) == 0 {
+		return
+	}
+	for _, s := range p.Services {
+		s.Way = Outbound
+		if p.Local[s.Server.Addr()] {
+			s.Way = Inbound
+		}
+	}
+}
+
+// Drops gives the packets that the capture lost by its own account, and whether it
+// keeps one for every interface.
+func (p *Packets) Drops() (drops uint64, told bool) {
+	told = len(p.Interfaces) > 0
+	for _, i := range p.Interfaces {
+		drops += i.Drops
+		told = told && i.HasDrops
+	}
+	return drops, told
+}

@@ -1,0 +1,71 @@
+package evidence
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"strconv"
+)
+
+const queuesMember = "listeners.csv"
+
+// Queue is one listener at one tick at which anything was in its queues.
+type Queue struct {
+	Time        int64 // Unix ns
+	Line        int   // in listeners.csv, counted from 1
+	Local       netip.AddrPort
+	SynQueue    int64 // half-open connections; -1 where they could not be counted
+	AcceptQueue uint32
+	AcceptLimit uint32
+}
+
+// Overfull says whether the accept queue holds more than its limit; see Socket.Overfull.
+func (q *Queue) Overfull() bool { return q.AcceptQueue > q.AcceptLimit }
+
+// ParseQueues reads listeners.csv (SPEC.md, "listeners.csv"): a header, then
+// "time,local,port,syn_queue,accept_queue,accept_limit".
+func ParseQueues(text []byte) ([]Queue, error) {
+	var queues []Queue
+	err := lines(text, func(n int, line []byte) error {
+		if n == 1 {
+			return nil
+		}
+		q, err := queue(bytes.Split(line, []byte{','}))
+		if err != nil {
+			return err
+		}
+		q.Line = n
+		queues = append(queues, q)
+		return nil
+	})
+	return queues, err
+}
+
+func queue(fields [][]byte) (q Queue, err error) {
+	if len(fields) < 6 {
+		return q, fmt.Errorf("%d columns, want 6", len(fields))
+	}
+	if q.Time, err = strconv.ParseInt(string(fields[0]), 10, 64); err != nil {
+		return q, fmt.Errorf("time %q is not in Unix nanoseconds", clip(fields[0]))
+	}
+	addr, err := netip.ParseAddr(string(fields[1]))
+	if err != nil {
+		return q, fmt.Errorf("%q is not an address", clip(fields[1]))
+	}
+	numbers := [4]uint64{} // port, SYN queue, accept queue, its limit
+	for i, bits := range []int{16, 32, 32, 32} {
+		if len(fields[2+i]) == 0 {
+			continue
+		}
+		if numbers[i], err = strconv.ParseUint(string(fields[2+i]), 10, bits); err != nil {
+			return q, fmt.Errorf("column %d: %q is not a number of %d bits", 3+i, clip(fields[2+i]), bits)
+		}
+	}
+	q.Local = netip.AddrPortFrom(addr.Unmap(), uint16(numbers[0]))
+	q.SynQueue = int64(numbers[1])
+	if len(fields[3]) == 0 {
+		q.SynQueue = -1
+	}
+	q.AcceptQueue, q.AcceptLimit = uint32(numbers[2]), uint32(numbers[3])
+	return q, nil
+}

@@ -1,0 +1,150 @@
+// Package report says what the checks found: as one JSON document that other programs
+// rely on, and as text for a terminal.
+package report
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/spikebox/spikebox/analyzer/check"
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/format"
+)
+
+// Schema is the version of Document's JSON form. Fields may be added within a version;
+// none is renamed or changes its meaning. findings.schema.json beside this file
+// describes it.
+const Schema = 1
+
+// Document is the result of an analysis: `spikebox analyze --json`.
+type Document struct {
+	Schema   int              `json:"schema"`
+	Verdict  string           `json:"verdict"`
+	Findings []*check.Finding `json:"findings"` // causes before their effects
+	Absent   []Absent         `json:"absent"`   // ruled out
+	Unknown  []Unknown        `json:"unknown"`  // could not be told
+	Totals   Totals           `json:"totals"`
+	Window   Window           `json:"window"`
+	Inputs   []evidence.Input `json:"inputs"`
+	Bundle   *Bundle          `json:"bundle"` // null for bare captures
+}
+
+// Absent is a check that was ruled out.
+type Absent struct {
+	ID  string `json:"id"`
+	Why string `json:"why"`
+}
+
+// Unknown is a check that could not be answered.
+type Unknown struct {
+	ID       string `json:"id"`
+	Why      string `json:"why"`
+	NextTime string `json:"next_time"`
+}
+
+// Totals sums up the packets.
+type Totals struct {
+	flow.Totals
+	FirstPacket *time.Time `json:"first_packet"` // null without packets
+	LastPacket  *time.Time `json:"last_packet"`
+	Dropped     uint64     `json:"dropped"` // by the capture itself
+	Truncated   bool       `json:"truncated"`
+}
+
+// Window is the span of time that was looked at.
+type Window struct {
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+}
+
+// Bundle is what the manifest says, and what is wrong with the file.
+type Bundle struct {
+	Name     string          `json:"name"`
+	Format   int             `json:"format"`
+	Recorder format.Build    `json:"recorder"`
+	Host     format.Host     `json:"host"`
+	Trigger  format.Trigger  `json:"trigger"`
+	Sources  []format.Source `json:"sources"`
+	Damage   []string        `json:"damage"`
+}
+
+// Make puts the answers together.
+func Make(e *evidence.Evidence, results []check.Result) *Document {
+	d := &Document{
+		Schema: Schema, Findings: check.Ordered(check.Findings(results)),
+		Absent: []Absent{}, Unknown: []Unknown{}, Inputs: e.Inputs, Totals: totals(e.Packets), Bundle: bundle(e),
+	}
+	if d.Findings == nil {
+		d.Findings = []*check.Finding{}
+	}
+	for _, r := range results {
+		switch {
+		case r.Absent != "":
+			d.Absent = append(d.Absent, Absent{r.Check.ID, r.Absent})
+		case r.Unknown != "":
+			d.Unknown = append(d.Unknown, Unknown{r.Check.ID, r.Unknown, r.NextTime})
+		}
+	}
+	start, end := e.Window()
+	d.Window = Window{evidence.Unix(start), evidence.Unix(end)}
+	d.Verdict = d.verdict()
+	return d
+}
+
+func totals(p *evidence.Packets) Totals {
+	var t Totals
+	t.Retransmitted = map[netip.Addr]uint64{}
+	if p == nil {
+		return t
+	}
+	t.Totals = p.Totals
+	t.Dropped, _ = p.Drops()
+	t.Truncated = len(p.Damage) > 0
+	if p.Totals.Packets > 0 {
+		first, last := evidence.Unix(p.First), evidence.Unix(p.Last)
+		t.FirstPacket, t.LastPacket = &first, &last
+	}
+	return t
+}
+
+func bundle(e *evidence.Evidence) *Bundle {
+	m := e.Manifest
+	if m == nil {
+		return nil
+	}
+	b := &Bundle{
+		Name: m.Name, Format: m.Format, Recorder: m.Recorder, Host: m.Host, Trigger: m.Trigger,
+		Sources: append([]format.Source{}, m.Sources...), Damage: []string{},
+	}
+	for _, err := range e.Damage {
+		b.Damage = append(b.Damage, err.Error())
+	}
+	return b
+}
+
+// Worst is the highest severity that was found, empty without findings.
+func (d *Document) Worst() check.Severity {
+	var worst check.Severity
+	for _, f := range d.Findings {
+		if f.Severity.Rank() > worst.Rank() {
+			worst = f.Severity
+		}
+	}
+	return worst
+}
+
+// Damaged says whether the bundle is broken and was read in part.
+func (d *Document) Damaged() bool { return d.Bundle != nil && len(d.Bundle.Damage) > 0 }
+
+// Incomplete says whether evidence was lost that should be there: by the recorder, the
+// capture, or in a text that cannot be read. What a bare capture cannot hold, and
+// sources that are unsupported or switched off, do not count.
+func (d *Document) Incomplete() bool {
+	for _, f := range d.Findings {
+		if f.ID == check.IncompleteID {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,34 @@
+package report
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// runes is the width of a text that holds no wide characters, in columns.
+func runes(s string) int { return utf8.RuneCountInString(s) }
+
+// wrap breaks text at blanks into lines of at most width columns. A word that is
+// longer stands alone and sticks out: cutting names or paths would make them useless.
+func wrap(text string, width int) []string {
+	var lines []string
+	line, used := strings.Builder{}, 0
+	for _, word := range strings.Fields(text) {
+		n := runes(word)
+		if used > 0 && used+1+n > width {
+			lines = append(lines, line.String())
+			line.Reset()
+			used = 0
+		}
+		if used > 0 {
+			line.WriteByte(' ')
+			used++
+		}
+		line.WriteString(word)
+		used += n
+	}
+	if used > 0 {
+		lines = append(lines, line.String())
+	}
+	return lines
+}
