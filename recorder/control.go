@@ -119,5 +119,7 @@ func (c *control) Close() error {
 		return nil
 	}
 	err := c.listener.Close() // removes the socket's file
+	// The lock's file stays: were it removed, a recorder that waits for it and one that
+	// makes it anew would both hold "the" lock.
 	return errors.Join(err, c.lock.Close())
 }

@@ -240,7 +240,7 @@ func name(host string, t format.Trigger) string {
 // plain keeps what is safe in file names everywhere.
 func plain(s string) string {
 	safe := strings.Map(func(r rune) rune {
-		if r == '.' || r == '_' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
+		if r == '.' || r == '_' || r == '-' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
 			return r
 		}
 		return '_'
