@@ -25,9 +25,9 @@ const (
 )
 
 const (
-	inetDiagReqV2Size = 56 // struct inet_diag_req_v2, include/uapi/linux/inet_diag.h
-	inetDiagMsgSize   = 72 // struct inet_diag_msg
-	receiveSize       = 256 << 10
+	inetDiagReqV2Size = 56       // struct inet_diag_req_v2, include/uapi/linux/inet_diag.h
+	inetDiagMsgSize   = 72       // struct inet_diag_msg
+	receiveSize       = 64 << 10 // the kernel fills at most 32 KiB at once (net/netlink/af_netlink.c, netlink_recvmsg)
 )
 
 // Attributes of a reply (include/uapi/linux/inet_diag.h, INET_DIAG_*).
