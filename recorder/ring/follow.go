@@ -149,7 +149,7 @@ func (s *Set) update(m *member, all []link, taken map[int]bool, now time.Time) (
 	}
 	l, ok := m.byName(all, taken)
 	if !ok {
-		if m.become(Missing, "", now) {
+		if m.state != Missing && m.become(Missing, "it was removed", now) {
 			s.tell(m, "was removed; its history is kept, and it will be recorded again when it is back")
 		}
 		return false

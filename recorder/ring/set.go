@@ -40,8 +40,11 @@ type Event struct {
 	Time      time.Time
 	Interface string
 	State     State
-	Text      string // one sentence: eth0 was removed; its history of 12340 packets is kept
+	Text      string // one sentence: eth0 is down; its history is kept, …
 }
+
+// String is the event as a line of a log.
+func (e Event) String() string { return e.Text }
 
 // Status is what one interface of a Set has come to.
 type Status struct {
@@ -202,7 +205,7 @@ func (s *Set) arm(some []link, sizes []int, named bool) error {
 		m := &member{chosen: l.name, named: named, link: l, ring: ring}
 		s.members = append(s.members, m)
 		if l.index == 0 {
-			m.become(Missing, "no such interface yet", time.Now())
+			m.become(Missing, "it has not been there yet", time.Now())
 			s.tell(m, "does not exist; it will be recorded as soon as it does")
 			continue
 		}
