@@ -6,11 +6,7 @@
 // counts as RetransSegs. Where the headers do not decide, a packet is counted as ambiguous.
 package flow
 
-import (
-	"net/netip"
-
-	"github.com/spikebox/spikebox/analyzer/packet"
-)
+import "net/netip"
 
 // Side names an end of a flow: the client sent the SYN; without one, the lower port is the server.
 type Side uint8
@@ -58,6 +54,7 @@ type Flow struct {
 	First, Last    int64  // Unix ns of the first and last packet
 	FirstFrame     uint64 // frame number of the first packet, in input Input
 	LastFrame      uint64
+	Input          uint16
 	Interface      uint16 // interface of the first packet, index into packet.Source.Interfaces
 	VLAN           uint16 // of the first packet
 	Midstream      bool   // the capture holds no SYN of it: what happened before is not known
@@ -66,7 +63,8 @@ type Flow struct {
 	PortReuse      bool   // an earlier flow in the same capture had the same addresses and ports
 	MPTCP, TFO     bool   // the options were seen (RFC 8684, RFC 7413)
 	End            End
-	EndTime        int64  // Unix ns of the FIN or RST that ended it, 0 when open
+	EndTime        int64  // Unix ns of the last FIN or the RST that ended it, 0 when open
+	EndFrame       uint64 // its frame number
 	ResetState     State  // state of the connection when the first RST was sent
 	ICMPErrors     uint32 // ICMP errors that quote a packet of this flow
 	Handshake      Handshake
@@ -153,14 +151,14 @@ type Sent struct {
 	Input    uint16
 	Answered bool // before it, an answer to an earlier one had been captured
 	Reset    bool // before it, a RST had answered an earlier one
+
+	ts uint32 // TSval
 }
 
 // Handshake tells how a connection was set up. Transmissions beyond 64 are counted but not listed.
 type Handshake struct {
-	SYNs    []Sent // the first is the first SYN seen; empty for a midstream flow
-	SYNACKs []Sent // Answered: the client's ACK of an earlier SYN-ACK was captured before this one
-	FINs    [2]uint8
-
+	SYNs              []Sent // the first is the first SYN seen; empty for a midstream flow
+	SYNACKs           []Sent // Answered: the client's ACK of an earlier SYN-ACK was captured before this one
 	SYNRetransmits    uint32
 	SYNACKRetransmits uint32
 	SYNSchedule       Schedule
@@ -188,7 +186,3 @@ func (h *Handshake) RTT() int64 {
 type Options struct {
 	Events func(*Event) // called for each event, in packet order; the pointer is valid during the call
 }
-
-// Add counts one packet. Packets that are neither TCP nor an ICMP error are counted in the totals
-// and otherwise ignored.
-func (t *Table) Add(p *packet.Packet) { t.add(p) }

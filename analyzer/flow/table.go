@@ -1,35 +1,197 @@
 package flow
 
 import (
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 
 	"github.com/spikebox/spikebox/analyzer/packet"
 )
 
 // Table follows all flows that are alive. Memory grows with live flows only: a flow ends and goes
-// to the sink when it has been closed or reset and quiet for a while, when it has been idle for too
-// long, when a new connection takes its ports, or at Flush.
+// to the sink when
+//
+//   - it was closed by both sides or reset, and then silent for a second and four of its longest
+//     round trips, by which time a lost last ACK has shown itself;
+//   - its handshake was not completed and it was silent for 150 s: Linux waits at most 64 s, and an
+//     eighth, between SYNs (tcp_syn_retries 6), 120 s at the very most;
+//   - there are more than 65536 such half-open flows and it is the oldest of them: a SYN flood;
+//   - it was silent for 7500 s: keep-alives come after 7200 s (RFC 1122 §4.2.3.6);
+//   - a SYN with another sequence number takes its ports;
+//   - Flush is called.
+//
+// A Table is not safe for use by several goroutines.
 type Table struct {
 	sink   func(*Flow)
 	opts   Options
 	totals Totals
+
+	chains []*Flow // hash table, a power of two long
+	secret uint64
+	alive  int
+	order  uint64
+	now    int64 // newest packet time seen
+
+	halfOpen list
+	halves   int
+	wheel    [wheelSlots]list
+	turned   int64 // the second up to which the wheel has been turned
+
+	flows      pool[Flow]
+	histograms pool[histogram]
+	slabs      slabs
+	event      Event
 }
+
+const (
+	second         = int64(1e9)
+	closedIdle     = 1 * second
+	handshakeIdle  = 150 * second
+	openIdle       = 7500 * second
+	maxHalfOpen    = 1 << 16
+	wheelSlots     = 64
+	wheelReach     = wheelSlots - 2 // seconds ahead that a flow can be put
+	firstTableSize = 1 << 12
+)
 
 // NewTable returns an empty table that hands each flow to sink when it has ended.
 func NewTable(sink func(*Flow), opts Options) *Table {
-	return &Table{sink: sink, opts: opts, totals: Totals{Retransmitted: map[netip.Addr]uint64{}}}
+	t := &Table{
+		sink: sink, opts: opts, totals: Totals{Retransmitted: map[netip.Addr]uint64{}},
+		chains: make([]*Flow, firstTableSize), secret: rand.Uint64(),
+	}
+	t.halfOpen.init()
+	for i := range t.wheel {
+		t.wheel[i].init()
+	}
+	return t
 }
-
-// Flush ends every flow that is still alive, in the order of their first packets.
-func (t *Table) Flush() {}
 
 // Totals returns the sums over all flows that have ended.
 func (t *Table) Totals() Totals { return t.totals }
 
-func (t *Table) add(p *packet.Packet) { t.totals.Packets++ }
+// Flush ends every flow that is still alive, in the order of their first packets.
+func (t *Table) Flush() {
+	all := make([]*Flow, 0, t.alive)
+	for _, f := range t.chains {
+		for ; f != nil; f = f.chain {
+			all = append(all, f)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Flow) int { return int(int64(a.order - b.order)) })
+	for _, f := range all {
+		t.end(f)
+	}
+}
 
-type engine struct{}
-type half struct{}
-type sketch struct{}
+// Add counts one packet. Packets that are neither TCP nor an ICMP error are counted in the totals
+// and otherwise ignored.
+func (t *Table) Add(p *packet.Packet) {
+	t.totals.Packets++
+	if p.Time > t.now {
+		t.now = p.Time
+		if t.now/second > t.turned {
+			t.turn(t.now / second)
+		}
+	}
+	switch p.Kind {
+	case packet.TCP:
+		t.totals.TCPPackets++
+		t.tcp(p)
+	case packet.ICMP, packet.ICMPv6:
+		t.icmp(p)
+	}
+}
 
-func (sketch) quantiles() Quantiles { return Quantiles{} }
+// icmp joins an ICMP error to the flow that it quotes.
+func (t *Table) icmp(p *packet.Packet) {
+	q := &p.Quoted
+	if q.Proto != 6 {
+		return
+	}
+	k, fromHigh := keyOf(q.Src, q.Dst, q.SrcPort, q.DstPort, p.V6)
+	f := t.find(&k, k.hash(t.secret))
+	if f == nil {
+		return
+	}
+	f.ICMPErrors++
+	t.emit(f, p, Event{
+		Kind: EventICMPError, Side: f.side(fromHigh), Seq: q.Seq,
+		Value: int64(p.ICMPType)<<8 | int64(p.ICMPCode),
+	})
+}
+
+// tcp finds or begins the flow of a segment and hands it over.
+func (t *Table) tcp(p *packet.Packet) {
+	k, fromHigh := keyOf(p.Src, p.Dst, p.SrcPort, p.DstPort, p.V6)
+	h := k.hash(t.secret)
+	f := t.find(&k, h)
+	if f != nil && f.replacedBy(p, fromHigh) {
+		t.end(f)
+		f = t.begin(&k, h, p, fromHigh)
+		f.PortReuse = true
+	} else if f == nil {
+		f = t.begin(&k, h, p, fromHigh)
+	}
+	t.segment(f, f.side(fromHigh), p)
+}
+
+// find returns the live flow with the key.
+func (t *Table) find(k *key, hash uint64) *Flow {
+	f := t.chains[hash&uint64(len(t.chains)-1)]
+	for f != nil && (f.hash != hash || f.key != *k) {
+		f = f.chain
+	}
+	return f
+}
+
+// begin starts a flow with its first packet.
+func (t *Table) begin(k *key, hash uint64, p *packet.Packet, fromHigh bool) *Flow {
+	if t.alive >= len(t.chains) {
+		t.grow()
+	}
+	f := t.flows.get()
+	f.begin(k, hash, p, fromHigh)
+	f.order = t.order
+	t.order++
+	slot := hash & uint64(len(t.chains)-1)
+	f.chain, t.chains[slot] = t.chains[slot], f
+	t.alive++
+	t.totals.PeakFlows = max(t.totals.PeakFlows, t.alive)
+	if f.Midstream {
+		t.schedule(f)
+		return f
+	}
+	t.waitForHandshake(f)
+	return f
+}
+
+// grow doubles the hash table.
+func (t *Table) grow() {
+	old := t.chains
+	t.chains = make([]*Flow, 2*len(old))
+	for _, f := range old {
+		for f != nil {
+			next := f.chain
+			slot := f.hash & uint64(len(t.chains)-1)
+			f.chain, t.chains[slot] = t.chains[slot], f
+			f = next
+		}
+	}
+}
+
+// end finishes a flow, hands it to the sink and takes it back into the pool.
+func (t *Table) end(f *Flow) {
+	link := &t.chains[f.hash&uint64(len(t.chains)-1)]
+	for *link != f {
+		link = &(*link).chain
+	}
+	*link = f.chain
+	t.alive--
+	t.unschedule(f)
+	f.finish()
+	t.totals.flow(f)
+	t.sink(f)
+	f.reset(t)
+	t.flows.put(f)
+}

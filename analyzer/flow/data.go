@@ -1,0 +1,262 @@
+package flow
+
+import "github.com/spikebox/spikebox/analyzer/packet"
+
+// data follows a segment of side s with payload or FIN.
+func (t *Table) data(f *Flow, s Side, p *packet.Packet) {
+	x := &f.Dirs[s]
+	if f.probing(s, p) {
+		x.zeroProbed = true
+		t.probe(f, s, p)
+		return
+	}
+	seq := p.Seq
+	if p.Flags&packet.SYN != 0 {
+		seq++ // data on a SYN: fast open (RFC 7413)
+	}
+	end := seq + p.Payload
+	if p.Flags&packet.FIN != 0 {
+		end++
+		t.fin(f, s, p)
+	}
+	if !x.started {
+		x.started = true
+		x.base, x.next, x.una = seq, seq, seq
+	}
+	x.pieceSize = x.segmentSize(&f.Dirs[s.Other()], p)
+	switch {
+	case seq == x.next:
+		t.fresh(f, s, p, seq, end)
+	case after(seq, x.next):
+		t.gap(f, s, p, seq)
+		t.fresh(f, s, p, seq, end)
+	default:
+		t.again(f, s, p, seq, end)
+	}
+	x.sentTime = p.Time
+	t.fills(f, s, p, end)
+}
+
+// fin follows a FIN.
+func (t *Table) fin(f *Flow, s Side, p *packet.Packet) {
+	x := &f.Dirs[s]
+	x.Fins++
+	if x.Fins == 1 {
+		if f.ResetState == StateNone {
+			f.EndTime, f.EndFrame = p.Time, p.Frame
+		}
+		t.emit(f, p, Event{Kind: EventFIN, Side: s, Seq: p.Seq})
+	}
+}
+
+// gap notes a hole below a segment that came before what it follows.
+func (t *Table) gap(f *Flow, s Side, p *packet.Packet, seq uint32) {
+	x := &f.Dirs[s]
+	hole := x.stamp(p, segment{sent: p.Time, seq: x.next, end: seq})
+	x.push(hole, &t.slabs)
+	x.next = seq
+}
+
+// stamp sets timestamp and IP identification of a segment from a packet.
+func (x *Direction) stamp(p *packet.Packet, g segment) segment {
+	g.ipid = p.IPID
+	g.marks &^= markStamped
+	if p.Opts&packet.OptTS != 0 {
+		g.ts = p.TSval
+		g.marks |= markStamped
+	}
+	return g
+}
+
+// fresh appends bytes that are seen for the first time, at the end of all others.
+func (t *Table) fresh(f *Flow, s Side, p *packet.Packet, seq, end uint32) {
+	x := &f.Dirs[s]
+	x.ids.next(p.IPID)
+	x.UniqueBytes += uint64(payloadIn(p, seq, end))
+	x.push(x.stamp(p, segment{sent: p.Time, seq: seq, end: end, tx: 1}), &t.slabs)
+	x.next = end
+	if live := x.live(); len(live) > maxQueue {
+		x.forget(len(live)/2, t)
+	}
+	t.think(f, s, p)
+}
+
+// payloadIn returns how many bytes of payload lie in a range that ends at or before p's end; a FIN
+// takes a number and is not a byte.
+func payloadIn(p *packet.Packet, seq, end uint32) uint32 {
+	n := end - seq
+	if p.Flags&packet.FIN != 0 && end == p.Seq+p.SeqLen() {
+		n--
+	}
+	return n
+}
+
+// forget drops the oldest segments of a queue that nobody acknowledges.
+func (x *Direction) forget(n int, t *Table) {
+	for i := range x.live()[:n] {
+		x.forgot = x.forgot || x.live()[i].tx == 0
+	}
+	x.pop(n, &t.slabs)
+}
+
+// think measures how long the server took from the end of a request to the first byte of its
+// answer: new data of the client, then new data of the server that acknowledges all of it.
+func (t *Table) think(f *Flow, s Side, p *packet.Packet) {
+	if p.Payload == 0 {
+		return
+	}
+	if s == Client {
+		f.asking, f.requestEnd = true, p.Time
+		return
+	}
+	if !f.asking || p.Flags&packet.ACK != 0 && before(p.Ack, f.C2S().next) {
+		return // still the answer to an earlier request
+	}
+	f.asking = false
+	if d := p.Time - f.requestEnd; d >= 0 {
+		f.think.add(d, &t.histograms)
+		t.emit(f, p, Event{Kind: EventThink, Side: Server, Seq: p.Seq, Value: d})
+	}
+}
+
+// again follows a segment that begins below the highest sequence number seen.
+func (t *Table) again(f *Flow, s Side, p *packet.Packet, seq, end uint32) {
+	x := &f.Dirs[s]
+	old := earlier(end, x.next)
+	v := f.judge(s, p, seq, old)
+	switch v.kind {
+	case isCopy:
+		t.duplicate(f, s, p)
+	case isRetransmission:
+		t.retransmission(f, s, p, v, seq, old)
+	case isReordered:
+		t.reordered(f, s, p, v, seq, old)
+	case isAmbiguous:
+		t.ambiguous(f, s, p, v, seq, old)
+	default:
+		x.fill(p, seq, old)
+	}
+	if after(end, x.next) {
+		t.fresh(f, s, p, x.next, end)
+	}
+}
+
+// duplicate counts a packet that the capture holds twice.
+func (t *Table) duplicate(f *Flow, s Side, p *packet.Packet) {
+	f.Dirs[s].CaptureDuplicates++
+	t.emit(f, p, Event{Kind: EventCaptureDuplicate, Side: s, Seq: p.Seq, Len: p.Payload})
+}
+
+// retransmission counts a segment that was sent before.
+func (t *Table) retransmission(f *Flow, s Side, p *packet.Packet, v verdict, seq, end uint32) {
+	x := &f.Dirs[s]
+	n := x.segments(&f.Dirs[s.Other()], p)
+	m := f.mechanism(s, p, &v, seq, end)
+	x.Retransmits += n
+	x.RetransmittedBytes += uint64(payloadIn(p, seq, end))
+	switch m {
+	case Timeout:
+		x.RetransmitsTimeout += n
+	case Fast:
+		x.RetransmitsFast += n
+	case Probe:
+		x.RetransmitsProbe += n
+	default:
+		x.RetransmitsUnknown += n
+	}
+	if v.never {
+		x.NeverCaptured += n
+	}
+	e := Event{
+		Kind: EventRetransmit, Side: s, Mechanism: m, Evidence: v.by, Never: v.never,
+		Seq: p.Seq, Len: p.Payload, Value: int64(n),
+	}
+	if m == Timeout {
+		e.Backoff = x.backoff
+		x.MaxBackoff = max(x.MaxBackoff, x.backoff)
+	}
+	t.emit(f, p, e)
+	x.resent(p, seq, end)
+	if v.needless {
+		x.RetransmitsSpurious += n
+		e.Kind, e.Evidence = EventSpurious, ByAcknowledgment
+		t.emit(f, p, e)
+	}
+	if s == Client {
+		f.asking = false // the request's end is not to be told any more
+	}
+}
+
+// resent marks outstanding bytes as transmitted once more.
+func (x *Direction) resent(p *packet.Packet, seq, end uint32) {
+	x.fill(p, seq, end)
+	for i, list := 0, x.cover(seq, end); i < len(list); i++ {
+		g := &list[i]
+		needless := g.marks & markSACKed
+		*g = x.stamp(p, *g)
+		g.sent, g.tx = p.Time, max(g.tx, min(g.tx, 254)+1)
+		g.marks = g.marks&^markSpurious | markResent
+		if needless != 0 {
+			g.marks |= markSpurious // counted at once
+		}
+	}
+}
+
+// fill turns holes into captured bytes, which give no round-trip sample.
+func (x *Direction) fill(p *packet.Packet, seq, end uint32) {
+	for i, list := 0, x.cover(seq, end); i < len(list); i++ {
+		g := &list[i]
+		if g.tx > 0 {
+			continue
+		}
+		x.UniqueBytes += uint64(payloadIn(p, g.seq, g.end))
+		*g = x.stamp(p, *g)
+		g.sent, g.tx = p.Time, 1
+		g.marks |= markTimed
+	}
+	for i := range x.past {
+		if g := &x.past[i]; g.tx == 0 && before(g.seq, end) && after(g.end, seq) {
+			x.fillPast(p, g, later(g.seq, seq), earlier(g.end, end))
+		}
+	}
+}
+
+// fillPast turns part of an acknowledged hole into captured bytes.
+func (x *Direction) fillPast(p *packet.Packet, g *segment, from, to uint32) {
+	x.UniqueBytes += uint64(payloadIn(p, from, to))
+	x.AckedUnseen -= min(x.AckedUnseen, uint64(to-from))
+	switch {
+	case from == g.seq && to == g.end:
+		*g = x.stamp(p, segment{sent: p.Time, seq: from, end: to, tx: 1})
+	case from == g.seq:
+		g.seq = to
+	case to == g.end:
+		g.end = from
+	default:
+		// The part above is given up: what comes of it later is ambiguous.
+		g.end, x.forgot = from, true
+	}
+}
+
+// reordered counts an original that came after later ones.
+func (t *Table) reordered(f *Flow, s Side, p *packet.Packet, v verdict, seq, end uint32) {
+	x := &f.Dirs[s]
+	x.Reordered++
+	x.fill(p, seq, end)
+	t.emit(f, p, Event{
+		Kind: EventReordered, Side: s, Evidence: v.by, Seq: p.Seq, Len: p.Payload,
+		Value: max(p.Time-v.since, 0),
+	})
+}
+
+// ambiguous counts a segment of which the evidence does not tell what it is.
+func (t *Table) ambiguous(f *Flow, s Side, p *packet.Packet, v verdict, seq, end uint32) {
+	x := &f.Dirs[s]
+	x.Ambiguous++
+	x.fill(p, seq, end)
+	for i, list := 0, x.cover(seq, end); i < len(list); i++ {
+		list[i].tx = max(list[i].tx, 2)
+		list[i].marks |= markAmbiguous
+	}
+	t.emit(f, p, Event{Kind: EventAmbiguous, Side: s, Evidence: v.by, Seq: p.Seq, Len: p.Payload})
+}

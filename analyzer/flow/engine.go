@@ -1,0 +1,293 @@
+package flow
+
+import (
+	"net/netip"
+
+	"github.com/spikebox/spikebox/analyzer/packet"
+)
+
+// engine is what a table keeps of a live flow beside its results.
+type engine struct {
+	key        key
+	hash       uint64
+	order      uint64 // flows by their first packet
+	chain      *Flow  // next in the hash chain
+	prev, next *Flow  // neighbours in the list that will end it
+
+	clientHigh bool // the client is the higher end of the key
+	waiting    bool // among the half-open flows
+	closed     bool // both sides have closed, or one has reset
+	reset1st   bool // a RST was seen
+	refused    bool // the last answer to a SYN was a RST
+	asking     bool // the client has sent a request that the server has not begun to answer
+	requestEnd int64
+	lastSide   Side
+}
+
+// half is what a table keeps of one side of a live flow.
+type half struct {
+	queue            // what this side sent and the peer has not acknowledged
+	past   []segment // acknowledged holes and retransmissions, newest last, at most maxPast
+	forgot bool      // past has overflowed: there were more
+
+	started bool   // next and una are valid
+	hasISN  bool   // this side's SYN or SYN-ACK was seen
+	acked   bool   // the peer has acknowledged something
+	isn     uint32 // initial sequence number
+	base    uint32 // first sequence number that the capture can know about
+	next    uint32 // end of what was seen or acknowledged (snd.nxt at the tap)
+	una     uint32 // highest acknowledgement by the peer
+
+	shift        uint8  // scale of the windows that this side offers
+	window       uint32 // that this side offers, scaled
+	edge         uint32 // right edge of that window
+	hasEdge      bool
+	pieceSize    uint32 // payload of a full segment of this side
+	zero         bool   // it offers no room
+	zeroSince    int64  // Unix ns
+	zeroProbed   bool   // this side sent a probe of one byte, which may have been taken as data
+	full         bool   // this side has filled the peer's window
+	tsMax        uint32
+	stamped      bool // tsMax is valid
+	ids          ipids
+	dupAcks      uint8 // by the peer, since una last moved
+	sackHigh     uint32
+	sacked       bool  // sackHigh is valid: the peer has reported a gap that is still open
+	ackTime      int64 // Unix ns of the peer's last ACK that could make this side send again
+	sentTime     int64 // Unix ns of the last data
+	srtt         int64 // ns, smoothed as RFC 6298 does; 0 unknown
+	rttMin       int64 // ns
+	recovery     Mechanism
+	recoverUntil uint32
+	backoff      uint8
+	backoffSeq   uint32
+
+	recent   [4]print // fingerprints of the last packets
+	recentAt uint8
+}
+
+// print is the fingerprint of a packet, to recognise a second copy of it.
+type print struct {
+	sum   uint64
+	time  int64
+	iface uint16
+}
+
+// begin sets up a flow by its first packet.
+func (f *Flow) begin(k *key, hash uint64, p *packet.Packet, fromHigh bool) {
+	f.key, f.hash = *k, hash
+	f.First, f.FirstFrame, f.Input = p.Time, p.Frame, p.Input
+	f.Interface, f.VLAN = p.Interface, p.VLAN
+	f.clientHigh = clientIsHigh(k, p, fromHigh)
+	f.Midstream = p.Flags&packet.SYN == 0
+	f.Handshake.ServerRTT, f.Handshake.ClientRTT = -1, -1
+	low := netip.AddrPortFrom(k.low.Netip(k.v6), k.lowPort)
+	high := netip.AddrPortFrom(k.high.Netip(k.v6), k.highPort)
+	f.Client, f.Server = low, high
+	if f.clientHigh {
+		f.Client, f.Server = high, low
+	}
+	for i := range f.Dirs {
+		f.Dirs[i].WScale = -1
+	}
+}
+
+// clientIsHigh decides which end is the client: who sent the SYN; without one, the lower port is
+// the server's, and of equal ports the one that was sent to first.
+func clientIsHigh(k *key, p *packet.Packet, fromHigh bool) bool {
+	switch {
+	case p.Flags.Has(packet.SYN | packet.ACK):
+		return !fromHigh
+	case p.Flags&packet.SYN != 0 || k.lowPort == k.highPort:
+		return fromHigh
+	}
+	return k.highPort > k.lowPort
+}
+
+// side returns the side of a packet from the higher or lower end of the key.
+func (f *Flow) side(fromHigh bool) Side {
+	if fromHigh == f.clientHigh {
+		return Client
+	}
+	return Server
+}
+
+// replacedBy reports whether p begins a new connection between the same ends: a SYN with another
+// initial sequence number. The repetition of a SYN has the same.
+func (f *Flow) replacedBy(p *packet.Packet, fromHigh bool) bool {
+	if p.Flags&(packet.SYN|packet.ACK|packet.RST) != packet.SYN {
+		return false
+	}
+	d := &f.Dirs[f.side(fromHigh)]
+	if d.hasISN {
+		return d.isn != p.Seq
+	}
+	if f.Midstream {
+		// The SYN of this very flow may have been captured after its first data.
+		return !d.started || d.base != p.Seq+1
+	}
+	return d.Packets > 0 // otherwise both sides open at once (RFC 9293 §3.5)
+}
+
+// segment follows one TCP segment sent by the given side.
+func (t *Table) segment(f *Flow, s Side, p *packet.Packet) {
+	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
+	f.Last, f.LastFrame = p.Time, p.Frame
+	x.Packets++
+	x.Bytes += uint64(p.Payload)
+	x.Segments += x.segments(y, p)
+	if p.Opts != 0 {
+		f.options(x, p)
+	}
+	if x.copied(f, s, p) {
+		t.duplicate(f, s, p)
+		return
+	}
+	f.lastSide = s
+	if p.Flags&(packet.SYN|packet.RST) != 0 {
+		if p.Flags&packet.RST != 0 {
+			t.rst(f, s, p)
+			return
+		}
+		t.syn(f, s, p)
+	}
+	if p.Flags&packet.ACK != 0 {
+		t.ack(f, s, p)
+	}
+	if p.Payload > 0 || p.Flags&packet.FIN != 0 {
+		t.data(f, s, p)
+	} else if p.Flags&packet.SYN == 0 {
+		t.bare(f, s, p)
+	}
+	if p.Opts&packet.OptTS != 0 && (!x.stamped || after(p.TSval, x.tsMax)) {
+		x.tsMax, x.stamped = p.TSval, true
+	}
+}
+
+// options notes what options say about the flow.
+func (f *Flow) options(x *Direction, p *packet.Packet) {
+	if p.Opts&packet.OptTS != 0 {
+		x.HasTS = true
+	}
+	if p.Opts&^packet.OptTS == 0 {
+		return
+	}
+	f.Truncated = f.Truncated || p.Opts&packet.OptTruncated != 0
+	f.TFO = f.TFO || p.Opts&packet.OptTFO != 0
+	f.MPTCP = f.MPTCP || p.Opts&packet.OptMPTCP != 0
+}
+
+// segments returns how many segments the kernel counts in a frame: a frame longer than the maximum
+// segment size will be cut by the NIC, or was merged by it.
+func (x *Direction) segments(y *Direction, p *packet.Packet) uint32 {
+	size := x.segmentSize(y, p)
+	if p.Payload <= size {
+		return 1
+	}
+	return (p.Payload + size - 1) / size
+}
+
+// segmentSize is the most payload that a segment with these options carries: what the peer has
+// announced less the options (RFC 6691), or Ethernet's when the handshake was not captured.
+func (x *Direction) segmentSize(y *Direction, p *packet.Packet) uint32 {
+	mss := uint32(y.MSS)
+	if mss == 0 {
+		mss = 1460
+		if p.V6 {
+			mss = 1440
+		}
+	}
+	options := uint32(p.HeaderLen) - 20
+	if p.NSACK > 0 {
+		// The size is computed for the usual options; SACK blocks come on top only here.
+		options = 12 * uint32(p.Opts&packet.OptTS/packet.OptTS)
+	}
+	return max(mss-min(options, mss), 1)
+}
+
+// emit sends an event to whoever listens.
+func (t *Table) emit(f *Flow, p *packet.Packet, e Event) {
+	if t.opts.Events == nil {
+		return
+	}
+	t.event = e
+	t.event.Flow, t.event.Time, t.event.Frame, t.event.Input = f, p.Time, p.Frame, p.Input
+	t.opts.Events(&t.event)
+}
+
+// reset takes the memory of a flow back and makes it empty.
+func (f *Flow) reset(t *Table) {
+	f.think.reset(&t.histograms)
+	for i := range f.Dirs {
+		d := &f.Dirs[i]
+		d.rtt.reset(&t.histograms)
+		t.slabs.put(d.queue.list)
+	}
+	syns, synacks := f.Handshake.SYNs[:0], f.Handshake.SYNACKs[:0]
+	past := [2][]segment{f.Dirs[0].past[:0], f.Dirs[1].past[:0]}
+	*f = Flow{}
+	f.Handshake.SYNs, f.Handshake.SYNACKs = syns, synacks
+	f.Dirs[0].past, f.Dirs[1].past = past[0], past[1]
+}
+
+// finish sets the results that depend on the whole flow.
+func (f *Flow) finish() {
+	h := &f.Handshake
+	h.schedule()
+	h.SYNACKsLost = h.SYNRetransmits > 0 && h.SYNACKRetransmits > 0 && h.AckTime == 0
+	c, s := f.C2S(), f.S2C()
+	f.End = f.ending()
+	f.OneSided = (c.Packets == 0 || s.Packets == 0) && f.End != Unanswered
+	for i := range f.Dirs {
+		d := &f.Dirs[i]
+		if d.zero {
+			d.ZeroWindowTime += f.Last - d.zeroSince
+		}
+	}
+}
+
+// ending says how the flow ended.
+func (f *Flow) ending() End {
+	c, s := f.C2S(), f.S2C()
+	switch {
+	case f.refused:
+		return Refused
+	case f.ResetState != StateNone && f.ResetState != StateClosed:
+		return f.End
+	case c.Fins > 0 && s.Fins > 0:
+		return Fin
+	case s.Packets == 0 && len(f.Handshake.SYNs) > 0 && c.Packets == uint32(len(f.Handshake.SYNs)):
+		return Unanswered
+	}
+	return Open
+}
+
+// copied reports whether the capture holds p a second time: the same header, IP identification
+// included, within a millisecond. Where the sender does not number its packets, a repetition that
+// came at once could be meant, unless it takes sequence space and nothing came from the peer
+// since, or it was captured on another interface.
+func (x *Direction) copied(f *Flow, s Side, p *packet.Packet) bool {
+	sum := fingerprint(p)
+	for i := range x.recent {
+		r := &x.recent[i]
+		if r.sum != sum || p.Time-r.time > copyWithin || p.Time < r.time {
+			continue
+		}
+		if !p.V6 && p.IPID != 0 || r.iface != p.Interface || p.SeqLen() > 0 && f.lastSide == s {
+			return true
+		}
+	}
+	x.recent[x.recentAt%4] = print{sum: sum, time: p.Time, iface: p.Interface}
+	x.recentAt++
+	return false
+}
+
+// fingerprint folds the header fields that two packets of one flow rarely share. It is not 0.
+func fingerprint(p *packet.Packet) uint64 {
+	h := mix(uint64(p.Seq)<<32|uint64(p.Ack), uint64(p.TSval)<<32|uint64(p.TSecr))
+	h ^= uint64(p.Payload)<<40 ^ uint64(p.IPID)<<24 ^ uint64(p.Window)<<8 ^ uint64(p.Flags)
+	if p.NSACK > 0 {
+		h = mix(h, uint64(p.SACKs[0].Left)<<32|uint64(p.SACKs[0].Right))
+	}
+	return h | 1
+}

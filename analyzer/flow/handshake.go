@@ -1,0 +1,154 @@
+package flow
+
+import "github.com/spikebox/spikebox/analyzer/packet"
+
+// maxSent bounds the transmissions that are listed; Linux makes at most 17 or so.
+const maxSent = 64
+
+// syn follows a SYN or SYN-ACK.
+func (t *Table) syn(f *Flow, s Side, p *packet.Packet) {
+	x := &f.Dirs[s]
+	if x.hasISN && x.isn != p.Seq && !x.queue.empty() {
+		return // neither a repetition nor a beginning: data is outstanding
+	}
+	fresh := !x.hasISN || x.isn != p.Seq
+	if fresh {
+		x.begin(p.Seq+1, t)
+		x.isn, x.hasISN = p.Seq, true
+		x.announce(p)
+	}
+	f.refused, f.closed = false, false
+	h := &f.Handshake
+	sent := Sent{Time: p.Time, Frame: p.Frame, Input: p.Input, ts: p.TSval}
+	if p.Flags&packet.ACK != 0 {
+		sent.Answered = h.AckTime != 0
+		h.SYNACKs = t.transmission(f, s, p, h.SYNACKs, sent, &h.SYNACKRetransmits)
+		h.serverRTT(f, p)
+		f.negotiate()
+		return
+	}
+	sent.Answered, sent.Reset = len(h.SYNACKs) > 0, f.reset1st
+	h.SYNs = t.transmission(f, s, p, h.SYNs, sent, &h.SYNRetransmits)
+	f.reset1st = false
+}
+
+// begin sets where the numbering of a side starts.
+func (x *Direction) begin(seq uint32, t *Table) {
+	if !x.queue.empty() {
+		x.queue.pop(len(x.queue.live()), &t.slabs)
+	}
+	x.started = true
+	x.base, x.next, x.una = seq, seq, seq
+	x.backoff, x.recovery, x.sacked = 0, NoMechanism, false
+}
+
+// announce takes the options of a SYN or SYN-ACK.
+func (x *Direction) announce(p *packet.Packet) {
+	x.MSS = p.MSS
+	x.SACKPermitted = p.Opts&packet.OptSACKOK != 0
+	x.WScale = -1
+	if p.Opts&packet.OptWScale != 0 {
+		x.WScale = int8(p.WScale)
+	}
+	x.hasEdge = false
+}
+
+// transmission adds one SYN or SYN-ACK to the list of its kind. One after the first is a
+// retransmission, which the kernel counts in RetransSegs: the SYN by its timer, the SYN-ACK by its
+// timer or because the SYN came again (tcp_rtx_synack, Linux 6.18).
+func (t *Table) transmission(f *Flow, s Side, p *packet.Packet, list []Sent, sent Sent, again *uint32) []Sent {
+	x := &f.Dirs[s]
+	number := int64(len(list)) + 1
+	if len(list) > 0 {
+		*again++
+		number = int64(*again) + 1
+		x.Retransmits++
+		x.RetransmitsTimeout++
+		x.MaxBackoff = max(x.MaxBackoff, uint8(min(*again, 255)))
+		if sent.Answered {
+			x.RetransmitsSpurious++
+		}
+	}
+	t.emit(f, p, Event{Kind: EventSYN, Side: s, Seq: p.Seq, Value: number})
+	if len(list) < maxSent {
+		list = append(list, sent)
+	}
+	return list
+}
+
+// serverRTT measures from SYN to SYN-ACK. After a repeated SYN only a timestamp tells which of them
+// was answered (Karn's rule, RFC 6298 §3).
+func (h *Handshake) serverRTT(f *Flow, p *packet.Packet) {
+	if len(h.SYNACKs) == 1 && h.ServerRTT < 0 {
+		h.ServerRTT = answered(h.SYNs, p)
+		f.Dirs[Client].estimate(h.ServerRTT)
+	}
+}
+
+// finalAck measures from SYN-ACK to the ACK that completes the handshake.
+func (t *Table) finalAck(f *Flow, p *packet.Packet) {
+	h := &f.Handshake
+	h.AckTime, h.AckFrame, h.Completed = p.Time, p.Frame, true
+	h.ClientRTT = answered(h.SYNACKs, p)
+	f.Dirs[Server].estimate(h.ClientRTT)
+	t.reschedule(f)
+	t.emit(f, p, Event{Kind: EventEstablished, Side: Client, Seq: p.Seq, Value: h.RTT()})
+}
+
+// answered returns the ns from the transmission that p answers to p, -1 when it is not to be told.
+func answered(sent []Sent, p *packet.Packet) int64 {
+	if len(sent) == 1 {
+		return max(p.Time-sent[0].Time, -1)
+	}
+	if p.Opts&packet.OptTS == 0 || p.TSecr == 0 {
+		return -1
+	}
+	for i := range sent {
+		if sent[i].ts == p.TSecr {
+			return max(p.Time-sent[i].Time, -1)
+		}
+	}
+	return -1
+}
+
+// rst follows a segment that resets the connection.
+func (t *Table) rst(f *Flow, s Side, p *packet.Packet) {
+	x := &f.Dirs[s]
+	x.Resets++
+	f.reset1st = true
+	state := f.state()
+	t.emit(f, p, Event{Kind: EventReset, Side: s, Seq: p.Seq, Value: int64(state)})
+	if state == StateSynSent && s == Server {
+		f.refused = true
+		f.EndTime, f.EndFrame = p.Time, p.Frame
+		f.ResetState = max(f.ResetState, state)
+	} else if f.ResetState == StateNone || f.ResetState == StateSynSent {
+		f.ResetState = state
+		f.EndTime, f.EndFrame = p.Time, p.Frame
+		f.End = ResetByClient
+		if s == Server {
+			f.End = ResetByServer
+		}
+	}
+	if !f.closed {
+		f.closed = true
+		t.reschedule(f)
+	}
+}
+
+// state returns the state of the connection.
+func (f *Flow) state() State {
+	h := &f.Handshake
+	c, s := f.C2S(), f.S2C()
+	switch {
+	case c.Fins > 0 && s.Fins > 0 && c.una == c.next && s.una == s.next:
+		return StateClosed
+	case c.Fins > 0 || s.Fins > 0:
+		return StateClosing
+	case h.Completed || f.Midstream && len(h.SYNACKs) == 0:
+		return StateEstablished
+	case len(h.SYNACKs) > 0:
+		return StateSynReceived
+	}
+	return StateSynSent
+}

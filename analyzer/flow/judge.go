@@ -1,0 +1,201 @@
+package flow
+
+import "github.com/spikebox/spikebox/analyzer/packet"
+
+// verdict says what a segment is that begins below the highest sequence number seen.
+type verdict struct {
+	kind     verdictKind
+	by       Evidence
+	never    bool  // a retransmission whose original was not captured
+	needless bool  // the receiver had the bytes already
+	tx       uint8 // transmissions captured before
+	since    int64 // Unix ns of the last of them, or of the discovery of the hole
+}
+
+// verdictKind is what a segment was judged to be.
+type verdictKind uint8
+
+const (
+	isOriginal verdictKind = iota // captured out of order, or filling in what was acknowledged
+	isCopy                        // captured twice
+	isRetransmission
+	isReordered
+	isAmbiguous
+)
+
+const (
+	// Two captures of one packet, on a bond and its slave, lie well within this.
+	copyWithin = 1e6
+	// Linux never waits less before it retransmits by timeout (TCP_RTO_MIN, 6.18).
+	minRTO = 200e6
+)
+
+// judge decides by the strongest evidence there is what the bytes from seq to end are, which lie
+// below x.next.
+func (f *Flow) judge(s Side, p *packet.Packet, seq, end uint32) verdict {
+	x := &f.Dirs[s]
+	list := x.cover(seq, end)
+	if len(list) == 0 {
+		return f.judgePast(s, p, seq, end)
+	}
+	needless := true
+	for i := range list {
+		needless = needless && list[i].marks&markSACKed != 0
+	}
+	for i := range list {
+		if list[i].tx > 0 {
+			v := f.judgeSeen(s, p, &list[i])
+			v.needless = needless
+			return v
+		}
+	}
+	v := f.judgeHole(s, p, &list[0])
+	v.never, v.needless, v.since = true, needless, list[0].sent
+	return v
+}
+
+// judgeSeen decides about bytes that were captured before and are outstanding.
+func (f *Flow) judgeSeen(s Side, p *packet.Packet, g *segment) verdict {
+	x := &f.Dirs[s]
+	v := verdict{kind: isRetransmission, by: BySeen, tx: g.tx, since: g.sent}
+	age := p.Time - g.sent
+	if !p.V6 && p.IPID != 0 && uint32(p.IPID-g.ipid) < x.pieces(g) {
+		// The same packet once more: in the capture, or, much later, in the network.
+		switch {
+		case age <= copyWithin:
+			v.kind, v.by = isCopy, ByIPID
+			return v
+		case x.ids.counting():
+			v.kind, v.by = isAmbiguous, ByIPID
+			return v
+		}
+	}
+	switch order, by := x.order(p, g); {
+	case order < 0:
+		// Sent before the copy that was captured first, which was the retransmission.
+		v.kind, v.by = isReordered, by
+	case by == NoEvidence && age <= copyWithin && x.ackTime < g.sent:
+		// Nothing came from the peer that could have made the sender repeat it so soon.
+		v.kind, v.by = isCopy, ByTime
+	}
+	return v
+}
+
+// order compares when p was sent with a segment: negative when p was first, 0 without evidence.
+func (x *Direction) order(p *packet.Packet, g *segment) (int32, Evidence) {
+	if g.marks&markStamped != 0 && p.Opts&packet.OptTS != 0 && p.TSval != g.ts {
+		return int32(p.TSval - g.ts), ByTimestamp
+	}
+	if !p.V6 && p.IPID != g.ipid && p.IPID != 0 && g.ipid != 0 && x.ids.counting() {
+		return int32(int16(p.IPID - g.ipid)), ByIPID
+	}
+	return 0, NoEvidence
+}
+
+// judgeHole decides about bytes that were not captured when later ones were: a reordered original
+// was sent before the segment above the hole, a retransmission after it.
+func (f *Flow) judgeHole(s Side, p *packet.Packet, g *segment) verdict {
+	x := &f.Dirs[s]
+	switch order, by := x.order(p, g); {
+	case order < 0:
+		return verdict{kind: isReordered, by: by}
+	case order > 0:
+		return verdict{kind: isRetransmission, by: by}
+	}
+	return f.judgeByTime(s, p, g)
+}
+
+// judgeByTime decides about a hole by the round trip: the sender cannot know of a loss before the
+// segment above the hole has gone to the receiver and the answer back to the sender.
+func (f *Flow) judgeByTime(s Side, p *packet.Packet, g *segment) verdict {
+	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
+	age := p.Time - g.sent
+	shortest, current := x.rttMin+y.rttMin, x.srtt+y.srtt
+	reported := x.dupAcks >= 3 || x.sacked && after(x.sackHigh, g.end+2*x.pieceSize)
+	switch {
+	case g.marks&markSACKed != 0 && age <= copyWithin:
+		return verdict{kind: isOriginal}
+	case age < 0 || current == 0:
+		return verdict{kind: isAmbiguous}
+	case age < shortest*3/4:
+		return verdict{kind: isReordered, by: ByTime}
+	case reported && age >= current:
+		return verdict{kind: isRetransmission, by: BySACK}
+	case age >= minRTO && age >= 2*current:
+		return verdict{kind: isRetransmission, by: ByTime}
+	}
+	return verdict{kind: isAmbiguous}
+}
+
+// judgePast decides about bytes below the outstanding ones.
+func (f *Flow) judgePast(s Side, p *packet.Packet, seq, end uint32) verdict {
+	x := &f.Dirs[s]
+	for i := range x.past {
+		g := &x.past[i]
+		if !before(g.seq, end) || !after(g.end, seq) {
+			continue
+		}
+		if g.tx == 0 {
+			return f.judgeUnseen(s, p, g)
+		}
+		if order, by := x.order(p, g); order < 0 {
+			return verdict{kind: isReordered, by: by, since: g.sent}
+		}
+	}
+	newest := x.stamped && p.Opts&packet.OptTS != 0 && after(p.TSval, x.tsMax)
+	if (x.forgot || before(seq, x.base)) && !newest {
+		return verdict{kind: isAmbiguous}
+	}
+	needless := x.acked && !after(end, x.una)
+	v := verdict{kind: isRetransmission, by: BySeen, needless: needless, tx: 1}
+	if needless {
+		v.by = ByAcknowledgment
+	}
+	v.never = before(seq, x.base)
+	return v
+}
+
+// judgeUnseen decides about bytes that were acknowledged without having been captured.
+func (f *Flow) judgeUnseen(s Side, p *packet.Packet, g *segment) verdict {
+	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
+	age := p.Time - g.sent
+	if g.marks&markStamped != 0 {
+		switch order, by := x.order(p, g); {
+		case order < 0:
+			return verdict{kind: isReordered, by: by, since: g.sent}
+		case order > 0:
+			return verdict{kind: isRetransmission, by: by, never: true, needless: true, since: g.sent}
+		}
+	}
+	current := x.srtt + y.srtt
+	switch {
+	case age >= 0 && age <= copyWithin/10:
+		// Captured just after its own acknowledgement: two queues, one capture.
+		return verdict{kind: isOriginal}
+	case current > 0 && age >= minRTO && age >= 2*current:
+		return verdict{kind: isRetransmission, by: ByTime, never: true, needless: true, since: g.sent}
+	}
+	return verdict{kind: isAmbiguous}
+}
+
+// ipids watches whether the IP identification of a sender counts up from packet to packet, as Linux
+// does for each connection. Then it orders packets as timestamps do.
+type ipids struct {
+	last    uint16
+	up, bad uint8
+}
+
+// next takes the identification of the next original in the order of sequence numbers.
+func (c *ipids) next(id uint16) {
+	step := id - c.last
+	c.last = id
+	switch {
+	case id == 0 || step == 0 || step > 1024:
+		c.bad = min(c.bad, 254) + 1
+	case c.up < 255:
+		c.up++
+	}
+}
+
+// counting reports whether identifications tell the order: the first is compared with nothing.
+func (c *ipids) counting() bool { return c.up >= 4 && c.bad <= 1+c.up/16 }

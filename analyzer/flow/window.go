@@ -1,0 +1,119 @@
+package flow
+
+import "github.com/spikebox/spikebox/analyzer/packet"
+
+// scaled returns the window that a packet of this side offers, in bytes.
+func (x *Direction) scaled(p *packet.Packet) uint32 {
+	if p.Flags&packet.SYN != 0 {
+		return uint32(p.Window)
+	}
+	return uint32(p.Window) << x.shift
+}
+
+// negotiate sets the scales once both sides have offered one (RFC 7323 §2.2).
+func (f *Flow) negotiate() {
+	c, s := f.C2S(), f.S2C()
+	if c.WScale >= 0 && s.WScale >= 0 {
+		c.shift, s.shift = uint8(c.WScale), uint8(s.WScale)
+	}
+}
+
+// scaleKnown reports whether the windows of both sides can be told: the handshake was captured.
+func (f *Flow) scaleKnown() bool { return f.Dirs[Client].hasISN && f.Dirs[Server].hasISN }
+
+// window follows the receive window in a packet that side s sent, which is not an old one.
+func (t *Table) window(f *Flow, s Side, p *packet.Packet) {
+	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
+	if x.stamped && p.Opts&packet.OptTS != 0 && before(p.TSval, x.tsMax) {
+		return // overtaken by a later packet
+	}
+	win := x.scaled(p)
+	edge := p.Ack + win
+	if x.hasEdge && f.scaleKnown() && p.Flags&packet.SYN == 0 {
+		t.shrunk(f, s, p, int32(x.edge-edge))
+	}
+	if edge != x.edge {
+		y.full = false
+	}
+	x.window, x.edge, x.hasEdge = win, edge, true
+	if p.Flags&packet.SYN != 0 || (win == 0) == x.zero {
+		return
+	}
+	if x.zero = win == 0; x.zero {
+		x.ZeroWindows++
+		x.zeroSince = p.Time
+		t.emit(f, p, Event{Kind: EventZeroWindow, Side: s, Seq: p.Ack})
+		return
+	}
+	closed := max(p.Time-x.zeroSince, 0)
+	x.ZeroWindowTime += closed
+	t.emit(f, p, Event{Kind: EventWindowOpen, Side: s, Seq: p.Ack, Value: closed})
+}
+
+// shrunk notes that the right edge moved left by more than the rounding of the scaled window
+// (RFC 7323 §2.4). Modern kernels no longer log it.
+func (t *Table) shrunk(f *Flow, s Side, p *packet.Packet, by int32) {
+	x := &f.Dirs[s]
+	if by <= 0 || by < 1<<x.shift {
+		return
+	}
+	x.WindowShrunk++
+	t.emit(f, p, Event{Kind: EventWindowShrunk, Side: s, Seq: p.Ack, Value: int64(by)})
+}
+
+// fills notes that data of side s reached the right edge of the peer's window.
+func (t *Table) fills(f *Flow, s Side, p *packet.Packet, end uint32) {
+	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
+	if x.full || !y.hasEdge || !f.scaleKnown() || before(end, y.edge) {
+		return
+	}
+	x.full = true
+	x.WindowFull++
+	t.emit(f, p, Event{Kind: EventWindowFull, Side: s, Seq: end})
+}
+
+// bare follows a segment without data of side s: a keep-alive or window probe when it lies one byte
+// before what the peer expects. Linux probes a closed window so (tcp_xmit_probe_skb, 6.18).
+func (t *Table) bare(f *Flow, s Side, p *packet.Packet) {
+	x := &f.Dirs[s]
+	if !x.started {
+		x.started = true
+		x.base, x.next, x.una = p.Seq, p.Seq, p.Seq
+		return
+	}
+	if !x.acked || p.Seq != x.una-1 || p.Flags&packet.ACK == 0 || x.old(p) {
+		return
+	}
+	t.probe(f, s, p)
+}
+
+// old reports whether the timestamp says that a packet of this side was overtaken by later ones.
+func (x *Direction) old(p *packet.Packet) bool {
+	return x.stamped && p.Opts&packet.OptTS != 0 && before(p.TSval, x.tsMax)
+}
+
+// probe counts a window probe, or a keep-alive when the peer's window is open (RFC 1122 §4.2.3.6).
+func (t *Table) probe(f *Flow, s Side, p *packet.Packet) {
+	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
+	if y.zero {
+		x.WindowProbes++
+		t.emit(f, p, Event{Kind: EventWindowProbe, Side: s, Seq: p.Seq, Len: p.Payload})
+		return
+	}
+	x.KeepAlives++
+	t.emit(f, p, Event{Kind: EventKeepAlive, Side: s, Seq: p.Seq, Len: p.Payload})
+}
+
+// probing reports whether a segment with one byte is a probe and not data: the byte before what the
+// peer expects while all is acknowledged (keep-alives of old stacks), or the byte at the edge of a
+// closed window (RFC 9293 §3.8.6.1).
+func (f *Flow) probing(s Side, p *packet.Packet) bool {
+	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
+	if p.Payload != 1 || p.Flags&(packet.FIN|packet.SYN) != 0 || !x.started || !x.acked {
+		return false
+	}
+	if p.Seq == x.una-1 && x.una == x.next {
+		return !x.old(p)
+	}
+	return y.zero && p.Seq == y.edge && p.Seq == x.una
+}
