@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,8 +36,8 @@ var vectors = []vector{
 	// The container.
 	{name: "empty", make: literal(""), is: ErrNotBundle, want: "it does not begin with a zstd frame"},
 	{name: "plain-tar", make: func(t *testing.T) []byte { return tarOf(t, archive()) }, is: ErrNotBundle, want: "it does not begin with a zstd frame"},
-	{name: "pcap-in-zstd", make: func(t *testing.T) []byte { return frameOf(t, noise(5000, 12)) }, is: ErrNotBundle, want: "a zstd file without a tar archive"},
-	{name: "empty-tar", make: func(t *testing.T) []byte { return frameOf(t, zeros[:]) }, is: ErrNotBundle, want: "no member is in it"},
+	{name: "pcap-in-zstd", make: func(t *testing.T) []byte { return frameOf(noise(5000, 12)) }, is: ErrNotBundle, want: "a zstd file without a tar archive"},
+	{name: "empty-tar", make: func(t *testing.T) []byte { return frameOf(zeros[:]) }, is: ErrNotBundle, want: "no member is in it"},
 	{name: "window-of-2-gib", make: literal("\x28\xb5\x2f\xfd\x04\xa8\x01\x00\x00\x00\x00\x00\x00"), want: "nothing in it can be read: decode zstd frame 0"},
 	{name: "garbage-behind", make: func(t *testing.T) []byte { return append(pack(t, archive()), "garbage"...) }, want: "read zstd frame at file offset"},
 
@@ -144,18 +145,19 @@ func tarOf(t *testing.T, entries []entry) []byte {
 	return b.Bytes()
 }
 
-// frameOf is data in one zstd frame.
-func frameOf(t *testing.T, data []byte) []byte {
-	t.Helper()
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+// oneFrame is an encoder for small things.
+var oneFrame = sync.OnceValue(func() *zstd.Encoder {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(64<<10), zstd.WithLowerEncoderMem(true))
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
-	defer enc.Close()
-	return enc.EncodeAll(data, nil)
-}
+	return enc
+})
 
-func pack(t *testing.T, entries []entry) []byte { return frameOf(t, tarOf(t, entries)) }
+// frameOf is data in one zstd frame.
+func frameOf(data []byte) []byte { return oneFrame().EncodeAll(data, nil) }
+
+func pack(t *testing.T, entries []entry) []byte { return frameOf(tarOf(t, entries)) }
 
 func literal(s string) func(*testing.T) []byte { return func(*testing.T) []byte { return []byte(s) } }
 
@@ -211,7 +213,7 @@ func sizeLies(t *testing.T) []byte {
 	head := b[4*tarBlock : 5*tarBlock]
 	copy(head[124:], fmt.Sprintf("%011o", 99999))
 	fixSum(head)
-	return frameOf(t, b[:8*tarBlock])
+	return frameOf(b[:8*tarBlock])
 }
 
 // fixSum sets the checksum of a tar header.
