@@ -39,8 +39,10 @@ type Finding struct {
 	ID       string    `json:"id"`
 	Severity Severity  `json:"severity"`
 	Title    string    `json:"title"`
-	Object   string    `json:"object"`  // the culprit: 10.0.0.1:80
-	Summary  string    `json:"summary"` // one or two sentences that name the culprit
+	Object   string    `json:"object"`   // the culprit: 10.0.0.1:80
+	Headline string    `json:"headline"` // one sentence that names the culprit
+	Detail   string    `json:"detail"`   // what the evidence says beyond it
+	Summary  string    `json:"summary"`  // both together
 	Start    time.Time `json:"start"`
 	End      time.Time `json:"end"`
 	Evidence []Item    `json:"evidence"`
@@ -105,6 +107,7 @@ func (f *Finding) complete(title string) {
 	if f.Title == "" {
 		f.Title = title
 	}
+	f.Summary = strings.TrimSpace(f.Headline + " " + f.Detail)
 	f.Evidence = append([]Item{}, f.Evidence...)
 	f.Remedy = append([]Remedy{}, f.Remedy...)
 	f.CausedBy, f.Causes = []string{}, []Cause{}

@@ -73,28 +73,31 @@ func (c *Case) finding(t trouble) *Finding {
 	return f
 }
 
-// where names the service, with the process that listens where it is known.
-func (c *Case) where(t trouble) string {
-	if !t.service.Server.IsValid() {
-		return "other services"
+// attempts names the attempts that were hit: 6 of 8 inbound connection attempts (75 %)
+// to 10.0.0.1:80 (nginx, pid 7).
+func (c *Case) attempts(t trouble) string {
+	noun := strings.TrimSpace(t.service.Way.String() + " connection attempt")
+	server := "other services"
+	if t.service.Server.IsValid() {
+		server = t.service.Server.String()
 	}
 	if l := c.listenerOf(t.service); l != nil && len(l.Process) > 0 && t.service.Way != evidence.Outbound {
-		return fmt.Sprintf("%s (%s)", t.service.Server, owner(l))
+		server += fmt.Sprintf(" (%s)", owner(l))
 	}
-	return t.service.Server.String()
+	return words.Of(t.Flows, t.service.Attempts, noun, noun+"s") + " to " + server
 }
 
 // whom tells one client from many.
 func (t trouble) whom() string {
-	switch n := len(t.Clients); {
-	case n == 1:
-		for client := range t.Clients {
-			return "from " + client.String()
+	for client := range t.Clients {
+		if len(t.Clients) == 1 {
+			return client.String()
 		}
-	case n >= 1000: // the evidence keeps no more
-		return "from more than " + words.Count(n) + " clients"
 	}
-	return "from " + words.Count(len(t.Clients)) + " clients"
+	if len(t.Clients) >= evidence.MaxClients {
+		return "more than " + words.Count(evidence.MaxClients) + " clients"
+	}
+	return words.Count(len(t.Clients)) + " clients"
 }
 
 // best is the example that shows the schedule best: the one with the most repetitions.
@@ -184,7 +187,7 @@ func (c *Case) more(rest []trouble, what string) *Finding {
 	}
 	f.at(span)
 	f.effect = fmt.Sprintf("%s at %s", words.Plural(flows, what, what+"s"), f.Object)
-	f.Summary = fmt.Sprintf("The same happened to %s at %s, each with fewer than those named.", words.Plural(flows, "connection", "connections"), f.Object)
+	f.Headline = fmt.Sprintf("The same happened to %s at %s, each with fewer than those named.", words.Plural(flows, "connection", "connections"), f.Object)
 	f.Evidence = []Item{c.packetsItem(rest[0], syns)}
 	return f
 }

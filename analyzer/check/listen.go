@@ -75,11 +75,11 @@ func positive(v float64) bool { return v > 0 }
 // cookies off, memory was short, or no route led back.
 func (f *Finding) otherDrops(c *Case, dropped float64) {
 	f.Title = "Listeners dropped connection attempts"
-	f.Summary = fmt.Sprintf("Listeners dropped %s, but not because of a full accept queue (ListenOverflows +0).",
+	f.Headline = fmt.Sprintf("Listeners dropped %s, but not because of a full accept queue (ListenOverflows +0).",
 		words.Plural(uint64(dropped), "connection attempt", "connection attempts"))
 	const full = "netstat.TcpExt.TCPReqQFullDrop"
 	if n := c.sum(full); n > 0 {
-		f.Summary = fmt.Sprintf("Listeners dropped %s; for %s of them the queue of half-open connections was full and SYN cookies are off.",
+		f.Headline = fmt.Sprintf("Listeners dropped %s; for %s of them the queue of half-open connections was full and SYN cookies are off.",
 			words.Plural(uint64(dropped), "connection attempt", "connection attempts"), words.Count(uint64(n)))
 		f.Evidence = append(f.Evidence, c.counterItem(full))
 		f.Remedy = append(f.Remedy, Remedy{What: "Turn SYN cookies on, or make the queue longer.", Setting: "net.ipv4.tcp_syncookies",
@@ -99,20 +99,19 @@ func (f *Finding) overflowSummary(over float64, listeners []*listener) {
 	times := words.Plural(uint64(over), "time", "times")
 	lasted := words.Duration(f.End.Sub(f.Start))
 	if len(listeners) == 0 {
-		f.Summary = fmt.Sprintf("An accept queue overflowed %s within %s; which listener's cannot be told: no listener's queue was seen over its limit.", times, lasted)
+		f.Headline = fmt.Sprintf("An accept queue overflowed %s within %s.", times, lasted)
+		f.Detail = "Which listener's cannot be told: no listener's queue was seen over its limit."
 		return
 	}
 	l := listeners[0]
 	f.Object = bound(l.addr)
-	f.Summary = fmt.Sprintf("The accept queue of %s overflowed %s within %s", l, times, lasted)
+	f.Headline = fmt.Sprintf("The accept queue of %s overflowed %s within %s, and the kernel dropped connection attempts.", l, times, lasted)
+	f.Detail = fmt.Sprintf("%s waited to be accepted where there is room for %s.", words.Sentence(words.Plural(l.queue, "connection", "connections")), words.Count(l.limit))
 	if l.guess {
-		f.Summary += ", and the kernel dropped the connection attempts. Its queue was never seen over its limit; it is named because its clients were ignored."
-		return
+		f.Detail = "Its queue was never seen over its limit; it is named because its clients were ignored."
 	}
-	f.Summary += fmt.Sprintf(": %s waited in a queue with room for %s, and the kernel dropped the attempts beyond.",
-		words.Plural(l.queue, "connection", "connections"), words.Count(l.limit))
 	if others := listeners[1:]; len(others) > 0 {
-		f.Summary += fmt.Sprintf(" Over its limit too: %s.", words.List(names(others)))
+		f.Detail += fmt.Sprintf(" Over its limit too: %s.", words.List(names(others)))
 	}
 }
 

@@ -37,7 +37,7 @@ type have struct {
 // manifest says what it lacked.
 func (n *Need) next(c *Case) string {
 	if c.Evidence.Manifest == nil {
-		return "analyse the bundle of an armed spikeboxd: it holds " + n.get
+		return "analyse the bundle of an armed spikeboxd"
 	}
 	s, ok := c.Evidence.Source(n.source)
 	switch {
@@ -59,7 +59,7 @@ func (c *Case) gone(what, source string) have {
 		return have{missing, why}
 	}
 	if c.Evidence.Manifest == nil {
-		return have{missing, what + " missing: a bare capture holds packets only"}
+		return have{missing, what + " not in a bare capture"}
 	}
 	return have{missing, what + " missing from the bundle"}
 }

@@ -51,7 +51,7 @@ func runIncomplete(c *Case) Answer {
 	if len(lost) > most {
 		lost = append(lost[:most], words.Plural(len(lost)-most, "thing more", "things more"))
 	}
-	f.Summary = words.Sentence(words.List(lost)) + "."
+	f.Headline = words.Sentence(words.List(lost)) + "."
 	return present(f)
 }
 

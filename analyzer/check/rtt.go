@@ -47,10 +47,15 @@ const rttVital = "rtt.p99"
 var needRTT = &Need{
 	Name: "the vital rtt.p99 or packets with acknowledgements", source: "rtt", get: "round trips measured in the kernel",
 	have: func(c *Case) have {
-		if h := needVital(rttVital, "rtt").have(c); h.state == whole || len(c.peers()) == 0 {
-			return h
+		vital := needVital(rttVital, "rtt").have(c)
+		packets := needPackets.have(c)
+		switch {
+		case vital.state == whole || c.Evidence.Manifest != nil && len(c.peers()) == 0:
+			return vital
+		case packets.state != missing && len(c.peers()) == 0:
+			return have{missing, "no packet acknowledges another, so that no round trip can be measured"}
 		}
-		return needPackets.have(c)
+		return packets
 	},
 }
 
@@ -95,7 +100,7 @@ func runRTT(c *Case) Answer {
 	f.at(s.span)
 	where, look := s.where()
 	f.Object = where
-	f.Summary = s.summary(where)
+	f.Headline, f.Detail = s.summary(where)
 	f.Evidence = s.items(c)
 	f.Remedy = []Remedy{{What: look}}
 	return present(f)
@@ -237,25 +242,27 @@ func common(peers []slowPeer) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-func (s *spike) summary(where string) string {
+func (s *spike) summary(where string) (headline, detail string) {
 	measure := "Round trips"
 	if s.vital {
-		measure = "The slowest hundredth of the round trips (rtt.p99)"
+		measure = "The slowest hundredth of the round trips"
 	}
-	text := fmt.Sprintf("%s took up to %s for %s", measure, words.Duration(seconds(s.most)), words.Duration(time.Duration(s.span.End-s.span.Start)))
+	headline = fmt.Sprintf("%s took up to %s for %s", measure, words.Duration(seconds(s.most)), words.Duration(time.Duration(s.span.End-s.span.Start)))
 	if s.usual > 0 {
-		text += fmt.Sprintf(", usually %s", words.Duration(seconds(s.usual)))
+		headline += fmt.Sprintf(", usually %s", words.Duration(seconds(s.usual)))
 	}
+	headline += ": " + where + "."
 	switch {
 	case len(s.slow)+len(s.other) == 0:
-		return text + "; which peers were slow cannot be told without packets."
+		detail = "Which peers were slow cannot be told without packets."
 	case len(s.slow) == 0:
-		return text + "; seen from the tap no peer was slow, so that the packets waited inside this host."
+		detail = "Seen from the tap no peer was slow, so that the packets waited inside this host."
 	case len(s.slow) == 1:
-		p := s.slow[0]
-		return text + fmt.Sprintf("; slow was the peer %s (mean %s) and %s.", p.addr, words.Duration(seconds(p.mean)), s.others())
+		detail = fmt.Sprintf("Slow was %s, %s in the mean; %s.", s.slow[0].addr, words.Duration(seconds(s.slow[0].mean)), s.others())
+	default:
+		detail = fmt.Sprintf("Slow were %s; %s.", words.Plural(len(s.slow), "peer", "peers"), s.others())
 	}
-	return text + fmt.Sprintf("; slow were %s, %s.", where, s.others())
+	return headline, detail
 }
 
 // others says how the peers fared that were not slow.

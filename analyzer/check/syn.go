@@ -46,22 +46,20 @@ func runSYN(c *Case) Answer {
 
 func (c *Case) synFinding(t trouble) *Finding {
 	f := c.finding(t)
-	offsets := t.best(syns)
-	place, look := c.synPlace(t)
+	place := c.synPlace(t)
 	if t.service.Way == evidence.Inbound && t.kind == evidence.SYNUnanswered && c.filtered(t) {
 		f.Severity = Info
-		place, look = "nothing listens on this port, and no RST was sent: a firewall rule drops them silently", ""
+		place = where{"nothing listens there", "Nothing listens on this port and no RST was sent: a firewall rule drops them silently.", ""}
 	}
 	f.effect = words.Plural(t.Flows, "connection attempt repeated its SYN", "connection attempts repeated their SYNs")
-	f.Summary = fmt.Sprintf("%s: %s to %s had to repeat the SYN, %s; %s.", words.Sentence(t.service.Way.String()),
-		words.Of(t.Flows, t.service.Attempts, "connection attempt", "connection attempts"), c.where(t), t.whom(), place)
-	f.Summary += fmt.Sprintf(" They were %s.", t.schedule(offsets))
+	f.Headline = fmt.Sprintf("%s had to repeat the SYN: %s.", words.Sentence(c.attempts(t)), place.short)
+	f.Detail = fmt.Sprintf("%s The SYNs were %s, %s.", place.sentence, t.schedule(t.best(syns)), "from "+t.whom())
 	f.Evidence = append(f.Evidence, c.packetsItem(t, syns))
 	if retrans := "netstat.TcpExt.TCPSynRetrans"; t.service.Way == evidence.Outbound && c.Lines.Get(retrans) != nil {
 		f.Evidence = append(f.Evidence, c.counterItem(retrans))
 	}
-	if look != "" {
-		f.Remedy = []Remedy{{What: look}}
+	if place.look != "" {
+		f.Remedy = []Remedy{{What: place.look}}
 	}
 	return f
 }
@@ -72,27 +70,35 @@ func (c *Case) filtered(t trouble) bool {
 	return any != nil && t.service.Completed == 0 && c.listenerOf(t.service) == nil
 }
 
-// synPlace says where the SYN or its answer was lost, as the tap saw it, and where to look.
-func (c *Case) synPlace(t trouble) (place, look string) {
+// where says where something was lost: in a few words, in a sentence, and where to look.
+type where struct{ short, sentence, look string }
+
+// synPlace says where the SYN or its answer was lost, as the tap saw it.
+func (c *Case) synPlace(t trouble) where {
 	if t.kind == evidence.SYNAnswered {
 		switch t.service.Way {
 		case evidence.Inbound:
-			return "this host had answered each with a SYN-ACK, which did not reach the client: it was lost behind the tap, on the way back",
-				"Follow the way back to the client: routes, rp_filter and firewalls between here and there."
+			return where{"this host's answer did not reach the client",
+				"This host had answered each with a SYN-ACK, which was lost behind the tap, on the way back.",
+				"Follow the way back to the client: routes, rp_filter and firewalls between here and there."}
 		case evidence.Outbound:
-			return "the SYN-ACK had arrived here, and this host did not take it: a local firewall rule, rp_filter or connection tracking dropped it",
-				"Look at this host's own packet filter and rp_filter for packets from this upstream."
+			return where{"this host did not take the answer",
+				"The SYN-ACK had arrived here, and this host dropped it behind the tap: a local firewall rule, rp_filter or connection tracking.",
+				"Look at this host's own packet filter and rp_filter for packets from this upstream."}
 		}
-		return "a SYN-ACK had answered, and did not reach the client", "Follow the way from the tap to the client."
+		return where{"the answer did not reach the client", "A SYN-ACK had been captured before.", "Follow the way from the tap to the client."}
 	}
 	switch t.service.Way {
 	case evidence.Inbound:
-		return "the SYNs arrived here and nothing answered: this host dropped them",
-			"Look at what drops between the interface and the listener: its queues, connection tracking, packet filter rules, the CPU backlog."
+		return where{"this host did not answer",
+			"The SYNs arrived here and nothing answered: this host dropped them behind the tap.",
+			"Look at what drops between the interface and the listener: its queues, connection tracking, packet filter rules, the CPU backlog."}
 	case evidence.Outbound:
-		return "the SYNs left this host and nothing came back: the path or the other side dropped them",
-			fmt.Sprintf("Ask whether %s is alive and reachable from here, and capture there too.", t.service.Server)
+		return where{"nothing came back",
+			"The SYNs left this host and nothing came back: the path or the other side dropped them.",
+			fmt.Sprintf("Ask whether %s is alive and reachable from here, and capture there too.", t.service.Server)}
 	}
-	return "nothing answered; the capture does not tell which side it was taken on, so that it may be the server or the way to it",
-		"Capture with direction (a bundle, or pcapng of a recent dumpcap), or on both sides."
+	return where{"nothing answered",
+		"Whether the server or the way to it is to blame cannot be told, as the capture does not say on which side it was taken.",
+		"Capture with directions (a bundle, or pcapng of a recent dumpcap), or on both sides."}
 }

@@ -50,11 +50,10 @@ func runSYNACK(c *Case) Answer {
 
 func (c *Case) synackFinding(t trouble) *Finding {
 	f := c.finding(t)
-	place, look := c.synackPlace(t)
+	place := c.synackPlace(t)
 	f.effect = words.Plural(t.Flows, "connection stayed half-open", "connections stayed half-open")
-	f.Summary = fmt.Sprintf("%s: the SYN-ACK of %s to %s was sent again, to clients %s; %s.", words.Sentence(t.service.Way.String()),
-		words.Of(t.Flows, t.service.Attempts, "connection attempt", "connection attempts"), c.where(t), t.whom()[len("from "):], place)
-	f.Summary += fmt.Sprintf(" They were %s.", t.schedule(t.best(synacks)))
+	f.Headline = fmt.Sprintf("The SYN-ACK of %s was sent again: %s.", c.attempts(t), place.short)
+	f.Detail = fmt.Sprintf("%s The SYN-ACKs were %s, to %s.", place.sentence, t.schedule(t.best(synacks)), t.whom())
 	f.Evidence = append(f.Evidence, c.packetsItem(t, synacks))
 	if c.Lines.Get(overflows) != nil && t.kind == evidence.SYNACKAnswered && t.service.Way == evidence.Inbound {
 		f.Evidence = append(f.Evidence, c.counterItem(overflows))
@@ -63,41 +62,46 @@ func (c *Case) synackFinding(t trouble) *Finding {
 		f.Evidence = append(f.Evidence, Item{Kind: "series", Member: "vitals.csv", Where: "syn_recv", Value: val(v), Unit: "1",
 			Text: "largest at " + words.Clock(evidence.Unix(at))})
 	}
-	f.Remedy = []Remedy{{What: look}}
+	f.Remedy = []Remedy{{What: place.look}}
 	return f
 }
 
-// synackPlace says who dropped what, and where to look.
-func (c *Case) synackPlace(t trouble) (place, look string) {
+// synackPlace says who dropped what.
+func (c *Case) synackPlace(t trouble) where {
 	switch t.kind {
 	case evidence.SYNACKAnswered:
 		return c.ackDropped(t)
 	case evidence.SYNACKLost:
-		return "no ACK came back and the client repeated its SYN, so that it never saw the SYN-ACK: the way to the client loses it",
-			"Follow the way from here to the client: routes, firewalls and asymmetric paths."
+		return where{"the client never saw it",
+			"No ACK came back and the client repeated its SYN: the way to the client loses the SYN-ACK.",
+			"Follow the way from here to the client: routes, firewalls and asymmetric paths."}
 	}
-	return "no ACK came back, nor anything else from the client: it is gone, was never there (forged addresses), or its ACK was lost before the tap",
-		"Compare the clients' addresses and their number: many with one SYN each are a flood; one network is a broken path."
+	return where{"the client said nothing more",
+		"No ACK came back, nor anything else: the client is gone, was never there (a forged address), or its ACK was lost before the tap.",
+		"Compare the clients' addresses and their number: many with one SYN each are a flood; one network is a broken path."}
 }
 
 // ackDropped tells a full accept queue from a packet filter, where the counters allow it.
-func (c *Case) ackDropped(t trouble) (place, look string) {
+func (c *Case) ackDropped(t trouble) where {
+	const arrived = "Each client's ACK had arrived here before the SYN-ACK was repeated, and this host dropped it behind the tap: "
 	switch t.service.Way {
 	case evidence.Outbound:
-		return "this host's ACK left through the tap: it was lost on its way, or the server dropped it because its accept queue is full",
-			"Ask the server for its ListenOverflows, and capture there too."
+		return where{"the server did not take this host's ACK",
+			"The ACK had left through the tap: it was lost on its way, or the server dropped it because its accept queue is full.",
+			"Ask the server for its ListenOverflows, and capture there too."}
 	case evidence.WayUnknown:
-		return "the client's ACK had been captured: behind the tap, the server's host dropped it (packet filter or a full accept queue)",
-			"Look at the server's ListenOverflows and at its packet filter."
+		return where{"the client's ACK was dropped",
+			"The client's ACK had been captured: behind the tap the server's host dropped it, by a packet filter or for a full accept queue.",
+			"Look at the server's ListenOverflows and at its packet filter."}
 	}
+	short := "this host dropped the client's ACK"
 	if c.Lines.Get(overflows) == nil {
-		return "the client's ACK had arrived here: this host dropped it behind the tap, by a packet filter rule, connection tracking or a full accept queue",
-			"Look at the packet filter's counters and at ListenOverflows."
+		return where{short, arrived + "a packet filter rule, connection tracking or a full accept queue.",
+			"Look at the packet filter's counters and at ListenOverflows."}
 	}
 	if c.sum(overflows) > 0 {
-		return "the client's ACK had arrived here, and this host dropped it behind the tap; accept queues overflowed at that time",
-			"See listen-overflow."
+		return where{short, arrived + "accept queues overflowed at that time.", "See listen-overflow."}
 	}
-	return "the client's ACK had arrived here, and this host dropped it behind the tap: a packet filter rule or connection tracking, as no accept queue overflowed (ListenOverflows +0)",
-		"Look for the rule that drops ACKs to this port: nft list ruleset, iptables -nvL, conntrack -S (invalid)."
+	return where{short, arrived + "a packet filter rule or connection tracking, as no accept queue overflowed (ListenOverflows +0).",
+		"Look for the rule that drops ACKs to this port: nft list ruleset, iptables -nvL, conntrack -S (invalid)."}
 }

@@ -17,8 +17,8 @@ const (
 	Outbound       // the client is this host
 )
 
-// String gives the way as an adjective.
-func (w Way) String() string { return [...]string{"seen", "inbound", "outbound"}[w] }
+// String gives the way as an adjective, empty where it is unknown.
+func (w Way) String() string { return [...]string{"", "inbound", "outbound"}[w] }
 
 // Trouble is a kind of repetition in a handshake, by what the capture shows around it.
 type Trouble uint8
@@ -56,14 +56,16 @@ type Repeats struct {
 	Segments    uint64 // repetitions, without the first transmissions
 	First, Last int64  // Unix ns of the first repeated transmission's original and of the last repetition
 	Schedules   [8]uint64
-	// Clients are their addresses, at most maxClients of them.
+	// Clients are their addresses, at most MaxClients of them.
 	Clients  map[netip.Addr]uint64
 	Examples []Handshake // those with the most repetitions, at most maxExamples
 }
 
+// MaxClients bounds the clients that are kept for a kind of trouble: a verdict names the
+// worst few, and a flood has any number of forged ones.
+const MaxClients = 1000
+
 const (
-	// A verdict names the worst few clients; a flood has any number of forged ones.
-	maxClients = 1000
 	// Enough for a reader to look at, and for every lab incident to be complete.
 	maxExamples = 16
 	// Services beyond this are summed up together: a host that scans the net or is
@@ -168,7 +170,7 @@ func (r *Repeats) add(f *flow.Flow, sent []flow.Sent, segments uint32, schedule 
 		r.Clients = map[netip.Addr]uint64{}
 	}
 	client := f.Client.Addr()
-	if _, known := r.Clients[client]; known || len(r.Clients) < maxClients {
+	if _, known := r.Clients[client]; known || len(r.Clients) < MaxClients {
 		r.Clients[client]++
 	}
 	r.example(f, len(sent))

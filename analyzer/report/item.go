@@ -9,56 +9,41 @@ import (
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 )
 
-// itemText writes a piece of evidence: what it says, and where it stands.
+// itemText writes a piece of evidence: where it stands, and what it says.
 func itemText(i check.Item) string {
-	said := i.Where
-	switch {
-	case i.Kind == "counter" && i.Value != nil:
-		said = fmt.Sprintf("%s +%s", i.Where, words.Number(*i.Value))
-	case i.Kind == "socket" && i.Value != nil && i.Limit != nil:
-		said = fmt.Sprintf("%s: %s waiting, room for %s (%s)", i.Text, words.Number(*i.Value), words.Number(*i.Limit), i.Where)
-	case i.Kind == "setting" && i.Value != nil:
-		said = fmt.Sprintf("%s = %s", i.Where, quantity(*i.Value, i.Unit))
-	case i.Kind == "setting":
-		said = fmt.Sprintf("%s = %s", i.Where, i.Text)
-	case i.Kind == "packets":
-		said = packetsText(i)
-	case i.Value != nil:
-		said = fmt.Sprintf("%s %s", i.Where, quantity(*i.Value, i.Unit))
+	switch i.Kind {
+	case "counter":
+		return fmt.Sprintf("%s +%s", i.Where, words.Number(*i.Value))
+	case "setting":
+		if i.Value == nil {
+			return fmt.Sprintf("%s = %s", i.Where, i.Text)
+		}
+		return fmt.Sprintf("%s = %s", i.Where, quantity(*i.Value, i.Unit))
+	case "socket":
+		return fmt.Sprintf("%s %s: %s, %s waiting, room for %s", i.Member, i.Where, i.Text, words.Number(*i.Value), words.Number(*i.Limit))
+	}
+	said := strings.TrimSpace(i.Member + " " + firstFrames(i.Where))
+	if i.Value != nil {
+		said += ": " + quantity(*i.Value, i.Unit)
 		if i.Limit != nil {
 			said += fmt.Sprintf(" (limit %s)", quantity(*i.Limit, i.Unit))
 		}
-		if i.Text != "" {
-			said += ", " + i.Text
-		}
-	case i.Text != "":
-		said = strings.TrimSpace(i.Where + " " + i.Text)
 	}
-	if i.Member == "" {
-		return said
+	if i.Text != "" {
+		said += ", " + i.Text
 	}
-	return said + "  " + i.Member
+	return said
 }
 
-// packetsText names the frames; of many only the first, as JSON has them all.
-func packetsText(i check.Item) string {
+// firstFrames cuts a long list of frames short; JSON has them all.
+func firstFrames(where string) string {
 	const most = 12
-	where := i.Where
-	if frames, ok := strings.CutPrefix(where, "frames "); ok {
-		list := strings.Fields(frames)
-		if len(list) > most {
-			list = append(list[:most], "…")
-		}
-		where = "frames " + strings.Join(list, " ")
-	}
-	if i.Value == nil {
+	frames, ok := strings.CutPrefix(where, "frames ")
+	list := strings.Fields(frames)
+	if !ok || len(list) <= most {
 		return where
 	}
-	value := quantity(*i.Value, i.Unit)
-	if i.Text != "" {
-		value += ", " + i.Text
-	}
-	return fmt.Sprintf("%s: %s", where, value)
+	return "frames " + strings.Join(list[:most], " ") + " …"
 }
 
 // quantity writes a number with its unit.

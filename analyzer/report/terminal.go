@@ -35,7 +35,7 @@ func Text(w io.Writer, d *Document, style Style) error {
 	depth := depths(d.Findings)
 	for _, f := range d.Findings {
 		p.line("")
-		p.finding(f, depth[f])
+		p.finding(f, depth[f], strings.HasPrefix(d.Verdict, f.Headline))
 	}
 	if len(d.Absent) > 0 {
 		p.section("Ruled out")
@@ -45,9 +45,11 @@ func Text(w io.Writer, d *Document, style Style) error {
 	}
 	if len(d.Unknown) > 0 {
 		p.section("Could not tell")
-		for _, u := range d.Unknown {
+		for i, u := range d.Unknown {
 			p.entry(u.ID, u.Why)
-			p.entry("", "next time: "+u.NextTime)
+			if i+1 == len(d.Unknown) || d.Unknown[i+1].NextTime != u.NextTime { // said once for all that need it
+				p.entry("", "Next time: "+u.NextTime+".")
+			}
 		}
 	}
 	return p.w.Flush()
@@ -160,8 +162,9 @@ func trigger(d *Document) string {
 	return text + ", when it was " + value
 }
 
-// finding sets one finding, indented below its cause.
-func (p *page) finding(f *check.Finding, depth int) {
+// finding sets one finding, indented below its cause. Its headline is left out where it
+// has just been said as the verdict.
+func (p *page) finding(f *check.Finding, depth int, said bool) {
 	indent := strings.Repeat("    ", depth)
 	if depth > 0 {
 		indent = indent[:len(indent)-4] + "└── "
@@ -176,7 +179,10 @@ func (p *page) finding(f *check.Finding, depth int) {
 		p.line(strings.Repeat(" ", max(0, p.Width-runes(when))) + p.dim(when))
 	}
 	indent = strings.Repeat("    ", depth) + "  "
-	p.paragraph(indent, p.plain, f.Title+". "+f.Summary)
+	if !said {
+		p.paragraph(indent, p.plain, f.Headline)
+	}
+	p.paragraph(indent, p.plain, f.Detail)
 	for _, c := range f.Causes {
 		p.paragraph(indent, p.plain, fmt.Sprintf("Caused by %s (%s): %s.", c.ID, c.Object, c.Because))
 	}

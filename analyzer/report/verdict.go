@@ -23,7 +23,7 @@ func (d *Document) verdict() string {
 	if len(roots) == 0 {
 		return d.nothing(remarks)
 	}
-	text := roots[0].Summary
+	text := roots[0].Headline
 	var effects []string
 	for _, f := range d.caused(roots[0]) {
 		effects = append(effects, f.Effect())

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+
+	"github.com/spikebox/spikebox/analyzer"
+	"github.com/spikebox/spikebox/analyzer/check"
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/report"
+	"github.com/spikebox/spikebox/cmd/internal/cli"
+)
+
+var analyze = &cli.Command{
+	Name: "analyze",
+	Args: "BUNDLE|PCAP… [-o DIR] [--json] [--fail-on SEVERITY]",
+	Doc:  "say what happened, why, and what was ruled out",
+	Long: `Takes one bundle, or captures (pcap or pcapng, also .gz and .zst; "-" is standard
+input), or a bundle with captures of other machines. A bare capture answers only
+what packets can tell.
+
+Exit code 3: evidence was lost that should be there (the capture dropped packets or
+ends before its end, a source failed or is partial). What a bare capture cannot
+hold, and sources that the kernel does not support, do not count.
+Exit code 4: the bundle is damaged; what is whole was analysed.
+Exit code 1 with --fail-on: a finding is as bad as that, whatever else is the case.`,
+	Examples: []string{
+		"spikebox analyze web1-20261121T034711Z-listen.overflows.spike.tar.zst",
+		"spikebox analyze --json incident.pcapng.gz | jq .verdict",
+		"spikebox analyze -o report --fail-on critical *.spike.tar.zst",
+	},
+	Setup: setupAnalyze,
+}
+
+type analyzeFlags struct {
+	dir    string
+	json   bool
+	failOn string
+}
+
+func setupAnalyze(flags *pflag.FlagSet) func(context.Context, []string) error {
+	var f analyzeFlags
+	flags.StringVarP(&f.dir, "output", "o", "", "folder for report.txt and findings.json")
+	flags.BoolVar(&f.json, "json", false, "print findings.json instead of text")
+	flags.StringVar(&f.failOn, "fail-on", "", "exit with 1 on findings this bad or worse: info, warning or critical")
+	return func(_ context.Context, args []string) error {
+		if len(args) == 0 {
+			return cli.Usagef("analyze what? a bundle or captures are missing")
+		}
+		if f.failOn != "" && check.Severity(f.failOn).Rank() == 0 {
+			return cli.Usagef("severity %q: want info, warning or critical", f.failOn)
+		}
+		return runAnalyze(args, f)
+	}
+}
+
+func runAnalyze(paths []string, f analyzeFlags) error {
+	bar := startBar()
+	doc, err := analyzer.Run(paths, evidence.Options{Progress: &bar.progress})
+	bar.stop()
+	if err != nil {
+		return opened(err)
+	}
+	if f.dir != "" {
+		if err := writeReport(f.dir, doc); err != nil {
+			return err
+		}
+	}
+	if f.json {
+		err = writeJSON(os.Stdout, doc)
+	} else {
+		err = report.Text(os.Stdout, doc, style())
+	}
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return outcome(doc, f.failOn)
+}
+
+// outcome turns the result into an exit code.
+func outcome(doc *report.Document, failOn string) error {
+	switch {
+	case failOn != "" && doc.Worst().Rank() >= check.Severity(failOn).Rank():
+		return &cli.Coded{Code: cli.Failed}
+	case doc.Damaged():
+		return &cli.Coded{Code: cli.Damaged}
+	case doc.Incomplete():
+		return &cli.Coded{Code: cli.Missing}
+	}
+	return nil
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// writeReport writes the report's files, each under its final name only when whole.
+func writeReport(dir string, doc *report.Document) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make report folder: %w", err)
+	}
+	var text, findings bytes.Buffer
+	if err := report.Text(&text, doc, report.Style{Width: 100}); err != nil {
+		return err
+	}
+	if err := writeJSON(&findings, doc); err != nil {
+		return fmt.Errorf("encode findings: %w", err)
+	}
+	for name, content := range map[string][]byte{"report.txt": text.Bytes(), "findings.json": findings.Bytes()} {
+		if err := replaceFile(filepath.Join(dir, name), content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replaceFile writes a file beside its place and moves it there.
+func replaceFile(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = f.Write(content)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}

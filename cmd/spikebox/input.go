@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/packet"
+	"github.com/spikebox/spikebox/cmd/internal/cli"
+	"github.com/spikebox/spikebox/format"
+)
+
+// opened adds what helps to an error of opening an input.
+func opened(err error) error {
+	var version *format.VersionError
+	var limit *format.LimitError
+	hint := ""
+	switch {
+	case errors.Is(err, evidence.ErrTwoBundles):
+		return &cli.Coded{Code: cli.Usage, Err: err, Hint: "run analyze for each bundle"}
+	case errors.As(err, &version):
+		hint = "a newer spikebox reads it"
+	case errors.As(err, &limit):
+		hint = "a bundle this large is no recorder's; unpack it by hand if you trust it"
+	case errors.Is(err, packet.ErrFormat):
+		hint = "it takes bundles (.spike.tar.zst), pcap and pcapng, also .gz and .zst"
+	case errors.Is(err, format.ErrTruncated):
+		return &cli.Coded{Code: cli.Damaged, Err: err, Hint: "copy it again from the host"}
+	}
+	return &cli.Coded{Code: cli.Failed, Err: err, Hint: hint}
+}
+
+// openBundle opens the one bundle that a subcommand takes.
+func openBundle(args []string) (*format.Reader, error) {
+	if len(args) == 0 {
+		return nil, cli.Usagef("which bundle? its path is missing")
+	}
+	r, err := format.Open(args[0], format.Limits{})
+	if errors.Is(err, format.ErrNotBundle) {
+		return nil, &cli.Coded{Code: cli.Failed, Err: err, Hint: "analyze and flows take captures, too; this subcommand takes bundles only"}
+	}
+	if err != nil {
+		return nil, opened(err)
+	}
+	return r, nil
+}
+
+// damaged lists damage on standard error and gives the exit code for it.
+func damaged(errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	for _, err := range errs {
+		fmt.Fprintf(os.Stderr, "spikebox: damaged: %v\n", err)
+	}
+	return &cli.Coded{Code: cli.Damaged}
+}

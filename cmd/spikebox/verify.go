@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"github.com/spikebox/spikebox/cmd/internal/cli"
+	"github.com/spikebox/spikebox/format"
+)
+
+var verify = &cli.Command{
+	Name:     "verify",
+	Args:     "BUNDLE",
+	Doc:      "check every sum; say what is damaged",
+	Long:     "Reads the whole bundle and compares each member with SHA256SUMS. Damage is listed on\nstandard error, one line each, and the exit code is 4.",
+	Examples: []string{"spikebox verify web1-20261121T034711Z-rtt.p99.spike.tar.zst"},
+	Setup: func(*pflag.FlagSet) func(context.Context, []string) error {
+		return func(_ context.Context, args []string) error {
+			if len(args) > 1 {
+				return cli.Usagef("verify takes one bundle, not %d", len(args))
+			}
+			return runVerify(args)
+		}
+	},
+}
+
+func runVerify(args []string) error {
+	r, err := openBundle(args)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if errs := format.Check(r); len(errs) > 0 {
+		return damaged(errs)
+	}
+	var bytes int64
+	for _, m := range r.Members() {
+		bytes += m.Size
+	}
+	fmt.Printf("%s: %d members, %s, every sum is right\n", r.Manifest.Name, len(r.Members()), size(bytes))
+	return nil
+}
+
+// size writes a number of bytes for people.
+func size(n int64) string {
+	const k = 1024
+	switch {
+	case n < k:
+		return fmt.Sprintf("%d B", n)
+	case n < k*k:
+		return fmt.Sprintf("%.1f KiB", float64(n)/k)
+	case n < k*k*k:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(k*k))
+	}
+	return fmt.Sprintf("%.1f GiB", float64(n)/(k*k*k))
+}
