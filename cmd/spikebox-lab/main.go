@@ -6,93 +6,74 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
+	"path/filepath"
 	"syscall"
 	"text/tabwriter"
 
 	"github.com/spf13/pflag"
 
+	"github.com/spikebox/spikebox/cmd/internal/cli"
 	"github.com/spikebox/spikebox/cmd/spikebox-lab/actor"
 	"github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
 )
 
-// Exit codes, as of all commands of the project.
-const (
-	exitDone        = 0
-	exitError       = 1
-	exitUsage       = 2
-	exitInterrupted = 130
-)
-
-// command is one subcommand; main prints the help from these literals.
-type command struct {
-	name, args, doc string
-	run             func(args []string) error
+var program = &cli.Program{
+	Name:     "spikebox-lab",
+	Doc:      "makes real network incidents with known truth, in network namespaces of its own (Linux, as root)",
+	Commands: []*cli.Command{list, show, run},
 }
 
-func commands() []*command {
-	return []*command{
-		{"list", "", "list the incidents", list},
-		{"run", "INCIDENT -o DIR", "make one incident; leaves the bundle and truth.json in DIR", run},
-		{"version", "", "print the version", version},
-		{"help", "[INCIDENT]", "print this help, or an incident's story and its own flags", help},
-	}
+var list = &cli.Command{
+	Name:  "list",
+	Doc:   "list the incidents",
+	Setup: func(*pflag.FlagSet) func(context.Context, []string) error { return printList },
 }
 
-// errUsage marks an error of the command line.
-var errUsage = errors.New("usage")
+var show = &cli.Command{
+	Name:     "show",
+	Args:     "INCIDENT",
+	Doc:      "tell an incident's story, what is expected of its analysis, and its own flags",
+	Examples: []string{"spikebox-lab show listen-overflow"},
+	Setup:    func(*pflag.FlagSet) func(context.Context, []string) error { return printIncident },
+}
+
+var run = &cli.Command{
+	Name: "run",
+	Args: "INCIDENT -o DIR",
+	Doc:  "make one incident; leaves the bundle and truth.json in DIR",
+	Long: `Builds hosts from network namespaces and veth pairs, lets real servers and clients
+talk, arms spikeboxd on the server's host, makes the incident, and waits for the
+bundle, whose path it prints. truth.json beside it says what was done to which flows
+and when, with the kernel's own counters. The machine's own network is not touched,
+and nothing is left behind.
+
+spikebox-lab show INCIDENT lists the flags that an incident has besides these.`,
+	Examples: []string{
+		"spikebox-lab run listen-overflow -o /tmp/incident",
+		"spikebox-lab run tcp-collapse --rmem 4MiB -o /tmp/incident",
+	},
+	Setup: setupRun,
+}
 
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == lab.ActorCommand {
-		os.Exit(report(actor.Main(os.Args[2], os.Stdin, os.Stdout)))
-	}
-	os.Exit(report(dispatch(os.Args[1:])))
-}
-
-func dispatch(args []string) error {
-	if len(args) == 0 {
-		usage(os.Stderr)
-		return fmt.Errorf("%w: a subcommand is missing", errUsage)
-	}
-	if args[0] == "-h" || args[0] == "--help" {
-		args = []string{"help"}
-	}
-	for _, c := range commands() {
-		if c.name == args[0] {
-			return c.run(args[1:])
+		if err := actor.Main(os.Args[2], os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(cli.Failed)
 		}
+		return
 	}
-	return fmt.Errorf("%w: no such subcommand %q", errUsage, args[0])
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(program.Main(ctx, os.Args[1:]))
 }
 
-// report prints an error and what helps, and returns the exit code.
-func report(err error) int {
-	switch {
-	case err == nil:
-		return exitDone
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(os.Stderr, "spikebox-lab: error: interrupted; everything is taken down")
-		return exitInterrupted
-	}
-	fmt.Fprintf(os.Stderr, "spikebox-lab: error: %v\n", err)
-	if errors.Is(err, errUsage) {
-		fmt.Fprintln(os.Stderr, "spikebox-lab: hint: spikebox-lab help")
-		return exitUsage
-	}
-	if lab.Unprivileged(err) {
-		fmt.Fprintln(os.Stderr, "spikebox-lab: hint: it needs CAP_SYS_ADMIN and CAP_NET_ADMIN; run as root")
-	}
-	return exitError
-}
-
-func list(args []string) error {
+func printList(_ context.Context, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("%w: list takes no arguments", errUsage)
+		return cli.Usagef("list takes no argument %q", args[0])
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	for _, inc := range lab.Incidents() {
@@ -101,112 +82,104 @@ func list(args []string) error {
 	return w.Flush()
 }
 
-func run(args []string) error {
-	if len(args) == 0 || args[0] == "" || args[0][0] == '-' {
-		return fmt.Errorf("%w: run takes the name of an incident first; spikebox-lab list has them", errUsage)
-	}
-	inc, err := find(args[0])
+func printIncident(_ context.Context, args []string) error {
+	inc, err := incident(args)
 	if err != nil {
 		return err
 	}
-	opt := lab.Options{Log: os.Stderr, Params: map[string]string{}}
-	fs := runFlags(inc, &opt)
-	if err := fs.Parse(args[1:]); err != nil {
-		if errors.Is(err, pflag.ErrHelp) {
-			return help(args[:1])
-		}
-		return fmt.Errorf("%w: %w", errUsage, err)
+	fmt.Printf("%s: %s\n%s\n\n", inc.Name, inc.Doc, inc.Story)
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "root finding:\t%s\n", or(inc.Expected.Root, "none"))
+	for _, id := range inc.Expected.Effects {
+		fmt.Fprintf(w, "effect:\t%s\n", id)
 	}
-	if err := settle(fs, inc, &opt); err != nil {
-		return err
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	truth, err := lab.Run(ctx, inc, opt)
-	if err == nil && truth.Bundle != "" {
-		fmt.Println(opt.Dir + "/" + truth.Bundle)
-	}
-	return err
-}
-
-// runFlags declares the flags of run: the common ones, and the incident's own.
-func runFlags(inc *lab.Incident, opt *lab.Options) *pflag.FlagSet {
-	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	fs.SortFlags = false
-	fs.StringVarP(&opt.Dir, "out", "o", "", "folder for the bundle and truth.json")
-	fs.Uint64Var(&opt.Seed, "seed", 1, "of everything that is drawn at random")
-	fs.String("scale", "small", "small, or full for the load of a busy host")
-	fs.StringVar(&opt.Spikeboxd, "spikeboxd", "", "the recorder (default: beside spikebox-lab, then in $PATH)")
-	fs.BoolVar(&opt.Keep, "keep", false, "leave everything running until interrupted")
-	fs.BoolVarP(&opt.Verbose, "verbose", "v", false, "print what spikeboxd and the actors say")
-	fs.BoolVar(&opt.NoRecorder, "no-recorder", false, "make the incident without a recorder")
-	fs.Lookup("no-recorder").Hidden = true
 	for _, p := range inc.Params {
-		fs.String(p.Name, "", fmt.Sprintf("%s (%s; full: %s)", p.Doc, p.Small, p.Full))
+		fmt.Fprintf(w, "--%s\t%s (%s; with --scale full %s)\n", p.Name, p.Doc, p.Small, p.Full)
 	}
-	return fs
+	return w.Flush()
 }
 
-// settle takes over what Parse has found.
-func settle(fs *pflag.FlagSet, inc *lab.Incident, opt *lab.Options) error {
-	if fs.NArg() > 0 {
-		return fmt.Errorf("%w: unexpected argument %q", errUsage, fs.Arg(0))
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
 	}
-	if opt.Dir == "" {
-		return fmt.Errorf("%w: run needs -o DIR", errUsage)
-	}
-	scale, _ := fs.GetString("scale") // declared as a string
-	if scale != "small" && scale != "full" {
-		return fmt.Errorf("%w: --scale is small or full, not %q", errUsage, scale)
-	}
-	opt.Full = scale == "full"
-	for _, p := range inc.Params {
-		if f := fs.Lookup(p.Name); f.Changed {
-			opt.Params[p.Name] = f.Value.String()
-		}
-	}
-	return nil
+	return s
 }
 
-func find(name string) (*lab.Incident, error) {
+// incident finds the one incident that is named by the arguments.
+func incident(args []string) (*lab.Incident, error) {
+	if len(args) != 1 {
+		return nil, cli.Usagef("want the name of one incident; spikebox-lab list has them")
+	}
 	for _, inc := range lab.Incidents() {
-		if inc.Name == name {
+		if inc.Name == args[0] {
 			return inc, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: no incident %q; spikebox-lab list has them", errUsage, name)
+	return nil, cli.Usagef("no incident %q; spikebox-lab list has them", args[0])
 }
 
-func help(args []string) error {
-	if len(args) == 0 {
-		usage(os.Stdout)
-		return nil
-	}
-	inc, err := find(args[0])
-	if err != nil {
+func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
+	opt := lab.Options{Log: os.Stderr, Params: map[string]string{}}
+	scale := flags.String("scale", "small", "small, or full for the load of a busy host")
+	flags.StringVarP(&opt.Dir, "out", "o", "", "folder for the bundle and truth.json")
+	flags.Uint64Var(&opt.Seed, "seed", 1, "of everything that is drawn at random")
+	flags.StringVar(&opt.Spikeboxd, "spikeboxd", "", "the recorder (default: beside spikebox-lab, then in $PATH)")
+	flags.BoolVar(&opt.Keep, "keep", false, "leave everything running until interrupted")
+	flags.BoolVarP(&opt.Verbose, "verbose", "v", false, "print what spikeboxd and the actors say")
+	flags.BoolVar(&opt.NoRecorder, "no-recorder", false, "make the incident without a recorder")
+	flags.Lookup("no-recorder").Hidden = true
+	ownFlags(flags)
+	return func(ctx context.Context, args []string) error {
+		inc, err := incident(args)
+		if err != nil {
+			return err
+		}
+		if opt.Dir == "" {
+			return cli.Usagef("run needs -o DIR")
+		}
+		if *scale != "small" && *scale != "full" {
+			return cli.Usagef("--scale is small or full, not %q", *scale)
+		}
+		opt.Full = *scale == "full"
+		if err := takeOwn(flags, inc, opt.Params); err != nil {
+			return err
+		}
+		truth, err := lab.Run(ctx, inc, opt)
+		if err == nil && truth.Bundle != "" {
+			fmt.Println(filepath.Join(opt.Dir, truth.Bundle))
+		}
 		return err
 	}
-	fmt.Printf("%s: %s\n%s\n\nspikebox-lab run %[1]s -o DIR\n", inc.Name, inc.Doc, inc.Story)
-	fmt.Print(runFlags(inc, &lab.Options{}).FlagUsages())
-	return nil
 }
 
-func usage(w io.Writer) {
-	fmt.Fprintln(w, "spikebox-lab makes real network incidents with known truth. Linux, as root.")
-	fmt.Fprintln(w)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, c := range commands() {
-		fmt.Fprintf(t, "  spikebox-lab %s %s\t%s\n", c.name, c.args, c.doc)
+// ownFlags declares every incident's own flags, for the incident is known only after
+// the flags are parsed; takeOwn refuses those of others.
+func ownFlags(flags *pflag.FlagSet) {
+	for _, inc := range lab.Incidents() {
+		for _, p := range inc.Params {
+			if flags.Lookup(p.Name) == nil {
+				flags.String(p.Name, "", p.Doc)
+				flags.Lookup(p.Name).Hidden = true
+			}
+		}
 	}
-	t.Flush()
 }
 
-func version([]string) error {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return errors.New("read build information: this binary has none")
+func takeOwn(flags *pflag.FlagSet, inc *lab.Incident, into map[string]string) error {
+	own := map[string]bool{}
+	for _, p := range inc.Params {
+		own[p.Name] = true
+		if f := flags.Lookup(p.Name); f.Changed {
+			into[p.Name] = f.Value.String()
+		}
 	}
-	fmt.Printf("spikebox-lab %s %s\n", info.Main.Version, info.GoVersion)
+	for _, other := range lab.Incidents() {
+		for _, p := range other.Params {
+			if !own[p.Name] && flags.Changed(p.Name) {
+				return cli.Usagef("%s has no flag --%s; spikebox-lab show %[1]s lists its flags", inc.Name, p.Name)
+			}
+		}
+	}
 	return nil
 }

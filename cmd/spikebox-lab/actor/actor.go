@@ -66,7 +66,7 @@ type Flow struct {
 	SlowestMS      float64 `json:"slowest_ms,omitempty"`
 	RTTms          float64 `json:"rtt_ms,omitempty"` // smoothed, at the end
 	// End is done, open (cut off by the end of the run), unanswered, refused,
-	// reset, timeout or another error's text.
+	// reset, timeout, no port or another error's text.
 	End string `json:"end"`
 }
 

@@ -160,6 +160,8 @@ func end(ctx context.Context, err error, connected bool) string {
 		return "open"
 	case errors.Is(err, unix.ECONNREFUSED):
 		return "refused"
+	case errors.Is(err, unix.EADDRINUSE), errors.Is(err, unix.EADDRNOTAVAIL):
+		return "no port" // by bind(2) and by connect(2)
 	case errors.Is(err, unix.ECONNRESET):
 		return "reset"
 	case errors.Is(err, os.ErrDeadlineExceeded) && connected:

@@ -140,6 +140,16 @@ func (s *stage) leave(cast ...*child) {
 	}
 }
 
+// crash kills a child as a part of the incident.
+func (s *stage) crash(c *child) {
+	c.kill()
+	for i := range s.truth.Listeners {
+		if s.truth.Listeners[i].PID == c.cmd.Process.Pid {
+			s.truth.Listeners[i].Gone = true
+		}
+	}
+}
+
 // kill ends a child that has not left.
 func (c *child) kill() {
 	_ = c.cmd.Process.Kill() // an error: it has left

@@ -5,7 +5,6 @@ package lab
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -53,7 +52,7 @@ func newHost(name string) (*host, error) {
 // enter moves the calling thread into new namespaces.
 func (h *host) enter() (err error) {
 	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWUTS); err != nil {
-		return fmt.Errorf("unshare namespaces: %w", err)
+		return unprivileged{fmt.Errorf("unshare namespaces: %w", err)}
 	}
 	if err := unix.Sethostname([]byte(h.name)); err != nil {
 		return fmt.Errorf("set host name: %w", err)
@@ -157,7 +156,10 @@ func linkUp(name string) error {
 	return nil
 }
 
-// Unprivileged says whether err means that the lab may not make namespaces.
-func Unprivileged(err error) bool {
-	return errors.Is(err, unix.EPERM)
-}
+// unprivileged is an error with what helps against it.
+type unprivileged struct{ error }
+
+// Hint says what the lab needs.
+func (unprivileged) Hint() string { return "it needs CAP_SYS_ADMIN and CAP_NET_ADMIN; run as root" }
+
+func (u unprivileged) Unwrap() error { return u.error }

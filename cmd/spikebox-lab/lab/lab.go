@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Incident is one incident that the lab can make. Each is a file of its own: this
@@ -48,6 +49,19 @@ type Expected struct {
 	// Allowed may be present or not, by timing; every other finding that is a
 	// warning or critical is false.
 	Allowed []string `json:"allowed"`
+}
+
+// Wanted are the findings that have to be there, the root first.
+func (e Expected) Wanted() []string {
+	if e.Root == "" {
+		return nil
+	}
+	return append([]string{e.Root}, e.Effects...)
+}
+
+// Covers says whether a finding may be there.
+func (e Expected) Covers(id string) bool {
+	return slices.Contains(e.Wanted(), id) || slices.Contains(e.Allowed, id)
 }
 
 // Incidents lists all incidents, the healthy one included.
@@ -100,10 +114,16 @@ func Run(ctx context.Context, inc *Incident, opt Options) (*Truth, error) {
 		return nil, err
 	}
 	defer s.close()
-	err = s.play(inc.run)
+	err = s.play(func(s *stage) {
+		inc.run(s)
+		s.mark("left")
+	})
 	if opt.Keep {
 		s.log("everything is left running until interrupted")
 		<-ctx.Done()
+	}
+	if len(s.hosts) == 0 {
+		return nil, err // nothing has happened
 	}
 	s.truth.finish()
 	werr := s.truth.write(filepath.Join(opt.Dir, "truth.json"))

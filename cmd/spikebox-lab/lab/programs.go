@@ -18,7 +18,7 @@ func (s *stage) serve(h *host, port int, p actor.Server) *child {
 	}
 	c := s.act(h, "server", p.Comm, p)
 	s.truth.Listeners = append(s.truth.Listeners, Listener{
-		Host: h.name, Addr: p.Addr, PID: c.cmd.Process.Pid, Comm: p.Comm, Backlog: p.Backlog})
+		Host: h.name, Addr: h.addr, Port: port, PID: c.cmd.Process.Pid, Comm: p.Comm, Backlog: p.Backlog})
 	return c
 }
 

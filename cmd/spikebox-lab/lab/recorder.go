@@ -50,7 +50,7 @@ func (s *stage) startRecorder(h *host) {
 	dir, err := filepath.Abs(s.opt.Dir)
 	s.check(err)
 	flags := append([]string{"--interface", "eth0", "--dir", dir, "--once",
-		"--control", filepath.Join(dir, "control.sock")}, s.truth.Trigger.Flags...)
+		"--control", filepath.Join(s.scratch, "control.sock")}, s.truth.Trigger.Flags...)
 	r := &recorder{cmd: exec.Command(bin, flags...), said: &tail{},
 		armed: make(chan struct{}), done: make(chan struct{})}
 	r.cmd.Stdout = &r.out

@@ -39,7 +39,7 @@ func runRefused(s *stage) {
 	s.sleep(s.duration("baseline"))
 
 	s.begin("payments crashes")
-	payments.kill()
+	s.crash(payments)
 	s.collect(60 * time.Second)
 	s.leave(customers, payers, web)
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"strconv"
 	"time"
 )
@@ -24,6 +25,8 @@ type stage struct {
 	cast   []*child
 	rec    *recorder
 	seeds  uint64 // drawn so far
+	// scratch is a folder for what is not worth keeping, the recorder's control socket.
+	scratch string
 }
 
 // failure is how check leaves a script.
@@ -61,6 +64,10 @@ func newStage(ctx context.Context, inc *Incident, opt Options) (*stage, error) {
 	}
 	maps.Copy(s.params, opt.Params)
 	s.truth = newTruth(inc, opt, s.params)
+	var err error
+	if s.scratch, err = os.MkdirTemp("", "spikebox-lab-"); err != nil {
+		return nil, fmt.Errorf("make scratch folder: %w", err)
+	}
 	return s, nil
 }
 
@@ -75,6 +82,7 @@ func (s *stage) close() {
 	for _, h := range s.hosts {
 		h.close()
 	}
+	os.RemoveAll(s.scratch)
 }
 
 // begin marks the start of the incident: everything before it is the baseline, and

@@ -66,10 +66,12 @@ type Step struct {
 // Listener is a listening socket and the process that owns it.
 type Listener struct {
 	Host    string `json:"host"`
-	Addr    string `json:"addr"` // address:port
+	Addr    string `json:"addr"`
+	Port    int    `json:"port"`
 	PID     int    `json:"pid"`
 	Comm    string `json:"comm"`
 	Backlog int    `json:"backlog"`
+	Gone    bool   `json:"gone,omitempty"` // it ended as a part of the incident
 }
 
 // HostTruth is one network namespace.
@@ -78,7 +80,8 @@ type HostTruth struct {
 	Address string `json:"address,omitempty"` // of eth0
 	NetNS   uint64 `json:"netns"`             // inode, as in /proc/PID/ns/net
 	// Counters holds the kernel's counters that moved during the run
-	// (TcpExt.ListenOverflows): at "armed", "start" of the incident and "end".
+	// (TcpExt.ListenOverflows), at four times: "armed", "start" of the incident, "end"
+	// of the recording, and "left", when all actors had gone.
 	Counters map[string]map[string]int64 `json:"counters"`
 }
 
@@ -135,6 +138,18 @@ func (t *Truth) flow(f *actor.Flow) {
 	t.Flows = append(t.Flows, f)
 }
 
+// ended counts the flows of a group that have ended in this way so far.
+func (t *Truth) ended(group, end string) (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range t.Flows {
+		if f.Group == group && f.End == end {
+			n++
+		}
+	}
+	return n
+}
+
 func (t *Truth) sample(e actor.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -159,7 +174,7 @@ func (t *Truth) finish() {
 		t.Ends[f.Group][f.End]++
 	}
 	for _, h := range t.Hosts {
-		maps.DeleteFunc(h.Counters, func(_ string, v map[string]int64) bool { return v["armed"] == v["end"] })
+		maps.DeleteFunc(h.Counters, func(_ string, v map[string]int64) bool { return v["armed"] == v["left"] && v["armed"] == v["end"] })
 	}
 }
 
@@ -171,6 +186,19 @@ func (t *Truth) Moved(host, counter, from, to string) int64 {
 		}
 	}
 	return 0
+}
+
+// ReadTruth reads a truth.json.
+func ReadTruth(path string) (*Truth, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read truth: %w", err)
+	}
+	t := &Truth{}
+	if err := json.Unmarshal(data, t); err != nil {
+		return nil, fmt.Errorf("parse truth %s: %w", path, err)
+	}
+	return t, nil
 }
 
 func (t *Truth) write(path string) error {

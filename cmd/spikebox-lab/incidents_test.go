@@ -1,0 +1,249 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
+	"github.com/spikebox/spikebox/format"
+)
+
+// testCase is what the kernel itself has to say about an incident.
+type testCase struct {
+	name  string
+	moves []move
+	// exact: the retransmissions of the clients' flows are all the kernel counted
+	// there. Not so where the FIN of a flow that is over is retransmitted as well.
+	exact bool
+	// alone: it loads the machine so much that others beside it would not be what
+	// they are meant to be.
+	alone bool
+}
+
+// move says that a counter of a host moves by at least n during an incident, and 20
+// times less between arming and its start: on a busy machine a single tail-loss probe
+// is no incident.
+type move struct {
+	host, counter string
+	n             int64
+}
+
+var testCases = []*testCase{
+	{name: "healthy", exact: true},
+	{name: "listen-overflow", exact: true, moves: []move{
+		{"edge-1", "TcpExt.ListenOverflows", 50}, {"clients", "TcpExt.TCPSynRetrans", 100}}},
+	{name: "ack-dropped-locally", moves: []move{
+		{"edge-1", "state.SYN_RECV", 40}, {"edge-1", "TcpExt.TCPSynRetrans", 100}}},
+	{name: "synack-lost", exact: true, moves: []move{
+		{"edge-1", "state.SYN_RECV", 40}, {"edge-1", "TcpExt.TCPSynRetrans", 100},
+		{"clients", "TcpExt.TCPSynRetrans", 100}}},
+	{name: "syn-dropped", exact: true, moves: []move{{"clients", "TcpExt.TCPSynRetrans", 60}}},
+	{name: "upstream-blackhole", moves: []move{
+		{"edge-1", "TcpExt.TCPSynRetrans", 60}, {"edge-1", "state.SYN_SENT", 20}}},
+	{name: "syn-flood", moves: []move{
+		{"edge-1", "TcpExt.SyncookiesSent", 2000}, {"edge-1", "TcpExt.TCPReqQFullDoCookies", 2000}}},
+	{name: "refused", moves: []move{{"edge-1", "Tcp.OutRsts", 30}}},
+	{name: "reset-storm", moves: []move{
+		{"edge-1", "Tcp.EstabResets", 30}, {"clients", "Tcp.EstabResets", 30}}},
+	{name: "rtt-spike-all", moves: []move{{"router", "clients.qdisc.overlimits", 100}}},
+	{name: "loss-burst", moves: []move{{"edge-1", "Tcp.RetransSegs", 50}}},
+	{name: "qdisc-drop", moves: []move{{"edge-1", "eth0.qdisc.drops", 100}, {"edge-1", "Tcp.RetransSegs", 50}}},
+	{name: "slow-application"},
+	{name: "zero-window", moves: []move{{"clients", "TcpExt.TCPToZeroWindowAdv", 6}}},
+	{name: "close-wait-leak", moves: []move{{"edge-1", "state.CLOSE_WAIT", 100}}},
+	{name: "fin-wait2-pileup", moves: []move{{"edge-1", "state.FIN_WAIT2", 100}}},
+	{name: "port-exhaustion", moves: []move{{"edge-1", "state.TIME_WAIT", 290}}},
+	{name: "tcp-collapse", alone: true, moves: []move{
+		{"edge-1", "TcpExt.PruneCalled", 1}, {"edge-1", "TcpExt.TCPRcvCollapsed", 30000}}},
+}
+
+// TestIncidents makes every incident with the real binaries, and holds the bundle
+// and its analysis against the truth.
+func TestIncidents(t *testing.T) {
+	needRoot(t)
+	var known []string
+	for _, inc := range lab.Incidents() {
+		known = append(known, inc.Name)
+	}
+	for _, c := range testCases {
+		if i := slices.Index(known, c.name); i >= 0 {
+			known = slices.Delete(known, i, i+1)
+		}
+		t.Run(c.name, func(t *testing.T) {
+			if c.alone && testing.Short() {
+				t.Skip("it loads the machine for many seconds: not with -short")
+			}
+			if !c.alone {
+				t.Parallel()
+			}
+			dir := t.TempDir()
+			truth := makeIncident(t, c.name, dir)
+			checkCounters(t, truth, c)
+			checkBundle(t, truth, filepath.Join(dir, truth.Bundle))
+			checkAnalysis(t, truth, filepath.Join(dir, truth.Bundle))
+		})
+	}
+	if len(known) > 0 {
+		t.Errorf("incidents without a test case: %v", known)
+	}
+}
+
+func makeIncident(t *testing.T, name, dir string) *lab.Truth {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(bin, "spikebox-lab"), "run", name, "-o", dir)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("spikebox-lab run %s: %v\n%s", name, err, &said)
+	}
+	truth, err := lab.ReadTruth(filepath.Join(dir, "truth.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(dir, truth.Bundle); strings.TrimSpace(string(out)) != want {
+		t.Errorf("spikebox-lab printed %q, want the bundle's path %q", out, want)
+	}
+	return truth
+}
+
+// checkCounters holds the truth against the kernel's own counters.
+func checkCounters(t *testing.T, truth *lab.Truth, c *testCase) {
+	t.Helper()
+	for _, m := range c.moves {
+		before, during := truth.Moved(m.host, m.counter, "armed", "start"), truth.Moved(m.host, m.counter, "start", "end")
+		if during < m.n || before*20 > during {
+			t.Errorf("%s of %s moved by %d before the incident and by %d during it, want hardly and at least %d",
+				m.counter, m.host, before, during, m.n)
+		}
+	}
+	var flows int64
+	for _, f := range truth.Flows {
+		if f.ClientPort == 0 && f.End != "no port" {
+			t.Fatalf("a flow of %s without a port: %+v", f.Group, f)
+		}
+		flows += int64(f.Retransmits)
+	}
+	if kernel := truth.Moved("clients", "Tcp.RetransSegs", "armed", "left"); c.exact && flows != kernel {
+		t.Errorf("the flows have %d retransmissions, the kernel counted %d", flows, kernel)
+	}
+}
+
+// checkBundle holds the bundle against what the lab did.
+func checkBundle(t *testing.T, truth *lab.Truth, path string) {
+	t.Helper()
+	r, err := format.Open(path, format.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if d := r.Damage(); len(d) > 0 {
+		t.Errorf("the bundle is damaged: %v", d)
+	}
+	m := r.Manifest
+	if at := m.Trigger.Time.UnixNano(); at < truth.Trigger.NotBefore {
+		t.Errorf("%s fired %d ms before the incident began", m.Trigger.Expr, (truth.Trigger.NotBefore-at)/1e6)
+	}
+	if start := m.Window.Start.UnixNano(); start > truth.Trigger.NotBefore-2e9 {
+		t.Errorf("the window begins %d ms before the incident, want a baseline of 2 s at least", (truth.Trigger.NotBefore-start)/1e6)
+	}
+	kind := "vital"
+	if !slices.ContainsFunc(truth.Trigger.Flags, func(f string) bool {
+		return f == "--trigger" || f == "--rtt" || f == "--syn-recv"
+	}) {
+		kind = "signal"
+	}
+	if m.Trigger.Kind != kind || m.Host.Name != truth.Recorder.Host {
+		t.Errorf("trigger of kind %q on host %q, want %q on %q", m.Trigger.Kind, m.Host.Name, kind, truth.Recorder.Host)
+	}
+	checkListeners(t, truth, r)
+}
+
+// checkListeners wants every listener of the recorder's host in the bundle, with the
+// process that the lab started.
+func checkListeners(t *testing.T, truth *lab.Truth, r *format.Reader) {
+	t.Helper()
+	f, err := r.Open("sockets.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	type owner struct {
+		port, pid int
+		comm      string
+	}
+	found := map[owner]bool{}
+	for d := json.NewDecoder(f); d.More(); {
+		var s struct {
+			State   string
+			Port    int `json:"local_port"`
+			Process []struct {
+				PID  int
+				Comm string
+			}
+		}
+		if err := d.Decode(&s); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range s.Process {
+			found[owner{s.Port, p.PID, p.Comm}] = s.State == "LISTEN"
+		}
+	}
+	for _, l := range truth.Listeners {
+		if l.Host == truth.Recorder.Host && !l.Gone && !found[owner{l.Port, l.PID, l.Comm}] {
+			t.Errorf("listener %s:%d of %s (pid %d) is not in sockets.jsonl: %v", l.Addr, l.Port, l.Comm, l.PID, found)
+		}
+	}
+}
+
+// checkAnalysis wants the root and its effects among the findings, and nothing else
+// that is a warning or worse. A check that the analyzer does not have yet is logged.
+func checkAnalysis(t *testing.T, truth *lab.Truth, path string) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(bin, "spikebox")); err != nil {
+		t.Skip("analyze the bundle: there is no spikebox yet")
+	}
+	out, err := exec.Command(filepath.Join(bin, "spikebox"), "analyze", "--json", path).Output()
+	if err != nil {
+		t.Fatalf("spikebox analyze: %v", err)
+	}
+	type answer struct{ ID, Severity, Title, Why string }
+	var doc struct {
+		Verdict                   string
+		Findings, Absent, Unknown []answer
+	}
+	if err := json.Unmarshal(out, &doc); err != nil {
+		t.Fatalf("parse findings: %v\n%s", err, out)
+	}
+	t.Logf("verdict: %s", doc.Verdict)
+	answers := map[string]string{}
+	for _, a := range doc.Findings {
+		answers[a.ID] = "present"
+		if a.Severity != "info" && !truth.Expected.Covers(a.ID) {
+			t.Errorf("false finding %s (%s): %s", a.ID, a.Severity, a.Title)
+		}
+	}
+	for _, a := range doc.Absent {
+		answers[a.ID] = "absent: " + a.Why
+	}
+	for _, a := range doc.Unknown {
+		answers[a.ID] = "unknown: " + a.Why
+	}
+	for _, id := range truth.Expected.Wanted() {
+		switch answers[id] {
+		case "present":
+		case "":
+			t.Logf("no check %s yet", id)
+		default:
+			t.Errorf("%s is %s", id, answers[id])
+		}
+	}
+}
