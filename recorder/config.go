@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
@@ -26,7 +28,8 @@ type Config struct {
 	Payload    int
 	Ports      []uint16
 	Peers      []netip.Prefix
-	Triggers   []string // expressions of package trigger; empty: DefaultTriggers
+	Triggers   []string // expressions of package trigger; empty, and no Patterns: DefaultTriggers
+	Patterns   []string // regular expressions; a line of the kernel log that matches is a trigger
 	Before     time.Duration
 	After      time.Duration
 	Dir        string
@@ -63,26 +66,38 @@ func (e *ConfigError) Error() string { return e.Err.Error() }
 func (e *ConfigError) Unwrap() error { return e.Err }
 
 // check parses the triggers. Its errors are of type *ConfigError.
-func (c *Config) check() ([]*trigger.Trigger, error) {
+func (c *Config) check() ([]*trigger.Trigger, []*regexp.Regexp, error) {
 	switch {
 	case c.Before < 0 || c.After < 0 || c.Before+c.After > maxWindow:
-		return nil, &ConfigError{fmt.Errorf("use a window of %v before and %v after: at most %v together", c.Before, c.After, maxWindow)}
+		return nil, nil, &ConfigError{fmt.Errorf("use a window of %v before and %v after: at most %v together", c.Before, c.After, maxWindow)}
 	case c.Dir == "":
-		return nil, &ConfigError{errors.New("use no folder for bundles: one is needed")}
+		return nil, nil, &ConfigError{errors.New("use no folder for bundles: one is needed")}
 	}
-	expressions := c.Triggers
-	if len(expressions) == 0 {
-		expressions = DefaultTriggers
+	var patterns []*regexp.Regexp
+	for _, expr := range c.Patterns {
+		p, err := regexp.Compile(expr)
+		if err != nil {
+			return nil, nil, &ConfigError{fmt.Errorf("compile kernel-log pattern: %w", err)}
+		}
+		patterns = append(patterns, p)
 	}
 	var triggers []*trigger.Trigger
-	for _, expr := range expressions {
+	for _, expr := range c.expressions() {
 		t, err := trigger.Parse(expr, vital.Lookup)
 		if err != nil {
-			return nil, &ConfigError{err}
+			return nil, nil, &ConfigError{err}
 		}
 		triggers = append(triggers, t)
 	}
-	return triggers, nil
+	return triggers, patterns, nil
+}
+
+// expressions are the triggers in force.
+func (c *Config) expressions() []string {
+	if len(c.Triggers) == 0 && len(c.Patterns) == 0 {
+		return DefaultTriggers
+	}
+	return c.Triggers
 }
 
 func (c *Config) packets() ring.SetConfig {
@@ -105,7 +120,7 @@ func fired(f trigger.Fired) format.Trigger {
 // describe says what fired in one line for the log.
 func describe(t format.Trigger) string {
 	if t.Kind != "vital" {
-		return t.Kind + " " + t.Reason
+		return strings.TrimSpace(t.Kind + " " + t.Reason)
 	}
 	return fmt.Sprintf("%s (it is %s)", t.Expr, quantity(t.Value, t.Unit))
 }

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -146,7 +147,7 @@ func (d *daemon) exits() int {
 // half lies beside them under a final name.
 func (d *daemon) bundles() []*format.Reader {
 	d.t.Helper()
-	paths, err := filepath.Glob(filepath.Join(d.dir, "*"))
+	paths, err := filepath.Glob(filepath.Join(d.dir, "[^.]*")) // hidden ones have no final name yet
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -395,5 +396,39 @@ func TestTriggersJoin(t *testing.T) {
 	readers := d.bundles()
 	if len(readers) != 1 || len(readers[0].Manifest.Joined) != 1 {
 		t.Errorf("%d bundles", len(readers))
+	}
+}
+
+// A line of the kernel log that matches fires, and is in the bundle.
+func TestKernelLogPattern(t *testing.T) {
+	kmsg, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skipf("open the kernel log: %v: it needs root", err)
+	}
+	defer kmsg.Close()
+	mark := fmt.Sprintf("spikebox-test-%d: table full", os.Getpid())
+	d := start(t, testns.New(t), "", "--once", "--kmsg", mark)
+	d.says("armed on", 1)
+	if _, err := kmsg.WriteString("<4>" + mark + "\n"); err != nil {
+		t.Fatal(err)
+	}
+	if code := d.exits(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	readers := d.bundles()
+	if len(readers) != 1 {
+		t.Fatalf("%d bundles, want 1", len(readers))
+	}
+	if got := readers[0].Manifest.Trigger; got.Kind != "kmsg" || got.Reason != mark {
+		t.Errorf("trigger %+v", got)
+	}
+	member, err := readers[0].Open("kmsg.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer member.Close()
+	text, err := io.ReadAll(member)
+	if err != nil || !strings.Contains(string(text), " 4 "+mark+"\n") {
+		t.Errorf("kmsg.txt is %q (%v)", text, err)
 	}
 }

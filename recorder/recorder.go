@@ -9,6 +9,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +41,7 @@ type Recorder struct {
 	cfg      Config
 	host     format.Host
 	armed    format.Clock
+	patterns []*regexp.Regexp // kernel-log lines that are triggers
 	rings    freeze.Rings
 	triggers *trigger.Set
 	since    time.Time   // armed since
@@ -54,7 +57,7 @@ type Recorder struct {
 // cut at once and finished. It fails where the recorder cannot be armed, and with
 // Config.Once where the one bundle could not be written.
 func Run(ctx context.Context, cfg Config) error {
-	triggers, err := cfg.check()
+	triggers, patterns, err := cfg.check()
 	if err != nil {
 		return err
 	}
@@ -64,7 +67,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer control.Close()
 	prepare(cfg)
-	r, err := arm(cfg, triggers)
+	r, err := arm(cfg, triggers, patterns)
 	if err != nil {
 		return err
 	}
@@ -95,11 +98,11 @@ func prepare(cfg Config) {
 }
 
 // arm opens every ring and meter.
-func arm(cfg Config, triggers []*trigger.Trigger) (*Recorder, error) {
+func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*Recorder, error) {
 	r := &Recorder{
 		cfg: cfg, host: freeze.HostFacts(), armed: freeze.Clock("armed"), since: time.Now(),
-		triggers: trigger.NewSet(triggers, cfg.Policy),
-		results:  make(chan result, 1), requests: make(chan format.Trigger),
+		triggers: trigger.NewSet(triggers, cfg.Policy), patterns: patterns,
+		results: make(chan result, 1), requests: make(chan format.Trigger),
 	}
 	packets, err := ring.OpenSet(cfg.packets())
 	if err != nil {
@@ -112,8 +115,9 @@ func arm(cfg Config, triggers []*trigger.Trigger) (*Recorder, error) {
 		return nil, err
 	}
 	r.rings.Snapshots = snapshots
+	r.rings.Log = source.OpenKernelLog(cfg.Root, cfg.Log)
 	ticks := int((cfg.Before+cfg.After)/Tick) + 8 // some more than the window, for a late cut
-	r.rings.Listeners = ring.NewListeners(ticks * listenersPerTick)
+	r.rings.Listeners = ring.NewNewest[ring.Listener](ticks * listenersPerTick)
 	r.rings.Board = vital.Open(vital.Env{
 		Root: cfg.Root, NetNS: uint32(r.host.NetNS), Listeners: r.rings.Listeners,
 	}, cfg.Log)
@@ -126,6 +130,9 @@ func (r *Recorder) close() {
 	if r.rings.Snapshots != nil {
 		r.rings.Snapshots.Close()
 	}
+	if r.rings.Log != nil {
+		r.rings.Log.Close()
+	}
 	if r.rings.Board != nil {
 		r.rings.Board.Close()
 	}
@@ -133,12 +140,12 @@ func (r *Recorder) close() {
 
 // say tells the operator, in one line, what is armed.
 func (r *Recorder) say() {
-	expressions := r.cfg.Triggers
-	if len(expressions) == 0 {
-		expressions = DefaultTriggers
+	what := slices.Clone(r.cfg.expressions())
+	for _, p := range r.patterns {
+		what = append(what, "kernel log ~ "+p.String())
 	}
-	r.cfg.Log(fmt.Sprintf("armed on %s: %q, %v before and %v after, bundles in %s",
-		r.interfaces(), expressions, r.cfg.Before, r.cfg.After, r.cfg.Dir))
+	r.cfg.Log(fmt.Sprintf("armed on %s: %s; %v before and %v after, bundles in %s",
+		r.interfaces(), strings.Join(what, ", "), r.cfg.Before, r.cfg.After, r.cfg.Dir))
 }
 
 // interfaces names what is recorded.
@@ -183,6 +190,7 @@ func (r *Recorder) loop(ctx context.Context) error {
 
 // tick measures the vitals, evaluates the triggers, and cuts where a window has ended.
 func (r *Recorder) tick(now time.Time) {
+	r.rings.Log.Read(r.match)
 	row := r.rings.Board.Read(now)
 	r.rings.Rows.Push(now, row)
 	for _, f := range r.triggers.Step(now, r.rings.Board.Value) {
@@ -190,6 +198,16 @@ func (r *Recorder) tick(now time.Time) {
 	}
 	if r.incident != nil && !r.writing && !now.Before(r.incident.end) {
 		r.cut()
+	}
+}
+
+// match fires for a line of the kernel log that one of the patterns finds.
+func (r *Recorder) match(line *source.LogLine) {
+	for _, p := range r.patterns {
+		now := time.Now()
+		if p.MatchString(line.Text) && r.triggers.Allow("kmsg "+p.String(), now) {
+			r.fire(format.Trigger{Kind: "kmsg", Expr: p.String(), Reason: line.Text, Time: now})
+		}
 	}
 }
 

@@ -49,6 +49,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 	flags.DurationVar(&rtt, "rtt", 0, "short for --trigger 'rtt.p99 > DURATION for 1s'")
 	flags.IntVar(&synRecv, "syn-recv", 0, "short for --trigger 'syn_recv > N'")
 	flags.StringArrayVar(&cfg.Triggers, "trigger", nil, "vital and limit that cut a bundle; repeatable")
+	flags.StringArrayVar(&cfg.Patterns, "kmsg", nil, "regular expression; a kernel-log line that matches cuts a bundle; repeatable")
 	flags.DurationVar(&cfg.Before, "before", 30*time.Second, "how much of the time before the trigger goes into the bundle")
 	flags.DurationVar(&cfg.After, "after", 10*time.Second, "how much of the time after the trigger goes into the bundle")
 	flags.StringVar(&cfg.Dir, "dir", "/var/lib/spikebox", "folder for bundles")

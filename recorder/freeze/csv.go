@@ -33,9 +33,12 @@ func vitalsCSV(rows *ring.Rows, infos []format.VitalInfo, start, end time.Time) 
 }
 
 // listenersCSV renders the window's listeners that had anything in a queue.
-func listenersCSV(listeners *ring.Listeners, start, end time.Time) []byte {
+func listenersCSV(listeners *ring.Newest[ring.Listener], start, end time.Time) []byte {
 	out := []byte("time,local,port,syn_queue,accept_queue,accept_limit\n")
-	listeners.Since(start, func(l ring.Listener) {
+	listeners.Each(func(l *ring.Listener) {
+		if l.At.Before(start) {
+			return
+		}
 		out = strconv.AppendInt(out, wallNanos(l.At, end), 10)
 		out = append(append(out, ','), l.Local.Addr().String()...)
 		out = strconv.AppendUint(append(out, ','), uint64(l.Local.Port()), 10)

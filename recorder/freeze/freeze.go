@@ -26,8 +26,9 @@ type Rings struct {
 	Packets   *ring.Set
 	Board     *vital.Board
 	Rows      *ring.Rows
-	Listeners *ring.Listeners
+	Listeners *ring.Newest[ring.Listener]
 	Snapshots *source.Snapshots
+	Log       *source.KernelLog
 }
 
 // Request says what to cut and why.
@@ -47,6 +48,7 @@ type Held struct {
 	end       time.Time
 	vitals    []byte
 	listeners []byte
+	log       []byte
 	texts     *ring.TextCut
 	packets   *ring.Cut
 	sources   []format.Source // of the rings
@@ -71,13 +73,15 @@ func Take(rings Rings, req Request) (*Held, error) {
 	infos := rings.Board.Infos()
 	h.vitals = vitalsCSV(rings.Rows, infos, req.Start, h.end)
 	h.listeners = listenersCSV(rings.Listeners, req.Start, h.end)
+	clock := Clock("freeze")
+	h.log = rings.Log.Cut(req.Start, h.end, clock)
 	h.sources = append(h.sources, packetSource(h.packets, req.Start))
 	h.sources = append(h.sources, rings.Board.Sources()...)
-	h.sources = append(h.sources, rings.Snapshots.Source())
+	h.sources = append(h.sources, rings.Snapshots.Source(), rings.Log.Source(req.Start, clock))
 	m := &h.req.Manifest
 	m.Vitals = infos
 	m.Window = format.Window{Start: req.Start.UTC(), Trigger: req.Trigger.UTC(), End: h.end.UTC()}
-	m.Clocks = append(m.Clocks, Clock("freeze"))
+	m.Clocks = append(m.Clocks, clock)
 	return h, nil
 }
 
@@ -126,7 +130,7 @@ func (h *Held) stream(ctx context.Context, w *format.Writer, m *format.Manifest,
 		func() error { return w.Manifest(m) },
 		func() error { return w.Add("vitals.csv", h.vitals) },
 		func() error { return w.Add("listeners.csv", h.listeners) },
-		func() error { return members(w, results, "kmsg.txt") },
+		func() error { return w.Add("kmsg.txt", h.log) },
 		w.NewFrame,
 		func() error { return joined(w, results, "sockets.jsonl") },
 		w.NewFrame,

@@ -50,29 +50,37 @@ type Listener struct {
 // SynQueueUnknown marks a SYN queue that could not be measured.
 const SynQueueUnknown = ^uint32(0)
 
-// Listeners keeps the newest records of listeners that had something in a queue: one
-// fixed array, allocated once.
-type Listeners struct {
-	records []Listener
-	n       int
+// Newest keeps the newest records of a kind: one fixed array, allocated once.
+type Newest[T any] struct {
+	records []T
+	n       int // pushed so far
 }
 
-// NewListeners makes room for capacity records.
-func NewListeners(capacity int) *Listeners {
-	return &Listeners{records: make([]Listener, capacity)}
+// NewNewest makes room for capacity records.
+func NewNewest[T any](capacity int) *Newest[T] {
+	return &Newest[T]{records: make([]T, capacity)}
 }
 
 // Push keeps one record, over the oldest where the ring is full.
-func (l *Listeners) Push(r Listener) {
-	l.records[l.n%len(l.records)] = r
-	l.n++
+func (r *Newest[T]) Push(record T) {
+	r.records[r.n%len(r.records)] = record
+	r.n++
 }
 
-// Since calls f for every record from start on, oldest first.
-func (l *Listeners) Since(start time.Time, f func(Listener)) {
-	for i := max(0, l.n-len(l.records)); i < l.n; i++ {
-		if r := l.records[i%len(l.records)]; !r.At.Before(start) {
-			f(r)
-		}
+// Each calls f for every record that is held, oldest first.
+func (r *Newest[T]) Each(f func(*T)) {
+	for i := max(0, r.n-len(r.records)); i < r.n; i++ {
+		f(&r.records[i%len(r.records)])
 	}
+}
+
+// Forgotten is how many records have left the ring.
+func (r *Newest[T]) Forgotten() int { return max(0, r.n-len(r.records)) }
+
+// Oldest gives the oldest record that is held, nil where there is none.
+func (r *Newest[T]) Oldest() *T {
+	if r.n == 0 {
+		return nil
+	}
+	return &r.records[max(0, r.n-len(r.records))%len(r.records)]
 }

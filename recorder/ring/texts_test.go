@@ -111,7 +111,7 @@ func TestTextsEmpty(t *testing.T) {
 }
 
 func TestRowsAndListenersKeepNewest(t *testing.T) {
-	rows, listeners := NewRows(4, 2), NewListeners(4)
+	rows, listeners := NewRows(4, 2), NewNewest[Listener](4)
 	for i := range 10 {
 		at := time.Unix(int64(i), 0)
 		rows.Push(at, []float64{float64(i), float64(-i)})
@@ -119,8 +119,11 @@ func TestRowsAndListenersKeepNewest(t *testing.T) {
 	}
 	var got []float64
 	rows.Since(time.Unix(7, 0), func(_ time.Time, row []float64) { got = append(got, row...) })
-	listeners.Since(time.Unix(0, 0), func(l Listener) { got = append(got, float64(l.SynQueue)) })
+	listeners.Each(func(l *Listener) { got = append(got, float64(l.SynQueue)) })
 	if want := "[7 -7 8 -8 9 -9 6 7 8 9]"; fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %v", got, want)
+	}
+	if listeners.Forgotten() != 6 || listeners.Oldest().SynQueue != 6 {
+		t.Errorf("forgot %d, oldest %+v", listeners.Forgotten(), listeners.Oldest())
 	}
 }

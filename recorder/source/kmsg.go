@@ -4,7 +4,6 @@ package source
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -13,80 +12,137 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/ring"
 )
 
-// kmsgRecord is the largest record that /dev/kmsg gives (kernel/printk/printk.c,
-// PRINTKRB_RECORD_MAX: 1024, with the dictionary in its extended form 8192).
-const kmsgRecord = 8192
+const (
+	// kmsgRecord is the largest record that /dev/kmsg gives (kernel/printk/internal.h,
+	// PRINTK_MESSAGE_MAX; 8192 in its extended form before 6.4).
+	kmsgRecord = 8192
+	// kmsgLine bounds what is kept of one line; real ones rarely have 200 bytes.
+	kmsgLine = 512
+	// kmsgLines is more than the kernel's rate limits let through in the longest window
+	// but for a dump of all tasks.
+	kmsgLines = 4096
+)
 
-var kernelLog = &OneOff{
-	Name:    "kmsg",
-	Doc:     "the kernel log of the window, from /dev/kmsg",
-	Limit:   2 * time.Second,
-	Collect: collectKernelLog,
+// LogLine is one record of the kernel log.
+type LogLine struct {
+	Mono  int64 // ns of CLOCK_MONOTONIC, to within scheduling (kernel/printk/printk.c, local_clock)
+	Level int   // 0 emergency … 7 debug
+	Text  string
 }
 
-// collectKernelLog reads the whole kernel log without waiting and keeps the window's
-// lines: "<Unix ns> <level> <text>". The kernel stamps records with its local clock,
-// which is CLOCK_MONOTONIC's to within scheduling.
-func collectKernelLog(_ context.Context, env Env, sink *Sink) error {
-	fd, err := unix.Open(filepath.Join(env.Root, "dev/kmsg"), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+// KernelLog follows the kernel log in a ring, without a thread: Read takes what is new.
+type KernelLog struct {
+	fd     int
+	lines  *ring.Newest[LogLine]
+	buf    []byte
+	lost   uint64 // times that records were overwritten before we read them
+	failed error
+}
+
+// OpenKernelLog opens /dev/kmsg and reads what it holds already.
+func OpenKernelLog(root string, log func(string)) *KernelLog {
+	k := &KernelLog{fd: -1, lines: ring.NewNewest[LogLine](kmsgLines), buf: make([]byte, kmsgRecord)}
+	fd, err := unix.Open(filepath.Join(root, "dev/kmsg"), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("open /dev/kmsg: %w (it needs CAP_SYSLOG)", err)
+		k.failed = fmt.Errorf("open /dev/kmsg: %w", err)
+		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+			k.failed = fmt.Errorf("%w: it needs CAP_SYSLOG", k.failed)
+		}
+		log("the kernel log is not recorded: " + k.failed.Error())
+		return k
 	}
-	defer unix.Close(fd)
-	offset, err := realtimeMinusMonotonic()
-	if err != nil {
-		return err
-	}
-	var out bytes.Buffer
-	buf := make([]byte, kmsgRecord)
-	for {
-		n, err := unix.Read(fd, buf)
+	k.fd = fd
+	k.Read(nil)
+	k.lost = 0 // what was overwritten before we came is nobody's loss
+	return k
+}
+
+// Read takes the records that came since the last Read and calls fresh, if given, for each.
+func (k *KernelLog) Read(fresh func(*LogLine)) {
+	for k.fd >= 0 {
+		n, err := unix.Read(k.fd, k.buf)
 		switch {
-		case errors.Is(err, unix.EAGAIN): // read to its end
-			sink.Add("kmsg.txt", out.Bytes())
-			return nil
-		case errors.Is(err, unix.EPIPE): // records were overwritten before we read them
-			sink.Partial = "the kernel's log buffer is too small for the window"
+		case errors.Is(err, unix.EAGAIN):
+			return
+		case errors.Is(err, unix.EPIPE):
+			k.lost++
 			continue
 		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil:
-			return fmt.Errorf("read /dev/kmsg: %w", err)
+			k.failed = fmt.Errorf("read /dev/kmsg: %w", err)
+			k.Close()
+			return
 		}
-		level, at, text, ok := kmsgLine(buf[:n])
-		when := time.Unix(0, at+offset)
-		if ok && !when.Before(env.Start) && !when.After(env.End) {
-			fmt.Fprintf(&out, "%d %d %s\n", at+offset, level, text)
+		line, ok := parseKmsg(k.buf[:n])
+		if !ok {
+			continue
+		}
+		k.lines.Push(line)
+		if fresh != nil {
+			fresh(&line)
 		}
 	}
 }
 
-// kmsgLine reads "6,339,5140900,-;text\n KEY=value\n" (Documentation/ABI/testing/dev-kmsg):
-// priority, sequence number, microseconds, flags.
-func kmsgLine(record []byte) (level int, ns int64, text string, ok bool) {
+// parseKmsg reads "6,339,5140900,-;text\n KEY=value\n" (Documentation/ABI/testing/dev-kmsg):
+// priority and facility, sequence number, microseconds, flags.
+func parseKmsg(record []byte) (LogLine, bool) {
 	head, rest, ok := bytes.Cut(record, []byte(";"))
-	fields := strings.Split(string(head), ",")
+	fields := strings.SplitN(string(head), ",", 4)
 	if !ok || len(fields) < 3 {
-		return 0, 0, "", false
+		return LogLine{}, false
 	}
 	priority, err1 := strconv.Atoi(fields[0])
 	us, err2 := strconv.ParseInt(fields[2], 10, 64)
 	if err1 != nil || err2 != nil {
-		return 0, 0, "", false
+		return LogLine{}, false
 	}
-	line, _, _ := bytes.Cut(rest, []byte("\n"))
-	return priority & 7, us * 1000, string(line), true
+	text, _, _ := bytes.Cut(rest, []byte("\n"))
+	return LogLine{Mono: us * 1000, Level: priority & 7, Text: string(text[:min(len(text), kmsgLine)])}, true
 }
 
-func realtimeMinusMonotonic() (int64, error) {
-	var real, mono unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono); err != nil {
-		return 0, fmt.Errorf("read CLOCK_MONOTONIC: %w", err)
+// Cut renders the window's lines, "<Unix ns> <level> <text>", with clock as it stands at
+// the freeze.
+func (k *KernelLog) Cut(start, end time.Time, clock format.Clock) []byte {
+	var out []byte
+	k.lines.Each(func(l *LogLine) {
+		at := l.Mono + clock.Realtime - clock.Monotonic
+		if at < start.UnixNano() || at > end.UnixNano() {
+			return
+		}
+		out = strconv.AppendInt(out, at, 10)
+		out = strconv.AppendInt(append(out, ' '), int64(l.Level), 10)
+		out = append(append(append(out, ' '), l.Text...), '\n')
+	})
+	return out
+}
+
+// Source gives the log's state for the manifest; start is the window's.
+func (k *KernelLog) Source(start time.Time, clock format.Clock) format.Source {
+	s := format.Source{Name: "kmsg", State: format.Complete, Members: []string{"kmsg.txt"}, Lost: k.lost}
+	switch {
+	case k.fd < 0 && k.lines.Oldest() == nil:
+		s.State, s.Reason, s.Members = State(k.failed), k.failed.Error(), nil
+	case k.fd < 0:
+		s.State, s.Reason = format.Partial, k.failed.Error()
+	case k.lost > 0:
+		s.State, s.Unit, s.Reason = format.Partial, "gaps", "the kernel wrote faster than four reads a second take"
+	case k.lines.Forgotten() > 0 && k.lines.Oldest().Mono+clock.Realtime-clock.Monotonic > start.UnixNano():
+		s.State, s.Reason = format.Partial, fmt.Sprintf("only the newest %d lines are kept", kmsgLines)
 	}
-	if err := unix.ClockGettime(unix.CLOCK_REALTIME, &real); err != nil {
-		return 0, fmt.Errorf("read CLOCK_REALTIME: %w", err)
+	return s
+}
+
+// Close closes the log.
+func (k *KernelLog) Close() {
+	if k.fd >= 0 {
+		unix.Close(k.fd)
+		k.fd = -1
 	}
-	return real.Nano() - mono.Nano(), nil
 }

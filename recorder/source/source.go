@@ -41,7 +41,6 @@ type Env struct {
 // comes before what stays.
 var OneOffs = []*OneOff{
 	sockets,
-	kernelLog,
 	sysctls,
 }
 

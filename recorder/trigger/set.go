@@ -12,15 +12,15 @@ type Policy struct {
 type Set struct {
 	policy Policy
 	evals  []*Eval
-	last   []time.Time // when each fired last, by index of evals
-	recent []time.Time // firings of all within the last 24 h, oldest first
+	last   map[string]time.Time // when each fired last, by expression
+	recent []time.Time          // firings of all within the last 24 h, oldest first
 	// Suppressed counts firings that the policy held back.
 	Suppressed int
 }
 
 // NewSet evaluates triggers under a policy.
 func NewSet(triggers []*Trigger, policy Policy) *Set {
-	s := &Set{policy: policy, last: make([]time.Time, len(triggers))}
+	s := &Set{policy: policy, last: map[string]time.Time{}}
 	for _, t := range triggers {
 		s.evals = append(s.evals, NewEval(t))
 	}
@@ -31,24 +31,29 @@ func NewSet(triggers []*Trigger, policy Policy) *Set {
 // gives the triggers that fire at it.
 func (s *Set) Step(now time.Time, value func(vital string) float64) []Fired {
 	var fired []Fired
-	for i, e := range s.evals {
-		f, ok := e.Step(now, value(e.trigger.Vital))
-		if !ok {
-			continue
+	for _, e := range s.evals {
+		if f, ok := e.Step(now, value(e.trigger.Vital)); ok && s.Allow(e.trigger.Expr, now) {
+			fired = append(fired, f)
 		}
-		if !s.last[i].IsZero() && now.Sub(s.last[i]) < s.policy.Cooldown || !s.allow(now) {
-			s.Suppressed++
-			continue
-		}
-		s.last[i] = now
-		s.recent = append(s.recent, now)
-		fired = append(fired, f)
 	}
 	return fired
 }
 
-// allow says whether the day's cap leaves room for one more.
-func (s *Set) allow(now time.Time) bool {
+// Allow applies the policy to a firing, and counts it as one where it may be. Triggers
+// that no vital is behind, such as a line of the kernel log, ask here.
+func (s *Set) Allow(expr string, now time.Time) bool {
+	last, before := s.last[expr]
+	if before && now.Sub(last) < s.policy.Cooldown || !s.room(now) {
+		s.Suppressed++
+		return false
+	}
+	s.last[expr] = now
+	s.recent = append(s.recent, now)
+	return true
+}
+
+// room says whether the day's cap leaves room for one more.
+func (s *Set) room(now time.Time) bool {
 	for len(s.recent) > 0 && now.Sub(s.recent[0]) >= 24*time.Hour {
 		s.recent = s.recent[1:]
 	}

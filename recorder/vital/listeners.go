@@ -32,7 +32,7 @@ const busyKept = 32
 
 // listenerTick sums up one tick's listeners and keeps those that hold anything.
 type listenerTick struct {
-	ring *ring.Listeners
+	ring *ring.Newest[ring.Listener]
 	now  time.Time
 	kept int
 	syn  uint64
@@ -57,7 +57,7 @@ func (t *listenerTick) add(l ring.Listener) {
 type listenerProbe struct {
 	probe *probe.Listeners
 	buf   []probe.Listener
-	ring  *ring.Listeners
+	ring  *ring.Newest[ring.Listener]
 }
 
 func openListenerProbe(env Env) (Reader, error) {
@@ -89,7 +89,7 @@ const synRecvCap = 20_000
 
 // listenerDump asks sock_diag: the listeners at each tick, the half-open ones once a second.
 type listenerDump struct {
-	ring    *ring.Listeners
+	ring    *ring.Newest[ring.Listener]
 	next    time.Time
 	synRecv float64
 }

@@ -38,9 +38,9 @@ type Variant struct {
 
 // Env is what variants need to know of the recorder.
 type Env struct {
-	Root      string          // of /proc and /sys: "/", or a fixture tree
-	NetNS     uint32          // inode of the network namespace whose sockets count; 0 is all
-	Listeners *ring.Listeners // where the listeners meter keeps each listener's queues
+	Root      string                      // of /proc and /sys: "/", or a fixture tree
+	NetNS     uint32                      // inode of the network namespace whose sockets count; 0 is all
+	Listeners *ring.Newest[ring.Listener] // where the listeners meter keeps each listener's queues
 }
 
 // Reader is an open variant.
