@@ -63,6 +63,12 @@ func (s *Set) Cut(since time.Time) (*Cut, error) {
 		return nil, err
 	}
 	settle(c.parts)
+	c.measure()
+	return c, nil
+}
+
+// measure counts what the cut holds, so that the file's size is known before it is written.
+func (c *Cut) measure() {
 	for i, p := range c.parts {
 		st := &c.stats[i]
 		cur := p.cursor()
@@ -78,7 +84,6 @@ func (s *Set) Cut(since time.Time) (*Cut, error) {
 		c.held += st.Held
 		c.bytes += st.Bytes
 	}
-	return c, nil
 }
 
 // hold takes the instant: it notes where each ring stands.

@@ -114,6 +114,9 @@ func (p *Packets) setup(name string, code []bpf.Instruction) error {
 		Retire_blk_tov: uint32(retireTimeout / time.Millisecond),
 	}
 	step := fmt.Sprintf("allocate packet ring of %d KiB", p.geo.bytes()>>10)
+	if tooLarge(p.geo.bytes()) {
+		return &OpenError{step, name, unix.ENOMEM}
+	}
 	if err := unix.SetsockoptTpacketReq3(p.fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &req); err != nil {
 		return &OpenError{step, name, err}
 	}
@@ -123,6 +126,16 @@ func (p *Packets) setup(name string, code []bpf.Instruction) error {
 	}
 	p.mem = mem
 	return nil
+}
+
+// tooLarge says whether a ring takes more than half of the machine's memory. The kernel
+// would try, and end other processes to find it.
+func tooLarge(bytes int) bool {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return false
+	}
+	return uint64(bytes) > uint64(info.Totalram)*uint64(info.Unit)/2
 }
 
 // attach sets the socket's classic BPF filter.

@@ -52,10 +52,9 @@ func TestContiguousWhileWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		done := src.sent.Load()
 		w := &slow{wait: func() {
-			// Up to four blocks in all come while the cut is written: the reserve is twelve.
-			target := min(src.sent.Load()+100, done+800)
+			// As many packets come as are written: the ring goes round under the cut.
+			target := src.sent.Load() + 200
 			eventually(t, "packets sent meanwhile", func() bool { return src.sent.Load() >= target })
 		}}
 		if err := c.WritePcapng(w, PcapngOptions{}); err != nil {
@@ -287,6 +286,46 @@ func TestFailingWriter(t *testing.T) {
 	file, _ := cutNow(t, s)
 	if got := contiguous(t, file)[0]; got != (span{0, 399}) {
 		t.Errorf("the next cut has %+v", got)
+	}
+}
+
+// A disk that stands still for longer than the reserve lasts costs the newest packets,
+// which are counted, and none of the cut.
+func TestSlowDiskKeepsTheCut(t *testing.T) {
+	a, _ := testns.Pair(t)
+	var p pace
+	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 1000}, beforeTick: p.tick})
+	w := openWire(t, a.NS, a.Link)
+	seq := uint64(0)
+	send := func(n int) {
+		for range n {
+			if err := w.send(numbered(0, seq, 1042)); err != nil {
+				t.Fatal(err)
+			}
+			seq++
+		}
+		ticks := p.ticks.Load()
+		eventually(t, "tick", func() bool { return p.ticks.Load() > ticks })
+	}
+	send(400)
+	c, err := s.Cut(time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stuck := &slow{wait: func() {
+		for seq < 2400 {
+			send(100)
+		}
+	}}
+	if err := c.WritePcapng(stuck, PcapngOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if got := contiguous(t, stuck.Bytes())[0]; got != (span{0, 399}) {
+		t.Errorf("the cut holds %+v", got)
+	}
+	if st := s.Status()[0]; st.Drops == 0 || st.Freezes == 0 {
+		t.Errorf("2 MiB went into a ring of 1 MiB, and %d packets were lost", st.Drops)
 	}
 }
 
