@@ -223,7 +223,7 @@ func (r *ngReader) packet(rec *record, id uint32, ticks uint64, captured, wire u
 	r.last = rec.time
 	rec.data, rec.wireLen = rest[:captured:captured], max(wire, captured)
 	rec.dir = DirUnknown
-	padded := min(uint64(captured)+3&^3, uint64(len(rest)))
+	padded := min((uint64(captured)+3)&^3, uint64(len(rest)))
 	if options := rest[padded:]; len(options) > 4 {
 		rec.dir = r.direction(options)
 	}

@@ -96,35 +96,18 @@ func (s *stream) take(n int) ([]byte, error) {
 	return b, err
 }
 
-// fill reads until n bytes are there or the input ends.
+// fill reads until n bytes are there or the input ends. The buffer grows with what has come, not with
+// what a damaged length claims.
 func (s *stream) fill(n int) {
-	room := s.roomFor(n)
-	rest := copy(room, s.buf[s.pos:s.end])
+	s.end = copy(s.buf, s.buf[s.pos:s.end])
 	s.off += int64(s.pos)
-	s.buf, s.pos, s.end = room, 0, rest
+	s.pos = 0
 	for s.end < n && s.err == nil {
+		if s.end == len(s.buf) {
+			s.buf = append(s.buf, make([]byte, len(s.buf))...)
+		}
 		var got int
 		got, s.err = s.r.Read(s.buf[s.end:])
 		s.end += got
 	}
-}
-
-// roomFor returns the buffer, or a larger one when n bytes do not fit.
-func (s *stream) roomFor(n int) []byte {
-	if n <= len(s.buf) {
-		return s.buf
-	}
-	return make([]byte, n)
-}
-
-// skip consumes n bytes, which may be more than fit into the buffer.
-func (s *stream) skip(n int64) error {
-	for n > 0 {
-		step := int(min(n, streamBuffer))
-		if _, err := s.take(step); err != nil {
-			return err
-		}
-		n -= int64(step)
-	}
-	return nil
 }
