@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -70,10 +71,16 @@ struct request_sock_queue {
 	atomic_t qlen;
 };
 
+struct request_sock {
+	struct sock_common __req_common;
+	__u8 num_retrans;
+};
+
 /* include/net/inet_connection_sock.h */
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	struct request_sock_queue icsk_accept_queue;
+	__u8 icsk_retransmits; /* timeouts in a row without an answer */
 };
 
 /* include/linux/tcp.h */
@@ -81,6 +88,24 @@ struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 srtt_us; /* smoothed RTT << 3, in us */
 	__u32 mdev_us; /* 4 * mean deviation, in us */
+};
+
+/* include/linux/netdevice.h */
+struct net_device {
+	possible_net_t nd_net;
+};
+
+/* include/linux/skbuff.h */
+struct sk_buff {
+	struct sock *sk;
+	struct net_device *dev;
+	char cb[48];
+	int skb_iif; /* interface that it was received on; 0 when it was made here */
+	__be16 protocol;
+	__u16 transport_header;
+	__u16 network_header;
+	unsigned char *head;
+	unsigned char *data;
 };
 
 /* include/linux/bpf.h, net/ipv4/tcp_ipv4.c */
@@ -100,8 +125,10 @@ struct bpf_iter__tcp {
 /* include/net/tcp_states.h */
 enum {
 	TCP_ESTABLISHED = 1,
+	TCP_SYN_SENT = 2,
 	TCP_CLOSE = 7,
 	TCP_LISTEN = 10,
+	TCP_STATES = 13,
 };
 
 /* Keeps clang from carrying what it knows about v across this line. */
@@ -109,6 +136,15 @@ enum {
 #define barrier_var(v) asm volatile("" : "+r"(v))
 #endif
 
+/* Keeps a type in the object's BTF for bpf2go, when no map or function names it. */
+#define GO_TYPE(type) const struct type *go_##type __attribute__((unused))
+
+#define IPPROTO_ICMP 1
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_ICMPV6 58
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86dd
 #define AF_INET 2
 #define AF_INET6 10
 

@@ -28,7 +28,7 @@
  * ESTABLISHED (S = 8m, D = 2m). A connection first met later gives only a baseline,
  * since its average is not a sample.
  */
-#include "filter.h"
+#include "event.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -77,6 +77,7 @@ struct {
 } rtt_lru SEC(".maps");
 
 const volatile __u8 use_lru = 0;
+const volatile __u32 late_us = 0xffffffff; /* samples from here on are told as events */
 
 static __always_inline struct state *state_of(struct sock *sk)
 {
@@ -123,9 +124,10 @@ static __always_inline struct samples *this_cpu(void)
 
 /* Adds are atomic because a softirq may interrupt a program in process context on
  * the same CPU. max may lose that race; the reader notices by the buckets. */
-static __always_inline void record(struct samples *c, __u32 us)
+static __always_inline void record(struct sock *sk, struct samples *c, __u32 us)
 {
 	__u32 b = bucket_of(us);
+	struct event *e;
 
 	barrier_var(b); /* or clang proves the bound and the verifier cannot */
 	if (b >= BUCKETS)
@@ -134,9 +136,18 @@ static __always_inline void record(struct samples *c, __u32 us)
 	__sync_fetch_and_add(&c->sum, us);
 	if (us > c->max)
 		c->max = us;
+	if (us < late_us)
+		return;
+	e = begin(LATE_RTT);
+	if (!e)
+		return;
+	from_sock(e, &sk->__sk_common);
+	e->value = us;
+	tell(e);
 }
 
-static __always_inline void invert(struct samples *c, struct state *old, __u32 srtt, __u32 mdev)
+static __always_inline void invert(struct sock *sk, struct samples *c, struct state *old,
+				   __u32 srtt, __u32 mdev)
 {
 	__s64 e = (__s64)srtt - old->srtt;
 	__s64 m = e + (old->srtt >> 3);
@@ -145,7 +156,7 @@ static __always_inline void invert(struct samples *c, struct state *old, __u32 s
 	if (e < 0 && d > 0)
 		d >>= 3;
 	if (m >= 0 && mdev == (__u32)(old->mdev + d))
-		record(c, m);
+		record(sk, c, m);
 	else
 		__sync_fetch_and_add(&c->unsplit, 1);
 }
@@ -171,9 +182,9 @@ static __always_inline void observe(struct sock *sk, int established)
 	}
 	if (established) {
 		if (srtt && mdev == srtt >> 2)
-			record(c, srtt >> 3);
+			record(sk, c, srtt >> 3);
 	} else if (st->srtt && srtt && (srtt != st->srtt || mdev != st->mdev)) {
-		invert(c, st, srtt, mdev);
+		invert(sk, c, st, srtt, mdev);
 	}
 	st->srtt = srtt;
 	st->mdev = mdev;

@@ -23,24 +23,23 @@ type RttSamples struct {
 	Pad     [4]uint64
 }
 
-type RttState struct {
-	_    structs.HostLayout
-	Srtt uint32
-	Mdev uint32
-}
-
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	RttMapRttLru      = "rtt_lru"
-	RttMapRttSamples  = "rtt_samples"
-	RttMapRttSockets  = "rtt_sockets"
-	RttProgRttRead    = "rtt_read"
-	RttProgRttSegment = "rtt_segment"
-	RttProgRttState   = "rtt_state"
-	RttVarNetns       = "netns"
-	RttVarUseLru      = "use_lru"
+	RttMapEventAccount = "event_account"
+	RttMapEvents       = "events"
+	RttMapRttLru       = "rtt_lru"
+	RttMapRttSamples   = "rtt_samples"
+	RttMapRttSockets   = "rtt_sockets"
+	RttProgRttRead     = "rtt_read"
+	RttProgRttSegment  = "rtt_segment"
+	RttProgRttState    = "rtt_state"
+	RttVarEventLimit   = "event_limit"
+	RttVarLateUs       = "late_us"
+	RttVarNetns        = "netns"
+	RttVarStackLimit   = "stack_limit"
+	RttVarUseLru       = "use_lru"
 )
 
 // LoadRtt returns the embedded CollectionSpec for Rtt.
@@ -94,17 +93,22 @@ type RttProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RttMapSpecs struct {
-	RttLru     *ebpf.MapSpec `ebpf:"rtt_lru"`
-	RttSamples *ebpf.MapSpec `ebpf:"rtt_samples"`
-	RttSockets *ebpf.MapSpec `ebpf:"rtt_sockets"`
+	EventAccount *ebpf.MapSpec `ebpf:"event_account"`
+	Events       *ebpf.MapSpec `ebpf:"events"`
+	RttLru       *ebpf.MapSpec `ebpf:"rtt_lru"`
+	RttSamples   *ebpf.MapSpec `ebpf:"rtt_samples"`
+	RttSockets   *ebpf.MapSpec `ebpf:"rtt_sockets"`
 }
 
 // RttVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RttVariableSpecs struct {
-	Netns  *ebpf.VariableSpec `ebpf:"netns"`
-	UseLru *ebpf.VariableSpec `ebpf:"use_lru"`
+	EventLimit *ebpf.VariableSpec `ebpf:"event_limit"`
+	LateUs     *ebpf.VariableSpec `ebpf:"late_us"`
+	Netns      *ebpf.VariableSpec `ebpf:"netns"`
+	StackLimit *ebpf.VariableSpec `ebpf:"stack_limit"`
+	UseLru     *ebpf.VariableSpec `ebpf:"use_lru"`
 }
 
 // RttObjects contains all objects after they have been loaded into the kernel.
@@ -127,13 +131,17 @@ func (o *RttObjects) Close() error {
 //
 // It can be passed to LoadRttObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RttMaps struct {
-	RttLru     *ebpf.Map `ebpf:"rtt_lru"`
-	RttSamples *ebpf.Map `ebpf:"rtt_samples"`
-	RttSockets *ebpf.Map `ebpf:"rtt_sockets"`
+	EventAccount *ebpf.Map `ebpf:"event_account"`
+	Events       *ebpf.Map `ebpf:"events"`
+	RttLru       *ebpf.Map `ebpf:"rtt_lru"`
+	RttSamples   *ebpf.Map `ebpf:"rtt_samples"`
+	RttSockets   *ebpf.Map `ebpf:"rtt_sockets"`
 }
 
 func (m *RttMaps) Close() error {
 	return _RttClose(
+		m.EventAccount,
+		m.Events,
 		m.RttLru,
 		m.RttSamples,
 		m.RttSockets,
@@ -144,8 +152,11 @@ func (m *RttMaps) Close() error {
 //
 // It can be passed to LoadRttObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RttVariables struct {
-	Netns  *ebpf.Variable `ebpf:"netns"`
-	UseLru *ebpf.Variable `ebpf:"use_lru"`
+	EventLimit *ebpf.Variable `ebpf:"event_limit"`
+	LateUs     *ebpf.Variable `ebpf:"late_us"`
+	Netns      *ebpf.Variable `ebpf:"netns"`
+	StackLimit *ebpf.Variable `ebpf:"stack_limit"`
+	UseLru     *ebpf.Variable `ebpf:"use_lru"`
 }
 
 // RttPrograms contains all programs after they have been loaded into the kernel.

@@ -22,7 +22,7 @@ func TestListenersCountHalfOpenExactly(t *testing.T) {
 		sysctl(t, "core/somaxconn", "1000000")
 		listen(t, [4]byte{10, 7, 0, 1}, 80, 1000000)
 		listen(t, [4]byte{10, 7, 0, 1}, 81, 16)
-		probe := openListeners(t)
+		probe := armListeners(t)
 		for i := range halfOpen {
 			src := [4]byte{10, 7, byte(1 + i/250), byte(1 + i%250)}
 			_, err := w.Write(segment(src, [4]byte{10, 7, 0, 1}, 1024, 80, flagSYN))
@@ -55,7 +55,7 @@ func TestListenersTellAcceptQueue(t *testing.T) {
 	testns.Do(t, ns, func() {
 		addr := [4]byte{127, 0, 0, 1}
 		listen(t, addr, 80, 4)
-		probe := openListeners(t)
+		probe := armListeners(t)
 		for range 12 {
 			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
 			must(t, err)
@@ -82,7 +82,7 @@ func TestListenersTellIPv6(t *testing.T) {
 		loopback := [16]byte{15: 1}
 		must(t, unix.Bind(fd, &unix.SockaddrInet6{Addr: loopback, Port: 443}))
 		must(t, unix.Listen(fd, 128))
-		all, err := openListeners(t).Read(nil)
+		all, err := armListeners(t).Read(nil)
 		must(t, err)
 		if l := find(t, all, 443); l.Addr != netip.MustParseAddrPort("[::1]:443") {
 			t.Errorf("listener is %v, want [::1]:443", l.Addr)
@@ -92,7 +92,7 @@ func TestListenersTellIPv6(t *testing.T) {
 
 func TestListenersNone(t *testing.T) {
 	testns.Run(t, func() {
-		all, err := openListeners(t).Read(nil)
+		all, err := armListeners(t).Read(nil)
 		if err != nil || len(all) != 0 {
 			t.Errorf("empty namespace: %v, %v", all, err)
 		}
@@ -101,7 +101,7 @@ func TestListenersNone(t *testing.T) {
 
 func TestListenersComeAndGo(t *testing.T) {
 	testns.Run(t, func() {
-		probe := openListeners(t)
+		probe := armListeners(t)
 		probe.room = 2 // so that passes take several readings
 		var fds []int
 		for n := range 3 {
@@ -121,7 +121,7 @@ func TestListenersComeAndGo(t *testing.T) {
 	})
 }
 
-func openListeners(t *testing.T) *Listeners {
+func armListeners(t *testing.T) *Listeners {
 	t.Helper()
 	probe, err := OpenListeners()
 	must(t, err)

@@ -5,14 +5,18 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"sync/atomic"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/bpf"
 )
 
 // loaded is one topic's programs and maps in the kernel. It holds every link, since
@@ -22,40 +26,97 @@ type loaded struct {
 	links []link.Link
 }
 
-// load puts spec's programs into the kernel and attaches those that need no further
-// argument: BTF tracepoints and functions. vars sets constants by their C name.
-// What id stands for is in the error; nothing stays behind when there is one.
-func load(id string, spec *ebpf.CollectionSpec, vars map[string]any) (*loaded, error) {
-	for name, value := range vars {
-		if err := spec.Variables[name].Set(value); err != nil {
-			return nil, fmt.Errorf("set constant %s of probe %s: %w", name, id, err)
-		}
+// hub is what topics share while they are loaded.
+type hub struct {
+	// cache holds the running kernel's types: parsing them takes longer than loading
+	// a topic.
+	cache *btf.Cache
+	// maps are used in place of a topic's own ones of the same name. Without any,
+	// events are thrown away.
+	maps map[string]*ebpf.Map
+}
+
+// alone is the hub of a topic that shares nothing.
+func alone() hub { return hub{cache: btf.NewCache()} }
+
+// with returns a hub with one more shared map.
+func (h hub) with(name string, m *ebpf.Map) hub {
+	h.maps = maps.Clone(h.maps)
+	h.maps[name] = m
+	return h
+}
+
+// sharedWith returns those shared maps that a topic knows.
+func (h hub) sharedWith(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
+	common := maps.Clone(h.maps)
+	maps.DeleteFunc(common, func(name string, _ *ebpf.Map) bool { return spec.Maps[name] == nil })
+	return common
+}
+
+// wanted says how to load a topic.
+type wanted struct {
+	id     string
+	spec   *ebpf.CollectionSpec
+	vars   map[string]any // constants by their C name
+	perCPU []string       // maps with a slot for each CPU
+}
+
+// load puts the programs into the kernel and attaches those on BTF tracepoints, which
+// need no further argument. Nothing stays behind when there is an error.
+func load(h hub, w wanted) (*loaded, error) {
+	if err := w.prepare(h); err != nil {
+		return nil, refuse(w.id, err)
 	}
-	if err := missing(spec); err != nil {
-		return nil, refuse(id, err)
-	}
-	// Kernels before 5.11 charge maps to RLIMIT_MEMLOCK; on others this does nothing,
-	// but without CAP_BPF it cannot tell them apart.
-	if err := rlimit.RemoveMemlock(); err != nil && lackingCapabilities() == "" {
-		return nil, refuse(id, errMemlock)
-	}
-	coll, err := ebpf.NewCollection(spec)
+	coll, err := ebpf.NewCollectionWithOptions(w.spec, ebpf.CollectionOptions{
+		MapReplacements: h.sharedWith(w.spec), Cache: h.cache})
 	if err != nil {
-		return nil, refuse(id, err)
+		return nil, refuse(w.id, err)
 	}
 	l := &loaded{Collection: coll}
 	for name, prog := range coll.Programs {
-		if spec.Programs[name].AttachType != ebpf.AttachTraceRawTp {
+		if w.spec.Programs[name].AttachType != ebpf.AttachTraceRawTp {
 			continue
 		}
 		at, err := link.AttachTracing(link.TracingOptions{Program: prog})
 		if err != nil {
 			l.Close()
-			return nil, refuse(id, fmt.Errorf("attach %s: %w", name, err))
+			return nil, refuse(w.id, fmt.Errorf("attach %s: %w", name, err))
 		}
 		l.links = append(l.links, at)
 	}
 	return l, nil
+}
+
+func (w *wanted) prepare(h hub) error {
+	for name, value := range w.vars {
+		if err := w.spec.Variables[name].Set(value); err != nil {
+			return fmt.Errorf("set constant %s: %w", name, err)
+		}
+	}
+	for _, name := range append(w.perCPU, bpf.StacksMapEventAccount) {
+		if w.spec.Maps[name] == nil {
+			continue // a topic without events
+		}
+		if err := perCPU(w.spec, name); err != nil {
+			return err
+		}
+	}
+	if ring := w.spec.Maps[bpf.StacksMapEvents]; ring != nil && h.maps == nil {
+		ring.MaxEntries = uint32(os.Getpagesize()) // nobody reads it
+	}
+	if err := h.missing(w.spec); err != nil {
+		return err
+	}
+	return unlockMemory()
+}
+
+// unlockMemory lifts RLIMIT_MEMLOCK on kernels before 5.11, which charge maps to it. On
+// others it does nothing, but without CAP_BPF it cannot tell them apart.
+func unlockMemory() error {
+	if err := rlimit.RemoveMemlock(); err != nil && lackingCapabilities() == "" {
+		return errMemlock
+	}
+	return nil
 }
 
 // Close detaches and unloads everything.
@@ -67,6 +128,42 @@ func (l *loaded) Close() error {
 	l.links = nil
 	l.Collection.Close()
 	return errors.Join(errs...)
+}
+
+// choose keeps that one of two programs for a tracepoint which fits the running
+// kernel: newer, if the tracepoint has so many arguments, or else older.
+func (h hub) choose(spec *ebpf.CollectionSpec, tracepoint string, args int, newer, older string) (kept string, err error) {
+	have, err := h.tracepointArgs(tracepoint)
+	if err != nil {
+		return "", err
+	}
+	if have >= args {
+		delete(spec.Programs, older)
+		return newer, nil
+	}
+	delete(spec.Programs, newer)
+	return older, nil
+}
+
+// tracepointArgs counts a tracepoint's arguments on the running kernel.
+func (h hub) tracepointArgs(tracepoint string) (int, error) {
+	kernel, err := kernelTypes(h.cache)
+	if err != nil {
+		return 0, err
+	}
+	var def *btf.Typedef
+	if err := kernel.TypeByName("btf_trace_"+tracepoint, &def); err != nil {
+		return 0, &targetError{"tracepoint", tracepoint}
+	}
+	pointer, ok := def.Type.(*btf.Pointer)
+	if !ok {
+		return 0, &targetError{"tracepoint", tracepoint}
+	}
+	proto, ok := pointer.Target.(*btf.FuncProto)
+	if !ok {
+		return 0, &targetError{"tracepoint", tracepoint}
+	}
+	return len(proto.Params) - 1, nil // the first is the tracepoint's own data
 }
 
 // perCPU gives the map named name a slot for each CPU that may ever come up, so that
@@ -103,8 +200,11 @@ func share[T any](m *ebpf.Map) (*shared[T], error) {
 	return &shared[T]{unsafe.Slice((*T)(unsafe.Pointer(&raw[0])), n), raw}, nil
 }
 
-// Close unmaps the memory. Its slots must not be touched afterwards.
+// Close unmaps the memory; closing twice does nothing. Slots must not be kept.
 func (s *shared[T]) Close() error {
+	if s.slots == nil {
+		return nil
+	}
 	s.slots = nil
 	return unix.Munmap(s.raw)
 }

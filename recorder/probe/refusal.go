@@ -52,8 +52,9 @@ func Reason(err error) string {
 }
 
 var (
-	errNoBTF   = errors.New("kernel built without CONFIG_DEBUG_INFO_BTF: /sys/kernel/btf/vmlinux is missing")
-	errMemlock = errors.New("CAP_SYS_RESOURCE is missing, which kernels before 5.11 want for locked memory")
+	errNoBTF     = errors.New("kernel built without CONFIG_DEBUG_INFO_BTF: /sys/kernel/btf/vmlinux is missing")
+	errNoKprobes = errors.New("kernel built without CONFIG_KPROBE_EVENTS")
+	errMemlock   = errors.New("CAP_SYS_RESOURCE is missing, which kernels before 5.11 want for locked memory")
 )
 
 // targetError is a tracepoint or function that the running kernel does not have.
@@ -87,8 +88,8 @@ func refuse(id string, err error) error {
 
 // missing checks what a program attaches to before the kernel does, whose answer
 // would not name it.
-func missing(spec *ebpf.CollectionSpec) error {
-	kernel, err := kernelTypes()
+func (h hub) missing(spec *ebpf.CollectionSpec) error {
+	kernel, err := kernelTypes(h.cache)
 	if err != nil {
 		return err
 	}
@@ -103,12 +104,12 @@ func missing(spec *ebpf.CollectionSpec) error {
 	return nil
 }
 
-// kernelTypes returns the running kernel's types; cilium/ebpf keeps one copy for all.
-func kernelTypes() (*btf.Spec, error) {
+// kernelTypes returns the running kernel's types.
+func kernelTypes(cache *btf.Cache) (*btf.Spec, error) {
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); errors.Is(err, os.ErrNotExist) {
 		return nil, errNoBTF
 	}
-	spec, err := btf.LoadKernelSpec()
+	spec, err := cache.Kernel()
 	if err != nil {
 		return nil, fmt.Errorf("read /sys/kernel/btf/vmlinux: %w", err)
 	}

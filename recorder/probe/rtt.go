@@ -5,12 +5,29 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/spikebox/spikebox/bpf"
 )
+
+var rttProbe = Probe{
+	ID:      "rtt",
+	Doc:     "every round-trip time sample of established TCP connections",
+	Attach:  []string{"tp_btf/tcp_probe", "tp_btf/tcp_rcv_space_adjust", "tp_btf/inet_sock_set_state"},
+	Needs:   tracing,
+	Without: "single slow exchanges: sock_diag(7) shows averages only, which one of 1.3 s moves to 0.16 s",
+	open: func(s *Set, o Options) (armed, error) {
+		r, variant, err := openRTT(s.hub, o)
+		if err != nil {
+			return armed{}, err
+		}
+		s.RTT = r
+		return arm(r, variant, r.loaded), nil
+	},
+}
 
 // RTT is the armed probe of round-trip times. How single samples are had from the
 // kernel's average, and which connections give none, is in bpf/rtt.bpf.c.
@@ -29,24 +46,42 @@ type RTTLosses struct {
 	Unkept uint64
 }
 
-// OpenRTT arms the probe for the connections of one network namespace, given by its
-// inode as in /proc/self/ns/net, or for all with 0. The error is a *Refusal where the
-// kernel does not let it.
+// OpenRTT arms this probe alone, without events, for the connections of one network
+// namespace, given by its inode as in /proc/self/ns/net, or for all with 0. The error
+// is a *Refusal where the kernel does not let it.
 func OpenRTT(netns uint32) (*RTT, error) {
-	r, err := openRTT(netns, false)
-	if err != nil {
-		// Before 5.11 the verifier takes no socket storage in tracing programs. If
-		// that was not the reason, the first error says more.
-		if fallback, again := openRTT(netns, true); again == nil {
-			return fallback, nil
-		}
-		return nil, err
-	}
-	return r, nil
+	r, _, err := openRTT(alone(), Options{NetNS: netns})
+	return r, err
 }
 
-func openRTT(netns uint32, lru bool) (*RTT, error) {
-	l, err := loadRTT(netns, lru)
+func openRTT(h hub, o Options) (r *RTT, variant string, err error) {
+	if r, err = loadRTT(h, o, false); err == nil {
+		return r, "socket storage", nil
+	}
+	// Before 5.11 the verifier takes no socket storage in tracing programs. If that
+	// was not the reason, the first error says more.
+	if r, again := loadRTT(h, o, true); again == nil {
+		return r, "hash", nil
+	}
+	return nil, "", err
+}
+
+// loadRTT keeps the previous averages in the sockets, or in an LRU hash.
+func loadRTT(h hub, o Options, lru bool) (*RTT, error) {
+	spec, err := bpf.LoadRtt()
+	if err != nil {
+		return nil, fmt.Errorf("read embedded probe rtt: %w", err)
+	}
+	vars := map[string]any{bpf.RttVarNetns: o.NetNS, bpf.RttVarUseLru: uint8(0)}
+	if o.LateRTT > 0 {
+		vars[bpf.RttVarLateUs] = uint32(min(o.LateRTT/time.Microsecond, math.MaxUint32))
+	}
+	if lru {
+		vars[bpf.RttVarUseLru] = uint8(1)
+	} else {
+		spec.Maps[bpf.RttMapRttLru].MaxEntries = 1 // unused: costs no memory
+	}
+	l, err := load(h, wanted{id: "rtt", spec: spec, vars: vars, perCPU: []string{bpf.RttMapRttSamples}})
 	if err != nil {
 		return nil, err
 	}
@@ -55,24 +90,6 @@ func openRTT(netns uint32, lru bool) (*RTT, error) {
 		return nil, errors.Join(refuse("rtt", err), l.Close())
 	}
 	return &RTT{loaded: l, cpus: cpus}, nil
-}
-
-// loadRTT keeps the previous averages in the sockets, or in an LRU hash.
-func loadRTT(netns uint32, lru bool) (*loaded, error) {
-	spec, err := bpf.LoadRtt()
-	if err != nil {
-		return nil, fmt.Errorf("read embedded probe rtt: %w", err)
-	}
-	if err := perCPU(spec, bpf.RttMapRttSamples); err != nil {
-		return nil, err
-	}
-	vars := map[string]any{bpf.RttVarNetns: netns, bpf.RttVarUseLru: uint8(0)}
-	if lru {
-		vars[bpf.RttVarUseLru] = uint8(1)
-	} else {
-		spec.Maps[bpf.RttMapRttLru].MaxEntries = 1 // unused: costs no memory
-	}
-	return load("rtt", spec, vars)
 }
 
 // Read puts the samples taken since the last Read into *into, which it overwrites. No
@@ -133,8 +150,5 @@ func (r *RTT) Losses() RTTLosses {
 
 // Close detaches the probe.
 func (r *RTT) Close() error {
-	if r.cpus.slots == nil {
-		return nil
-	}
 	return errors.Join(r.cpus.Close(), r.loaded.Close())
 }

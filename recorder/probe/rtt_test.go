@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netns"
+
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
@@ -15,21 +17,21 @@ import (
 // answers at once.
 type conversation struct {
 	line   delayLine
+	ns     netns.NsHandle // the client's
 	client net.Conn
-	probe  *RTT // arms the client's namespace only
+	dialed time.Duration // what connecting took
 }
 
-func converse(t *testing.T, lru bool) *conversation {
+// converse connects after calling arm with the client's namespace.
+func converse(t *testing.T, arm func(inode uint32)) *conversation {
 	t.Helper()
 	a, b := testns.New(t), testns.New(t)
 	wa, wb := wire(t, a, "10.8.0.1/24"), wire(t, b, "10.8.0.2/24")
-	c := &conversation{}
+	c := &conversation{ns: a}
 	go c.line.run(wa, wb)
 	go c.line.run(wb, wa)
+	arm(inode(t, a))
 	var err error
-	c.probe, err = openRTT(inode(t, a), lru)
-	must(t, err)
-	t.Cleanup(func() { c.probe.Close() })
 	testns.Do(t, b, func() {
 		l, err := net.Listen("tcp4", "10.8.0.2:80")
 		must(t, err)
@@ -42,8 +44,10 @@ func converse(t *testing.T, lru bool) *conversation {
 		}()
 	})
 	testns.Do(t, a, func() {
+		start := time.Now()
 		c.client, err = net.Dial("tcp4", "10.8.0.2:80")
 		must(t, err)
+		c.dialed = time.Since(start)
 	})
 	t.Cleanup(func() { c.client.Close() })
 	return c
@@ -60,9 +64,19 @@ func (c *conversation) exchange(t *testing.T) time.Duration {
 	return time.Since(start)
 }
 
-func (c *conversation) read(t *testing.T) (h Histogram) {
+// armRTT is an arm for converse.
+func armRTT(t *testing.T, lru bool, probe **RTT) func(uint32) {
+	return func(inode uint32) {
+		var err error
+		*probe, err = loadRTT(alone(), Options{NetNS: inode}, lru)
+		must(t, err)
+		t.Cleanup(func() { (*probe).Close() })
+	}
+}
+
+func (r *RTT) read(t *testing.T) (h Histogram) {
 	t.Helper()
-	must(t, c.probe.Read(&h))
+	must(t, r.Read(&h))
 	return h
 }
 
@@ -75,46 +89,49 @@ func oneDelayedExchange(t *testing.T, lru bool) {
 	// 150 ms is below the retransmission timeout, 700 ms each way is above it: the
 	// segment is repeated, and the sample comes from the timestamp option (in ms).
 	for _, delay := range []time.Duration{75 * time.Millisecond, 700 * time.Millisecond} {
-		c := converse(t, lru)
-		var slowest time.Duration
+		var probe *RTT
+		c := converse(t, armRTT(t, lru, &probe))
+		slowest := c.dialed
 		for range 50 {
 			slowest = max(slowest, c.exchange(t))
 		}
-		before := c.read(t)
+		before := probe.read(t)
 		if before.Count < 25 || before.Max > slowest+time.Millisecond {
 			t.Errorf("before: %d samples up to %v; the slowest exchange took %v", before.Count, before.Max, slowest)
 		}
 		c.line.delay.Store(int64(delay))
 		took := c.exchange(t)
 		c.line.delay.Store(0)
-		late := c.read(t)
+		late := probe.read(t)
 		if late.Max < 2*delay-time.Millisecond || late.Max > took+time.Millisecond {
 			t.Errorf("delayed by %v: sample %v, exchange took %v", 2*delay, late.Max, took)
 		}
 		for range 20 {
 			slowest = max(slowest, c.exchange(t))
 		}
-		if after := c.read(t); after.Max > slowest+time.Millisecond {
+		if after := probe.read(t); after.Max > slowest+time.Millisecond {
 			t.Errorf("after: sample %v, the slowest exchange took %v", after.Max, slowest)
 		}
-		if l := c.probe.Losses(); l != (RTTLosses{}) {
+		if l := probe.Losses(); l != (RTTLosses{}) {
 			t.Errorf("losses: %+v", l)
 		}
 	}
 }
 
 func TestRTTOfHandshake(t *testing.T) {
-	c := converse(t, false)
-	h := c.read(t)
+	var probe *RTT
+	converse(t, armRTT(t, false, &probe))
+	h := probe.read(t)
 	if h.Count != 1 {
 		t.Errorf("%d samples after the handshake, want 1", h.Count)
 	}
 }
 
 func TestRTTReadAllocatesNothing(t *testing.T) {
-	c := converse(t, false)
+	var probe *RTT
+	converse(t, armRTT(t, false, &probe))
 	var h Histogram
-	if n := testing.AllocsPerRun(10, func() { c.probe.Read(&h) }); n > 0 {
+	if n := testing.AllocsPerRun(10, func() { probe.Read(&h) }); n > 0 {
 		t.Errorf("Read allocates %v times", n)
 	}
 }

@@ -43,8 +43,12 @@ func wire(t *testing.T, ns netns.NsHandle, cidr string) *os.File {
 	return file
 }
 
-// delayLine joins two wires and holds each packet for the delay in force when it came.
-type delayLine struct{ delay atomic.Int64 }
+// delayLine joins two wires and holds each packet for the delay in force when it
+// came, or loses it while it is cut.
+type delayLine struct {
+	delay atomic.Int64
+	cut   atomic.Bool
+}
 
 func (d *delayLine) run(from, to *os.File) {
 	type packet struct {
@@ -64,6 +68,9 @@ func (d *delayLine) run(from, to *os.File) {
 		n, err := from.Read(buf)
 		if err != nil {
 			return
+		}
+		if d.cut.Load() {
+			continue
 		}
 		due := time.Now().Add(time.Duration(d.delay.Load()))
 		queue <- packet{due, append([]byte(nil), buf[:n]...)}

@@ -1,0 +1,65 @@
+//go:build linux
+
+package probe
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/spikebox/spikebox/bpf"
+)
+
+var dropProbe = Probe{
+	ID:      "drop",
+	Doc:     "packets that the kernel gave up, by its reason (5.17) and by the code that did; some as events",
+	Attach:  []string{"tp_btf/kfree_skb"},
+	Needs:   tracing,
+	Without: "why packets disappear inside this host; counters in /proc tell some of the reasons",
+	open: func(s *Set, o Options) (armed, error) {
+		spec, err := bpf.LoadDrop()
+		if err != nil {
+			return armed{}, fmt.Errorf("read embedded probe drop: %w", err)
+		}
+		kept, err := s.hub.choose(spec, "kfree_skb", 3, bpf.DropProgDropWhy, bpf.DropProgDrop)
+		if err != nil {
+			return armed{}, refuse("drop", err)
+		}
+		l, err := load(s.hub, wanted{id: "drop", spec: spec,
+			vars: map[string]any{bpf.DropVarNetns: o.NetNS}})
+		if err != nil {
+			return armed{}, err
+		}
+		s.Drops = &Drops{l.Maps[bpf.DropMapDropCauses]}
+		return arm(l, kept, l), nil
+	},
+}
+
+// Drops is the armed probe of dropped packets.
+type Drops struct{ causes *ebpf.Map }
+
+// DropCount is how many packets one place in the kernel dropped for one reason.
+type DropCount struct {
+	Place  uint64 // address of the code, see Symbols
+	Reason uint32 // see ReasonNames; 0 where the kernel has no reasons
+	Count  uint64 // since arming
+}
+
+// Read appends the counts since arming to out, in no order. Causes beyond the 1024th
+// are missing; the total is in Events.Counts.
+func (d *Drops) Read(out []DropCount) ([]DropCount, error) {
+	var cause bpf.DropCause
+	var counts []uint64 // one a CPU
+	each := d.causes.Iterate()
+	for each.Next(&cause, &counts) {
+		c := DropCount{Place: cause.Place, Reason: cause.Reason}
+		for _, n := range counts {
+			c.Count += n
+		}
+		out = append(out, c)
+	}
+	if err := each.Err(); err != nil {
+		return out, fmt.Errorf("read drop causes: %w", err)
+	}
+	return out, nil
+}

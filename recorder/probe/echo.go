@@ -1,0 +1,70 @@
+//go:build linux
+
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spikebox/spikebox/bpf"
+)
+
+var echoProbe = Probe{
+	ID:      "echo",
+	Doc:     "how long this host takes to answer an ICMP echo request, from protocol stack to device queue",
+	Attach:  []string{"tp_btf/netif_receive_skb", "tp_btf/net_dev_queue"},
+	Needs:   tracing,
+	Without: "this host's share of a ping's time while armed; captured packets still show it",
+	open: func(s *Set, o Options) (armed, error) {
+		p, err := openEcho(s.hub, o)
+		if err != nil {
+			return armed{}, err
+		}
+		s.Echo = p
+		return arm(p, "", p.loaded), nil
+	},
+}
+
+// Echo is the armed probe of answers to ICMP echo requests.
+type Echo struct {
+	loaded *loaded
+	cpus   *shared[bpf.EchoEchoes]
+	seen   []bpf.SoftirqDurations
+}
+
+func openEcho(h hub, o Options) (*Echo, error) {
+	spec, err := bpf.LoadEcho()
+	if err != nil {
+		return nil, fmt.Errorf("read embedded probe echo: %w", err)
+	}
+	l, err := load(h, wanted{id: "echo", spec: spec, vars: map[string]any{bpf.EchoVarNetns: o.NetNS},
+		perCPU: []string{bpf.EchoMapEchoCpu}})
+	if err != nil {
+		return nil, err
+	}
+	cpus, err := share[bpf.EchoEchoes](l.Maps[bpf.EchoMapEchoCpu])
+	if err != nil {
+		return nil, errors.Join(refuse("echo", err), l.Close())
+	}
+	return &Echo{l, cpus, make([]bpf.SoftirqDurations, len(cpus.slots))}, nil
+}
+
+// Read puts the delays of the echo replies sent since the last Read into *into, which
+// it overwrites.
+func (e *Echo) Read(into *Durations) error {
+	*into = Durations{}
+	if e.cpus.slots == nil {
+		return fmt.Errorf("read probe echo: %w", os.ErrClosed)
+	}
+	var d Durations
+	for i := range e.cpus.slots {
+		now := &e.cpus.slots[i].Delay
+		d.sinceLast(&e.seen[i], (*bpf.SoftirqDurations)(now))
+		into.Merge(&d)
+	}
+	return nil
+}
+
+// Close disarms the probe.
+func (e *Echo) Close() error { return errors.Join(e.cpus.Close(), e.loaded.Close()) }
