@@ -156,14 +156,14 @@ func end(ctx context.Context, err error, connected bool) string {
 	switch {
 	case err == nil:
 		return "done"
-	case ctx.Err() != nil:
-		return "open"
 	case errors.Is(err, unix.ECONNREFUSED):
 		return "refused"
 	case errors.Is(err, unix.EADDRINUSE), errors.Is(err, unix.EADDRNOTAVAIL):
 		return "no port" // by bind(2) and by connect(2)
 	case errors.Is(err, unix.ECONNRESET):
 		return "reset"
+	case ctx.Err() != nil:
+		return "open"
 	case errors.Is(err, os.ErrDeadlineExceeded) && connected:
 		return "timeout"
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, unix.ETIMEDOUT):

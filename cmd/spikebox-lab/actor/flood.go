@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"github.com/google/gopacket"
@@ -27,6 +28,9 @@ type Flood struct {
 	Net  string `json:"net"` // IPv4 network that the source addresses are drawn from
 	UDP  bool   `json:"udp"` // empty datagrams in place of SYNs
 	Rate int    `json:"rate"`
+	// Pin keeps the sender, and with it the softirqs of its packets, on CPU.
+	Pin  bool   `json:"pin,omitempty"`
+	CPU  int    `json:"cpu,omitempty"`
 	Seed uint64 `json:"seed"`
 }
 
@@ -52,6 +56,12 @@ func sendFlood(ctx context.Context, c *Cue) error {
 
 // send catches up with the rate every 2 ms. What the kernel refuses is not counted.
 func (p *Flood) send(ctx context.Context, fd int) (sent int) {
+	if p.Pin {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		var set unix.CPUSet
+		set.Set(p.CPU)
+		_ = unix.SchedSetaffinity(0, &set) // refused by a cpuset: then it stays where it is
+	}
 	draw := rand.New(rand.NewPCG(p.Seed, 0))
 	to, source := netip.MustParseAddrPort(p.To), netip.MustParsePrefix(p.Net)
 	dst := &unix.SockaddrInet4{Addr: to.Addr().As4()}

@@ -66,7 +66,11 @@ func perCPU(into map[string]int64, prefix, file string, names []string) error {
 			if err != nil {
 				return fmt.Errorf("read %s: %w", file, err)
 			}
-			into[prefix+"."+name] += v
+			if name == "entries" { // of the whole namespace, on each CPU's line
+				into[prefix+"."+name] = v
+			} else {
+				into[prefix+"."+name] += v
+			}
 		}
 	}
 	return nil

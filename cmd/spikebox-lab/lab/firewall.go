@@ -9,6 +9,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,6 +41,31 @@ func (h *host) drop(hook *nftables.ChainHook, matches ...[]expr.Any) error {
 	c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: rule})
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("add firewall rule on host %q: %w", h.name, err)
+	}
+	return nil
+}
+
+// ballast lets every packet that comes in walk through n rules that match nothing.
+func (h *host) ballast(n int) error {
+	c, err := nftables.New(nftables.WithNetNSFd(int(h.ns)), nftables.WithSockOptions(
+		func(conn *netlink.Conn) error { return conn.SetReadBuffer(1 << 20) })) // one answer a rule
+	if err != nil {
+		return fmt.Errorf("open netfilter socket: %w", err)
+	}
+	t := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "ballast"})
+	chain := c.AddChain(&nftables.Chain{
+		Name: "input", Table: t, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter,
+	})
+	for i := range n {
+		nobody := &net.IPNet{IP: net.IPv4(240, 0, byte(i>>8), byte(i)), Mask: net.CIDRMask(32, 32)}
+		c.AddRule(&nftables.Rule{Table: t, Chain: chain,
+			Exprs: append(from(nobody), &expr.Verdict{Kind: expr.VerdictDrop})})
+		if i%100 == 99 || i == n-1 { // a batch has to fit into the socket's buffers
+			if err := c.Flush(); err != nil {
+				return fmt.Errorf("add %d firewall rules on host %q: %w", n, h.name, err)
+			}
+		}
 	}
 	return nil
 }

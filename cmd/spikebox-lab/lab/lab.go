@@ -36,6 +36,13 @@ type Incident struct {
 	run      func(*stage)
 }
 
+// bySignal says that the incident has no trigger of its own.
+func (inc *Incident) bySignal() bool {
+	return !slices.ContainsFunc(inc.Arm, func(flag string) bool {
+		return flag == "--trigger" || flag == "--rtt" || flag == "--syn-recv"
+	})
+}
+
 // Param is a number of an incident that can be set by a flag of its name.
 type Param struct {
 	Name, Doc   string
@@ -84,6 +91,9 @@ func Incidents() []*Incident {
 		closeWaitLeak,
 		finWait2Pileup,
 		portExhaustion,
+		conntrackFull,
+		conntrackHog,
+		softnetDrop,
 		tcpCollapse,
 	}
 }

@@ -26,7 +26,7 @@ Downloads stutter: lost segments are sent again, after duplicate ACKs or a timeo
 	Expected: Expected{
 		Root:    "retransmission-burst",
 		Effects: []string{},
-		Allowed: []string{"loss-ratio", "rtt-spike", "synack-retransmit"},
+		Allowed: []string{"loss-ratio", "rtt-spike", "synack-retransmit", "syn-retransmit"},
 	},
 	run: runLossBurst,
 }

@@ -51,6 +51,10 @@ func (s *stage) startRecorder(h *host) {
 	s.check(err)
 	flags := append([]string{"--interface", "eth0", "--dir", dir, "--once",
 		"--control", filepath.Join(s.scratch, "control.sock")}, s.truth.Trigger.Flags...)
+	if s.truth.Trigger.Signal {
+		// In place of the recorder's default triggers, one that never fires.
+		flags = append(flags, "--trigger", "syn_recv > 1000000000")
+	}
 	r := &recorder{cmd: exec.Command(bin, flags...), said: &tail{},
 		armed: make(chan struct{}), done: make(chan struct{})}
 	r.cmd.Stdout = &r.out

@@ -52,7 +52,8 @@ type RecorderTruth struct {
 
 // TriggerTruth says which trigger has to fire, and when at the earliest.
 type TriggerTruth struct {
-	Flags     []string `json:"flags"` // of spikeboxd; empty: SIGUSR1
+	Flags     []string `json:"flags"`  // of spikeboxd
+	Signal    bool     `json:"signal"` // none of its triggers is meant to fire: SIGUSR1
 	NotBefore int64    `json:"not_before"`
 }
 
@@ -97,7 +98,7 @@ func newTruth(inc *Incident, opt Options, params map[string]string) *Truth {
 	return &Truth{
 		Schema: 1, Incident: inc.Name, Story: strings.TrimSpace(inc.Story),
 		Kernel: unix.ByteSliceToString(u.Release[:]), Seed: opt.Seed, Parameters: params,
-		Expected: inc.Expected, Trigger: TriggerTruth{Flags: inc.Arm},
+		Expected: inc.Expected, Trigger: TriggerTruth{Flags: inc.Arm, Signal: inc.bySignal()},
 		Ends: map[string]map[string]int{}, Series: map[string][]Sample{},
 	}
 }
