@@ -50,7 +50,9 @@ func link(findings []*Finding) {
 	}
 }
 
+// causedBy links an effect to its cause. What remedies the cause remedies the effect.
 func (f *Finding) causedBy(cause *Finding, because string) {
+	f.Remedy = []Remedy{}
 	f.Causes = append(f.Causes, Cause{ID: cause.ID, Object: cause.Object, Because: because})
 	f.roots = append(f.roots, cause)
 	if !slices.Contains(f.CausedBy, cause.ID) {

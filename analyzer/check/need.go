@@ -46,7 +46,7 @@ func (n *Need) next(c *Case) string {
 	case ok && s.Reason != "" && s.State != format.Complete:
 		return fmt.Sprintf("mend the source %q (%s)", n.source, s.Reason)
 	}
-	return "arm spikeboxd for longer before the incident; it records " + n.get
+	return "keep spikeboxd armed and running for the whole window: it records " + n.get
 }
 
 // gone says that evidence is not there, with the manifest's reason where it has one.

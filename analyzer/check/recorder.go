@@ -55,6 +55,14 @@ func runIncomplete(c *Case) Answer {
 	return present(f)
 }
 
+// dropped counts the packets that the capture lost.
+func (c *Case) dropped() (n uint64) {
+	if c.Evidence.Packets != nil {
+		n, _ = c.Evidence.Packets.Drops()
+	}
+	return n
+}
+
 type loser func(item Item, what string, args ...any)
 
 func (c *Case) lostPackets(f *Finding, lose loser) {
@@ -71,7 +79,7 @@ func (c *Case) lostPackets(f *Finding, lose loser) {
 			f.Severity = Warning
 		}
 		lose(Item{Kind: "packets", Member: c.packetsMember(nil), Where: "interface " + i.Name,
-			Value: val(float64(i.Drops)), Limit: val(lostShare.Value), Unit: "packets"},
+			Value: val(float64(i.Drops)), Unit: "packets", Text: words.Percent(share)},
 			"the capture on %q lost %s (%s)", i.Name, words.Plural(i.Drops, "packet", "packets"), words.Percent(share))
 	}
 	for _, d := range p.Damage {
@@ -85,8 +93,8 @@ func (c *Case) lostSources(lose loser) {
 		return
 	}
 	for _, s := range c.Evidence.Manifest.Sources {
-		if s.State != format.Partial && s.State != format.Failed {
-			continue
+		if s.State != format.Partial && s.State != format.Failed || s.Name == "packets" && c.dropped() > 0 {
+			continue // what packets lost has been said by interface
 		}
 		what := fmt.Sprintf("the source %q is %s", s.Name, s.State)
 		if s.Lost > 0 {

@@ -45,9 +45,9 @@ discipline or the driver on their way out, or behind it on their way in.`,
 const rttVital = "rtt.p99"
 
 var needRTT = &Need{
-	Name: "the vital rtt.p99 or packets with acknowledgements", source: "rtt", get: "round trips measured in the kernel",
+	Name: "the vital rtt.p99 or packets with acknowledgements", source: "vitals.rtt", get: "round trips measured in the kernel",
 	have: func(c *Case) have {
-		vital := needVital(rttVital, "rtt").have(c)
+		vital := needVital(rttVital, "vitals.rtt").have(c)
 		packets := needPackets.have(c)
 		switch {
 		case vital.state == whole || c.Evidence.Manifest != nil && len(c.peers()) == 0:
@@ -106,12 +106,18 @@ func runRTT(c *Case) Answer {
 	return present(f)
 }
 
+// none says how far the round trips stayed from a spike.
 func (s *spike) none(line *timeline.Series, c *Case) Answer {
-	if v, _, ok := line.Max(c.Window); ok {
-		return absent("rtt.p99 stayed at %s or below, or rose for less than %s; the limit is %s",
-			words.Duration(seconds(v)), words.Duration(seconds(rttHold.Value)), words.Duration(seconds(s.limit)))
+	limit := words.Duration(seconds(s.limit))
+	v, _, ok := line.Max(c.Window)
+	switch {
+	case !ok:
+		return absent("no peer's round trips rose above %s and %g times their usual", limit, rttFactor.Value)
+	case v <= s.limit:
+		return absent("rtt.p99 was %s at most; the limit is %s", words.Duration(seconds(v)), limit)
 	}
-	return absent("no peer's round trips rose above %s and %g times their usual", words.Duration(seconds(s.limit)), rttFactor.Value)
+	return absent("rtt.p99 rose to %s, but for less than %s or to less than %g times its usual",
+		words.Duration(seconds(v)), words.Duration(seconds(rttHold.Value)), rttFactor.Value)
 }
 
 func seconds(v float64) time.Duration { return time.Duration(v * 1e9) }

@@ -51,9 +51,10 @@ func (c *Case) synFinding(t trouble) *Finding {
 		f.Severity = Info
 		place = where{"nothing listens there", "Nothing listens on this port and no RST was sent: a firewall rule drops them silently.", ""}
 	}
-	f.effect = words.Plural(t.Flows, "connection attempt repeated its SYN", "connection attempts repeated their SYNs")
+	offsets := t.best(syns)
+	f.effect = words.Plural(t.Flows, "connection attempt repeated its SYN", "connection attempts repeated their SYNs") + " after " + words.Seconds(offsets)
 	f.Headline = fmt.Sprintf("%s had to repeat the SYN: %s.", words.Sentence(c.attempts(t)), place.short)
-	f.Detail = fmt.Sprintf("%s The SYNs were %s, %s.", place.sentence, t.schedule(t.best(syns)), "from "+t.whom())
+	f.Detail = fmt.Sprintf("%s The SYNs were %s, %s.", place.sentence, t.schedule(offsets), "from "+t.whom())
 	f.Evidence = append(f.Evidence, c.packetsItem(t, syns))
 	if retrans := "netstat.TcpExt.TCPSynRetrans"; t.service.Way == evidence.Outbound && c.Lines.Get(retrans) != nil {
 		f.Evidence = append(f.Evidence, c.counterItem(retrans))

@@ -55,6 +55,8 @@ func quantity(v float64, unit string) string {
 		return words.Percent(v)
 	case "", "1":
 		return words.Number(v)
+	case "1/s":
+		return words.Number(v) + "/s"
 	}
 	if v == 1 && strings.HasSuffix(unit, "s") {
 		unit = strings.TrimSuffix(unit, "s")

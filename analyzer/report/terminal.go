@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
@@ -84,9 +83,12 @@ func (p *page) bold(s string) string  { return p.paint("1", s) }
 func (p *page) dim(s string) string   { return p.paint("2", s) }
 func (p *page) plain(s string) string { return s }
 
+// severityWidth is the longest severity's.
+const severityWidth = len(check.Critical)
+
 func (p *page) severity(s check.Severity) string {
 	code := map[check.Severity]string{check.Critical: "1;31", check.Warning: "1;33", check.Info: "36"}[s]
-	return p.paint(code, fmt.Sprintf("%-8s", s))
+	return p.paint(code, fmt.Sprintf("%-*s", severityWidth, s))
 }
 
 func (p *page) line(s string) { fmt.Fprintln(p.w, strings.TrimRight(s, " ")) }
@@ -155,11 +157,7 @@ func trigger(d *Document) string {
 	if t.Vital == "" {
 		return text
 	}
-	value := words.Number(t.Value)
-	if t.Unit == "s" {
-		value = words.Duration(time.Duration(t.Value * 1e9))
-	}
-	return text + ", when it was " + value
+	return text + ", when it was " + quantity(t.Value, t.Unit)
 }
 
 // finding sets one finding, indented below its cause. Its headline is left out where it
@@ -169,15 +167,7 @@ func (p *page) finding(f *check.Finding, depth int, said bool) {
 	if depth > 0 {
 		indent = indent[:len(indent)-4] + "└── "
 	}
-	head := indent + p.severity(f.Severity) + "  " + p.bold(f.ID) + "  " + f.Object
-	when := words.Clock(f.Start) + " – " + words.Clock(f.End)
-	gap := p.Width - runes(indent) - 8 - 2 - runes(f.ID) - 2 - runes(f.Object) - runes(when)
-	if gap >= 2 {
-		p.line(head + strings.Repeat(" ", gap) + p.dim(when))
-	} else {
-		p.line(head)
-		p.line(strings.Repeat(" ", max(0, p.Width-runes(when))) + p.dim(when))
-	}
+	p.head(indent, f)
 	indent = strings.Repeat("    ", depth) + "  "
 	if !said {
 		p.paragraph(indent, p.plain, f.Headline)
@@ -192,6 +182,26 @@ func (p *page) finding(f *check.Finding, depth int, said bool) {
 	for i, r := range f.Remedy {
 		p.detail(indent, first(i, "remedy"), remedyText(r), p.plain)
 	}
+}
+
+// head sets severity, check, object and time in one line, or in as many as it takes.
+func (p *page) head(indent string, f *check.Finding) {
+	left := indent + p.severity(f.Severity) + "  " + p.bold(f.ID)
+	used := runes(indent) + severityWidth + 2 + runes(f.ID)
+	if used+2+runes(f.Object) <= p.Width {
+		left += "  " + f.Object
+		used += 2 + runes(f.Object)
+	} else {
+		p.line(left)
+		left = strings.Repeat(" ", runes(indent)) + f.Object
+		used = runes(left)
+	}
+	when := words.Clock(f.Start) + " – " + words.Clock(f.End)
+	if used+2+runes(when) > p.Width {
+		p.line(left)
+		left, used = "", 0
+	}
+	p.line(left + strings.Repeat(" ", max(0, p.Width-used-runes(when))) + p.dim(when))
 }
 
 func first(i int, name string) string {

@@ -1,0 +1,237 @@
+// Package cases turns the incidents under testdata/cases into real bundles and captures,
+// for the tests of the packages that read them. A case is a folder of short texts that
+// tell the incident:
+//
+//	case.json      the story, the window, the trigger and what must be found
+//	packets.txt    packets in words (see Pcapng)
+//	netstat.csv    time and counters of /proc/net/netstat, a row for each snapshot
+//	vitals.csv, listeners.csv, sockets.jsonl, kmsg.txt, static/…   as in a bundle
+//
+// Times are seconds since the window's start in all of them.
+package cases
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spikebox/spikebox/format"
+)
+
+// Start is when every case begins.
+var Start = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
+
+// Case is case.json.
+type Case struct {
+	Name    string
+	Dir     string
+	Story   string          `json:"story"`
+	Capture bool            `json:"capture"` // a bare capture, not a bundle
+	Seconds float64         `json:"seconds"` // length of the window
+	Trigger format.Trigger  `json:"trigger"`
+	Clocks  []format.Clock  `json:"clocks"` // instead of two good readings
+	Sources []format.Source `json:"sources"`
+	Want    Want            `json:"want"`
+}
+
+// Want is what an analysis must give.
+type Want struct {
+	// Findings are lines "SEVERITY ID OBJECT", with " < CAUSE, CAUSE" where there are
+	// causes, in the order of the report.
+	Findings []string `json:"findings"`
+	Unknown  []string `json:"unknown"` // IDs; every other check must be absent
+	Verdict  []string `json:"verdict"` // words that it must hold
+}
+
+// Load reads every case below root, the repository's testdata/cases.
+func Load(root string) ([]*Case, error) {
+	dirs, err := filepath.Glob(filepath.Join(root, "*", "case.json"))
+	if err != nil {
+		return nil, err
+	}
+	var all []*Case
+	for _, path := range dirs {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		c := &Case{Dir: filepath.Dir(path), Name: filepath.Base(filepath.Dir(path))}
+		dec := json.NewDecoder(bytes.NewReader(text))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(c); err != nil {
+			return nil, fmt.Errorf("read %s: %w", path, err)
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// Build writes the case as a file below dir and gives its path.
+func (c *Case) Build(dir string) (string, error) {
+	packets, err := c.packets()
+	if err != nil {
+		return "", err
+	}
+	if c.Capture {
+		path := filepath.Join(dir, c.Name+".pcapng")
+		return path, os.WriteFile(path, packets, 0o600)
+	}
+	w, err := format.Create(dir, "host-20261121T030000Z-"+c.Name, Start)
+	if err != nil {
+		return "", err
+	}
+	defer w.Abort()
+	if err := w.Manifest(c.manifest()); err != nil {
+		return "", err
+	}
+	if err := c.members(w); err != nil {
+		return "", err
+	}
+	if packets != nil {
+		if err := w.Add("packets.pcapng", packets); err != nil {
+			return "", err
+		}
+	}
+	return w.Commit()
+}
+
+func (c *Case) packets() ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(c.Dir, "packets.txt"))
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return Pcapng(string(text), Start)
+}
+
+// manifest says of every source that it is complete, unless the case says otherwise.
+func (c *Case) manifest() *format.Manifest {
+	end := Start.Add(seconds(c.Seconds))
+	m := &format.Manifest{
+		Format: format.Version, Name: "host-20261121T030000Z-" + c.Name,
+		Recorder: format.Build{Program: "spikeboxd", Version: "v0.0.0", Go: "go"},
+		Host:     format.Host{Name: "host", Kernel: "6.18.0", Arch: "x86_64", CPUs: 2, MemoryBytes: 8 << 30, ClockTick: 100},
+		Trigger:  c.Trigger, Window: format.Window{Start: Start, Trigger: c.Trigger.Time, End: end},
+		Sources: c.Sources, Clocks: c.Clocks,
+	}
+	if m.Trigger.Kind == "" {
+		m.Trigger = format.Trigger{Kind: "signal", Time: Start.Add(seconds(c.Seconds / 2))}
+	}
+	m.Window.Trigger = m.Trigger.Time
+	if m.Clocks == nil {
+		for _, at := range []time.Time{Start, end} {
+			since := at.Sub(Start).Nanoseconds() + 1e12
+			m.Clocks = append(m.Clocks, format.Clock{At: "armed", Realtime: at.UnixNano(), Monotonic: since, Boottime: since, Synchronized: true, MaxErrorNs: 2e6})
+		}
+		m.Clocks[1].At = "freeze"
+	}
+	for _, name := range []string{"packets", "vitals.rtt", "vitals.tcp", "snapshots", "sockets", "kmsg", "sysctl"} {
+		if !strings.Contains(fmt.Sprint(c.Sources), "{"+name+" ") {
+			m.Sources = append(m.Sources, format.Source{Name: name, State: format.Complete})
+		}
+	}
+	return m
+}
+
+// members adds the texts of the case, with their times made absolute.
+func (c *Case) members(w *format.Writer) error {
+	for _, name := range []string{"vitals.csv", "listeners.csv", "kmsg.txt", "sockets.jsonl"} {
+		text, err := os.ReadFile(filepath.Join(c.Dir, name))
+		if os.IsNotExist(err) {
+			continue
+		}
+		if err == nil && name != "sockets.jsonl" {
+			text, err = absolute(text)
+		}
+		if err == nil {
+			err = w.Add(name, text)
+		}
+		if err != nil {
+			return fmt.Errorf("case %s: member %s: %w", c.Name, name, err)
+		}
+	}
+	if err := c.static(w); err != nil {
+		return err
+	}
+	return c.netstat(w)
+}
+
+func (c *Case) static(w *format.Writer) error {
+	root := filepath.Join(c.Dir, "static")
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if os.IsNotExist(err) {
+			return nil
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(c.Dir, path)
+		if err != nil {
+			return err
+		}
+		return w.Add(filepath.ToSlash(rel), text)
+	})
+}
+
+// netstat makes the snapshots of /proc/net/netstat, in the kernel's form.
+func (c *Case) netstat(w *format.Writer) error {
+	text, err := os.ReadFile(filepath.Join(c.Dir, "netstat.csv"))
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	rows := strings.Split(strings.TrimSpace(string(text)), "\n")
+	names := strings.ReplaceAll(strings.TrimPrefix(rows[0], "time,"), ",", " ")
+	for _, row := range rows[1:] {
+		offset, values, _ := strings.Cut(row, ",")
+		at, err := strconv.ParseFloat(offset, 64)
+		if err != nil {
+			return fmt.Errorf("case %s: netstat.csv: %w", c.Name, err)
+		}
+		name := "snapshots/" + Start.Add(seconds(at)).Format("2006-01-02T15:04:05.000000000Z") + "/proc/net/netstat"
+		body := fmt.Sprintf("TcpExt: %s\nTcpExt: %s\n", names, strings.ReplaceAll(values, ",", " "))
+		if err := w.Add(name, []byte(body)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// absolute turns the first column of each line from seconds into Unix ns.
+func absolute(text []byte) ([]byte, error) {
+	var out bytes.Buffer
+	for i, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		if i == 0 && strings.HasPrefix(line, "time,") {
+			fmt.Fprintln(&out, line)
+			continue
+		}
+		end := strings.IndexAny(line, ", ")
+		if end < 0 {
+			return nil, fmt.Errorf("line %d has no time", i+1)
+		}
+		at, err := strconv.ParseFloat(line[:end], 64)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", i+1, err)
+		}
+		fmt.Fprintf(&out, "%d%s\n", Start.Add(seconds(at)).UnixNano(), line[end:])
+	}
+	return out.Bytes(), nil
+}
+
+// seconds rounds, as 4.1 s would otherwise be a nanosecond less.
+func seconds(s float64) time.Duration { return time.Duration(math.Round(s * 1e9)) }

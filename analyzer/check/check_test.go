@@ -1,0 +1,131 @@
+package check_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/spikebox/spikebox/analyzer"
+	"github.com/spikebox/spikebox/analyzer/cases"
+	"github.com/spikebox/spikebox/analyzer/check"
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/report"
+)
+
+const root = "../../testdata/cases"
+
+// Every case is a whole bundle or capture and goes through the whole analyzer. What it
+// must give stands in its case.json, and nothing else may be found.
+func TestCases(t *testing.T) {
+	all, err := cases.Load(root)
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d cases, %v", len(all), err)
+	}
+	for _, c := range all {
+		t.Run(c.Name, func(t *testing.T) {
+			doc := analyse(t, c)
+			if diff := cmp.Diff(append([]string{}, c.Want.Findings...), lines(doc.Findings)); diff != "" {
+				t.Errorf("findings (-want +got):\n%s", diff)
+			}
+			var unknown []string
+			for _, u := range doc.Unknown {
+				unknown = append(unknown, u.ID)
+				if u.Why == "" || u.NextTime == "" {
+					t.Errorf("unknown %s says neither why nor what to do: %+v", u.ID, u)
+				}
+			}
+			if diff := cmp.Diff(append([]string{}, c.Want.Unknown...), append([]string{}, unknown...)); diff != "" {
+				t.Errorf("unknown (-want +got):\n%s", diff)
+			}
+			for _, words := range c.Want.Verdict {
+				if !strings.Contains(doc.Verdict, words) {
+					t.Errorf("the verdict does not say %q:\n%s", words, doc.Verdict)
+				}
+			}
+			answered(t, doc)
+		})
+	}
+}
+
+func analyse(t *testing.T, c *cases.Case) *report.Document {
+	t.Helper()
+	path, err := c.Build(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := analyzer.Run([]string{path}, evidence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+// lines writes findings in the form of case.json.
+func lines(findings []*check.Finding) []string {
+	all := []string{}
+	for _, f := range findings {
+		line := fmt.Sprintf("%s %s %s", f.Severity, f.ID, f.Object)
+		if len(f.CausedBy) > 0 {
+			line += " < " + strings.Join(f.CausedBy, ", ")
+		}
+		all = append(all, line)
+	}
+	return all
+}
+
+// answered holds what is true of every document: each check gave one answer, and each
+// finding has a time, evidence and words.
+func answered(t *testing.T, doc *report.Document) {
+	t.Helper()
+	answers := map[string]int{}
+	for _, a := range doc.Absent {
+		answers[a.ID]++
+	}
+	for _, u := range doc.Unknown {
+		answers[u.ID]++
+	}
+	found := map[string]bool{}
+	for _, f := range doc.Findings {
+		found[f.ID] = true
+		if f.End.Before(f.Start) || f.Headline == "" || len(f.Evidence) == 0 || f.Severity.Rank() == 0 {
+			t.Errorf("finding without time, words, evidence or severity: %+v", f)
+		}
+		if f.Root() && f.Severity == check.Critical && len(f.Remedy) == 0 {
+			t.Errorf("critical %s has no remedy", f.ID)
+		}
+	}
+	for id := range found {
+		answers[id]++
+	}
+	for _, c := range check.All {
+		if answers[c.ID] != 1 {
+			t.Errorf("check %s has %d answers, want 1", c.ID, answers[c.ID])
+		}
+	}
+}
+
+// Every check explains itself: users read it with `spikebox explain`.
+func TestLiterals(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range check.All {
+		if seen[c.ID] || c.Title == "" || c.Doc == "" || c.Page == "" || c.Ref == "" {
+			t.Errorf("check %q is twice in the list, or lacks title, doc, page or reference", c.ID)
+		}
+		seen[c.ID] = true
+		for _, l := range c.Limits {
+			if l.Why == "" || l.Unit == "" {
+				t.Errorf("check %s: limit %q has no unit or no reason", c.ID, l.Name)
+			}
+		}
+		for _, line := range strings.Split(c.Page, "\n") {
+			if len(line) > 90 {
+				t.Errorf("check %s: page has a line of %d columns", c.ID, len(line))
+			}
+		}
+		if check.Find(c.ID) != c {
+			t.Errorf("check %s is not found by its ID", c.ID)
+		}
+	}
+}

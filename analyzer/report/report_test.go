@@ -1,0 +1,167 @@
+package report_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/spikebox/spikebox/analyzer"
+	"github.com/spikebox/spikebox/analyzer/cases"
+	"github.com/spikebox/spikebox/analyzer/check"
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/report"
+)
+
+var update = flag.Bool("update", false, "rewrite the goldens under testdata")
+
+// documents analyses every case of testdata/cases.
+func documents(t *testing.T) map[string]*report.Document {
+	t.Helper()
+	all, err := cases.Load("../../testdata/cases")
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d cases, %v", len(all), err)
+	}
+	docs := map[string]*report.Document{}
+	for _, c := range all {
+		path, err := c.Build(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := analyzer.Run([]string{path}, evidence.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc.Inputs[0].Path = filepath.Base(path) // the rest is a temporary folder
+		docs[c.Name] = doc
+	}
+	return docs
+}
+
+// folder is where a bare capture was built.
+var folder = regexp.MustCompile(`[^ "]*/([a-z-]+\.pcapng)`)
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	got = folder.ReplaceAll(got, []byte("$1"))
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got; go test ./analyzer/report -update rewrites it):\n%s", path, diff)
+	}
+}
+
+func text(t *testing.T, d *report.Document, s report.Style) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := report.Text(&out, d, s); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func TestGoldens(t *testing.T) {
+	docs := documents(t)
+	for name, d := range docs {
+		golden(t, name+".80.txt", text(t, d, report.Style{Width: 80}))
+	}
+	golden(t, "listen-overflow.120.txt", text(t, docs["listen-overflow"], report.Style{Width: 120}))
+	golden(t, "listen-overflow.color.txt", text(t, docs["listen-overflow"], report.Style{Width: 80, Color: true}))
+	encoded, err := json.MarshalIndent(docs["listen-overflow"], "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "listen-overflow.json", append(encoded, '\n'))
+}
+
+// Text keeps within the width, unless one word alone is longer; colours add no columns,
+// and without them no escape sequence is printed.
+func TestWidth(t *testing.T) {
+	for name, d := range documents(t) {
+		for _, width := range []int{40, 80, 120} {
+			for line := range strings.Lines(string(text(t, d, report.Style{Width: width}))) {
+				line = strings.TrimRight(line, "\n")
+				if strings.Contains(line, "\x1b") {
+					t.Errorf("%s: escape sequence without colours: %q", name, line)
+				}
+				if utf8.RuneCountInString(line) > width && len(strings.Fields(line)) > 3 {
+					t.Errorf("%s: %d columns at width %d: %q", name, utf8.RuneCountInString(line), width, line)
+				}
+				if strings.TrimRight(line, " ") != line {
+					t.Errorf("%s: blanks at the end of %q", name, line)
+				}
+			}
+		}
+	}
+}
+
+// Every document is valid against the published schema, and the schema is strict enough
+// to refuse what it should.
+func TestSchema(t *testing.T) {
+	schema, err := jsonschema.NewCompiler().Compile("findings.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, d := range documents(t) {
+		if err := schema.Validate(decoded(t, d)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		broken := decoded(t, d)
+		delete(broken, "verdict")
+		if schema.Validate(broken) == nil {
+			t.Errorf("%s: the schema accepts a document without a verdict", name)
+		}
+		if len(d.Findings) == 0 {
+			continue
+		}
+		broken = decoded(t, d)
+		broken["findings"].([]any)[0].(map[string]any)["severity"] = "fatal"
+		if schema.Validate(broken) == nil {
+			t.Errorf("%s: the schema accepts a severity that there is not", name)
+		}
+	}
+}
+
+func decoded(t *testing.T, d *report.Document) map[string]any {
+	t.Helper()
+	encoded, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(encoded))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.(map[string]any)
+}
+
+func TestWorstAndIncomplete(t *testing.T) {
+	docs := documents(t)
+	for name, want := range map[string]check.Severity{"healthy": "", "filtered-port": check.Info, "rtt-spike-all": check.Warning, "listen-overflow": check.Critical} {
+		if got := docs[name].Worst(); got != want {
+			t.Errorf("%s: worst severity %q, want %q", name, got, want)
+		}
+	}
+	for name, want := range map[string]bool{"healthy": false, "evidence-lost": true, "listen-overflow-capture": false} {
+		if got := docs[name].Incomplete(); got != want {
+			t.Errorf("%s: incomplete %v, want %v", name, got, want)
+		}
+	}
+}
