@@ -61,8 +61,8 @@ type Options struct {
 
 // Set holds the armed probes; those that could not be armed are nil.
 type Set struct {
-	// Reasons names drops and resets; nil where the kernel does not describe its types.
-	Reasons   *ReasonNames
+	// Names of the reasons of drops and resets; nil where the kernel does not describe its types.
+	Names     *ReasonNames
 	Events    *Events // of retransmit, reset, drop, rtt, softirq and stacks
 	RTT       *RTT
 	Listeners *Listeners
@@ -102,7 +102,7 @@ func Open(o Options) (*Set, []Result) {
 	s := &Set{hub: alone()}
 	defer func() { s.hub = hub{} }() // the kernel's types are some MB
 	err := s.openEvents()
-	s.Reasons, _ = readReasonNames(s.hub.cache)
+	s.Names, _ = readReasonNames(s.hub.cache)
 	results := make([]Result, 0, len(All))
 	for _, p := range All {
 		r := Result{Probe: p, Err: err}

@@ -201,11 +201,11 @@ func TestResetsAndTheirDrops(t *testing.T) {
 	var noSocket, all uint64
 	for _, d := range drops {
 		all += d.Count
-		if s.Reasons.Drop(d.Reason) == "NO_SOCKET" {
+		if s.Names.Drop(d.Reason) == "NO_SOCKET" {
 			noSocket += d.Count
 		}
 	}
-	if s.Reasons.Drop(2) != "" && s.Reasons.Drop(2) != "2" && noSocket != refused {
+	if s.Names.Drop(2) != "" && s.Names.Drop(2) != "2" && noSocket != refused {
 		t.Errorf("%d packets dropped for NO_SOCKET, want %d: %v", noSocket, refused, drops)
 	}
 	if all < refused || all != counts(s)[Drop].Seen {
@@ -229,8 +229,8 @@ func checkResets(t *testing.T, s *Set, all []Event, refused int) {
 		t.Errorf("%d resets sent, want %d", len(all), refused)
 	}
 	for _, e := range all {
-		if s.Reasons.Reset(e.Reason) != "NO_SOCKET" || e.Local.String() != "10.9.0.1:9" || e.Remote.Addr().String() != "10.9.0.2" {
-			t.Errorf("reset for %s: %+v", s.Reasons.Reset(e.Reason), e)
+		if s.Names.Reset(e.Reason) != "NO_SOCKET" || e.Local.String() != "10.9.0.1:9" || e.Remote.Addr().String() != "10.9.0.2" {
+			t.Errorf("reset for %s: %+v", s.Names.Reset(e.Reason), e)
 		}
 	}
 }
