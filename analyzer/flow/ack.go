@@ -31,8 +31,7 @@ func (t *Table) ack(f *Flow, s Side, p *packet.Packet) {
 	y.acked = true
 	t.window(f, s, p)
 	if !f.closed && x.Fins > 0 && y.Fins > 0 && x.una == x.next && y.una == y.next {
-		f.closed = true
-		t.reschedule(f)
+		t.close(f)
 	}
 }
 

@@ -11,11 +11,12 @@ type engine struct {
 	key        key
 	hash       uint64
 	order      uint64 // flows by their first packet
+	seen       int64  // the table's time at the last packet; unlike Last, it never goes back
 	chain      *Flow  // next in the hash chain
 	prev, next *Flow  // neighbours in the list that will end it
+	line       *line  // the line that this list is; nil when it is a slot of the wheel
 
 	clientHigh bool // the client is the higher end of the key
-	waiting    bool // among the half-open flows
 	closed     bool // both sides have closed, or one has reset
 	reset1st   bool // a RST was seen
 	refused    bool // the last answer to a SYN was a RST
@@ -42,6 +43,8 @@ type half struct {
 	window       uint32 // that this side offers, scaled
 	edge         uint32 // right edge of that window
 	hasEdge      bool
+	windowID     uint16 // IP identification of the packet that offered it
+	shrinking    bool   // the last packet had its right edge further left
 	pieceSize    uint32 // payload of a full segment of this side
 	zero         bool   // it offers no room
 	zeroSince    int64  // Unix ns
@@ -133,6 +136,10 @@ func (f *Flow) replacedBy(p *packet.Packet, fromHigh bool) bool {
 func (t *Table) segment(f *Flow, s Side, p *packet.Packet) {
 	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
 	f.Last, f.LastFrame = p.Time, p.Frame
+	f.seen = t.now
+	if f.line != nil {
+		t.enter(f.line, f)
+	}
 	x.Packets++
 	x.Bytes += uint64(p.Payload)
 	x.Segments += x.segments(y, p)
@@ -289,5 +296,5 @@ func fingerprint(p *packet.Packet) uint64 {
 	if p.NSACK > 0 {
 		h = mix(h, uint64(p.SACKs[0].Left)<<32|uint64(p.SACKs[0].Right))
 	}
-	return h | 1
+	return h | 1<<63
 }

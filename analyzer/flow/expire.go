@@ -26,57 +26,74 @@ func (f *Flow) unlink() {
 	f.prev, f.next = nil, nil
 }
 
-// waitForHandshake puts a new flow among the half-open ones, which are ended in the order of their
-// beginning.
-func (t *Table) waitForHandshake(f *Flow) {
-	f.waiting = true
-	t.halfOpen.append(f)
-	t.halves++
-	for oldest := t.halfOpen.first(); oldest != f; oldest = t.halfOpen.first() {
-		if t.halves <= maxHalfOpen && t.now-oldest.Last < handshakeIdle {
+// line is a list of flows that hardly send any more, in the order of their last packets.
+type line struct {
+	list
+	n     int
+	limit int   // more than so many may not wait
+	idle  int64 // ns of silence after which a flow ends
+}
+
+// enter puts f at the end of a line, or moves it there.
+func (t *Table) enter(l *line, f *Flow) {
+	t.leave(f)
+	f.line = l
+	l.append(f)
+	l.n++
+	t.serve(l)
+}
+
+// leave takes f out of its line, or out of the wheel.
+func (t *Table) leave(f *Flow) {
+	if f.line != nil {
+		f.line.n--
+		f.line = nil
+	}
+	if f.next != nil {
+		f.unlink()
+	}
+}
+
+// serve ends the flows of a line whose time has come, and the first of too many.
+func (t *Table) serve(l *line) {
+	for f := l.first(); f != nil; f = l.first() {
+		silent := t.now - f.seen
+		if silent < l.idle && (l.n <= l.limit || silent < f.patience()) {
 			return
 		}
-		t.end(oldest)
+		t.end(f)
 	}
 }
 
-// unschedule takes f out of the list that will end it.
-func (t *Table) unschedule(f *Flow) {
-	if f.waiting {
-		f.waiting = false
-		t.halves--
+// patience is for how long a flow must have been silent, at least, before it may end. A closed one
+// may still have to repeat its last FIN: the first timeout comes within a second and a few round
+// trips.
+func (f *Flow) patience() int64 {
+	if !f.closed {
+		return 0
 	}
-	f.unlink()
+	return closedIdle + 4*max(f.Dirs[Client].rtt.max, f.Dirs[Server].rtt.max)
 }
 
-// reschedule moves f to where its state wants it, after the handshake or the close.
-func (t *Table) reschedule(f *Flow) {
-	t.unschedule(f)
-	t.schedule(f)
+// close moves a flow that was closed or reset into the line of those.
+func (t *Table) close(f *Flow) {
+	f.closed = true
+	t.enter(&t.closed, f)
 }
 
 // schedule puts f into the slot of the wheel at which it is looked at next. It may have to stay
 // then: the wheel reaches about a minute, and packets do not move flows in it.
 func (t *Table) schedule(f *Flow) {
-	due := f.deadline()/second + 1
+	t.leave(f)
+	due := (f.seen+openIdle)/second + 1
 	due = min(max(due, t.turned+1), t.turned+wheelReach)
 	t.wheel[due%wheelSlots].append(f)
 }
 
-// deadline is when f has been silent for long enough, in Unix ns.
-func (f *Flow) deadline() int64 {
-	if f.closed {
-		longest := max(f.Dirs[Client].rtt.max, f.Dirs[Server].rtt.max)
-		return f.Last + closedIdle + 4*longest
-	}
-	if f.state() < StateEstablished {
-		return f.Last + handshakeIdle
-	}
-	return f.Last + openIdle
-}
-
 // turn looks at every flow that is due up to the given second.
 func (t *Table) turn(now int64) {
+	t.serve(&t.halfOpen)
+	t.serve(&t.closed)
 	// After a long silence each slot is due once.
 	from := max(t.turned+1, now-wheelSlots+1)
 	t.turned = now
@@ -90,10 +107,10 @@ func (t *Table) expire(slot *list) {
 	last := slot.root.prev
 	for f := slot.first(); f != nil; f = slot.first() {
 		done := f == last
-		if f.deadline() <= t.now {
+		if f.seen+openIdle <= t.now {
 			t.end(f)
 		} else {
-			t.reschedule(f)
+			t.schedule(f)
 		}
 		if done {
 			return

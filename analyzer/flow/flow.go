@@ -151,6 +151,7 @@ type Sent struct {
 	Input    uint16
 	Answered bool // before it, an answer to an earlier one had been captured
 	Reset    bool // before it, a RST had answered an earlier one
+	Asked    bool // a SYN-ACK that answers a repeated SYN; no timer made it
 
 	ts uint32 // TSval
 }

@@ -17,11 +17,14 @@ func (t *Table) syn(f *Flow, s Side, p *packet.Packet) {
 		x.isn, x.hasISN = p.Seq, true
 		x.announce(p)
 	}
-	f.refused, f.closed = false, false
+	if f.refused = false; f.closed {
+		f.closed = false
+		t.enter(&t.halfOpen, f)
+	}
 	h := &f.Handshake
 	sent := Sent{Time: p.Time, Frame: p.Frame, Input: p.Input, ts: p.TSval}
 	if p.Flags&packet.ACK != 0 {
-		sent.Answered = h.AckTime != 0
+		sent.Answered, sent.Asked = h.AckTime != 0, h.asked()
 		h.SYNACKs = t.transmission(f, s, p, h.SYNACKs, sent, &h.SYNACKRetransmits)
 		h.serverRTT(f, p)
 		f.negotiate()
@@ -76,6 +79,18 @@ func (t *Table) transmission(f *Flow, s Side, p *packet.Packet, list []Sent, sen
 	return list
 }
 
+// asked reports whether a SYN has been repeated since the last SYN-ACK.
+func (h *Handshake) asked() bool {
+	if len(h.SYNs) < 2 || len(h.SYNACKs) == 0 {
+		return false
+	}
+	syn, synack := &h.SYNs[len(h.SYNs)-1], &h.SYNACKs[len(h.SYNACKs)-1]
+	if syn.Input == synack.Input {
+		return syn.Frame > synack.Frame
+	}
+	return syn.Time >= synack.Time
+}
+
 // serverRTT measures from SYN to SYN-ACK. After a repeated SYN only a timestamp tells which of them
 // was answered (Karn's rule, RFC 6298 §3).
 func (h *Handshake) serverRTT(f *Flow, p *packet.Packet) {
@@ -91,7 +106,9 @@ func (t *Table) finalAck(f *Flow, p *packet.Packet) {
 	h.AckTime, h.AckFrame, h.Completed = p.Time, p.Frame, true
 	h.ClientRTT = answered(h.SYNACKs, p)
 	f.Dirs[Server].estimate(h.ClientRTT)
-	t.reschedule(f)
+	if !f.closed {
+		t.schedule(f)
+	}
 	t.emit(f, p, Event{Kind: EventEstablished, Side: Client, Seq: p.Seq, Value: h.RTT()})
 }
 
@@ -131,8 +148,7 @@ func (t *Table) rst(f *Flow, s Side, p *packet.Packet) {
 		}
 	}
 	if !f.closed {
-		f.closed = true
-		t.reschedule(f)
+		t.close(f)
 	}
 }
 

@@ -123,7 +123,9 @@ func (h *Handshake) schedule() {
 	h.SYNACKSchedule = h.SYNACKSchedules.first()
 }
 
-// gaps returns the seconds between transmissions, and whether a RST preceded every repetition.
+// gaps returns the seconds between transmissions, and whether a RST preceded every repetition. The
+// wait for a SYN-ACK that a repeated SYN asked for is left out; the timer starts anew with it
+// (tcp_check_req, Linux 6.18).
 func gaps(sent []Sent) ([]float64, bool) {
 	if len(sent) < 2 {
 		return nil, false
@@ -131,8 +133,10 @@ func gaps(sent []Sent) ([]float64, bool) {
 	list := make([]float64, 0, len(sent)-1)
 	reset := true
 	for i, s := range sent[1:] {
-		list = append(list, float64(s.Time-sent[i].Time)/1e9)
-		reset = reset && s.Reset
+		if !s.Asked {
+			list = append(list, float64(s.Time-sent[i].Time)/1e9)
+			reset = reset && s.Reset
+		}
 	}
 	return list, reset
 }

@@ -11,11 +11,10 @@ import (
 // Table follows all flows that are alive. Memory grows with live flows only: a flow ends and goes
 // to the sink when
 //
-//   - it was closed by both sides or reset, and then silent for a second and four of its longest
-//     round trips, by which time a lost last ACK has shown itself;
-//   - its handshake was not completed and it was silent for 150 s: Linux waits at most 64 s, and an
-//     eighth, between SYNs (tcp_syn_retries 6), 120 s at the very most;
-//   - there are more than 65536 such half-open flows and it is the oldest of them: a SYN flood;
+//   - it was closed by both sides or reset, and then silent for 60 s, as long as TIME_WAIT lasts; or
+//     for a second and four of its longest round trips when more than 16384 such flows wait;
+//   - its handshake was not completed and it was silent for 150 s: Linux waits at most 120 s, and an
+//     eighth, between SYNs; or more than 65536 such flows wait and it is the most silent of them;
 //   - it was silent for 7500 s: keep-alives come after 7200 s (RFC 1122 §4.2.3.6);
 //   - a SYN with another sequence number takes its ports;
 //   - Flush is called.
@@ -32,8 +31,8 @@ type Table struct {
 	order  uint64
 	now    int64 // newest packet time seen
 
-	halfOpen list
-	halves   int
+	halfOpen line // handshake not completed
+	closed   line // closed or reset
 	wheel    [wheelSlots]list
 	turned   int64 // the second up to which the wheel has been turned
 
@@ -46,9 +45,7 @@ type Table struct {
 const (
 	second         = int64(1e9)
 	closedIdle     = 1 * second
-	handshakeIdle  = 150 * second
 	openIdle       = 7500 * second
-	maxHalfOpen    = 1 << 16
 	wheelSlots     = 64
 	wheelReach     = wheelSlots - 2 // seconds ahead that a flow can be put
 	firstTableSize = 1 << 12
@@ -59,8 +56,11 @@ func NewTable(sink func(*Flow), opts Options) *Table {
 	t := &Table{
 		sink: sink, opts: opts, totals: Totals{Retransmitted: map[netip.Addr]uint64{}},
 		chains: make([]*Flow, firstTableSize), secret: rand.Uint64(),
+		halfOpen: line{limit: 1 << 16, idle: 150 * second},
+		closed:   line{limit: 1 << 14, idle: 60 * second},
 	}
 	t.halfOpen.init()
+	t.closed.init()
 	for i := range t.wheel {
 		t.wheel[i].init()
 	}
@@ -152,7 +152,7 @@ func (t *Table) begin(k *key, hash uint64, p *packet.Packet, fromHigh bool) *Flo
 	}
 	f := t.flows.get()
 	f.begin(k, hash, p, fromHigh)
-	f.order = t.order
+	f.order, f.seen = t.order, t.now
 	t.order++
 	slot := hash & uint64(len(t.chains)-1)
 	f.chain, t.chains[slot] = t.chains[slot], f
@@ -160,9 +160,9 @@ func (t *Table) begin(k *key, hash uint64, p *packet.Packet, fromHigh bool) *Flo
 	t.totals.PeakFlows = max(t.totals.PeakFlows, t.alive)
 	if f.Midstream {
 		t.schedule(f)
-		return f
+	} else {
+		t.enter(&t.halfOpen, f)
 	}
-	t.waitForHandshake(f)
 	return f
 }
 
@@ -188,7 +188,7 @@ func (t *Table) end(f *Flow) {
 	}
 	*link = f.chain
 	t.alive--
-	t.unschedule(f)
+	t.leave(f)
 	f.finish()
 	t.totals.flow(f)
 	t.sink(f)

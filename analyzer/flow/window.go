@@ -24,19 +24,24 @@ func (f *Flow) scaleKnown() bool { return f.Dirs[Client].hasISN && f.Dirs[Server
 // window follows the receive window in a packet that side s sent, which is not an old one.
 func (t *Table) window(f *Flow, s Side, p *packet.Packet) {
 	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
-	if x.stamped && p.Opts&packet.OptTS != 0 && before(p.TSval, x.tsMax) {
-		return // overtaken by a later packet
+	if x.overtaken(p) {
+		return
 	}
 	win := x.scaled(p)
 	edge := p.Ack + win
-	if x.hasEdge && f.scaleKnown() && p.Flags&packet.SYN == 0 {
-		t.shrunk(f, s, p, int32(x.edge-edge))
+	if p.Flags&packet.SYN != 0 {
+		x.window, x.edge, x.hasEdge = win, edge, true
+		return
 	}
-	if edge != x.edge {
+	if x.hasEdge && f.scaleKnown() {
+		t.shrink(f, s, p, int32(x.edge-edge))
+	}
+	if !x.hasEdge || after(edge, x.edge) {
 		y.full = false
+		x.edge, x.hasEdge = edge, true
 	}
-	x.window, x.edge, x.hasEdge = win, edge, true
-	if p.Flags&packet.SYN != 0 || (win == 0) == x.zero {
+	x.window, x.windowID = win, p.IPID
+	if (win == 0) == x.zero {
 		return
 	}
 	if x.zero = win == 0; x.zero {
@@ -50,13 +55,31 @@ func (t *Table) window(f *Flow, s Side, p *packet.Packet) {
 	t.emit(f, p, Event{Kind: EventWindowOpen, Side: s, Seq: p.Ack, Value: closed})
 }
 
-// shrunk notes that the right edge moved left by more than the rounding of the scaled window
-// (RFC 7323 §2.4). Modern kernels no longer log it.
-func (t *Table) shrunk(f *Flow, s Side, p *packet.Packet, by int32) {
+// overtaken reports whether timestamp or IP identification say that a packet of this side came
+// after one that was sent later: its window is out of date.
+func (x *Direction) overtaken(p *packet.Packet) bool {
+	if x.old(p) {
+		return true
+	}
+	back := int16(p.IPID - x.windowID)
+	return p.IPID != 0 && x.windowID != 0 && back < 0 && back > -1024
+}
+
+// shrink notes that the right edge lies by bytes left of where it was. It counts when that is more
+// than the rounding of the scaled window (RFC 7323 §2.4) and the next packet confirms it, for a
+// single one may have been overtaken. Modern kernels no longer log it.
+func (t *Table) shrink(f *Flow, s Side, p *packet.Packet, by int32) {
 	x := &f.Dirs[s]
 	if by <= 0 || by < 1<<x.shift {
+		x.shrinking = false
 		return
 	}
+	if !x.shrinking {
+		x.shrinking = true
+		return
+	}
+	x.shrinking = false
+	x.edge -= uint32(by)
 	x.WindowShrunk++
 	t.emit(f, p, Event{Kind: EventWindowShrunk, Side: s, Seq: p.Ack, Value: int64(by)})
 }

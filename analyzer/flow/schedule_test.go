@@ -1,0 +1,101 @@
+package flow
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestSchedules(t *testing.T) {
+	const (
+		exp1, linear, exp3 = ScheduleExponential1, ScheduleLinear, ScheduleExponential3
+	)
+	for name, c := range map[string]struct {
+		offsets []float64
+		reset   bool
+		want    []Schedule
+	}{
+		"nothing repeated": {nil, false, []Schedule{ScheduleNone}},
+		"one after 1 s":    {[]float64{1.01}, false, []Schedule{exp1, linear}},
+		"two, doubling":    {[]float64{1.01, 3.03}, false, []Schedule{exp1}},
+		"two, linear":      {[]float64{1.01, 2.03}, false, []Schedule{linear}},
+		"Linux 6.18, measured": {
+			[]float64{1.017, 2.041, 3.065, 4.089, 5.113, 7.129, 11.197, 19.385, 35.513, 69.049},
+			false, []Schedule{linear},
+		},
+		"SYN-ACK of Linux 6.18, measured": {
+			[]float64{1.009, 3.025, 7.185, 15.377, 31.505}, false, []Schedule{exp1},
+		},
+		"old stack":             {[]float64{3.0, 9.1, 21.3, 45.9}, false, []Schedule{exp3}},
+		"an eighth late":        {[]float64{1.125, 3.375, 7.87}, false, []Schedule{exp1}},
+		"later than an eighth":  {[]float64{1.2}, false, []Schedule{ScheduleOther}},
+		"early":                 {[]float64{0.9}, false, []Schedule{ScheduleOther}},
+		"first ones missing":    {[]float64{2.02, 6.05, 14.2}, false, []Schedule{exp1, linear}},
+		"linear, first missing": {[]float64{1.02, 2.04, 4.1}, false, []Schedule{linear}},
+		"Windows, refused":      {[]float64{0.5, 1.0}, true, []Schedule{ScheduleAfterReset}},
+		"0.5 s without a RST":   {[]float64{0.5, 1.0}, false, []Schedule{ScheduleOther}},
+		"1 s after a RST":       {[]float64{1.0}, true, []Schedule{ScheduleOther}},
+		"one lost in between":   {[]float64{1.0, 7.1}, false, []Schedule{ScheduleOther}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gaps := slices.Clone(c.offsets)
+			for i := len(gaps) - 1; i > 0; i-- {
+				gaps[i] -= gaps[i-1]
+			}
+			set := matchSchedules(gaps, c.reset)
+			if got := set.List(); !slices.Equal(got, c.want) {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+			if set.first() != c.want[0] {
+				t.Errorf("first is %v", set.first())
+			}
+		})
+	}
+}
+
+// The host received the answers and did not take them.
+func TestAnsweredSYNACKs(t *testing.T) {
+	s := play(t).open()
+	s.at(second).synack()
+	s.ack()
+	s.at(2 * second).synack()
+	f := s.one()
+	h := &f.Handshake
+	if h.SYNACKRetransmits != 2 || h.Answered() != 2 || h.SYNACKSchedule != ScheduleExponential1 {
+		t.Errorf("handshake %+v", h)
+	}
+	if got := f.S2C().Retransmits; got != 2 {
+		t.Errorf("%d retransmissions, the kernel counts 2", got)
+	}
+}
+
+// The client never saw the SYN-ACK: both sides repeat. What a SYN asked for is not on the timer.
+func TestLostSYNACKs(t *testing.T) {
+	s := play(t)
+	s.syn()
+	s.synack()
+	s.at(second).synack()
+	s.at(40 * ms).syn()
+	s.synack()
+	s.at(2 * second).synack()
+	f := s.one()
+	h := &f.Handshake
+	if !h.SYNACKsLost || h.Answered() != 0 || h.SYNACKRetransmits != 3 || !h.SYNACKs[2].Asked {
+		t.Errorf("handshake %+v", h)
+	}
+	if h.SYNACKSchedule != ScheduleExponential1 {
+		t.Errorf("schedule %v", h.SYNACKSchedule)
+	}
+}
+
+func TestAfterReset(t *testing.T) {
+	s := play(t)
+	for range 3 {
+		s.syn()
+		s.send(true, rstToSYN)
+		s.at(500 * ms)
+	}
+	f := s.one()
+	if f.Handshake.SYNSchedule != ScheduleAfterReset || f.End != Refused {
+		t.Errorf("schedule %v, end %v", f.Handshake.SYNSchedule, f.End)
+	}
+}
