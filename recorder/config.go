@@ -109,6 +109,25 @@ func (c *Config) packets() ring.SetConfig {
 	}
 }
 
+// defaultLateRTT makes a round trip an event of its own where no trigger says what is
+// late: nothing within a continent takes longer.
+const defaultLateRTT = 200 * time.Millisecond
+
+// lateRTT is the smallest limit that a trigger sets on round-trip times.
+func lateRTT(triggers []*trigger.Trigger) time.Duration {
+	late := time.Duration(0)
+	for _, t := range triggers {
+		limit := time.Duration(t.Limit * float64(time.Second))
+		if strings.HasPrefix(t.Vital, "rtt.") && t.Above && !t.Factor && limit > 0 && (late == 0 || limit < late) {
+			late = limit
+		}
+	}
+	if late == 0 {
+		return defaultLateRTT
+	}
+	return late
+}
+
 // fired puts a trigger that fired into the manifest's form.
 func fired(f trigger.Fired) format.Trigger {
 	return format.Trigger{

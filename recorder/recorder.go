@@ -16,6 +16,8 @@ import (
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder/freeze"
+	"github.com/spikebox/spikebox/recorder/kernel"
+	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
 	"github.com/spikebox/spikebox/recorder/source"
 	"github.com/spikebox/spikebox/recorder/trigger"
@@ -118,8 +120,12 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 	r.rings.Log = source.OpenKernelLog(cfg.Root, cfg.Log)
 	ticks := int((cfg.Before+cfg.After)/Tick) + 8 // some more than the window, for a late cut
 	r.rings.Listeners = ring.NewNewest[ring.Listener](ticks * listenersPerTick)
+	r.rings.Kernel = kernel.Open(kernel.Options{
+		Options: probe.Options{NetNS: uint32(r.host.NetNS), LateRTT: lateRTT(triggers)},
+		Window:  cfg.Before + cfg.After, CPUs: r.host.CPUs,
+	}, cfg.Log)
 	r.rings.Board = vital.Open(vital.Env{
-		Root: cfg.Root, NetNS: uint32(r.host.NetNS), Listeners: r.rings.Listeners,
+		Root: cfg.Root, Kernel: r.rings.Kernel, Listeners: r.rings.Listeners,
 	}, cfg.Log)
 	r.rings.Rows = ring.NewRows(ticks, len(r.rings.Board.Infos()))
 	return r, nil
@@ -135,6 +141,9 @@ func (r *Recorder) close() {
 	}
 	if r.rings.Board != nil {
 		r.rings.Board.Close()
+	}
+	if r.rings.Kernel != nil {
+		r.rings.Kernel.Close()
 	}
 }
 
@@ -191,6 +200,7 @@ func (r *Recorder) loop(ctx context.Context) error {
 // tick measures the vitals, evaluates the triggers, and cuts where a window has ended.
 func (r *Recorder) tick(now time.Time) {
 	r.rings.Log.Read(r.match)
+	r.rings.Kernel.Tick(now)
 	row := r.rings.Board.Read(now)
 	r.rings.Rows.Push(now, row)
 	for _, f := range r.triggers.Step(now, r.rings.Board.Value) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/kernel"
 	"github.com/spikebox/spikebox/recorder/ring"
 	"github.com/spikebox/spikebox/recorder/source"
 	"github.com/spikebox/spikebox/recorder/vital"
@@ -29,6 +30,7 @@ type Rings struct {
 	Listeners *ring.Newest[ring.Listener]
 	Snapshots *source.Snapshots
 	Log       *source.KernelLog
+	Kernel    *kernel.Kernel
 }
 
 // Request says what to cut and why.
@@ -49,6 +51,7 @@ type Held struct {
 	vitals    []byte
 	listeners []byte
 	log       []byte
+	kernel    *kernel.Cut
 	texts     *ring.TextCut
 	packets   *ring.Cut
 	sources   []format.Source // of the rings
@@ -75,9 +78,11 @@ func Take(rings Rings, req Request) (*Held, error) {
 	h.listeners = listenersCSV(rings.Listeners, req.Start, h.end)
 	clock := Clock("freeze")
 	h.log = rings.Log.Cut(req.Start, h.end, clock)
+	h.kernel = rings.Kernel.Cut(req.Start, h.end, clock)
 	h.sources = append(h.sources, packetSource(h.packets, req.Start))
 	h.sources = append(h.sources, rings.Board.Sources()...)
 	h.sources = append(h.sources, rings.Snapshots.Source(), rings.Log.Source(req.Start, clock))
+	h.sources = append(h.sources, rings.Kernel.Sources(req.Start)...)
 	m := &h.req.Manifest
 	m.Vitals = infos
 	m.Window = format.Window{Start: req.Start.UTC(), Trigger: req.Trigger.UTC(), End: h.end.UTC()}
@@ -105,6 +110,9 @@ func (h *Held) Write(ctx context.Context) (Report, error) {
 	results := append([]source.Result{<-h.req.Sockets}, source.CollectAll(ctx, env, source.OneOffs)...)
 	m := h.req.Manifest
 	m.Sources = h.sources
+	if err := h.kernel.Resolve(); err != nil {
+		m.Warnings = append(m.Warnings, err.Error())
+	}
 	for _, r := range results {
 		m.Sources = append(m.Sources, r.Source)
 	}
@@ -131,6 +139,8 @@ func (h *Held) stream(ctx context.Context, w *format.Writer, m *format.Manifest,
 		func() error { return w.Add("vitals.csv", h.vitals) },
 		func() error { return w.Add("listeners.csv", h.listeners) },
 		func() error { return w.Add("kmsg.txt", h.log) },
+		w.NewFrame,
+		func() error { return h.told(w) },
 		w.NewFrame,
 		func() error { return joined(w, results, "sockets.jsonl") },
 		w.NewFrame,
@@ -171,6 +181,29 @@ func copyOf(m *source.Member) func(io.Writer) error {
 		_, err := m.WriteTo(to)
 		return err
 	}
+}
+
+// told writes what the kernel's probes told.
+func (h *Held) told(w *format.Writer) error {
+	var sink source.Sink
+	for _, member := range []struct {
+		name   string
+		render func(io.Writer) error
+	}{
+		{"events.jsonl", h.kernel.WriteEvents},
+		{"softirq.jsonl", h.kernel.WriteLatencies},
+		{"drops.csv", h.kernel.WriteDrops},
+		{"stacks.pb.gz", h.kernel.WriteStacks},
+	} {
+		stream, err := sink.Stream(member.name)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(member.render(stream), stream.Close()); err != nil {
+			return fmt.Errorf("render member %q: %w", member.name, err)
+		}
+	}
+	return members(w, []source.Result{{Sink: &sink}}, "")
 }
 
 // joined writes the members that are held as NAME@WHEN, one for each moment at which a

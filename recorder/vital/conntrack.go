@@ -4,14 +4,10 @@ package vital
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spikebox/spikebox/recorder/internal/procfs"
 )
-
-// pageSize is the unit of the kernel's socket memory figures.
-var pageSize = os.Getpagesize()
 
 var conntrackMeter = &Meter{
 	ID:  "conntrack",

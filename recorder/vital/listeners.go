@@ -61,11 +61,10 @@ type listenerProbe struct {
 }
 
 func openListenerProbe(env Env) (Reader, error) {
-	p, err := probe.OpenListeners()
-	if err != nil {
+	if err := env.refusal("listeners"); err != nil {
 		return nil, err
 	}
-	return &listenerProbe{probe: p, ring: env.Listeners}, nil
+	return &listenerProbe{probe: env.Kernel.Probes.Listeners, ring: env.Listeners}, nil
 }
 
 func (r *listenerProbe) Read(now time.Time, out []float64) (err error) {
@@ -81,7 +80,7 @@ func (r *listenerProbe) Read(now time.Time, out []float64) (err error) {
 	return nil
 }
 
-func (r *listenerProbe) Close() error { return r.probe.Close() }
+func (r *listenerProbe) Close() error { return nil }
 
 // synRecvCap ends a count of half-open sockets: 20,000 take some 6 ms, and a trigger
 // has fired long before.

@@ -5,6 +5,8 @@ package vital
 import (
 	"bytes"
 	"fmt"
+	"math"
+	"os"
 	"time"
 
 	"github.com/spikebox/spikebox/recorder/internal/procfs"
@@ -164,24 +166,28 @@ var sockstatMeter = &Meter{
 // sockstatParser reads "TCP: inuse 1 orphan 0 tw 0 alloc 1 mem 150" (net/ipv4/proc.c,
 // sockstat_seq_show); mem counts pages.
 func sockstatParser() func(time.Time, []byte, []float64) error {
-	page := float64(pageSize)
+	page := float64(os.Getpagesize())
 	return func(_ time.Time, content []byte, out []float64) error {
-		for len(content) > 0 {
-			var line []byte
-			line, content = procfs.Line(content)
-			rest, ok := bytes.CutPrefix(line, []byte("TCP:"))
-			for ok && len(rest) > 0 {
-				var key, value []byte
-				key, rest = procfs.Word(rest)
-				value, rest = procfs.Word(rest)
-				switch string(key) {
-				case "mem":
-					out[0] = float64(procfs.Uint(value)) * page
-				case "orphan":
-					out[1] = float64(procfs.Uint(value))
-				}
-			}
-		}
+		out[0] = sockstatTCP(content, "mem") * page
+		out[1] = sockstatTCP(content, "orphan")
 		return nil
 	}
+}
+
+// sockstatTCP gives a figure of the TCP line, NaN where it has none.
+func sockstatTCP(content []byte, figure string) float64 {
+	for len(content) > 0 {
+		var line []byte
+		line, content = procfs.Line(content)
+		rest, ok := bytes.CutPrefix(line, []byte("TCP:"))
+		for ok && len(rest) > 0 {
+			var key, value []byte
+			key, rest = procfs.Word(rest)
+			value, rest = procfs.Word(rest)
+			if string(key) == figure {
+				return float64(procfs.Uint(value))
+			}
+		}
+	}
+	return math.NaN()
 }

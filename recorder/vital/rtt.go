@@ -37,11 +37,10 @@ type rttProbe struct {
 }
 
 func openRTTProbe(env Env) (Reader, error) {
-	p, err := probe.OpenRTT(env.NetNS)
-	if err != nil {
+	if err := env.refusal("rtt"); err != nil {
 		return nil, err
 	}
-	return &rttProbe{probe: p}, nil
+	return &rttProbe{probe: env.Kernel.Probes.RTT}, nil
 }
 
 func (r *rttProbe) Read(_ time.Time, out []float64) error {
@@ -60,7 +59,7 @@ func (r *rttProbe) Read(_ time.Time, out []float64) error {
 	return nil
 }
 
-func (r *rttProbe) Close() error { return r.probe.Close() }
+func (r *rttProbe) Close() error { return nil }
 
 const (
 	// pollEvery spaces out what is dear: a dump of sockets, not a read of a counter.

@@ -11,6 +11,7 @@ package vital
 import (
 	"time"
 
+	"github.com/spikebox/spikebox/recorder/kernel"
 	"github.com/spikebox/spikebox/recorder/ring"
 )
 
@@ -39,7 +40,7 @@ type Variant struct {
 // Env is what variants need to know of the recorder.
 type Env struct {
 	Root      string                      // of /proc and /sys: "/", or a fixture tree
-	NetNS     uint32                      // inode of the network namespace whose sockets count; 0 is all
+	Kernel    *kernel.Kernel              // the armed probes
 	Listeners *ring.Newest[ring.Listener] // where the listeners meter keeps each listener's queues
 }
 
@@ -55,7 +56,12 @@ type Reader interface {
 var Meters = []*Meter{
 	rttMeter,
 	listenerMeter,
+	stateMeter,
+	portMeter,
 	tcpMeter,
+	eventMeter,
+	softirqMeter,
+	echoMeter,
 	sockstatMeter,
 	conntrackMeter,
 	softnetMeter,
