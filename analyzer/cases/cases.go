@@ -13,6 +13,7 @@ package cases
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -95,9 +96,10 @@ func (c *Case) Build(dir string) (string, error) {
 		return "", err
 	}
 	if packets != nil {
-		if err := w.Add("packets.pcapng", packets); err != nil {
-			return "", err
-		}
+		err = errors.Join(w.NewFrame(), w.Add("packets.pcapng", packets))
+	}
+	if err != nil {
+		return "", err
 	}
 	return w.Commit()
 }
@@ -159,10 +161,8 @@ func (c *Case) members(w *format.Writer) error {
 			return fmt.Errorf("case %s: member %s: %w", c.Name, name, err)
 		}
 	}
-	if err := c.static(w); err != nil {
-		return err
-	}
-	return c.netstat(w)
+	// Frames begin where the recorder begins them, so that a cut costs the same.
+	return errors.Join(w.NewFrame(), c.static(w), w.NewFrame(), c.netstat(w))
 }
 
 func (c *Case) static(w *format.Writer) error {
