@@ -119,10 +119,26 @@ func arm(t testing.TB, ns netns.NsHandle, cfg SetConfig) *Set {
 }
 
 // pace counts the ticks of a set, so that senders can wait for them: however slow the
-// machine is, the recorder keeps up.
-type pace struct{ ticks atomic.Int64 }
+// machine is, the recorder keeps up. While a cut is written, senders wait for its writer
+// too: each burst takes one of the grants.
+type pace struct {
+	ticks   atomic.Int64
+	limited atomic.Bool
+	grants  atomic.Int64
+}
 
 func (p *pace) tick() { p.ticks.Add(1) }
+
+// limit lets n more bursts be sent.
+func (p *pace) limit(n int64) {
+	p.grants.Store(n)
+	p.limited.Store(true)
+}
+
+// may says whether a burst can be sent that follows the one of a tick.
+func (p *pace) may(tick int64) bool {
+	return p.ticks.Load() > tick && (!p.limited.Load() || p.grants.Add(-1) >= 0)
+}
 
 // sender sends numbered packets on a thread of its own.
 type sender struct {
@@ -151,7 +167,7 @@ func (s *sender) run(cpu, burst int, p *pace, stop <-chan struct{}) error {
 			seq++
 			s.sent.Store(seq)
 		}
-		for p.ticks.Load() == at {
+		for !p.may(at) {
 			select {
 			case <-stop:
 				return nil
