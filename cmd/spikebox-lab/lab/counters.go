@@ -45,8 +45,7 @@ func (h *host) counters() (c map[string]int64, err error) {
 // (net/core/net-procfs.c, softnet_seq_show).
 var softnetColumns = []string{"processed", "dropped", "squeezed"}
 
-// perCPU sums a file of one line of hexadecimal numbers per CPU, whose columns are
-// named by names or else by its first line. A file that is not there counts nothing.
+// perCPU sums a file of /proc/net. One that is not there counts nothing.
 func perCPU(into map[string]int64, prefix, file string, names []string) error {
 	text, err := os.ReadFile("/proc/thread-self/net/" + file)
 	if errors.Is(err, os.ErrNotExist) {
@@ -55,7 +54,13 @@ func perCPU(into map[string]int64, prefix, file string, names []string) error {
 	if err != nil {
 		return fmt.Errorf("read counters: %w", err)
 	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return sumCPUs(into, prefix, string(text), names)
+}
+
+// sumCPUs sums a text of one line of hexadecimal numbers per CPU, whose columns are
+// named by names or else by its first line.
+func sumCPUs(into map[string]int64, prefix, text string, names []string) error {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
 	if names == nil {
 		names, lines = strings.Fields(lines[0]), lines[1:]
 	}
@@ -64,7 +69,7 @@ func perCPU(into map[string]int64, prefix, file string, names []string) error {
 		for i, name := range names[:min(len(names), len(values))] {
 			v, err := strconv.ParseInt(values[i], 16, 64)
 			if err != nil {
-				return fmt.Errorf("read %s: %w", file, err)
+				return fmt.Errorf("parse %s counters: %w", prefix, err)
 			}
 			if name == "entries" { // of the whole namespace, on each CPU's line
 				into[prefix+"."+name] = v
