@@ -13,7 +13,7 @@ import (
 // wrong with it, Damage included; nothing where it is as it was written.
 func Check(r *Reader) []error {
 	errs := r.Damage()
-	r.Walk(func(m Member, content io.Reader) error {
+	err := r.Walk(func(m Member, content io.Reader) error {
 		if !m.Complete { // Damage has it
 			return nil
 		}
@@ -27,6 +27,9 @@ func Check(r *Reader) []error {
 		}
 		return nil
 	})
+	if err != nil {
+		errs = append(errs, err)
+	}
 	return errs
 }
 

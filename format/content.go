@@ -46,7 +46,8 @@ type content struct {
 	cur int   // the frame in dec, -1 for none
 	at  int64 // the position that dec has reached
 
-	note func(*frameError) // is told of all damage, if set
+	decoded int64             // bytes of content so far, also those that were skipped
+	note    func(*frameError) // is told of all damage, if set
 }
 
 func newContent(src io.ReaderAt, frames []frame) (*content, error) {
@@ -143,6 +144,7 @@ func (c *content) decode(p []byte) (int, error) {
 	f := c.frames[c.cur]
 	n, err := c.dec.Read(p)
 	c.at += int64(n)
+	c.decoded += int64(n)
 	if c.at == f.end() && err == nil {
 		err = c.drained()
 	}
@@ -210,11 +212,12 @@ func (c *content) measure(i int, limit func(int64) error) error {
 			return err
 		}
 	}
-	if err != io.EOF && c.cur == i {
-		c.broken(err) // noted
-		if f.bad {    // just found: the second time its checksum is ignored
-			return c.measure(i, limit)
-		}
+	if err == io.EOF || c.cur != i {
+		return nil
+	}
+	c.broken(err) // noted
+	if errors.Is(err, zstd.ErrCRCMismatch) {
+		return c.measure(i, limit) // now the checksum is ignored
 	}
 	return nil
 }

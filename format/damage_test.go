@@ -102,7 +102,11 @@ func TestFlippedAnywhere(t *testing.T) {
 	frames := openBytes(t, good).frames
 	members := openBytes(t, good).Members()
 	archive, _ := zstdCat(good)
-	for bit := range 8 * len(good) {
+	step := 1
+	if testing.Short() { // one bit in each byte, another in the next
+		step = 9
+	}
+	for bit := 0; bit < 8*len(good); bit += step {
 		b, n := bytes.Clone(good), int64(bit/8)
 		b[n] ^= 1 << (bit % 8)
 		r, err := NewReader(bytes.NewReader(b), int64(len(b)), Limits{})

@@ -95,8 +95,11 @@ func (r *memberReader) Read(p []byte) (int, error) {
 // finish ends the content: with io.EOF only where nothing is wrong with it. The
 // padding is read too, since the checksum of a large member's last frame is behind it.
 func (r *memberReader) finish() error {
-	if !r.m.Complete {
+	switch {
+	case !r.m.Complete:
 		return r.damaged(errSum)
+	case r.m.sound:
+		return io.EOF
 	}
 	pad := make([]byte, padding(r.m.Size))
 	r.c.pos = r.m.end()

@@ -21,10 +21,7 @@ func createPartial(path string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := lock(f); err != nil {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
+		lock(f)
 		// A Sweep may have removed it between the two calls.
 		if sameFile(f, path) {
 			return f, nil

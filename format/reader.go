@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -86,7 +88,7 @@ func NewReader(src io.ReaderAt, size int64, lim Limits) (*Reader, error) {
 	}
 	r.frames, r.members, r.index = s.c.frames, s.members, s.index
 	r.loadSums(s)
-	s.judge(func(m Member) bool { return sumOf(s.c, m) == m.SHA256 })
+	s.judge()
 	r.damage = s.damage
 	s.c.note = nil
 	r.idle = s.c
@@ -180,11 +182,11 @@ func nothing(s *scan) error {
 	if len(s.damage) == 0 && len(s.broken) == 0 {
 		return fmt.Errorf("read bundle: no member is in it: %w", ErrNotBundle)
 	}
-	for _, e := range s.broken {
-		if s.cut(e) {
-			return fmt.Errorf("read bundle: it ends before the end of the manifest: %w", ErrTruncated)
+	for _, i := range slices.Sorted(maps.Keys(s.broken)) {
+		if e := s.broken[i]; !s.cut(e) {
+			return fmt.Errorf("read bundle: nothing in it can be read: %w", e)
 		}
-		return fmt.Errorf("read bundle: nothing in it can be read: %w", e)
+		return fmt.Errorf("read bundle: it ends before the end of the manifest: %w", ErrTruncated)
 	}
 	return fmt.Errorf("read bundle: it is a zstd file without a tar archive: %w (%w)", ErrNotBundle, s.damage[0])
 }

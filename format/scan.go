@@ -22,13 +22,18 @@ type Member struct {
 	// Frames of large members are verified when they are read, and by Check.
 	Complete bool `json:"complete"`
 
-	pos int64 // of the content in the archive
+	pos   int64 // of the content in the archive
+	sound bool  // its sum was verified when the bundle was opened
 }
 
 func (m Member) end() int64 { return m.pos + m.Size }
 
 // maxDamage bounds the list of damage: a hostile file may have 250,000 faults.
 const maxDamage = 1000
+
+// searchBudget is how often the archive may be decoded to find headers behind
+// damage. A sound one is decoded once, one with a broken frame little more.
+const searchBudget = 4
 
 // scan finds the members of an archive, and gets around damage.
 type scan struct {
@@ -49,7 +54,9 @@ func newScan(c *content, size int64, lim Limits) *scan {
 		if s.broken[e.index] == nil {
 			s.broken[e.index] = e
 		}
-		c.frames[e.index].bad = errors.Is(e, zstd.ErrCRCMismatch)
+		if errors.Is(e, zstd.ErrCRCMismatch) {
+			c.frames[e.index].bad = true
+		}
 	}
 	return s
 }
@@ -94,6 +101,10 @@ func (s *scan) run() error {
 		if lost == nil {
 			lost, lostAt = err, pos
 		}
+		// Every try may decode a frame anew, and a hostile archive have a million.
+		if s.c.decoded > searchBudget*s.c.size+ratioFloor {
+			break
+		}
 		pos = s.next(pos, err)
 	}
 	if lost != nil {
@@ -119,12 +130,18 @@ func (s *scan) leave(pos int64) {
 }
 
 // next is where the next header may be, after err at pos: in a frame that can
-// be decoded although it is bad at any block, else at the next frame's begin.
+// be decoded although its checksum is wrong at any block, else at the next
+// frame's begin.
 func (s *scan) next(pos int64, err error) int64 {
 	f := s.c.frames
 	i := sort.Search(len(f), func(i int) bool { return f[i].pos > pos })
-	if broken := (*frameError)(nil); i > 0 && f[i-1].bad && !errors.As(err, &broken) {
-		return pos + tarBlock
+	if broken := (*frameError)(nil); i > 0 && !errors.As(err, &broken) {
+		if !f[i-1].bad {
+			s.c.verify(i - 1) // noted
+		}
+		if f[i-1].bad {
+			return pos + tarBlock
+		}
 	}
 	if i == len(f) {
 		return s.c.size
@@ -224,24 +241,38 @@ func (s *scan) lied() bool {
 	return false
 }
 
-// judge finds out which members the broken frames cost. Where SHA256SUMS is
-// known it decides, by way of whole.
-func (s *scan) judge(whole func(Member) bool) {
+// judge finds out which members the broken frames cost.
+func (s *scan) judge() {
 	for _, i := range slices.Sorted(maps.Keys(s.broken)) {
-		e := s.broken[i]
+		e, f := s.broken[i], s.c.frames[i]
 		s.report(e)
-		f := s.c.frames[i]
 		first := sort.Search(len(s.members), func(k int) bool { return s.members[k].end() > f.pos })
 		for k := first; k < len(s.members) && s.members[k].pos < max(f.end(), e.at); k++ {
 			m := &s.members[k]
-			decoded := f.bad || m.end() <= e.at
-			if !m.Complete || decoded && m.SHA256 != "" && whole(*m) || decoded && m.SHA256 == "" && s.cut(e) {
+			if !m.Complete || m.sound {
 				continue
 			}
-			m.Complete = false
-			s.report(fmt.Errorf("read member %q: it is damaged: %w", m.Name, e))
+			m.Complete, m.sound = s.whole(*m, e)
+			if !m.Complete {
+				s.report(fmt.Errorf("read member %q: it is damaged: %w", m.Name, e))
+			}
 		}
 	}
+}
+
+// whole reports whether m is, in spite of the broken frame that it lies in. Its
+// sum decides where it has one. Without, it is if the file was cut behind it:
+// after any other damage nothing in the frame can be trusted.
+func (s *scan) whole(m Member, e *frameError) (whole, sound bool) {
+	end := m.end() + padding(m.Size)
+	switch {
+	case !s.c.frames[e.index].bad && end > e.at:
+		return false, false
+	case m.SHA256 != "":
+		sound = sumOf(s.c, m) == m.SHA256
+		return sound, sound
+	}
+	return s.cut(e), false
 }
 
 // cut reports whether e is the end of the file inside its last frame.

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +18,12 @@ var errCut = fmt.Errorf("the file ends inside it: %w", io.ErrUnexpectedEOF)
 // error says where that is.
 func walkFrames(src io.ReaderAt, size int64) ([]frame, error) {
 	var frames []frame
+	in := bufio.NewReaderSize(io.NewSectionReader(src, 0, size), 64<<10)
 	for off := int64(0); off < size; {
-		comp, data, err := frameLength(src, off, size)
+		comp, data, err := skipFrame(in)
+		if err != nil { // of a frame that is cut short or broken: what there is of it
+			comp = size - off
+		}
 		if data && len(frames) == maxFrames {
 			return nil, &LimitError{What: "frames", Limit: maxFrames}
 		}
@@ -33,46 +38,72 @@ func walkFrames(src io.ReaderAt, size int64) ([]frame, error) {
 	return frames, nil
 }
 
-// frameLength is the length in bytes of the frame at off and whether it holds
-// data. Of a frame that is cut short or broken it is what there is of it.
-func frameLength(src io.ReaderAt, off, size int64) (comp int64, data bool, err error) {
-	h, err := frameHeader(src, off, size)
-	if err != nil {
-		return size - off, !errors.Is(err, zstd.ErrMagicMismatch), err
+// skipFrame skips the frame at which in is. It returns its length in bytes and
+// whether it holds data, other than a skippable one.
+func skipFrame(in *bufio.Reader) (n int64, data bool, err error) {
+	head, err := in.Peek(zstd.HeaderMaxSize)
+	if err != nil && err != io.EOF { // the last frame may be shorter
+		return 0, false, err
+	}
+	var h zstd.Header
+	if err := h.Decode(head); err != nil {
+		return 0, !errors.Is(err, zstd.ErrMagicMismatch), cutShort(err)
 	}
 	if h.Skippable {
-		comp = int64(h.HeaderSize) + int64(h.SkippableSize)
-		if comp > size-off {
-			return size - off, false, errCut
-		}
-		return comp, false, nil
+		n = int64(h.HeaderSize) + int64(h.SkippableSize)
+		return n, false, skip(in, n)
 	}
-	comp = int64(h.HeaderSize)
+	n = int64(h.HeaderSize)
+	if err := skip(in, n); err != nil {
+		return n, true, err
+	}
 	for last := false; !last; {
-		var b [3]byte
-		if off+comp+3 > size {
-			return size - off, true, errCut
+		var block int64
+		if block, last, err = skipBlock(in); err != nil {
+			return n, true, err
 		}
-		if err := readFull(src, b[:], off+comp); err != nil {
-			return size - off, true, err
-		}
-		var n int64
-		if n, last, err = blockLength(b); err != nil {
-			return size - off, true, err
-		}
-		comp += n
+		n += block
 	}
 	if h.HasCheckSum {
-		comp += 4
+		n += 4
+		err = skip(in, 4)
 	}
-	if comp > size-off {
-		return size - off, true, errCut
-	}
-	return comp, true, nil
+	return n, true, err
 }
 
-// blockLength decodes a block header: the length of the block with it, and
-// whether it is the frame's last (RFC 8878, section 3.1.1.2).
+// skipBlock skips one block; last says that it is the frame's last.
+func skipBlock(in *bufio.Reader) (n int64, last bool, err error) {
+	var b [3]byte
+	if _, err := io.ReadFull(in, b[:]); err != nil {
+		return 0, false, cutShort(err)
+	}
+	if n, last, err = blockLength(b); err != nil {
+		return 0, false, err
+	}
+	return 3 + n, last, skip(in, n)
+}
+
+// skip skips n bytes, which may be more than an int of 32 bits has.
+func skip(in *bufio.Reader, n int64) error {
+	for n > 0 {
+		k, err := in.Discard(int(min(n, 1<<30)))
+		if n -= int64(k); err != nil {
+			return cutShort(err)
+		}
+	}
+	return nil
+}
+
+// cutShort gives the end of the file its meaning.
+func cutShort(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return errCut
+	}
+	return err
+}
+
+// blockLength decodes a block header: the length of what follows it, and whether
+// it is the frame's last (RFC 8878, section 3.1.1.2).
 func blockLength(b [3]byte) (n int64, last bool, err error) {
 	v := int64(b[0]) | int64(b[1])<<8 | int64(b[2])<<16
 	n = v >> 3
@@ -82,18 +113,5 @@ func blockLength(b [3]byte) (n int64, last bool, err error) {
 	case 3:
 		return 0, false, errors.New("a block is of the reserved type")
 	}
-	return 3 + n, v&1 == 1, nil
-}
-
-// frameHeader reads the header of the frame at off.
-func frameHeader(src io.ReaderAt, off, size int64) (h zstd.Header, err error) {
-	b := make([]byte, min(zstd.HeaderMaxSize, size-off))
-	if err := readFull(src, b, off); err != nil {
-		return h, err
-	}
-	err = h.Decode(b)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = errCut
-	}
-	return h, err
+	return n, v&1 == 1, nil
 }
