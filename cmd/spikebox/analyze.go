@@ -34,7 +34,7 @@ Exit code 1 with --fail-on: a finding is as bad as that, whatever else is the ca
 	Examples: []string{
 		"spikebox analyze web1-20261121T034711Z-listen.overflows.spike.tar.zst",
 		"spikebox analyze --json incident.pcapng.gz | jq .verdict",
-		"spikebox analyze -o report --fail-on critical *.spike.tar.zst",
+		"spikebox analyze -o report --fail-on critical web1-20261121T034711Z-rtt.p99.spike.tar.zst",
 	},
 	Setup: setupAnalyze,
 }

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/spikebox/spikebox/analyzer/cases"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"spikebox": main})
+}
+
+// The command line as its users meet it: scripts in testdata/script, with the cases of
+// testdata/cases as real files, NAME.spike.tar.zst or NAME.pcapng.
+func TestScripts(t *testing.T) {
+	built := build(t)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("CASES", built)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code": exitCode,
+			"cut":  cut,
+			"flip": flip,
+		},
+	})
+}
+
+// build makes a file of every case.
+func build(t *testing.T) string {
+	t.Helper()
+	all, err := cases.Load("../../testdata/cases")
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d cases, %v", len(all), err)
+	}
+	dir := t.TempDir()
+	for _, c := range all {
+		path, err := c.Build(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !c.Capture {
+			if err := os.Rename(path, filepath.Join(dir, c.Name+".spike.tar.zst")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return dir
+}
+
+// exitCode runs "code N COMMAND …" and wants exactly that exit code.
+func exitCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N COMMAND …")
+	}
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("run %v: %v", args[1:], err)
+		}
+		got = exit.ExitCode()
+	}
+	if fmt.Sprint(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+}
+
+// cut writes "cut FILE BYTES NEW": FILE without its last BYTES.
+func cut(ts *testscript.TestScript, _ bool, args []string) {
+	whole := []byte(ts.ReadFile(args[0]))
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), whole[:len(whole)-n], 0o600))
+}
+
+// flip writes "flip FILE OFFSET NEW": FILE with one bit changed.
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	whole := []byte(ts.ReadFile(args[0]))
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	whole[n] ^= 1
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), whole, 0o600))
+}
