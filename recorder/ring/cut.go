@@ -12,7 +12,11 @@ import (
 
 // Cut is what all rings of a Set held at one instant. While it is open that history is
 // not given back to the kernel, which goes on recording into the free blocks: the
-// reserve, a good third of each ring. Write or close a cut soon.
+// reserve, a good third of each ring. Where that is filled before the cut is written, the
+// newest packets are lost, and counted, and never those of the cut.
+//
+// Stats, Size and the like may be called at any time before Close, but a Cut's methods
+// may not be called at the same time.
 type Cut struct {
 	set     *Set
 	at      time.Time

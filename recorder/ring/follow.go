@@ -12,8 +12,11 @@ import (
 )
 
 const (
-	// coalesce is how long notices are collected: making one container sends a dozen.
-	coalesce = 50 * time.Millisecond
+	// coalesce is how long notices are collected at least: making one container sends a
+	// dozen. It is longer on a host with thousands of links, where asking takes longer:
+	// idleShare keeps it below 2 % of a CPU.
+	coalesce  = 50 * time.Millisecond
+	idleShare = 50
 	// settleTime is how long an interface must have been up before it gets a ring: a
 	// container's veth is up before it is a member of its bridge.
 	settleTime = time.Second
@@ -57,11 +60,20 @@ func (s *Set) follow() {
 			continue
 		case <-retry.C:
 		case <-notices:
-			time.Sleep(coalesce)
 		}
-		if again := s.compare(time.Now()); again {
+		begin := time.Now()
+		if again := s.compare(begin); again {
 			retry.Reset(settleTime)
 		}
+		s.pause(max(coalesce, idleShare*time.Since(begin)))
+	}
+}
+
+// pause waits, but not for longer than the set is open.
+func (s *Set) pause(d time.Duration) {
+	select {
+	case <-s.stop:
+	case <-time.After(d):
 	}
 }
 
@@ -76,7 +88,7 @@ func (s *Set) receive(notices chan<- struct{}) {
 		default:
 		}
 		if err != nil { // an overrun is as good as a notice
-			time.Sleep(coalesce)
+			s.pause(coalesce)
 		}
 	}
 }
@@ -179,9 +191,11 @@ func (s *Set) note(m *member, l link, now time.Time) {
 		s.tell(m, "is the new name of "+old+" and recorded on")
 	}
 	switch {
-	case !l.up() && m.become(Down, "", now):
+	case !l.up() && m.state != Down:
+		m.become(Down, "", now)
 		s.tell(m, "is down; its history is kept, and recording resumes when it is up")
-	case l.up() && m.become(Recording, "", now):
+	case l.up() && m.state != Recording:
+		m.become(Recording, "", now)
 		s.tell(m, "is up and recorded")
 	}
 }
@@ -231,14 +245,11 @@ func (s *Set) adopt(all []link, taken map[int]bool, now time.Time) (again bool) 
 // kernel may take a second to find the memory.
 func (s *Set) equip(m *member, now time.Time) {
 	s.mu.Lock()
-	l, size := m.link, s.budget/2
-	if m.named {
-		size = s.budget // what strip gave back
+	l, size := m.link, m.share
+	if size == 0 {
+		size = max(s.budget/2, minRing())
 	}
-	if size < minRing() {
-		size = s.budget
-	}
-	if size < minRing() {
+	if size > s.budget {
 		s.fail(m, spent, now)
 		s.mu.Unlock()
 		return
@@ -258,7 +269,7 @@ func (s *Set) equip(m *member, now time.Time) {
 		return
 	}
 	s.budget += size - ring.geo.bytes()
-	m.ring = ring
+	m.ring, m.share = ring, size
 	s.rebind(m, l, now)
 }
 
@@ -271,6 +282,7 @@ func (s *Set) strip(m *member) bool {
 		return false
 	}
 	s.budget += m.ring.geo.bytes()
+	m.share = m.ring.geo.bytes()
 	m.ring.Close()
 	m.ring, m.armed = nil, time.Time{}
 	return true

@@ -90,7 +90,7 @@ type queue struct {
 	index   int     // of the part
 	waiting []entry // sorted by time; a window of buffer
 	buffer  []entry
-	held    *entry // read, but of another clock than those that wait
+	held    entry // read, but of another clock than those that wait; its p is nil where there is none
 	ended   bool
 	// pending counts the waiting packets of each block from part.from on; low is the
 	// first block that is not done with.
@@ -110,12 +110,12 @@ func newQueue(p *part, index int) *queue {
 // fill looks ahead.
 func (q *queue) fill() {
 	for len(q.waiting) < reorderPackets && !q.ended {
-		if q.held != nil {
+		if q.held.p != nil {
 			if len(q.waiting) > 0 {
 				return
 			}
-			q.waiting = append(q.waiting, *q.held)
-			q.held = nil
+			q.waiting = append(q.waiting, q.held)
+			q.held = entry{}
 			continue
 		}
 		p := q.next()
@@ -133,7 +133,7 @@ func (q *queue) fill() {
 func (q *queue) insert(e entry) {
 	n := len(q.waiting)
 	if n > 0 && e.time < q.waiting[n-1].time-reorderTime {
-		q.held = &e
+		q.held = e
 		return
 	}
 	if n == cap(q.waiting) { // pop has cut off the front: move to the buffer's begin

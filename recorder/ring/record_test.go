@@ -114,11 +114,12 @@ func TestTwoCPUsLoseNothing(t *testing.T) {
 func TestStallIsCountedAndRecovers(t *testing.T) {
 	a, _ := testns.Pair(t)
 	var p pace
-	var stalled atomic.Bool
+	var stall, stalled atomic.Bool
 	stop := make(chan struct{})
 	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 1000}, beforeTick: func() {
 		p.tick()
-		if stalled.Load() {
+		if stall.Load() {
+			stalled.Store(true)
 			<-stop
 		}
 	}})
@@ -133,18 +134,17 @@ func TestStallIsCountedAndRecovers(t *testing.T) {
 		}
 	}
 	send(10)
-	stalled.Store(true)
-	ticks := p.ticks.Load()
-	eventually(t, "the stall", func() bool { return p.ticks.Load() > ticks })
+	stall.Store(true)
+	eventually(t, "the stall", stalled.Load)
 	send(2000) // 2 MiB into a ring of 1 MiB
 	file, stats := cutNow(t, s)
 	got := contiguous(t, file)[0]
 	if st := stats[0]; got.first != 0 || st.Freezes == 0 || st.Lost == 0 || st.Lost+got.last+1 < seq {
 		t.Errorf("while stalled: %d..%d of %d, lost %d, freezes %d", got.first, got.last, seq, st.Lost, st.Freezes)
 	}
+	stall.Store(false)
 	close(stop)
-	stalled.Store(false)
-	ticks = p.ticks.Load()
+	ticks := p.ticks.Load()
 	eventually(t, "ticks", func() bool { return p.ticks.Load() > ticks+1 })
 	resumed := seq
 	send(100)

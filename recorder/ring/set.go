@@ -52,7 +52,7 @@ type Status struct {
 	Chosen string // the name that it was chosen by: another one after a rename
 	Index  int
 	State  State
-	Reason string
+	Reason string    // why it is not recorded, or not from the begin
 	Since  time.Time // of State
 	Armed  time.Time // when it was first recorded; zero: not yet
 	// Covered is the time from which on the ring holds everything that was recorded.
@@ -68,6 +68,7 @@ type member struct {
 	chosen string
 	named  bool // by the operator: kept for ever
 	link   link // as last seen
+	share  int  // bytes that its ring has or had; 0: never had one
 	ring   *Packets
 	state  State
 	reason string
@@ -202,7 +203,7 @@ func (s *Set) arm(some []link, sizes []int, named bool) error {
 			return err
 		}
 		s.budget -= ring.geo.bytes()
-		m := &member{chosen: l.name, named: named, link: l, ring: ring}
+		m := &member{chosen: l.name, named: named, link: l, share: sizes[i], ring: ring}
 		s.members = append(s.members, m)
 		if l.index == 0 {
 			m.become(Missing, "it has not been there yet", time.Now())
@@ -222,14 +223,17 @@ func (s *Set) bind(m *member, l link) error {
 		return err
 	}
 	now := time.Now()
+	reason := ""
 	if m.armed.IsZero() {
 		m.armed = now
+	} else {
+		reason = "it was made anew; what it saw before it was bound is missing"
 	}
 	m.link = l
 	m.nicRead = false // a new interface counts from 0
-	m.become(Recording, "", now)
+	m.become(Recording, reason, now)
 	if !l.up() {
-		m.become(Down, "", now)
+		m.become(Down, reason, now)
 	}
 	return nil
 }
