@@ -5,6 +5,7 @@ package recorder
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"regexp"
 	"strconv"
@@ -141,20 +142,18 @@ func describe(t format.Trigger) string {
 	if t.Kind != "vital" {
 		return strings.TrimSpace(t.Kind + " " + t.Reason)
 	}
-	return fmt.Sprintf("%s (it is %s)", t.Expr, quantity(t.Value, t.Unit))
+	return fmt.Sprintf("%s (it is %s)", t.Expr, Notation(t.Value, t.Unit))
 }
 
-// quantity prints a vital's value as people read it.
-func quantity(v float64, unit string) string {
+// Notation prints a vital's value as people read it and as a trigger's limit is written.
+func Notation(v float64, unit string) string {
 	switch unit {
 	case "s":
-		return time.Duration(v * float64(time.Second)).Round(10 * time.Microsecond).String()
+		return time.Duration(v * float64(time.Second)).Round(time.Microsecond).String()
 	case "ratio":
-		return strconv.FormatFloat(100*v, 'f', 1, 64) + " %"
-	case "1":
-		return strconv.FormatFloat(v, 'f', -1, 64)
+		return strconv.FormatFloat(100*v, 'g', 4, 64) + "%"
 	case "B":
-		return strconv.FormatFloat(v/(1<<20), 'f', 1, 64) + " MiB"
+		return strconv.FormatFloat(math.Round(10*v/(1<<20))/10, 'f', -1, 64) + "MiB"
 	}
-	return strconv.FormatFloat(v, 'g', 4, 64) + " " + unit
+	return strconv.FormatFloat(v, 'g', 6, 64)
 }

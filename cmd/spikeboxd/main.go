@@ -16,7 +16,7 @@ var program = &cli.Program{
 	Name:     "spikeboxd",
 	Doc:      "stays armed, and writes a bundle with the seconds before the trigger in it",
 	Default:  "run",
-	Commands: []*cli.Command{run},
+	Commands: []*cli.Command{run, vitals, sources, doctor, calibrate},
 }
 
 func main() {

@@ -59,7 +59,7 @@ func open(m *Meter, env Env) *running {
 			r.variant, r.reader = v, reader
 			break
 		}
-		refused = append(refused, fmt.Errorf("%s: %w", v.Name, err))
+		refused = append(refused, err)
 	}
 	r.refused = errors.Join(refused...)
 	return r
@@ -152,19 +152,20 @@ func (b *Board) Sources() []format.Source {
 		}
 		if r.variant != nil {
 			s.Variant = r.variant.Name
+			if r.variant.Lack != "" {
+				s.Details = map[string]string{"lack": r.variant.Lack}
+			}
 		}
 		sources = append(sources, s)
 	}
 	return sources
 }
 
-// reason says why a meter gives less than its best.
+// reason says why a meter gives less than its best; what that costs is its variant's Lack.
 func (r *running) reason() string {
 	switch {
 	case r.failing != nil:
 		return r.failing.Error()
-	case r.refused != nil && r.variant != nil:
-		return r.variant.Lack + "; " + oneLine(r.refused)
 	case r.refused != nil:
 		return oneLine(r.refused)
 	}

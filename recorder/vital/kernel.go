@@ -18,7 +18,10 @@ func (e Env) refusal(id string) error {
 	if e.Kernel == nil {
 		return errNoProbes
 	}
-	return e.Kernel.Refusal(id)
+	if err := e.Kernel.Refusal(id); err != nil {
+		return errors.New(probe.Reason(err))
+	}
+	return nil
 }
 
 // probed is a Reader over what the armed probes told at this tick.

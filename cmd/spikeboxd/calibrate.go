@@ -1,0 +1,57 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/spikebox/spikebox/cmd/internal/cli"
+	"github.com/spikebox/spikebox/recorder"
+)
+
+var calibrate = &cli.Command{
+	Name: "calibrate",
+	Args: "[--for DURATION]",
+	Doc:  "watch the vitals for a while and propose limits",
+	Long: `It records no packets. Run it at the busiest time of a day on which all is well: a
+limit is three times the largest value that it saw.`,
+	Examples: []string{"spikeboxd calibrate --for 2m"},
+	Setup: func(flags *pflag.FlagSet) func(context.Context, []string) error {
+		span := flags.Duration("for", 2*time.Minute, "how long to watch")
+		return func(ctx context.Context, args []string) error {
+			if len(args) > 0 || *span <= 0 {
+				return cli.Usagef("calibrate takes a duration of more than 0 and no argument")
+			}
+			said := func(line string) { fmt.Fprintln(os.Stderr, "spikeboxd: "+line) }
+			return printCalibration(recorder.Calibrate(ctx, "/", *span, said))
+		}
+	},
+}
+
+func printCalibration(all []recorder.Calibration) error {
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "MEDIAN\t99 %\tLARGEST\t  TRIGGER")
+	for i := range all {
+		c := &all[i]
+		expr := c.Expr()
+		if expr == "" {
+			expr = c.Name + " was not measured"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t  %s\n", figure(c.P50, c.Unit), figure(c.P99, c.Unit), figure(c.Max, c.Unit), expr)
+	}
+	return table.Flush()
+}
+
+func figure(v float64, unit string) string {
+	if math.IsNaN(v) {
+		return "-"
+	}
+	return recorder.Notation(v, unit)
+}

@@ -1,0 +1,103 @@
+//go:build linux
+
+package recorder
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/freeze"
+	"github.com/spikebox/spikebox/recorder/kernel"
+	"github.com/spikebox/spikebox/recorder/probe"
+	"github.com/spikebox/spikebox/recorder/ring"
+	"github.com/spikebox/spikebox/recorder/source"
+	"github.com/spikebox/spikebox/recorder/vital"
+)
+
+// Survey is what this kernel and these privileges give: the same openings that arm a
+// recorder, tried and closed again.
+type Survey struct {
+	Vitals  []SurveyedVital
+	Sources []SurveyedSource
+}
+
+// SurveyedVital is one vital, and what measures it here.
+type SurveyedVital struct {
+	vital.Vital
+	format.VitalInfo
+}
+
+// SurveyedSource is one source, and what it gives here.
+type SurveyedSource struct {
+	format.Source
+	Doc string
+	// Without is what is lost where the source is missing.
+	Without string
+}
+
+// MakeSurvey tries everything once. It takes some hundred milliseconds.
+func MakeSurvey(root string) *Survey {
+	quiet := func(string) {}
+	s := &Survey{}
+	k := kernel.Open(kernel.Options{
+		Options: probe.Options{NetNS: freeze.NetNS()}, Window: time.Second, CPUs: 1,
+	}, quiet)
+	defer k.Close()
+	board := vital.Open(vital.Env{Root: root, Kernel: k, Listeners: ring.NewNewest[ring.Listener](64)}, quiet)
+	defer board.Close()
+	k.Tick(time.Now())
+	board.Read(time.Now())
+	infos := board.Infos()
+	for _, m := range vital.Meters {
+		for _, v := range m.Vitals {
+			s.Vitals = append(s.Vitals, SurveyedVital{v, infos[len(s.Vitals)]})
+		}
+	}
+	s.packets()
+	for i, src := range board.Sources() {
+		s.add(src, vital.Meters[i].Doc, src.Details["lack"])
+	}
+	s.snapshots(root, quiet)
+	log := source.OpenKernelLog(root, quiet)
+	s.add(log.Source(time.Now(), freeze.Clock("survey")), "the kernel log", "what the kernel said, and triggers on it")
+	log.Close()
+	for i, r := range k.Results {
+		s.add(k.Sources(time.Now())[i], r.Probe.Doc, r.Probe.Without)
+	}
+	now := time.Now()
+	for i, r := range source.CollectAll(context.Background(), source.Env{Root: root, Start: now, End: now}, source.OneOffs) {
+		s.add(r.Source, source.OneOffs[i].Doc, "")
+	}
+	return s
+}
+
+func (s *Survey) add(src format.Source, doc, without string) {
+	s.Sources = append(s.Sources, SurveyedSource{src, doc, without})
+}
+
+// packets tries a small ring on the interface that every namespace has.
+func (s *Survey) packets() {
+	src := format.Source{Name: "packets", State: format.Complete, Variant: "tpacket_v3"}
+	set, err := ring.OpenSet(ring.SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20})
+	if err != nil {
+		src.State, src.Reason = source.State(err), err.Error()
+		if hinted := (*ring.OpenError)(nil); errors.As(err, &hinted) && hinted.Hint() != "" {
+			src.Reason += " (" + hinted.Hint() + ")"
+		}
+	} else {
+		set.Close()
+	}
+	s.add(src, "headers of every packet, from a ring in the kernel", "everything that packets tell; spikeboxd does not arm without it")
+}
+
+func (s *Survey) snapshots(root string, quiet func(string)) {
+	snapshots, err := source.OpenSnapshots(root, 1<<20, quiet)
+	if err != nil {
+		s.add(format.Source{Name: "snapshots", State: format.Failed, Reason: err.Error()}, "", "")
+		return
+	}
+	defer snapshots.Close()
+	s.add(snapshots.Source(), "kernel texts, once a second", "the series of counters")
+}
