@@ -60,6 +60,7 @@ type Answer struct {
 	Absent   string
 	Unknown  string
 	NextTime string // with Unknown: how to have the evidence next time
+	Lost     bool   // evidence that the check needs was lost, whatever it answers
 }
 
 func present(findings ...*Finding) Answer { return Answer{Findings: findings} }
@@ -107,11 +108,15 @@ func Run(checks []*Check, c *Case) []Result {
 // to say absent, and keep what it has found.
 func (k *Check) ask(c *Case) Answer {
 	var lossy, next []string
+	lost := false
 	for _, need := range k.Needs {
 		have := need.have(c)
+		lost = lost || have.lost
 		switch have.state {
 		case missing:
-			return unknown(have.why, need.next(c))
+			a := unknown(have.why, need.next(c))
+			a.Lost = have.lost
+			return a
 		case partly:
 			lossy = append(lossy, have.why)
 			next = append(next, need.next(c))
@@ -119,8 +124,9 @@ func (k *Check) ask(c *Case) Answer {
 	}
 	a := k.run(c)
 	if a.Absent != "" && len(lossy) > 0 {
-		return unknown("nothing found, but "+strings.Join(lossy, "; "), strings.Join(next, "; "))
+		a = unknown("nothing found, but "+strings.Join(lossy, "; "), strings.Join(next, "; "))
 	}
+	a.Lost = lost
 	for _, f := range a.Findings {
 		f.ID = k.ID
 		f.complete(k.Title)

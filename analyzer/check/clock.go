@@ -52,7 +52,7 @@ func runClock(c *Case) Answer {
 		f := &Finding{Severity: Info, Title: "The clock is not synchronised", Object: "clock", effect: "times may be off"}
 		f.at(c.Window)
 		f.Headline = "Nothing keeps the host's clock right (adjtimex says unsynchronised): before comparing times with other hosts, compare the clocks."
-		f.Evidence = []Item{{Kind: "setting", Member: format.ManifestName, Where: "clocks " + last.At, Text: "synchronized false"}}
+		f.Evidence = []Item{{Kind: "setting", Member: format.ManifestName, Where: fmt.Sprintf("clocks[%s].synchronized", last.At), Text: "false"}}
 		findings = append(findings, f)
 	}
 	if len(findings) > 0 {
@@ -76,7 +76,7 @@ func stepped(a, b format.Clock) *Finding {
 	f.at(timeline.Span{Start: a.Realtime, End: max(b.Realtime, a.Realtime+1)})
 	f.Headline = fmt.Sprintf("The host's clock was set %s by %s between %q and %q: times in log files before it do not fit the bundle's.",
 		way, words.Duration(time.Duration(math.Abs(step)*1e9)), a.At, b.At)
-	f.Evidence = []Item{{Kind: "setting", Member: format.ManifestName, Where: fmt.Sprintf("clocks %s, %s", a.At, b.At),
+	f.Evidence = []Item{{Kind: "setting", Member: format.ManifestName, Where: fmt.Sprintf("clocks[%s] to clocks[%s]", a.At, b.At),
 		Value: val(step), Limit: val(clockStep.Value), Unit: "s", Text: "realtime against monotonic at " + words.Clock(evidence.Unix(b.Realtime))}}
 	return f
 }

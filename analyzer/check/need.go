@@ -31,6 +31,15 @@ const (
 type have struct {
 	state completeness
 	why   string
+	// lost says that the evidence should be there: the recorder or the capture lost it.
+	// What a bare capture cannot hold, what the kernel does not support and what was
+	// switched off is not lost.
+	lost bool
+}
+
+// partial is evidence with something lost.
+func partial(why string, args ...any) have {
+	return have{state: partly, why: fmt.Sprintf(why, args...), lost: true}
 }
 
 // next says how to have the evidence next time: by mending the source where the
@@ -51,17 +60,18 @@ func (n *Need) next(c *Case) string {
 
 // gone says that evidence is not there, with the manifest's reason where it has one.
 func (c *Case) gone(what, source string) have {
-	if s, ok := c.Evidence.Source(source); ok && s.State != format.Complete {
-		why := fmt.Sprintf("%s missing: the source %q is %s", what, source, s.State)
-		if s.Reason != "" {
-			why += " (" + s.Reason + ")"
-		}
-		return have{missing, why}
-	}
 	if c.Evidence.Manifest == nil {
-		return have{missing, what + " not in a bare capture"}
+		return have{state: missing, why: what + " not in a bare capture"}
 	}
-	return have{missing, what + " missing from the bundle"}
+	s, ok := c.Evidence.Source(source)
+	if !ok || s.State == format.Complete {
+		return have{state: missing, why: what + " missing from the bundle", lost: true}
+	}
+	why := fmt.Sprintf("%s missing: the source %q is %s", what, source, s.State)
+	if s.Reason != "" {
+		why += " (" + s.Reason + ")"
+	}
+	return have{state: missing, why: why, lost: s.State == format.Failed || s.State == format.Partial}
 }
 
 var needPackets = &Need{
@@ -72,13 +82,13 @@ var needPackets = &Need{
 			return c.gone("packets are", "packets")
 		}
 		if drops, _ := p.Drops(); drops > 0 {
-			return have{partly, fmt.Sprintf("the capture lost %s", words.Plural(drops, "packet", "packets"))}
+			return partial("the capture lost %s", words.Plural(drops, "packet", "packets"))
 		}
 		if len(p.Damage) > 0 {
-			return have{partly, "the capture ends before its end: " + p.Damage[0].Error()}
+			return partial("the capture ends before its end: %v", p.Damage[0])
 		}
 		if s, ok := c.Evidence.Source("packets"); ok && s.State == format.Partial {
-			return have{partly, "the packets are partial: " + s.Reason}
+			return partial("the packets are partial: %s", s.Reason)
 		}
 		return have{state: whole}
 	},
@@ -106,8 +116,8 @@ func (c *Case) readings(what, path, source string) have {
 				longest = g
 			}
 		}
-		return have{partly, fmt.Sprintf("%s covers %s of the window, with %s missing from %s", path, words.Percent(part),
-			words.Duration(time.Duration(longest.End-longest.Start)), words.Clock(evidence.Unix(longest.Start)))}
+		return partial("%s covers %s of the window, with %s missing from %s", path, words.Percent(part),
+			words.Duration(time.Duration(longest.End-longest.Start)), words.Clock(evidence.Unix(longest.Start)))
 	}
 	return have{state: whole}
 }
@@ -126,7 +136,7 @@ func needVital(vital, source string) *Need {
 					return have{state: whole}
 				}
 			}
-			return have{missing, "the vital " + vital + " has no value in the window: " + reason(c, vital)}
+			return have{state: missing, why: "the vital " + vital + " has no value in the window: " + reason(c, vital)}
 		},
 	}
 }

@@ -10,11 +10,8 @@ import (
 var lostShare = Limit{"lost", 0.01, "ratio",
 	"counts and schedules hold as long as hardly a packet is missing; from 1 % on, a loss seen may be the capture's own"}
 
-// IncompleteID is the check that says that evidence was lost; exit codes depend on it.
-const IncompleteID = "capture-incomplete"
-
 var captureIncomplete = Check{
-	ID:    IncompleteID,
+	ID:    "capture-incomplete",
 	Title: "Evidence was lost",
 	Doc:   "the recorder or the capture itself lost evidence, so that something may be missing here",
 	Page: `What the recorder loses must not be taken for a loss in the network. Packets that the
@@ -103,6 +100,6 @@ func (c *Case) lostSources(lose loser) {
 		if s.Reason != "" {
 			what += " (" + s.Reason + ")"
 		}
-		lose(Item{Kind: "setting", Member: format.ManifestName, Where: "source " + s.Name, Text: string(s.State) + ": " + s.Reason}, "%s", what)
+		lose(Item{Kind: "setting", Member: format.ManifestName, Where: fmt.Sprintf("sources[%s]", s.Name), Text: string(s.State) + ": " + s.Reason}, "%s", what)
 	}
 }

@@ -53,7 +53,7 @@ var needRTT = &Need{
 		case vital.state == whole || c.Evidence.Manifest != nil && len(c.peers()) == 0:
 			return vital
 		case packets.state != missing && len(c.peers()) == 0:
-			return have{missing, "no packet acknowledges another, so that no round trip can be measured"}
+			return have{state: missing, why: "no packet acknowledges another, so that no round trip can be measured"}
 		}
 		return packets
 	},

@@ -28,6 +28,10 @@ type Document struct {
 	Window   Window           `json:"window"`
 	Inputs   []evidence.Input `json:"inputs"`
 	Bundle   *Bundle          `json:"bundle"` // null for bare captures
+	// EvidenceLost says that something that a check needs was lost by the recorder or the
+	// capture, or cannot be read. What a bare capture cannot hold, and sources that are
+	// unsupported or switched off, do not count.
+	EvidenceLost bool `json:"evidence_lost"`
 }
 
 // Absent is a check that was ruled out.
@@ -74,11 +78,13 @@ func Make(e *evidence.Evidence, results []check.Result) *Document {
 	d := &Document{
 		Schema: Schema, Findings: check.Ordered(check.Findings(results)),
 		Absent: []Absent{}, Unknown: []Unknown{}, Inputs: e.Inputs, Totals: totals(e.Packets), Bundle: bundle(e),
+		EvidenceLost: len(e.Partial.List) > 0,
 	}
 	if d.Findings == nil {
 		d.Findings = []*check.Finding{}
 	}
 	for _, r := range results {
+		d.EvidenceLost = d.EvidenceLost || r.Lost
 		switch {
 		case r.Absent != "":
 			d.Absent = append(d.Absent, Absent{r.Check.ID, r.Absent})
@@ -136,15 +142,3 @@ func (d *Document) Worst() check.Severity {
 
 // Damaged says whether the bundle is broken and was read in part.
 func (d *Document) Damaged() bool { return d.Bundle != nil && len(d.Bundle.Damage) > 0 }
-
-// Incomplete says whether evidence was lost that should be there: by the recorder, the
-// capture, or in a text that cannot be read. What a bare capture cannot hold, and
-// sources that are unsupported or switched off, do not count.
-func (d *Document) Incomplete() bool {
-	for _, f := range d.Findings {
-		if f.ID == check.IncompleteID {
-			return true
-		}
-	}
-	return false
-}

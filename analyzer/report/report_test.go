@@ -152,7 +152,7 @@ func decoded(t *testing.T, d *report.Document) map[string]any {
 	return v.(map[string]any)
 }
 
-func TestWorstAndIncomplete(t *testing.T) {
+func TestWorstAndLost(t *testing.T) {
 	docs := documents(t)
 	for name, want := range map[string]check.Severity{"healthy": "", "filtered-port": check.Info, "rtt-spike-all": check.Warning, "listen-overflow": check.Critical} {
 		if got := docs[name].Worst(); got != want {
@@ -160,8 +160,8 @@ func TestWorstAndIncomplete(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]bool{"healthy": false, "evidence-lost": true, "listen-overflow-capture": false} {
-		if got := docs[name].Incomplete(); got != want {
-			t.Errorf("%s: incomplete %v, want %v", name, got, want)
+		if got := docs[name].EvidenceLost; got != want {
+			t.Errorf("%s: evidence lost %v, want %v", name, got, want)
 		}
 	}
 }

@@ -26,9 +26,9 @@ var analyze = &cli.Command{
 input), or a bundle with captures of other machines. A bare capture answers only
 what packets can tell.
 
-Exit code 3: evidence was lost that should be there (the capture dropped packets or
-ends before its end, a source failed or is partial). What a bare capture cannot
-hold, and sources that the kernel does not support, do not count.
+Exit code 3: evidence that a check needs was lost (the capture dropped packets or ends
+before its end, a source failed, a text cannot be read). What a bare capture cannot
+hold, and sources that are unsupported or switched off, do not count.
 Exit code 4: the bundle is damaged; what is whole was analysed.
 Exit code 1 with --fail-on: a finding is as bad as that, whatever else is the case.`,
 	Examples: []string{
@@ -91,7 +91,7 @@ func outcome(doc *report.Document, failOn string) error {
 		return &cli.Coded{Code: cli.Failed}
 	case doc.Damaged():
 		return &cli.Coded{Code: cli.Damaged}
-	case doc.Incomplete():
+	case doc.EvidenceLost:
 		return &cli.Coded{Code: cli.Missing}
 	}
 	return nil
