@@ -56,7 +56,7 @@ func (t *Table) advance(f *Flow, s Side, p *packet.Packet) {
 		y.sacked = false
 	}
 	if y.recovery != NoMechanism && !before(y.una, y.recoverUntil) {
-		y.recovery = NoMechanism
+		y.recovery, y.recovered = NoMechanism, y.recovery
 	}
 	live := y.live()
 	if len(live) == 0 {

@@ -72,6 +72,7 @@ func (x *Direction) stamp(p *packet.Packet, g segment) segment {
 func (t *Table) fresh(f *Flow, s Side, p *packet.Packet, seq, end uint32) {
 	x := &f.Dirs[s]
 	x.ids.next(p.IPID)
+	x.recovered = NoMechanism
 	x.UniqueBytes += uint64(payloadIn(p, seq, end))
 	x.push(x.stamp(p, segment{sent: p.Time, seq: seq, end: end, tx: 1}), &t.slabs)
 	x.next = end

@@ -55,12 +55,13 @@ type half struct {
 	ids          ipids
 	dupAcks      uint8 // by the peer, since una last moved
 	sackHigh     uint32
-	sacked       bool  // sackHigh is valid: the peer has reported a gap that is still open
-	ackTime      int64 // Unix ns of the peer's last ACK that could make this side send again
-	sentTime     int64 // Unix ns of the last data
-	srtt         int64 // ns, smoothed as RFC 6298 does; 0 unknown
-	rttMin       int64 // ns
-	recovery     Mechanism
+	sacked       bool      // sackHigh is valid: the peer has reported a gap that is still open
+	ackTime      int64     // Unix ns of the peer's last ACK that could make this side send again
+	sentTime     int64     // Unix ns of the last data
+	srtt         int64     // ns, smoothed as RFC 6298 does; 0 unknown
+	rttMin       int64     // ns
+	recovery     Mechanism // that is going on
+	recovered    Mechanism // of the recovery that ended, until new data is sent
 	recoverUntil uint32
 	backoff      uint8
 	backoffSeq   uint32

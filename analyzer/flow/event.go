@@ -5,7 +5,7 @@ type EventKind uint8
 
 // The kinds of events. Value and Seq mean what the comment says; Len is in bytes.
 const (
-	EventSYN              EventKind = iota // a SYN or SYN-ACK; Value is its number, from 1
+	EventSYN              EventKind = iota // a SYN or SYN-ACK; Value is its number, from 1; the side tells which
 	EventEstablished                       // the handshake is complete; Value is its RTT in ns, -1 unknown
 	EventRetransmit                        // bytes sent again; Value is the number of segments
 	EventSpurious                          // an earlier retransmission proved needless; Value is the number of segments

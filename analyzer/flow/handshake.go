@@ -61,10 +61,10 @@ func (x *Direction) announce(p *packet.Packet) {
 // timer or because the SYN came again (tcp_rtx_synack, Linux 6.18).
 func (t *Table) transmission(f *Flow, s Side, p *packet.Packet, list []Sent, sent Sent, again *uint32) []Sent {
 	x := &f.Dirs[s]
-	number := int64(len(list)) + 1
+	e := Event{Kind: EventSYN, Side: s, Seq: p.Seq, Value: 1}
 	if len(list) > 0 {
 		*again++
-		number = int64(*again) + 1
+		e.Mechanism, e.Value = Timeout, int64(*again)+1
 		x.Retransmits++
 		x.RetransmitsTimeout++
 		x.MaxBackoff = max(x.MaxBackoff, uint8(min(*again, 255)))
@@ -72,7 +72,7 @@ func (t *Table) transmission(f *Flow, s Side, p *packet.Packet, list []Sent, sen
 			x.RetransmitsSpurious++
 		}
 	}
-	t.emit(f, p, Event{Kind: EventSYN, Side: s, Seq: p.Seq, Value: number})
+	t.emit(f, p, e)
 	if len(list) < maxSent {
 		list = append(list, sent)
 	}

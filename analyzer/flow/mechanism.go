@@ -20,14 +20,16 @@ func (f *Flow) mechanism(s Side, p *packet.Packet, v *verdict, seq, end uint32) 
 		limit = max(limit, minRTO*3/4)
 	}
 	m := x.byAck(seq)
-	if silence >= limit {
+	// Where no acknowledgement can have been the reason, less silence will do.
+	timer := silence >= limit || m == NoMechanism && silence >= minRTO/2
+	if timer {
 		m = f.byTimer(s, v, seq, end)
 	}
 	switch m {
 	case Timeout:
-		x.timeout(silence >= limit, seq)
+		x.timeout(timer, seq)
 	case Fast:
-		x.recover(Fast)
+		x.fast()
 	}
 	return m
 }
@@ -41,7 +43,8 @@ func (x *Direction) byAck(seq uint32) Mechanism {
 	case x.sacked && after(x.sackHigh, seq), x.dupAcks > 0, x.recovery == Fast:
 		return Fast
 	}
-	return NoMechanism
+	// The recovery that the last acknowledgement ended was of more than could be seen: it goes on.
+	return x.recovered
 }
 
 // byTimer returns the mechanism of a retransmission that a timer made. A timeout repeats the first
@@ -61,21 +64,24 @@ func (f *Flow) byTimer(s Side, v *verdict, seq, end uint32) Mechanism {
 	return NoMechanism
 }
 
-// timeout follows a retransmission by timeout: fired says that a timer made it, not slow start.
+// timeout follows a retransmission by timeout: fired says that a timer made it, not slow start. The
+// recovery lasts until all that was sent before is acknowledged.
 func (x *Direction) timeout(fired bool, seq uint32) {
 	if fired {
-		if x.backoff == 0 || x.backoffSeq != seq {
+		if x.backoffSeq != seq {
 			x.backoff = 0
 		}
 		x.backoff = min(x.backoff, 254) + 1
 		x.backoffSeq = seq
 	}
-	x.recover(Timeout)
+	if fired || x.recovery != Timeout {
+		x.recovery, x.recoverUntil = Timeout, x.next
+	}
 }
 
-// recover begins a recovery, which lasts until all that was sent so far is acknowledged.
-func (x *Direction) recover(m Mechanism) {
-	if x.recovery != m {
-		x.recovery, x.recoverUntil = m, x.next
+// fast follows a retransmission that duplicate ACKs or SACK made: it begins a recovery.
+func (x *Direction) fast() {
+	if x.recovery != Fast {
+		x.recovery, x.recoverUntil = Fast, x.next
 	}
 }

@@ -51,7 +51,7 @@ func (q *queue) push(s segment, pool *slabs) {
 	if q.list == nil {
 		q.list = pool.get()
 	}
-	if q.head > 0 && len(q.list) == cap(q.list) {
+	if len(q.list) == cap(q.list) && q.head >= len(q.list)/2 {
 		n := copy(q.list, q.live())
 		q.list, q.head = q.list[:n], 0
 	}
