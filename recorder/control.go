@@ -22,8 +22,39 @@ import (
 // reasonSize bounds an operator's free text.
 const reasonSize = 1 << 10
 
+// Status is what a recorder tells of itself.
+type Status struct {
+	Program    string             `json:"program"`
+	PID        int                `json:"pid"`
+	Host       string             `json:"host"`
+	Armed      time.Time          `json:"armed"`
+	LastTick   time.Time          `json:"last_tick"`
+	Triggers   []string           `json:"triggers"`
+	Interfaces []InterfaceStatus  `json:"interfaces"`
+	Vitals     map[string]float64 `json:"vitals"` // as of the last tick; what was not measured is left out
+	Sources    []format.Source    `json:"sources"`
+	Pending    bool               `json:"pending"` // a trigger fired, and its window or its bundle is not done
+	Bundles    int                `json:"bundles"` // written since armed
+	LastBundle string             `json:"last_bundle,omitempty"`
+	Lost       int                `json:"lost"` // bundles that could not be written
+	LastError  string             `json:"last_error,omitempty"`
+	Suppressed int                `json:"suppressed"` // firings held back by cooldown and cap
+}
+
+// InterfaceStatus is one interface's ring.
+type InterfaceStatus struct {
+	Name    string    `json:"name"`
+	State   string    `json:"state"`
+	Reason  string    `json:"reason,omitempty"`
+	Covered time.Time `json:"covered"` // its history reaches back to here
+	Ring    int       `json:"ring_bytes"`
+	Packets uint64    `json:"packets"`
+	Lost    uint64    `json:"lost"`
+}
+
 // control is the socket over which a local user asks for things, in HTTP so that curl
-// --unix-socket can ask as well. POST /trigger with the reason as its body cuts a bundle.
+// --unix-socket can ask as well: GET /status tells a Status, POST /trigger with the reason
+// as its body cuts a bundle.
 type control struct {
 	path     string
 	listener net.Listener
@@ -66,7 +97,7 @@ func listen(path string) (*control, error) {
 }
 
 // serve answers until the control is closed.
-func (c *control) serve(requests chan<- format.Trigger) {
+func (c *control) serve(requests chan<- format.Trigger, status chan<- chan<- Status) {
 	if c.listener == nil {
 		return
 	}
@@ -82,6 +113,15 @@ func (c *control) serve(requests chan<- format.Trigger) {
 		case requests <- t:
 			w.Header().Set("Content-Type", "application/json")
 			json.NewEncoder(w).Encode(t)
+		case <-req.Context().Done():
+		}
+	})
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, req *http.Request) {
+		answer := make(chan Status, 1)
+		select {
+		case status <- answer:
+			w.Header().Set("Content-Type", "application/json")
+			json.NewEncoder(w).Encode(<-answer)
 		case <-req.Context().Done():
 		}
 	})

@@ -5,8 +5,12 @@ package recorder_test
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
@@ -430,5 +435,87 @@ func TestKernelLogPattern(t *testing.T) {
 	text, err := io.ReadAll(member)
 	if err != nil || !strings.Contains(string(text), " 4 "+mark+"\n") {
 		t.Errorf("kmsg.txt is %q (%v)", text, err)
+	}
+}
+
+// Without CAP_BPF it records all the same, by sock_diag and /proc, and the manifest says so.
+func TestWithoutBPF(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("to give up privileges it needs root")
+	}
+	dir, err := os.MkdirTemp("", "spikebox-nobody") // t.TempDir is closed to other users
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chown(dir, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	ns := testns.New(t)
+	d := start(t, ns, `exec setpriv --reuid 65534 --clear-groups --inh-caps -all,+net_raw --ambient-caps -all,+net_raw `+
+		`--bounding-set -all,+net_raw "$@"`, "--once", "--dir", dir, "--control", "")
+	d.dir = dir
+	d.says("kernel probes not armed", 1)
+	d.says("armed on", 1)
+	d.signal(unix.SIGUSR1)
+	if code := d.exits(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	readers := d.bundles()
+	if len(readers) != 1 {
+		t.Fatalf("%d bundles, want 1", len(readers))
+	}
+	for name, want := range map[string]format.Source{
+		"vitals.rtt":       {State: format.Partial, Variant: "sock_diag"},
+		"vitals.listeners": {State: format.Partial, Variant: "sock_diag"},
+		"vitals.tcp":       {State: format.Complete, Variant: "proc"},
+		"vitals.softirq":   {State: format.Unsupported},
+		"probe.softirq":    {State: format.Unsupported},
+	} {
+		got := source(t, readers[0], name)
+		if got.State != want.State || got.Variant != want.Variant {
+			t.Errorf("%s is %s by %q, want %s by %q", name, got.State, got.Variant, want.State, want.Variant)
+		}
+		if got.State != format.Complete && (!strings.Contains(got.Reason, "CAP_BPF") || strings.Contains(got.Reason, "MEMLOCK")) {
+			t.Errorf("%s: reason %q, want one that names CAP_BPF", name, got.Reason)
+		}
+	}
+}
+
+// Over the control socket: what it records, and a bundle by hand.
+func TestControlSocket(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "control.sock")
+	d := start(t, testns.New(t), "", "--control", socket, "--interface", "lo")
+	d.says("armed on", 1)
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
+	ask := func() (s recorder.Status) {
+		t.Helper()
+		resp, err := client.Get("http://x/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	d.wait("has ticked", func() bool { return !ask().LastTick.Before(ask().Armed) })
+	if s := ask(); len(s.Interfaces) != 1 || s.Interfaces[0].Name != "lo" || len(s.Vitals) == 0 || len(s.Sources) == 0 || s.Bundles != 0 {
+		t.Errorf("status %+v", s)
+	}
+	resp, err := client.Post("http://x/trigger", "text/plain", strings.NewReader("because"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	d.wait("has written", func() bool { return ask().Bundles == 1 })
+	if got := d.bundles()[0].Manifest.Trigger; got.Kind != "control" || got.Reason != "because" {
+		t.Errorf("trigger %+v", got)
+	}
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("socket: %v, %v; only its owner may ask", info.Mode(), err)
 	}
 }

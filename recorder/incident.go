@@ -116,11 +116,14 @@ func (r *Recorder) finish(res result) {
 	r.writing = false
 	r.failed = res.err
 	if res.err != nil {
+		r.lost++
 		r.cfg.Log(fmt.Sprintf("error: bundle lost: %v; still armed", res.err))
 		return
 	}
 	r.cfg.Log(fmt.Sprintf("bundle written: %s (%d bytes, %d packets, durable %v after the cut)",
 		res.report.Path, res.report.Bytes, res.report.Packets, res.report.Durable.Round(time.Millisecond)))
+	r.written++
+	r.last = res.report.Path
 	if r.cfg.Written != nil {
 		r.cfg.Written(res.report.Path)
 	}

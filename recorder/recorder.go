@@ -8,6 +8,7 @@ package recorder
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"regexp"
 	"slices"
@@ -51,8 +52,13 @@ type Recorder struct {
 	writing  bool        // a bundle is being written
 	results  chan result // of writing
 	requests chan format.Trigger
+	asked    chan chan<- Status
 	snapshot *time.Ticker
-	failed   error // why the last bundle could not be written
+	failed   error  // why the last bundle could not be written
+	written  int    // bundles
+	lost     int    // bundles that could not be written
+	last     string // path of the last bundle
+	ticked   time.Time
 }
 
 // Run arms a recorder and keeps it so until ctx is done; then a bundle that is pending is
@@ -74,7 +80,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer r.close()
-	go control.serve(r.requests)
+	go control.serve(r.requests, r.asked)
 	defer signals(r.requests)()
 	r.say()
 	return r.loop(ctx)
@@ -105,6 +111,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 		cfg: cfg, host: freeze.HostFacts(), armed: freeze.Clock("armed"), since: time.Now(),
 		triggers: trigger.NewSet(triggers, cfg.Policy), patterns: patterns,
 		results: make(chan result, 1), requests: make(chan format.Trigger),
+		asked: make(chan chan<- Status),
 	}
 	packets, err := ring.OpenSet(cfg.packets())
 	if err != nil {
@@ -149,12 +156,17 @@ func (r *Recorder) close() {
 
 // say tells the operator, in one line, what is armed.
 func (r *Recorder) say() {
+	r.cfg.Log(fmt.Sprintf("armed on %s: %s; %v before and %v after, bundles in %s",
+		r.interfaces(), strings.Join(r.watched(), ", "), r.cfg.Before, r.cfg.After, r.cfg.Dir))
+}
+
+// watched is what fires.
+func (r *Recorder) watched() []string {
 	what := slices.Clone(r.cfg.expressions())
 	for _, p := range r.patterns {
 		what = append(what, "kernel log ~ "+p.String())
 	}
-	r.cfg.Log(fmt.Sprintf("armed on %s: %s; %v before and %v after, bundles in %s",
-		r.interfaces(), strings.Join(what, ", "), r.cfg.Before, r.cfg.After, r.cfg.Dir))
+	return what
 }
 
 // interfaces names what is recorded.
@@ -169,6 +181,31 @@ func (r *Recorder) interfaces() string {
 		return "no interface yet"
 	}
 	return strings.Join(names, ", ")
+}
+
+// status tells of the recorder as it is between two ticks.
+func (r *Recorder) status() Status {
+	s := Status{
+		Program: r.cfg.Build.Program + " " + r.cfg.Build.Version, PID: os.Getpid(), Host: r.host.Name,
+		Armed: r.since.UTC(), LastTick: r.ticked.UTC(), Triggers: r.watched(), Vitals: map[string]float64{},
+		Pending: r.incident != nil || r.writing, Bundles: r.written, LastBundle: r.last, Lost: r.lost,
+		Suppressed: r.triggers.Suppressed,
+	}
+	if r.failed != nil {
+		s.LastError = r.failed.Error()
+	}
+	for _, i := range r.rings.Packets.Status() {
+		s.Interfaces = append(s.Interfaces, InterfaceStatus{Name: i.Name, State: string(i.State), Reason: i.Reason,
+			Covered: i.Covered.UTC(), Ring: i.RingBytes, Packets: i.Packets, Lost: i.Drops})
+	}
+	for _, info := range r.rings.Board.Infos() {
+		if v := r.rings.Board.Value(info.Name); !math.IsNaN(v) {
+			s.Vitals[info.Name] = v
+		}
+	}
+	s.Sources = append(r.rings.Board.Sources(), r.rings.Snapshots.Source())
+	s.Sources = append(s.Sources, r.rings.Kernel.Sources(r.since)...)
+	return s
 }
 
 // loop is the armed recorder: everything happens here, one thing at a time.
@@ -189,6 +226,8 @@ func (r *Recorder) loop(ctx context.Context) error {
 			}
 		case t := <-r.requests:
 			r.fire(t)
+		case answer := <-r.asked:
+			answer <- r.status()
 		case res := <-r.results:
 			if r.finish(res); r.cfg.Once {
 				return r.failed
@@ -203,6 +242,7 @@ func (r *Recorder) tick(now time.Time) {
 	r.rings.Kernel.Tick(now)
 	row := r.rings.Board.Read(now)
 	r.rings.Rows.Push(now, row)
+	r.ticked = now
 	for _, f := range r.triggers.Step(now, r.rings.Board.Value) {
 		r.fire(fired(f))
 	}

@@ -20,6 +20,8 @@ var program = &cli.Program{
 		extract,
 		flows,
 		explain,
+		status,
+		trigger,
 	},
 }
 
