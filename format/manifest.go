@@ -56,6 +56,7 @@ type Trigger struct {
 	Value  float64   `json:"value,omitempty"`  // in Unit, at Time
 	Unit   string    `json:"unit,omitempty"`   // the vital's unit
 	Time   time.Time `json:"time"`             // when it fired
+	Since  time.Time `json:"since,omitzero"`   // since when the vital had been beyond the limit
 	Reason string    `json:"reason,omitempty"` // free text of an operator
 }
 

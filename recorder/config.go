@@ -133,7 +133,7 @@ func lateRTT(triggers []*trigger.Trigger) time.Duration {
 func fired(f trigger.Fired) format.Trigger {
 	return format.Trigger{
 		Kind: "vital", Expr: f.Trigger.Expr, Vital: f.Trigger.Vital,
-		Limit: f.Limit, Value: f.Value, Unit: f.Trigger.Unit, Time: f.Time,
+		Limit: f.Limit, Value: f.Value, Unit: f.Trigger.Unit, Time: f.Time, Since: f.Since.UTC(),
 	}
 }
 

@@ -20,6 +20,7 @@ var program = &cli.Program{
 		extract,
 		flows,
 		explain,
+		histogram,
 		status,
 		trigger,
 	},

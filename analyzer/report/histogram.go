@@ -1,0 +1,108 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"math/bits"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+)
+
+// Histogram is how long a softirq or function ran, over some seconds and CPUs.
+type Histogram struct {
+	Kind    string   `json:"kind"` // softirq, function
+	Name    string   `json:"name"` // NET_RX, tcp_collapse
+	Part    string   `json:"part"` // before, during
+	Seconds int      `json:"seconds"`
+	Count   uint64   `json:"count"`
+	SumNs   int64    `json:"sum_ns"`
+	MaxNs   int64    `json:"max_ns"`
+	Buckets []uint64 `json:"buckets"` // [i] counts 2^i ≤ ns < 2^(i+1)
+}
+
+// The parts of a bundle's window.
+const (
+	Before = "before the trigger"
+	During = "from the trigger on"
+)
+
+// Histograms adds up latencies by name and part of the window: the second in which the
+// vital went beyond its limit, and those after it, are During. A second belongs to it
+// with any part of it.
+func Histograms(rows []evidence.Latency, since time.Time) []Histogram {
+	type key struct{ part, kind, name string }
+	sums, seconds := map[key]*Histogram{}, map[key]map[int64]bool{}
+	for i := range rows {
+		r := &rows[i]
+		k := key{Before, r.Kind, r.Name}
+		if r.Time+int64(time.Second) > since.UnixNano() {
+			k.part = During
+		}
+		if sums[k] == nil {
+			sums[k] = &Histogram{Kind: r.Kind, Name: r.Name, Part: k.part}
+			seconds[k] = map[int64]bool{}
+		}
+		sums[k].add(r)
+		seconds[k][r.Time] = true
+		sums[k].Seconds = len(seconds[k])
+	}
+	all := make([]Histogram, 0, len(sums))
+	for _, h := range sums {
+		all = append(all, *h)
+	}
+	slices.SortFunc(all, func(a, b Histogram) int {
+		return cmp.Or(-cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Part, b.Part))
+	})
+	return all
+}
+
+func (h *Histogram) add(r *evidence.Latency) {
+	h.Count += r.Count
+	h.SumNs += r.SumNs
+	h.MaxNs = max(h.MaxNs, r.MaxNs)
+	for len(h.Buckets) < len(r.Buckets) {
+		h.Buckets = append(h.Buckets, 0)
+	}
+	for i, n := range r.Buckets {
+		h.Buckets[i] += n
+	}
+}
+
+// barWidth is that of the article which made these histograms known.
+const barWidth = 50
+
+// Print writes the histogram as SystemTap does: value, bar, count. A value is the
+// bucket's lower bound.
+func (h *Histogram) Print(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s, %s (%d s)\n", h.Kind, h.Name, h.Part, h.Seconds)
+	average := time.Duration(0)
+	if h.Count > 0 {
+		average = time.Duration(uint64(h.SumNs) / h.Count)
+	}
+	fmt.Fprintf(&b, "Duration avg:%v max:%v count:%d\n", average, time.Duration(h.MaxNs), h.Count)
+	fmt.Fprintf(&b, "value |%s count\n", strings.Repeat("-", barWidth))
+	first := slices.IndexFunc(h.Buckets, func(n uint64) bool { return n > 0 })
+	largest := uint64(1)
+	for _, n := range h.Buckets {
+		largest = max(largest, n)
+	}
+	for i := max(0, first); i < len(h.Buckets); i++ {
+		hi, lo := bits.Mul64(h.Buckets[i], barWidth)
+		bar, _ := bits.Div64(hi, lo, largest)
+		fmt.Fprintf(&b, "%5s |%-*s %d\n", power(i), barWidth, strings.Repeat("@", int(bar)), h.Buckets[i])
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// power names 2^i ns by the unit that is next to it: 1us is 2^10 ns, 1ms is 2^20 ns.
+func power(i int) string {
+	units := [...]string{"ns", "us", "ms", "s"}
+	unit := min(i/10, len(units)-1)
+	return fmt.Sprintf("%d%s", uint64(1)<<(i-10*unit), units[unit])
+}

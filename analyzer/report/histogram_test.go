@@ -1,0 +1,49 @@
+package report
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+)
+
+// The Cloudflare story in small: a stall of 24 ms in the second of the trigger, seen on
+// another CPU than the calm seconds.
+func TestHistograms(t *testing.T) {
+	at := func(s int) int64 { return int64(s) * int64(time.Second) }
+	rows := []evidence.Latency{
+		{Time: at(10), CPU: 0, Kind: "softirq", Name: "NET_RX", Count: 100, SumNs: 100_000, MaxNs: 1500, Buckets: bucket(10, 100)},
+		{Time: at(11), CPU: 0, Kind: "softirq", Name: "NET_RX", Count: 50, SumNs: 50_000, MaxNs: 1200, Buckets: bucket(10, 50)},
+		{Time: at(12), CPU: 0, Kind: "softirq", Name: "NET_RX", Count: 10, SumNs: 10_000, MaxNs: 1100, Buckets: bucket(10, 10)},
+		{Time: at(12), CPU: 1, Kind: "softirq", Name: "NET_RX", Count: 1, SumNs: 24_000_000, MaxNs: 24_000_000, Buckets: bucket(24, 1)},
+		{Time: at(12), CPU: 1, Kind: "function", Name: "tcp_collapse", Count: 1, SumNs: 23_000_000, MaxNs: 23_000_000, Buckets: bucket(24, 1)},
+	}
+	all := Histograms(rows, time.Unix(12, 500_000_000))
+	if len(all) != 3 {
+		t.Fatalf("%d histograms, want NET_RX before and during, tcp_collapse during: %+v", len(all), all)
+	}
+	if h := all[0]; h.Part != Before || h.Count != 150 || h.MaxNs != 1500 || h.Seconds != 2 {
+		t.Errorf("before: %+v", h)
+	}
+	if h := all[1]; h.Part != During || h.Count != 11 || h.MaxNs != 24_000_000 || h.Seconds != 1 {
+		t.Errorf("during: %+v", h)
+	}
+	var out strings.Builder
+	if err := all[1].Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := "softirq NET_RX, from the trigger on (1 s)\n" +
+		"Duration avg:2.182727ms max:24ms count:11\n" +
+		"value |" + strings.Repeat("-", 50) + " count\n" +
+		"  1us |" + strings.Repeat("@", 50) + " 10\n"
+	if !strings.HasPrefix(out.String(), want) || !strings.Contains(out.String(), "\n 16ms |@@@@@") {
+		t.Errorf("printed:\n%s", out.String())
+	}
+}
+
+func bucket(i int, n uint64) []uint64 {
+	b := make([]uint64, i+1)
+	b[i] = n
+	return b
+}
