@@ -18,7 +18,7 @@ var bin string
 func TestMain(m *testing.M) {
 	flag.Parse()
 	// The incidents wait more than they work, so more of them than CPUs run at once.
-	if err := flag.Set("test.parallel", "12"); err != nil {
+	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
 	os.Exit(withBinaries(m))

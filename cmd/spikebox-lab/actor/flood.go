@@ -28,6 +28,8 @@ type Flood struct {
 	Net  string `json:"net"` // IPv4 network that the source addresses are drawn from
 	UDP  bool   `json:"udp"` // empty datagrams in place of SYNs
 	Rate int    `json:"rate"`
+	// Burst is how many packets are sent at once; the rate holds over many bursts.
+	Burst int `json:"burst,omitempty"`
 	// Pin keeps the sender, and with it the softirqs of its packets, on CPU.
 	Pin  bool   `json:"pin,omitempty"`
 	CPU  int    `json:"cpu,omitempty"`
@@ -44,6 +46,8 @@ func sendFlood(ctx context.Context, c *Cue) error {
 	if err != nil {
 		return fmt.Errorf("open raw socket: %w", err)
 	}
+	// A burst is larger than the default, and a full queue must not stop the flood.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 32<<20)
 	ctx, cancel := context.WithCancel(ctx)
 	sent := make(chan int)
 	go func() { sent <- p.send(ctx, fd) }()
@@ -68,6 +72,7 @@ func (p *Flood) send(ctx context.Context, fd int) (sent int) {
 	buf := gopacket.NewSerializeBuffer()
 	for start := time.Now(); ctx.Err() == nil; wait(ctx, 2*time.Millisecond) {
 		due := int(time.Since(start).Seconds() * float64(p.Rate))
+		due -= due % max(1, p.Burst)
 		for ; sent < due; sent++ {
 			p.packet(buf, draw, source, to)
 			_ = unix.Sendto(fd, buf.Bytes(), 0, dst)

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net"
 
@@ -48,7 +49,9 @@ func (h *host) drop(hook *nftables.ChainHook, matches ...[]expr.Any) error {
 // ballast lets every packet that comes in walk through n rules that match nothing.
 func (h *host) ballast(n int) error {
 	c, err := nftables.New(nftables.WithNetNSFd(int(h.ns)), nftables.WithSockOptions(
-		func(conn *netlink.Conn) error { return conn.SetReadBuffer(1 << 20) })) // one answer a rule
+		func(conn *netlink.Conn) error { // a batch goes out as one message and has one answer a rule
+			return errors.Join(conn.SetReadBuffer(8<<20), conn.SetWriteBuffer(8<<20))
+		}))
 	if err != nil {
 		return fmt.Errorf("open netfilter socket: %w", err)
 	}
@@ -61,7 +64,7 @@ func (h *host) ballast(n int) error {
 		nobody := &net.IPNet{IP: net.IPv4(240, 0, byte(i>>8), byte(i)), Mask: net.CIDRMask(32, 32)}
 		c.AddRule(&nftables.Rule{Table: t, Chain: chain,
 			Exprs: append(from(nobody), &expr.Verdict{Kind: expr.VerdictDrop})})
-		if i%100 == 99 || i == n-1 { // a batch has to fit into the socket's buffers
+		if i%2000 == 1999 || i == n-1 {
 			if err := c.Flush(); err != nil {
 				return fmt.Errorf("add %d firewall rules on host %q: %w", n, h.name, err)
 			}

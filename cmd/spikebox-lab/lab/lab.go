@@ -75,6 +75,7 @@ func (e Expected) Covers(id string) bool {
 func Incidents() []*Incident {
 	return []*Incident{
 		healthy,
+		healthyBusy,
 		listenOverflow,
 		ackDroppedLocally,
 		synackLost,
@@ -84,6 +85,7 @@ func Incidents() []*Incident {
 		refused,
 		resetStorm,
 		rttSpikeAll,
+		rttSpikeOnePeer,
 		lossBurst,
 		qdiscDrop,
 		slowApplication,
@@ -94,6 +96,8 @@ func Incidents() []*Incident {
 		conntrackFull,
 		conntrackHog,
 		softnetDrop,
+		softirqStall,
+		echoDelayed,
 		tcpCollapse,
 	}
 }

@@ -47,3 +47,9 @@ func (s *stage) customers(h *host, to *host, port int) *child {
 		Rate: 10, Requests: 3, Gap: 100 * time.Millisecond,
 	})
 }
+
+// pings sends an echo request to a host every 50 ms.
+func (s *stage) pings(h *host, to *host) *child {
+	return s.act(h, "ping", "ping", actor.Ping{
+		Comm: "ping", From: h.addr, To: to.addr, Every: 50 * time.Millisecond})
+}
