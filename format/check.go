@@ -56,16 +56,8 @@ func (r *Reader) loadSums(s *scan) {
 		s.report(fmt.Errorf("read %s: it is missing: %w", SumsName, ErrTruncated))
 		return
 	}
-	m := r.members[i]
-	for _, e := range s.broken {
-		if m.pos < max(e.frame.end(), e.at) && m.end() > e.frame.pos {
-			m.Complete = false
-		}
-	}
-	if !m.Complete {
-		s.report(fmt.Errorf("read %s: it is damaged and no sum is used", SumsName))
-		return
-	}
+	m := &r.members[i]
+	m.Complete = m.Complete && !s.hit(*m)
 	s.c.pos = m.pos
 	lines := bufio.NewScanner(io.LimitReader(s.c, m.Size))
 	lines.Buffer(nil, 2*sha256.Size+2+maxName+1)
@@ -77,9 +69,25 @@ func (r *Reader) loadSums(s *scan) {
 	if err := lines.Err(); err != nil {
 		s.report(fmt.Errorf("read %s: %w", SumsName, err))
 	}
+	if !m.Complete {
+		s.report(fmt.Errorf("read %s: it is damaged, and vouches only for what it matches", SumsName))
+		return
+	}
 	for _, m := range r.members {
 		if m.SHA256 == "" && m.Name != SumsName {
 			s.report(fmt.Errorf("read %s: member %q has no sum", SumsName, m.Name))
+		}
+	}
+}
+
+// doubtSums takes back the sums of a damaged SHA256SUMS that have not been seen to match.
+func (r *Reader) doubtSums() {
+	if i, ok := r.index[SumsName]; !ok || r.members[i].Complete {
+		return
+	}
+	for i := range r.members {
+		if m := &r.members[i]; !m.sound {
+			m.SHA256 = ""
 		}
 	}
 }

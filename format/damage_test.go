@@ -1,10 +1,16 @@
 package format
 
 import (
+	"archive/tar"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -220,4 +226,147 @@ func TestTruncatedInPackets(t *testing.T) {
 		t.Errorf("%d bytes of packets", len(got))
 	}
 	t.Log(r.Damage())
+}
+
+// blockItems share one frame of several zstd blocks, and do not compress.
+func blockItems() (items []item) {
+	for i := range 8 {
+		items = append(items, item{name: fmt.Sprintf("noise%d", i), data: noise(100_000+i*4096, int64(20+i))})
+	}
+	return items
+}
+
+// Inside of a frame a cut costs only what lies behind it.
+func TestTruncatedInSharedFrame(t *testing.T) {
+	b := bundleBytes(t, blockItems())
+	right := contents(t, b)
+	most := 0
+	for n := len(b) - 1; n > 1000; n -= 4999 {
+		whole := wantHonest(t, openBytes(t, b[:n]), right)
+		// A block that is not whole costs 128 KiB, and so one member or two.
+		if want := n/120_000 - 1; whole < want {
+			t.Errorf("cut at %d: %d members are whole, want %d", n, whole, want)
+		}
+		most = max(most, whole)
+	}
+	if most < 8 {
+		t.Errorf("at most %d members are whole", most)
+	}
+}
+
+// A flipped bit in a frame of several blocks costs one member, whether it hits the
+// content or the header.
+func TestFlippedInSharedFrame(t *testing.T) {
+	entries := archive()
+	for i := range 5 {
+		entries = append(entries, entry{tar.Header{Name: fmt.Sprintf("h/noise%d", i)}, string(noise(100_000+i*4096, int64(20+i)))})
+	}
+	entries = append(entries, entry{tar.Header{Name: "h/" + SumsName}, sumLines(entries)})
+	good := tarOf(t, entries)
+	sound := frameOf(good)
+	right := contents(t, sound)
+	for _, m := range openBytes(t, sound).Members()[1 : len(entries)-1] {
+		for _, at := range []int64{m.pos - tarBlock + 2, m.pos + 2} {
+			bad := bytes.Clone(good)
+			bad[at] ^= 0x10
+			b := frameOf(bad)
+			copy(b[len(b)-4:], sound[len(sound)-4:]) // the checksum of what was there
+			r := openBytes(t, b)
+			// SHA256SUMS itself has nothing that vouches for it.
+			if whole := wantHonest(t, r, right); whole != len(entries)-2 {
+				t.Errorf("bit flipped at %d for %q: %d members are whole: %v", at, m.Name, whole, r.Damage())
+			}
+			if text := fmt.Sprint(r.Damage()); !strings.Contains(text, fmt.Sprintf("member %q", m.Name)) {
+				t.Errorf("bit flipped at %d for %q: damage %s", at, m.Name, text)
+			}
+		}
+	}
+}
+
+// badDisk fails for a stretch of the file.
+type badDisk struct {
+	*bytes.Reader
+	from, to int64
+}
+
+func (d *badDisk) ReadAt(p []byte, off int64) (int, error) {
+	if off < d.to && off+int64(len(p)) > d.from {
+		return 0, syscall.EIO
+	}
+	return d.Reader.ReadAt(p, off)
+}
+
+// A disk that cannot read a sector costs what lies there, and the error says so.
+func TestDiskFails(t *testing.T) {
+	items := append(smallItems(), item{name: "packets.pcapng", data: noise(3*bulkFrame, 14)}, item{name: "z.txt", data: []byte("z\n")})
+	b := bundleBytes(t, items)
+	right := contents(t, b)
+	src := &badDisk{bytes.NewReader(b), 2 * bulkFrame, 2*bulkFrame + 512}
+	r, err := NewReader(src, int64(len(b)), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := Check(r)
+	if len(errs) != 1 || !errors.Is(errs[0], syscall.EIO) || !strings.Contains(errs[0].Error(), `read member "packets.pcapng" at offset`) {
+		t.Errorf("errors: %v", errs)
+	}
+	for name, data := range right {
+		if name != "packets.pcapng" && !bytes.Equal(readMember(t, r, name), data) {
+			t.Errorf("member %q differs", name)
+		}
+	}
+	src.from, src.to = 0, 1
+	if _, err := NewReader(src, int64(len(b)), Limits{}); !errors.Is(err, syscall.EIO) || errors.Is(err, ErrNotBundle) {
+		t.Errorf("first sector: %v", err)
+	}
+}
+
+// Looking for headers behind damage must not decode the archive again and again:
+// here each frame begins with pax headers that go on to the archive's end.
+func TestSearchIsBounded(t *testing.T) {
+	record := "1048576 comment=" + strings.Repeat("x", 1<<20-17) + "\n"
+	var pax bytes.Buffer
+	w := tar.NewWriter(&pax)
+	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "h/x", Size: 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(w, record)
+	head := pax.Bytes()
+	head[156] = tar.TypeXHeader
+	fixSum(head[:tarBlock])
+	one := frameOf(head)
+	const frames = 300
+	b := append(bytes.Repeat(one, frames), frameOf([]byte(strings.Repeat("junk", tarBlock/4)))...)
+	size := int64(frames*len(head) + tarBlock)
+	r := &Reader{src: bytes.NewReader(b), size: int64(len(b)), lim: Limits{MaxRatio: 1 << 40}.orDefault()}
+	s, err := r.scan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if most := (searchBudget+1)*size + ratioFloor; s.c.decoded > most || s.c.decoded < 2*size {
+		t.Errorf("%d bytes decoded for an archive of %d", s.c.decoded, size)
+	}
+}
+
+func TestClosed(t *testing.T) {
+	r := openBytes(t, bundleBytes(t, smallItems()))
+	f, err := r.Open("kmsg.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Close(), f.Close(), r.Close()); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.Read(make([]byte, 1)); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("read after close: %v", err)
+	}
+	if _, err := r.Open("missing"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("open a missing member: %v", err)
+	}
+	if _, err := Open(filepath.Join(t.TempDir(), "missing"), Limits{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("open a missing bundle: %v", err)
+	}
+	if _, err := Open(t.TempDir(), Limits{}); !errors.Is(err, ErrNotBundle) {
+		t.Errorf("open a folder: %v", err)
+	}
 }

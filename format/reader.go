@@ -89,6 +89,7 @@ func NewReader(src io.ReaderAt, size int64, lim Limits) (*Reader, error) {
 	r.frames, r.members, r.index = s.c.frames, s.members, s.index
 	r.loadSums(s)
 	s.judge()
+	r.doubtSums()
 	r.damage = s.damage
 	s.c.note = nil
 	r.idle = s.c

@@ -260,6 +260,16 @@ func (s *scan) judge() {
 	}
 }
 
+// hit reports whether a broken frame holds some of m.
+func (s *scan) hit(m Member) bool {
+	for i := range s.broken {
+		if f := s.c.frames[i]; m.pos < f.end() && f.pos < m.end() {
+			return true
+		}
+	}
+	return false
+}
+
 // whole reports whether m is, in spite of the broken frame that it lies in. Its
 // sum decides where it has one. Without, it is if the file was cut behind it:
 // after any other damage nothing in the frame can be trusted.
