@@ -22,6 +22,8 @@ func Check(r *Reader) []error {
 			errs = append(errs, err)
 			return nil
 		}
+		// The content was read without an error, so its frames are sound: the sum
+		// finds what was changed on purpose, or before it was compressed.
 		if sum := hex.EncodeToString(h.Sum(nil)); m.SHA256 != "" && sum != m.SHA256 {
 			errs = append(errs, fmt.Errorf("verify member %q: it has %s: %w", m.Name, sum, errSum))
 		}

@@ -50,12 +50,15 @@ type content struct {
 	note    func(*frameError) // is told of all damage, if set
 }
 
+// newContent makes a decoder without goroutines of its own: several members are
+// read in parallel by several contents, and nothing is left to be closed.
 func newContent(src io.ReaderAt, frames []frame) (*content, error) {
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1),
 		zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
 		return nil, fmt.Errorf("make zstd decoder: %w", err)
 	}
+	// The decoder asks for 3 bytes of block header at a time; 64 KiB make it few system calls.
 	c := &content{src: src, frames: frames, dec: dec, in: bufio.NewReaderSize(nil, 64<<10), cur: -1}
 	if n := len(frames); n > 0 {
 		c.size = frames[n-1].end()
@@ -95,7 +98,8 @@ func (c *content) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// frameAt is the index of the frame that holds the byte at pos.
+// frameAt is the index of the frame that holds the byte at pos; of len(frames),
+// if none does. Empty frames hold none.
 func (c *content) frameAt(pos int64) int {
 	if c.cur >= 0 && c.frames[c.cur].pos <= pos && pos < c.frames[c.cur].end() {
 		return c.cur
@@ -208,7 +212,7 @@ func (c *content) measure(i int, limit func(int64) error) error {
 		n, err = c.dec.Read(buf)
 		f.raw += int64(n)
 		c.at, c.size = f.end(), f.end()
-		if err := limit(c.size); err != nil {
+		if err := limit(c.size); err != nil { // before a bomb costs more time
 			return err
 		}
 	}

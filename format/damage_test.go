@@ -100,7 +100,8 @@ func wholeFrames(frames []frame, members []Member, n int64) (count int) {
 	return count
 }
 
-// Every bit is flipped: no wrong content may pass for right, only the frame that
+// Bits are flipped all over the file, some in every byte and in the end at every
+// place in a byte: no wrong content may pass for right, only the frame that
 // was hit may be lost, and Check has to notice.
 func TestFlippedAnywhere(t *testing.T) {
 	good := bundleBytes(t, smallItems())
@@ -108,8 +109,8 @@ func TestFlippedAnywhere(t *testing.T) {
 	frames := openBytes(t, good).frames
 	members := openBytes(t, good).Members()
 	archive, _ := zstdCat(good)
-	step := 1
-	if testing.Short() { // one bit in each byte, another in the next
+	step := 3
+	if testing.Short() {
 		step = 9
 	}
 	for bit := 0; bit < 8*len(good); bit += step {

@@ -44,7 +44,8 @@ func extract(root *os.Root, name string, content io.Reader) (bad, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// Read and write errors have to be told apart.
+	// Read and write errors have to be told apart: the first are damage, of which
+	// there may be more, and the second end the extraction.
 	from := &errReader{r: content}
 	_, err = io.Copy(f, from)
 	if cerr := f.Close(); err == nil || from.err != nil {
@@ -60,6 +61,8 @@ func extract(root *os.Root, name string, content io.Reader) (bad, err error) {
 	return from.err, root.Rename(name, name+damagedExt)
 }
 
+// damagedExt is appended to the names of files that are not whole, so that no
+// other program takes them for what they were.
 const damagedExt = ".damaged"
 
 // errReader remembers the error of r.

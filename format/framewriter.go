@@ -67,7 +67,8 @@ func (f *frameWriter) member(total int64) error {
 	return f.cut()
 }
 
-// Write compresses p into the open frame, or a new one.
+// Write compresses p into the open frame, or a new one. Of a large member it
+// gives each frame exactly bulkFrame bytes, however its content comes in.
 func (f *frameWriter) Write(p []byte) (n int, err error) {
 	for len(p) > 0 {
 		if !f.open {
@@ -119,9 +120,11 @@ func (f *frameWriter) begin() (err error) {
 	return nil
 }
 
-// sink counts what the encoders write to the file.
+// sink counts what the encoder writes to the file.
 type sink struct{ f *frameWriter }
 
+// Write fails for ever after the first error: what an encoder might still flush
+// behind a gap must not reach the file.
 func (s sink) Write(p []byte) (int, error) {
 	f := s.f
 	if f.failed != nil {
@@ -136,7 +139,8 @@ func (s sink) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// finish ends the last frame and writes the seek table.
+// finish ends the last frame and writes the seek table behind it. The table is
+// known only now, which is why it is at the end (SPEC.md, "Seek table").
 func (f *frameWriter) finish() error {
 	if err := f.cut(); err != nil {
 		return err

@@ -37,11 +37,12 @@ type LimitError struct {
 	Limit int64
 }
 
+// Error names the limit. Whoever trusts the bundle can raise it.
 func (e *LimitError) Error() string {
 	return fmt.Sprintf("read bundle: it has more than %d %s", e.Limit, e.What)
 }
 
-// orDefault fills in the defaults.
+// orDefault fills in the defaults for what is not set.
 func (l Limits) orDefault() Limits {
 	fill := func(v *int64, d int64) {
 		if *v <= 0 {

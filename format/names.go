@@ -40,6 +40,7 @@ func checkName(name string) error {
 	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == '\\' || r == 0x7f }):
 		return fmt.Errorf("refuse member name %q: it holds a control character or a backslash", name)
 	}
+	// Longer elements could be read from the archive, but never unpacked.
 	for el := range strings.SplitSeq(name, "/") {
 		if len(el) > maxElement {
 			return fmt.Errorf("refuse member name %.40q…: an element has %d bytes, at most %d are allowed", name, len(el), maxElement)

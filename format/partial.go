@@ -12,6 +12,7 @@ import (
 // begins with a dot (SPEC.md, "Writing").
 const partialExt = Ext + ".partial"
 
+// partialName is the temporary file name of bundle name.
 func partialName(name string) string { return "." + name + partialExt }
 
 // createPartial makes a new file that Sweep leaves alone while it is open.
@@ -30,6 +31,7 @@ func createPartial(path string) (*os.File, error) {
 	}
 }
 
+// sameFile reports whether path still names the open file f.
 func sameFile(f *os.File, path string) bool {
 	open, err := f.Stat()
 	if err != nil {
@@ -76,6 +78,7 @@ func removeDead(path string) (bool, error) {
 	if !tryLock(f) || !sameFile(f, path) {
 		return false, nil
 	}
+	// While the lock is held, so that nobody starts to write to it in between.
 	if runtime.GOOS == "windows" { // removes no open file
 		f.Close()
 	}

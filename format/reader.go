@@ -26,6 +26,7 @@ const maxManifest = 8 << 20
 // VersionError: the bundle was written by a newer recorder.
 type VersionError struct{ Format int }
 
+// Error is one sentence with both numbers and what to do (SPEC.md, "Versions").
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("read manifest: the bundle has format %d and this program reads formats up to %d: use a newer spikebox", e.Format, Version)
 }
@@ -38,13 +39,13 @@ type Reader struct {
 	Manifest *Manifest
 
 	src     io.ReaderAt
-	size    int64
+	size    int64 // of the file
 	lim     Limits
-	frames  []frame
-	members []Member
-	index   map[string]int
+	frames  []frame        // not changed any more once the Reader is made
+	members []Member       // in the order of the archive, which is that of pos
+	index   map[string]int // into members, by name
 	damage  []error
-	closer  io.Closer
+	closer  io.Closer // the file, if Open opened it
 
 	mu   sync.Mutex
 	idle *content // of the last member that was closed
@@ -87,6 +88,7 @@ func NewReader(src io.ReaderAt, size int64, lim Limits) (*Reader, error) {
 		return nil, nothing(s)
 	}
 	r.frames, r.members, r.index = s.c.frames, s.members, s.index
+	// The sums come first: they say which members of a broken frame are whole.
 	r.loadSums(s)
 	s.judge()
 	r.doubtSums()
@@ -117,7 +119,8 @@ func checkMagic(src io.ReaderAt, size int64) error {
 func (r *Reader) scan() (*scan, error) {
 	frames, tableErr := readSeekTable(r.src, r.size)
 	if tableErr == nil {
-		// A limit may be a lie of the table too; the decoded bytes tell.
+		// Content beyond the limits may be a lie of the table too: decoding tells,
+		// and stops at the limit.
 		if tableErr = r.lim.content(frames[len(frames)-1].end(), r.size); tableErr == nil {
 			s, err := r.scanFrames(frames, nil)
 			if err != nil || !s.lied() {
@@ -134,6 +137,7 @@ func (r *Reader) scan() (*scan, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Without a table nothing but the table may be behind the last frame with data.
 	if tableErr != errNoTable || walkErr == nil && fileEnd(frames) < r.size {
 		s.report(fmt.Errorf("decode everything, since the seek table is of no use: %w", tableErr))
 	}
@@ -143,7 +147,7 @@ func (r *Reader) scan() (*scan, error) {
 	return s, nil
 }
 
-// fileEnd is where the last of frames ends.
+// fileEnd is the offset in the file behind the last of frames.
 func fileEnd(frames []frame) int64 {
 	if len(frames) == 0 {
 		return 0
@@ -178,7 +182,8 @@ func (r *Reader) measure(c *content) error {
 	return nil
 }
 
-// nothing says why a scan found no member at all.
+// nothing says why a scan found no member at all: the layer that failed is named,
+// so that a capture with a wrong name is not taken for a damaged bundle.
 func nothing(s *scan) error {
 	if len(s.damage) == 0 && len(s.broken) == 0 {
 		return fmt.Errorf("read bundle: no member is in it: %w", ErrNotBundle)
@@ -196,6 +201,7 @@ func nothing(s *scan) error {
 func (r *Reader) readManifest(folder string) (*Manifest, error) {
 	i, ok := r.index[ManifestName]
 	if !ok || !r.members[i].Complete {
+		// The packets of an incident are worth reading without it.
 		r.damage = append(r.damage, fmt.Errorf("read manifest: the bundle has none that is whole"))
 		for _, m := range r.members {
 			if m.Complete {
@@ -250,7 +256,8 @@ func (r *Reader) Members() []Member { return append([]Member(nil), r.members...)
 // Check finds the rest.
 func (r *Reader) Damage() []error { return append([]error(nil), r.damage...) }
 
-// Close closes the file that Open opened. Open members can not be read on.
+// Close closes the file that Open opened. Members that are still open can no
+// longer be read.
 func (r *Reader) Close() error {
 	if r.closer == nil {
 		return nil

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"sort"
 	"strings"
 
@@ -86,7 +84,7 @@ func (s *scan) run() error {
 			if err := s.accept(h); err != nil {
 				return err
 			}
-			if h.Size > s.c.size-s.c.pos {
+			if h.Size > s.c.size-s.c.pos { // also keeps the sum below from overflowing
 				break
 			}
 			pos = s.c.pos + h.Size + padding(h.Size)
@@ -114,7 +112,8 @@ func (s *scan) run() error {
 	return nil
 }
 
-// header reads the tar header at pos.
+// header reads the tar header at pos, with a tar.Reader of its own: one that lived
+// longer would not go on after an error, and would read what is to be skipped.
 func (s *scan) header(pos int64) (*tar.Header, error) {
 	s.leave(pos)
 	s.c.pos = pos
@@ -151,6 +150,7 @@ func (s *scan) next(pos int64, err error) int64 {
 
 // accept takes the member with header h, whose content begins at the current position.
 func (s *scan) accept(h *tar.Header) error {
+	// Refused ones count too, or a million of them would cost time for nothing.
 	if s.headers++; s.headers > s.lim.MaxMembers {
 		return &LimitError{What: "members", Limit: int64(s.lim.MaxMembers)}
 	}
@@ -187,7 +187,7 @@ func (s *scan) name(h *tar.Header) (string, error) {
 		return "", fmt.Errorf("refuse member %q: it is %s", full, kind)
 	}
 	folder, name, _ := strings.Cut(full, "/")
-	if s.folder == "" {
+	if s.folder == "" { // the first member's name is as good as any
 		s.folder = folder
 	}
 	switch {
@@ -222,70 +222,4 @@ func refusedType(h *tar.Header) string {
 		return "a sparse file"
 	}
 	return fmt.Sprintf("of tar type %q", h.Typeflag)
-}
-
-// lied reports whether the seek table gave a sound frame a wrong length. Frames
-// that are said to be empty, which nobody would read, are asked; and all are
-// where the archive could not be followed.
-func (s *scan) lied() bool {
-	for i, f := range s.c.frames {
-		if s.broken[i] == nil && (f.raw == 0 || len(s.damage) > 0) {
-			s.c.verify(i) // noted
-		}
-	}
-	for _, e := range s.broken {
-		if errors.Is(e, errLength) {
-			return true
-		}
-	}
-	return false
-}
-
-// judge finds out which members the broken frames cost.
-func (s *scan) judge() {
-	for _, i := range slices.Sorted(maps.Keys(s.broken)) {
-		e, f := s.broken[i], s.c.frames[i]
-		s.report(e)
-		first := sort.Search(len(s.members), func(k int) bool { return s.members[k].end() > f.pos })
-		for k := first; k < len(s.members) && s.members[k].pos < max(f.end(), e.at); k++ {
-			m := &s.members[k]
-			if !m.Complete || m.sound {
-				continue
-			}
-			m.Complete, m.sound = s.whole(*m, e)
-			if !m.Complete {
-				s.report(fmt.Errorf("read member %q: it is damaged: %w", m.Name, e))
-			}
-		}
-	}
-}
-
-// hit reports whether a broken frame holds some of m.
-func (s *scan) hit(m Member) bool {
-	for i := range s.broken {
-		if f := s.c.frames[i]; m.pos < f.end() && f.pos < m.end() {
-			return true
-		}
-	}
-	return false
-}
-
-// whole reports whether m is, in spite of the broken frame that it lies in. Its
-// sum decides where it has one. Without, it is if the file was cut behind it:
-// after any other damage nothing in the frame can be trusted.
-func (s *scan) whole(m Member, e *frameError) (whole, sound bool) {
-	end := m.end() + padding(m.Size)
-	switch {
-	case !s.c.frames[e.index].bad && end > e.at:
-		return false, false
-	case m.SHA256 != "":
-		sound = sumOf(s.c, m) == m.SHA256
-		return sound, sound
-	}
-	return s.cut(e), false
-}
-
-// cut reports whether e is the end of the file inside its last frame.
-func (s *scan) cut(e *frameError) bool {
-	return errors.Is(e, io.ErrUnexpectedEOF) && e.frame.off+e.frame.comp == s.size
 }

@@ -80,6 +80,7 @@ func readSeekTable(src io.ReaderAt, size int64) ([]frame, error) {
 	if n == 0 || n > maxFrames {
 		return nil, fmt.Errorf("read seek table: it has %d frames, 1 to %d are allowed", n, maxFrames)
 	}
+	// n comes from the file: only what lies in the file is allocated for it.
 	start := size - seekFooter - n*entry - skippableHeader
 	if start < 0 {
 		return nil, fmt.Errorf("read seek table: %d frames do not fit into the file", n)
@@ -110,7 +111,7 @@ func tableFrames(table []byte, entry int, start int64) ([]frame, error) {
 	return frames, nil
 }
 
-// readFull fills b from off; a file that ends earlier is an error.
+// readFull fills b from off on; a file that ends earlier is an error.
 func readFull(src io.ReaderAt, b []byte, off int64) error {
 	n, err := src.ReadAt(b, off)
 	if n == len(b) {

@@ -21,6 +21,7 @@ func IsBundle(first []byte) bool {
 		return false
 	}
 	defer dec.Close()
+	// Both forms that we write have the magic, and so has that of GNU tar.
 	const magicAt = 257 // POSIX.1-2017, pax, "ustar Interchange Format"
 	head := make([]byte, magicAt+5)
 	_, err = io.ReadFull(dec, head)

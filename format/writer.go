@@ -19,16 +19,16 @@ import (
 // with the number of members (their sums). It is not for concurrent use.
 type Writer struct {
 	dir, name string
-	at        time.Time
-	f         file
+	at        time.Time // of all members
+	f         file      // the temporary one
 	frames    frameWriter
-	sums      bytes.Buffer
-	names     map[string]bool
-	done      bool // committed or aborted
-	err       error
+	sums      bytes.Buffer    // SHA256SUMS so far
+	names     map[string]bool // of all members so far
+	done      bool            // committed or aborted
+	err       error           // the first one
 }
 
-// file is what a Writer needs of an *os.File.
+// file is what a Writer needs of an *os.File; tests have some that fail.
 type file interface {
 	io.WriteCloser
 	Sync() error
@@ -56,6 +56,7 @@ func Create(dir, name string, at time.Time) (*Writer, error) {
 	return newWriter(f, dir, name, at), nil
 }
 
+// newWriter writes to f, which it does not create.
 func newWriter(f file, dir, name string, at time.Time) *Writer {
 	return &Writer{dir: dir, name: name, at: at, f: f, frames: frameWriter{out: f}, names: map[string]bool{}}
 }
@@ -119,7 +120,9 @@ func (w *Writer) usable() error {
 	return w.err
 }
 
-// add writes any member, and its line of SHA256SUMS.
+// add writes any member: header, content and padding, and takes its line of
+// SHA256SUMS. The tar package is used for headers alone, since the length of a
+// member, header and all, decides about its frames before its first byte.
 func (w *Writer) add(name string, size int64, write func(io.Writer) error) error {
 	head, err := tarHeader(w.name+"/"+name, size, w.at)
 	if err != nil {
@@ -182,6 +185,7 @@ func (m *memberWriter) fill(write func(io.Writer) error) error {
 	return nil
 }
 
+// Write refuses all of p if it does not fit: half of it would be of no use.
 func (m *memberWriter) Write(p []byte) (int, error) {
 	if m.err == nil && int64(len(p)) > m.left {
 		m.err = fmt.Errorf("%d bytes more than announced", int64(len(p))-m.left)
@@ -224,6 +228,7 @@ func (w *Writer) Commit() (string, error) {
 		return "", w.fail("bundle", err)
 	}
 	w.done = true
+	// Only now does the name survive a power cut.
 	if err := syncDir(w.dir); err != nil {
 		return final, fmt.Errorf("sync folder %s: %w", w.dir, err)
 	}
