@@ -65,6 +65,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 	flags.Var(&minFree, "min-free", "share of the file system that stays free")
 	flags.StringVar(&cfg.Control, "control", "/run/spikebox/control.sock", "control socket; empty: none")
 	flags.BoolVar(&cfg.Once, "once", false, "end after the first bundle and print its path")
+	flags.StringVar(&cfg.Root, "root", "/", "where /proc, /sys and /dev lie; another tree than / is for tests of the recorder itself")
 	flags.BoolVar(&cfg.DryRun, "dry-run", false, "say what would fire, write nothing")
 	return func(ctx context.Context, args []string) error {
 		if len(args) > 0 {
@@ -82,7 +83,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 			}
 			cfg.Ports = append(cfg.Ports, uint16(p))
 		}
-		cfg.Root, cfg.RingBytes, cfg.Peers = "/", int(ringBytes), peers
+		cfg.RingBytes, cfg.Peers = int(ringBytes), peers
 		cfg.Retention.Bytes, cfg.Retention.MinFree = int64(keepBytes), float64(minFree)
 		cfg.Flags = inForce(flags)
 		return arm(ctx, cfg)

@@ -17,6 +17,8 @@ type Process struct {
 	Comm    string `json:"comm"`
 	Cmdline string `json:"cmdline,omitempty"`
 	Cgroup  string `json:"cgroup,omitempty"`
+	FDs     int    `json:"fds,omitempty"`      // open file descriptors
+	FDLimit uint64 `json:"fd_limit,omitempty"` // RLIMIT_NOFILE, soft
 }
 
 // cmdlineSize keeps a long argument list (it may hold secrets far behind) short.
@@ -43,11 +45,12 @@ func owners(ctx context.Context, root string, inodes map[uint32]bool) map[uint32
 			break
 		}
 		dir := filepath.Join(root, "proc", e.Name())
-		held := socketsOf(dir, inodes)
+		held, fds := socketsOf(dir, inodes)
 		if len(held) == 0 {
 			continue
 		}
 		p := process(dir, pid)
+		p.FDs, p.FDLimit = fds, fdLimit(dir)
 		for _, inode := range held {
 			found[inode] = append(found[inode], p)
 		}
@@ -55,11 +58,12 @@ func owners(ctx context.Context, root string, inodes map[uint32]bool) map[uint32
 	return found
 }
 
-// socketsOf gives those of the inodes that a process has open, each once.
-func socketsOf(dir string, inodes map[uint32]bool) (held []uint32) {
+// socketsOf gives those of the inodes that a process has open, each once, and how many
+// file descriptors it has open in all.
+func socketsOf(dir string, inodes map[uint32]bool) (held []uint32, open int) {
 	fds, err := os.ReadDir(filepath.Join(dir, "fd"))
 	if err != nil {
-		return nil
+		return nil, 0
 	}
 	seen := map[uint32]bool{}
 	for _, fd := range fds {
@@ -77,7 +81,26 @@ func socketsOf(dir string, inodes map[uint32]bool) (held []uint32) {
 			held = append(held, uint32(inode))
 		}
 	}
-	return held
+	return held, len(fds)
+}
+
+// fdLimit reads "Max open files            1024                 524288               files"
+// of /proc/PID/limits (fs/proc/base.c, proc_pid_limits); 0 where it is unlimited or unknown.
+func fdLimit(dir string) uint64 {
+	text, err := os.ReadFile(filepath.Join(dir, "limits"))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), "Max open files")
+	fields := strings.Fields(rest)
+	if len(fields) == 0 {
+		return 0
+	}
+	limit, err := strconv.ParseUint(fields[0], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return limit
 }
 
 func process(dir string, pid int) Process {

@@ -3,94 +3,145 @@
 package source
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder/internal/procfs"
 	"github.com/spikebox/spikebox/recorder/ring"
 )
 
-// File is one kernel text in the periodic snapshots.
-type File struct {
-	Path string // below the root, without a leading slash
-	Doc  string
-}
-
-// Files is every text that is snapshotted each second.
-var Files = []File{
-	{"proc/net/netstat", "TcpExt, IpExt and MPTcpExt counters of this network namespace"},
-	{"proc/net/snmp", "IP, ICMP, TCP and UDP counters of RFC 4293, 4022 and 4113"},
-	{"proc/net/sockstat", "sockets and their memory, IPv4"},
-	{"proc/net/softnet_stat", "receive backlog of each CPU: processed, dropped, squeezed"},
-	{"proc/net/dev", "packets, bytes, drops and errors of each interface"},
-	{"proc/stat", "CPU times, interrupts, context switches"},
-	{"proc/softirqs", "softirqs by vector and CPU"},
-	{"proc/loadavg", "load averages"},
-}
-
 // Snapshots reads Files into a ring of texts.
 type Snapshots struct {
+	root    string
 	ring    *ring.Texts
-	files   []openFile
+	files   map[string]*openFile // by path below the root
+	order   []string             // of files, sorted within each row of Files
 	log     func(string)
 	taken   int
 	cost    time.Duration
-	missing []string // paths that could not be opened, with the reason
+	absent  []string  // rows that this kernel does not have
+	missing []string  // rows that could not be opened, with the reason
+	full    time.Time // when all files were taken last
+	scanned time.Time // when patterns were resolved last
 }
 
 type openFile struct {
-	path    string
 	file    *procfs.File
+	urgent  bool
 	failing bool
 	failed  uint64
 }
 
-// OpenSnapshots opens every file that this kernel has; the others are said once.
+const (
+	// A full snapshot is due a little before a second has passed: the ticker that asks
+	// for it jitters.
+	fullEvery = 950 * time.Millisecond
+	// Bonds and tables come and go while armed; looking for them costs some 20 µs.
+	scanEvery = 10 * time.Second
+)
+
+// OpenSnapshots opens every file that this kernel has; what it may not open is said once.
 func OpenSnapshots(root string, bytes int, log func(string)) (*Snapshots, error) {
 	texts, err := ring.NewTexts(bytes)
 	if err != nil {
 		return nil, err
 	}
-	s := &Snapshots{ring: texts, log: log}
-	for _, f := range Files {
-		file, err := procfs.Open(root, f.Path)
-		if err != nil {
-			s.missing = append(s.missing, err.Error())
-			log(fmt.Sprintf("snapshots go without %s: %v", f.Path, err))
-			continue
+	s := &Snapshots{root: root, ring: texts, log: log, files: map[string]*openFile{}}
+	s.scan(func(row File, err error) {
+		if errors.Is(err, fs.ErrNotExist) {
+			s.absent = append(s.absent, row.Path)
+			return
 		}
-		s.files = append(s.files, openFile{path: f.Path, file: file})
-	}
+		s.missing = append(s.missing, err.Error())
+		log(fmt.Sprintf("snapshots go without %s: %v", row.Path, err))
+	})
 	return s, nil
 }
 
-// Take reads every file once.
+// scan opens what has come since the last scan. A pattern without a match is not missing:
+// a host without bonds has no /proc/net/bonding.
+func (s *Snapshots) scan(missing func(File, error)) {
+	s.order = s.order[:0]
+	for _, row := range Files {
+		paths := []string{row.Path}
+		if strings.Contains(row.Path, "*") {
+			found, _ := filepath.Glob(filepath.Join(s.root, row.Path)) // the patterns are ours, and well formed
+			for i := range found {
+				found[i], _ = filepath.Rel(s.root, found[i])
+			}
+			paths = found
+		}
+		for _, path := range paths {
+			if s.files[path] == nil {
+				file, err := procfs.Open(s.root, path)
+				if err != nil {
+					if missing != nil {
+						missing(row, err)
+					}
+					continue
+				}
+				s.files[path] = &openFile{file: file, urgent: row.Urgent}
+			}
+			s.order = append(s.order, path)
+		}
+	}
+}
+
+// Take reads every file once a second, and in between only those that are urgent.
 func (s *Snapshots) Take(now time.Time) error {
 	start := time.Now()
 	defer func() { s.cost += time.Since(start) }()
+	if now.Sub(s.scanned) >= scanEvery {
+		s.scanned = now
+		s.scan(nil)
+	}
+	full := now.Sub(s.full) >= fullEvery
+	if full {
+		s.full = now
+	}
 	if err := s.ring.Begin(now); err != nil {
 		return err
 	}
 	s.taken++
-	for i := range s.files {
-		f := &s.files[i]
-		text, err := f.file.Read()
-		if err != nil {
-			f.failed++
-			if !f.failing {
-				s.log(fmt.Sprintf("snapshot: %v", err))
-			}
-			f.failing = true
+	for _, path := range s.order {
+		f := s.files[path]
+		if f == nil || !full && !f.urgent {
 			continue
 		}
-		f.failing = false
-		if err := s.ring.Add(f.path, text); err != nil {
+		if err := s.take(path, f); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// take reads one file. One that is gone (a bond that was removed) is closed, and opened
+// again by a later scan should it come back.
+func (s *Snapshots) take(path string, f *openFile) error {
+	text, err := f.file.Read()
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ESRCH) {
+		f.file.Close()
+		delete(s.files, path)
+		return nil
+	}
+	if err != nil {
+		f.failed++
+		if !f.failing {
+			s.log(fmt.Sprintf("snapshot: %v", err))
+		}
+		f.failing = true
+		return nil
+	}
+	f.failing = false
+	return s.ring.Add(path, text)
 }
 
 // Cut gives what the ring holds.
@@ -105,22 +156,20 @@ func (s *Snapshots) Source() format.Source {
 			"ring_bytes": strconv.Itoa(s.ring.Bytes()),
 		},
 	}
-	for _, f := range s.files {
+	for path, f := range s.files {
 		if f.failed > 0 {
 			src.Lost += f.failed
 			src.Unit = "texts"
-			src.Details["failed."+f.path] = strconv.FormatUint(f.failed, 10)
+			src.Details["failed."+path] = strconv.FormatUint(f.failed, 10)
 		}
+	}
+	if len(s.absent) > 0 {
+		src.Details["absent"] = strings.Join(s.absent, " ")
 	}
 	if src.Lost > 0 || len(s.missing) > 0 {
 		src.State = format.Partial
 	}
-	for _, reason := range s.missing {
-		if src.Reason != "" {
-			src.Reason += "; "
-		}
-		src.Reason += reason
-	}
+	src.Reason = strings.Join(s.missing, "; ")
 	return src
 }
 

@@ -42,6 +42,7 @@ type Env struct {
 var OneOffs = []*OneOff{
 	sockets,
 	sysctls,
+	texts,
 }
 
 // Sink takes what a source collects. Large members are held compressed, so that a host

@@ -1,0 +1,78 @@
+//go:build linux
+
+package source
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	// textSize bounds one text: a full routing table has a hundred MiB in this form,
+	// and its routes come by netlink as well.
+	textSize = 1 << 20
+	// textsMost bounds their number: a host with 1,000 interfaces has 24,000 files of
+	// statistics, which come by netlink as well.
+	textsMost = 10_000
+)
+
+var texts = &OneOff{
+	Name:    "texts",
+	Doc:     "kernel texts that are read once: interfaces' state and steering, taps, routes, neighbours",
+	Limit:   5 * time.Second,
+	Collect: collectTexts,
+}
+
+func collectTexts(ctx context.Context, env Env, sink *Sink) error {
+	n := 0
+	for _, f := range cutFiles {
+		paths, err := filepath.Glob(filepath.Join(env.Root, f.Path))
+		if err != nil {
+			return fmt.Errorf("list %s: %w", f.Path, err)
+		}
+		for _, path := range paths {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if n++; n > textsMost {
+				sink.Lost++
+				continue
+			}
+			if err := sink.text(env.Root, path); err != nil {
+				return err
+			}
+		}
+	}
+	if sink.Lost > 0 {
+		sink.Unit, sink.Partial = "texts", fmt.Sprintf("only the first %d texts are kept", textsMost)
+	}
+	return nil
+}
+
+// text keeps one file below static/, under its path below root. A file that cannot be
+// read is no loss: many of sysfs answer EINVAL for what the driver does not have.
+func (s *Sink) text(root, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, textSize+1))
+	if err != nil {
+		return nil
+	}
+	member, err := filepath.Rel(root, path)
+	if err != nil {
+		return fmt.Errorf("name text %s: %w", path, err)
+	}
+	if len(text) > textSize {
+		text = text[:textSize]
+		s.Partial = fmt.Sprintf("of %s only the first %d bytes are kept", member, textSize)
+	}
+	s.Add("static/"+member, text)
+	return nil
+}
