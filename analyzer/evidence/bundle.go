@@ -22,6 +22,25 @@ var members = []struct {
 		e.Log, err = ParseKmsg(text)
 		return err
 	}},
+	{eventsMember, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Events, err = ParseEvents(text)
+		e.Columns.events(e.Events)
+		return err
+	}},
+	{LatencyMember, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Latencies, err = ParseLatencies(text)
+		e.Columns.latencies(e.Latencies)
+		return err
+	}},
+	{dropsMember, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Drops, err = ParseDrops(text)
+		e.Columns.drops(e.Drops)
+		return err
+	}},
+	{conntrackMember, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Conntrack, err = ParseConntrack(text)
+		return err
+	}},
 	{queuesMember, func(e *Evidence, _ string, text []byte) (err error) {
 		e.Queues, err = ParseQueues(text)
 		return err

@@ -3,6 +3,7 @@ package evidence
 import (
 	"math"
 	"sort"
+	"strings"
 )
 
 // Kind says what a number of the kernel means over time.
@@ -13,6 +14,7 @@ const (
 	Gauge     Kind = iota // a level: it goes up and down
 	Counter               // counts since boot, 64 bit: going down means it was reset
 	Counter32             // the same in 32 bit: it wraps
+	Events                // counts what happened since the reading before it
 )
 
 // Column is one number over time, as the kernel gave it: no rates, no deltas.
@@ -112,6 +114,22 @@ func (r row) put(kind Kind, unit string, v float64, parts ...string) {
 	}
 	col.pad(at)
 	col.V = append(col.V, v)
+}
+
+// sparse is put for large tables of mostly zeros: a number that has always been zero
+// costs no column, and one that leaves zero has been zero before.
+func (r row) sparse(kind Kind, unit string, v float64, parts ...string) {
+	known := r.columns.Get(strings.Join(parts, "."))
+	if known == nil && v == 0 {
+		return
+	}
+	r.put(kind, unit, v, parts...)
+	if known == nil {
+		col := r.columns.Get(strings.Join(parts, "."))
+		for i := range len(col.V) - 1 {
+			col.V[i] = 0
+		}
+	}
 }
 
 // pad fills the readings in which the number was absent.

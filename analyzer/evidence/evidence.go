@@ -15,13 +15,17 @@ import (
 type Evidence struct {
 	Inputs []Input
 	// Manifest is the bundle's, nil where only captures were given.
-	Manifest *format.Manifest
-	Columns  Columns
-	Sockets  []Socket
-	Queues   []Queue // of listeners, tick by tick
-	Log      []LogLine
-	Settings Settings
-	Packets  *Packets // nil where no input holds packets
+	Manifest  *format.Manifest
+	Columns   Columns
+	Sockets   []Socket
+	Queues    []Queue // of listeners, tick by tick
+	Log       []LogLine
+	Events    []Event
+	Latencies []Latency
+	Drops     []Drop
+	Conntrack *Conntrack // nil without a dump
+	Settings  Settings
+	Packets   *Packets // nil where no input holds packets
 	// Damage says what the bundle has lost since it was written: it is broken, and
 	// what is whole was analysed.
 	Damage []error

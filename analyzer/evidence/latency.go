@@ -3,6 +3,8 @@ package evidence
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // LatencyMember holds how long softirqs and kernel functions ran.
@@ -39,4 +41,35 @@ func ParseLatencies(text []byte) ([]Latency, error) {
 		return nil
 	})
 	return all, err
+}
+
+// latencies adds the latencies as numbers over time: softirq.net_rx.max over all CPUs, and
+// softirq.net_rx.cpu3.max of each. Lines of the same second make one reading.
+func (c *Columns) latencies(all []Latency) {
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].Time == all[0].Time {
+			n++
+		}
+		if r, ok := c.row(LatencyMember, all[0].Time); ok {
+			r.latencies(all[:n])
+		}
+		all = all[n:]
+	}
+}
+
+func (r row) latencies(now []Latency) {
+	longest := map[string]int64{}
+	for i := range now {
+		l := &now[i]
+		kind, name, cpu := l.Kind, strings.ToLower(l.Name), "cpu"+strconv.Itoa(l.CPU)
+		r.put(Gauge, "s", float64(l.MaxNs)/1e9, kind, name, cpu, "max")
+		r.put(Events, "1", float64(l.Count), kind, name, cpu, "count")
+		r.put(Events, "s", float64(l.SumNs)/1e9, kind, name, cpu, "time")
+		key := kind + "." + name
+		longest[key] = max(longest[key], l.MaxNs)
+	}
+	for key, ns := range longest {
+		r.put(Gauge, "s", float64(ns)/1e9, key, "max")
+	}
 }

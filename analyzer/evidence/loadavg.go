@@ -41,7 +41,7 @@ func ParseLoadavg(text []byte) (Loadavg, error) {
 	return l, nil
 }
 
-func readLoadavg(text []byte, r row) error {
+func readLoadavg(_ string, text []byte, r row) error {
 	l, err := ParseLoadavg(text)
 	if err != nil {
 		return err

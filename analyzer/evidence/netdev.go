@@ -47,7 +47,7 @@ func ParseNetDev(text []byte) ([]NetDevRow, error) {
 	return rows, err
 }
 
-func readNetDev(text []byte, r row) error {
+func readNetDev(_ string, text []byte, r row) error {
 	rows, err := ParseNetDev(text)
 	for i := range rows {
 		d := &rows[i]

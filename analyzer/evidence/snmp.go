@@ -9,14 +9,14 @@ import (
 var netstatText = Text{
 	Path: "proc/net/netstat",
 	Doc:  "TCP and IP counters beyond the MIBs: ListenOverflows, SyncookiesSent, PruneCalled, …",
-	read: func(text []byte, r row) error { return readSNMP("netstat", text, r) },
+	read: func(_ string, text []byte, r row) error { return readSNMP("netstat", text, r) },
 }
 
 // snmpText is /proc/net/snmp: Ip, Icmp, Tcp, Udp, UdpLite.
 var snmpText = Text{
 	Path: "proc/net/snmp",
 	Doc:  "the MIB counters of RFC 4293, 4022 and 4113: RetransSegs, InErrs, RcvbufErrors, …",
-	read: func(text []byte, r row) error { return readSNMP("snmp", text, r) },
+	read: func(_ string, text []byte, r row) error { return readSNMP("snmp", text, r) },
 }
 
 // snmpGauges are the numbers in the two files that are no counters

@@ -12,6 +12,13 @@ var sockstatText = Text{
 	read: readSockstat,
 }
 
+// sockstat6Text is /proc/net/sockstat6, in the same form.
+var sockstat6Text = Text{
+	Path: "proc/net/sockstat6",
+	Doc:  "IPv6 sockets in use",
+	read: readSockstat,
+}
+
 // SockstatRow is one number of /proc/net/sockstat or sockstat6.
 type SockstatRow struct {
 	Proto string // TCP
@@ -42,7 +49,7 @@ func ParseSockstat(text []byte) ([]SockstatRow, error) {
 	return rows, err
 }
 
-func readSockstat(text []byte, r row) error {
+func readSockstat(_ string, text []byte, r row) error {
 	rows, err := ParseSockstat(text)
 	for _, s := range rows {
 		unit := "1"

@@ -70,7 +70,7 @@ func counts32(fields [][]byte) ([]uint32, error) {
 	return counts, nil
 }
 
-func readSoftirqs(text []byte, r row) error {
+func readSoftirqs(_ string, text []byte, r row) error {
 	cpus, rows, err := ParseSoftirqs(text)
 	for _, s := range rows {
 		for i, v := range s.Counts {

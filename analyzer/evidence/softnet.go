@@ -66,7 +66,7 @@ func softnetRow(fields [][]byte) (SoftnetRow, error) {
 	}, nil
 }
 
-func readSoftnet(text []byte, r row) error {
+func readSoftnet(_ string, text []byte, r row) error {
 	rows, err := ParseSoftnet(text)
 	for _, s := range rows {
 		cpu := "cpu" + strconv.Itoa(s.CPU)

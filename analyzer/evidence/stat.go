@@ -59,7 +59,7 @@ func ParseStat(text []byte) ([]StatRow, error) {
 	return rows, err
 }
 
-func readStat(text []byte, r row) error {
+func readStat(_ string, text []byte, r row) error {
 	rows, err := ParseStat(text)
 	for _, s := range rows {
 		for i, ticks := range s.Ticks {

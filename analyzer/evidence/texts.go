@@ -2,15 +2,16 @@ package evidence
 
 import (
 	"fmt"
+	"path"
 	"strings"
 	"time"
 )
 
 // Text is one kind of kernel text that snapshots hold, and how its numbers are read.
 type Text struct {
-	Path string // below the snapshot's time folder: proc/net/netstat
+	Path string // below the snapshot's time folder; a * stands for one path element
 	Doc  string
-	read func(text []byte, r row) error
+	read func(path string, text []byte, r row) error
 }
 
 // Texts lists every kernel text whose numbers are read. A new one is a file of its own
@@ -24,6 +25,20 @@ var Texts = []*Text{
 	&statText,
 	&softirqsText,
 	&loadavgText,
+	&snmp6Text,
+	&sockstat6Text,
+	&interruptsText,
+	&meminfoText,
+	&vmstatText,
+	&pressureText,
+	&schedstatText,
+	&bondingText,
+	&cpuTableText,
+	&protocolsText,
+	&conntrackCountText,
+	&conntrackMaxText,
+	&interfaceText,
+	&carrierText,
 }
 
 const (
@@ -33,28 +48,31 @@ const (
 )
 
 // SnapshotName is the member that holds one kernel text of a snapshot.
-func SnapshotName(at time.Time, path string) string {
-	return snapshotFolder + at.UTC().Format(snapshotTime) + "/" + path
+func SnapshotName(at time.Time, name string) string {
+	return snapshotFolder + at.UTC().Format(snapshotTime) + "/" + name
 }
 
 // splitSnapshot takes a member's name apart; ok is false where it is no snapshot's.
-func splitSnapshot(member string) (at int64, path string, ok bool) {
+func splitSnapshot(member string) (at int64, name string, ok bool) {
 	rest, ok := strings.CutPrefix(member, snapshotFolder)
 	if !ok {
 		return 0, "", false
 	}
-	stamp, path, ok := strings.Cut(rest, "/")
+	stamp, name, ok := strings.Cut(rest, "/")
 	t, err := time.Parse(snapshotTime, stamp)
 	if !ok || err != nil {
 		return 0, "", false
 	}
-	return t.UnixNano(), path, true
+	return t.UnixNano(), name, true
 }
 
 // textFor gives the Text that reads a path, nil where none does.
-func textFor(path string) *Text {
+func textFor(name string) *Text {
 	for _, t := range Texts {
-		if t.Path == path {
+		if t.Path == name {
+			return t
+		}
+		if match, _ := path.Match(t.Path, name); match { // our patterns are well formed
 			return t
 		}
 	}
@@ -64,17 +82,17 @@ func textFor(path string) *Text {
 // readSnapshot adds the numbers of one text of one snapshot. Texts that nobody reads
 // are evidence for people, and no error.
 func readSnapshot(member string, text []byte, c *Columns) error {
-	at, path, ok := splitSnapshot(member)
+	at, name, ok := splitSnapshot(member)
 	if !ok {
 		return fmt.Errorf("name is not %s<time>/<path>", snapshotFolder)
 	}
-	t := textFor(path)
+	t := textFor(name)
 	if t == nil {
 		return nil
 	}
-	r, ok := c.row(path, at)
+	r, ok := c.row(name, at)
 	if !ok {
 		return fmt.Errorf("snapshot is not later than the one before it")
 	}
-	return t.read(text, r)
+	return t.read(name, text, r)
 }

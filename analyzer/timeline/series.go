@@ -115,6 +115,9 @@ func fromColumn(c *evidence.Column) *Series {
 		return s
 	}
 	s.Counts = true
+	if c.Kind == evidence.Events {
+		return s
+	}
 	s.V = make([]float64, len(c.V))
 	for i := range s.V {
 		s.V[i] = math.NaN()

@@ -1,0 +1,93 @@
+package evidence
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// interruptsText is /proc/interrupts.
+var interruptsText = Text{
+	Path: "proc/interrupts",
+	Doc:  "interrupts by number, device and CPU",
+	read: readInterrupts,
+}
+
+// Interrupt is one row of /proc/interrupts.
+type Interrupt struct {
+	Name   string   // 24, or a letter code: NMI, RES
+	Counts []uint32 // by index of the header's CPUs; 32-bit counters that wrap
+	Action string   // who asked for it: eth0-TxRx-0; of a letter code its description
+}
+
+// ParseInterrupts reads /proc/interrupts: a header of CPUs that are online, then rows of
+// a name, a counter for each CPU, the controller and the devices (kernel/irq/proc.c,
+// show_interrupts, Linux 2.6.12 to 6.18). A few rows (ERR, MIS) have one counter only.
+// The last word of a row is taken for the device: controllers have names of one to three
+// words, devices one.
+func ParseInterrupts(text []byte) (cpus []int, rows []Interrupt, err error) {
+	err = lines(text, func(_ int, line []byte) error {
+		fields := bytes.Fields(line)
+		if cpus == nil {
+			var err error
+			cpus, err = cpuHeader(fields)
+			return err
+		}
+		name, ok := bytes.CutSuffix(fields[0], []byte{':'})
+		if !ok || len(name) == 0 {
+			return fmt.Errorf("want a name and a colon, not %q", clip(line))
+		}
+		counts, rest := leading(fields[1:], len(cpus))
+		if len(counts) != len(cpus) && (len(counts) != 1 || len(rest) > 0) {
+			return fmt.Errorf("%s: %d counters for %d CPUs", clip(name), len(counts), len(cpus))
+		}
+		rows = append(rows, Interrupt{Name: string(name), Counts: counts, Action: action(name, rest)})
+		return nil
+	})
+	return cpus, rows, err
+}
+
+// leading reads at most n counters and gives what comes behind them.
+func leading(fields [][]byte, n int) (counts []uint32, rest [][]byte) {
+	for len(counts) < n && len(fields) > 0 {
+		v, err := strconv.ParseUint(string(fields[0]), 10, 32)
+		if err != nil {
+			break
+		}
+		counts = append(counts, uint32(v))
+		fields = fields[1:]
+	}
+	return counts, fields
+}
+
+// action is the device of a numbered interrupt, or what a letter code stands for.
+func action(name []byte, rest [][]byte) string {
+	if len(rest) == 0 {
+		return ""
+	}
+	if name[0] >= '0' && name[0] <= '9' {
+		return string(rest[len(rest)-1])
+	}
+	return string(bytes.Join(rest, []byte{' '}))
+}
+
+// readInterrupts names a numbered interrupt with its device, irq.24.eth0-TxRx-0.cpu3, as
+// numbers alone say nothing to anybody.
+func readInterrupts(_ string, text []byte, r row) error {
+	cpus, rows, err := ParseInterrupts(text)
+	for _, irq := range rows {
+		name := irq.Name
+		if c := name[0]; c >= '0' && c <= '9' && irq.Action != "" {
+			name += "." + strings.ReplaceAll(irq.Action, ".", "-")
+		}
+		if len(irq.Counts) != len(cpus) {
+			r.put(Counter32, "1", float64(irq.Counts[0]), "irq", name)
+			continue
+		}
+		for i, v := range irq.Counts {
+			r.sparse(Counter32, "1", float64(v), "irq", name, "cpu"+strconv.Itoa(cpus[i]))
+		}
+	}
+	return err
+}

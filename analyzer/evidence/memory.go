@@ -1,0 +1,52 @@
+package evidence
+
+import (
+	"strings"
+)
+
+// meminfoText is /proc/meminfo.
+var meminfoText = Text{
+	Path: "proc/meminfo",
+	Doc:  "memory: free, available, cached, slab",
+	read: func(_ string, text []byte, r row) error {
+		rows, err := ParseNameValue(text)
+		for _, m := range rows {
+			if m.Unit == "kB" {
+				r.put(Gauge, "B", m.Value*1024, "meminfo", m.Name)
+			} else {
+				r.put(Gauge, "1", m.Value, "meminfo", m.Name)
+			}
+		}
+		return err
+	},
+}
+
+// vmstatText is /proc/vmstat.
+var vmstatText = Text{
+	Path: "proc/vmstat",
+	Doc:  "paging, reclaim and compaction",
+	read: func(_ string, text []byte, r row) error {
+		rows, err := ParseNameValue(text)
+		for _, m := range rows {
+			kind := Counter
+			if vmstatLevel(m.Name) {
+				kind = Gauge
+			}
+			r.put(kind, "1", m.Value, "vmstat", m.Name)
+		}
+		return err
+	},
+}
+
+// vmstatLevel tells levels from counters: what begins with nr_ is a level, but for a few
+// (mm/vmstat.c, vmstat_text; include/linux/mmzone.h, enum node_stat_item, Linux 6.18).
+func vmstatLevel(name string) bool {
+	switch name {
+	case "nr_dirtied", "nr_written", "nr_throttled_written", "nr_vmscan_write", "nr_vmscan_immediate_reclaim",
+		"nr_foll_pin_acquired", "nr_foll_pin_released":
+		return false
+	case "workingset_nodes":
+		return true
+	}
+	return strings.HasPrefix(name, "nr_")
+}

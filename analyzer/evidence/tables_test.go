@@ -1,0 +1,109 @@
+package evidence
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParseConntrack(t *testing.T) {
+	// The forms of /proc/net/nf_conntrack of 4.x and 6.x, and of conntrack(8).
+	const text = `ipv4     2 tcp      6 431989 ESTABLISHED src=192.0.2.7 dst=192.0.2.10 sport=60534 dport=8009 src=192.0.2.10 dst=192.0.2.7 sport=8009 dport=60534 [ASSURED] mark=0 secmark=0 use=2
+ipv4     2 tcp      6 116 SYN_SENT src=192.0.2.7 dst=203.0.113.3 sport=54928 dport=443 [UNREPLIED] src=203.0.113.3 dst=192.0.2.7 sport=443 dport=54928 mark=0 zone=3 use=2
+ipv6     10 icmpv6   58 29 src=2001:db8::1 dst=2001:db8::2 type=128 code=0 id=7 src=2001:db8::2 dst=2001:db8::1 type=129 code=0 id=7 mark=0 zone=0 use=2
+udp      17 29 src=192.0.2.9 dst=192.0.2.10 sport=53 dport=5353 [UNREPLIED] src=192.0.2.10 dst=192.0.2.9 sport=5353 dport=53 mark=0 use=1
+tcp 6 src=nobody
+`
+	c, err := ParseConntrack([]byte(text))
+	if err == nil || !strings.HasPrefix(err.Error(), "line 5: 3 words") {
+		t.Errorf("error %v, want one about line 5", err)
+	}
+	want := &Conntrack{
+		Entries: 4, Unreplied: 2,
+		States: map[string]uint64{"tcp ESTABLISHED": 1, "tcp SYN_SENT": 1, "icmpv6": 1, "udp": 1},
+		Zones:  map[uint32]uint64{0: 3, 3: 1},
+		Sources: []ConntrackSource{
+			{netip.MustParseAddr("192.0.2.7"), 2}, {netip.MustParseAddr("192.0.2.9"), 1}, {netip.MustParseAddr("2001:db8::1"), 1},
+		},
+	}
+	if diff := cmp.Diff(want, c, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	first, _, _ := strings.Cut(text, "\n")
+	e, err := ParseConntrackEntry([]byte(first))
+	if err != nil || e.SrcPort != 60534 || e.DstPort != 8009 || e.Timeout != 431989 || !e.Assured || e.Unreplied {
+		t.Errorf("entry %+v, %v", e, err)
+	}
+}
+
+// columnsOf reads one member into numbers.
+func columnsOf(t *testing.T, member, text string) *Columns {
+	t.Helper()
+	var e Evidence
+	for _, m := range members {
+		if m.name == member {
+			if err := m.read(&e, member, []byte(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	e.Columns.finish()
+	return &e.Columns
+}
+
+func TestEventColumns(t *testing.T) {
+	for _, tt := range []struct {
+		member, text string
+		want         map[string][]float64
+	}{
+		{"softirq.jsonl", `{"time":1,"cpu":0,"kind":"softirq","name":"NET_RX","count":4,"sum_ns":500,"max_ns":100}
+{"time":1,"cpu":1,"kind":"softirq","name":"NET_RX","count":1,"sum_ns":24500000,"max_ns":24500000}
+{"time":2,"cpu":0,"kind":"function","name":"tcp_collapse","count":1,"sum_ns":7,"max_ns":7}`, map[string][]float64{
+			"softirq.net_rx.max": {0.0245}, "softirq.net_rx.cpu0.count": {4}, "function.tcp_collapse.max": {7e-9},
+		}},
+		{"drops.csv", "time,reason,place,count\n1,NO_SOCKET,tcp_v4_rcv+0x80,3\n1,NO_SOCKET,tcp_v6_rcv+0x80,4\n2,NETFILTER_DROP,nf_hook_slow+0x1,1\n",
+			map[string][]float64{"drop.NO_SOCKET": {7}, "drop.NETFILTER_DROP": {1}}},
+		{"events.jsonl", `{"time":1500000000,"kind":"drop","cpu":0,"local":"192.0.2.1","local_port":80,"reason":"NO_SOCKET"}
+{"time":1600000000,"kind":"drop"}
+{"time":1700000000,"kind":"retransmit"}
+{"time":2100000000,"kind":"drop"}`, map[string][]float64{"event.drop": {2, 1}, "event.retransmit": {1}}},
+	} {
+		c := columnsOf(t, tt.member, tt.text)
+		for name, want := range tt.want {
+			col := c.Get(name)
+			if col == nil {
+				t.Errorf("%s: no column %s", tt.member, name)
+				continue
+			}
+			var got []float64
+			for _, v := range col.V {
+				if v == v {
+					got = append(got, v)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" || strings.HasSuffix(name, "max") != (col.Kind == Gauge) {
+				t.Errorf("%s: kind %d, (-want +got):\n%s", name, col.Kind, diff)
+			}
+		}
+	}
+}
+
+// Of a table of mostly zeros only what was ever more costs a column, and it has been
+// zero before.
+func TestSparse(t *testing.T) {
+	var c Columns
+	for at, v := range []float64{0, 0, 3} {
+		r, _ := c.row("proc/interrupts", int64(at))
+		r.sparse(Counter32, "1", 0, "irq", "1", "cpu0")
+		r.sparse(Counter32, "1", v, "irq", "1", "cpu1")
+	}
+	c.finish()
+	if c.Get("irq.1.cpu0") != nil {
+		t.Error("a number that was always zero has a column")
+	}
+	if diff := cmp.Diff([]float64{0, 0, 3}, c.Get("irq.1.cpu1").V); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
