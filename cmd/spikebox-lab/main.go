@@ -23,7 +23,7 @@ import (
 var program = &cli.Program{
 	Name:     "spikebox-lab",
 	Doc:      "makes real network incidents with known truth, in network namespaces of its own (Linux, as root)",
-	Commands: []*cli.Command{list, show, run},
+	Commands: []*cli.Command{list, show, run, score},
 }
 
 var list = &cli.Command{

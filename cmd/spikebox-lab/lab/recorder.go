@@ -45,7 +45,7 @@ func (s *stage) arm(h *host) {
 }
 
 func (s *stage) startRecorder(h *host) {
-	bin, err := findRecorder(s.opt.Spikeboxd)
+	bin, err := findBinary("spikeboxd", s.opt.Spikeboxd)
 	s.check(err)
 	dir, err := filepath.Abs(s.opt.Dir)
 	s.check(err)
@@ -64,25 +64,6 @@ func (s *stage) startRecorder(h *host) {
 	s.rec = r
 	s.truth.Recorder = &RecorderTruth{Host: h.name, Flags: flags}
 	go r.listen(errs, s.voice(r.said))
-}
-
-// findRecorder looks beside the lab's binary before $PATH, so that a build is tried
-// with its own recorder.
-func findRecorder(path string) (string, error) {
-	if path != "" {
-		return path, nil
-	}
-	if self, err := os.Executable(); err == nil {
-		beside := filepath.Join(filepath.Dir(self), "spikeboxd")
-		if _, err := os.Stat(beside); err == nil {
-			return beside, nil
-		}
-	}
-	path, err := exec.LookPath("spikeboxd")
-	if err != nil {
-		return "", fmt.Errorf("find spikeboxd beside spikebox-lab or in $PATH: %w", err)
-	}
-	return path, nil
 }
 
 // listen reads the recorder's standard error: its line "spikeboxd: armed …" is the

@@ -1,0 +1,40 @@
+//go:build linux
+
+package lab
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestJudge(t *testing.T) {
+	truth := &Truth{Expected: Expected{
+		Root: "listen-overflow", Effects: []string{"syn-retransmit", "kernel-drop"}, Allowed: []string{"tuning"}}}
+	j, err := Judge(truth, []byte(`{"verdict": "It overflowed.",
+		"findings": [
+			{"id": "listen-overflow", "severity": "critical"}, {"id": "tuning", "severity": "warning"},
+			{"id": "rtt-spike", "severity": "warning"}, {"id": "rtt-spike", "severity": "critical"},
+			{"id": "clock-suspect", "severity": "info"}],
+		"absent": [{"id": "syn-retransmit"}], "unknown": [{"id": "zero-window"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Judgement{Verdict: "It overflowed.", Found: []string{"listen-overflow"}, Missed: []string{"syn-retransmit"},
+		False: []string{"rtt-spike"}, Unbuilt: []string{"kernel-drop"}}
+	if d := cmp.Diff(want, j); d != "" {
+		t.Error(d)
+	}
+	if _, err := Judge(truth, []byte("Nothing wrong")); err == nil {
+		t.Error("text in place of a document is judged")
+	}
+
+	s := &Score{Name: "listen-overflow"}
+	s.Add(j)
+	s.Add(&Judgement{Found: truth.Expected.Wanted()})
+	wantScore := &Score{Name: "listen-overflow", Runs: 2, Found: 1, Missed: 1,
+		False: []string{"rtt-spike"}, Missing: []string{"syn-retransmit"}, Unbuilt: []string{"kernel-drop"}}
+	if d := cmp.Diff(wantScore, s); d != "" {
+		t.Error(d)
+	}
+}

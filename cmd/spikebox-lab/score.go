@@ -1,0 +1,104 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/pflag"
+
+	"github.com/spikebox/spikebox/cmd/internal/cli"
+	"github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
+)
+
+var score = &cli.Command{
+	Name: "score",
+	Args: "[INCIDENT …] -o DIR",
+	Doc:  "make incidents, all if none is named, and score what spikebox analyze says of them",
+	Long: `An incident is found when its root finding and the root's known effects are all among
+the findings, and missed otherwise. A finding that is a warning or critical, and that
+nobody expects, is false. The exit code is 1 if one was missed, where the analyzer has
+the checks for it, or false.`,
+	Examples: []string{
+		"spikebox-lab score -o /tmp/score",
+		"spikebox-lab score healthy healthy-busy --runs 10 -o /tmp/score --json",
+	},
+	Setup: setupScore,
+}
+
+func setupScore(flags *pflag.FlagSet) func(context.Context, []string) error {
+	opt := lab.Options{Log: os.Stderr}
+	runs := flags.Int("runs", 1, "of each incident, with a seed of its own each")
+	asJSON := flags.Bool("json", false, "print one JSON document")
+	spikebox := flags.String("spikebox", "", "the analyzer (default: beside spikebox-lab, then in $PATH)")
+	flags.StringVarP(&opt.Dir, "out", "o", "", "folder for the bundles and truths, a folder each")
+	flags.Uint64Var(&opt.Seed, "seed", 1, "of the first run")
+	flags.StringVar(&opt.Spikeboxd, "spikeboxd", "", "the recorder (default: beside spikebox-lab, then in $PATH)")
+	return func(ctx context.Context, args []string) error {
+		if opt.Dir == "" {
+			return cli.Usagef("score needs -o DIR")
+		}
+		if *runs < 1 {
+			return cli.Usagef("--runs is 1 at least, not %d", *runs)
+		}
+		incidents, err := named(args)
+		if err != nil {
+			return err
+		}
+		var scores []*lab.Score
+		for _, inc := range incidents {
+			fmt.Fprintf(os.Stderr, "== %s\n", inc.Name)
+			s, err := lab.Measure(ctx, inc, opt, *spikebox, *runs)
+			if err != nil {
+				return err
+			}
+			scores = append(scores, s)
+		}
+		return printScores(scores, *asJSON)
+	}
+}
+
+// named finds the incidents of these names; no name means all.
+func named(names []string) ([]*lab.Incident, error) {
+	if len(names) == 0 {
+		return lab.Incidents(), nil
+	}
+	var all []*lab.Incident
+	for _, name := range names {
+		inc, err := incident([]string{name})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, inc)
+	}
+	return all, nil
+}
+
+func printScores(scores []*lab.Score, asJSON bool) error {
+	var err error
+	if asJSON {
+		err = json.NewEncoder(os.Stdout).Encode(map[string]any{"incidents": scores})
+	} else {
+		w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "incident\truns\tfound\tmissed\tfalse findings\tmissing\tno check yet")
+		for _, s := range scores {
+			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t%s\n", s.Name, s.Runs, s.Found, s.Missed,
+				strings.Join(s.False, " "), strings.Join(s.Missing, " "), strings.Join(s.Unbuilt, " "))
+		}
+		err = w.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("print scores: %w", err)
+	}
+	for _, s := range scores {
+		if len(s.False)+len(s.Missing) > 0 {
+			return &cli.Coded{Code: cli.Failed} // the table says what is wrong
+		}
+	}
+	return nil
+}
