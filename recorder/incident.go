@@ -13,17 +13,14 @@ import (
 	"github.com/spikebox/spikebox/recorder/source"
 )
 
-// socketsLimit bounds the dump at the trigger: it must be done before the window's end.
-const socketsLimit = 5 * time.Second
-
 // incident is a trigger whose window has not ended yet. Triggers that fire meanwhile join it.
 type incident struct {
-	at      time.Time // of the first trigger, with its monotonic reading
-	first   format.Trigger
-	joined  []format.Trigger
-	end     time.Time
-	clock   format.Clock
-	sockets <-chan source.Result
+	at     time.Time // of the first trigger, with its monotonic reading
+	first  format.Trigger
+	joined []format.Trigger
+	end    time.Time
+	clock  format.Clock
+	early  <-chan []source.Result // of the one-off sources that are collected at the trigger
 }
 
 // result is what became of a bundle.
@@ -48,22 +45,17 @@ func (r *Recorder) fire(t format.Trigger) {
 	r.cfg.Log(fmt.Sprintf("triggered: %s; cutting in %v", describe(t), r.cfg.After))
 	r.incident = &incident{
 		at: at, first: t, end: at.Add(r.cfg.After), clock: freeze.Clock("trigger"),
-		sockets: dumpSockets(r.cfg.Root),
+		early: collectEarly(r.cfg.Root),
 	}
 	r.snapshot.Reset(snapshotUrgent)
 }
 
-// dumpSockets takes the listeners and half-open sockets as they are at the trigger: at
-// the window's end their queues may be empty again.
-func dumpSockets(root string) <-chan source.Result {
-	out := make(chan source.Result, 1)
+// collectEarly collects in the background what must be seen as it is at the trigger.
+func collectEarly(root string) <-chan []source.Result {
+	out := make(chan []source.Result, 1)
 	go func() {
-		at := &source.OneOff{Name: "sockets.trigger", Limit: socketsLimit,
-			Collect: func(ctx context.Context, env source.Env, sink *source.Sink) error {
-				return source.DumpSockets(ctx, env, "trigger", sink)
-			}}
-		results := source.CollectAll(context.Background(), source.Env{Root: root}, []*source.OneOff{at})
-		out <- results[0]
+		env := source.Env{Root: root, At: source.AtTrigger}
+		out <- source.CollectAll(context.Background(), env, source.OneOffsAtTrigger())
 	}()
 	return out
 }
@@ -83,7 +75,7 @@ func (r *Recorder) cut() {
 	began := time.Now()
 	held, err := freeze.Take(r.rings, freeze.Request{
 		Root: r.cfg.Root, Dir: r.cfg.Dir, Manifest: r.manifest(in),
-		Start: start, Trigger: in.at, Sockets: in.sockets,
+		Start: start, Trigger: in.at, Early: in.early,
 	})
 	r.writing = true
 	if err != nil {

@@ -66,8 +66,7 @@ func MakeSurvey(root string) *Survey {
 	for i, r := range k.Results {
 		s.add(k.Sources(time.Now())[i], r.Probe.Doc, r.Probe.Without)
 	}
-	now := time.Now()
-	for i, r := range source.CollectAll(context.Background(), source.Env{Root: root, Start: now, End: now}, source.OneOffs) {
+	for i, r := range source.CollectAll(context.Background(), source.Env{Root: root, At: source.AtEnd}, source.OneOffs) {
 		s.add(r.Source, source.OneOffs[i].Doc, "")
 	}
 	return s

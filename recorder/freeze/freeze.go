@@ -40,8 +40,8 @@ type Request struct {
 	Manifest format.Manifest // with host, recorder, configuration, triggers, and the clocks so far
 	Start    time.Time       // of the window
 	Trigger  time.Time
-	// Sockets gives, once, what was dumped when the trigger fired.
-	Sockets <-chan source.Result
+	// Early gives, once, what was collected when the trigger fired.
+	Early <-chan []source.Result
 }
 
 // Held is the rings' content at one moment, held until it is written.
@@ -106,8 +106,9 @@ type Report struct {
 // is never a file under a final name that is not whole.
 func (h *Held) Write(ctx context.Context) (Report, error) {
 	defer h.Close()
-	env := source.Env{Root: h.req.Root, Start: h.req.Start, End: h.end, Trigger: h.req.Trigger}
-	results := append([]source.Result{<-h.req.Sockets}, source.CollectAll(ctx, env, source.OneOffs)...)
+	env := source.Env{Root: h.req.Root, At: source.AtEnd}
+	late := source.CollectAll(ctx, env, source.OneOffs)
+	results := append(<-h.req.Early, late...)
 	m := h.req.Manifest
 	m.Sources = h.sources
 	if err := h.kernel.Resolve(); err != nil {
@@ -142,7 +143,9 @@ func (h *Held) stream(ctx context.Context, w *format.Writer, m *format.Manifest,
 		w.NewFrame,
 		func() error { return h.told(w) },
 		w.NewFrame,
-		func() error { return joined(w, results, "sockets.jsonl") },
+		func() error { return members(w, results, "sockets.jsonl") },
+		w.NewFrame,
+		func() error { return members(w, results, "conntrack") },
 		w.NewFrame,
 		func() error { return members(w, results, "static/") },
 		w.NewFrame,
@@ -161,26 +164,43 @@ func (h *Held) stream(ctx context.Context, w *format.Writer, m *format.Manifest,
 	return w.Commit()
 }
 
-// members writes the one-off members whose name begins with a prefix.
+// members writes the one-off members whose name begins with a prefix. Those of the same
+// name, of a source that was asked at the trigger and at the end, become one.
 func members(w *format.Writer, results []source.Result, prefix string) error {
+	parts := map[string][]*source.Member{}
+	var names []string
 	for _, r := range results {
 		for _, m := range r.Sink.Members {
 			if !strings.HasPrefix(m.Name, prefix) {
 				continue
 			}
-			if err := w.AddSized(m.Name, m.Size, copyOf(m)); err != nil {
-				return err
+			if parts[m.Name] == nil {
+				names = append(names, m.Name)
 			}
+			parts[m.Name] = append(parts[m.Name], m)
+		}
+	}
+	for _, name := range names {
+		if err := joined(w, name, parts[name]); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func copyOf(m *source.Member) func(io.Writer) error {
-	return func(to io.Writer) error {
-		_, err := m.WriteTo(to)
-		return err
+func joined(w *format.Writer, name string, parts []*source.Member) error {
+	var size int64
+	for _, m := range parts {
+		size += m.Size
 	}
+	return w.AddSized(name, size, func(to io.Writer) error {
+		for _, m := range parts {
+			if _, err := m.WriteTo(to); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // told writes what the kernel's probes told.
@@ -204,32 +224,6 @@ func (h *Held) told(w *format.Writer) error {
 		}
 	}
 	return members(w, []source.Result{{Sink: &sink}}, "")
-}
-
-// joined writes the members that are held as NAME@WHEN, one for each moment at which a
-// source was asked, as the one member NAME.
-func joined(w *format.Writer, results []source.Result, name string) error {
-	var parts []*source.Member
-	var size int64
-	for _, r := range results {
-		for _, m := range r.Sink.Members {
-			if strings.HasPrefix(m.Name, name+"@") {
-				parts = append(parts, m)
-				size += m.Size
-			}
-		}
-	}
-	if len(parts) == 0 {
-		return nil
-	}
-	return w.AddSized(name, size, func(to io.Writer) error {
-		for _, m := range parts {
-			if _, err := m.WriteTo(to); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // snapshotTime is RFC 3339 with nine digits, so that names sort as times do.

@@ -88,31 +88,31 @@ type tcpInfo struct {
 }
 
 var sockets = &OneOff{
-	Name:  "sockets",
-	Doc:   "TCP sockets by sock_diag with tcp_info, memory and the processes of listeners",
-	Limit: 10 * time.Second,
-	Collect: func(ctx context.Context, env Env, sink *Sink) error {
-		return DumpSockets(ctx, env, "end", sink)
-	},
+	Name:      "sockets",
+	Doc:       "TCP sockets by sock_diag with tcp_info, memory and the processes of listeners",
+	Limit:     10 * time.Second,
+	AtTrigger: true,
+	Collect:   collectSockets,
 }
 
-// DumpSockets writes a member of sockets: with at "trigger" the listeners and half-open
-// ones, with "end" all, listeners first. What goes over the cap is counted as lost.
-func DumpSockets(ctx context.Context, env Env, at string, sink *Sink) error {
-	stream, err := sink.Stream(SocketsMember(at))
+// collectSockets takes the listeners and half-open sockets at the trigger, for at the
+// window's end their queues may be empty again, and then all, listeners first. What goes
+// over the cap is counted as lost.
+func collectSockets(ctx context.Context, env Env, sink *Sink) error {
+	stream, err := sink.Stream("sockets.jsonl")
 	if err != nil {
 		return err
 	}
 	out := bufio.NewWriterSize(stream, 64<<10)
-	d := &dump{ctx: ctx, at: at, now: time.Now().UnixNano(), out: json.NewEncoder(out), sink: sink, most: endSockets}
+	d := &dump{ctx: ctx, at: env.At, now: time.Now().UnixNano(), out: json.NewEncoder(out), sink: sink, most: endSockets}
 	queries := []uint32{1 << sockdiag.Listen, sockdiag.All &^ (1 << sockdiag.Listen)}
-	if at == "trigger" {
+	if env.At == AtTrigger {
 		d.most, queries[1] = triggerSockets, 1<<sockdiag.SynRecv
 	}
 	d.owners = owners(ctx, env.Root, listenerInodes())
 	for _, states := range queries {
 		for _, family := range sockdiag.Families {
-			if err := d.run(sockdiag.Query{Family: family, States: states, Detail: at == "end"}); err != nil {
+			if err := d.run(sockdiag.Query{Family: family, States: states, Detail: env.At == AtEnd}); err != nil {
 				return err
 			}
 		}
@@ -125,10 +125,6 @@ func DumpSockets(ctx context.Context, env Env, at string, sink *Sink) error {
 	}
 	return stream.Close()
 }
-
-// SocketsMember is the name under which a dump is held until both are joined into
-// sockets.jsonl.
-func SocketsMember(at string) string { return "sockets.jsonl@" + at }
 
 // dump is one pass over the kernel's sockets.
 type dump struct {

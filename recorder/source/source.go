@@ -13,7 +13,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -23,18 +22,26 @@ import (
 
 // OneOff is evidence that is collected once, at the cut.
 type OneOff struct {
-	Name    string // as the manifest names it
-	Doc     string
-	Limit   time.Duration // after which it is given up and the bundle written without it
-	Collect func(context.Context, Env, *Sink) error
+	Name  string // as the manifest names it
+	Doc   string
+	Limit time.Duration // after which it is given up and the bundle written without it
+	// AtTrigger has it collected at the trigger too: for what may be over at the end of
+	// the window, and for counters of which the difference is wanted. Members of the same
+	// name are joined into one, so they must be in a form of lines.
+	AtTrigger bool
+	Collect   func(context.Context, Env, *Sink) error
 }
+
+// The moments at which one-off sources are collected: values of Env.At.
+const (
+	AtTrigger = "trigger"
+	AtEnd     = "end"
+)
 
 // Env is what one-off sources need to know of the recorder.
 type Env struct {
-	Root    string    // of /proc and /sys: "/", or a fixture tree
-	Start   time.Time // of the bundle's window
-	End     time.Time
-	Trigger time.Time
+	Root string // of /proc and /sys: "/", or a fixture tree
+	At   string // AtTrigger or AtEnd
 }
 
 // OneOffs is every one-off source, most urgent first: what changes while we look at it
@@ -43,6 +50,25 @@ var OneOffs = []*OneOff{
 	sockets,
 	sysctls,
 	texts,
+}
+
+// OneOffsAtTrigger are those of OneOffs that are collected at the trigger too.
+func OneOffsAtTrigger() []*OneOff {
+	var some []*OneOff
+	for _, s := range OneOffs {
+		if s.AtTrigger {
+			some = append(some, s)
+		}
+	}
+	return some
+}
+
+// name tells the collection at the trigger from that at the end.
+func (s *OneOff) name(env Env) string {
+	if env.At == AtTrigger {
+		return s.Name + "." + AtTrigger
+	}
+	return s.Name
 }
 
 // Sink takes what a source collects. Large members are held compressed, so that a host
@@ -141,7 +167,7 @@ func start(ctx context.Context, env Env, s *OneOff) <-chan Result {
 			out <- r
 		case <-ctx.Done():
 			out <- Result{Sink: &Sink{}, Source: format.Source{
-				Name: s.Name, State: format.Failed, WallNs: int64(time.Since(began)),
+				Name: s.name(env), State: format.Failed, WallNs: int64(time.Since(began)),
 				Reason: fmt.Sprintf("gave nothing within %v: %v", s.Limit, ctx.Err()),
 			}}
 		}
@@ -154,7 +180,7 @@ func collect(ctx context.Context, env Env, s *OneOff) Result {
 	began := time.Now()
 	err := s.Collect(ctx, env, sink)
 	source := format.Source{
-		Name: s.Name, State: format.Complete, WallNs: int64(time.Since(began)),
+		Name: s.name(env), State: format.Complete, WallNs: int64(time.Since(began)),
 		Lost: sink.Lost, Unit: sink.Unit, Details: sink.Details,
 	}
 	switch {
@@ -173,7 +199,6 @@ func collect(ctx context.Context, env Env, s *OneOff) Result {
 // appendFolder names a source's members in the manifest: the member itself, or the
 // folder below static/ for the many small ones.
 func appendFolder(names []string, member string) []string {
-	member, _, _ = strings.Cut(member, "@") // sockets.jsonl@end is a part of sockets.jsonl
 	if folder, ok := staticFolder(member); ok {
 		member = folder
 	}
