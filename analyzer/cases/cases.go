@@ -124,6 +124,10 @@ func (c *Case) manifest() *format.Manifest {
 		Host:     format.Host{Name: "host", Kernel: "6.18.0", Arch: "x86_64", CPUs: 2, MemoryBytes: 8 << 30, ClockTick: 100},
 		Trigger:  c.Trigger, Window: format.Window{Start: Start, Trigger: c.Trigger.Time, End: end},
 		Sources: c.Sources, Clocks: c.Clocks,
+		Vitals: []format.VitalInfo{
+			{Name: "rtt.p99", Unit: "s"}, {Name: "syn_recv", Unit: "1"},
+			{Name: "listen.overflows", Unit: "1/s"}, {Name: "accept.queue.fill", Unit: "ratio"},
+		},
 	}
 	if m.Trigger.Kind == "" {
 		m.Trigger = format.Trigger{Kind: "signal", Time: Start.Add(seconds(c.Seconds / 2))}

@@ -18,6 +18,8 @@ type Options struct {
 	Limits format.Limits // on a bundle that may be hostile
 	// Flow is called with every flow that has ended; it is valid during the call.
 	Flow func(*flow.Flow)
+	// NoPackets leaves the packets out: only texts are read.
+	NoPackets bool
 	// Progress is kept up to date while reading.
 	Progress *Progress
 }
@@ -84,7 +86,7 @@ func openInputs(paths []string, opts Options) (*inputs, error) {
 			return nil, err
 		}
 	}
-	if in.bundle == nil {
+	if in.bundle == nil || opts.NoPackets {
 		return in, nil
 	}
 	if own, err := in.bundle.Open(packetsMember); err == nil {

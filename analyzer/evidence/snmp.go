@@ -3,6 +3,7 @@ package evidence
 import (
 	"bytes"
 	"fmt"
+	"strings"
 )
 
 // netstatText is /proc/net/netstat: TcpExt, IpExt, MPTcpExt.
@@ -89,11 +90,14 @@ func snmpPair(names, values [][]byte) ([]SNMPRow, error) {
 func readSNMP(prefix string, text []byte, r row) error {
 	rows, err := ParseSNMP(text)
 	for _, s := range rows {
-		kind := Counter
+		kind, unit := Counter, "1"
 		if s.Gauge {
 			kind = Gauge
 		}
-		r.put(kind, "1", s.Value, prefix, s.Group, s.Name)
+		if strings.HasSuffix(s.Name, "Octets") {
+			unit = "B"
+		}
+		r.put(kind, unit, s.Value, prefix, s.Group, s.Name)
 	}
 	return err
 }

@@ -93,7 +93,8 @@ func (s *Series) Where(in Span, hold func(v float64) bool) (span Span, ok bool) 
 	return span, ok
 }
 
-// Rates gives the values per second where the series counts, otherwise the values.
+// Rates gives the values per second where the series counts, otherwise the values. The
+// first of a counter has no time before it, and no rate.
 func (s *Series) Rates() []float64 {
 	if !s.Counts {
 		return s.V
@@ -106,6 +107,17 @@ func (s *Series) Rates() []float64 {
 		}
 	}
 	return rates
+}
+
+// RateUnit is the unit of Rates.
+func (s *Series) RateUnit() string {
+	switch {
+	case !s.Counts:
+		return s.Unit
+	case s.Unit == "s": // seconds per second
+		return "ratio"
+	}
+	return s.Unit + "/s"
 }
 
 // fromColumn turns a column of the evidence into a series.
