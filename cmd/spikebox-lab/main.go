@@ -71,6 +71,7 @@ func main() {
 	os.Exit(program.Main(ctx, os.Args[1:]))
 }
 
+// printList prints one line an incident.
 func printList(_ context.Context, args []string) error {
 	if len(args) > 0 {
 		return cli.Usagef("list takes no argument %q", args[0])
@@ -82,6 +83,7 @@ func printList(_ context.Context, args []string) error {
 	return w.Flush()
 }
 
+// printIncident prints what the incident's literal says.
 func printIncident(_ context.Context, args []string) error {
 	inc, err := incident(args)
 	if err != nil {
@@ -99,6 +101,7 @@ func printIncident(_ context.Context, args []string) error {
 	return w.Flush()
 }
 
+// or is s, or what stands for an empty s.
 func or(s, otherwise string) string {
 	if s == "" {
 		return otherwise
@@ -119,6 +122,7 @@ func incident(args []string) (*lab.Incident, error) {
 	return nil, cli.Usagef("no incident %q; spikebox-lab list has them", args[0])
 }
 
+// setupRun declares the flags of run.
 func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 	opt := lab.Options{Log: os.Stderr, Params: map[string]string{}}
 	scale := flags.String("scale", "small", "small, or full for the load of a busy host")
@@ -166,6 +170,7 @@ func ownFlags(flags *pflag.FlagSet) {
 	}
 }
 
+// takeOwn takes the values of the incident's own flags, where they were given.
 func takeOwn(flags *pflag.FlagSet, inc *lab.Incident, into map[string]string) error {
 	own := map[string]bool{}
 	for _, p := range inc.Params {

@@ -31,6 +31,7 @@ the checks for it, or false.`,
 	Setup: setupScore,
 }
 
+// setupScore declares the flags of score.
 func setupScore(flags *pflag.FlagSet) func(context.Context, []string) error {
 	opt := lab.Options{Log: os.Stderr}
 	runs := flags.Int("runs", 1, "of each incident, with a seed of its own each")
@@ -79,6 +80,8 @@ func named(names []string) ([]*lab.Incident, error) {
 	return all, nil
 }
 
+// printScores prints the table or the document. The error it returns where something is
+// missed or false says nothing more: it only sets the exit code.
 func printScores(scores []*lab.Score, asJSON bool) error {
 	var err error
 	if asJSON {

@@ -88,6 +88,7 @@ func Main(name string, in io.Reader, out io.Writer) error {
 	return fmt.Errorf("run actor %q: no such actor", name)
 }
 
+// play runs one actor; whatever it left running ends with its context.
 func play(a *Actor, c *Cue) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -144,8 +145,10 @@ func (c *Cue) note(format string, a ...any) {
 	c.send(Event{Kind: "note", Text: fmt.Sprintf(format, a...)})
 }
 
+// flow tells of a connection that is over.
 func (c *Cue) flow(f *Flow) { c.send(Event{Kind: "flow", Flow: f}) }
 
+// sample tells one value of a series; its name ends in the unit.
 func (c *Cue) sample(name string, v float64) {
 	c.send(Event{Kind: "sample", Name: name, Val: v})
 }
@@ -159,4 +162,5 @@ func (c *Cue) send(e Event) {
 	_ = c.out.Encode(e)
 }
 
+// ms is a duration in milliseconds, to the microsecond.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }

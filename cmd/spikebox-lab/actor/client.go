@@ -74,6 +74,8 @@ func shop(ctx context.Context, c *Cue) error {
 	return err
 }
 
+// begin begins connections at the rate, each in a goroutine of its own: one that hangs
+// delays no other, as with real clients.
 func (s *shopping) begin(ctx context.Context) {
 	draw := rand.New(rand.NewPCG(s.Seed, 0))
 	for i := 0; (s.Count == 0 || i < s.Count) && ctx.Err() == nil; i++ {
@@ -135,6 +137,8 @@ func (s *shopping) talk(ctx context.Context, conn net.Conn, f *Flow) error {
 	return nil
 }
 
+// request asks for one page and reads it, and returns how many bytes its body had. With
+// a nap, the body's rest waits in the kernel's receive buffer until that is full.
 func (s *shopping) request(ctx context.Context, conn net.Conn, r *bufio.Reader) (int64, error) {
 	if _, err := fmt.Fprintf(conn, "GET /%d HTTP/1.1\r\nHost: %s\r\n\r\n", s.Bytes, s.To); err != nil {
 		return 0, err

@@ -53,6 +53,7 @@ type house struct {
 	leaked      []net.Conn // kept from the garbage collector, which would close them
 }
 
+// serve accepts and answers until its input ends; its commands are listed at Manner.
 func serve(ctx context.Context, c *Cue) error {
 	var p Server
 	if err := c.params(&p, func() string { return p.Comm }); err != nil {
@@ -106,6 +107,7 @@ type paced struct {
 	pace *atomic.Int64
 }
 
+// Accept waits for the pace first and takes a connection then, so that none is held.
 func (p *paced) Accept() (net.Conn, error) {
 	for start := time.Now(); time.Since(start) < time.Duration(p.pace.Load()); {
 		time.Sleep(5 * time.Millisecond) // short, so that a new pace holds at once
@@ -113,6 +115,7 @@ func (p *paced) Accept() (net.Conn, error) {
 	return p.Listener.Accept()
 }
 
+// obey follows one command.
 func (h *house) obey(verb, arg string) error {
 	if verb == "manner" {
 		h.manner.Store(arg)
@@ -175,6 +178,7 @@ func (h *house) offend(w http.ResponseWriter, manner string) {
 	h.mu.Unlock()
 }
 
+// track keeps the set of open connections, which watch samples.
 func (h *house) track(conn net.Conn, s http.ConnState) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

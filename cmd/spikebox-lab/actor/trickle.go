@@ -93,6 +93,7 @@ func runTrickle(ctx context.Context, c *Cue) error {
 	return c.commands(func(verb, _ string) error { return fmt.Errorf("no such command %q", verb) })
 }
 
+// pour is what the trickle sends. It ends when the last byte is in the socket.
 func (p *Trickle) pour(conn *net.TCPConn) error {
 	if _, err := io.CopyN(conn, zeros{}, p.Bulk); err != nil {
 		return err
@@ -120,4 +121,5 @@ func (p *Trickle) pour(conn *net.TCPConn) error {
 // zeros reads as zero bytes without end.
 type zeros struct{}
 
+// Read fills p, always.
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }

@@ -34,6 +34,11 @@ Clients from elsewhere notice nothing.`,
 	run: runAckDroppedLocally,
 }
 
+// runAckDroppedLocally drops behind the tap: a packet socket gets its copy in
+// __netif_receive_skb_core (net/core/dev.c), before netfilter's input hook. All segments
+// with an ACK go, not only the bare one, for the first data would complete the handshake
+// in its place. The request's timer repeats the SYN-ACK after 1, 3, 7 … s
+// (inet_connection_sock.c, reqsk_timer_handler).
 func runAckDroppedLocally(s *stage) {
 	edge, net := s.edge(), s.clients()
 	web := s.serve(edge, 443, actor.Server{Comm: "nginx"})

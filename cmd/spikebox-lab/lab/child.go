@@ -156,6 +156,7 @@ func (c *child) kill() {
 	<-c.done
 }
 
+// voice is where a child's own words go: to t, and with --verbose to the terminal.
 func (s *stage) voice(t *tail) io.Writer {
 	if s.opt.Verbose {
 		return io.MultiWriter(os.Stderr, t)
@@ -170,6 +171,7 @@ type tail struct {
 	buf []byte
 }
 
+// Write never fails: what is too old is forgotten.
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -178,6 +180,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// String is what is kept, without white space around it.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -33,6 +33,10 @@ packet of every new connection, before TCP sees it. Those that exist go on well.
 // about 300 bytes, and 10 µs to make.
 const conntrackMost = 1 << 20
 
+// runConntrackFull fills the real table of the edge's namespace, up to nf_conntrack_max.
+// The entries are assured, as those of real connections are, so that none can be evicted
+// for a new one (net/netfilter/nf_conntrack_core.c, early_drop). The kernel drops the
+// packet and logs "table full, dropping packet"; this is behind the tap.
 func runConntrackFull(s *stage) {
 	edge, net := s.edge(), s.clients()
 	s.check(edge.track())

@@ -85,6 +85,7 @@ func sumCPUs(into map[string]int64, prefix, text string, names []string) error {
 var tcpStates = []string{"", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",
 	"TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING"}
 
+// stateCounts counts the IPv4 TCP sockets by state, by sock_diag, half-open and TIME_WAIT included.
 func stateCounts(into map[string]int64) error {
 	socks, err := netlink.SocketDiagTCP(unix.AF_INET)
 	if err != nil {
@@ -115,6 +116,8 @@ func parseTables(into map[string]int64, text string) {
 	}
 }
 
+// linkCounters reads each interface's own counters. Those of a veth count a packet on
+// both ends: what one end dropped, the other calls tx_dropped.
 func linkCounters(into map[string]int64) error {
 	links, err := netlink.LinkList()
 	if err != nil {

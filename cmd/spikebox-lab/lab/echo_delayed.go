@@ -23,14 +23,17 @@ filled by a stream of datagrams, and connections wait in it as well.`,
 	},
 	Arm: []string{"--before", "20s", "--after", "1s"},
 	Expected: Expected{
-		Root:    "echo-delayed",
-		Effects: []string{},
+		Root: "echo-delayed",
 		Allowed: []string{"rtt-spike", "retransmission-burst", "synack-retransmit", "syn-retransmit", "slow-application",
 			"qdisc-drop", "loss-ratio"},
 	},
 	run: runEchoDelayed,
 }
 
+// runEchoDelayed delays what the host sends, above its tap (see runQdiscDrop): a capture
+// has the request in time and the reply when it leaves. A burst enters the queue at once
+// and drains at the shaped rate, so the pings sent meanwhile are answered in one bunch,
+// the first of them the latest.
 func runEchoDelayed(s *stage) {
 	edge, net := s.edge(), s.clients()
 	web := s.serve(edge, 443, actor.Server{Comm: "nginx", Watch: 100 * time.Millisecond})

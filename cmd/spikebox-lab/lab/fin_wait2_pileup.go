@@ -23,12 +23,14 @@ a minute long (net.ipv4.tcp_fin_timeout).`,
 	Arm: []string{"--before", "15s", "--after", "1s"},
 	Expected: Expected{
 		Root:    "fin-wait2-pileup",
-		Effects: []string{},
 		Allowed: []string{"orphans"},
 	},
 	run: runFinWait2Pileup,
 }
 
+// runFinWait2Pileup lets the server close first. Its FIN is acknowledged by the client's
+// kernel, but the client's program never closes: the server's side becomes a mini socket
+// in FIN_WAIT2 for tcp_fin_timeout (net/ipv4/tcp.c, __tcp_close, tcp_time_wait).
 func runFinWait2Pileup(s *stage) {
 	edge, net := s.edge(), s.clients()
 	api := s.serve(edge, 8080, actor.Server{Comm: "shop-api"})

@@ -91,6 +91,7 @@ func (h *host) permit() error {
 func from(n *net.IPNet) []expr.Any { return ipAt(12, n) }
 func to(n *net.IPNet) []expr.Any   { return ipAt(16, n) }
 
+// ipAt compares 4 bytes of the IPv4 header, under the network's mask, with its address.
 func ipAt(offset uint32, n *net.IPNet) []expr.Any {
 	return []expr.Any{
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
@@ -99,17 +100,15 @@ func ipAt(offset uint32, n *net.IPNet) []expr.Any {
 	}
 }
 
-// sport and dport match TCP and one of its ports.
-func sport(p uint16) []expr.Any { return tcpPort(0, p) }
-func dport(p uint16) []expr.Any { return tcpPort(2, p) }
-
-func tcpPort(offset uint32, p uint16) []expr.Any {
+// dport matches TCP and its destination port (RFC 9293 section 3.1: bytes 2 and 3).
+func dport(p uint16) []expr.Any {
 	return append(tcp(),
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(p)},
 	)
 }
 
+// tcp guards the matches on TCP's header, which would read other protocols' bytes as well.
 func tcp() []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},

@@ -23,6 +23,8 @@ Nothing is wrong: an analysis that finds something is wrong itself.`,
 	run:      runHealthy,
 }
 
+// runHealthy makes traffic that differs in all that checks look at, and is well: many
+// short connections, a few long ones with pauses, large answers.
 func runHealthy(s *stage) {
 	edge, net := s.edge(), s.clients()
 	// A veth pair has no bandwidth limit: with the usual 128 KiB a download would

@@ -24,6 +24,8 @@ an analysis that warns of it will not be read when it matters.`,
 	run:      runHealthyBusy,
 }
 
+// runHealthyBusy adds to a healthy host what no busy one is without: one refused
+// connection and one reset every two seconds, among hundreds that are well.
 func runHealthyBusy(s *stage) {
 	edge, net, db := s.edge(), s.clients(), s.upstream()
 	s.check(net.sysctl("ipv4/tcp_rmem", "4096 4194304 6291456")) // see healthy

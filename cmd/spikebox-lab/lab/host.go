@@ -145,6 +145,7 @@ func (h *host) close() {
 	h.ns.Close()
 }
 
+// linkUp sets an interface of the calling thread's namespace up.
 func linkUp(name string) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {

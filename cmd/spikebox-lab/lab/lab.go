@@ -74,8 +74,10 @@ func (e Expected) Covers(id string) bool {
 // Incidents lists all incidents, the healthy one included.
 func Incidents() []*Incident {
 	return []*Incident{
+		// Nothing is wrong.
 		healthy,
 		healthyBusy,
+		// Connections that do not come about, by where they are lost.
 		listenOverflow,
 		ackDroppedLocally,
 		synackLost,
@@ -84,21 +86,24 @@ func Incidents() []*Incident {
 		synFlood,
 		refused,
 		resetStorm,
+		// Time and packets lost on the way.
 		rttSpikeAll,
 		rttSpikeOnePeer,
 		lossBurst,
 		qdiscDrop,
+		// Programs that stand still, forget, or ask for too much.
 		slowApplication,
 		zeroWindow,
 		closeWaitLeak,
 		finWait2Pileup,
 		portExhaustion,
+		// The kernel itself: its tables, its queues, its softirqs.
 		conntrackFull,
 		conntrackHog,
 		softnetDrop,
 		softirqStall,
-		echoDelayed,
 		tcpCollapse,
+		echoDelayed,
 	}
 }
 

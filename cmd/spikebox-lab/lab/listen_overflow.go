@@ -36,6 +36,11 @@ sees whole seconds of delay although network and CPU are idle.`,
 	run: runListenOverflow,
 }
 
+// runListenOverflow lets the server accept too slowly. The kernel drops a SYN that finds
+// the accept queue full (net/ipv4/tcp_input.c, tcp_conn_request), and the last ACK of a
+// handshake as well (tcp_ipv4.c, tcp_v4_syn_recv_sock); both count as ListenOverflows
+// and ListenDrops. Full is more than the backlog: a queue of 8 holds 9.
+// The clients' timers are the kernel's own, so their SYNs follow its real schedule.
 func runListenOverflow(s *stage) {
 	edge, net := s.edge(), s.clients()
 	api := s.serve(edge, 8080, actor.Server{Comm: "shop-api", Backlog: s.number("backlog")})

@@ -25,12 +25,15 @@ Downloads stutter: lost segments are sent again, after duplicate ACKs or a timeo
 	Arm: []string{"--trigger", "retrans.ratio > 2%", "--before", "10s", "--after", "6s"},
 	Expected: Expected{
 		Root:    "retransmission-burst",
-		Effects: []string{},
 		Allowed: []string{"loss-ratio", "rtt-spike", "synack-retransmit", "syn-retransmit"},
 	},
 	run: runLossBurst,
 }
 
+// runLossBurst drops at random on the router, one way only: a capture on the server sees
+// each original and its retransmission. The draws are the kernel's (nft's numgen), so
+// the number of losses differs from run to run in spite of the seed; the counters say
+// what it was.
 func runLossBurst(s *stage) {
 	edge, net := s.edge(), s.clients()
 	web := s.serve(edge, 443, actor.Server{Comm: "nginx"})

@@ -25,12 +25,15 @@ ip_local_port_range has ports, connect(2) fails with "cannot assign requested ad
 	Arm: []string{"--before", "15s", "--after", "1s"},
 	Expected: Expected{
 		Root:    "port-exhaustion",
-		Effects: []string{},
 		Allowed: []string{"tuning"},
 	},
 	run: runPortExhaustion,
 }
 
+// runPortExhaustion narrows the range of local ports of the edge's namespace, so that it
+// is used up in seconds. The proxy closes first, hence TIME_WAIT is on its side, for 60 s
+// (TCP_TIMEWAIT_LEN, not a sysctl). It binds its address before it connects, as proxies
+// with a source address do: bind(2) finds no port and says EADDRINUSE.
 func runPortExhaustion(s *stage) {
 	edge, net, db := s.edge(), s.clients(), s.upstream()
 	s.check(edge.sysctl("ipv4/ip_local_port_range", fmt.Sprintf("40000 %d", 40000+s.number("ports")-1)))

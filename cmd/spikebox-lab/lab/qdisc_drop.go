@@ -31,6 +31,10 @@ interface, where a capture on this host does not see them, and sends them again.
 	run: runQdiscDrop,
 }
 
+// runQdiscDrop drops above the tap: an outgoing packet is captured behind the queueing
+// discipline (net/core/dev.c, dev_hard_start_xmit), so the bundle holds retransmissions
+// whose originals nobody captured. TCP itself hears of the drop at once: what it could
+// not even send again counts as TCPRetransFail.
 func runQdiscDrop(s *stage) {
 	edge, net := s.edge(), s.clients()
 	// BBR would find the rate and send no faster.

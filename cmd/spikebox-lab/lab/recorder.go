@@ -44,6 +44,8 @@ func (s *stage) arm(h *host) {
 	s.mark("armed")
 }
 
+// startRecorder starts spikeboxd on the host, with its control socket in the scratch
+// folder: only the bundle goes into the run's folder.
 func (s *stage) startRecorder(h *host) {
 	bin, err := findBinary("spikeboxd", s.opt.Spikeboxd)
 	s.check(err)

@@ -21,12 +21,14 @@ a reset at once; the web server beside it is well.`,
 	Arm: []string{"--trigger", "resets > 10", "--before", "10s", "--after", "3s"},
 	Expected: Expected{
 		Root:    "connection-refused",
-		Effects: []string{},
 		Allowed: []string{"reset-storm", "kernel-drop"},
 	},
 	run: runRefused,
 }
 
+// runRefused kills the process, and with it its listener: the kernel answers each SYN to
+// the port with a reset (net/ipv4/tcp_ipv4.c, tcp_v4_rcv, no_tcp_socket). Each is one of
+// OutRsts.
 func runRefused(s *stage) {
 	edge, net := s.edge(), s.clients()
 	web := s.serve(edge, 443, actor.Server{Comm: "nginx"})

@@ -22,8 +22,7 @@ packet to every client waits in it for hundreds of milliseconds.`,
 	},
 	Arm: []string{"--rtt", "200ms", "--before", "10s", "--after", "3s"},
 	Expected: Expected{
-		Root:    "rtt-spike",
-		Effects: []string{},
+		Root: "rtt-spike",
 		// A delay that grows faster than the timers learn of it makes spurious
 		// retransmissions, by timeout and by tail-loss probe.
 		Allowed: []string{"retransmission-burst", "syn-retransmit", "synack-retransmit"},
@@ -31,6 +30,11 @@ packet to every client waits in it for hundreds of milliseconds.`,
 	run: runRTTSpikeAll,
 }
 
+// runRTTSpikeAll shapes the router's way to all clients. The queue is on the router, for
+// on the server itself TCP small queues would keep it short (net/ipv4/tcp_output.c,
+// tcp_small_queue_check). Each download has a bounded window, so that all of them
+// together fit into the queue: delay alone, no loss. The delay grows within a second,
+// and no honest trigger fires before the shaping began.
 func runRTTSpikeAll(s *stage) {
 	edge, net := s.edge(), s.clients()
 	// BBR would keep the queue short. Reno fills what there is, and is the one

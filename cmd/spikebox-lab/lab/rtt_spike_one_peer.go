@@ -22,14 +22,16 @@ milliseconds, those to everybody else stay what they were.`,
 	},
 	Arm: []string{"--trigger", "rtt.max > 200ms for 1s", "--before", "10s", "--after", "3s"},
 	Expected: Expected{
-		Root:    "rtt-spike",
-		Effects: []string{},
+		Root: "rtt-spike",
 		// See rtt-spike-all.
 		Allowed: []string{"retransmission-burst", "syn-retransmit", "synack-retransmit"},
 	},
 	run: runRTTSpikeOnePeer,
 }
 
+// runRTTSpikeOnePeer is runRTTSpikeAll on the line to one client alone. One slow peer
+// among many is hardly a hundredth of all round trips, so the trigger is on their
+// maximum, not on the 99th percentile.
 func runRTTSpikeOnePeer(s *stage) {
 	edge, net := s.edge(), s.clients()
 	branch := s.host("branch", branchAddr)

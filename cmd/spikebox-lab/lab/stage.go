@@ -54,6 +54,7 @@ func (s *stage) play(script func(*stage)) (err error) {
 	return nil
 }
 
+// newStage takes the parameters of the scale, and those of the options over them.
 func newStage(ctx context.Context, inc *Incident, opt Options) (*stage, error) {
 	s := &stage{ctx: ctx, opt: opt, params: map[string]string{}}
 	for _, p := range inc.Params {
@@ -129,6 +130,7 @@ func (s *stage) until(what string, limit time.Duration, cond func() bool) {
 	}
 }
 
+// log tells the operator, not the truth.
 func (s *stage) log(format string, a ...any) {
 	if s.opt.Log != nil {
 		fmt.Fprintf(s.opt.Log, format+"\n", a...)
@@ -154,6 +156,7 @@ func (s *stage) duration(name string) time.Duration {
 	return d
 }
 
+// wrapParam names the flag that holds a bad value.
 func wrapParam(name string, err error) error {
 	if err == nil {
 		return nil

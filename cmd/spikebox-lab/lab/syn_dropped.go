@@ -26,12 +26,15 @@ counter of TCP moves, for TCP never sees them.`,
 	Arm: []string{"--before", "20s", "--after", "1s"},
 	Expected: Expected{
 		Root:    "syn-retransmit",
-		Effects: []string{},
 		Allowed: []string{"kernel-drop"},
 	},
 	run: runSynDropped,
 }
 
+// runSynDropped drops SYNs behind the tap and before tcp_v4_rcv (see
+// runAckDroppedLocally), so that the clients repeat them and no counter of the server's
+// TCP moves. There is no vital to trigger on either: SIGUSR1 cuts the bundle once the
+// third retransmission is in it.
 func runSynDropped(s *stage) {
 	edge, net := s.edge(), s.clients()
 	web := s.serve(edge, 443, actor.Server{Comm: "nginx"})

@@ -28,6 +28,11 @@ Customers still come through, thanks to the cookies.`,
 	run: runSynFlood,
 }
 
+// runSynFlood sends SYNs whose answers the router discards. The SYN queue takes as many
+// as the backlog allows, 129 here; what comes beyond them gets a cookie, for which the
+// kernel keeps no request (tcp_input.c, tcp_conn_request, want_cookie). Half-open sockets
+// are therefore few, and the counters SyncookiesSent and TCPReqQFullDoCookies tell how
+// many SYNs there were.
 func runSynFlood(s *stage) {
 	edge, net := s.edge(), s.clients()
 	web := s.serve(edge, 443, actor.Server{Comm: "nginx", Backlog: 128})

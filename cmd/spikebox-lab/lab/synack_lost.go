@@ -30,6 +30,10 @@ as well, and no ACK ever comes. Clients from elsewhere notice nothing.`,
 	run: runSynackLost,
 }
 
+// runSynackLost loses the answers on the router, where no tap of the server sees it.
+// Both sides have a timer then, and a repeated SYN makes the server answer at once as
+// well (tcp_minisocks.c, tcp_check_req), so that it sends about two SYN-ACKs for each
+// SYN that the client repeats.
 func runSynackLost(s *stage) {
 	edge, net := s.edge(), s.clients()
 	web := s.serve(edge, 443, actor.Server{Comm: "nginx"})

@@ -38,6 +38,10 @@ connection is late. With a smaller tcp_rmem it happens as often and lasts less.`
 	run: runTCPCollapse,
 }
 
+// runTCPCollapse fills a receive buffer with socket buffers of one byte. When it is over
+// its limit, tcp_prune_queue merges what is there (net/ipv4/tcp_input.c, tcp_collapse):
+// once per filling, whose length the maximum of tcp_rmem sets. 32 MiB are 39,000
+// segments and a softirq of about 25 ms, 4 MiB an eighth of that.
 func runTCPCollapse(s *stage) {
 	edge, net := s.edge(), s.clients()
 	rmem := s.size("rmem")

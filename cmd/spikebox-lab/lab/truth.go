@@ -92,25 +92,34 @@ type Sample struct {
 	Value float64 `json:"value"`
 }
 
+// newTruth is the truth before anything has happened.
 func newTruth(inc *Incident, opt Options, params map[string]string) *Truth {
 	var u unix.Utsname
 	_ = unix.Uname(&u) // cannot fail with a good pointer
 	return &Truth{
 		Schema: 1, Incident: inc.Name, Story: strings.TrimSpace(inc.Story),
 		Kernel: unix.ByteSliceToString(u.Release[:]), Seed: opt.Seed, Parameters: params,
-		Expected: inc.Expected, Trigger: TriggerTruth{Flags: inc.Arm, Signal: inc.bySignal()},
-		Ends: map[string]map[string]int{}, Series: map[string][]Sample{},
+		Expected: Expected{
+			Root:    inc.Expected.Root,
+			Effects: append([]string{}, inc.Expected.Effects...), // never nil: [] in JSON
+			Allowed: append([]string{}, inc.Expected.Allowed...),
+		},
+		Trigger: TriggerTruth{Flags: inc.Arm, Signal: inc.bySignal()},
+		Ends:    map[string]map[string]int{}, Series: map[string][]Sample{},
 	}
 }
 
+// step enters what is done now.
 func (t *Truth) step(what string) { t.stepAt(time.Now().UnixNano(), what) }
 
+// stepAt enters what an actor did; steps come from several, out of order.
 func (t *Truth) stepAt(at int64, what string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.Steps = append(t.Steps, Step{Time: at, What: what})
 }
 
+// host enters a host, by the inode that the recorder's manifest names as well.
 func (t *Truth) host(h *host) {
 	ht := &HostTruth{Name: h.name, Counters: map[string]map[string]int64{}}
 	var st unix.Stat_t
@@ -133,6 +142,7 @@ func (t *Truth) count(h *host, mark string, c map[string]int64) {
 	}
 }
 
+// flow enters a connection that is over.
 func (t *Truth) flow(f *actor.Flow) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -151,6 +161,7 @@ func (t *Truth) ended(group, end string) (n int) {
 	return n
 }
 
+// sample enters one value of an actor's series.
 func (t *Truth) sample(e actor.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -202,6 +213,7 @@ func ReadTruth(path string) (*Truth, error) {
 	return t, nil
 }
 
+// write writes truth.json, for the owner alone: it names the machine's kernel and processes.
 func (t *Truth) write(path string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -23,14 +23,16 @@ and wait.`,
 	},
 	Arm: []string{"--trigger", "syn.retrans > 5", "--before", "10s", "--after", "9s"},
 	Expected: Expected{
-		Root:    "syn-retransmit",
-		Effects: []string{},
+		Root: "syn-retransmit",
 		// Connections that were open when the network broke repeat their last segments.
 		Allowed: []string{"retransmission-burst", "loss-ratio"},
 	},
 	run: runUpstreamBlackhole,
 }
 
+// runUpstreamBlackhole is syn-retransmit in the other direction: it is the recorder's own
+// host that repeats SYNs, and its sysctls that tell their schedule. Its proxy opens new
+// connections for as long as nothing answers, as proxies do.
 func runUpstreamBlackhole(s *stage) {
 	edge, net, db := s.edge(), s.clients(), s.upstream()
 	web := s.serve(edge, 443, actor.Server{Comm: "nginx"})

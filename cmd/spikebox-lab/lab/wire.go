@@ -43,6 +43,7 @@ func (s *stage) host(name, addr string, nets ...string) *host {
 	return h
 }
 
+// bareHost adds a host that is joined to nothing.
 func (s *stage) bareHost(name string) *host {
 	h, err := newHost(name)
 	s.check(err)
@@ -71,6 +72,7 @@ func plug(port string, h *host, p netip.Prefix) error {
 	return address(port, netip.PrefixFrom(gateway(p), p.Bits()))
 }
 
+// gateway is the router's address in a network: the first one.
 func gateway(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
 
 // settle gives eth0 its address, sends everything else to the router and claims nets.
@@ -131,6 +133,7 @@ func (h *host) tune(change func(*netlink.Route)) error {
 	})
 }
 
+// address gives an interface of the calling thread's namespace an address and sets it up.
 func address(link string, p netip.Prefix) error {
 	l, err := netlink.LinkByName(link)
 	if err != nil {
