@@ -15,11 +15,13 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/spikebox/spikebox/recorder/internal/testns"
+	"github.com/spikebox/spikebox/recorder/internal/vm"
 )
 
 // TestMain turns the test binary into a process that arms the probes, says which
 // programs it has in the kernel and waits to be killed.
 func TestMain(m *testing.M) {
+	vm.Init()
 	if os.Getenv("SPIKEBOX_TEST_HOLD") == "" {
 		os.Exit(m.Run())
 	}

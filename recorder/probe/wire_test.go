@@ -35,7 +35,7 @@ func wire(t *testing.T, ns netns.NsHandle, cidr string) *os.File {
 		must(t, err)
 		// Long enough that sending never fails: the kernel drops a half-open
 		// connection whose SYN-ACK could not be sent.
-		must(t, netlink.LinkSetTxQLen(link, 1<<16))
+		must(t, netlink.LinkSetTxQLen(link, 10000))
 		must(t, netlink.AddrAdd(link, addr))
 		must(t, netlink.LinkSetUp(link))
 	})
