@@ -31,15 +31,16 @@ func (e *frameError) Error() string {
 
 func (e *frameError) Unwrap() error { return e.err }
 
-// content is the archive as an io.ReadSeeker: the concatenated content of the
-// frames, of which it decodes only those that are read. A frame that is read to
+// content is the archive as an io.Reader whose position is set by pos: the
+// concatenated content of the frames, of which it decodes only those that are
+// read. A frame that is read to
 // its end has been checked against its length and, unless it is known as bad,
 // against its checksum.
 type content struct {
 	src    io.ReaderAt
 	frames []frame
 	size   int64 // of the archive
-	pos    int64 // of the next Read
+	pos    int64 // of the next Read; setting it costs nothing
 
 	dec *zstd.Decoder
 	in  *bufio.Reader
@@ -64,21 +65,6 @@ func newContent(src io.ReaderAt, frames []frame) (*content, error) {
 		c.size = frames[n-1].end()
 	}
 	return c, nil
-}
-
-// Seek sets the position of the next Read. It costs nothing by itself.
-func (c *content) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += c.pos
-	case io.SeekEnd:
-		offset += c.size
-	}
-	if offset < 0 {
-		return c.pos, fmt.Errorf("seek in archive to %d", offset)
-	}
-	c.pos = offset
-	return offset, nil
 }
 
 // Read reads within one frame. Data may come together with a *frameError.

@@ -188,11 +188,12 @@ func nothing(s *scan) error {
 	if len(s.damage) == 0 && len(s.broken) == 0 {
 		return fmt.Errorf("read bundle: no member is in it: %w", ErrNotBundle)
 	}
-	for _, i := range slices.Sorted(maps.Keys(s.broken)) {
-		if e := s.broken[i]; !s.cut(e) {
-			return fmt.Errorf("read bundle: nothing in it can be read: %w", e)
+	if len(s.broken) > 0 {
+		first := s.broken[slices.Min(slices.Collect(maps.Keys(s.broken)))]
+		if s.cut(first) {
+			return fmt.Errorf("read bundle: it ends before the end of the manifest: %w", ErrTruncated)
 		}
-		return fmt.Errorf("read bundle: it ends before the end of the manifest: %w", ErrTruncated)
+		return fmt.Errorf("read bundle: nothing in it can be read: %w", first)
 	}
 	return fmt.Errorf("read bundle: it is a zstd file without a tar archive: %w (%w)", ErrNotBundle, s.damage[0])
 }

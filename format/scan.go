@@ -87,7 +87,9 @@ func (s *scan) run() error {
 			if h.Size > s.c.size-s.c.pos { // also keeps the sum below from overflowing
 				break
 			}
-			pos = s.c.pos + h.Size + padding(h.Size)
+			// Blocks count from the header, which damage before it may have moved.
+			n := s.c.pos + h.Size - pos
+			pos += n + padding(n)
 			continue
 		}
 		if err == io.EOF && lost == nil {
@@ -117,7 +119,15 @@ func (s *scan) run() error {
 func (s *scan) header(pos int64) (*tar.Header, error) {
 	s.leave(pos)
 	s.c.pos = pos
-	return tar.NewReader(s.c).Next()
+	r := tar.NewReader(s.c)
+	h, err := r.Next()
+	// Of a sparse file only the tar package knows how long it is in the archive.
+	for err == nil && sparse(h) {
+		s.headers++
+		s.report(fmt.Errorf("refuse member %.80q: it is a sparse file", h.Name))
+		h, err = r.Next()
+	}
+	return h, err
 }
 
 // leave verifies the current frame when pos is beyond it: a frame that holds a
@@ -206,11 +216,6 @@ func (s *scan) name(h *tar.Header) (string, error) {
 
 // refusedType names what a member may not be (SPEC.md, "Tar").
 func refusedType(h *tar.Header) string {
-	for k := range h.PAXRecords {
-		if strings.HasPrefix(k, "GNU.sparse.") {
-			return "a sparse file"
-		}
-	}
 	switch h.Typeflag {
 	case tar.TypeReg, tar.TypeDir:
 		return ""
@@ -218,8 +223,16 @@ func refusedType(h *tar.Header) string {
 		return "a link"
 	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
 		return "a device"
-	case tar.TypeGNUSparse:
-		return "a sparse file"
 	}
 	return fmt.Sprintf("of tar type %q", h.Typeflag)
+}
+
+// sparse reports whether h is of a file with holes, in one of GNU tar's four forms.
+func sparse(h *tar.Header) bool {
+	for k := range h.PAXRecords {
+		if strings.HasPrefix(k, "GNU.sparse.") {
+			return true
+		}
+	}
+	return h.Typeflag == tar.TypeGNUSparse
 }

@@ -72,6 +72,10 @@ var vectors = []vector{
 	{name: "symlink", make: with(tar.Header{Name: "h/x", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}, ""), want: `refuse member "h/x": it is a link`},
 	{name: "hard-link", make: with(tar.Header{Name: "h/x", Typeflag: tar.TypeLink, Linkname: "/etc/passwd"}, ""), want: `refuse member "h/x": it is a link`},
 	{name: "device", make: with(tar.Header{Name: "h/x", Typeflag: tar.TypeChar, Devmajor: 1}, ""), want: `refuse member "h/x": it is a device`},
+	{name: "fifo", make: with(tar.Header{Name: "h/x", Typeflag: tar.TypeFifo}, ""), want: `refuse member "h/x": it is a device`},
+	{name: "sparse", make: sparseFile, want: `refuse member "h/x": it is a sparse file`},
+	{name: "global-header", make: with(tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"comment": "x"}}, ""),
+		want: `it is of tar type 'g'`},
 	{name: "folder", make: with(tar.Header{Name: "h/x/", Typeflag: tar.TypeDir}, "")},
 
 	// Sizes and sums.
@@ -93,6 +97,7 @@ var vectors = []vector{
 	{name: "bomb", make: func(t *testing.T) []byte {
 		return pack(t, append(archive(), entry{tar.Header{Name: "h/zeros"}, string(make([]byte, 128<<20))}))
 	}, want: "it has more than 1000 bytes of content per byte of the file"},
+	{name: "manifest-of-9-mib", make: manifest(`{"format": 1, "name": "` + strings.Repeat("x", 9<<20) + `"}`), want: "it has more than 8388608 bytes in the manifest"},
 	{name: "limit-total", make: func(t *testing.T) []byte { return pack(t, archive()) }, lim: Limits{MaxTotal: 2000}, want: "it has more than 2000 bytes of content"},
 	{name: "limit-member", make: func(t *testing.T) []byte { return pack(t, archive()) }, lim: Limits{MaxMember: 3}, want: `it has more than 3 bytes in member "h/spikebox.json"`},
 	{name: "limit-members", make: func(t *testing.T) []byte { return pack(t, archive()) }, lim: Limits{MaxMembers: 1}, want: "it has more than 1 members"},
@@ -131,7 +136,9 @@ func tarOf(t *testing.T, entries []entry) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, e := range entries {
-		e.head.Size, e.head.Mode = int64(len(e.data)), 0o644
+		if e.head.Typeflag != tar.TypeXGlobalHeader { // which has nothing but its records
+			e.head.Size, e.head.Mode = int64(len(e.data)), 0o644
+		}
 		if err := w.WriteHeader(&e.head); err != nil {
 			t.Fatal(err)
 		}
@@ -224,6 +231,17 @@ func fixSum(head []byte) {
 		sum += int(c)
 	}
 	copy(head[148:], fmt.Sprintf("%06o\x00 ", sum))
+}
+
+// sparseFile has a file with holes in the form of GNU tar's pax 1.0.
+func sparseFile(t *testing.T) []byte {
+	records := "22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n23 GNU.sparse.name=h/x\n31 GNU.sparse.realsize=1000000\n"
+	a := append(archive(), entry{tar.Header{Name: "h/pax"}, records}, entry{tar.Header{Name: "h/x"}, "1\n0\n0\n" + string(zeros[6:tarBlock])})
+	b := tarOf(t, append(a, entry{tar.Header{Name: "h/" + SumsName}, sumLines(archive())}))
+	head := b[4*tarBlock : 5*tarBlock]
+	head[156] = tar.TypeXHeader
+	fixSum(head)
+	return frameOf(b)
 }
 
 // sums changes SHA256SUMS.
@@ -328,5 +346,17 @@ func TestMillionMembers(t *testing.T) {
 	_, err = NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()), Limits{})
 	if !errors.As(err, &limit) || limit.What != "members" {
 		t.Errorf("error %v", err)
+	}
+}
+
+// The list of damage has an end.
+func TestDamageIsBounded(t *testing.T) {
+	entries := archive()
+	for range 3 * maxDamage {
+		entries = append(entries, entry{head: tar.Header{Name: "h/vitals.csv"}})
+	}
+	r := openBytes(t, pack(t, entries))
+	if n := len(r.Damage()); n != maxDamage+1 {
+		t.Errorf("%d faults are listed", n)
 	}
 }

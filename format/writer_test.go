@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // brokenFile is a file on a disk that takes room bytes and then fails.
@@ -297,7 +298,7 @@ func writeForever(dir string) {
 		os.Exit(1)
 	}
 	fmt.Println("writing")
-	select {}
+	time.Sleep(time.Hour)
 }
 
 func TestHeadersAreFixed(t *testing.T) {
