@@ -10,9 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/internal/nldump"
 )
 
 // TCP socket states (include/net/tcp_states.h).
@@ -25,9 +26,8 @@ const (
 )
 
 const (
-	inetDiagReqV2Size = 56       // struct inet_diag_req_v2, include/uapi/linux/inet_diag.h
-	inetDiagMsgSize   = 72       // struct inet_diag_msg
-	receiveSize       = 64 << 10 // the kernel fills at most 32 KiB at once (net/netlink/af_netlink.c, netlink_recvmsg)
+	inetDiagReqV2Size = 56 // struct inet_diag_req_v2, include/uapi/linux/inet_diag.h
+	inetDiagMsgSize   = 72 // struct inet_diag_msg
 )
 
 // Attributes of a reply (include/uapi/linux/inet_diag.h, INET_DIAG_*).
@@ -64,96 +64,34 @@ type Query struct {
 	Detail bool   // with tcp_info and memory
 }
 
-// errStop ends a dump that its caller has had enough of.
-var errStop = errors.New("stop")
-
 // Dump calls f for every TCP socket that the query matches in the network namespace of
 // the calling thread, until f says no more. The Socket is valid during the call.
 func Dump(q Query, f func(*Socket) bool) error {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
-	if err != nil {
-		return os.NewSyscallError("open sock_diag socket", err)
+	request := nldump.Request{
+		What: "TCP sockets by sock_diag", Protocol: unix.NETLINK_SOCK_DIAG,
+		Type: unix.SOCK_DIAG_BY_FAMILY, Body: q.request(),
 	}
-	defer unix.Close(fd)
-	// A kernel without tcp_diag answers nothing at all to some requests: never wait for ever.
-	timeout := unix.Timeval{Sec: 2}
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
-		return os.NewSyscallError("set sock_diag timeout", err)
-	}
-	if err := unix.Sendto(fd, request(q), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return os.NewSyscallError("send sock_diag request", err)
-	}
-	buf := make([]byte, receiveSize)
-	for {
-		n, _, err := unix.Recvfrom(fd, buf, 0)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return os.NewSyscallError("receive sock_diag reply", err)
-		}
-		done, err := messages(buf[:n], f)
-		if err == errStop || err == nil && done {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-func request(q Query) []byte {
-	native := binary.NativeEndian
-	b := make([]byte, unix.SizeofNlMsghdr+inetDiagReqV2Size)
-	native.PutUint32(b[0:], uint32(len(b)))
-	native.PutUint16(b[4:], unix.SOCK_DIAG_BY_FAMILY)
-	native.PutUint16(b[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
-	body := b[unix.SizeofNlMsghdr:]
-	body[0], body[1] = q.Family, unix.IPPROTO_TCP
-	if q.Detail {
-		body[2] = extInfo | extSKMem
-	}
-	native.PutUint32(body[4:], q.States)
-	return b
-}
-
-// messages walks one datagram of netlink messages and says whether the dump is done.
-func messages(b []byte, f func(*Socket) bool) (done bool, err error) {
-	native := binary.NativeEndian
 	var s Socket
-	for len(b) >= unix.SizeofNlMsghdr {
-		size, kind := int(native.Uint32(b)), native.Uint16(b[4:])
-		if size < unix.SizeofNlMsghdr || size > len(b) {
-			return false, fmt.Errorf("read sock_diag reply: message of %d bytes in %d", size, len(b))
+	var bad error
+	err := nldump.Dump(request, func(_ uint16, body []byte) bool {
+		if !s.decode(body) {
+			bad = fmt.Errorf("read sock_diag answer: socket of %d bytes", len(body))
+			return false
 		}
-		body := b[unix.SizeofNlMsghdr:size]
-		switch kind {
-		case unix.NLMSG_DONE:
-			return true, nil
-		case unix.NLMSG_ERROR:
-			return false, nlError(body)
-		case unix.SOCK_DIAG_BY_FAMILY:
-			if !s.decode(body) {
-				return false, fmt.Errorf("read sock_diag reply: socket of %d bytes", len(body))
-			}
-			if !f(&s) {
-				return false, errStop
-			}
-		}
-		b = b[min(align4(size), len(b)):]
-	}
-	return false, nil
+		return f(&s)
+	})
+	return errors.Join(err, bad)
 }
 
-func nlError(body []byte) error {
-	if len(body) < 4 {
-		return errors.New("read sock_diag reply: error message cut short")
+// request is a struct inet_diag_req_v2.
+func (q Query) request() []byte {
+	b := make([]byte, inetDiagReqV2Size)
+	b[0], b[1] = q.Family, unix.IPPROTO_TCP
+	if q.Detail {
+		b[2] = extInfo | extSKMem
 	}
-	errno := -int32(binary.NativeEndian.Uint32(body))
-	if errno == 0 {
-		return nil
-	}
-	return os.NewSyscallError("dump sockets by sock_diag", unix.Errno(errno))
+	binary.NativeEndian.PutUint32(b[4:], q.States)
+	return b
 }
 
 // decode reads an inet_diag_msg and its attributes.
@@ -172,12 +110,7 @@ func (s *Socket) decode(b []byte) bool {
 		RecvQ:     native.Uint32(b[56:]), SendQ: native.Uint32(b[60:]),
 		UID: native.Uint32(b[64:]), Inode: native.Uint32(b[68:]),
 	}
-	for b = b[inetDiagMsgSize:]; len(b) >= unix.SizeofNlAttr; {
-		size, kind := int(native.Uint16(b)), native.Uint16(b[2:])
-		if size < unix.SizeofNlAttr || size > len(b) {
-			return false
-		}
-		value := b[unix.SizeofNlAttr:size]
+	for kind, value := range nldump.Attrs(b[inetDiagMsgSize:]) {
 		switch {
 		case kind == attrInfo:
 			s.Info = value
@@ -186,7 +119,6 @@ func (s *Socket) decode(b []byte) bool {
 		case kind == attrCgroup && len(value) >= 8:
 			s.Cgroup = native.Uint64(value)
 		}
-		b = b[min(align4(size), len(b)):]
 	}
 	return true
 }
@@ -197,8 +129,6 @@ func address(family uint8, b []byte) netip.Addr {
 	}
 	return netip.AddrFrom16([16]byte(b[:16]))
 }
-
-func align4(n int) int { return (n + 3) &^ 3 }
 
 // Families are the address families that TCP sockets come in.
 var Families = []uint8{unix.AF_INET, unix.AF_INET6}
