@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 )
 
@@ -99,7 +100,22 @@ func (c *Case) synPlace(t trouble) where {
 			"The SYNs left this host and nothing came back: the path or the other side dropped them.",
 			fmt.Sprintf("Ask whether %s is alive and reachable from here, and capture there too.", t.service.Server)}
 	}
+	if side, known := t.service.Near(); known {
+		return nearPlace(side, t)
+	}
 	return where{"nothing answered",
 		"Whether the server or the way to it is to blame cannot be told, as the capture does not say on which side it was taken.",
 		"Capture with directions (a bundle, or pcapng of a recent dumpcap), or on both sides."}
+}
+
+// nearPlace is synPlace for a capture without directions that was taken beside one side.
+func nearPlace(side flow.Side, t trouble) where {
+	if side == flow.Server {
+		return where{"the server did not answer",
+			"The capture was taken beside the server, which answered other SYNs at once: the SYNs reached it, and its host dropped them.",
+			"Look at the server's listen queues, connection tracking and packet filter."}
+	}
+	return where{"nothing came back",
+		"The capture was taken beside the clients: the path or the server dropped the SYNs.",
+		fmt.Sprintf("Capture beside %s, too.", t.service.Server)}
 }

@@ -48,6 +48,27 @@ type Service struct {
 	Refused    uint64 // a RST answered
 	Unanswered uint64 // nothing answered, however often the SYN came
 	Troubles   [troubles]Repeats
+
+	// The shortest round trips between the tap and either side, as the handshakes show
+	// them, in ns; 0 without any.
+	serverRTT, clientRTT int64
+}
+
+// Near says which side of the connections the tap was beside: the one whose answers came
+// at once while the other's took their time. known is false where that is not clear, as
+// between two hosts on one wire.
+func (s *Service) Near() (side flow.Side, known bool) {
+	// Hosts on one segment are within 0.2 ms; a factor of ten is no chance.
+	const apart, factor = 200_000, 10
+	switch a, b := s.serverRTT, s.clientRTT; {
+	case a == 0 || b == 0:
+		return 0, false
+	case b > apart && b > factor*a:
+		return flow.Server, true
+	case a > apart && a > factor*b:
+		return flow.Client, true
+	}
+	return 0, false
 }
 
 // Repeats is what is known of one kind of trouble at one service.
@@ -123,11 +144,20 @@ func (s *services) add(f *flow.Flow) {
 	count(&v.Answered, len(h.SYNACKs) > 0)
 	count(&v.Refused, f.End == flow.Refused)
 	count(&v.Unanswered, len(h.SYNACKs) == 0 && f.End != flow.Refused && !f.OneSided)
+	shortest(&v.serverRTT, h.ServerRTT)
+	shortest(&v.clientRTT, h.ClientRTT)
 	if t, ok := synTrouble(h); ok {
 		v.Troubles[t].add(f, h.SYNs, h.SYNRetransmits, h.SYNSchedule)
 	}
 	if t, ok := synackTrouble(h); ok {
 		v.Troubles[t].add(f, h.SYNACKs, h.SYNACKRetransmits, h.SYNACKSchedule)
+	}
+}
+
+// shortest keeps the smaller of two round trips; what could not be measured is none.
+func shortest(least *int64, rtt int64) {
+	if rtt > 0 && (*least == 0 || rtt < *least) {
+		*least = rtt
 	}
 }
 
