@@ -104,6 +104,6 @@ func (p packet) vlan() (tag [vlanTag]byte, ok bool) {
 // the status then.
 func (p packet) arrived() bool {
 	h := p.header()
-	return atomic.LoadUint32(&h.Status)&unix.TP_STATUS_USER != 0 && h.Next_offset != 0 &&
-		int(h.Mac) >= linkAddress && uint32(h.Mac)+h.Snaplen <= h.Next_offset
+	return atomic.LoadUint32(&h.Status)&unix.TP_STATUS_USER != 0 &&
+		int(h.Mac) >= linkAddress && uint64(h.Mac)+uint64(h.Snaplen) <= uint64(len(p))
 }

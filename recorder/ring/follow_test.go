@@ -3,6 +3,7 @@
 package ring
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
@@ -337,4 +339,85 @@ func TestMemoryIsSpent(t *testing.T) {
 	if _, stats := cutNow(t, s); len(stats) != 2 || stats[1].RingBytes != 0 {
 		t.Errorf("stats %+v", stats)
 	}
+}
+
+// addOrSkip makes a link whose driver this kernel may not have.
+func addOrSkip(t testing.TB, ns netns.NsHandle, l netlink.Link) {
+	t.Helper()
+	var err error
+	testns.Do(t, ns, func() { err = netlink.LinkAdd(l) })
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		t.Skipf("make a %s: this kernel has no driver for it", l.Type())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A VLAN device is not recorded twice: its packets are on the device below, with their tag.
+func TestVLANDevice(t *testing.T) {
+	a, b := testns.Pair(t)
+	for _, end := range []testns.Ends{a, b} {
+		var parent int
+		testns.Do(t, end.NS, func() { parent = index(t, end.Link) })
+		addOrSkip(t, end.NS, &netlink.Vlan{LinkAttrs: netlink.LinkAttrs{Name: "lan77", ParentIndex: parent}, VlanId: 77})
+		in(t, end.NS, setUp("lan77", true))
+	}
+	s := arm(t, b.NS, SetConfig{Bytes: 4 << 20, Filter: Filter{Payload: 16}})
+	if got := names(s); got != b.Link {
+		t.Errorf("recorded by default: %s", got)
+	}
+	if err := openWire(t, a.NS, "lan77").send(numbered(0, 1, 100)); err != nil {
+		t.Fatal(err)
+	}
+	if err := openWire(t, b.NS, "lan77").send(numbered(0, 2, 100)); err != nil {
+		t.Fatal(err)
+	}
+	tagged := func() (n int) {
+		file, _ := cutNow(t, s)
+		for _, f := range frames(t, file) {
+			// 58 bytes of headers and number, and the tag that the kernel had taken off.
+			if f.data[12] == 0x81 && f.data[15] == 77 && f.data[16] == 8 && f.Length == 104 && len(f.data) == 62 {
+				n++
+			}
+		}
+		return n
+	}
+	eventually(t, "a tagged packet each way", func() bool { return tagged() == 2 })
+}
+
+// A bond shows the packets of its members, and is recorded instead of them.
+func TestBond(t *testing.T) {
+	ns := testns.New(t)
+	bond := netlink.NewLinkBond(netlink.LinkAttrs{Name: "bond0"})
+	bond.Mode = netlink.BOND_MODE_ACTIVE_BACKUP
+	addOrSkip(t, ns, bond)
+	in(t, ns, veth("eth0", "peer0"))
+	in(t, ns, func() error {
+		if err := setUp("eth0", false)(); err != nil { // a bond takes members that are down
+			return err
+		}
+		member, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		if err := netlink.LinkSetBondSlave(member, bond); err != nil {
+			return err
+		}
+		return setUp("bond0", true)()
+	})
+	s := arm(t, ns, SetConfig{Bytes: 4 << 20, Filter: Filter{Payload: 16}})
+	if got := names(s); got != "bond0 peer0" {
+		t.Fatalf("recorded by default: %s", got)
+	}
+	w := openWire(t, ns, "peer0")
+	bonded := slices.IndexFunc(s.Status(), func(st Status) bool { return st.Name == "bond0" })
+	var next uint64
+	eventually(t, "packets through the bond", func() bool { // once its member is active
+		if err := w.send(numbered(0, next, 0)); err != nil {
+			t.Fatal(err)
+		}
+		next++
+		return s.Status()[bonded].Packets > 3
+	})
 }

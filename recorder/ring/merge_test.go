@@ -225,6 +225,11 @@ func TestUnfinishedPacket(t *testing.T) {
 	if parts[0].open != 3 {
 		t.Errorf("%d finished packets, want 3", parts[0].open)
 	}
+	p.block(0).packet(48 + 2*128).header().Next_offset = 0 // the kernel has closed the block meanwhile
+	settle(parts)
+	if parts[0].open != 3 {
+		t.Errorf("%d packets of the closed block, want 3", parts[0].open)
+	}
 }
 
 func TestLosses(t *testing.T) {

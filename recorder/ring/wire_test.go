@@ -167,12 +167,11 @@ func (s *sender) run(cpu, burst int, p *pace, stop <-chan struct{}) error {
 			seq++
 			s.sent.Store(seq)
 		}
-		for !p.may(at) {
+		for wait := true; wait; wait = !p.may(at) {
 			select {
 			case <-stop:
 				return nil
-			default:
-				time.Sleep(time.Millisecond)
+			case <-time.After(time.Millisecond):
 			}
 		}
 	}
