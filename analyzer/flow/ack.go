@@ -58,6 +58,9 @@ func (t *Table) advance(f *Flow, s Side, p *packet.Packet) {
 	if y.recovery != NoMechanism && !before(y.una, y.recoverUntil) {
 		y.recovery, y.recovered = NoMechanism, y.recovery
 	}
+	if y.alarm && !before(y.una, y.alarmUntil) {
+		y.alarm, y.alarmed = false, true
+	}
 	live := y.live()
 	if len(live) == 0 {
 		return
@@ -91,12 +94,17 @@ func (t *Table) remember(f *Flow, s Side, p *packet.Packet, g *segment) {
 			Kind: EventAckedUnseen, Side: s.Other(), Seq: g.seq, Value: int64(g.end - g.seq),
 		})
 	}
+	y.keep(*g)
+}
+
+// keep appends to the acknowledged segments that a late copy may still be compared with.
+func (y *Direction) keep(g segment) {
 	if len(y.past) == maxPast {
 		y.forgot = y.forgot || y.past[0].tx == 0
 		copy(y.past, y.past[1:])
 		y.past = y.past[:maxPast-1]
 	}
-	y.past = append(y.past, *g)
+	y.past = append(y.past, g)
 }
 
 // eifel finds a retransmission that was not needed: the first acknowledgement after it echoes the
@@ -192,6 +200,17 @@ func (t *Table) sameAck(f *Flow, s Side, p *packet.Packet) {
 	if y.dupAcks < 255 {
 		y.dupAcks++
 	}
+	if y.dupAcks >= 3 {
+		y.raise()
+	}
+}
+
+// raise notes that this side repairs a loss, or is about to: until all that is outstanding now is
+// acknowledged, it may send again what the tap knows nothing of.
+func (x *Direction) raise() {
+	if !x.alarm {
+		x.alarm, x.alarmUntil = true, x.next
+	}
 }
 
 // sacks follows the selective acknowledgements in a packet that side s sent (RFC 2018, RFC 2883).
@@ -208,6 +227,7 @@ func (t *Table) sacks(f *Flow, s Side, p *packet.Packet) {
 		}
 		if !y.sacked || after(b.Right, y.sackHigh) {
 			y.sackHigh, y.sacked = b.Right, true
+			y.raise()
 		}
 		y.mark(b)
 	}

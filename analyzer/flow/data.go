@@ -26,6 +26,7 @@ func (t *Table) data(f *Flow, s Side, p *packet.Packet) {
 	x.pieceSize = x.segmentSize(&f.Dirs[s.Other()], p)
 	switch {
 	case seq == x.next:
+		x.alarmed = false
 		t.fresh(f, s, p, seq, end)
 	case after(seq, x.next):
 		t.gap(f, s, p, seq)
@@ -53,6 +54,9 @@ func (t *Table) fin(f *Flow, s Side, p *packet.Packet) {
 func (t *Table) gap(f *Flow, s Side, p *packet.Packet, seq uint32) {
 	x := &f.Dirs[s]
 	hole := x.stamp(p, segment{sent: p.Time, seq: x.next, end: seq})
+	if x.alarm || x.alarmed {
+		hole.marks |= markAlarmed
+	}
 	x.push(hole, &t.slabs)
 	x.next = seq
 }
@@ -188,18 +192,24 @@ func (t *Table) retransmission(f *Flow, s Side, p *packet.Packet, v verdict, seq
 	}
 }
 
-// resent marks outstanding bytes as transmitted once more.
+// resent marks bytes as transmitted once more.
 func (x *Direction) resent(p *packet.Packet, seq, end uint32) {
 	x.fill(p, seq, end)
-	for i, list := 0, x.cover(seq, end); i < len(list); i++ {
+	list := x.cover(seq, end)
+	for i := range list {
 		g := &list[i]
 		needless := g.marks & markSACKed
 		*g = x.stamp(p, *g)
-		g.sent, g.tx = p.Time, max(g.tx, min(g.tx, 254)+1)
+		g.sent, g.tx = p.Time, min(g.tx, 254)+1
 		g.marks = g.marks&^markSpurious | markResent
 		if needless != 0 {
 			g.marks |= markSpurious // counted at once
 		}
+	}
+	if len(list) == 0 {
+		// All of it was acknowledged before.
+		g := segment{sent: p.Time, seq: seq, end: end, tx: 2, marks: markResent | markSpurious | markTimed}
+		x.keep(x.stamp(p, g))
 	}
 }
 

@@ -19,6 +19,7 @@ type engine struct {
 	clientHigh bool // the client is the higher end of the key
 	closed     bool // both sides have closed, or one has reset
 	reset1st   bool // a RST was seen
+	stepped    bool // time went back in this flow
 	refused    bool // the last answer to a SYN was a RST
 	asking     bool // the client has sent a request that the server has not begun to answer
 	requestEnd int64
@@ -63,6 +64,9 @@ type half struct {
 	recovery     Mechanism // that is going on
 	recovered    Mechanism // of the recovery that ended, until new data is sent
 	recoverUntil uint32
+	alarm        bool // the peer reported a loss, or this side repaired one, up to alarmUntil
+	alarmed      bool // likewise, and nothing was sent in order since
+	alarmUntil   uint32
 	backoff      uint8
 	backoffSeq   uint32
 
@@ -82,6 +86,7 @@ func (f *Flow) begin(k *key, hash uint64, p *packet.Packet, fromHigh bool) {
 	f.key, f.hash = *k, hash
 	f.First, f.FirstFrame, f.Input = p.Time, p.Frame, p.Input
 	f.Interface, f.VLAN = p.Interface, p.VLAN
+	f.Last = p.Time
 	f.clientHigh = clientIsHigh(k, p, fromHigh)
 	f.Midstream = p.Flags&packet.SYN == 0
 	f.Handshake.ServerRTT, f.Handshake.ClientRTT = -1, -1
@@ -136,6 +141,7 @@ func (f *Flow) replacedBy(p *packet.Packet, fromHigh bool) bool {
 // segment follows one TCP segment sent by the given side.
 func (t *Table) segment(f *Flow, s Side, p *packet.Packet) {
 	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
+	f.stepped = f.stepped || p.Time < f.Last
 	f.Last, f.LastFrame = p.Time, p.Frame
 	f.seen = t.now
 	if f.line != nil {

@@ -42,7 +42,7 @@ func (x *Direction) begin(seq uint32, t *Table) {
 	}
 	x.started = true
 	x.base, x.next, x.una = seq, seq, seq
-	x.backoff, x.recovery, x.sacked = 0, NoMechanism, false
+	x.backoff, x.recovery, x.sacked, x.alarm = 0, NoMechanism, false, false
 }
 
 // announce takes the options of a SYN or SYN-ACK.
@@ -104,8 +104,11 @@ func (h *Handshake) serverRTT(f *Flow, p *packet.Packet) {
 func (t *Table) finalAck(f *Flow, p *packet.Packet) {
 	h := &f.Handshake
 	h.AckTime, h.AckFrame, h.Completed = p.Time, p.Frame, true
-	h.ClientRTT = answered(h.SYNACKs, p)
-	f.Dirs[Server].estimate(h.ClientRTT)
+	if p.Ack == f.S2C().isn+1 && p.Payload == 0 {
+		// Otherwise the ACK that completed the handshake was not captured, only a later one.
+		h.ClientRTT = answered(h.SYNACKs, p)
+		f.Dirs[Server].estimate(h.ClientRTT)
+	}
 	if !f.closed {
 		t.schedule(f)
 	}

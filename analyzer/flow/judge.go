@@ -54,27 +54,22 @@ func (f *Flow) judge(s Side, p *packet.Packet, seq, end uint32) verdict {
 	return v
 }
 
-// judgeSeen decides about bytes that were captured before and are outstanding.
+// judgeSeen decides about bytes that were captured before.
 func (f *Flow) judgeSeen(s Side, p *packet.Packet, g *segment) verdict {
 	x := &f.Dirs[s]
 	v := verdict{kind: isRetransmission, by: BySeen, tx: g.tx, since: g.sent}
 	age := p.Time - g.sent
-	if !p.V6 && p.IPID != 0 && uint32(p.IPID-g.ipid) < x.pieces(g) {
-		// The same packet once more: in the capture, or, much later, in the network.
-		switch {
-		case age <= copyWithin:
-			v.kind, v.by = isCopy, ByIPID
-			return v
-		case x.ids.counting():
-			v.kind, v.by = isAmbiguous, ByIPID
-			return v
-		}
-	}
-	switch order, by := x.order(p, g); {
+	order, by := x.order(p, g)
+	switch same := !p.V6 && p.IPID != 0 && uint32(p.IPID-g.ipid) < x.pieces(g); {
+	case same && max(age, -age) <= copyWithin:
+		v.kind, v.by = isCopy, ByIPID
+	case same && x.ids.varying():
+		// The same packet once more, much later: the network has duplicated it.
+		v.kind, v.by = isAmbiguous, ByIPID
 	case order < 0:
 		// Sent before the copy that was captured first, which was the retransmission.
 		v.kind, v.by = isReordered, by
-	case by == NoEvidence && age <= copyWithin && x.ackTime < g.sent:
+	case by == NoEvidence && age >= 0 && age <= copyWithin && x.ackTime < g.sent:
 		// Nothing came from the peer that could have made the sender repeat it so soon.
 		v.kind, v.by = isCopy, ByTime
 	}
@@ -106,18 +101,20 @@ func (f *Flow) judgeHole(s Side, p *packet.Packet, g *segment) verdict {
 }
 
 // judgeByTime decides about a hole by the round trip: the sender cannot know of a loss before the
-// segment above the hole has gone to the receiver and the answer back to the sender.
+// segment above the hole has gone to the receiver and the answer back to the sender. Only a sender
+// that repairs an earlier loss suspects it without that. Round trips mean nothing where the clock
+// was stepped, and are overestimated where the capture has lost packets.
 func (f *Flow) judgeByTime(s Side, p *packet.Packet, g *segment) verdict {
 	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
 	age := p.Time - g.sent
 	shortest, current := x.rttMin+y.rttMin, x.srtt+y.srtt
 	reported := x.dupAcks >= 3 || x.sacked && after(x.sackHigh, g.end+2*x.pieceSize)
 	switch {
-	case g.marks&markSACKed != 0 && age <= copyWithin:
+	case g.marks&markSACKed != 0 && age >= 0 && age <= copyWithin:
 		return verdict{kind: isOriginal}
-	case age < 0 || current == 0:
+	case age < 0 || current == 0 || f.stepped:
 		return verdict{kind: isAmbiguous}
-	case age < shortest*3/4:
+	case age < shortest*3/4 && g.marks&markAlarmed == 0 && x.AckedUnseen+y.AckedUnseen == 0:
 		return verdict{kind: isReordered, by: ByTime}
 	case reported && age >= current:
 		return verdict{kind: isRetransmission, by: BySACK}
@@ -138,12 +135,13 @@ func (f *Flow) judgePast(s Side, p *packet.Packet, seq, end uint32) verdict {
 		if g.tx == 0 {
 			return f.judgeUnseen(s, p, g)
 		}
-		if order, by := x.order(p, g); order < 0 {
-			return verdict{kind: isReordered, by: by, since: g.sent}
+		if v := f.judgeSeen(s, p, g); v.kind != isRetransmission {
+			return v
 		}
 	}
 	newest := x.stamped && p.Opts&packet.OptTS != 0 && after(p.TSval, x.tsMax)
-	if (x.forgot || before(seq, x.base)) && !newest {
+	if (x.forgot || before(seq, x.base)) && !newest || x.overtaken(p) {
+		// What was sent before later packets may be a copy that the network made.
 		return verdict{kind: isAmbiguous}
 	}
 	needless := x.acked && !after(end, x.una)
@@ -172,10 +170,19 @@ func (f *Flow) judgeUnseen(s Side, p *packet.Packet, g *segment) verdict {
 	case age >= 0 && age <= copyWithin/10:
 		// Captured just after its own acknowledgement: two queues, one capture.
 		return verdict{kind: isOriginal}
-	case current > 0 && age >= minRTO && age >= 2*current:
+	case current > 0 && age >= minRTO && age >= 2*current && !f.stepped:
 		return verdict{kind: isRetransmission, by: ByTime, never: true, needless: true, since: g.sent}
 	}
 	return verdict{kind: isAmbiguous}
+}
+
+// overtaken reports whether timestamp or identification say that this side sent p before packets
+// that were captured earlier.
+func (x *Direction) overtaken(p *packet.Packet) bool {
+	if x.old(p) {
+		return true
+	}
+	return !p.V6 && p.IPID != 0 && x.ids.counting() && int16(p.IPID-x.ids.last) < 0
 }
 
 // ipids watches whether the IP identification of a sender counts up from packet to packet, as Linux
@@ -198,4 +205,8 @@ func (c *ipids) next(id uint16) {
 }
 
 // counting reports whether identifications tell the order: the first is compared with nothing.
-func (c *ipids) counting() bool { return c.up >= 4 && c.bad <= 1+c.up/16 }
+func (c *ipids) counting() bool { return c.up >= 4 && c.varying() }
+
+// varying reports whether nothing speaks against it: then an identification that comes twice means
+// the same packet.
+func (c *ipids) varying() bool { return c.bad <= 1+c.up/16 }

@@ -19,6 +19,7 @@ func (f *Flow) mechanism(s Side, p *packet.Packet, v *verdict, seq, end uint32) 
 	if x.sacked && after(x.sackHigh, seq) {
 		limit = max(limit, minRTO*3/4)
 	}
+	x.raise()
 	m := x.byAck(seq)
 	// Where no acknowledgement can have been the reason, less silence will do.
 	timer := silence >= limit || m == NoMechanism && silence >= minRTO/2

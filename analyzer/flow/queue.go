@@ -23,6 +23,7 @@ const (
 	markAcked                       // a hole that was acknowledged: its bytes count as AckedUnseen
 	markStamped                     // ts is valid
 	markResent                      // a transmission of it was counted as a retransmission
+	markAlarmed                     // a hole that was found while the sender repaired a loss
 )
 
 const (

@@ -24,7 +24,7 @@ func (f *Flow) scaleKnown() bool { return f.Dirs[Client].hasISN && f.Dirs[Server
 // window follows the receive window in a packet that side s sent, which is not an old one.
 func (t *Table) window(f *Flow, s Side, p *packet.Packet) {
 	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
-	if x.overtaken(p) {
+	if x.outdated(p) {
 		return
 	}
 	win := x.scaled(p)
@@ -55,9 +55,9 @@ func (t *Table) window(f *Flow, s Side, p *packet.Packet) {
 	t.emit(f, p, Event{Kind: EventWindowOpen, Side: s, Seq: p.Ack, Value: closed})
 }
 
-// overtaken reports whether timestamp or IP identification say that a packet of this side came
-// after one that was sent later: its window is out of date.
-func (x *Direction) overtaken(p *packet.Packet) bool {
+// outdated reports whether timestamp or IP identification say that a packet of this side came after
+// one that was sent later: its window is out of date.
+func (x *Direction) outdated(p *packet.Packet) bool {
 	if x.old(p) {
 		return true
 	}
