@@ -89,7 +89,7 @@ type tcpInfo struct {
 
 var sockets = &OneOff{
 	Name:      "sockets",
-	Doc:       "TCP sockets by sock_diag with tcp_info, memory and the processes of listeners",
+	Doc:       "TCP sockets by sock_diag with tcp_info, memory and the processes of listeners and of large groups",
 	Limit:     10 * time.Second,
 	AtTrigger: true,
 	Collect:   collectSockets,
@@ -109,7 +109,7 @@ func collectSockets(ctx context.Context, env Env, sink *Sink) error {
 	if env.At == AtTrigger {
 		d.most, queries[1] = triggerSockets, 1<<sockdiag.SynRecv
 	}
-	d.owners = owners(ctx, env.Root, listenerInodes())
+	d.owners = owners(ctx, env.Root, inodesToOwn(env.At))
 	for _, states := range queries {
 		for _, family := range sockdiag.Families {
 			if err := d.run(sockdiag.Query{Family: family, States: states, Detail: env.At == AtEnd}); err != nil {
@@ -206,16 +206,4 @@ func tcpInfoOf(b []byte) *tcpInfo {
 		SndCwnd: info.Snd_cwnd, BytesAcked: info.Bytes_acked, BytesReceived: info.Bytes_received,
 		SegsOut: info.Segs_out, SegsIn: info.Segs_in,
 	}
-}
-
-func listenerInodes() map[uint32]bool {
-	inodes := map[uint32]bool{}
-	for _, family := range sockdiag.Families {
-		// An error here shows again, and is reported, when the listeners are dumped.
-		_ = sockdiag.Dump(sockdiag.Query{Family: family, States: 1 << sockdiag.Listen}, func(s *sockdiag.Socket) bool {
-			inodes[s.Inode] = true
-			return true
-		})
-	}
-	return inodes
 }

@@ -42,12 +42,16 @@ const (
 type Env struct {
 	Root string // of /proc and /sys: "/", or a fixture tree
 	At   string // AtTrigger or AtEnd
+	// ConntrackMax bounds the lines of conntrack.txt; 0 means 200,000.
+	ConntrackMax int
 }
 
 // OneOffs is every one-off source, most urgent first: what changes while we look at it
 // comes before what stays.
 var OneOffs = []*OneOff{
 	sockets,
+	connections,
+	processes,
 	sysctls,
 	texts,
 }

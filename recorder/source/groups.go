@@ -1,0 +1,77 @@
+//go:build linux
+
+package source
+
+import (
+	"net/netip"
+
+	"github.com/spikebox/spikebox/recorder/internal/sockdiag"
+)
+
+const (
+	// groupLarge is from how many sockets of one state and service on their process is
+	// looked for: a hundred connections that nobody closes are somebody's bug.
+	groupLarge = 100
+	// groupSample is of how many sockets of a large group the process is looked for.
+	groupSample = 3
+)
+
+// group is sockets of one state that belong to one service: the listener's port for what
+// came in, the peer's address and port for what this host opened.
+type group struct {
+	state   uint8
+	service netip.AddrPort
+}
+
+type members struct {
+	n      int
+	inodes [groupSample]uint32
+}
+
+// inodesToOwn gives the sockets whose processes are worth looking for: the listeners, and
+// at the end a sample of each large group.
+func inodesToOwn(at string) map[uint32]bool {
+	inodes, ports := map[uint32]bool{}, map[uint16]bool{}
+	dumpStates(1<<sockdiag.Listen, func(s *sockdiag.Socket) {
+		inodes[s.Inode], ports[s.Local.Port()] = true, true
+	})
+	if at != AtEnd {
+		return inodes
+	}
+	groups := map[group]*members{}
+	dumpStates(sockdiag.All&^(1<<sockdiag.Listen), func(s *sockdiag.Socket) {
+		if s.Inode == 0 { // no process has it any more
+			return
+		}
+		g := group{s.State, s.Remote}
+		if ports[s.Local.Port()] {
+			g.service = s.Local
+		}
+		if groups[g] == nil {
+			groups[g] = &members{}
+		}
+		groups[g].inodes[groups[g].n%groupSample] = s.Inode
+		groups[g].n++
+	})
+	for _, m := range groups {
+		for i := range min(m.n, groupSample) {
+			if m.n >= groupLarge {
+				inodes[m.inodes[i]] = true
+			}
+		}
+	}
+	return inodes
+}
+
+// dumpStates calls f for the sockets in some states, up to endSockets of them. An error
+// here shows again, and is reported, when the sockets are dumped for the bundle.
+func dumpStates(states uint32, f func(*sockdiag.Socket)) {
+	n := 0
+	for _, family := range sockdiag.Families {
+		_ = sockdiag.Dump(sockdiag.Query{Family: family, States: states}, func(s *sockdiag.Socket) bool {
+			f(s)
+			n++
+			return n < endSockets
+		})
+	}
+}

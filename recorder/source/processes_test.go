@@ -1,0 +1,30 @@
+//go:build linux
+
+package source
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestReadProcess(t *testing.T) {
+	root := t.TempDir()
+	// The name is whatever the process likes: blanks and parentheses too.
+	write(t, root, "stat", "42 (a) b (c)) S 7 1 1 0 -1 0 0 0 0 0 11 22 0 0 20 0 5 0 999 1000 33 18446744073709551615 1 1\n")
+	got, err := readProcess(root + "/stat")
+	want := processLine{Comm: "a) b (c)", State: "S", PPID: 7, UTime: 11, STime: 22, Threads: 5, Start: 999, RSS: 33}
+	if err != nil || got != want {
+		t.Errorf("read %+v (%v), want %+v", got, err, want)
+	}
+	for _, text := range []string{"", "42 (x", "42 (x) S 1", "42 (x) S 7 1 1 0 -1 0 0 0 0 0 a b 0 0 20 0 5 0 999 1000 33 1"} {
+		write(t, root, "stat", text)
+		if _, err := readProcess(root + "/stat"); err == nil {
+			t.Errorf("%q was taken for a process", text)
+		}
+	}
+	self, err := readProcess("/proc/self/stat")
+	if err != nil || !strings.Contains(os.Args[0], strings.TrimSuffix(self.Comm, ".test")) || self.Threads == 0 {
+		t.Errorf("this process: %+v (%v)", self, err)
+	}
+}
