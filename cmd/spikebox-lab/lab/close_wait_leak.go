@@ -17,9 +17,8 @@ stays in CLOSE_WAIT with its file descriptor until the process is restarted.`,
 	Params: []Param{
 		{"rate", "connections per second", "50", "500"},
 		{"baseline", "healthy time before the incident", "4s", "10s"},
-		{"span", "how long it leaks before the bundle is cut", "6s", "20s"},
 	},
-	Arm: []string{"--before", "15s", "--after", "1s"},
+	Arm: []string{"--trigger", "tcp.close_wait > 100", "--before", "15s", "--after", "3s"},
 	Expected: Expected{
 		Root: "close-wait-leak",
 	},
@@ -40,8 +39,6 @@ func runCloseWaitLeak(s *stage) {
 
 	s.begin("shop-api closes no connection any more")
 	api.tell("manner %s", actor.MannerLeak)
-	s.sleep(s.duration("span"))
-	s.cut()
-	s.collect(30 * time.Second)
+	s.collect(60 * time.Second)
 	s.leave(customers, api)
 }

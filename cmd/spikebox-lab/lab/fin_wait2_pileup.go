@@ -18,9 +18,8 @@ a minute long (net.ipv4.tcp_fin_timeout).`,
 	Params: []Param{
 		{"rate", "connections per second of the broken clients", "50", "500"},
 		{"baseline", "healthy time before the incident", "4s", "10s"},
-		{"span", "how long they pile up before the bundle is cut", "6s", "20s"},
 	},
-	Arm: []string{"--before", "15s", "--after", "1s"},
+	Arm: []string{"--trigger", "tcp.fin_wait2 > 100", "--before", "15s", "--after", "2s"},
 	Expected: Expected{
 		Root:    "fin-wait2-pileup",
 		Allowed: []string{"orphans"},
@@ -45,8 +44,6 @@ func runFinWait2Pileup(s *stage) {
 	broken := s.load(net, edge, 8080, actor.Client{
 		Group: "broken", From: addresses(crowdNet, 20), Rate: float64(s.number("rate")), Requests: 1, Hold: true,
 	})
-	s.sleep(s.duration("span"))
-	s.cut()
-	s.collect(30 * time.Second)
+	s.collect(60 * time.Second)
 	s.leave(customers, broken, api)
 }

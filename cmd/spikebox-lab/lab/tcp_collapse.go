@@ -45,6 +45,9 @@ connection is late. With a smaller tcp_rmem it happens as often and lasts less.`
 func runTCPCollapse(s *stage) {
 	edge, net := s.edge(), s.clients()
 	rmem := s.size("rmem")
+	if rmem < 16<<20 { // shorter than the 5 ms that make a stall
+		s.truth.Expected.Effects = []string{}
+	}
 	s.check(edge.sysctl("ipv4/tcp_rmem", fmt.Sprintf("4096 %d %d", rmem, rmem)))
 	s.check(net.sysctl("ipv4/tcp_wmem", "4096 67108864 67108864"))
 	s.check(net.sysctl("ipv4/tcp_autocorking", "0"))

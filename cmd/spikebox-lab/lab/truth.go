@@ -149,18 +149,6 @@ func (t *Truth) flow(f *actor.Flow) {
 	t.Flows = append(t.Flows, f)
 }
 
-// ended counts the flows of a group that have ended in this way so far.
-func (t *Truth) ended(group, end string) (n int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, f := range t.Flows {
-		if f.Group == group && f.End == end {
-			n++
-		}
-	}
-	return n
-}
-
 // sample enters one value of an actor's series.
 func (t *Truth) sample(e actor.Event) {
 	t.mu.Lock()
