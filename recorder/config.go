@@ -37,6 +37,7 @@ type Config struct {
 	Control    string // path of the control socket; empty: none
 	Policy     trigger.Policy
 	Retention  freeze.Retention
+	AllNetNS   bool // eBPF events and histograms of every network namespace
 	Once       bool // stop after the first bundle
 	DryRun     bool // say what would fire, write nothing
 	// Flags are the options in force by their names, for the manifest.
@@ -53,6 +54,18 @@ var DefaultTriggers = []string{
 	"listen.overflows > 0",
 	"syn_recv > 250",
 	"rtt.p99 > 5x for 2s",
+}
+
+// ownNetNS is what AllNetNS cannot widen: the kernel shows it to one namespace at a time.
+const ownNetNS = "packets, listeners, sockets and /proc/net are those of the recorder's own network namespace; " +
+	"kernel events, round-trip times and drops are those of all"
+
+// netns is the namespace that the probes are filtered by; 0 is all.
+func (c *Config) netns() uint32 {
+	if c.AllNetNS {
+		return 0
+	}
+	return freeze.NetNS()
 }
 
 // The longest window: its rings of vitals and snapshots are allocated at the start.

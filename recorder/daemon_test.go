@@ -247,6 +247,8 @@ func TestBadFlags(t *testing.T) {
 		{"--before 1h", "at most 10m0s"},
 		{"--ring 64", "want a unit"},
 		{"--ring 1KiB --interface lo", "use a larger --ring"},
+		{"--netns mine", "want own or all"},
+		{"--kmsg [", "compile kernel-log pattern"},
 		{"--port 70000", "want 1 to 65535"},
 		{"--min-free 10", "want a percentage"},
 		{"--peer 10.0.0.0/33", "want an address or a prefix"},

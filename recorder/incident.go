@@ -13,6 +13,9 @@ import (
 	"github.com/spikebox/spikebox/recorder/source"
 )
 
+// joinedMost bounds the triggers of one bundle, for a script that sends signals in a loop.
+const joinedMost = 100
+
 // incident is a trigger whose window has not ended yet. Triggers that fire meanwhile join it.
 type incident struct {
 	at     time.Time // of the first trigger, with its monotonic reading
@@ -35,6 +38,9 @@ func (r *Recorder) fire(t format.Trigger) {
 	t.Time = at.UTC()
 	if r.cfg.DryRun {
 		r.cfg.Log("would fire: " + describe(t))
+		return
+	}
+	if r.incident != nil && len(r.incident.joined) >= joinedMost {
 		return
 	}
 	if r.incident != nil {
@@ -122,7 +128,12 @@ func (r *Recorder) finish(res result) {
 }
 
 func (r *Recorder) manifest(in *incident) format.Manifest {
+	var warnings []string
+	if r.cfg.AllNetNS {
+		warnings = append(warnings, ownNetNS)
+	}
 	return format.Manifest{
+		Warnings: warnings,
 		Recorder: r.cfg.Build, Host: r.host, Config: r.cfg.Flags,
 		Trigger: in.first, Joined: in.joined,
 		Clocks: []format.Clock{r.armed, in.clock},

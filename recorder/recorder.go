@@ -118,6 +118,9 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 		return nil, err
 	}
 	r.rings.Packets = packets
+	if cfg.AllNetNS {
+		cfg.Log(ownNetNS)
+	}
 	snapshots, err := source.OpenSnapshots(cfg.Root, snapshotBytes, cfg.Log)
 	if err != nil {
 		r.close()
@@ -128,7 +131,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 	ticks := int((cfg.Before+cfg.After)/Tick) + 8 // some more than the window, for a late cut
 	r.rings.Listeners = ring.NewNewest[ring.Listener](ticks * listenersPerTick)
 	r.rings.Kernel = kernel.Open(kernel.Options{
-		Options: probe.Options{NetNS: uint32(r.host.NetNS), LateRTT: lateRTT(triggers)},
+		Options: probe.Options{NetNS: cfg.netns(), LateRTT: lateRTT(triggers)},
 		Window:  cfg.Before + cfg.After, CPUs: r.host.CPUs,
 	}, cfg.Log)
 	r.rings.Board = vital.Open(vital.Env{

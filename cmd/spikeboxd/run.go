@@ -45,6 +45,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 	var ports []uint
 	var rtt time.Duration
 	var synRecv int
+	var netns string
 	flags.StringSliceVar(&cfg.Interfaces, "interface", nil, "interface to record; repeatable (default: every one that is up)")
 	flags.DurationVar(&rtt, "rtt", 0, "short for --trigger 'rtt.p99 > DURATION for 1s'")
 	flags.IntVar(&synRecv, "syn-recv", 0, "short for --trigger 'syn_recv > N'")
@@ -64,6 +65,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 	flags.Var(&keepBytes, "keep-bytes", "most bytes of bundles in the folder; 0B is no cap")
 	flags.Var(&minFree, "min-free", "share of the file system that stays free")
 	flags.StringVar(&cfg.Control, "control", "/run/spikebox/control.sock", "control socket; empty: none")
+	flags.StringVar(&netns, "netns", "own", "own: kernel events of this network namespace; all: of every one on the machine")
 	flags.BoolVar(&cfg.Once, "once", false, "end after the first bundle and print its path")
 	flags.StringVar(&cfg.Root, "root", "/", "where /proc, /sys and /dev lie; another tree than / is for tests of the recorder itself")
 	flags.BoolVar(&cfg.DryRun, "dry-run", false, "say what would fire, write nothing")
@@ -83,6 +85,10 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 			}
 			cfg.Ports = append(cfg.Ports, uint16(p))
 		}
+		if netns != "own" && netns != "all" {
+			return cli.Usagef("netns %q: want own or all", netns)
+		}
+		cfg.AllNetNS = netns == "all"
 		cfg.RingBytes, cfg.Peers = int(ringBytes), peers
 		cfg.Retention.Bytes, cfg.Retention.MinFree = int64(keepBytes), float64(minFree)
 		cfg.Flags = inForce(flags)
