@@ -43,75 +43,90 @@ struct {
 	__type(value, __u64);
 } echo_pending SEC(".maps");
 
-/* Fills x from an echo packet; asker and host say where its source and destination go. */
+/* Nearly every packet ends here: one byte of it is read. */
+static __always_inline int is_icmp(void *ip, __be16 protocol)
+{
+	__u8 next = 0;
+
+	if (protocol == bpf_htons(ETH_P_IP)) {
+		bpf_probe_read_kernel(&next, 1, ip + 9);
+		return next == IPPROTO_ICMP;
+	}
+	if (protocol == bpf_htons(ETH_P_IPV6)) {
+		bpf_probe_read_kernel(&next, 1, ip + 6);
+		return next == IPPROTO_ICMPV6;
+	}
+	return 0;
+}
+
+/* Fills x from an ICMP packet of a type; its source and destination go to src and dst. */
 static __always_inline int echo(struct exchange *x, void *ip, __be16 protocol,
 				int v4_type, int v6_type, __u8 *src, __u8 *dst)
 {
-	__u8 head[2] = {}, proto = 0;
-	void *icmp;
+	__u8 first = 0, type = 0;
+	void *icmp = ip + 40;
 
 	if (protocol == bpf_htons(ETH_P_IP)) {
-		bpf_probe_read_kernel(&proto, 1, ip + 9);
-		if (proto != IPPROTO_ICMP)
-			return 0;
-		bpf_probe_read_kernel(head, 1, ip);
+		bpf_probe_read_kernel(&first, 1, ip);
 		bpf_probe_read_kernel(src, 4, ip + 12);
 		bpf_probe_read_kernel(dst, 4, ip + 16);
-		icmp = ip + (head[0] & 15) * 4;
-		bpf_probe_read_kernel(head, 1, icmp);
-		if (head[0] != v4_type)
-			return 0;
-	} else if (protocol == bpf_htons(ETH_P_IPV6)) {
-		bpf_probe_read_kernel(&proto, 1, ip + 6);
-		if (proto != IPPROTO_ICMPV6)
-			return 0;
+		icmp = ip + (first & 15) * 4;
+	} else {
 		bpf_probe_read_kernel(src, 16, ip + 8);
 		bpf_probe_read_kernel(dst, 16, ip + 24);
-		icmp = ip + 40;
-		bpf_probe_read_kernel(head, 1, icmp);
-		if (head[0] != v6_type)
-			return 0;
-	} else {
-		return 0;
 	}
+	bpf_probe_read_kernel(&type, 1, icmp);
 	bpf_probe_read_kernel(&x->id_seq, sizeof(x->id_seq), icmp + 4);
-	return 1;
+	return type == (protocol == bpf_htons(ETH_P_IP) ? v4_type : v6_type);
 }
 
-SEC("tp_btf/netif_receive_skb")
-int BPF_PROG(echo_request, struct sk_buff *skb)
+static __always_inline void asked(struct sk_buff *skb, void *ip)
 {
 	struct exchange x = {};
 	__u64 now;
 
-	/* The network header is not set yet, but data points to it. */
-	if (!echo(&x, skb->data, skb->protocol, ICMP_ECHO, ICMPV6_ECHO_REQUEST, x.asker, x.host))
-		return 0;
+	if (!echo(&x, ip, skb->protocol, ICMP_ECHO, ICMPV6_ECHO_REQUEST, x.asker, x.host))
+		return;
 	x.netns = skb->dev->nd_net.net->ns.inum;
 	if (netns && x.netns != netns)
-		return 0;
+		return;
 	now = bpf_ktime_get_ns();
 	bpf_map_update_elem(&echo_pending, &x, &now, BPF_ANY);
-	return 0;
 }
 
-SEC("tp_btf/net_dev_queue")
-int BPF_PROG(echo_reply, struct sk_buff *skb)
+static __always_inline void answered(struct sk_buff *skb, void *ip)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct exchange x = {};
 	struct echoes *e;
 	__u64 *start;
 
-	if (!echo(&x, skb->head + skb->network_header, skb->protocol,
-		  ICMP_ECHOREPLY, ICMPV6_ECHO_REPLY, x.host, x.asker))
-		return 0;
+	if (!echo(&x, ip, skb->protocol, ICMP_ECHOREPLY, ICMPV6_ECHO_REPLY, x.host, x.asker))
+		return;
 	x.netns = skb->dev->nd_net.net->ns.inum;
 	start = bpf_map_lookup_elem(&echo_pending, &x);
 	e = bpf_map_lookup_elem(&echo_cpu, &cpu);
 	if (!start || !e)
-		return 0;
+		return;
 	record_duration(&e->delay, bpf_ktime_get_ns() - *start);
 	bpf_map_delete_elem(&echo_pending, &x);
+}
+
+/* The network header is not set yet, but data points to it. */
+SEC("tp_btf/netif_receive_skb")
+int BPF_PROG(echo_request, struct sk_buff *skb)
+{
+	if (is_icmp(skb->data, skb->protocol))
+		asked(skb, skb->data);
+	return 0;
+}
+
+SEC("tp_btf/net_dev_queue")
+int BPF_PROG(echo_reply, struct sk_buff *skb)
+{
+	void *ip = skb->head + skb->network_header;
+
+	if (is_icmp(ip, skb->protocol))
+		answered(skb, ip);
 	return 0;
 }

@@ -30,8 +30,8 @@ var dropProbe = Probe{
 		if err != nil {
 			return armed{}, err
 		}
-		s.Drops = &Drops{l.Maps[bpf.DropMapDropCauses]}
-		return arm(l, kept, l), nil
+		drops := &Drops{l.Maps[bpf.DropMapDropCauses]}
+		return arm(l, note(&s.Drops, drops), kept, l), nil
 	},
 }
 

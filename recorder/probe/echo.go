@@ -21,8 +21,7 @@ var echoProbe = Probe{
 		if err != nil {
 			return armed{}, err
 		}
-		s.Echo = p
-		return arm(p, "", p.loaded), nil
+		return arm(p, note(&s.Echo, p), "", p.loaded), nil
 	},
 }
 
@@ -33,6 +32,7 @@ type Echo struct {
 	seen   []bpf.SoftirqDurations
 }
 
+// openEcho arms the probe for a namespace.
 func openEcho(h hub, o Options) (*Echo, error) {
 	spec, err := bpf.LoadEcho()
 	if err != nil {

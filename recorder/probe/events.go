@@ -34,11 +34,13 @@ const (
 	Kinds // their number, and one
 )
 
+// kindNames are in the order of the kinds.
 var kindNames = [Kinds]string{
 	"unknown", "retransmit", "syn-retransmit", "synack-retransmit", "reset-sent",
 	"reset-received", "drop", "late-rtt", "long-softirq", "stack",
 }
 
+// String returns the name as in events.jsonl; unknown for anything else.
 func (k Kind) String() string { return kindNames[min(k, Kinds)%Kinds] }
 
 // Event is one thing that the kernel told. Fields that its kind does not have are 0.
@@ -82,6 +84,7 @@ type Events struct {
 	event   Event
 }
 
+// openEvents makes the ring buffer and its account, before any topic is loaded.
 func openEvents() (*Events, error) {
 	spec, err := bpf.LoadStacks()
 	if err != nil {
@@ -160,6 +163,7 @@ func (e *Events) decode(raw []byte) error {
 	return nil
 }
 
+// decodeStack reads what is behind the event in a struct stack.
 func (e *Events) decodeStack(raw []byte, age uint64) error {
 	if len(raw) < int(unsafe.Sizeof(bpf.StacksStack{})) {
 		return fmt.Errorf("decode stack of %d bytes: too short", len(raw))

@@ -26,8 +26,7 @@ var functionProbe = Probe{
 		if err != nil {
 			return armed{}, err
 		}
-		s.Functions = f
-		return arm(f, variant, f.loaded...), nil
+		return arm(f, note(&s.Functions, f), variant, f.loaded...), nil
 	},
 }
 
@@ -109,6 +108,8 @@ func loadFunction(h hub, name string) (form string, l *loaded, err error) {
 		Reason: "fentry: " + Reason(fentry) + "; kprobe: " + Reason(kprobe)}
 }
 
+// loadKprobes arms one function by kprobe and kretprobe. Their programs read no
+// registers, so that one object serves every architecture.
 func loadKprobes(h hub, name string) (*loaded, error) {
 	if _, err := os.Stat("/sys/bus/event_source/devices/kprobe"); err != nil {
 		return nil, refuse("function", errNoKprobes)
@@ -118,6 +119,7 @@ func loadKprobes(h hub, name string) (*loaded, error) {
 		func(p *ebpf.Program) (link.Link, error) { return link.Kretprobe(name, p, nil) })
 }
 
+// attachTracing attaches to what the program was loaded for.
 func attachTracing(p *ebpf.Program) (link.Link, error) {
 	return link.AttachTracing(link.TracingOptions{Program: p})
 }

@@ -26,8 +26,7 @@ var listenersProbe = Probe{
 		if err != nil {
 			return armed{}, err
 		}
-		s.Listeners = l
-		return arm(l, "", l.loaded), nil
+		return arm(l, note(&s.Listeners, l), "", l.loaded), nil
 	},
 }
 
@@ -115,6 +114,7 @@ func (l *Listeners) Read(out []Listener) ([]Listener, error) {
 	return out, nil
 }
 
+// sameOrder says whether a pass that ended early met just the listeners known before.
 func (l *Listeners) sameOrder(all []Listener) bool {
 	if len(all) != len(l.order) {
 		return false
@@ -164,6 +164,7 @@ func (l *Listeners) begin() (fd int, err error) {
 	return int(r), nil
 }
 
+// listener converts a record of the program.
 func listener(r *bpf.ListenersListener) Listener {
 	return Listener{
 		Addr:        netip.AddrPortFrom(address(r.Family, &r.Addr), r.Port),

@@ -87,6 +87,7 @@ func load(h hub, w wanted) (*loaded, error) {
 	return l, nil
 }
 
+// prepare fits the topic to this machine: constants, CPUs, and what is missing here.
 func (w *wanted) prepare(h hub) error {
 	for name, value := range w.vars {
 		if err := w.spec.Variables[name].Set(value); err != nil {

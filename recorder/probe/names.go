@@ -57,6 +57,7 @@ func (n *ReasonNames) Reset(reason uint32) string {
 	return nameOf(n.reset, reason)
 }
 
+// nameOf falls back to the number.
 func nameOf(names map[uint32]string, reason uint32) string {
 	if name, ok := names[reason]; ok {
 		return name

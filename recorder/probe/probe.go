@@ -11,6 +11,7 @@ package probe
 import (
 	"errors"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -83,11 +84,18 @@ type armed struct {
 	loaded  []*loaded
 	variant string // which of its forms this kernel took
 	probe   *Probe
+	forget  func() // takes it out of the Set
 }
 
-// arm is what a probe's open returns when c is all there is to it.
-func arm(c io.Closer, variant string, l ...*loaded) armed {
-	return armed{closer: c, variant: variant, loaded: l}
+// arm is what a probe's open returns: how to close it and to take it out of the Set.
+func arm(c io.Closer, forget func(), variant string, l ...*loaded) armed {
+	return armed{closer: c, forget: forget, variant: variant, loaded: l}
+}
+
+// note puts p in its field of the Set, and returns how to take it out.
+func note[P any](field **P, p *P) (forget func()) {
+	*field = p
+	return func() { *field = nil }
 }
 
 // Result is what became of one probe.
@@ -130,6 +138,7 @@ func (s *Set) openEvents() error {
 	return nil
 }
 
+// open arms one probe and notes it.
 func (s *Set) open(p *Probe, o Options) (variant string, err error) {
 	a, err := p.open(s, o)
 	if err != nil {
@@ -138,6 +147,19 @@ func (s *Set) open(p *Probe, o Options) (variant string, err error) {
 	a.probe = p
 	s.armed = append(s.armed, a)
 	return a.variant, nil
+}
+
+// Disarm takes one probe out of the kernel, to save its cost; its field becomes nil. A
+// probe that is not armed is left alone. Without softirq, stacks tells nothing more.
+func (s *Set) Disarm(p *Probe) error {
+	for i, a := range s.armed {
+		if a.probe == p {
+			s.armed = slices.Delete(s.armed, i, i+1)
+			a.forget()
+			return a.closer.Close()
+		}
+	}
+	return nil
 }
 
 // Close disarms everything, the last armed first.

@@ -35,6 +35,7 @@ type Refusal struct {
 	Err    error
 }
 
+// Error names the probe and the reason.
 func (r *Refusal) Error() string { return "arm probe " + r.Probe + ": " + r.Reason }
 
 // Unwrap returns the error as the kernel or cilium/ebpf gave it.
@@ -51,6 +52,7 @@ func Reason(err error) string {
 	return err.Error()
 }
 
+// Causes that have no error of the kernel's own.
 var (
 	errNoBTF     = errors.New("kernel built without CONFIG_DEBUG_INFO_BTF: /sys/kernel/btf/vmlinux is missing")
 	errNoKprobes = errors.New("kernel built without CONFIG_KPROBE_EVENTS")
@@ -60,8 +62,10 @@ var (
 // targetError is a tracepoint or function that the running kernel does not have.
 type targetError struct{ kind, name string }
 
+// Error names it.
 func (e *targetError) Error() string { return "kernel has no " + e.kind + " " + e.name }
 
+// refuse makes a Refusal of what stopped a probe; it tells the causes apart.
 func refuse(id string, err error) error {
 	r := &Refusal{Probe: id, Cause: Kernel, Reason: err.Error(), Err: err}
 	verifier, refused := errors.AsType[*ebpf.VerifierError](err)
@@ -94,14 +98,29 @@ func (h hub) missing(spec *ebpf.CollectionSpec) error {
 		return err
 	}
 	for _, prog := range spec.Programs {
-		if prog.AttachType != ebpf.AttachTraceRawTp {
+		kind, name := target(prog)
+		if kind == "" {
 			continue
 		}
-		if _, err := kernel.AnyTypesByName("btf_trace_" + prog.AttachTo); err != nil {
-			return &targetError{"tracepoint", prog.AttachTo}
+		if _, err := kernel.AnyTypesByName(name); err != nil {
+			return &targetError{kind, prog.AttachTo}
 		}
 	}
 	return nil
+}
+
+// target says what a program attaches to, and the name of the type that the kernel has
+// with it; nothing for programs that the kernel's types say nothing of.
+func target(prog *ebpf.ProgramSpec) (kind, typeName string) {
+	switch prog.AttachType {
+	case ebpf.AttachTraceRawTp:
+		return "tracepoint", "btf_trace_" + prog.AttachTo
+	case ebpf.AttachTraceIter:
+		return "iterator", "bpf_iter_" + prog.AttachTo
+	case ebpf.AttachTraceFEntry, ebpf.AttachTraceFExit:
+		return "function", prog.AttachTo
+	}
+	return "", ""
 }
 
 // kernelTypes returns the running kernel's types.

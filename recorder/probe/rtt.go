@@ -24,8 +24,7 @@ var rttProbe = Probe{
 		if err != nil {
 			return armed{}, err
 		}
-		s.RTT = r
-		return arm(r, variant, r.loaded), nil
+		return arm(r, note(&s.RTT, r), variant, r.loaded), nil
 	},
 }
 
@@ -54,6 +53,7 @@ func OpenRTT(netns uint32) (*RTT, error) {
 	return r, err
 }
 
+// openRTT arms the form that this kernel takes.
 func openRTT(h hub, o Options) (r *RTT, variant string, err error) {
 	if r, err = loadRTT(h, o, false); err == nil {
 		return r, "socket storage", nil

@@ -21,14 +21,14 @@ var softirqProbe = Probe{
 		if err != nil {
 			return armed{}, err
 		}
-		s.Softirqs = p
-		return arm(p, "", p.loaded), nil
+		return arm(p, note(&s.Softirqs, p), "", p.loaded), nil
 	},
 }
 
 // Vectors is the number of softirq vectors.
 const Vectors = 10
 
+// vectorNames are softirq_to_name of kernel/softirq.c, the same since 4.2.
 var vectorNames = [Vectors]string{
 	"HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU",
 }
@@ -51,6 +51,7 @@ type Softirqs struct {
 	seen   [][Vectors]bpf.SoftirqDurations
 }
 
+// openSoftirqs arms the probe for the whole machine.
 func openSoftirqs(h hub, o Options) (*Softirqs, error) {
 	spec, err := bpf.LoadSoftirq()
 	if err != nil {

@@ -29,8 +29,7 @@ var stacksProbe = Probe{
 		if err != nil {
 			return armed{}, err
 		}
-		s.Stacks = p
-		return arm(p, fmt.Sprintf("cpu-clock each %v", p.Period), p.loaded), nil
+		return arm(p, note(&s.Stacks, p), fmt.Sprintf("cpu-clock each %v", p.Period), p.loaded), nil
 	},
 }
 
@@ -111,6 +110,7 @@ func (p *Stacks) Close() error {
 	return errors.Join(append(errs, p.loaded.Close())...)
 }
 
+// onlineCPUs lists the CPUs that run now.
 func onlineCPUs() ([]int, error) {
 	list, err := os.ReadFile("/sys/devices/system/cpu/online")
 	if err != nil {

@@ -19,6 +19,7 @@ type Symbols struct {
 	symbol  []symbol // the one at or before each address
 }
 
+// symbol is where a function begins.
 type symbol struct {
 	start uint64 // 0: none
 	name  string // with its module: nf_hook [nf_conntrack]
@@ -82,6 +83,7 @@ func parseSymbols(r io.Reader, addresses []uint64) (*Symbols, error) {
 	return s, nil
 }
 
+// parseSymbol splits a line; the module is set off by a tab.
 func parseSymbol(line []byte) (start uint64, kind byte, name []byte, ok bool) {
 	head, rest, found := bytes.Cut(line, []byte(" "))
 	if !found || len(rest) < 3 || rest[1] != ' ' {

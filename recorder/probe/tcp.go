@@ -33,7 +33,7 @@ var retransmitProbe = Probe{
 		if err != nil {
 			return armed{}, err
 		}
-		return arm(l, kept, l), nil
+		return arm(l, func() {}, kept, l), nil
 	},
 }
 
@@ -58,7 +58,7 @@ var resetProbe = Probe{
 		if err != nil {
 			return armed{}, err
 		}
-		return arm(l, kept, l), nil
+		return arm(l, func() {}, kept, l), nil
 	},
 }
 
@@ -73,8 +73,7 @@ var stateProbe = Probe{
 		if err != nil {
 			return armed{}, err
 		}
-		s.States = p
-		return arm(p, "", p.loaded), nil
+		return arm(p, note(&s.States, p), "", p.loaded), nil
 	},
 }
 
@@ -112,6 +111,7 @@ type States struct {
 	seen   Transitions
 }
 
+// openStates arms the probe for a namespace.
 func openStates(h hub, o Options) (*States, error) {
 	spec, err := bpf.LoadTcpState()
 	if err != nil {

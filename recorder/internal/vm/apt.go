@@ -19,6 +19,7 @@ type Unavailable struct {
 	Err    error
 }
 
+// Error names the kernel and what was in the way.
 func (u *Unavailable) Error() string {
 	return "kernel " + u.Target + " cannot be had: " + u.Err.Error()
 }
@@ -60,6 +61,7 @@ type apt struct {
 	dir string
 }
 
+// run calls one of apt's programs in the private root, and returns what it prints.
 func (a *apt) run(name string, args ...string) ([]byte, error) {
 	options := []string{
 		"-o", "Dir::Etc::sourcelist=" + filepath.Join(a.dir, "sources.list"),
@@ -82,6 +84,7 @@ func (a *apt) run(name string, args ...string) ([]byte, error) {
 	return out, nil
 }
 
+// fetch brings the root up to date and returns its kernel.
 func (a *apt) fetch(t Target) (*Kernel, error) {
 	sources, err := sources(a.ctx, t)
 	if err != nil {

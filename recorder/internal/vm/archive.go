@@ -38,6 +38,7 @@ func (a *archive) dir(name string) {
 	a.entry(name, unix.S_IFDIR|0o755, 0, 0, nil)
 }
 
+// file makes a file and the folders above it.
 func (a *archive) file(name string, mode uint32, content []byte) {
 	name = strings.Trim(name, "/")
 	a.dir(path.Dir(name))
@@ -58,6 +59,7 @@ func (a *archive) console(name string) {
 	a.entry(name, unix.S_IFCHR|0o600, 5, 1, nil)
 }
 
+// entry writes a header of 13 hexadecimal fields, the name and the content.
 func (a *archive) entry(name string, mode, major, minor uint32, content []byte) {
 	a.inode++
 	a.write(fmt.Appendf(nil, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",
@@ -79,6 +81,7 @@ func (a *archive) write(b []byte) {
 	a.err = err
 }
 
+// close ends the archive, and returns the first error of all.
 func (a *archive) close() error {
 	a.entry("TRAILER!!!", 0, 0, 0, nil)
 	if a.err != nil {

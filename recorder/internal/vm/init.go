@@ -33,6 +33,7 @@ func Init() {
 	unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
 }
 
+// payload mounts what tests look at, loads the modules and runs the binary.
 func payload(text []byte) (exitCode int, err error) {
 	var s script
 	if err := json.Unmarshal(text, &s); err != nil {

@@ -75,6 +75,7 @@ func moduleFiles(dir string) (map[string]string, error) {
 	return files, nil
 }
 
+// readModule reads a module, which newer packages compress.
 func readModule(path string) ([]byte, error) {
 	if strings.HasSuffix(path, ".xz") {
 		content, err := exec.Command("xz", "-dc", path).Output()

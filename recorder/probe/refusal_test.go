@@ -1,0 +1,132 @@
+//go:build linux
+
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/bpf"
+	"github.com/spikebox/spikebox/recorder/internal/testns"
+)
+
+func TestRefusalsNameTheirCause(t *testing.T) {
+	testns.New(t) // only for its gate: without capabilities there is but one cause
+	memlock := fmt.Errorf("map create: %w (MEMLOCK may be too low, consider rlimit.RemoveMemlock)", unix.EPERM)
+	for _, c := range []struct {
+		err   error
+		cause Cause
+		want  string
+	}{
+		{errNoBTF, NoBTF, "CONFIG_DEBUG_INFO_BTF"},
+		{&targetError{"tracepoint", "tcp_probe"}, NoTarget, "tracepoint tcp_probe"},
+		{errMemlock, Privilege, "CAP_SYS_RESOURCE"},
+		{memlock, Privilege, "although CAP_BPF and CAP_PERFMON are held"},
+		{unix.ENOSYS, Kernel, "CONFIG_BPF_SYSCALL"},
+		{errors.New("anything else"), Kernel, "anything else"},
+	} {
+		err := refuse("rtt", fmt.Errorf("load: %w", c.err))
+		r, ok := errors.AsType[*Refusal](err)
+		if !ok || r.Cause != c.cause || !strings.Contains(Reason(err), c.want) || !errors.Is(err, c.err) {
+			t.Errorf("%v: %v, want %s with %q", c.err, err, c.cause, c.want)
+		}
+		if strings.Contains(strings.ToLower(err.Error()), "memlock") {
+			t.Errorf("%v blames the memory limit", err)
+		}
+	}
+	if Reason(nil) != "" || Reason(unix.EIO) != unix.EIO.Error() {
+		t.Error("Reason of no refusal")
+	}
+}
+
+func TestMissingTargetIsNamed(t *testing.T) {
+	testns.New(t) // only for its gate
+	spec, err := bpf.LoadSoftirq()
+	must(t, err)
+	spec.Programs[bpf.SoftirqProgSoftirqEnd].AttachTo = "no_such_thing"
+	_, err = load(alone(), wanted{id: "softirq", spec: spec})
+	if Reason(err) != "kernel has no tracepoint no_such_thing" {
+		t.Errorf("reason %q", Reason(err))
+	}
+}
+
+func TestVerifierIsQuoted(t *testing.T) {
+	testns.New(t) // only for its gate
+	before := ownPrograms(t)
+	spec, err := bpf.LoadSoftirq()
+	must(t, err)
+	spec.Programs[bpf.SoftirqProgSoftirqEnd].Instructions = asm.Instructions{asm.Return()} // of R0, never set
+	_, err = load(alone(), wanted{id: "softirq", spec: spec})
+	if r, ok := errors.AsType[*Refusal](err); !ok || r.Cause != Verifier || !strings.Contains(r.Reason, "R0 !read_ok") {
+		t.Errorf("refusal %v", err)
+	}
+	if n := ownPrograms(t); n != before {
+		t.Errorf("%d programs left behind", n-before)
+	}
+}
+
+// ownPrograms counts the programs that this process holds.
+func ownPrograms(t *testing.T) (n int) {
+	t.Helper()
+	files, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	for _, f := range files {
+		if link, err := os.Readlink("/proc/self/fd/" + f.Name()); err == nil && link == "anon_inode:bpf-prog" {
+			n++
+		}
+	}
+	return n
+}
+
+func TestDisarm(t *testing.T) {
+	testns.New(t) // only for its gate
+	s := armAll(t, Options{})
+	before, err := s.Stats()
+	must(t, err)
+	must(t, s.Disarm(&rttProbe))
+	must(t, s.Disarm(&rttProbe))
+	after, err := s.Stats()
+	must(t, err)
+	if s.RTT != nil || len(after) != len(before)-3 || s.Echo == nil {
+		t.Errorf("%d programs of %d after disarming rtt", len(after), len(before))
+	}
+}
+
+func TestParseCPUs(t *testing.T) {
+	for list, want := range map[string]string{"0": "[0]", "0-3,8": "[0 1 2 3 8]", "": "error", "3-x": "error", "-1": "error"} {
+		cpus, err := parseCPUs(list)
+		got := fmt.Sprint(cpus)
+		if err != nil {
+			got = "error"
+		}
+		if got != want {
+			t.Errorf("CPU list %q: %s, want %s", list, got, want)
+		}
+	}
+}
+
+func FuzzDecodeEvent(f *testing.F) {
+	for _, size := range []int{0, 87, 88, 500} {
+		raw := make([]byte, size)
+		for i := range raw {
+			raw[i] = byte(i)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var e Events
+		if e.decode(raw) == nil {
+			_ = e.event.Kind.String() + StateName(e.event.State)
+			if len(e.event.Frames) > 48 {
+				t.Errorf("%d frames", len(e.event.Frames))
+			}
+		}
+	})
+}
