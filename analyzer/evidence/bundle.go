@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -62,33 +63,48 @@ var members = []struct {
 // million sockets has about 500 MB, and no kernel text comes near it.
 const longestText = 512 << 20
 
+// mostGrown bounds what is set aside for a member because of the size that it claims.
+const mostGrown = 64 << 20
+
 // readBundle reads every member but the packets. A member that is not whole gives what
-// can be read of it.
+// can be read of it. Parsers keep nothing of the text, so that one buffer serves all.
 func (e *Evidence) readBundle(r *format.Reader) {
 	e.Manifest = r.Manifest
 	e.Settings = Settings{}
 	e.Damage = r.Damage()
+	var text bytes.Buffer
 	_ = r.Walk(func(m format.Member, content io.Reader) error { // our function gives no error
-		for _, known := range members {
-			if m.Name != known.name && !(strings.HasSuffix(known.name, "/") && strings.HasPrefix(m.Name, known.name)) {
-				continue
-			}
-			text, err := io.ReadAll(io.LimitReader(content, longestText))
-			if err != nil {
-				e.Damage = append(e.Damage, err)
-				text = wholeLines(text)
-			}
-			if int64(len(text)) == longestText {
-				e.Partial.add(m.Name, fmt.Errorf("longer than %d bytes, the rest is not read", longestText))
-			}
-			if err := known.read(e, m.Name, text); err != nil {
-				e.Partial.add(m.Name, err)
-			}
-			break
+		read := readerFor(m.Name)
+		if read == nil {
+			return nil
+		}
+		text.Reset()
+		text.Grow(int(min(m.Size+bytes.MinRead, mostGrown)))
+		n, err := text.ReadFrom(io.LimitReader(content, longestText))
+		whole := text.Bytes()
+		if err != nil {
+			e.Damage = append(e.Damage, err)
+			whole = wholeLines(whole)
+		}
+		if n == longestText {
+			e.Partial.add(m.Name, fmt.Errorf("longer than %d bytes, the rest is not read", longestText))
+		}
+		if err := read(e, m.Name, whole); err != nil {
+			e.Partial.add(m.Name, err)
 		}
 		return nil
 	})
 	e.Columns.finish()
+}
+
+// readerFor gives the function that reads a member, nil where none does.
+func readerFor(name string) func(e *Evidence, member string, text []byte) error {
+	for _, m := range members {
+		if name == m.name || strings.HasSuffix(m.name, "/") && strings.HasPrefix(name, m.name) {
+			return m.read
+		}
+	}
+	return nil
 }
 
 // wholeLines cuts off a last line that has no end.

@@ -3,7 +3,6 @@ package evidence
 import (
 	"math"
 	"sort"
-	"strings"
 )
 
 // Kind says what a number of the kernel means over time.
@@ -39,7 +38,7 @@ type Columns struct {
 	byName map[string]*Column
 	axes   map[string]*Axis
 	sorted []*Column
-	name   []byte // scratch of row.put
+	name   []byte // scratch of row.find
 }
 
 // Get gives a column by its name, nil where the evidence has none.
@@ -94,6 +93,30 @@ type row struct {
 // A name that another source owns, or that comes twice in one reading, keeps its
 // first value.
 func (r row) put(kind Kind, unit string, v float64, parts ...string) {
+	col := r.find(parts)
+	if col == nil {
+		col = r.column(kind, unit)
+	}
+	r.set(col, v)
+}
+
+// sparse is put for large tables of mostly zeros: a number that has always been zero
+// costs no column, and one that leaves zero has been zero before.
+func (r row) sparse(kind Kind, unit string, v float64, parts ...string) {
+	col := r.find(parts)
+	if col == nil {
+		if v == 0 {
+			return
+		}
+		col = r.column(kind, unit)
+		col.V = make([]float64, len(r.axis.T)-1)
+	}
+	r.set(col, v)
+}
+
+// find gives the column with the name that the parts make, and leaves the name in the
+// scratch buffer: large hosts have some ten thousand numbers a second.
+func (r row) find(parts []string) *Column {
 	c := r.columns
 	c.name = c.name[:0]
 	for i, part := range parts {
@@ -102,34 +125,24 @@ func (r row) put(kind Kind, unit string, v float64, parts ...string) {
 		}
 		c.name = append(c.name, part...)
 	}
-	col := c.byName[string(c.name)]
-	if col == nil {
-		name := string(c.name)
-		col = &Column{Name: name, Unit: unit, Kind: kind, Source: r.source, Axis: r.axis}
-		c.byName[name] = col
-	}
+	return c.byName[string(c.name)]
+}
+
+// column makes the column whose name find was asked for.
+func (r row) column(kind Kind, unit string) *Column {
+	name := string(r.columns.name)
+	col := &Column{Name: name, Unit: unit, Kind: kind, Source: r.source, Axis: r.axis}
+	r.columns.byName[name] = col
+	return col
+}
+
+func (r row) set(col *Column, v float64) {
 	at := len(r.axis.T) - 1
 	if col.Axis != r.axis || len(col.V) > at {
 		return
 	}
 	col.pad(at)
 	col.V = append(col.V, v)
-}
-
-// sparse is put for large tables of mostly zeros: a number that has always been zero
-// costs no column, and one that leaves zero has been zero before.
-func (r row) sparse(kind Kind, unit string, v float64, parts ...string) {
-	known := r.columns.Get(strings.Join(parts, "."))
-	if known == nil && v == 0 {
-		return
-	}
-	r.put(kind, unit, v, parts...)
-	if known == nil {
-		col := r.columns.Get(strings.Join(parts, "."))
-		for i := range len(col.V) - 1 {
-			col.V[i] = 0
-		}
-	}
 }
 
 // pad fills the readings in which the number was absent.

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -64,7 +65,7 @@ func (s *Socket) Overfull() bool { return s.Listening() && s.RecvQ > s.SendQ }
 
 // ParseSockets reads sockets.jsonl.
 func ParseSockets(text []byte) ([]Socket, error) {
-	var sockets []Socket
+	sockets := make([]Socket, 0, bytes.Count(text, []byte{'\n'})+1)
 	err := lines(text, func(n int, line []byte) error {
 		s := Socket{Line: n}
 		if err := json.Unmarshal(line, &s); err != nil {

@@ -57,19 +57,31 @@ func (d *Document) caused(root *check.Finding) []*check.Finding {
 	return all
 }
 
-// nothing says that nothing was found, and how much that is worth.
+// nothing says that nothing was found, and how much that is worth: "nothing wrong" is
+// said without reserve only where every question was answered.
 func (d *Document) nothing(remarks int) string {
-	text := "Nothing wrong was found"
+	seen := ""
 	if d.Totals.Packets > 0 {
-		text += fmt.Sprintf(" in %s of %s", words.Plural(d.Totals.Packets, "packet", "packets"), words.Plural(d.Totals.Flows, "connection", "connections"))
+		seen = fmt.Sprintf("%s of %s", words.Plural(d.Totals.Packets, "packet", "packets"), words.Plural(d.Totals.Flows, "connection", "connections"))
 	}
-	asked := len(d.Absent) + len(d.Unknown)
-	if len(d.Unknown) > 0 {
-		text += fmt.Sprintf("; %s could not be answered", words.Of(uint64(len(d.Unknown)), uint64(asked+remarks), "question", "questions"))
+	asked := len(d.Absent) + len(d.Unknown) + remarks
+	open := fmt.Sprintf("%d of %d questions could not be answered", len(d.Unknown), asked)
+	text := "Nothing wrong was found"
+	switch {
+	case 2*len(d.Unknown) > asked:
+		text = "Hardly anything can be told: " + open
+	case len(d.Unknown) > 0 && seen != "":
+		text += " in what there is, " + seen + "; " + open
+	case len(d.Unknown) > 0:
+		text += " in what there is; " + open
+	case seen != "":
+		text += " in " + seen
 	}
-	text += "."
-	if remarks > 0 {
-		text += fmt.Sprintf(" There %s.", map[bool]string{true: "is one remark", false: fmt.Sprintf("are %d remarks", remarks)}[remarks == 1])
+	switch remarks {
+	case 0:
+		return text + "."
+	case 1:
+		return text + ". There is one remark."
 	}
-	return text
+	return fmt.Sprintf("%s. There are %d remarks.", text, remarks)
 }
