@@ -77,6 +77,10 @@ func (t *Table) advance(f *Flow, s Side, p *packet.Packet) {
 		}
 	}
 	if n < len(live) && before(live[n].seq, p.Ack) {
+		if part := live[n]; part.tx == 0 {
+			part.end = p.Ack
+			t.remember(f, s, p, &part)
+		}
 		live[n].seq = p.Ack
 	}
 	if n > 0 {

@@ -28,11 +28,12 @@ type script struct {
 	events []Event
 	client uint32 // the client's initial sequence number
 	server uint32
+	window uint16 // that both sides offer unless a packet says otherwise
 }
 
 // play returns a script with an empty table.
 func play(t testing.TB) *script {
-	s := &script{t: t, now: 1e18, client: 1000, server: 9000}
+	s := &script{t: t, now: 1e18, client: 1000, server: 9000, window: 60000}
 	s.table = NewTable(func(f *Flow) {
 		c := *f
 		c.Handshake.SYNs = slices.Clone(f.Handshake.SYNs)
@@ -71,7 +72,7 @@ func (s *script) send(fromServer bool, p packet.Packet) {
 	copy(p.Src[:], a[:])
 	copy(p.Dst[:], b[:])
 	if p.Window == 0 {
-		p.Window = 1000
+		p.Window = s.window
 	}
 	if p.Window == noWindow {
 		p.Window = 0

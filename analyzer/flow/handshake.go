@@ -42,6 +42,7 @@ func (x *Direction) begin(seq uint32, t *Table) {
 	}
 	x.started = true
 	x.base, x.next, x.una = seq, seq, seq
+	x.past, x.forgot = x.past[:0], false
 	x.backoff, x.recovery, x.sacked, x.alarm = 0, NoMechanism, false, false
 }
 

@@ -138,5 +138,5 @@ func (f *Flow) probing(s Side, p *packet.Packet) bool {
 	if p.Seq == x.una-1 && x.una == x.next {
 		return !x.old(p)
 	}
-	return y.zero && p.Seq == y.edge && p.Seq == x.una
+	return y.zero && p.Seq == x.una
 }

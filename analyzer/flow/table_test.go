@@ -1,0 +1,167 @@
+package flow
+
+import (
+	"testing"
+
+	"github.com/spikebox/spikebox/analyzer/packet"
+)
+
+// numbered returns a SYN from a port of its own.
+func numbered(i int, now int64) packet.Packet {
+	return packet.Packet{
+		Kind: packet.TCP, Time: now, Flags: packet.SYN, Seq: 1, SrcPort: uint16(i), DstPort: 80,
+		Src: packet.Addr{10, byte(i >> 24), byte(i >> 16), 1}, Dst: packet.Addr{10, 0, 0, 2},
+		HeaderLen: 20,
+	}
+}
+
+func TestIdle(t *testing.T) {
+	for name, c := range map[string]struct {
+		play    func(s *script)
+		silence int64
+		want    int // flows that ended
+	}{
+		"half open, waiting":  {func(s *script) { s.syn() }, 149 * second, 0},
+		"half open, given up": {func(s *script) { s.syn() }, 152 * second, 1},
+		"open, waiting":       {func(s *script) { s.open() }, 7400 * second, 0},
+		"open, given up":      {func(s *script) { s.open() }, 7600 * second, 1},
+		"reset, waiting":      {func(s *script) { s.open().send(true, rstToSYN) }, 58 * second, 0},
+		"reset, gone":         {func(s *script) { s.open().send(true, rstToSYN) }, 62 * second, 1},
+	} {
+		s := play(t)
+		c.play(s)
+		// Another flow keeps the clock going.
+		for end := s.now + c.silence; s.now < end; s.now += second {
+			p := numbered(1, s.now)
+			p.Flags = packet.ACK
+			s.table.Add(&p)
+		}
+		if len(s.flows) != c.want {
+			t.Errorf("%s: %d flows ended, want %d", name, len(s.flows), c.want)
+		}
+	}
+}
+
+// A clock that is set back by a day, or forward, neither ends a flow that is in use nor keeps those
+// that are not.
+func TestClockSteps(t *testing.T) {
+	s := play(t).open()
+	s.at(-86400*second).request(0, 100)
+	s.at(ms).request(100, 200)
+	s.at(2*86400*second).request(200, 300)
+	s.table.Flush()
+	if len(s.flows) > 2 || s.flows[len(s.flows)-1].C2S().Packets == 0 {
+		t.Errorf("%d flows", len(s.flows))
+	}
+}
+
+// A flood of SYNs from invented sources does not take the memory.
+func TestFlood(t *testing.T) {
+	ended := 0
+	table := NewTable(func(*Flow) { ended++ }, Options{})
+	const sources = 1 << 18
+	for i := range sources {
+		p := numbered(i, int64(i)*1000)
+		table.Add(&p)
+	}
+	if peak := table.Totals().PeakFlows; peak > 1<<16+1 || ended < sources-1<<16-1 {
+		t.Errorf("%d flows at once, %d ended", peak, ended)
+	}
+	table.Flush()
+	if got := table.Totals().Flows; got != sources || ended != sources {
+		t.Errorf("%d flows, %d ended", got, ended)
+	}
+}
+
+// Flows that were closed make room for others.
+func TestManyShortFlows(t *testing.T) {
+	table := NewTable(func(*Flow) {}, Options{})
+	for i := range 1 << 17 {
+		now := int64(i) * 100_000 // 10,000 connections a second
+		p := numbered(i, now)
+		table.Add(&p)
+		p.Flags, p.Time, p.Seq = packet.RST, now+1000, 2
+		table.Add(&p)
+	}
+	if peak := table.Totals().PeakFlows; peak > 1<<14+20000 {
+		t.Errorf("%d flows at once", peak)
+	}
+}
+
+func TestAddAllocatesNothing(t *testing.T) {
+	s := play(t).open()
+	p := packet.Packet{Kind: packet.TCP, Flags: packet.ACK, Seq: s.server + 1, Ack: s.client + 1,
+		Payload: 1000, HeaderLen: 20, SrcPort: 80, DstPort: 40000,
+		Src: packet.Addr{192, 0, 2, 2}, Dst: packet.Addr{192, 0, 2, 1}}
+	a := p
+	a.Src, a.Dst, a.SrcPort, a.DstPort, a.Payload = p.Dst, p.Src, p.DstPort, p.SrcPort, 0
+	table := NewTable(func(*Flow) {}, Options{})
+	now := s.now
+	exchange := func() {
+		now += 1000
+		p.Time, a.Time = now, now+500
+		table.Add(&p)
+		p.Seq += 1000
+		a.Seq, a.Ack = p.Ack, p.Seq
+		table.Add(&a)
+	}
+	for range 100 {
+		exchange()
+	}
+	if n := testing.AllocsPerRun(1000, exchange); n != 0 {
+		t.Errorf("%v allocations for two packets", n)
+	}
+}
+
+// FuzzTable feeds packets with arbitrary headers of one connection: nothing may panic, the counts
+// must add up, and no flow may get lost.
+func FuzzTable(f *testing.F) {
+	f.Add([]byte{2, 0, 0, 0, 0, 0, 18, 0, 1, 0, 0, 0, 16, 1, 1, 0, 0, 0, 24, 1, 1, 9, 0, 0})
+	f.Add([]byte{16, 1, 1, 200, 1, 7, 16, 1, 5, 200, 1, 7, 16, 1, 3, 200, 200, 7, 17, 0, 9, 0, 90, 7})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ended := uint32(0)
+		table := NewTable(func(fl *Flow) {
+			_ = fl.Row()
+			for i := range fl.Dirs {
+				d := &fl.Dirs[i]
+				ended += d.Packets
+				if d.UniqueBytes > d.Bytes+uint64(d.Packets) || d.Retransmits > d.Segments {
+					t.Fatalf("%+v", fl.Row())
+				}
+			}
+		}, Options{Events: func(*Event) {}})
+		packets := uint32(0)
+		for ; len(data) >= 6; data = data[6:] {
+			p := fuzzed(data)
+			table.Add(&p)
+			packets++
+		}
+		table.Flush()
+		if ended != packets {
+			t.Fatalf("%d packets, %d in flows", packets, ended)
+		}
+	})
+}
+
+// fuzzed makes a packet of six bytes: flags, direction and options, sequence and acknowledgement
+// numbers, payload and time. Numbers are small, so that they meet.
+func fuzzed(b []byte) packet.Packet {
+	p := packet.Packet{
+		Kind: packet.TCP, Flags: packet.Flags(b[0]), HeaderLen: 20, SrcPort: 40000, DstPort: 80,
+		Seq: uint32(int8(b[2])) * 10, Ack: uint32(int8(b[3])) * 10, Payload: uint32(b[4]),
+		Window: uint16(b[3]) * uint16(b[1]>>7), Time: int64(int8(b[5])) * 50 * ms,
+		IPID: uint16(b[1] >> 4), Src: packet.Addr{1}, Dst: packet.Addr{2},
+	}
+	if b[1]&1 != 0 {
+		p.Src, p.Dst, p.SrcPort, p.DstPort = p.Dst, p.Src, p.DstPort, p.SrcPort
+	}
+	if b[1]&2 != 0 {
+		p.Opts, p.TSval, p.TSecr = packet.OptTS, uint32(b[5]), uint32(b[4])
+	}
+	if b[1]&4 != 0 {
+		p.NSACK = 2
+		p.SACKs[0] = packet.SACK{Left: p.Ack + 10, Right: p.Ack + 30}
+		p.SACKs[1] = packet.SACK{Left: p.Seq, Right: p.Ack + 50}
+	}
+	return p
+}
