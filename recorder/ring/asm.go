@@ -23,10 +23,12 @@ type assembly struct {
 	next   label
 }
 
+// newAssembly begins a program.
 func newAssembly() *assembly {
 	return &assembly{jumps: map[int]label{}, places: map[label]int{}}
 }
 
+// emit adds instructions that do not jump.
 func (a *assembly) emit(ins ...bpf.Instruction) { a.code = append(a.code, ins...) }
 
 // label makes a label that is placed later.
@@ -38,6 +40,7 @@ func (a *assembly) label() label {
 // place puts l here.
 func (a *assembly) place(l label) { a.places[l] = len(a.code) }
 
+// jump goes to a label.
 func (a *assembly) jump(to label) {
 	a.jumps[len(a.code)] = to
 	a.emit(bpf.Jump{})
@@ -58,7 +61,8 @@ func (a *assembly) jumpIfLessX(to label) {
 // assemble fills in the jumps.
 func (a *assembly) assemble() ([]bpf.Instruction, error) {
 	if len(a.code) > maxInstructions {
-		return nil, fmt.Errorf("build packet filter of %d instructions: the kernel takes %d; give fewer ports or peers", len(a.code), maxInstructions)
+		return nil, fmt.Errorf("build packet filter of %d instructions: the kernel takes %d; give fewer ports or peers",
+			len(a.code), maxInstructions)
 	}
 	for at, to := range a.jumps {
 		place, ok := a.places[to]

@@ -17,6 +17,7 @@ type block []byte
 // blockHeader is where struct tpacket_hdr_v1 begins: behind version and offset_to_priv.
 const blockHeader = int(unsafe.Offsetof(unix.TpacketBlockDesc{}.Hdr))
 
+// header is the part of the description that version 3 uses.
 func (b block) header() *unix.TpacketHdrV1 {
 	return (*unix.TpacketHdrV1)(unsafe.Pointer(&b[blockHeader]))
 }
@@ -44,7 +45,8 @@ func (b block) release() {
 	atomic.StoreUint32(&h.Block_status, unix.TP_STATUS_KERNEL)
 }
 
-func unixNs(t unix.TpacketBDTS) int64 { return int64(t.Sec)*1e9 + int64(t.Usec) } // Usec is a union: ns in version 3
+// unixNs is a block's time in Unix ns. Usec is a union, and holds ns in version 3.
+func unixNs(t unix.TpacketBDTS) int64 { return int64(t.Sec)*1e9 + int64(t.Usec) }
 
 // packet is one packet of a block: struct tpacket3_hdr, struct sockaddr_ll, data.
 type packet []byte
@@ -58,6 +60,7 @@ const packetType = linkAddress + int(unsafe.Offsetof(unix.RawSockaddrLinklayer{}
 // packet returns the packet at offset off.
 func (b block) packet(off int) packet { return packet(b[off:]) }
 
+// header is where the kernel describes the packet. It is aligned to 8 bytes.
 func (p packet) header() *unix.Tpacket3Hdr { return (*unix.Tpacket3Hdr)(unsafe.Pointer(&p[0])) }
 
 // next is the distance to the next packet of the block; 0 in the last of a retired block.

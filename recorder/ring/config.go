@@ -76,10 +76,12 @@ func (f Filter) withDefaults() (Filter, error) {
 		f.SnapLen = DefaultSnapLen
 	}
 	if f.SnapLen < 64 {
-		return f, fmt.Errorf("use snaplen %d: at least 64 bytes are needed for addresses and ports", f.SnapLen)
+		return f, fmt.Errorf("use snaplen %d: at least 64 bytes are needed for addresses and ports",
+			f.SnapLen)
 	}
 	if f.Payload < 0 || f.SnapLen+f.Payload > maxCapture {
-		return f, fmt.Errorf("use snaplen %d with %d bytes of payload: at most %d bytes of a packet can be kept", f.SnapLen, f.Payload, maxCapture)
+		return f, fmt.Errorf("use snaplen %d with %d bytes of payload: at most %d bytes of a packet can be kept",
+			f.SnapLen, f.Payload, maxCapture)
 	}
 	for _, p := range f.Peers {
 		if !p.IsValid() {

@@ -100,7 +100,7 @@ func (s *Set) hold(since time.Time) (*Cut, error) {
 	if s.cut != nil {
 		return nil, ErrCutOpen
 	}
-	c := &Cut{set: s}
+	c := &Cut{set: s, at: time.Now()}
 	from := int64(0)
 	if !since.IsZero() {
 		from = since.UnixNano()
@@ -113,7 +113,6 @@ func (s *Set) hold(since time.Time) (*Cut, error) {
 		}
 		c.parts = append(c.parts, m.ring.holdSince(from, m.link.loopback()))
 	}
-	c.at = time.Now()
 	for _, m := range s.members {
 		if m.ring != nil {
 			c.stats = append(c.stats, m.window(from, c.at))
@@ -145,6 +144,9 @@ func (m *member) window(from int64, to time.Time) Stats {
 	st.From = st.Covered
 	if t := time.Unix(0, from); t.After(st.From) {
 		st.From = t
+	}
+	if st.From.After(to) { // the clock was set back since
+		st.From = to
 	}
 	st.Lost = m.ring.losses.since(st.From.UnixNano())
 	st.NICDrops = m.nic.since(st.From.UnixNano())

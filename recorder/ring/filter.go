@@ -89,17 +89,20 @@ type compiler struct {
 	drop   label
 }
 
+// newCompiler begins a program with its three ends.
 func newCompiler(f Filter) *compiler {
 	c := &compiler{assembly: newAssembly(), Filter: f}
 	c.finish, c.whole, c.drop = c.label(), c.label(), c.label()
 	return c
 }
 
+// load loads from a constant offset, which the kernel does without a call.
 func (c *compiler) load(off, size int) { c.emit(bpf.LoadAbsolute{Off: uint32(off), Size: size}) }
 
 // loadX loads from behind the IP headers.
 func (c *compiler) loadX(off, size int) { c.emit(bpf.LoadIndirect{Off: uint32(off), Size: size}) }
 
+// op changes A by a constant.
 func (c *compiler) op(op bpf.ALUOp, v int) {
 	c.emit(bpf.ALUOpConstant{Op: op, Val: uint32(v)})
 }

@@ -25,7 +25,10 @@ type link struct {
 	address  bool   // it has an IP address beyond the link itself
 }
 
-func (l link) up() bool       { return l.flags&unix.IFF_UP != 0 }
+// up says whether the link was set up; that its cable is plugged in is another matter.
+func (l link) up() bool { return l.flags&unix.IFF_UP != 0 }
+
+// loopback says whether packets that leave come back.
 func (l link) loopback() bool { return l.flags&unix.IFF_LOOPBACK != 0 }
 
 // kind is how its packets begin.
@@ -105,6 +108,7 @@ func parseLink(m []byte) (link, error) {
 	return l, ad.Err()
 }
 
+// attribute keeps one attribute (include/uapi/linux/if_link.h).
 func (l *link) attribute(ad *netlink.AttributeDecoder) {
 	switch ad.Type() {
 	case unix.IFLA_IFNAME:

@@ -15,6 +15,7 @@ type losses []loss
 // maxLosses keeps an hour of continuous loss at one reading a second.
 const maxLosses = 3600
 
+// add notes how many packets were dropped until a time, Unix ns.
 func (l *losses) add(at int64, drops uint64) {
 	if drops == 0 {
 		return

@@ -24,6 +24,7 @@ type cursor struct {
 	left int // packets of the block from off on
 }
 
+// cursor begins at the oldest packet.
 func (p *part) cursor() cursor {
 	c := cursor{part: p, blk: p.from}
 	c.enter()
@@ -98,6 +99,7 @@ type queue struct {
 	low     uint64
 }
 
+// newQueue looks ahead for the first time.
 func newQueue(p *part, index int) *queue {
 	q := &queue{cursor: p.cursor(), index: index, low: p.from}
 	q.pending = make([]int, p.to-p.from+1)
@@ -161,6 +163,7 @@ func (q *queue) pop() packet {
 // the one with the earliest packet first.
 type merger []*queue
 
+// newMerger orders the parts that have packets.
 func newMerger(parts []*part) merger {
 	var m merger
 	for i, p := range parts {

@@ -83,6 +83,7 @@ func (n *namespace) drops() (map[string]uint64, error) {
 	return parseDrops(text), nil
 }
 
+// parseDrops reads the text of /proc/net/dev: two lines of heading, then one of each interface.
 func parseDrops(text []byte) map[string]uint64 {
 	drops := map[string]uint64{}
 	for line := range bytes.Lines(text) {

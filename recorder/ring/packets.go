@@ -217,7 +217,7 @@ func (p *Packets) Advance() int {
 	for p.head-p.tail > uint64(p.geo.history()) && p.tail < p.hold {
 		b := p.block(p.tail)
 		p.stats.Overwritten += uint64(b.packets())
-		p.forgotten = max(p.forgotten, b.last())
+		p.forgotten = b.last() // not the maximum: the clock may have been set back
 		b.release()
 		p.tail++
 	}

@@ -52,6 +52,7 @@ type pcapng struct {
 // pcapngBuffer is what is written at once; a few of them fit into the CPU's cache.
 const pcapngBuffer = 256 << 10
 
+// newPcapng has room for two packets beyond what makes it full.
 func newPcapng(w io.Writer) *pcapng {
 	return &pcapng{w: w, buf: make([]byte, 0, pcapngBuffer+2*maxCapture)}
 }
@@ -66,12 +67,14 @@ func (g *pcapng) flush() error {
 	return err
 }
 
+// u16 adds 16-bit numbers.
 func (g *pcapng) u16(v ...uint16) {
 	for _, x := range v {
 		g.buf = binary.LittleEndian.AppendUint16(g.buf, x)
 	}
 }
 
+// u32 adds 32-bit numbers.
 func (g *pcapng) u32(v ...uint32) {
 	for _, x := range v {
 		g.buf = binary.LittleEndian.AppendUint32(g.buf, x)
@@ -110,8 +113,10 @@ func (g *pcapng) option(code uint16, value []byte) {
 	g.pad(len(value))
 }
 
+// endOptions closes a list of options.
 func (g *pcapng) endOptions() { g.u16(optEnd, 0) }
 
+// counter adds an option with a 64-bit number.
 func (g *pcapng) counter(code uint16, v uint64) {
 	g.option(code, binary.LittleEndian.AppendUint64(nil, v))
 }

@@ -38,7 +38,7 @@ const (
 // Event is a change of an interface's state.
 type Event struct {
 	Time      time.Time
-	Interface string
+	Interface string // empty where there is none
 	State     State
 	Text      string // one sentence: eth0 is down; its history is kept, …
 }
@@ -65,15 +65,15 @@ type Status struct {
 // slice: one Packets per CPU, all bound to one link and joined to one fanout group. A
 // socket in a group cannot be bound again (EINVAL): they would have to be made anew.
 type member struct {
-	chosen string
-	named  bool // by the operator: kept for ever
-	link   link // as last seen
-	share  int  // bytes that its ring has or had; 0: never had one
+	chosen string // the name that it was chosen by
+	named  bool   // by the operator: kept for ever
+	link   link   // as last seen
+	share  int    // bytes that its ring has or had; 0: never had one
 	ring   *Packets
 	state  State
 	reason string
-	since  time.Time
-	armed  time.Time
+	since  time.Time // of state
+	armed  time.Time // when its ring was first bound
 
 	nic     losses // packets dropped by the interface itself
 	nicAt   uint64 // its counter at the last reading
@@ -84,12 +84,13 @@ type member struct {
 // another follows the interfaces by netlink. Its methods are safe for concurrent use.
 type Set struct {
 	cfg  SetConfig
-	home *namespace
-	ask  *netlink.Conn
-	bell *netlink.Conn
-	stop chan struct{}
-	done sync.WaitGroup
+	home *namespace     // where late rings are made
+	ask  *netlink.Conn  // for links and addresses
+	bell *netlink.Conn  // rings when they change
+	stop chan struct{}  // closed: the goroutines end
+	done sync.WaitGroup // of the goroutines
 
+	// mu is held briefly: the goroutine that serves the rings waits for it.
 	mu      sync.Mutex
 	members []*member
 	fresh   map[int]time.Time // when an interface without member was first seen up, by index
@@ -166,7 +167,8 @@ func (s *Set) openNamed(all []link) error {
 		some = append(some, all[i])
 	}
 	if need := len(some) * minRing(); s.budget < need {
-		return fmt.Errorf("split %d KiB over %d interfaces: at least %d KiB are needed; use a larger --ring", s.budget>>10, len(some), need>>10)
+		return fmt.Errorf("split %d KiB over %d interfaces: at least %d KiB are needed; use a larger --ring",
+			s.budget>>10, len(some), need>>10)
 	}
 	return s.arm(some, allot(s.budget, some), true)
 }
@@ -175,6 +177,8 @@ func (s *Set) openNamed(all []link) error {
 // memory does not do for all.
 func (s *Set) openChosen(some []link) error {
 	if len(some) == 0 {
+		const text = "no interface is up; those that come up will be recorded"
+		s.events = append(s.events, Event{Time: time.Now(), State: Missing, Text: text})
 		return nil
 	}
 	budget := s.budget - s.budget/8
@@ -190,7 +194,8 @@ func (s *Set) openChosen(some []link) error {
 		some = some[:n]
 	}
 	if len(some) == 0 {
-		return fmt.Errorf("split %d KiB: at least %d KiB are needed; use a larger --ring", s.budget>>10, minRing()*8/7>>10)
+		return fmt.Errorf("split %d KiB: at least %d KiB are needed; use a larger --ring",
+			s.budget>>10, minRing()*8/7>>10)
 	}
 	return s.arm(some, allot(budget, some), false)
 }
@@ -205,13 +210,17 @@ func (s *Set) arm(some []link, sizes []int, named bool) error {
 		s.budget -= ring.geo.bytes()
 		m := &member{chosen: l.name, named: named, link: l, share: sizes[i], ring: ring}
 		s.members = append(s.members, m)
-		if l.index == 0 {
+		if l.index > 0 {
+			err = s.bind(m, l)
+		}
+		switch {
+		case l.index == 0, errors.Is(err, unix.ENODEV): // the second: removed since it was listed
 			m.become(Missing, "it has not been there yet", time.Now())
 			s.tell(m, "does not exist; it will be recorded as soon as it does")
-			continue
-		}
-		if err := s.bind(m, l); err != nil {
+		case err != nil:
 			return err
+		case m.state == Down:
+			s.tell(m, "is down; it will be recorded as soon as it is up")
 		}
 	}
 	return nil
