@@ -12,9 +12,17 @@ import (
 	"github.com/spikebox/spikebox/format"
 )
 
+// missing is an error that names what the kernel lacks.
+type missing string
+
+func (m missing) Error() string { return string(m) }
+
 // State tells a source that this kernel or these privileges do not allow from one that
 // went wrong.
 func State(err error) format.State {
+	if lack := missing(""); errors.As(err, &lack) {
+		return format.Unsupported
+	}
 	for _, missing := range []error{fs.ErrNotExist, fs.ErrPermission, unix.EPERM, unix.EACCES, unix.EOPNOTSUPP, unix.ENOENT} {
 		if errors.Is(err, missing) {
 			return format.Unsupported
