@@ -38,8 +38,22 @@ var members = []struct {
 		e.Columns.drops(e.Drops)
 		return err
 	}},
-	{conntrackMember, func(e *Evidence, _ string, text []byte) (err error) {
-		e.Conntrack, err = ParseConntrack(text)
+	{conntrackMember, func(e *Evidence, _ string, text []byte) error {
+		c, err := ParseConntrack(text)
+		if e.Conntrack == nil { // the summary counts what the dump lacks
+			e.Conntrack = c
+		}
+		return err
+	}},
+	{conntrackSummary, func(e *Evidence, _ string, text []byte) error {
+		c, err := ParseConntrackSummary(text)
+		if err == nil {
+			e.Conntrack = c
+		}
+		return err
+	}},
+	{processesMember, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Processes, err = ParseProcesses(text)
 		return err
 	}},
 	{queuesMember, func(e *Evidence, _ string, text []byte) (err error) {

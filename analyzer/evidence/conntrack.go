@@ -3,13 +3,17 @@ package evidence
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
 )
 
-const conntrackMember = "conntrack.txt"
+const (
+	conntrackMember  = "conntrack.txt"
+	conntrackSummary = "conntrack-summary.json"
+)
 
 // ConntrackEntry is one line of /proc/net/nf_conntrack.
 type ConntrackEntry struct {
@@ -96,46 +100,55 @@ func (e *ConntrackEntry) tuple(name, value string) (err error) {
 	return err
 }
 
-// Conntrack sums up a dump of the connection tracking table.
+// Conntrack is what is in the connection tracking table: conntrack-summary.json
+// (SPEC.md), which counts every entry also where the dump was cut.
 type Conntrack struct {
-	Entries   uint64
-	Unreplied uint64
-	States    map[string]uint64 // by "tcp ESTABLISHED", "udp"
-	Zones     map[uint32]uint64
-	// Sources are the addresses with the most entries, at most maxSources of them, the
-	// largest first.
-	Sources []ConntrackSource
+	Entries   uint64 `json:"entries"`
+	Lines     uint64 `json:"lines"` // in conntrack.txt
+	Cut       bool   `json:"cut"`
+	Max       uint64 `json:"max"` // net.netfilter.nf_conntrack_max; 0 where it is unknown
+	Unreplied uint64 `json:"unreplied"`
+	Assured   uint64 `json:"assured"`
+	// ByState counts by protocol and state; protocols without states have UNREPLIED,
+	// REPLIED and ASSURED.
+	ByState map[string]map[string]uint64 `json:"by_state"`
+	ByZone  map[string]uint64            `json:"by_zone"`
+	// Sources are the original source addresses with the most entries, the largest first.
+	Sources []ConntrackSource `json:"top_sources"`
+	// SourcesError is by how much their numbers may be too small.
+	SourcesError uint64 `json:"top_sources_error"`
 }
 
 // ConntrackSource is one address that opens connections.
 type ConntrackSource struct {
-	Addr    netip.Addr
-	Entries uint64
+	Addr    netip.Addr `json:"addr"`
+	Entries uint64     `json:"n"`
+}
+
+// ParseConntrackSummary reads conntrack-summary.json.
+func ParseConntrackSummary(text []byte) (*Conntrack, error) {
+	c := &Conntrack{}
+	if err := json.Unmarshal(text, c); err != nil {
+		return nil, fmt.Errorf("read conntrack summary: %w", err)
+	}
+	return c, nil
 }
 
 // maxSources is enough for a verdict that names the worst.
 const maxSources = 20
 
-// ParseConntrack sums up conntrack.txt. Memory grows with the number of sources.
+// ParseConntrack sums up conntrack.txt, for where the summary is missing. Memory grows
+// with the number of sources.
 func ParseConntrack(text []byte) (*Conntrack, error) {
-	c := &Conntrack{States: map[string]uint64{}, Zones: map[uint32]uint64{}}
+	c := &Conntrack{ByState: map[string]map[string]uint64{}, ByZone: map[string]uint64{}}
 	sources := map[netip.Addr]uint64{}
 	err := lines(text, func(_ int, line []byte) error {
 		e, err := ParseConntrackEntry(line)
 		if err != nil {
 			return err
 		}
-		state := e.Proto
-		if e.State != "" {
-			state += " " + e.State
-		}
-		c.Entries++
-		c.States[state]++
-		c.Zones[e.Zone]++
+		c.count(&e)
 		sources[e.Src]++
-		if e.Unreplied {
-			c.Unreplied++
-		}
 		return nil
 	})
 	for addr, n := range sources {
@@ -146,4 +159,35 @@ func ParseConntrack(text []byte) (*Conntrack, error) {
 	})
 	c.Sources = c.Sources[:min(len(c.Sources), maxSources)]
 	return c, err
+}
+
+func (e *ConntrackEntry) stateOrStatus() string {
+	switch {
+	case e.State != "":
+		return e.State
+	case e.Assured:
+		return "ASSURED"
+	case e.Unreplied:
+		return "UNREPLIED"
+	}
+	return "REPLIED"
+}
+
+// count adds an entry.
+func (c *Conntrack) count(e *ConntrackEntry) {
+	states := c.ByState[e.Proto]
+	if states == nil {
+		states = map[string]uint64{}
+		c.ByState[e.Proto] = states
+	}
+	states[e.stateOrStatus()]++
+	c.Entries++
+	c.Lines++
+	c.ByZone[strconv.FormatUint(uint64(e.Zone), 10)]++
+	if e.Unreplied {
+		c.Unreplied++
+	}
+	if e.Assured {
+		c.Assured++
+	}
 }

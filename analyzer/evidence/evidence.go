@@ -24,6 +24,7 @@ type Evidence struct {
 	Latencies []Latency
 	Drops     []Drop
 	Conntrack *Conntrack // nil without a dump
+	Processes []ProcessUse
 	Settings  Settings
 	Packets   *Packets // nil where no input holds packets
 	// Damage says what the bundle has lost since it was written: it is broken, and

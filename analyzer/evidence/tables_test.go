@@ -21,9 +21,9 @@ tcp 6 src=nobody
 		t.Errorf("error %v, want one about line 5", err)
 	}
 	want := &Conntrack{
-		Entries: 4, Unreplied: 2,
-		States: map[string]uint64{"tcp ESTABLISHED": 1, "tcp SYN_SENT": 1, "icmpv6": 1, "udp": 1},
-		Zones:  map[uint32]uint64{0: 3, 3: 1},
+		Entries: 4, Lines: 4, Unreplied: 2, Assured: 1,
+		ByState: map[string]map[string]uint64{"tcp": {"ESTABLISHED": 1, "SYN_SENT": 1}, "icmpv6": {"REPLIED": 1}, "udp": {"UNREPLIED": 1}},
+		ByZone:  map[string]uint64{"0": 3, "3": 1},
 		Sources: []ConntrackSource{
 			{netip.MustParseAddr("192.0.2.7"), 2}, {netip.MustParseAddr("192.0.2.9"), 1}, {netip.MustParseAddr("2001:db8::1"), 1},
 		},
@@ -105,5 +105,37 @@ func TestSparse(t *testing.T) {
 	}
 	if diff := cmp.Diff([]float64{0, 0, 3}, c.Get("irq.1.cpu1").V); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// The summary counts what the dump lacks, in whichever order the two come.
+func TestConntrackSummary(t *testing.T) {
+	const summary = `{"entries":200000,"lines":1,"cut":true,"max":262144,"unreplied":7,"by_state":{"tcp":{"SYN_SENT":200000}},"top_sources":[{"addr":"192.0.2.7","n":150000}],"top_sources_error":12}`
+	const line = "tcp 6 100 SYN_SENT src=192.0.2.7 dst=192.0.2.8 sport=1 dport=2\n"
+	for _, order := range [][]string{{conntrackMember, conntrackSummary}, {conntrackSummary, conntrackMember}} {
+		var e Evidence
+		for _, name := range order {
+			text := line
+			if name == conntrackSummary {
+				text = summary
+			}
+			if err := readerFor(name)(&e, name, []byte(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c := e.Conntrack; c.Entries != 200000 || !c.Cut || c.Max != 262144 || c.Sources[0].Entries != 150000 {
+			t.Errorf("%v: %+v", order, c)
+		}
+	}
+	if _, err := ParseConntrackSummary([]byte("[]")); err == nil {
+		t.Error("a list was taken for a summary")
+	}
+}
+
+func TestParseProcesses(t *testing.T) {
+	got, err := ParseProcesses([]byte(`{"at":"trigger","time":5,"pid":7,"comm":"nginx","utime":12,"stime":3,"start":900}` + "\nx\n"))
+	want := []ProcessUse{{At: "trigger", Time: 5, PID: 7, Comm: "nginx", UTime: 12, STime: 3, Start: 900}}
+	if diff := cmp.Diff(want, got); diff != "" || err == nil {
+		t.Errorf("error %v, (-want +got):\n%s", err, diff)
 	}
 }

@@ -36,9 +36,6 @@ var Texts = []*Text{
 	&cpuTableText,
 	&protocolsText,
 	&conntrackCountText,
-	&conntrackMaxText,
-	&interfaceText,
-	&carrierText,
 }
 
 const (
