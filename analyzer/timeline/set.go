@@ -44,6 +44,12 @@ func (s *Set) Match(pattern string) ([]*Series, error) {
 	return found, nil
 }
 
+// Gaps gives the stretches within a span in which a series' source was not read.
+func (s *Series) Gaps(in Span) []Span {
+	_, gaps := Coverage(s.T, in)
+	return gaps
+}
+
 // gapFactor is how many times its usual interval a source may stay silent before that
 // is a gap: snapshots come once a second, and a busy host may well miss one.
 const gapFactor = 3.5

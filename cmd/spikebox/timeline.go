@@ -70,7 +70,8 @@ func runTimeline(path string, f timelineFlags) error {
 	case f.csv:
 		err = seriesCSV(out, series)
 	case f.json:
-		err = seriesJSON(out, series)
+		start, end := e.Window()
+		err = seriesJSON(out, series, timeline.Span{Start: start, End: end})
 	default:
 		err = seriesTable(out, series, len(f.globs) > 0, style().Width)
 	}
@@ -146,12 +147,20 @@ type seriesLine struct {
 	Source string     `json:"source"`
 	T      []int64    `json:"t"`
 	V      []*float64 `json:"v"`
+	Gaps   [][2]int64 `json:"gaps"`   // from, to: the source was not read within the window
+	Resets int        `json:"resets"` // of a counter
 }
 
-func seriesJSON(w io.Writer, series []*timeline.Series) error {
+func seriesJSON(w io.Writer, series []*timeline.Series, window timeline.Span) error {
 	enc := json.NewEncoder(w)
 	for _, s := range series {
-		line := seriesLine{Series: s.Name, Unit: s.RateUnit(), Source: s.Source, T: s.T, V: make([]*float64, len(s.V))}
+		line := seriesLine{
+			Series: s.Name, Unit: s.RateUnit(), Source: s.Source, T: s.T,
+			V: make([]*float64, len(s.V)), Gaps: [][2]int64{}, Resets: s.Resets,
+		}
+		for _, g := range s.Gaps(window) {
+			line.Gaps = append(line.Gaps, [2]int64{g.Start, g.End})
+		}
 		for i, v := range s.Rates() {
 			if !math.IsNaN(v) {
 				line.V[i] = &v
