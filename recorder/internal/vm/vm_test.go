@@ -14,25 +14,49 @@ import (
 	"time"
 )
 
-// TestProbesOnKernels runs the probes' own tests on each kernel. It takes minutes and
-// wants package sources: make test-vm asks for it.
-func TestProbesOnKernels(t *testing.T) {
+func TestMain(m *testing.M) {
+	Init()
+	os.Exit(m.Run())
+}
+
+const (
+	root   = "github.com/spikebox/spikebox/"
+	daemon = "/bin/spikeboxd" // in the VM
+)
+
+// TestKernels runs the probes' own tests, and a recorder armed and told to cut, on each
+// kernel. It takes minutes and wants package sources: make test-vm asks for it.
+func TestKernels(t *testing.T) {
 	if os.Getenv("SPIKEBOX_TEST_VM") == "" {
 		t.Skip("boots four kernels for some minutes: run make test-vm")
 	}
-	binary := filepath.Join(t.TempDir(), "probe.test")
-	build := exec.Command("go", "test", "-c", "-o", binary, "github.com/spikebox/spikebox/recorder/probe")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build probe tests: %v\n%s", err, out)
-	}
+	dir := t.TempDir()
+	probes, self, recorder := filepath.Join(dir, "probe.test"), filepath.Join(dir, "vm.test"), filepath.Join(dir, "spikeboxd")
+	compile(t, "test", "-c", "-o", probes, root+"recorder/probe")
+	compile(t, "test", "-c", "-o", self, root+"recorder/internal/vm")
+	compile(t, "build", "-o", recorder, root+"cmd/spikeboxd")
 	for _, target := range Targets {
-		t.Run(target.Name, func(t *testing.T) { onKernel(t, target, binary) })
+		t.Run(target.Name, func(t *testing.T) {
+			k := find(t, target)
+			boot(t, k, Payload{Binary: self, Args: []string{"-test.run=TestRecorderInVM"},
+				Files: map[string]string{daemon: recorder}})
+			boot(t, k, Payload{Binary: probes})
+		})
 	}
 }
 
-func onKernel(t *testing.T, target Target, binary string) {
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+func compile(t *testing.T, args ...string) {
+	t.Helper()
+	build := exec.Command("go", args...)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go %v: %v\n%s", args, err, out)
+	}
+}
+
+func find(t *testing.T, target Target) *Kernel {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	k, err := Find(ctx, target)
 	if unavailable, ok := errors.AsType[*Unavailable](err); ok {
@@ -41,15 +65,20 @@ func onKernel(t *testing.T, target Target, binary string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return k
+}
+
+func boot(t *testing.T, k *Kernel, p Payload) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	defer cancel()
+	p.Args = append(p.Args, "-test.v", "-test.timeout=14m")
+	p.Env = []string{"CI=true", "SPIKEBOX_TEST_VM=1"}
+	p.Modules = []string{"tun", "veth", "tcp_diag", "nf_conntrack", "nf_conntrack_netlink"}
+	p.Memory = 1024
 	start := time.Now()
 	var out bytes.Buffer
-	code, err := k.Run(ctx, Payload{
-		Binary:  binary,
-		Args:    []string{"-test.v", "-test.timeout=14m"},
-		Env:     []string{"CI=true", "SPIKEBOX_TEST_VM=1"},
-		Modules: []string{"tun", "veth"},
-		Memory:  1024,
-	}, &out)
+	code, err := k.Run(ctx, p, &out)
 	text := strings.ReplaceAll(out.String(), "\r", "")
 	t.Logf("kernel %s, %v:\n%s", k.Release, time.Since(start).Round(time.Second), text)
 	if err != nil || code != 0 {

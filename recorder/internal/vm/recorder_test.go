@@ -1,0 +1,97 @@
+//go:build linux
+
+package vm
+
+import (
+	"bufio"
+	"bytes"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/spikebox/spikebox/format"
+)
+
+// TestRecorderInVM is the part of TestKernels that runs in a VM: the real recorder is
+// armed, told to cut, and its bundle is whole and says that every probe was armed.
+func TestRecorderInVM(t *testing.T) {
+	if _, err := os.Stat(daemon); err != nil || os.Getenv("SPIKEBOX_TEST_VM") == "" {
+		t.Skip("only inside a VM: run make test-vm")
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.LinkSetUp(lo); err != nil {
+		t.Fatal(err)
+	}
+	sources, _ := exec.Command(daemon, "sources").Output()
+	t.Logf("spikeboxd sources:\n%s", sources)
+	path := cutByHand(t)
+	r, err := format.Open(path, format.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, err := range append(format.Check(r), r.Damage()...) {
+		t.Errorf("bundle: %v", err)
+	}
+	probes := 0
+	for _, s := range r.Manifest.Sources {
+		if !strings.HasPrefix(s.Name, "probe.") {
+			continue
+		}
+		probes++
+		if s.State != format.Complete {
+			t.Errorf("source %s is %s: %s", s.Name, s.State, s.Reason)
+		}
+	}
+	if probes < 10 {
+		t.Errorf("manifest names %d probes, want at least 10", probes)
+	}
+}
+
+// cutByHand arms the recorder, refuses some connections, fires by signal, and returns
+// the bundle's path.
+func cutByHand(t *testing.T) string {
+	t.Helper()
+	cmd := exec.Command(daemon, "run", "--interface", "lo", "--dir", t.TempDir(), "--control", "",
+		"--before", "5s", "--after", "1s", "--once")
+	var path bytes.Buffer
+	cmd.Stdout = &path
+	says, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	lines := bufio.NewScanner(says)
+	for lines.Scan() {
+		t.Log(lines.Text())
+		if strings.Contains(lines.Text(), "armed on") {
+			break
+		}
+	}
+	for range 10 {
+		if c, err := net.Dial("tcp4", "127.0.0.1:9"); err == nil {
+			c.Close()
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+		t.Log(lines.Text())
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("recorder: %v", err)
+	}
+	return strings.TrimSpace(path.String())
+}
