@@ -125,7 +125,7 @@ func incident(args []string) (*lab.Incident, error) {
 // setupRun declares the flags of run.
 func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 	opt := lab.Options{Log: os.Stderr, Params: map[string]string{}}
-	scale := flags.String("scale", "small", "small, or full for the load of a busy host")
+	scale := scaleFlag(flags)
 	flags.StringVarP(&opt.Dir, "out", "o", "", "folder for the bundle and truth.json")
 	flags.Uint64Var(&opt.Seed, "seed", 1, "of everything that is drawn at random")
 	flags.StringVar(&opt.Spikeboxd, "spikeboxd", "", "the recorder (default: beside spikebox-lab, then in $PATH)")
@@ -142,10 +142,9 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 		if opt.Dir == "" {
 			return cli.Usagef("run needs -o DIR")
 		}
-		if *scale != "small" && *scale != "full" {
-			return cli.Usagef("--scale is small or full, not %q", *scale)
+		if opt.Full, err = full(*scale); err != nil {
+			return err
 		}
-		opt.Full = *scale == "full"
 		if err := takeOwn(flags, inc, opt.Params); err != nil {
 			return err
 		}
@@ -155,6 +154,18 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 		}
 		return err
 	}
+}
+
+func scaleFlag(flags *pflag.FlagSet) *string {
+	return flags.String("scale", "small", "small, or full for the load of a busy host")
+}
+
+// full reads the value of --scale.
+func full(scale string) (bool, error) {
+	if scale != "small" && scale != "full" {
+		return false, cli.Usagef("--scale is small or full, not %q", scale)
+	}
+	return scale == "full", nil
 }
 
 // ownFlags declares every incident's own flags, for the incident is known only after

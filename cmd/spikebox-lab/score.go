@@ -34,6 +34,7 @@ the checks for it, or false.`,
 // setupScore declares the flags of score.
 func setupScore(flags *pflag.FlagSet) func(context.Context, []string) error {
 	opt := lab.Options{Log: os.Stderr}
+	scale := scaleFlag(flags)
 	runs := flags.Int("runs", 1, "of each incident, with a seed of its own each")
 	asJSON := flags.Bool("json", false, "print one JSON document")
 	spikebox := flags.String("spikebox", "", "the analyzer (default: beside spikebox-lab, then in $PATH)")
@@ -49,6 +50,9 @@ func setupScore(flags *pflag.FlagSet) func(context.Context, []string) error {
 		}
 		incidents, err := named(args)
 		if err != nil {
+			return err
+		}
+		if opt.Full, err = full(*scale); err != nil {
 			return err
 		}
 		var scores []*lab.Score

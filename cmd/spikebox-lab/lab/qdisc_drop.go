@@ -16,9 +16,9 @@ Somebody has limited the server's bandwidth with a token bucket and a queue of a
 packets. Downloads overrun it; the kernel drops their segments on the way to the
 interface, where a capture on this host does not see them, and sends them again.`,
 	Params: []Param{
-		{"rate", "bytes per second that the bucket lets through", "2000000", "20000000"},
-		{"limit", "bytes that its queue holds", "30000", "100000"},
-		{"downloads", "that overrun it", "8", "80"},
+		{"rate", "bytes per second that the bucket lets through", "2000000", "2000000"},
+		{"limit", "bytes that its queue holds", "30000", "30000"},
+		{"downloads", "that overrun it", "8", "40"},
 		{"baseline", "healthy time before the incident", "4s", "10s"},
 	},
 	Arm: []string{"--trigger", "retrans.ratio > 2%", "--before", "10s", "--after", "5s"},
