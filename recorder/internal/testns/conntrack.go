@@ -64,8 +64,8 @@ func entry(i, source int) []byte {
 	body = append(body, tuple(1, client, server, port, https)...)
 	body = append(body, tuple(2, server, client, https, port)...)
 	body = append(body, attr(3, []byte{0, 0, 0, 1<<1 | 1<<2 | 1<<3})...) // seen reply, assured, confirmed
-	body = append(body, attr(7, []byte{0, 0, 0x0e, 0x10})...)           // an hour
-	body = append(body, nested(4, nested(1, attr(1, []byte{3})))...)    // TCP, ESTABLISHED
+	body = append(body, attr(7, []byte{0, 0, 0x0e, 0x10})...)            // an hour
+	body = append(body, nested(4, nested(1, attr(1, []byte{3})))...)     // TCP, ESTABLISHED
 	head := binary.NativeEndian.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+len(body)))
 	head = binary.NativeEndian.AppendUint16(head, unix.NFNL_SUBSYS_CTNETLINK<<8)
 	head = binary.NativeEndian.AppendUint16(head, unix.NLM_F_REQUEST|unix.NLM_F_CREATE|unix.NLM_F_EXCL)
