@@ -20,8 +20,8 @@ the ACK behind the tap. Either a firewall rule or connection tracking did, or th
 listener's accept queue was full. (With net.ipv4.tcp_abort_on_overflow at 0, an ACK that
 finds the accept queue full is ignored, and the SYN-ACK timer goes on.)
 
-No ACK came and the client repeated its SYN: it never saw the SYN-ACK. The way back to
-the client is broken.
+No ACK came, and the client repeated its SYN or answered a later SYN-ACK: it is there, and
+the way to it loses packets or is broken.
 
 No ACK came, and nothing else: the client is gone, or its address was forged. Many of
 them, each from an address of its own, are a SYN flood. With SYN cookies nothing is
@@ -72,9 +72,9 @@ func (c *Case) synackPlace(t trouble) where {
 	case evidence.SYNACKAnswered:
 		return c.ackDropped(t)
 	case evidence.SYNACKLost:
-		return where{"the client never saw it",
-			"No ACK came back and the client repeated its SYN: the way to the client loses the SYN-ACK.",
-			"Follow the way from here to the client: routes, firewalls and asymmetric paths."}
+		return where{"the client did not get it",
+			"No ACK came back, but the client repeated its SYN or answered a later SYN-ACK: it is there, and the way between here and there loses packets.",
+			"Follow the way from here to the client and back: routes, firewalls, asymmetric paths, loss."}
 	}
 	return where{"the client said nothing more",
 		"No ACK came back, nor anything else: the client is gone, was never there (a forged address), or its ACK was lost before the tap.",

@@ -31,9 +31,10 @@ const (
 	SYNAnswered
 	// SYNACKAnswered: the SYN-ACK was repeated although the client's ACK had been captured.
 	SYNACKAnswered
-	// SYNACKLost: no ACK came, and the client repeated its SYN: it never saw the SYN-ACK.
+	// SYNACKLost: no ACK came before the repetition, but then the client repeated its SYN
+	// or answered after all: the SYN-ACK or its ACK was lost between it and the tap.
 	SYNACKLost
-	// SYNACKSilent: no ACK came, and nothing else from the client.
+	// SYNACKSilent: no ACK ever came, and nothing else from the client.
 	SYNACKSilent
 	troubles
 )
@@ -181,7 +182,7 @@ func synackTrouble(h *flow.Handshake) (Trouble, bool) {
 		return 0, false
 	case h.Answered() > 0:
 		return SYNACKAnswered, true
-	case h.SYNRetransmits > 0 && !h.Completed:
+	case h.SYNRetransmits > 0 || h.Completed:
 		return SYNACKLost, true
 	}
 	return SYNACKSilent, true
