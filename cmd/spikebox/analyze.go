@@ -39,6 +39,7 @@ Exit code 1 with --fail-on: a finding is as bad as that, whatever else is the ca
 	Setup: setupAnalyze,
 }
 
+// analyzeFlags are the flags of analyze.
 type analyzeFlags struct {
 	dir    string
 	json   bool
@@ -61,6 +62,8 @@ func setupAnalyze(flags *pflag.FlagSet) func(context.Context, []string) error {
 	}
 }
 
+// runAnalyze reads, writes what was asked for, and turns what was found into an exit
+// code. The report is printed whatever the code is.
 func runAnalyze(paths []string, f analyzeFlags) error {
 	bar := startBar()
 	doc, err := analyzer.Run(paths, evidence.Options{Progress: &bar.progress})
@@ -97,6 +100,8 @@ func outcome(doc *report.Document, failOn string) error {
 	return nil
 }
 
+// writeJSON writes a document for programs and people alike: indented, and with < and >
+// as they are, since filters are full of them.
 func writeJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

@@ -32,6 +32,7 @@ var explain = &cli.Command{
 	},
 }
 
+// listChecks prints the explicit list, in its order.
 func listChecks() error {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	for _, c := range check.All {
@@ -40,6 +41,7 @@ func listChecks() error {
 	return table.Flush()
 }
 
+// explainCheck prints a check's literal: what it is for, and every number with its reason.
 func explainCheck(id string) error {
 	c := check.Find(id)
 	if c == nil {

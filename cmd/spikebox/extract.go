@@ -30,6 +30,7 @@ With -o - the members go to standard output.`,
 	Setup: setupExtract,
 }
 
+// setupExtract checks the patterns before anything is written.
 func setupExtract(flags *pflag.FlagSet) func(context.Context, []string) error {
 	var dir string
 	flags.StringVarP(&dir, "output", "o", ".", "where the bundle's folder goes; - is standard output")

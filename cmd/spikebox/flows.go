@@ -52,6 +52,7 @@ the server's.`,
 // flowPrinter prints flows one by one; with nil it prints what comes before the first.
 type flowPrinter func(f *flow.Flow) error
 
+// printer chooses the form.
 func printer(w io.Writer, asCSV, asJSON bool) flowPrinter {
 	switch {
 	case asJSON:
@@ -62,6 +63,8 @@ func printer(w io.Writer, asCSV, asJSON bool) flowPrinter {
 	return tableFlows(w)
 }
 
+// listFlows prints flows while they end, so that memory grows with live ones only. The
+// first error of writing (a closed pipe) ends printing; reading goes on to its end.
 func listFlows(paths []string, put flowPrinter) error {
 	bar := startBar()
 	failed := put(nil)
@@ -88,6 +91,7 @@ func listFlows(paths []string, put flowPrinter) error {
 	return damaged(e.Damage)
 }
 
+// jsonFlows prints an object a line, in the agreed form.
 func jsonFlows(w io.Writer) flowPrinter {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
@@ -99,6 +103,7 @@ func jsonFlows(w io.Writer) flowPrinter {
 	}
 }
 
+// csvFlows prints two rows for each flow, one for each direction.
 func csvFlows(w io.Writer) flowPrinter {
 	out := csv.NewWriter(w)
 	return func(f *flow.Flow) error {

@@ -39,6 +39,7 @@ type inspection struct {
 	Damage  []string `json:"damage"`
 }
 
+// member is a file of the bundle; its sum is empty where SHA256SUMS lacks it.
 type member struct {
 	Name     string `json:"name"`
 	Bytes    int64  `json:"bytes"`
@@ -46,6 +47,7 @@ type member struct {
 	Complete bool   `json:"complete"`
 }
 
+// runInspect prints also what a damaged bundle says of itself, and then the damage.
 func runInspect(args []string, asJSON bool) error {
 	r, err := openBundle(args)
 	if err != nil {
@@ -97,6 +99,7 @@ func (i *inspection) text(w io.Writer) error {
 	return i.members(w)
 }
 
+// triggerText says in a word why the rings were cut.
 func triggerText(t format.Trigger) string {
 	switch {
 	case t.Expr != "":

@@ -51,6 +51,7 @@ type trial struct {
 	Ticks   int      `json:"ticks"` // at which the vital was measured
 }
 
+// firing is one moment at which the trigger would have cut the rings.
 type firing struct {
 	Time  time.Time `json:"time"`
 	Since time.Time `json:"since"` // when the value crossed the limit
@@ -58,6 +59,8 @@ type firing struct {
 	Limit float64   `json:"limit"`
 }
 
+// runReplay takes units from the manifest, so that a bundle of an older recorder with
+// other vitals is read by its own names.
 func runReplay(path string, exprs []string, asJSON bool) error {
 	e, err := readTexts(path)
 	if err != nil {
@@ -112,6 +115,7 @@ func try(t *rule.Trigger, s *timeline.Series) trial {
 	return run
 }
 
+// print writes one trigger's run for people.
 func (r *trial) print(m *format.Manifest) error {
 	verdict := "would not have fired"
 	if len(r.Firings) > 0 {

@@ -39,11 +39,13 @@ type bar struct {
 	done     chan struct{}
 }
 
+// A bar that comes and goes at once only flickers.
 const (
 	barAfter = time.Second
 	barEvery = 100 * time.Millisecond
 )
 
+// startBar shows nothing yet: most bundles are read within the second.
 func startBar() *bar {
 	b := &bar{quit: make(chan struct{}), done: make(chan struct{})}
 	if !term.IsTerminal(int(os.Stderr.Fd())) {
@@ -54,6 +56,7 @@ func startBar() *bar {
 	return b
 }
 
+// show waits, then draws until it is told to quit.
 func (b *bar) show() {
 	defer close(b.done)
 	select {

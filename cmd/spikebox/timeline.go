@@ -35,6 +35,7 @@ times in Unix nanoseconds.`,
 	Setup: setupTimeline,
 }
 
+// timelineFlags are the flags of timeline.
 type timelineFlags struct {
 	globs     []string
 	csv, json bool
@@ -56,6 +57,7 @@ func setupTimeline(flags *pflag.FlagSet) func(context.Context, []string) error {
 	}
 }
 
+// runTimeline prints series in the order of their names, or of the patterns.
 func runTimeline(path string, f timelineFlags) error {
 	e, err := readTexts(path)
 	if err != nil {
@@ -122,6 +124,7 @@ func pick(all *timeline.Set, globs []string) ([]*timeline.Series, error) {
 	return picked, nil
 }
 
+// seriesCSV prints long rows: series of several sources have no times in common.
 func seriesCSV(w io.Writer, series []*timeline.Series) error {
 	if _, err := fmt.Fprintln(w, "series,unit,source,time,value"); err != nil {
 		return err
@@ -151,6 +154,7 @@ type seriesLine struct {
 	Resets int        `json:"resets"` // of a counter
 }
 
+// seriesJSON prints an object a line, in the agreed form.
 func seriesJSON(w io.Writer, series []*timeline.Series, window timeline.Span) error {
 	enc := json.NewEncoder(w)
 	for _, s := range series {
@@ -206,6 +210,7 @@ func seriesTable(w io.Writer, series []*timeline.Series, asked bool, width int) 
 	return nil
 }
 
+// moves says whether a series is worth a line in the list.
 func moves(v []float64) bool {
 	least, most, ok := extent(v)
 	return ok && least != most
@@ -233,6 +238,7 @@ func figure(v float64) string {
 	return strconv.FormatFloat(v, 'g', 4, 64)
 }
 
+// blocks are eighths of a line's height (Unicode block elements).
 var blocks = []rune("▁▂▃▄▅▆▇█")
 
 // spark draws the largest value of each stretch of time; a stretch without one is blank.

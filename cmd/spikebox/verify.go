@@ -26,6 +26,7 @@ var verify = &cli.Command{
 	},
 }
 
+// runVerify is silent about what is whole but for one line, and names all damage.
 func runVerify(args []string) error {
 	r, err := openBundle(args)
 	if err != nil {
