@@ -74,10 +74,11 @@ type half struct {
 	recentAt uint8
 }
 
-// print is the fingerprint of a packet, to recognise a second copy of it.
+// print is the fingerprint of a packet, to recognise a second copy of it. It is small because every
+// packet looks at several.
 type print struct {
-	sum   uint64
-	time  int64
+	sum   uint32
+	time  uint32 // µs, modulo 2^32
 	iface uint16
 }
 
@@ -281,27 +282,27 @@ func (f *Flow) ending() End {
 // came at once could be meant, unless it takes sequence space and nothing came from the peer
 // since, or it was captured on another interface.
 func (x *Direction) copied(f *Flow, s Side, p *packet.Packet) bool {
-	sum := fingerprint(p)
+	sum, now := fingerprint(p), uint32(p.Time/1000)
 	for i := range x.recent {
 		r := &x.recent[i]
-		if r.sum != sum || p.Time-r.time > copyWithin || p.Time < r.time {
+		if r.sum != sum || now-r.time > copyWithin/1000 {
 			continue
 		}
 		if !p.V6 && p.IPID != 0 || r.iface != p.Interface || p.SeqLen() > 0 && f.lastSide == s {
 			return true
 		}
 	}
-	x.recent[x.recentAt%4] = print{sum: sum, time: p.Time, iface: p.Interface}
+	x.recent[x.recentAt%4] = print{sum: sum, time: now, iface: p.Interface}
 	x.recentAt++
 	return false
 }
 
 // fingerprint folds the header fields that two packets of one flow rarely share. It is not 0.
-func fingerprint(p *packet.Packet) uint64 {
+func fingerprint(p *packet.Packet) uint32 {
 	h := mix(uint64(p.Seq)<<32|uint64(p.Ack), uint64(p.TSval)<<32|uint64(p.TSecr))
-	h ^= uint64(p.Payload)<<40 ^ uint64(p.IPID)<<24 ^ uint64(p.Window)<<8 ^ uint64(p.Flags)
+	h = mix(h, uint64(p.Payload)<<40^uint64(p.IPID)<<24^uint64(p.Window)<<8^uint64(p.Flags))
 	if p.NSACK > 0 {
 		h = mix(h, uint64(p.SACKs[0].Left)<<32|uint64(p.SACKs[0].Right))
 	}
-	return h | 1<<63
+	return uint32(h>>32) | 1
 }

@@ -50,6 +50,8 @@ func (e End) String() string { return endNames[e] }
 // Flow is one TCP connection. A flow that a [Table] hands to its sink is valid during the call
 // only: flows are pooled.
 type Flow struct {
+	engine // first, because finding a flow reads its beginning
+
 	Client, Server netip.AddrPort
 	First, Last    int64  // Unix ns of the first and last packet
 	FirstFrame     uint64 // frame number of the first packet, in input Input
@@ -71,7 +73,6 @@ type Flow struct {
 	Dirs           [2]Direction // indexed by the Side that sent
 
 	think sketch
-	engine
 }
 
 // C2S returns what the client sent.

@@ -25,7 +25,7 @@ const (
 
 const (
 	// Two captures of one packet, on a bond and its slave, lie well within this.
-	copyWithin = 1e6
+	copyWithin = 1_000_000 // ns
 	// Linux never waits less before it retransmits by timeout (TCP_RTO_MIN, 6.18).
 	minRTO = 200e6
 )

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -146,21 +145,39 @@ func millis(ns int64) *float64 {
 // Filter returns the Wireshark display filter that shows exactly this flow: its addresses and
 // ports in both directions, within its own time, because ports are used again.
 func (f *Flow) Filter() string {
-	ip := "ip"
-	if f.Client.Addr().Is6() {
-		ip = "ipv6"
-	}
-	c, s := f.Client, f.Server
-	way := func(a, b netip.AddrPort) string {
-		return fmt.Sprintf("(%s.src == %s && tcp.srcport == %d && %s.dst == %s && tcp.dstport == %d)",
-			ip, a.Addr(), a.Port(), ip, b.Addr(), b.Port())
-	}
-	return fmt.Sprintf("(%s || %s) && frame.time_epoch >= %s && frame.time_epoch <= %s",
-		way(c, s), way(s, c), epoch(f.First), epoch(f.Last))
+	b := make([]byte, 0, 320)
+	b = appendWay(append(b, '('), f.Client, f.Server)
+	b = appendWay(append(b, " || "...), f.Server, f.Client)
+	b = appendEpoch(append(b, ") && frame.time_epoch >= "...), f.First)
+	b = appendEpoch(append(b, " && frame.time_epoch <= "...), f.Last)
+	return string(b)
 }
 
-// epoch formats Unix ns as the decimal seconds that Wireshark compares frame.time_epoch with.
-func epoch(ns int64) string { return fmt.Sprintf("%d.%09d", ns/1e9, ns%1e9) }
+// appendWay appends the filter for one direction.
+func appendWay(b []byte, src, dst netip.AddrPort) []byte {
+	ip := "ip"
+	if src.Addr().Is6() {
+		ip = "ipv6"
+	}
+	end := func(name string, e netip.AddrPort) {
+		b = append(append(append(b, ip...), '.'), name...)
+		b = e.Addr().AppendTo(append(b, " == "...))
+		b = append(append(append(b, " && tcp."...), name...), "port == "...)
+		b = strconv.AppendUint(b, uint64(e.Port()), 10)
+	}
+	b = append(b, '(')
+	end("src", src)
+	b = append(b, " && "...)
+	end("dst", dst)
+	return append(b, ')')
+}
+
+// appendEpoch appends Unix ns as the decimal seconds that Wireshark compares frame.time_epoch with.
+func appendEpoch(b []byte, ns int64) []byte {
+	b = append(strconv.AppendInt(b, ns/1e9, 10), '.')
+	fraction := strconv.FormatInt(1e9+ns%1e9, 10) // nine digits behind a one
+	return append(b, fraction[1:]...)
+}
 
 // CSVHeader names the columns of CSV.
 var CSVHeader = []string{
