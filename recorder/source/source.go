@@ -52,6 +52,8 @@ var OneOffs = []*OneOff{
 	sockets,
 	connections,
 	processes,
+	qdiscs,
+	links,
 	sysctls,
 	texts,
 }

@@ -31,11 +31,15 @@ func State(err error) format.State {
 	return format.Failed
 }
 
-// staticFolder gives the folder two levels below static/ that a member lies in.
+// staticFolder gives the folder that a member below static/ lies in: of kernel texts two
+// levels deep (static/proc/sys/), of others one (static/netlink/).
 func staticFolder(member string) (string, bool) {
-	parts := strings.SplitN(member, "/", 4)
-	if len(parts) < 4 || parts[0] != "static" {
+	parts, depth := strings.Split(member, "/"), 2
+	if len(parts) > 1 && (parts[1] == "proc" || parts[1] == "sys") {
+		depth = 3
+	}
+	if len(parts) <= depth || parts[0] != "static" {
 		return "", false
 	}
-	return strings.Join(parts[:3], "/") + "/", true
+	return strings.Join(parts[:depth], "/") + "/", true
 }
