@@ -24,9 +24,10 @@
  * the application's read (tcp_rcv_space_adjust), the next segment, or the change of
  * state at the end. Half-closed connections do not pass tcp_probe and give no samples.
  *
- * The first sample is the handshake's: it is all there is at the change to
- * ESTABLISHED (S = 8m, D = 2m). A connection first met later gives only a baseline,
- * since its average is not a sample.
+ * The first sample sets S = 8m, D = 2m. As a rule it is the handshake's, and all there
+ * is at the change to ESTABLISHED; where a SYN-ACK was sent again there is none yet, and
+ * it is the first one after. A connection first met with an average gives only a
+ * baseline, since that is not a sample.
  */
 #include "event.h"
 
@@ -47,7 +48,8 @@ struct samples {
 	__u64 pad[4];
 };
 
-/* One socket's srtt_us and mdev_us when last observed. */
+/* One socket's srtt_us and mdev_us when last observed. Before the first sample srtt is 0
+ * and mdev 1 s (tcp_init_sock); both are 0 in a socket that was never observed. */
 struct state {
 	__u32 srtt;
 	__u32 mdev;
@@ -183,8 +185,11 @@ static __always_inline void observe(struct sock *sk, int established)
 	if (established) {
 		if (srtt && mdev == srtt >> 2)
 			record(sk, c, srtt >> 3);
-	} else if (st->srtt && srtt && (srtt != st->srtt || mdev != st->mdev)) {
-		invert(sk, c, st, srtt, mdev);
+	} else if (srtt && (srtt != st->srtt || mdev != st->mdev)) {
+		if (st->srtt)
+			invert(sk, c, st, srtt, mdev);
+		else if (st->mdev && mdev == srtt >> 2)
+			record(sk, c, srtt >> 3); /* seen before it had any sample */
 	}
 	st->srtt = srtt;
 	st->mdev = mdev;

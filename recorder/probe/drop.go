@@ -49,7 +49,7 @@ type DropCount struct {
 // are missing; the total is in Events.Counts.
 func (d *Drops) Read(out []DropCount) ([]DropCount, error) {
 	var cause bpf.DropCause
-	var counts []uint64 // one a CPU
+	var counts []uint64 // one a CPU, since CPUs do not share a counter
 	each := d.causes.Iterate()
 	for each.Next(&cause, &counts) {
 		c := DropCount{Place: cause.Place, Reason: cause.Reason}

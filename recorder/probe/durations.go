@@ -40,9 +40,13 @@ func (d *Durations) Mean() time.Duration {
 	return d.Sum / time.Duration(d.Count)
 }
 
-// sinceLast puts what now has more than *seen into d, and moves *seen. The maximum is
-// taken first, see RTT.Read.
-func (d *Durations) sinceLast(seen, now *bpf.SoftirqDurations) {
+// sinceLast puts what now has more than *seen into d, and moves *seen; it says whether
+// there is anything. Most CPUs and vectors are idle, and their sum shows it. The
+// maximum is taken first, see RTT.Read.
+func (d *Durations) sinceLast(seen, now *bpf.SoftirqDurations) bool {
+	if atomic.LoadUint64(&now.Sum) == seen.Sum {
+		return false
+	}
 	*d = Durations{Max: time.Duration(take(&now.Max))}
 	d.Sum = time.Duration(since(&seen.Sum, atomic.LoadUint64(&now.Sum)))
 	top := 0
@@ -54,6 +58,8 @@ func (d *Durations) sinceLast(seen, now *bpf.SoftirqDurations) {
 		}
 	}
 	if bits.Len64(uint64(d.Max)) != top+1 { // as exactMax
+		// Not of the topmost bucket: a run ended between the two readings.
 		d.Max = min(d.Sum, 1<<(top+1)-1)
 	}
+	return d.Count > 0
 }

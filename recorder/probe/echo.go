@@ -29,7 +29,7 @@ var echoProbe = Probe{
 type Echo struct {
 	loaded *loaded
 	cpus   *shared[bpf.EchoEchoes]
-	seen   []bpf.SoftirqDurations
+	seen   []bpf.SoftirqDurations // by CPU, at the last Read
 }
 
 // openEcho arms the probe for a namespace.
@@ -60,8 +60,9 @@ func (e *Echo) Read(into *Durations) error {
 	var d Durations
 	for i := range e.cpus.slots {
 		now := &e.cpus.slots[i].Delay
-		d.sinceLast(&e.seen[i], (*bpf.SoftirqDurations)(now))
-		into.Merge(&d)
+		if d.sinceLast(&e.seen[i], (*bpf.SoftirqDurations)(now)) {
+			into.Merge(&d)
+		}
 	}
 	return nil
 }

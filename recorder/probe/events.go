@@ -80,13 +80,14 @@ type Events struct {
 	maps    map[string]*ebpf.Map // for the topics to share
 	ring    *ringbuf.Reader
 	account *shared[bpf.StacksAccount]
-	record  ringbuf.Record
-	event   Event
+	// Used again for each event, so that reading allocates nothing.
+	record ringbuf.Record
+	event  Event
 }
 
 // openEvents makes the ring buffer and its account, before any topic is loaded.
 func openEvents() (*Events, error) {
-	spec, err := bpf.LoadStacks()
+	spec, err := bpf.LoadStacks() // every topic with events declares both maps alike
 	if err != nil {
 		return nil, fmt.Errorf("read embedded probe stacks: %w", err)
 	}

@@ -35,10 +35,10 @@ var functionNames = [...]string{"net_rx_action", "tcp_collapse", "tcp_prune_ofo_
 
 // Functions is the armed probe of single kernel functions.
 type Functions struct {
-	loaded []*loaded // one a function
-	maps   map[string]*ebpf.Map
+	loaded []*loaded            // one a function
+	maps   map[string]*ebpf.Map // that all functions share
 	cpus   *shared[bpf.FunctionFunctions]
-	seen   [][len(functionNames)]bpf.SoftirqDurations
+	seen   [][len(functionNames)]bpf.SoftirqDurations // by CPU, at the last Read
 }
 
 // openFunctions arms each function by fentry and fexit where the kernel takes them,
@@ -131,6 +131,7 @@ func loadPair(h hub, first, last string,
 	if err != nil {
 		return nil, fmt.Errorf("read embedded probe function: %w", err)
 	}
+	// The others stay out: one that this kernel refuses would take these two with it.
 	for name := range spec.Programs {
 		if name != first && name != last {
 			delete(spec.Programs, name)
@@ -165,8 +166,7 @@ func (f *Functions) Read(visit func(cpu int, function string, d *Durations)) err
 	for cpu := range f.cpus.slots {
 		for i, name := range functionNames {
 			now := &f.cpus.slots[cpu].Function[i]
-			d.sinceLast(&f.seen[cpu][i], (*bpf.SoftirqDurations)(now))
-			if d.Count > 0 {
+			if d.sinceLast(&f.seen[cpu][i], (*bpf.SoftirqDurations)(now)) {
 				visit(cpu, name, &d)
 			}
 		}

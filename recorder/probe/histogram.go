@@ -45,6 +45,7 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	if h.Count == 0 {
 		return 0
 	}
+	// The smallest rank that is at least the share: of 100 samples, 0.99 is the 99th.
 	rank := uint64(q * float64(h.Count))
 	if float64(rank) < q*float64(h.Count) || rank == 0 {
 		rank++

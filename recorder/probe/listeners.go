@@ -52,11 +52,11 @@ type Listener struct {
 type Listeners struct {
 	loaded *loaded
 	iter   *link.Iter
-	memory *shared[bpf.ListenersPass]
-	room   uint32
-	order  []netip.AddrPort // at the last whole pass
-	whole  time.Time        // when that was
-	took   time.Duration    // how long it took
+	memory *shared[bpf.ListenersPass] // one slot, that the program fills during a pass
+	room   uint32                     // listeners for which one reading has room
+	order  []netip.AddrPort           // at the last whole pass
+	whole  time.Time                  // when that was
+	took   time.Duration              // how long it took
 }
 
 // wholeShare bounds whole passes to a thousandth of the time.
@@ -139,6 +139,8 @@ func (l *Listeners) pass(out []Listener, limit int) ([]Listener, error) {
 	for first := len(out); ; {
 		p.Room, p.Count, p.Ended = l.room, 0, 0
 		p.StopAfter = uint32(max(0, limit-(len(out)-first)))
+		// The program writes nothing into the file. It runs within this call, on this
+		// thread, so that its memory can be read afterwards without care.
 		n, err := unix.Read(fd, unused[:])
 		for i := range p.Slot[:p.Count] {
 			out = append(out, listener(&p.Slot[i]))

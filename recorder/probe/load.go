@@ -73,6 +73,7 @@ func load(h hub, w wanted) (*loaded, error) {
 		return nil, refuse(w.id, err)
 	}
 	l := &loaded{Collection: coll}
+	// Functions, iterators and clocks are attached by their topics.
 	for name, prog := range coll.Programs {
 		if w.spec.Programs[name].AttachType != ebpf.AttachTraceRawTp {
 			continue
@@ -191,6 +192,7 @@ func share[T any](m *ebpf.Map) (*shared[T], error) {
 	if m.ValueSize() != uint32(unsafe.Sizeof(t)) {
 		return nil, fmt.Errorf("map %v: values of %d bytes in C, %d in Go", m, m.ValueSize(), unsafe.Sizeof(t))
 	}
+	// The kernel maps whole pages, and aligns elements to 8 bytes, which all of ours are.
 	n := int(m.MaxEntries())
 	page := os.Getpagesize()
 	size := (n*int(m.ValueSize()) + page - 1) / page * page

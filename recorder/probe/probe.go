@@ -74,8 +74,8 @@ type Set struct {
 	Drops     *Drops
 	Echo      *Echo
 
-	hub   hub // during Open
-	armed []armed
+	hub   hub     // during Open
+	armed []armed // in the order of arming
 }
 
 // armed is a probe in the kernel.

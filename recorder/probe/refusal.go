@@ -68,6 +68,7 @@ func (e *targetError) Error() string { return "kernel has no " + e.kind + " " + 
 // refuse makes a Refusal of what stopped a probe; it tells the causes apart.
 func refuse(id string, err error) error {
 	r := &Refusal{Probe: id, Cause: Kernel, Reason: err.Error(), Err: err}
+	// The order matters: the surest sign first, the kernel's bare numbers last.
 	verifier, refused := errors.AsType[*ebpf.VerifierError](err)
 	_, absent := errors.AsType[*targetError](err)
 	lacking := lackingCapabilities()
@@ -137,6 +138,7 @@ func kernelTypes(cache *btf.Cache) (*btf.Spec, error) {
 
 // lastLine returns the verifier's verdict: its last line, less the statistics.
 func lastLine(log []string) string {
+	// Newer kernels append how much they processed, refused or not.
 	for i := len(log) - 1; i >= 0; i-- {
 		line := strings.TrimSpace(log[i])
 		if line != "" && !strings.HasPrefix(line, "processed ") {

@@ -31,10 +31,12 @@ var rttProbe = Probe{
 // RTT is the armed probe of round-trip times. How single samples are had from the
 // kernel's average, and which connections give none, is in bpf/rtt.bpf.c.
 type RTT struct {
-	loaded  *loaded
-	cpus    *shared[bpf.RttSamples]
+	loaded *loaded
+	cpus   *shared[bpf.RttSamples]
+	// Totals over all CPUs at the last Read: programs only ever count up, so that
+	// what is new is a difference, and nothing is lost between reading and resetting.
 	seen    [Buckets]uint64
-	seenSum uint64
+	seenSum uint64 // us
 }
 
 // RTTLosses counts what RTT could not turn into samples since it was opened.

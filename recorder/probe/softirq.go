@@ -48,7 +48,7 @@ const NetRX = 3
 type Softirqs struct {
 	loaded *loaded
 	cpus   *shared[bpf.SoftirqSoftirqs]
-	seen   [][Vectors]bpf.SoftirqDurations
+	seen   [][Vectors]bpf.SoftirqDurations // by CPU, at the last Read
 }
 
 // openSoftirqs arms the probe for the whole machine.
@@ -82,8 +82,7 @@ func (s *Softirqs) Read(visit func(cpu, vector int, d *Durations)) error {
 	var d Durations
 	for cpu := range s.cpus.slots {
 		for v := range Vectors {
-			d.sinceLast(&s.seen[cpu][v], &s.cpus.slots[cpu].Vector[v])
-			if d.Count > 0 {
+			if d.sinceLast(&s.seen[cpu][v], &s.cpus.slots[cpu].Vector[v]) {
 				visit(cpu, v, &d)
 			}
 		}

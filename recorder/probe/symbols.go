@@ -53,7 +53,7 @@ func parseSymbols(r io.Reader, addresses []uint64) (*Symbols, error) {
 	slices.Sort(s.address)
 	s.address = slices.Compact(s.address)
 	s.symbol = make([]symbol, len(s.address))
-	shown := false
+	shown := false // an unprivileged reader sees every address as 0
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		start, kind, name, ok := parseSymbol(lines.Bytes())
@@ -61,6 +61,7 @@ func parseSymbols(r io.Reader, addresses []uint64) (*Symbols, error) {
 			return s, fmt.Errorf("parse kernel symbol %q: want address, type and name", lines.Text())
 		}
 		shown = shown || start != 0
+		// Code only: local, global and weak.
 		if kind != 't' && kind != 'T' && kind != 'w' && kind != 'W' || start == 0 {
 			continue
 		}

@@ -108,7 +108,7 @@ func (t *Transitions) Gain(state int) int64 {
 type States struct {
 	loaded *loaded
 	cpus   *shared[bpf.TcpStateTransitions]
-	seen   Transitions
+	seen   Transitions // totals over all CPUs at the last Read
 }
 
 // openStates arms the probe for a namespace.

@@ -81,10 +81,12 @@ func TestRetransmissionsAreTheKernels(t *testing.T) {
 	c.line.cut.Store(false)
 	_, err = c.client.Read(make([]byte, 1))
 	must(t, err)
-	got.drain(t, s)
-	if want := counter(t, c.ns, "Tcp", "RetransSegs"); len(got[Retransmit]) != want {
-		t.Errorf("%d retransmissions told, kernel counts %d", len(got[Retransmit]), want)
-	}
+	// The kernel counts before it sends, and tells afterwards.
+	eventually(t, "as many retransmissions told as the kernel counts", func() bool {
+		want := counter(t, c.ns, "Tcp", "RetransSegs")
+		got.drain(t, s)
+		return len(got[Retransmit]) == want
+	})
 	checkRetransmissions(t, c, got[Retransmit][before:])
 }
 
