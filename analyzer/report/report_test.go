@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -162,6 +163,21 @@ func TestWorstAndLost(t *testing.T) {
 	for name, want := range map[string]bool{"healthy": false, "evidence-lost": true, "listen-overflow-capture": false} {
 		if got := docs[name].EvidenceLost; got != want {
 			t.Errorf("%s: evidence lost %v, want %v", name, got, want)
+		}
+	}
+}
+
+// A process may call itself what it likes; the reader's terminal does not obey.
+func TestControlCharacters(t *testing.T) {
+	d := documents(t)["listen-overflow"]
+	for _, f := range d.Findings {
+		f.Object = "a\x1b[2Jb\rc"
+		f.Headline += " by \x1b]0;title\x07nginx"
+	}
+	d.Verdict += " \x1b[31mred"
+	for line := range strings.Lines(string(text(t, d, report.Style{Width: 80}))) {
+		if i := strings.IndexFunc(strings.TrimSuffix(line, "\n"), unicode.IsControl); i >= 0 {
+			t.Errorf("control character at column %d of %q", i, line)
 		}
 	}
 }

@@ -186,14 +186,15 @@ func (p *page) finding(f *check.Finding, depth int, said bool) {
 
 // head sets severity, check, object and time in one line, or in as many as it takes.
 func (p *page) head(indent string, f *check.Finding) {
+	object := Plain(f.Object)
 	left := indent + p.severity(f.Severity) + "  " + p.bold(f.ID)
 	used := runes(indent) + severityWidth + 2 + runes(f.ID)
-	if used+2+runes(f.Object) <= p.Width {
-		left += "  " + f.Object
-		used += 2 + runes(f.Object)
+	if used+2+runes(object) <= p.Width {
+		left += "  " + object
+		used += 2 + runes(object)
 	} else {
 		p.line(left)
-		left = strings.Repeat(" ", runes(indent)) + f.Object
+		left = strings.Repeat(" ", runes(indent)) + object
 		used = runes(left)
 	}
 	when := words.Clock(f.Start) + " – " + words.Clock(f.End)

@@ -2,11 +2,23 @@ package report
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
 // runes is the width of a text that holds no wide characters, in columns.
 func runes(s string) int { return utf8.RuneCountInString(s) }
+
+// Plain replaces control characters: names of processes and hosts come from a file that
+// somebody else may have made, and must not command the reader's terminal.
+func Plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
 
 // wrap breaks text at blanks into lines of at most width columns. A number stays with
 // its unit. A word that is longer than a line stands alone and sticks out: cutting names
@@ -15,6 +27,7 @@ func wrap(text string, width int) []string {
 	var lines []string
 	line, used := strings.Builder{}, 0
 	for _, word := range bound(strings.Fields(text)) {
+		word = Plain(word)
 		n := runes(word)
 		if used > 0 && used+1+n > width {
 			lines = append(lines, line.String())

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 	"github.com/spikebox/spikebox/format"
 )
@@ -75,7 +76,9 @@ func runInspect(args []string, asJSON bool) error {
 // text prints what a person wants to know first.
 func (i *inspection) text(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(name, text string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(text, args...)) }
+	row := func(name, text string, args ...any) {
+		fmt.Fprintf(t, "%s\t%s\n", name, report.Plain(fmt.Sprintf(text, args...)))
+	}
 	row("bundle", "%s, format %d", i.Name, i.Format)
 	row("recorder", "%s %s", i.Recorder.Program, i.Recorder.Version)
 	row("host", "%s, Linux %s %s, %d CPUs, %s", i.Host.Name, i.Host.Kernel, i.Host.Arch, i.Host.CPUs, size(int64(i.Host.MemoryBytes)))
@@ -91,7 +94,7 @@ func (i *inspection) text(w io.Writer) error {
 		if s.Lost > 0 {
 			lost = fmt.Sprintf("%d %s", s.Lost, s.Unit)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", s.Name, s.State, s.Variant, lost, s.Reason)
+		fmt.Fprintln(t, strings.Join([]string{report.Plain(s.Name), report.Plain(string(s.State)), report.Plain(s.Variant), report.Plain(lost), report.Plain(s.Reason)}, "\t"))
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 )
@@ -126,21 +128,19 @@ func pick(all *timeline.Set, globs []string) ([]*timeline.Series, error) {
 
 // seriesCSV prints long rows: series of several sources have no times in common.
 func seriesCSV(w io.Writer, series []*timeline.Series) error {
-	if _, err := fmt.Fprintln(w, "series,unit,source,time,value"); err != nil {
-		return err
-	}
+	out := csv.NewWriter(w) // an interface's name may well hold a comma
+	_ = out.Write([]string{"series", "unit", "source", "time", "value"})
 	for _, s := range series {
 		for i, v := range s.Rates() {
 			value := ""
 			if !math.IsNaN(v) {
 				value = strconv.FormatFloat(v, 'g', -1, 64)
 			}
-			if _, err := fmt.Fprintf(w, "%s,%s,%s,%d,%s\n", s.Name, s.RateUnit(), s.Source, s.T[i], value); err != nil {
-				return err
-			}
+			_ = out.Write([]string{s.Name, s.RateUnit(), s.Source, strconv.FormatInt(s.T[i], 10), value})
 		}
 	}
-	return nil
+	out.Flush()
+	return out.Error() // the first of any Write
 }
 
 // seriesLine is one line of `timeline --json`; values that were not read are null.
@@ -199,7 +199,7 @@ func seriesTable(w io.Writer, series []*timeline.Series, asked bool, width int) 
 		if !ok {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, row, name, s.Name, figure(least), figure(most), s.RateUnit(), spark(s.T, rates, cells)); err != nil {
+		if _, err := fmt.Fprintf(w, row, name, report.Plain(s.Name), figure(least), figure(most), report.Plain(s.RateUnit()), spark(s.T, rates, cells)); err != nil {
 			return err
 		}
 	}
