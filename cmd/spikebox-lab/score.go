@@ -23,7 +23,7 @@ var score = &cli.Command{
 	Long: `An incident is found when its root finding and the root's known effects are all among
 the findings, and missed otherwise. A finding that is a warning or critical, and that
 nobody expects, is false. The exit code is 1 if one was missed, where the analyzer has
-the checks for it, or false.`,
+the checks for it, or false, or if a run failed.`,
 	Examples: []string{
 		"spikebox-lab score -o /tmp/score",
 		"spikebox-lab score healthy healthy-busy --runs 10 -o /tmp/score --json",
@@ -62,6 +62,9 @@ func setupScore(flags *pflag.FlagSet) func(context.Context, []string) error {
 			if err != nil {
 				return err
 			}
+			for _, text := range s.Errors {
+				fmt.Fprintf(os.Stderr, "spikebox-lab: error: run %s: %s\n", inc.Name, text)
+			}
 			scores = append(scores, s)
 		}
 		return printScores(scores, *asJSON)
@@ -85,7 +88,7 @@ func named(names []string) ([]*lab.Incident, error) {
 }
 
 // printScores prints the table or the document. The error it returns where something is
-// missed or false says nothing more: it only sets the exit code.
+// missed, false or failed says nothing more: it only sets the exit code.
 func printScores(scores []*lab.Score, asJSON bool) error {
 	var err error
 	if asJSON {
@@ -103,7 +106,7 @@ func printScores(scores []*lab.Score, asJSON bool) error {
 		return fmt.Errorf("print scores: %w", err)
 	}
 	for _, s := range scores {
-		if len(s.False)+len(s.Missing) > 0 {
+		if len(s.False)+len(s.Missing)+len(s.Errors) > 0 {
 			return &cli.Coded{Code: cli.Failed} // the table says what is wrong
 		}
 	}

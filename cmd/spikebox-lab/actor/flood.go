@@ -73,7 +73,7 @@ func (p *Flood) send(ctx context.Context, fd int) (sent int) {
 	for start := time.Now(); ctx.Err() == nil; wait(ctx, 2*time.Millisecond) {
 		due := int(time.Since(start).Seconds() * float64(p.Rate))
 		due -= due % max(1, p.Burst)
-		for ; sent < due; sent++ {
+		for ; sent < due && ctx.Err() == nil; sent++ {
 			p.packet(buf, draw, source, to)
 			_ = unix.Sendto(fd, buf.Bytes(), 0, dst)
 		}

@@ -134,8 +134,8 @@ func (s *stage) leave(cast ...*child) {
 		select {
 		case <-c.done:
 			s.check(c.err)
-		case <-time.After(10 * time.Second):
-			s.check(fmt.Errorf("stop %s: still there after 10 s", c.name))
+		case <-time.After(30 * time.Second):
+			s.check(fmt.Errorf("stop %s: still there after 30 s", c.name))
 		}
 	}
 }

@@ -87,6 +87,8 @@ type Score struct {
 	False   []string `json:"false"`
 	Missing []string `json:"missing,omitempty"`
 	Unbuilt []string `json:"unbuilt,omitempty"`
+	// Errors says why runs gave nothing to score; they are not among Runs.
+	Errors []string `json:"errors,omitempty"`
 }
 
 // Add counts one run.
@@ -119,21 +121,30 @@ func Measure(ctx context.Context, inc *Incident, opt Options, spikebox string, r
 	for i := range runs {
 		opt.Seed = seed + uint64(i)
 		opt.Dir = filepath.Join(top, fmt.Sprintf("%s-%d", inc.Name, opt.Seed))
-		truth, err := Run(ctx, inc, opt)
-		if err != nil {
-			return nil, fmt.Errorf("run %s: %w", inc.Name, err)
+		j, err := judged(ctx, inc, opt, spikebox)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			score.Errors = append(score.Errors, err.Error())
+		default:
+			score.Add(j)
 		}
-		document, err := Analyze(ctx, spikebox, filepath.Join(opt.Dir, truth.Bundle))
-		if err != nil {
-			return nil, err
-		}
-		j, err := Judge(truth, document)
-		if err != nil {
-			return nil, err
-		}
-		score.Add(j)
 	}
 	return score, nil
+}
+
+// judged makes one run and judges its analysis.
+func judged(ctx context.Context, inc *Incident, opt Options, spikebox string) (*Judgement, error) {
+	truth, err := Run(ctx, inc, opt)
+	if err != nil {
+		return nil, err
+	}
+	document, err := Analyze(ctx, spikebox, filepath.Join(opt.Dir, truth.Bundle))
+	if err != nil {
+		return nil, err
+	}
+	return Judge(truth, document)
 }
 
 // findBinary looks for one of the project's binaries: at path if that is given,
