@@ -24,8 +24,8 @@ func TestListenersCountHalfOpenExactly(t *testing.T) {
 		listen(t, [4]byte{10, 7, 0, 1}, 81, 16)
 		probe := armListeners(t)
 		for i := range halfOpen {
-			src := [4]byte{10, 7, byte(1 + i/250), byte(1 + i%250)}
-			_, err := w.Write(segment(src, [4]byte{10, 7, 0, 1}, 1024, 80, flagSYN))
+			src := [4]byte{10, 7, byte(1 + i/250%250), byte(1 + i%250)}
+			_, err := w.Write(segment(src, [4]byte{10, 7, 0, 1}, uint16(1024+i/62500), 80, flagSYN))
 			must(t, err)
 		}
 		var all []Listener

@@ -3,12 +3,15 @@
 package probe
 
 import (
+	"encoding/binary"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
@@ -128,6 +131,63 @@ func TestRTTOfHandshake(t *testing.T) {
 	h := probe.read(t)
 	if h.Count != 1 {
 		t.Errorf("%d samples after the handshake, want 1", h.Count)
+	}
+}
+
+// TestRTTFirstSampleAfterHandshake has the server send its SYN-ACK twice, after which the
+// handshake gives no sample (RFC 6298, section 3): the first one is that of its data.
+func TestRTTFirstSampleAfterHandshake(t *testing.T) {
+	const late = 200 * time.Millisecond
+	client, server := [4]byte{10, 9, 0, 2}, [4]byte{10, 9, 0, 1}
+	ns := testns.New(t)
+	w := wire(t, ns, "10.9.0.1/24")
+	var probe *RTT
+	armRTT(t, false, &probe)(inode(t, ns))
+	var l net.Listener
+	testns.Do(t, ns, func() {
+		var err error
+		l, err = net.Listen("tcp4", "10.9.0.1:80")
+		must(t, err)
+	})
+	t.Cleanup(func() { l.Close() })
+	send := func(flags byte, seq, ack uint32) {
+		_, err := w.Write(segmentAt(client, server, 2000, 80, flags, seq, ack))
+		must(t, err)
+	}
+	send(flagSYN, 1000, 0)
+	awaitSegment(t, w, flagSYN|flagACK)
+	first := awaitSegment(t, w, flagSYN|flagACK) // the second time
+	send(flagACK, 1001, first+1)
+	conn, err := l.Accept()
+	must(t, err)
+	defer conn.Close()
+	before := probe.read(t)
+	start := time.Now()
+	_, err = conn.Write([]byte("!"))
+	must(t, err)
+	data := awaitSegment(t, w, flagACK)
+	time.Sleep(late)
+	send(flagACK, 1001, data+1)
+	send(flagACK, 1001, data+1) // the sample is seen at the next segment
+	var h Histogram
+	eventually(t, "the sample", func() bool { h.Merge(new(probe.read(t))); return h.Count > 0 })
+	if took := time.Since(start); before.Count != 0 || h.Count != 1 || h.Max < late || h.Max > took {
+		t.Errorf("%d samples before, then %d up to %v; want one of %v to %v", before.Count, h.Count, h.Max, late, took)
+	}
+}
+
+// awaitSegment reads from the wire up to a segment with these flags, whatever PSH says, and
+// returns its sequence number.
+func awaitSegment(t *testing.T, w *os.File, flags byte) uint32 {
+	t.Helper()
+	buf := make([]byte, 65536)
+	for {
+		n, err := w.Read(buf)
+		must(t, err)
+		const psh = 0x08
+		if n >= 40 && buf[0] == 0x45 && buf[9] == unix.IPPROTO_TCP && buf[33]&^psh == flags {
+			return binary.BigEndian.Uint32(buf[24:])
+		}
 	}
 }
 

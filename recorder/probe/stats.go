@@ -41,7 +41,6 @@ func (s *Set) Stats() ([]ProgramStats, error) {
 	for _, a := range s.armed {
 		for _, l := range a.loaded {
 			for name, prog := range l.Programs {
-				// From the program's file, which no capability is needed for.
 				st, err := prog.Stats()
 				if err != nil {
 					errs = append(errs, fmt.Errorf("read statistics of program %s: %w", name, err))

@@ -89,6 +89,10 @@ func drain(w *os.File) {
 
 // segment is a TCP segment without payload in an IPv4 packet.
 func segment(src, dst [4]byte, sport, dport uint16, flags byte) []byte {
+	return segmentAt(src, dst, sport, dport, flags, 1000, 0)
+}
+
+func segmentAt(src, dst [4]byte, sport, dport uint16, flags byte, seq, ack uint32) []byte {
 	p := make([]byte, 40)
 	p[0], p[8], p[9] = 0x45, 64, unix.IPPROTO_TCP
 	binary.BigEndian.PutUint16(p[2:], 40)
@@ -98,7 +102,8 @@ func segment(src, dst [4]byte, sport, dport uint16, flags byte) []byte {
 	tcp := p[20:]
 	binary.BigEndian.PutUint16(tcp, sport)
 	binary.BigEndian.PutUint16(tcp[2:], dport)
-	binary.BigEndian.PutUint32(tcp[4:], 1000) // sequence number
+	binary.BigEndian.PutUint32(tcp[4:], seq)
+	binary.BigEndian.PutUint32(tcp[8:], ack)
 	tcp[12], tcp[13] = 5<<4, flags
 	binary.BigEndian.PutUint16(tcp[14:], 65535) // window
 	pseudo := uint32(unix.IPPROTO_TCP) + 20     // protocol and length; addresses follow
