@@ -63,6 +63,8 @@ type Answer struct {
 	Lost     bool   // evidence that the check needs was lost, whatever it answers
 }
 
+// present, absent and unknown make the three answers. Absent and unknown are whole
+// clauses, as the report prints them behind the check's name.
 func present(findings ...*Finding) Answer { return Answer{Findings: findings} }
 
 func absent(why string, args ...any) Answer { return Answer{Absent: fmt.Sprintf(why, args...)} }

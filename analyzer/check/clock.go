@@ -61,6 +61,8 @@ func runClock(c *Case) Answer {
 	return absent("the clock was not stepped, and it is synchronised to within %s", words.Duration(time.Duration(last.MaxErrorNs)))
 }
 
+// stepped compares two readings: both clocks tick alike, so that what the wall clock went
+// further than the monotonic one it was set by, but for what adjtimex slews.
 func stepped(a, b format.Clock) *Finding {
 	step := float64((b.Realtime-a.Realtime)-(b.Monotonic-a.Monotonic)) / 1e9
 	elapsed := float64(b.Monotonic-a.Monotonic) / 1e9

@@ -131,6 +131,7 @@ func (f *Finding) take(examples []evidence.Handshake) {
 	}
 }
 
+// exampleFlow lists the frames of SYNs, then of SYN-ACKs: what a ladder diagram needs.
 func exampleFlow(h *evidence.Handshake) Flow {
 	first := int64(0)
 	frames := []uint64{}

@@ -167,6 +167,7 @@ func (c *Case) packetsMember(examples []evidence.Handshake) string {
 	return "packets.pcapng"
 }
 
+// syns and synacks choose which transmissions of a handshake a finding is about.
 func syns(h *evidence.Handshake) []flow.Sent    { return h.SYNs }
 func synacks(h *evidence.Handshake) []flow.Sent { return h.SYNACKs }
 

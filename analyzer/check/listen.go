@@ -95,6 +95,8 @@ func (c *Case) services() []*evidence.Service {
 	return c.Evidence.Packets.Services
 }
 
+// overflowSummary names the worst listener; a guess is said to be one, since the reader
+// may be about to restart that program.
 func (f *Finding) overflowSummary(over float64, listeners []*listener) {
 	times := words.Plural(uint64(over), "time", "times")
 	lasted := words.Duration(f.End.Sub(f.Start))
@@ -115,6 +117,7 @@ func (f *Finding) overflowSummary(over float64, listeners []*listener) {
 	}
 }
 
+// names lists listeners with their processes.
 func names(listeners []*listener) []string {
 	var all []string
 	for _, l := range listeners {

@@ -93,6 +93,7 @@ func (l *listener) String() string {
 	return fmt.Sprintf("%s (%s)", bound(l.addr), l.owner())
 }
 
+// owner names the listener's process.
 func (l *listener) owner() string {
 	if l.socket == nil {
 		return "process unknown"

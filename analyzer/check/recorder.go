@@ -62,6 +62,8 @@ func (c *Case) dropped() (n uint64) {
 
 type loser func(item Item, what string, args ...any)
 
+// lostPackets says what each interface's ring dropped, and where a file ends before its
+// end. Dropped packets are the kernel's own count (tpacket_stats_v3, tp_drops).
 func (c *Case) lostPackets(f *Finding, lose loser) {
 	p := c.Evidence.Packets
 	if p == nil {
@@ -85,6 +87,7 @@ func (c *Case) lostPackets(f *Finding, lose loser) {
 	}
 }
 
+// lostSources says which sources the manifest calls partial or failed.
 func (c *Case) lostSources(lose loser) {
 	if c.Evidence.Manifest == nil {
 		return

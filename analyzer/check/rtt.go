@@ -63,6 +63,8 @@ func (c *Case) peers() []*evidence.PeerRTT {
 	return c.Evidence.Packets.RTT
 }
 
+// runRTT takes the recorder's own measure for whether and when, and the packets for who.
+// Only a bare capture is judged by its packets alone.
 func runRTT(c *Case) Answer {
 	s := spike{limit: rttLimit.Value}
 	if m := c.Evidence.Manifest; m != nil && strings.HasPrefix(m.Trigger.Vital, "rtt.") && m.Trigger.Limit > 0 {
@@ -100,6 +102,7 @@ func (s *spike) none(line *timeline.Series, c *Case) Answer {
 		words.Duration(seconds(v)), words.Duration(seconds(rttHold.Value)), rttFactor.Value)
 }
 
+// seconds makes a duration of a value in seconds.
 func seconds(v float64) time.Duration { return time.Duration(v * 1e9) }
 
 // where names what the slow peers have in common, and where to look.
@@ -125,6 +128,8 @@ func (s *spike) where() (where, look string) {
 	return fmt.Sprintf("%d of %d peers", len(s.slow), all), "Look for what the slow peers share: route, provider, interface."
 }
 
+// summary says how long and how far, then how many were slow beside those that were not:
+// the comparison is what names the culprit.
 func (s *spike) summary(where string) (headline, detail string) {
 	measure := "Round trips"
 	if s.vital {
@@ -159,6 +164,8 @@ func (s *spike) others() string {
 	return words.Count(len(s.other)) + " others were not"
 }
 
+// items is the evidence: the vital at its worst, and the slowest peers with a filter that
+// shows their late acknowledgements.
 func (s *spike) items(c *Case) []Item {
 	var items []Item
 	if v, at, ok := c.Lines.Get(rttVital).Max(s.span); ok {

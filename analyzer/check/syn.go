@@ -45,6 +45,8 @@ func runSYN(c *Case) Answer {
 	return present(findings...)
 }
 
+// synFinding says who waited and where the SYN or its answer was lost. A port without a
+// listener is a remark only: scanners knock at every host all day.
 func (c *Case) synFinding(t trouble) *Finding {
 	f := c.finding(t)
 	place := c.synPlace(t)

@@ -48,6 +48,8 @@ func runSYNACK(c *Case) Answer {
 	return present(findings...)
 }
 
+// synackFinding says who dropped what, with the counters that tell a full queue from a
+// packet filter, and how far SYN_RECV rose.
 func (c *Case) synackFinding(t trouble) *Finding {
 	f := c.finding(t)
 	place := c.synackPlace(t)

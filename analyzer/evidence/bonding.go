@@ -66,6 +66,8 @@ func ParseBond(text []byte) (Bond, error) {
 	return b, err
 }
 
+// set takes a line about the bond itself. In 802.3ad mode, "Aggregator ID" stands in the
+// indented block of the active aggregator.
 func (b *Bond) set(name, value string) {
 	switch name {
 	case "Bonding Mode":
@@ -83,6 +85,7 @@ func (b *Bond) set(name, value string) {
 	}
 }
 
+// set takes a line about one slave.
 func (s *Slave) set(name, value string) error {
 	switch name {
 	case "MII Status":
@@ -105,6 +108,8 @@ func (s *Slave) set(name, value string) error {
 	return nil
 }
 
+// readBonding gives bond.bond0.eth1.up, bond.bond0.eth1.link_failures, and the slaves that
+// are there and up.
 func readBonding(name string, text []byte, r row) error {
 	b, err := ParseBond(text)
 	if b.Mode == "" {

@@ -136,6 +136,7 @@ func (r row) column(kind Kind, unit string) *Column {
 	return col
 }
 
+// set appends a value at the reading's place, after gaps for readings without it.
 func (r row) set(col *Column, v float64) {
 	at := len(r.axis.T) - 1
 	if col.Axis != r.axis || len(col.V) > at {

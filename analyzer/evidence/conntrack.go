@@ -161,6 +161,7 @@ func ParseConntrack(text []byte) (*Conntrack, error) {
 	return c, err
 }
 
+// stateOrStatus is what the recorder's summary counts by.
 func (e *ConntrackEntry) stateOrStatus() string {
 	switch {
 	case e.State != "":

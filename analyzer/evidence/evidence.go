@@ -101,6 +101,7 @@ type Partials struct {
 	More int // beyond those listed
 }
 
+// add keeps an entry while there is room, and otherwise counts it.
 func (p *Partials) add(member string, err error) {
 	const most = 50
 	if len(p.List) < most {

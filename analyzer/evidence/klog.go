@@ -68,6 +68,7 @@ var messageKinds = []messageKind{
 	{kind: "link_up", patterns: compile(`(?i)` + dev + `:? (?:NIC )?Link is Up`)},
 }
 
+// compile makes the patterns of one kind; a broken one fails every test of the package.
 func compile(patterns ...string) []*regexp.Regexp {
 	all := make([]*regexp.Regexp, len(patterns))
 	for i, p := range patterns {

@@ -58,6 +58,8 @@ func (c *Columns) latencies(all []Latency) {
 	}
 }
 
+// latencies adds the lines of one second. Maxima are kept by CPU and over all of them: a
+// stall is on one CPU, and a trigger asks for the longest.
 func (r row) latencies(now []Latency) {
 	longest := map[string]int64{}
 	for i := range now {

@@ -41,6 +41,7 @@ func ParseLoadavg(text []byte) (Loadavg, error) {
 	return l, nil
 }
 
+// readLoadavg gives loadavg.1m and its like.
 func readLoadavg(_ string, text []byte, r row) error {
 	l, err := ParseLoadavg(text)
 	if err != nil {

@@ -47,6 +47,7 @@ func ParseNetDev(text []byte) ([]NetDevRow, error) {
 	return rows, err
 }
 
+// readNetDev gives if.eth0.rx_dropped and its like. A vanished interface leaves a gap.
 func readNetDev(_ string, text []byte, r row) error {
 	rows, err := ParseNetDev(text)
 	for i := range rows {

@@ -42,6 +42,7 @@ func ParsePressure(text []byte) ([]PressureRow, error) {
 	return rows, err
 }
 
+// set takes one "name=value"; averages are in percent with two digits.
 func (p *PressureRow) set(field []byte) error {
 	name, value, _ := bytes.Cut(field, []byte{'='})
 	to := map[string]*float64{"avg10": &p.Avg10, "avg60": &p.Avg60, "avg300": &p.Avg300}[string(name)]

@@ -47,6 +47,7 @@ func ParseProtocols(text []byte) ([]Protocol, error) {
 	return rows, err
 }
 
+// readProtocols gives protocols.TCP.memory and its like, in pages where there is an account.
 func readProtocols(_ string, text []byte, r row) error {
 	rows, err := ParseProtocols(text)
 	for _, p := range rows {

@@ -41,6 +41,7 @@ func ParseQueues(text []byte) ([]Queue, error) {
 	return queues, err
 }
 
+// queue reads one line; an empty SYN queue could not be counted, which is not zero.
 func queue(fields [][]byte) (q Queue, err error) {
 	if len(fields) < 6 {
 		return q, fmt.Errorf("%d columns, want 6", len(fields))

@@ -71,6 +71,7 @@ type inputs struct {
 	closer []io.Closer
 }
 
+// close closes everything that was opened; all of it was only read.
 func (in *inputs) close() {
 	for _, c := range in.closer {
 		c.Close()
@@ -97,6 +98,8 @@ func openInputs(paths []string, opts Options) (*inputs, error) {
 	return in, nil
 }
 
+// open tries a path as a bundle. What is none is a capture, until the packet reader says
+// that it is not.
 func (in *inputs) open(path string, opts Options) error {
 	if path == "-" {
 		stdin := opts.Stdin
@@ -132,6 +135,7 @@ func (in *inputs) open(path string, opts Options) error {
 	return nil
 }
 
+// capture adds packets to read, under the name that messages use.
 func (in *inputs) capture(name string, r io.Reader, p *Progress, size int64) {
 	in.list = append(in.list, Input{Path: name, Kind: "capture"})
 	in.captures = append(in.captures, packet.Input{Name: name, Reader: counted(r, p, size)})

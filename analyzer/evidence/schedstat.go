@@ -46,6 +46,8 @@ func ParseSchedstat(text []byte) ([]SchedRow, error) {
 	return rows, err
 }
 
+// readSchedstat gives times in seconds, so that a rate is the share of a CPU: sched.cpu3.wait
+// of 0.5/s means that one task waited half of the time.
 func readSchedstat(_ string, text []byte, r row) error {
 	rows, err := ParseSchedstat(text)
 	for _, s := range rows {

@@ -113,6 +113,7 @@ type services struct {
 	rest   Service // of those beyond maxServices; Server is not valid
 }
 
+// service gives the sums of one server, or those of all that are too many.
 func (s *services) service(server netip.AddrPort) *Service {
 	if got := s.byAddr[server]; got != nil {
 		return got
@@ -176,6 +177,7 @@ func synTrouble(h *flow.Handshake) (Trouble, bool) {
 	return SYNAnswered, true
 }
 
+// synackTrouble says what repeated SYN-ACKs mean, by what was captured of the client.
 func synackTrouble(h *flow.Handshake) (Trouble, bool) {
 	switch {
 	case h.SYNACKRetransmits == 0:
@@ -188,6 +190,7 @@ func synackTrouble(h *flow.Handshake) (Trouble, bool) {
 	return SYNACKSilent, true
 }
 
+// add counts a flow, with the time from its first transmission to its last.
 func (r *Repeats) add(f *flow.Flow, sent []flow.Sent, segments uint32, schedule flow.Schedule) {
 	r.Flows++
 	r.Segments += uint64(segments)
@@ -228,6 +231,7 @@ func (r *Repeats) example(f *flow.Flow, transmissions int) {
 	}
 }
 
+// transmissions is how much of a schedule the handshake shows.
 func (h *Handshake) transmissions() int { return max(len(h.SYNs), len(h.SYNACKs)) }
 
 // list gives the services by address, those beyond the limit as one at the end.

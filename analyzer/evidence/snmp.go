@@ -87,6 +87,8 @@ func snmpPair(names, values [][]byte) ([]SNMPRow, error) {
 	return rows, first
 }
 
+// readSNMP gives netstat.TcpExt.ListenOverflows and its like. All counters are 64 bit on
+// 64-bit kernels (net/ipv4/af_inet.c, snmp_fold_field: unsigned long).
 func readSNMP(prefix string, text []byte, r row) error {
 	rows, err := ParseSNMP(text)
 	for _, s := range rows {

@@ -49,6 +49,7 @@ func ParseSockstat(text []byte) ([]SockstatRow, error) {
 	return rows, err
 }
 
+// readSockstat gives sockstat.TCP.orphan and its like; mem counts pages of the host.
 func readSockstat(_ string, text []byte, r row) error {
 	rows, err := ParseSockstat(text)
 	for _, s := range rows {

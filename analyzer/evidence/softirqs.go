@@ -58,6 +58,7 @@ func cpuHeader(fields [][]byte) ([]int, error) {
 	return cpus, nil
 }
 
+// counts32 reads 32-bit counters: kstat_softirqs_cpu is an unsigned int.
 func counts32(fields [][]byte) ([]uint32, error) {
 	counts := make([]uint32, len(fields))
 	for i, f := range fields {
@@ -70,6 +71,7 @@ func counts32(fields [][]byte) ([]uint32, error) {
 	return counts, nil
 }
 
+// readSoftirqs gives softirqs.NET_RX.cpu3 and its like: how often, not how long.
 func readSoftirqs(_ string, text []byte, r row) error {
 	cpus, rows, err := ParseSoftirqs(text)
 	for _, s := range rows {

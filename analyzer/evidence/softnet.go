@@ -46,6 +46,7 @@ func ParseSoftnet(text []byte) ([]SoftnetRow, error) {
 	return rows, err
 }
 
+// softnetRow reads one CPU's columns; those that a kernel does not print are zero.
 func softnetRow(fields [][]byte) (SoftnetRow, error) {
 	const fewest, widest = 9, 32
 	if len(fields) < fewest || len(fields) > widest {
@@ -66,6 +67,7 @@ func softnetRow(fields [][]byte) (SoftnetRow, error) {
 	}, nil
 }
 
+// readSoftnet gives softnet.cpu3.dropped and its like.
 func readSoftnet(_ string, text []byte, r row) error {
 	rows, err := ParseSoftnet(text)
 	for _, s := range rows {

@@ -59,6 +59,8 @@ func ParseStat(text []byte) ([]StatRow, error) {
 	return rows, err
 }
 
+// readStat gives stat.cpu3.softirq in ticks of 1/USER_HZ, which the manifest tells, and
+// stat.ctxt and its like.
 func readStat(_ string, text []byte, r row) error {
 	rows, err := ParseStat(text)
 	for _, s := range rows {

@@ -48,6 +48,8 @@ func ParseVitals(text []byte) (Vitals, error) {
 	return v, err
 }
 
+// vitalsRow reads one tick; a row that is too short or too long is no row, as its values
+// cannot be told apart.
 func vitalsRow(names []string, fields [][]byte) (VitalsRow, error) {
 	row := VitalsRow{Values: make([]float64, len(names))}
 	if len(fields) != len(names)+1 {

@@ -98,6 +98,7 @@ func Make(e *evidence.Evidence, results []check.Result) *Document {
 	return d
 }
 
+// totals gives zeros where there are no packets, so that programs find every field.
 func totals(p *evidence.Packets) Totals {
 	var t Totals
 	t.Retransmitted = map[netip.Addr]uint64{}
@@ -114,6 +115,7 @@ func totals(p *evidence.Packets) Totals {
 	return t
 }
 
+// bundle copies what readers ask of the manifest, and the damage in words.
 func bundle(e *evidence.Evidence) *Bundle {
 	m := e.Manifest
 	if m == nil {

@@ -79,6 +79,7 @@ func (p *page) paint(code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
+// bold, dim and plain are ways to paint; plain is for where none is wanted.
 func (p *page) bold(s string) string  { return p.paint("1", s) }
 func (p *page) dim(s string) string   { return p.paint("2", s) }
 func (p *page) plain(s string) string { return s }
@@ -86,11 +87,13 @@ func (p *page) plain(s string) string { return s }
 // severityWidth is the longest severity's.
 const severityWidth = len(check.Critical)
 
+// severity is padded before it is painted, as escape sequences take no columns.
 func (p *page) severity(s check.Severity) string {
 	code := map[check.Severity]string{check.Critical: "1;31", check.Warning: "1;33", check.Info: "36"}[s]
 	return p.paint(code, fmt.Sprintf("%-*s", severityWidth, s))
 }
 
+// line ends a line without blanks at its end: text is also diffed and pasted.
 func (p *page) line(s string) { fmt.Fprintln(p.w, strings.TrimRight(s, " ")) }
 
 // paragraph breaks text into lines, each after an indentation.
@@ -100,6 +103,7 @@ func (p *page) paragraph(indent string, paint func(string) string, text string) 
 	}
 }
 
+// section sets a heading with an empty line before it.
 func (p *page) section(title string) {
 	p.line("")
 	p.line(p.bold(title))
@@ -144,6 +148,7 @@ func (p *page) about(d *Document) {
 	}
 }
 
+// trigger says why the bundle was written: by which rule and value, or by whom.
 func trigger(d *Document) string {
 	t := d.Bundle.Trigger
 	text := t.Expr
@@ -205,6 +210,7 @@ func (p *page) head(indent string, f *check.Finding) {
 	p.line(left + strings.Repeat(" ", max(0, p.Width-used-runes(when))) + p.dim(when))
 }
 
+// first names the first of several details only.
 func first(i int, name string) string {
 	if i > 0 {
 		return ""

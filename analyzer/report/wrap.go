@@ -64,6 +64,7 @@ func bound(words []string) []string {
 	return all
 }
 
+// endsInDigit says whether a word may be a number; words are never empty.
 func endsInDigit(word string) bool {
 	c := word[len(word)-1]
 	return c >= '0' && c <= '9'
