@@ -54,8 +54,10 @@ var OneOffs = []*OneOff{
 	processes,
 	qdiscs,
 	links,
+	netfilter,
 	sysctls,
 	texts,
+	nics,
 }
 
 // OneOffsAtTrigger are those of OneOffs that are collected at the trigger too.
