@@ -14,8 +14,8 @@ import (
 )
 
 // BenchmarkCost has 16 connections exchange one small message each per operation, with
-// every probe armed, and reports what a run of each program takes, less nothing: some
-// 25 ns are the measuring itself.
+// every probe armed, and reports what a run of each program takes, with the measuring
+// itself: an empty program shows 70 ns on a virtual machine.
 func BenchmarkCost(b *testing.B) {
 	ns := testns.New(b)
 	var st unix.Stat_t

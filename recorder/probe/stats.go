@@ -17,7 +17,7 @@ type ProgramStats struct {
 	Probe   string // ID in All
 	Program string // as bpftool(8) shows it
 	Runs    uint64
-	Time    time.Duration // 20 to 30 ns of each run are the measuring itself
+	Time    time.Duration // with the measuring itself: 70 ns a run where an empty program was tried
 	// Missed runs were skipped by the kernel because the program was interrupted by
 	// an event of its own on the same CPU.
 	Missed uint64

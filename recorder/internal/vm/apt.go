@@ -69,6 +69,7 @@ func (a *apt) run(name string, args ...string) ([]byte, error) {
 		"-o", "Dir::State::lists=" + filepath.Join(a.dir, "lists"),
 		"-o", "Dir::Cache=" + filepath.Join(a.dir, "cache"),
 		"-o", "Acquire::Languages=none",
+		"-o", "APT::Architecture=amd64", // as the VM, whatever this machine is
 		"-o", "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
 		"-o", "APT::Sandbox::User=",
 		"-o", "APT::Update::Error-Mode=any",

@@ -48,7 +48,7 @@ func TestKernels(t *testing.T) {
 func compile(t *testing.T, args ...string) {
 	t.Helper()
 	build := exec.Command("go", args...)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=amd64") // as the VM
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go %v: %v\n%s", args, err, out)
 	}
