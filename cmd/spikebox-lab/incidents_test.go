@@ -234,7 +234,7 @@ func checkListeners(t *testing.T, truth *lab.Truth, r *format.Reader) {
 			t.Fatal(err)
 		}
 		for _, p := range s.Process {
-			found[owner{s.Port, p.PID, p.Comm}] = s.State == "LISTEN"
+			found[owner{s.Port, p.PID, p.Comm}] = found[owner{s.Port, p.PID, p.Comm}] || s.State == "LISTEN"
 		}
 	}
 	for _, l := range truth.Listeners {
