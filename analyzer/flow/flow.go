@@ -1,9 +1,3 @@
-// Package flow follows TCP connections through a stream of packets and says what happened to each:
-// its handshake and the schedule of its repetitions, retransmissions by mechanism and evidence,
-// reordering, round-trip times, windows, resets and the server's think time.
-//
-// Definitions follow the RFCs and the Linux kernel: Direction.Retransmits counts what the kernel
-// counts as RetransSegs. Where the headers do not decide, a packet is counted as ambiguous.
 package flow
 
 import "net/netip"

@@ -1,8 +1,16 @@
 package flow
 
 import (
+	"bytes"
+	"io"
+	"net/netip"
 	"testing"
+	"testing/iotest"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/spikebox/spikebox/analyzer/internal/pkt"
 	"github.com/spikebox/spikebox/analyzer/packet"
 )
 
@@ -164,4 +172,60 @@ func fuzzed(b []byte) packet.Packet {
 		p.SACKs[1] = packet.SACK{Left: p.Seq, Right: p.Ack + 50}
 	}
 	return p
+}
+
+// Results do not depend on how the file is cut into reads, nor on its compression.
+func TestReadsDoNotMatter(t *testing.T) {
+	var file bytes.Buffer
+	if _, err := pkt.Traffic(&file, 60); err != nil {
+		t.Fatal(err)
+	}
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	if _, err := z.Write(file.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := rowsOf(t, bytes.NewReader(file.Bytes()))
+	again := 0
+	for _, r := range want {
+		again += int(r.S2C.RetransmitsFast)
+	}
+	if len(want) != 60 || again < 10 {
+		t.Fatalf("%d flows, %d retransmissions", len(want), again)
+	}
+	for name, r := range map[string]io.Reader{
+		"byte by byte": iotest.OneByteReader(bytes.NewReader(file.Bytes())),
+		"halves":       iotest.HalfReader(bytes.NewReader(file.Bytes())),
+		"gzip":         &zipped,
+	} {
+		if diff := cmp.Diff(want, rowsOf(t, r), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// rowsOf returns the rows of a capture.
+func rowsOf(t *testing.T, r io.Reader) (rows []Row) {
+	t.Helper()
+	src, err := packet.Open(packet.Input{Name: "test", Reader: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	table := NewTable(func(f *Flow) { rows = append(rows, f.Row()) }, Options{})
+	for {
+		p, err := src.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		table.Add(p)
+	}
+	table.Flush()
+	return rows
 }

@@ -105,26 +105,25 @@ type Quoted struct {
 // Packet is one decoded packet. It holds no reference to the captured bytes. Fields that do not
 // belong to its Kind are zero.
 type Packet struct {
+	// The fields of the first 128 bytes are those that every packet's reader needs: two cache lines.
+
 	Time  int64  // Unix time in ns
 	Frame uint64 // number in its input, from 1, as Wireshark counts
 
 	Src, Dst         Addr
 	SrcPort, DstPort uint16
 
-	CapLen, WireLen uint32 // bytes captured and bytes on the wire, link header included
-
 	Seq, Ack     uint32
 	TSval, TSecr uint32
 	Payload      uint32 // transport payload on the wire in bytes, whether captured or not
 	Window       uint16 // unscaled
 	MSS          uint16
-	SACKs        [4]SACK // the first NSACK are valid; a first block at or below Ack is a DSACK (RFC 2883)
+	IPID         uint16 // IPv4 identification; 0 for IPv6
 
 	Input     uint16 // index of the input that Frame counts in
 	Interface uint16 // index into Source.Interfaces
 	VLAN      uint16 // outermost VLAN identifier, 0 without a tag
 	EtherType uint16
-	IPID      uint16 // IPv4 identification; 0 for IPv6
 
 	Kind   Kind
 	Dir    Dir
@@ -143,7 +142,11 @@ type Packet struct {
 
 	ICMPType, ICMPCode uint8
 	ICMPID, ICMPSeq    uint16 // of echo requests and replies
-	Quoted             Quoted
+
+	CapLen, WireLen uint32 // bytes captured and bytes on the wire, link header included
+
+	SACKs  [4]SACK // the first NSACK are valid; a first block at or below Ack is a DSACK (RFC 2883)
+	Quoted Quoted
 }
 
 // SrcAddrPort returns the source of a TCP or UDP packet.

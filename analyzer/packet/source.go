@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 )
 
 // Input is one capture to read: a name for messages and its bytes.
@@ -65,12 +66,15 @@ type Source struct {
 	damage []*DamageError
 	files  []io.Closer
 	stop   chan struct{}
+
+	read, size atomic.Int64 // bytes of the files that OpenFiles opened
 }
 
 // OpenFiles opens capture files by path; "-" is standard input.
 func OpenFiles(paths ...string) (*Source, error) {
 	inputs := make([]Input, 0, len(paths))
 	var files []io.Closer
+	s := newSource()
 	for _, path := range paths {
 		f := os.Stdin
 		if path != "-" {
@@ -81,10 +85,12 @@ func OpenFiles(paths ...string) (*Source, error) {
 			}
 			files = append(files, f)
 		}
-		inputs = append(inputs, Input{Name: path, Reader: f})
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			s.size.Add(info.Size())
+		}
+		inputs = append(inputs, Input{Name: path, Reader: counted{f, &s.read}})
 	}
-	s, err := Open(inputs...)
-	if err != nil {
+	if err := s.start(inputs); err != nil {
 		closeAll(files)
 		return nil, err
 	}
@@ -92,26 +98,57 @@ func OpenFiles(paths ...string) (*Source, error) {
 	return s, nil
 }
 
+// counted counts the bytes read from a file.
+type counted struct {
+	r io.Reader
+	n *atomic.Int64
+}
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// Progress returns how many bytes of the files that OpenFiles opened have been read, and how many
+// they have, compressed as they are; size is 0 when it is not known, as of a pipe. Several
+// goroutines may call it.
+func (s *Source) Progress() (read, size int64) { return s.read.Load(), s.size.Load() }
+
 // Open reads inputs together. It recognises format and compression by the first bytes, and returns
 // an error when an input is not a capture at all; damage further on is reported by Damage.
 func Open(inputs ...Input) (*Source, error) {
+	s := newSource()
+	if err := s.start(inputs); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// newSource returns a source without inputs.
+func newSource() *Source {
 	s := &Source{stop: make(chan struct{})}
 	s.stats.Kinds = map[Kind]uint64{}
 	s.stats.Ether = map[uint16]uint64{}
 	s.stats.Protos = map[uint8]uint64{}
 	s.stats.Links = map[uint32]uint64{}
+	return s
+}
+
+// start opens the inputs and begins to read ahead.
+func (s *Source) start(inputs []Input) error {
 	for i, in := range inputs {
 		f, err := s.open(i, in)
 		if err != nil {
 			s.release()
-			return nil, fmt.Errorf("open capture %s: %w", in.Name, err)
+			return fmt.Errorf("open capture %s: %w", in.Name, err)
 		}
 		s.feeds = append(s.feeds, f)
 	}
 	for _, f := range s.feeds {
 		go f.run(s.stop)
 	}
-	return s, nil
+	return nil
 }
 
 // open recognises the format of one input.

@@ -291,6 +291,23 @@ func TestNotACapture(t *testing.T) {
 	}
 }
 
+func TestProgress(t *testing.T) {
+	file := compressed(t, gzipTo, pkt.Pcapng(binary.LittleEndian, pkt.Record{Data: segment(1)}))
+	path := filepath.Join(t.TempDir(), "capture.gz")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := OpenFiles(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	read(t, s)
+	if n, size := s.Progress(); n != int64(len(file)) || size != n {
+		t.Errorf("%d of %d, the file has %d bytes", n, size, len(file))
+	}
+}
+
 func TestCloseEarly(t *testing.T) {
 	var records []pkt.Record
 	for i := range 10 * batchSize {
