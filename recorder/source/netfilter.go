@@ -32,8 +32,8 @@ var netfilter = &OneOff{
 
 // firewalls is static/netfilter.json.
 type firewalls struct {
-	Nftables []*nft.Table `json:"nftables"` // absent where the kernel has no nf_tables
-	IPv4     []legacy     `json:"iptables"` // absent where the kernel has no iptables
+	Nftables []*nft.Table `json:"nftables"` // null where the kernel has no nf_tables
+	IPv4     []legacy     `json:"iptables"` // null where the kernel has no iptables
 	IPv6     []legacy     `json:"ip6tables"`
 }
 
@@ -49,6 +49,7 @@ func collectNetfilter(ctx context.Context, env Env, sink *Sink) error {
 	var f firewalls
 	if kmod.Present(env.Root, "nf_tables") { // else there can be no table
 		tables, err := nft.Ruleset(elementsMost, func() bool { return ctx.Err() == nil })
+		f.Nftables = tables
 		switch err = sink.interrupted(err); {
 		case errors.Is(err, unix.EPERM):
 			return fmt.Errorf("%w (it needs CAP_NET_ADMIN)", err)
@@ -56,8 +57,6 @@ func collectNetfilter(ctx context.Context, env Env, sink *Sink) error {
 			// A kernel without nf_tables, or without netfilter's netlink.
 		case err != nil:
 			return err
-		default:
-			f.Nftables = tables
 		}
 	}
 	var err4, err6 error

@@ -7,6 +7,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -67,11 +68,12 @@ var hooks = map[uint8][]string{
 var keyTypes = map[uint64]string{5: "integer", 7: "ipv4_addr", 8: "ipv6_addr", 9: "ether_addr", 12: "inet_proto", 13: "inet_service",
 	19: "mark", 41: "ifname"}
 
-// Ruleset gives all tables. Sets with more than most elements are counted up to there. It
-// needs CAP_NET_ADMIN, and loads the kernel module nf_tables where that is missing: look
-// first (package kmod).
+// Ruleset gives all tables, no more where goOn says so. Sets with more than most elements
+// are counted up to there. With nldump.ErrInterrupted it gives what it has: somebody
+// changed the rules meanwhile. It needs CAP_NET_ADMIN, and loads the kernel module
+// nf_tables where that is missing: look first (package kmod).
 func Ruleset(most uint64, goOn func() bool) ([]*Table, error) {
-	r := &reader{most: most, goOn: goOn, tables: map[key]*Table{}, chains: map[key]*Chain{}}
+	r := &reader{most: most, goOn: goOn, all: []*Table{}, tables: map[key]*Table{}, chains: map[key]*Chain{}}
 	for _, step := range []struct {
 		what string
 		kind uint16
@@ -82,18 +84,28 @@ func Ruleset(most uint64, goOn func() bool) ([]*Table, error) {
 		{"rules", msgGetRule, r.rule},
 		{"sets", msgGetSet, r.set},
 	} {
-		if err := r.dump(step.what, step.kind, 0, nil, step.take); err != nil {
+		if err := r.changed(r.dump(step.what, step.kind, 0, nil, step.take)); err != nil {
 			return nil, err
 		}
 	}
 	for _, t := range r.all {
 		for _, s := range t.Sets {
-			if err := r.elements(t, s); err != nil {
+			if err := r.changed(r.elements(t, s)); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return r.all, nil
+	return r.all, r.interrupted
+}
+
+// changed keeps in mind that a table changed while it was dumped, and goes on. A set that
+// is gone by now has no elements.
+func (r *reader) changed(err error) error {
+	if errors.Is(err, nldump.ErrInterrupted) || errors.Is(err, unix.ENOENT) {
+		r.interrupted = nldump.ErrInterrupted
+		return nil
+	}
+	return err
 }
 
 type key struct {
@@ -102,11 +114,12 @@ type key struct {
 }
 
 type reader struct {
-	most   uint64
-	goOn   func() bool
-	all    []*Table
-	tables map[key]*Table
-	chains map[key]*Chain
+	most        uint64
+	goOn        func() bool
+	all         []*Table
+	tables      map[key]*Table
+	chains      map[key]*Chain
+	interrupted error
 }
 
 func (r *reader) dump(what string, kind uint16, family uint8, attrs []byte, take func(uint8, []byte)) error {
