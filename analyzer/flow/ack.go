@@ -14,6 +14,8 @@ func (t *Table) ack(f *Flow, s Side, p *packet.Packet) {
 		y.started = true
 		y.base, y.next, y.una = p.Ack, p.Ack, p.Ack
 	}
+	// SACK before the cumulative acknowledgement: a DSACK is about segments that this very packet may
+	// remove from the queue.
 	if p.NSACK > 0 {
 		t.sacks(f, s, p)
 	}
@@ -30,6 +32,7 @@ func (t *Table) ack(f *Flow, s Side, p *packet.Packet) {
 	}
 	y.acked = true
 	t.window(f, s, p)
+	// Both FINs are seen and acknowledged: what comes now are repetitions of the last ones.
 	if !f.closed && x.Fins > 0 && y.Fins > 0 && x.una == x.next && y.una == y.next {
 		t.close(f)
 	}
@@ -65,6 +68,7 @@ func (t *Table) advance(f *Flow, s Side, p *packet.Packet) {
 	if len(live) == 0 {
 		return
 	}
+	// In this order: the samples look at transmissions as they were before anything is removed.
 	t.eifel(f, s, p, &live[0])
 	n := 0
 	for n < len(live) && !after(live[n].end, p.Ack) {
@@ -76,6 +80,7 @@ func (t *Table) advance(f *Flow, s Side, p *packet.Packet) {
 			t.remember(f, s, p, &live[i])
 		}
 	}
+	// A frame of segmentation offload may be acknowledged in part.
 	if n < len(live) && before(live[n].seq, p.Ack) {
 		if part := live[n]; part.tx == 0 {
 			part.end = p.Ack
@@ -104,6 +109,7 @@ func (t *Table) remember(f *Flow, s Side, p *packet.Packet, g *segment) {
 // keep appends to the acknowledged segments that a late copy may still be compared with.
 func (y *Direction) keep(g segment) {
 	if len(y.past) == maxPast {
+		// Without a hole forgotten, whatever is not in the list is known to have been captured.
 		y.forgot = y.forgot || y.past[0].tx == 0
 		copy(y.past, y.past[1:])
 		y.past = y.past[:maxPast-1]
@@ -158,6 +164,8 @@ func (t *Table) sample(f *Flow, s Side, p *packet.Packet, live []segment, n int)
 		if g.marks&markTimed != 0 {
 			continue
 		}
+		// An option is not present in every packet of a side that uses it only when something on the
+		// way has removed it; the segment is then skipped and not guessed at.
 		match := stamped && g.marks&markStamped != 0 && g.ts == p.TSecr
 		if match && from == nil || !stamped && g.end == p.Ack {
 			from = g
@@ -197,7 +205,7 @@ func (t *Table) sameAck(f *Flow, s Side, p *packet.Packet) {
 		return
 	}
 	if p.NSACK == 0 && x.hasEdge && x.scaled(p) != x.window {
-		return
+		return // a window update
 	}
 	x.DupAcks++
 	y.ackTime = p.Time

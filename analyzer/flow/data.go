@@ -24,6 +24,7 @@ func (t *Table) data(f *Flow, s Side, p *packet.Packet) {
 		x.base, x.next, x.una = seq, seq, seq
 	}
 	x.pieceSize = x.segmentSize(&f.Dirs[s.Other()], p)
+	// In order, nearly always; after a gap; or, all that is interesting, below what was sent.
 	switch {
 	case seq == x.next:
 		x.alarmed = false
@@ -75,6 +76,7 @@ func (x *Direction) stamp(p *packet.Packet, g segment) segment {
 // fresh appends bytes that are seen for the first time, at the end of all others.
 func (t *Table) fresh(f *Flow, s Side, p *packet.Packet, seq, end uint32) {
 	x := &f.Dirs[s]
+	// Identifications are learned from originals in their order: only those show how a sender counts.
 	x.ids.next(p.IPID)
 	x.recovered = NoMechanism
 	x.UniqueBytes += uint64(payloadIn(p, seq, end))
@@ -111,6 +113,7 @@ func (t *Table) think(f *Flow, s Side, p *packet.Packet) {
 		return
 	}
 	if s == Client {
+		// The last of several segments, or of pipelined requests, is the one that counts.
 		f.asking, f.requestEnd = true, p.Time
 		return
 	}
@@ -127,6 +130,8 @@ func (t *Table) think(f *Flow, s Side, p *packet.Packet) {
 // again follows a segment that begins below the highest sequence number seen.
 func (t *Table) again(f *Flow, s Side, p *packet.Packet, seq, end uint32) {
 	x := &f.Dirs[s]
+	// Old bytes are judged; those above them, if any, are seen for the first time. A segment with both
+	// comes from a sender that has put a repetition and new data together (tcp_retrans_try_collapse).
 	old := earlier(end, x.next)
 	v := f.judge(s, p, seq, old)
 	switch v.kind {
@@ -170,6 +175,7 @@ func (t *Table) retransmission(f *Flow, s Side, p *packet.Packet, v verdict, seq
 		x.RetransmitsUnknown += n
 	}
 	if v.never {
+		// On a tap at the sender this is a loss before the tap: in its own qdisc or driver.
 		x.NeverCaptured += n
 	}
 	e := Event{
@@ -264,6 +270,7 @@ func (t *Table) reordered(f *Flow, s Side, p *packet.Packet, v verdict, seq, end
 func (t *Table) ambiguous(f *Flow, s Side, p *packet.Packet, v verdict, seq, end uint32) {
 	x := &f.Dirs[s]
 	x.Ambiguous++
+	// As if it were a retransmission in one respect: it must not give a round-trip sample.
 	x.fill(p, seq, end)
 	for i, list := 0, x.cover(seq, end); i < len(list); i++ {
 		list[i].tx = max(list[i].tx, 2)

@@ -32,6 +32,8 @@ type half struct {
 	past   []segment // acknowledged holes and retransmissions, newest last, at most maxPast
 	forgot bool      // past has overflowed: there were more
 
+	// Sequence numbers. The tap sees what was sent and what was acknowledged, in this order or, with
+	// packets missing or the tap near the receiver, in another: next is the later of the two.
 	started bool   // next and una are valid
 	hasISN  bool   // this side's SYN or SYN-ACK was seen
 	acked   bool   // the peer has acknowledged something
@@ -40,20 +42,23 @@ type half struct {
 	next    uint32 // end of what was seen or acknowledged (snd.nxt at the tap)
 	una     uint32 // highest acknowledgement by the peer
 
-	shift        uint8  // scale of the windows that this side offers
-	window       uint32 // that this side offers, scaled
-	edge         uint32 // right edge of that window
-	hasEdge      bool
-	windowID     uint16 // IP identification of the packet that offered it
-	shrinking    bool   // the last packet had its right edge further left
-	pieceSize    uint32 // payload of a full segment of this side
-	zero         bool   // it offers no room
-	zeroSince    int64  // Unix ns
-	zeroProbed   bool   // this side sent a probe of one byte, which may have been taken as data
-	full         bool   // this side has filled the peer's window
-	tsMax        uint32
-	stamped      bool // tsMax is valid
-	ids          ipids
+	// The window that this side offers as a receiver.
+	shift      uint8  // scale of the windows that this side offers
+	window     uint32 // that this side offers, scaled
+	edge       uint32 // right edge of that window
+	hasEdge    bool
+	windowID   uint16 // IP identification of the packet that offered it
+	shrinking  bool   // the last packet had its right edge further left
+	pieceSize  uint32 // payload of a full segment of this side
+	zero       bool   // it offers no room
+	zeroSince  int64  // Unix ns
+	zeroProbed bool   // this side sent a probe of one byte, which may have been taken as data
+	full       bool   // this side has filled the peer's window
+	// What orders the packets of this side in time.
+	tsMax   uint32
+	stamped bool // tsMax is valid
+	ids     ipids
+	// What the peer has reported about losses, and what this side does about them.
 	dupAcks      uint8 // by the peer, since una last moved
 	sackHigh     uint32
 	sacked       bool      // sackHigh is valid: the peer has reported a gap that is still open
@@ -130,6 +135,8 @@ func (f *Flow) replacedBy(p *packet.Packet, fromHigh bool) bool {
 	}
 	d := &f.Dirs[f.side(fromHigh)]
 	if d.hasISN {
+		// A retransmitted SYN repeats its number. A new connection takes one that is larger than any
+		// the old one used (RFC 6191, RFC 9293 §3.4.1), so equal numbers mean the same SYN.
 		return d.isn != p.Seq
 	}
 	if f.Midstream {
@@ -142,6 +149,8 @@ func (f *Flow) replacedBy(p *packet.Packet, fromHigh bool) bool {
 // segment follows one TCP segment sent by the given side.
 func (t *Table) segment(f *Flow, s Side, p *packet.Packet) {
 	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
+	// Counted before anything is judged: packets and bytes are those of the capture, whatever they
+	// turn out to be, so that they agree with every other program.
 	f.stepped = f.stepped || p.Time < f.Last
 	f.Last, f.LastFrame = p.Time, p.Frame
 	f.seen = t.now
@@ -154,6 +163,7 @@ func (t *Table) segment(f *Flow, s Side, p *packet.Packet) {
 	if p.Opts != 0 {
 		f.options(x, p)
 	}
+	// A second copy must not act: it would look like a duplicate ACK or a retransmission.
 	if x.copied(f, s, p) {
 		t.duplicate(f, s, p)
 		return
@@ -166,6 +176,7 @@ func (t *Table) segment(f *Flow, s Side, p *packet.Packet) {
 		}
 		t.syn(f, s, p)
 	}
+	// The acknowledgement first: whether the data in the same packet answers a request depends on it.
 	if p.Flags&packet.ACK != 0 {
 		t.ack(f, s, p)
 	}
@@ -238,6 +249,7 @@ func (f *Flow) reset(t *Table) {
 		d.rtt.reset(&t.histograms)
 		t.slabs.put(d.queue.list)
 	}
+	// The lists of the handshake stay with the flow, so that the next one does not allocate them.
 	syns, synacks := f.Handshake.SYNs[:0], f.Handshake.SYNACKs[:0]
 	past := [2][]segment{f.Dirs[0].past[:0], f.Dirs[1].past[:0]}
 	*f = Flow{}
@@ -252,6 +264,7 @@ func (f *Flow) finish() {
 	h.SYNACKsLost = h.SYNRetransmits > 0 && h.SYNACKRetransmits > 0 && h.AckTime == 0
 	c, s := f.C2S(), f.S2C()
 	f.End = f.ending()
+	// A SYN that nobody answered is not half a capture: there was nothing else to capture.
 	f.OneSided = (c.Packets == 0 || s.Packets == 0) && f.End != Unanswered
 	for i := range f.Dirs {
 		d := &f.Dirs[i]

@@ -1,5 +1,10 @@
 package flow
 
+// Flows end by two mechanisms, so that a packet costs no more than a look at its flow. The few that
+// are half-open or closed stand in lines, in the order of their last packets, and leave at the front.
+// The many that are open are in a wheel of seconds, where packets do not move them: a flow that is
+// found to be in use when its second comes is put into a later one.
+
 // list is a ring of flows with a sentinel, linked through the flows themselves.
 type list struct{ root Flow }
 

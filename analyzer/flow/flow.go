@@ -102,33 +102,55 @@ func (s State) String() string { return stateNames[s] }
 // segments count a frame that the kernel or the NIC will cut (GSO, TSO) or has merged (GRO, LRO)
 // as the segments inside it.
 type Direction struct {
-	Packets, Segments    uint32
-	Bytes                uint64 // TCP payload, retransmissions included
-	UniqueBytes          uint64 // TCP payload, each byte once
-	RetransmittedBytes   uint64
-	Retransmits          uint32 // segments sent again: data, SYN, SYN-ACK and FIN, as RetransSegs counts
-	RetransmitsTimeout   uint32 // after a retransmission timeout, and what slow start sends again after it
-	RetransmitsFast      uint32 // after duplicate ACKs or SACK (RFC 5681, RFC 6675, RFC 8985)
-	RetransmitsProbe     uint32 // tail-loss probes (RFC 8985 §7)
-	RetransmitsUnknown   uint32 // mechanism not to be told from the headers
-	RetransmitsSpurious  uint32 // of Retransmits, those that were not needed: DSACK, Eifel or already acknowledged
-	MaxBackoff           uint8  // most timeouts in a row without progress
-	NeverCaptured        uint32 // of Retransmits, those whose original the capture does not hold
-	Reordered            uint32 // originals that arrived after later ones
-	Ambiguous            uint32 // retransmitted or reordered: the evidence does not decide
-	CaptureDuplicates    uint32 // packets that the capture holds twice
-	ZeroWindows          uint32 // times that this side closed its receive window
-	ZeroWindowTime       int64  // ns that it stayed closed
-	WindowProbes         uint32 // persist probes that this side sent against a closed window
-	WindowFull           uint32 // times that this side filled the window it was given
-	WindowShrunk         uint32 // times that the right edge of the window this side offers moved left
-	KeepAlives           uint32
-	DupAcks              uint32
-	Resets               uint32
-	AckedUnseen          uint64 // bytes of this side that the peer acknowledged and the capture never saw
-	Fins                 uint32 // FINs sent, repetitions included
-	MSS                  uint16 // announced by this side, 0 when not seen
-	WScale               int8   // announced by this side, -1 when not seen
+	Packets, Segments uint32
+	// Bytes of TCP payload, retransmissions included.
+	Bytes uint64
+	// Bytes of TCP payload, each once.
+	UniqueBytes        uint64
+	RetransmittedBytes uint64
+	// Segments sent again: data, SYN, SYN-ACK and FIN, as RetransSegs counts.
+	Retransmits uint32
+	// After a retransmission timeout, and what slow start sends again after it.
+	RetransmitsTimeout uint32
+	// After duplicate ACKs or SACK (RFC 5681, RFC 6675, RFC 8985).
+	RetransmitsFast uint32
+	// Tail-loss probes (RFC 8985 §7).
+	RetransmitsProbe uint32
+	// Mechanism not to be told from the headers.
+	RetransmitsUnknown uint32
+	// Of Retransmits, those that were not needed: DSACK, Eifel or already acknowledged.
+	RetransmitsSpurious uint32
+	// Most timeouts in a row without progress.
+	MaxBackoff uint8
+	// Of Retransmits, those whose original the capture does not hold.
+	NeverCaptured uint32
+	// Originals that arrived after later ones.
+	Reordered uint32
+	// Retransmitted or reordered: the evidence does not decide.
+	Ambiguous uint32
+	// Packets that the capture holds twice.
+	CaptureDuplicates uint32
+	// Times that this side closed its receive window.
+	ZeroWindows uint32
+	// Nanoseconds that it stayed closed.
+	ZeroWindowTime int64
+	// Persist probes that this side sent against a closed window.
+	WindowProbes uint32
+	// Times that this side filled the window it was given.
+	WindowFull uint32
+	// Times that the right edge of the window this side offers moved left.
+	WindowShrunk uint32
+	KeepAlives   uint32
+	DupAcks      uint32
+	Resets       uint32
+	// Bytes of this side that the peer acknowledged and the capture never saw.
+	AckedUnseen uint64
+	// FINs sent, repetitions included.
+	Fins uint32
+	// Maximum segment size that this side announced, 0 when not seen.
+	MSS uint16
+	// Window scale that this side announced, -1 when not seen.
+	WScale               int8
 	SACKPermitted, HasTS bool
 
 	rtt sketch

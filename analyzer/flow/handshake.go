@@ -11,6 +11,8 @@ func (t *Table) syn(f *Flow, s Side, p *packet.Packet) {
 	if x.hasISN && x.isn != p.Seq && !x.queue.empty() {
 		return // neither a repetition nor a beginning: data is outstanding
 	}
+	// Another number from the same side is a server that has forgotten the first SYN: SYN cookies,
+	// whose number changes with the minute, or a listener whose queue had overflowed.
 	fresh := !x.hasISN || x.isn != p.Seq
 	if fresh {
 		x.begin(p.Seq+1, t)
@@ -139,6 +141,8 @@ func (t *Table) rst(f *Flow, s Side, p *packet.Packet) {
 	f.reset1st = true
 	state := f.state()
 	t.emit(f, p, Event{Kind: EventReset, Side: s, Seq: p.Seq, Value: int64(state)})
+	// The first RST decides. Those that follow answer what was still on its way, and a refused SYN may
+	// be sent again and be answered.
 	if state == StateSynSent && s == Server {
 		f.refused = true
 		f.EndTime, f.EndFrame = p.Time, p.Frame

@@ -38,6 +38,7 @@ func (f *Flow) judge(s Side, p *packet.Packet, seq, end uint32) verdict {
 	if len(list) == 0 {
 		return f.judgePast(s, p, seq, end)
 	}
+	// A repetition of bytes that the receiver holds already, as its SACK blocks say, is not needed.
 	needless := true
 	for i := range list {
 		needless = needless && list[i].marks&markSACKed != 0
@@ -139,6 +140,8 @@ func (f *Flow) judgePast(s Side, p *packet.Packet, seq, end uint32) verdict {
 			return v
 		}
 	}
+	// Bytes from before the capture, and those whose hole was forgotten, were sent before only if the
+	// timestamp is the newest of all: then other data, sent later than the original, came before it.
 	newest := x.stamped && p.Opts&packet.OptTS != 0 && after(p.TSval, x.tsMax)
 	if (x.forgot || before(seq, x.base)) && !newest || x.overtaken(p) {
 		// What was sent before later packets may be a copy that the network made.
@@ -196,6 +199,8 @@ type ipids struct {
 func (c *ipids) next(id uint16) {
 	step := id - c.last
 	c.last = id
+	// A host that counts for all its connections together, or byte-swapped, takes larger steps than
+	// one; beyond a thousand the numbers are random as far as one flow can tell.
 	switch {
 	case id == 0 || step == 0 || step > 1024:
 		c.bad = min(c.bad, 254) + 1

@@ -11,6 +11,8 @@ import "github.com/spikebox/spikebox/analyzer/packet"
 // kernel, 8 ms and more (tcp_rack_mark_lost, Linux 6.18), but far less than a timeout.
 func (f *Flow) mechanism(s Side, p *packet.Packet, v *verdict, seq, end uint32) Mechanism {
 	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
+	// Only acknowledgements that bring news count: the peer's own data, or its retransmission, does
+	// not make anyone send again.
 	silence := p.Time - max(x.ackTime, x.sentTime)
 	limit := int64(100e6)
 	if round := x.srtt + y.srtt; round > 0 {

@@ -52,6 +52,7 @@ func (q *queue) push(s segment, pool *slabs) {
 	if q.list == nil {
 		q.list = pool.get()
 	}
+	// Moving at most as many as were popped since the last time keeps this constant per segment.
 	if len(q.list) == cap(q.list) && q.head >= len(q.list)/2 {
 		n := copy(q.list, q.live())
 		q.list, q.head = q.list[:n], 0
@@ -81,6 +82,7 @@ func (q *queue) split(seq uint32) {
 	if i == len(live) || !before(live[i].seq, seq) {
 		return
 	}
+	// Both halves keep time, timestamp and marks: they were sent in one frame.
 	upper := live[i]
 	upper.seq = seq
 	live[i].end = seq

@@ -7,7 +7,9 @@ import (
 	"time"
 )
 
-// Row is a flow in the form of `spikebox flows --json`: one object a line.
+// Row is a flow in the form of `spikebox flows --json`: one object a line. Names are never changed or
+// removed, because scripts rely on them; new ones may be added. Round trips that are not to be told
+// are null, as a number would be taken for one.
 type Row struct {
 	Client             netip.Addr   `json:"client"`
 	ClientPort         uint16       `json:"client_port"`

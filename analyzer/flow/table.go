@@ -88,6 +88,7 @@ func (t *Table) Flush() {
 // and otherwise ignored.
 func (t *Table) Add(p *packet.Packet) {
 	t.totals.Packets++
+	// The table's clock never goes back: a step of the capture's must not end flows that are in use.
 	if p.Time > t.now {
 		t.now = p.Time
 		if t.now/second > t.turned {
@@ -182,6 +183,7 @@ func (t *Table) grow() {
 
 // end finishes a flow, hands it to the sink and takes it back into the pool.
 func (t *Table) end(f *Flow) {
+	// Out of the table first, so that a sink that panics leaves no half-ended flow behind.
 	link := &t.chains[f.hash&uint64(len(t.chains)-1)]
 	for *link != f {
 		link = &(*link).chain

@@ -36,6 +36,8 @@ func (t *Table) window(f *Flow, s Side, p *packet.Packet) {
 	if x.hasEdge && f.scaleKnown() {
 		t.shrink(f, s, p, int32(x.edge-edge))
 	}
+	// The edge kept is the rightmost, so that one late packet neither counts as shrinking nor lets the
+	// next one look like growth.
 	if !x.hasEdge || after(edge, x.edge) {
 		y.full = false
 		x.edge, x.hasEdge = edge, true
@@ -100,6 +102,7 @@ func (t *Table) fills(f *Flow, s Side, p *packet.Packet, end uint32) {
 func (t *Table) bare(f *Flow, s Side, p *packet.Packet) {
 	x := &f.Dirs[s]
 	if !x.started {
+		// A pure ACK carries the number of the next byte: numbering begins there.
 		x.started = true
 		x.base, x.next, x.una = p.Seq, p.Seq, p.Seq
 		return

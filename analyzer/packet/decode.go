@@ -81,6 +81,7 @@ func (d *decoder) ether(p *Packet, kind uint16, data []byte) {
 		kind = binary.BigEndian.Uint16(data[2:])
 		data = data[4:]
 	}
+	// The type behind the tags: what the packet is, not how it was carried.
 	p.EtherType = kind
 	switch kind {
 	case etherIPv4:

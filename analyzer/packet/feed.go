@@ -12,6 +12,11 @@ const (
 	batchesAhead = 4
 )
 
+// A feed and its consumer pass a fixed number of batches to and fro: the decoder works ahead on its
+// own core, memory stays the same however large the input, and nothing is allocated per packet. What
+// was counted travels with the batch, so that the statistics are those of what has been delivered and
+// need no lock.
+
 // batch is a run of packets on its way from decoder to consumer.
 type batch struct {
 	packets []Packet
@@ -95,6 +100,7 @@ type reading struct {
 func (r *reading) fill(b *batch) bool {
 	f := r.feed
 	b.packets, b.damage = b.packets[:0], nil
+	// The packets are overwritten in place: the consumer has given the batch back.
 	b.count = count{others: b.count.others[:0]}
 	var rec record
 	for len(b.packets) < batchSize {

@@ -34,6 +34,8 @@ func (d *decoder) ipv4(p *Packet, data []byte) {
 		p.Kind = BadIP
 		return
 	}
+	// Addresses and protocol are kept even when what follows is cut: they are often all that an error
+	// leaves to go by.
 	p.V6 = false
 	p.ECN, p.TTL, p.Proto = data[1]&3, data[8], data[9]
 	p.IPID = binary.BigEndian.Uint16(data[4:])
@@ -100,6 +102,7 @@ func (d *decoder) ipv6(p *Packet, data []byte) {
 // false.
 func (p *Packet) extensions(next uint8, data []byte, length int) (_ uint8, _ []byte, _ int, ok bool) {
 	for range maxExtensions {
+		// All but two count their length in units of 8 bytes beyond the first (RFC 8200 §4).
 		size := 0
 		switch next {
 		case protoHopByHop, protoRouting, protoDestOpts, protoMobility, protoAH, protoFragment:

@@ -67,6 +67,7 @@ func (r *ngReader) next(rec *record) error {
 		case blockPacket:
 			return r.obsolete(rec, body)
 		case blockSection:
+			// Interfaces are numbered anew in each section (§4.2); in the registry they go on.
 			r.ifaces = nil
 		case blockInterface:
 			err = r.description(body)
@@ -87,6 +88,8 @@ func (r *ngReader) block() (kind uint32, body []byte, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	// The type of a section header reads the same in both byte orders, so that a new section is found
+	// before its order is known.
 	kind = r.order.Uint32(head)
 	if kind == blockSection {
 		if r.order, err = sectionOrder(head[8:]); err != nil {

@@ -189,6 +189,8 @@ func (s *Source) Next() (*Packet, error) {
 	if len(s.feeds) == 1 {
 		return s.feeds[0].pop(s)
 	}
+	// A linear search: people analyse a handful of files together, and a heap would not be faster. Of
+	// equal times the first input goes first, so that the order is always the same.
 	var oldest *feed
 	var head *Packet
 	for _, f := range s.feeds {

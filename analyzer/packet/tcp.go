@@ -37,6 +37,7 @@ func (p *Packet) tcp(data []byte, length int) {
 	p.Ack = binary.BigEndian.Uint32(data[8:])
 	p.Flags = Flags(data[13])
 	p.Window = binary.BigEndian.Uint16(data[14:])
+	// The payload follows from the length on the wire: a recorder keeps no more than the header.
 	header := int(data[12]>>4) * 4
 	if header < 20 || header > length {
 		p.Kind = BadTCP
@@ -61,6 +62,7 @@ func (p *Packet) options(list []byte, length int) {
 	if len(list) < length {
 		p.Opts |= OptTruncated
 	}
+	// What remains is what SYNs carry, SACK blocks, and oddities.
 	for len(list) > 0 {
 		kind := list[0]
 		if kind == optionEnd {

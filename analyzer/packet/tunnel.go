@@ -24,6 +24,7 @@ func (d *decoder) inside(p *Packet, kind uint16, data []byte) {
 	if d.depth == maxTunnels {
 		return
 	}
+	// A tunnel's packet is two; a flow is told by the inner addresses, as Wireshark does it.
 	outer := *p
 	*p = Packet{
 		Time: p.Time, Frame: p.Frame, Input: p.Input, Interface: p.Interface, Dir: p.Dir,
