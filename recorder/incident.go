@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
@@ -106,6 +107,8 @@ func (r *Recorder) write(held *freeze.Held) result {
 		return result{err: err}
 	}
 	report, err := held.Write(context.Background())
+	held.Close()
+	debug.FreeOSMemory() // what a host with 100,000 sockets took is not ours between two bundles
 	return result{report: report, err: err}
 }
 

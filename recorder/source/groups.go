@@ -28,15 +28,15 @@ type members struct {
 	inodes [groupSample]uint32
 }
 
-// inodesToOwn gives the sockets whose processes are worth looking for: the listeners, and
-// at the end a sample of each large group.
-func inodesToOwn(at string) map[uint32]bool {
-	inodes, ports := map[uint32]bool{}, map[uint16]bool{}
+// socketsToOwn gives the sockets whose processes are worth looking for: the listeners,
+// and at the end a sample of each large group.
+func socketsToOwn(at string) wanted {
+	w, ports := wanted{}, map[uint16]bool{}
 	dumpStates(1<<sockdiag.Listen, func(s *sockdiag.Socket) {
-		inodes[s.Inode], ports[s.Local.Port()] = true, true
+		w[s.Inode], ports[s.Local.Port()] = len(w), true
 	})
 	if at != AtEnd {
-		return inodes
+		return w
 	}
 	groups := map[group]*members{}
 	dumpStates(sockdiag.All&^(1<<sockdiag.Listen), func(s *sockdiag.Socket) {
@@ -50,17 +50,22 @@ func inodesToOwn(at string) map[uint32]bool {
 		if groups[g] == nil {
 			groups[g] = &members{}
 		}
-		groups[g].inodes[groups[g].n%groupSample] = s.Inode
+		if m := groups[g]; m.n < groupSample {
+			m.inodes[m.n] = s.Inode
+		}
 		groups[g].n++
 	})
+	number := len(w)
 	for _, m := range groups {
-		for i := range min(m.n, groupSample) {
-			if m.n >= groupLarge {
-				inodes[m.inodes[i]] = true
-			}
+		if m.n < groupLarge {
+			continue
 		}
+		for _, inode := range m.inodes {
+			w[inode] = number
+		}
+		number++
 	}
-	return inodes
+	return w
 }
 
 // dumpStates calls f for the sockets in some states, up to endSockets of them. An error

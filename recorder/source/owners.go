@@ -5,6 +5,8 @@ package source
 import (
 	"bytes"
 	"context"
+	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,64 +26,106 @@ type Process struct {
 // cmdlineSize keeps a long argument list (it may hold secrets far behind) short.
 const cmdlineSize = 256
 
-// owners finds the processes that hold the sockets with these inodes, by the links in
-// /proc/PID/fd. It stops when the context does and gives what it has found: processes
-// that may not be looked into are left out.
-func owners(ctx context.Context, root string, inodes map[uint32]bool) map[uint32][]Process {
-	found := map[uint32][]Process{}
-	if len(inodes) == 0 {
-		return found
+// wanted are sockets whose processes are looked for: inodes, and the number of what each
+// stands for. A listener has a number of its own; a sample of a group shares one, and one
+// process found is enough for all of it.
+type wanted map[uint32]int
+
+// lowFDs is how many file descriptors of each process are looked at first: servers open
+// their listeners before their first connection, and reading the links of 100,000
+// connections takes a second.
+const lowFDs = 256
+
+// search looks for the owners of sockets by the links in /proc/PID/fd.
+type search struct {
+	ctx     context.Context
+	root    string
+	wanted  wanted
+	missing map[int]bool // numbers of which no owner is found yet
+	found   map[uint32][]Process
+}
+
+// owners finds processes that hold the wanted sockets. It ends when the context does and
+// gives what it has found: processes that may not be looked into are left out.
+func owners(ctx context.Context, root string, w wanted) map[uint32][]Process {
+	s := search{ctx: ctx, root: root, wanted: w, missing: map[int]bool{}, found: map[uint32][]Process{}}
+	for _, number := range w {
+		s.missing[number] = true
 	}
 	entries, err := os.ReadDir(filepath.Join(root, "proc"))
 	if err != nil {
-		return found
+		return s.found
 	}
+	var pids []int
 	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids = append(pids, pid)
 		}
-		if ctx.Err() != nil {
+	}
+	for _, pid := range pids {
+		s.look(pid, 0, lowFDs)
+	}
+	for _, pid := range pids {
+		if len(s.missing) == 0 {
 			break
 		}
-		dir := filepath.Join(root, "proc", e.Name())
-		held, fds := socketsOf(dir, inodes)
-		if len(held) == 0 {
-			continue
-		}
-		p := process(dir, pid)
-		p.FDs, p.FDLimit = fds, fdLimit(dir)
-		for _, inode := range held {
-			found[inode] = append(found[inode], p)
-		}
+		s.look(pid, lowFDs, math.MaxInt)
 	}
-	return found
+	return s.found
 }
 
-// socketsOf gives those of the inodes that a process has open, each once, and how many
-// file descriptors it has open in all.
-func socketsOf(dir string, inodes map[uint32]bool) (held []uint32, open int) {
-	fds, err := os.ReadDir(filepath.Join(dir, "fd"))
-	if err != nil {
-		return nil, 0
+// look goes through some of a process's file descriptors, in the kernel's order.
+func (s *search) look(pid, from, to int) {
+	if s.ctx.Err() != nil || len(s.wanted) == 0 {
+		return
 	}
+	dir := filepath.Join(s.root, "proc", strconv.Itoa(pid))
+	fds, err := names(filepath.Join(dir, "fd"), min(to, math.MaxInt32))
+	if err != nil || len(fds) <= from {
+		return
+	}
+	var p *Process
 	seen := map[uint32]bool{}
-	for _, fd := range fds {
-		target, err := os.Readlink(filepath.Join(dir, "fd", fd.Name()))
-		if err != nil {
+	for _, fd := range fds[from:] {
+		inode, ok := socketInode(filepath.Join(dir, "fd", fd))
+		number, want := s.wanted[inode]
+		if !ok || !want || seen[inode] {
 			continue
 		}
-		number, ok := strings.CutPrefix(target, "socket:[")
-		if !ok {
-			continue
+		seen[inode] = true
+		if p == nil {
+			p = process(dir, pid)
 		}
-		inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 32)
-		if err == nil && inodes[uint32(inode)] && !seen[uint32(inode)] {
-			seen[uint32(inode)] = true
-			held = append(held, uint32(inode))
+		s.found[inode] = append(s.found[inode], *p)
+		if delete(s.missing, number); len(s.missing) == 0 && from > 0 {
+			return
 		}
 	}
-	return held, len(fds)
+}
+
+// names lists at most n entries of a folder, unsorted: a process may have a million.
+func names(dir string, n int) ([]string, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	list, err := f.Readdirnames(n)
+	if err == io.EOF {
+		err = nil
+	}
+	return list, err
+}
+
+// socketInode reads a link such as "socket:[12345]".
+func socketInode(link string) (uint32, bool) {
+	target, err := os.Readlink(link)
+	if err != nil {
+		return 0, false
+	}
+	number, ok := strings.CutPrefix(target, "socket:[")
+	inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 32)
+	return uint32(inode), ok && err == nil
 }
 
 // fdLimit reads "Max open files            1024                 524288               files"
@@ -103,7 +147,7 @@ func fdLimit(dir string) uint64 {
 	return limit
 }
 
-func process(dir string, pid int) Process {
+func process(dir string, pid int) *Process {
 	read := func(name string) string {
 		text, _ := os.ReadFile(filepath.Join(dir, name))
 		return string(bytes.TrimSpace(text))
@@ -118,5 +162,7 @@ func process(dir string, pid int) Process {
 	} else {
 		cgroup = ""
 	}
-	return Process{PID: pid, Comm: read("comm"), Cmdline: cmdline, Cgroup: cgroup}
+	fds, _ := names(filepath.Join(dir, "fd"), -1) // it could be listed before
+	return &Process{PID: pid, Comm: read("comm"), Cmdline: cmdline, Cgroup: cgroup,
+		FDs: len(fds), FDLimit: fdLimit(dir)}
 }

@@ -109,7 +109,7 @@ func collectSockets(ctx context.Context, env Env, sink *Sink) error {
 	if env.At == AtTrigger {
 		d.most, queries[1] = triggerSockets, 1<<sockdiag.SynRecv
 	}
-	d.owners = owners(ctx, env.Root, inodesToOwn(env.At))
+	d.owners = owners(ctx, env.Root, socketsToOwn(env.At))
 	for _, states := range queries {
 		for _, family := range sockdiag.Families {
 			if err := d.run(sockdiag.Query{Family: family, States: states, Detail: env.At == AtEnd}); err != nil {

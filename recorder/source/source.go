@@ -89,6 +89,10 @@ type Sink struct {
 	Details map[string]string
 }
 
+// sinkWindow is small, because several sources collect at once: lines of sockets and
+// connections repeat themselves within a few hundred bytes.
+const sinkWindow = 256 << 10
+
 // Member is one member of the bundle, held until it is written.
 type Member struct {
 	Name string
@@ -105,7 +109,8 @@ func (s *Sink) Add(name string, data []byte) {
 // Stream keeps a member of any size, compressed. The member is complete after Close.
 func (s *Sink) Stream(name string) (io.WriteCloser, error) {
 	m := &Member{Name: name, z: &bytes.Buffer{}}
-	enc, err := zstd.NewWriter(m.z, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	enc, err := zstd.NewWriter(m.z, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithWindowSize(sinkWindow), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, fmt.Errorf("compress member %q: %w", name, err)
 	}
