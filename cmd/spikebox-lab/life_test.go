@@ -31,6 +31,8 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			before := machine(t)
 			cmd := exec.Command(filepath.Join(bin, "spikebox-lab"), "run", "healthy", "--no-recorder", "--baseline", "10m", "-o", t.TempDir())
+			// Only kill -9 leaves the folder of the control socket, here for the test to remove.
+			cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 			stderr, err := cmd.StderrPipe()
 			if err != nil {
 				t.Fatal(err)
