@@ -70,6 +70,7 @@ type member struct {
 	link   link   // as last seen
 	share  int    // bytes that its ring has or had; 0: never had one
 	ring   *Packets
+	filled int // blocks since the last judgement
 	state  State
 	reason string
 	since  time.Time // of state
@@ -83,12 +84,13 @@ type member struct {
 // Set owns the rings of all chosen interfaces. One goroutine looks at all of them, and
 // another follows the interfaces by netlink. Its methods are safe for concurrent use.
 type Set struct {
-	cfg  SetConfig
-	home *namespace     // where late rings are made
-	ask  *netlink.Conn  // for links and addresses
-	bell *netlink.Conn  // rings when they change
-	stop chan struct{}  // closed: the goroutines end
-	done sync.WaitGroup // of the goroutines
+	cfg   SetConfig
+	home  *namespace     // where late rings are made
+	ask   *netlink.Conn  // for links and addresses
+	bell  *netlink.Conn  // rings when they change
+	timer *ticker        // for the goroutine that serves the rings
+	stop  chan struct{}  // closed: the goroutines end
+	done  sync.WaitGroup // of the goroutines
 
 	// mu is held briefly: the goroutine that serves the rings waits for it.
 	mu      sync.Mutex
@@ -99,7 +101,8 @@ type Set struct {
 	cut     *Cut
 	closed  bool      // no new cuts
 	idle    bool      // the goroutines have ended
-	looked  time.Time // at the rings
+	busy    bool      // a ring fills fast
+	judged  time.Time // whether one does
 	counted time.Time // the kernel's counters
 }
 
@@ -140,6 +143,9 @@ func (s *Set) open() error {
 		return fmt.Errorf("open route socket: %w", err)
 	}
 	if s.bell, err = listen(); err != nil {
+		return err
+	}
+	if s.timer, err = newTicker(slowTick); err != nil {
 		return err
 	}
 	all, err := links(s.ask)
@@ -258,18 +264,13 @@ func (m *member) become(s State, reason string, now time.Time) bool {
 
 // serve looks at the rings until the set is closed.
 func (s *Set) serve() {
-	timer := time.NewTimer(slowTick)
-	defer timer.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-timer.C:
-		}
+	for s.timer.wait() {
 		if s.cfg.beforeTick != nil {
 			s.cfg.beforeTick()
 		}
-		timer.Reset(s.tick(time.Now()))
+		if err := s.timer.set(s.tick(time.Now())); err != nil {
+			return // it was closed
+		}
 	}
 }
 
@@ -277,25 +278,28 @@ func (s *Set) serve() {
 func (s *Set) tick(now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	elapsed := max(now.Sub(s.looked), time.Millisecond)
+	judge := now.Sub(s.judged) >= slowTick
 	count := now.Sub(s.counted) >= countEvery
-	busy := s.cut != nil
+	if judge {
+		s.judged, s.busy = now, false
+	}
+	if count {
+		s.counted = now
+	}
 	for _, m := range s.members {
 		if m.ring == nil {
 			continue
 		}
-		filled := m.ring.Advance()
-		// As many blocks in a slow tick as would leave less than half of the spare ones.
-		busy = busy || time.Duration(2*filled)*slowTick > time.Duration(m.ring.geo.spare)*elapsed
+		m.filled += m.ring.Advance()
+		if judge {
+			s.busy = s.busy || 2*m.filled > m.ring.geo.spare
+			m.filled = 0
+		}
 		if count {
 			m.ring.collect(now.UnixNano())
 		}
 	}
-	s.looked = now
-	if count {
-		s.counted = now
-	}
-	if busy {
+	if s.busy || s.cut != nil {
 		return fastTick
 	}
 	return slowTick
@@ -339,11 +343,11 @@ func (s *Set) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	close(s.stop)
-	err := s.bell.Close() // wakes the listener
+	err := errors.Join(s.timer.Close(), s.bell.Close()) // wakes those who wait for them
 	s.done.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.bell, s.idle = nil, true
+	s.timer, s.bell, s.idle = nil, nil, true
 	if s.cut != nil {
 		return err
 	}
@@ -363,6 +367,9 @@ func (s *Set) free() error {
 		if conn != nil {
 			errs = append(errs, conn.Close())
 		}
+	}
+	if s.timer != nil {
+		errs = append(errs, s.timer.Close())
 	}
 	if s.home != nil {
 		errs = append(errs, s.home.Close())
