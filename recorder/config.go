@@ -15,6 +15,7 @@ import (
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/ring"
+	"github.com/spikebox/spikebox/recorder/source"
 	"github.com/spikebox/spikebox/recorder/trigger"
 	"github.com/spikebox/spikebox/recorder/vital"
 )
@@ -37,6 +38,7 @@ type Config struct {
 	Control    string // path of the control socket; empty: none
 	Policy     trigger.Policy
 	Retention  freeze.Retention
+	Conntrack  int  // most lines of the connection-tracking dump; 0: 200,000
 	AllNetNS   bool // eBPF events and histograms of every network namespace
 	Once       bool // stop after the first bundle
 	DryRun     bool // say what would fire, write nothing
@@ -54,6 +56,11 @@ var DefaultTriggers = []string{
 	"listen.overflows > 0",
 	"syn_recv > 250",
 	"rtt.p99 > 5x for 2s",
+}
+
+// sources is what the one-off sources need to know.
+func (c *Config) sources() source.Env {
+	return source.Env{Root: c.Root, ConntrackMax: c.Conntrack}
 }
 
 // ownNetNS is what AllNetNS cannot widen: the kernel shows it to one namespace at a time.

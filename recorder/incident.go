@@ -52,16 +52,16 @@ func (r *Recorder) fire(t format.Trigger) {
 	r.cfg.Log(fmt.Sprintf("triggered: %s; cutting in %v", describe(t), r.cfg.After))
 	r.incident = &incident{
 		at: at, first: t, end: at.Add(r.cfg.After), clock: freeze.Clock("trigger"),
-		early: collectEarly(r.cfg.Root),
+		early: collectEarly(r.cfg.sources()),
 	}
 	r.snapshot.Reset(snapshotUrgent)
 }
 
 // collectEarly collects in the background what must be seen as it is at the trigger.
-func collectEarly(root string) <-chan []source.Result {
+func collectEarly(env source.Env) <-chan []source.Result {
 	out := make(chan []source.Result, 1)
 	go func() {
-		env := source.Env{Root: root, At: source.AtTrigger}
+		env.At = source.AtTrigger
 		out <- source.CollectAll(context.Background(), env, source.OneOffsAtTrigger())
 	}()
 	return out
@@ -81,7 +81,7 @@ func (r *Recorder) cut() {
 	}
 	began := time.Now()
 	held, err := freeze.Take(r.rings, freeze.Request{
-		Root: r.cfg.Root, Dir: r.cfg.Dir, Manifest: r.manifest(in),
+		Env: r.cfg.sources(), Dir: r.cfg.Dir, Manifest: r.manifest(in),
 		Start: start, Trigger: in.at, Early: in.early,
 	})
 	r.writing = true

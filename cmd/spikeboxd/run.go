@@ -57,6 +57,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 	flags.Var(&ringBytes, "ring", "memory of the packet rings together")
 	flags.IntVar(&cfg.SnapLen, "snaplen", ring.DefaultSnapLen, "most header bytes kept of a packet")
 	flags.IntVar(&cfg.Payload, "payload", 0, "bytes kept behind the headers")
+	flags.IntVar(&cfg.Conntrack, "conntrack-max", 200_000, "most lines of the connection-tracking dump; its summary is exact all the same")
 	flags.UintSliceVar(&ports, "port", nil, "record only packets from or to this port; repeatable")
 	flags.Var(&peers, "peer", "record only packets from or to this address or prefix; repeatable")
 	flags.DurationVar(&cfg.Policy.Cooldown, "cooldown", 5*time.Minute, "shortest time between two bundles of one trigger")
@@ -84,6 +85,9 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 				return cli.Usagef("port %d: want 1 to 65535", p)
 			}
 			cfg.Ports = append(cfg.Ports, uint16(p))
+		}
+		if cfg.Conntrack <= 0 {
+			return cli.Usagef("conntrack-max %d: want at least 1", cfg.Conntrack)
 		}
 		if netns != "own" && netns != "all" {
 			return cli.Usagef("netns %q: want own or all", netns)

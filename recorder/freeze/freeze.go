@@ -35,7 +35,7 @@ type Rings struct {
 
 // Request says what to cut and why.
 type Request struct {
-	Root     string          // of /proc and /sys
+	Env      source.Env      // of the one-off sources
 	Dir      string          // where the bundle goes
 	Manifest format.Manifest // with host, recorder, configuration, triggers, and the clocks so far
 	Start    time.Time       // of the window
@@ -106,7 +106,8 @@ type Report struct {
 // is never a file under a final name that is not whole.
 func (h *Held) Write(ctx context.Context) (Report, error) {
 	defer h.Close()
-	env := source.Env{Root: h.req.Root, At: source.AtEnd}
+	env := h.req.Env
+	env.At = source.AtEnd
 	late := source.CollectAll(ctx, env, source.OneOffs)
 	results := append(<-h.req.Early, late...)
 	m := h.req.Manifest

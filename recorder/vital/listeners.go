@@ -89,21 +89,18 @@ const synRecvCap = 20_000
 // listenerDump asks sock_diag: the listeners at each tick, the half-open ones once a second.
 type listenerDump struct {
 	ring    *ring.Newest[ring.Listener]
-	next    time.Time
+	pace    pace
 	synRecv float64
 }
 
 func openListenerDump(env Env) (Reader, error) {
-	r := &listenerDump{ring: env.Listeners}
+	r := &listenerDump{ring: env.Listeners, pace: pace{every: pollEvery}}
 	return r, r.countSynRecv()
 }
 
 func (r *listenerDump) Read(now time.Time, out []float64) error {
-	if !now.Before(r.next) {
-		r.next = now.Add(pollEvery)
-		if err := r.countSynRecv(); err != nil {
-			return err
-		}
+	if err := r.pace.run(now, r.countSynRecv); err != nil {
+		return err
 	}
 	tick := listenerTick{ring: r.ring, now: now}
 	err := dumpAll(1<<sockdiag.Listen, func(s *sockdiag.Socket) bool {
@@ -138,12 +135,12 @@ func dumpAll(states uint32, f func(*sockdiag.Socket) bool) error {
 // listenerProc counts lines of /proc/net/tcp and tcp6 in state SYN_RECV.
 type listenerProc struct {
 	files   []*procfs.File
-	next    time.Time
+	pace    pace
 	synRecv float64
 }
 
 func openListenerProc(env Env) (Reader, error) {
-	r := &listenerProc{}
+	r := &listenerProc{pace: pace{every: pollEvery}}
 	for _, path := range []string{"proc/net/tcp", "proc/net/tcp6"} {
 		f, err := procfs.Open(env.Root, path)
 		if err == nil {
@@ -156,19 +153,21 @@ func openListenerProc(env Env) (Reader, error) {
 }
 
 func (r *listenerProc) Read(now time.Time, out []float64) error {
-	if !now.Before(r.next) {
-		r.next = now.Add(pollEvery)
-		n := 0
-		for _, f := range r.files {
-			text, err := f.Read()
-			if err != nil {
-				return err
-			}
-			n += countState(text, "03")
-		}
-		r.synRecv = float64(n)
-	}
+	err := r.pace.run(now, r.count)
 	out[0] = r.synRecv
+	return err
+}
+
+func (r *listenerProc) count() error {
+	n := 0
+	for _, f := range r.files {
+		text, err := f.Read()
+		if err != nil {
+			return err
+		}
+		n += countState(text, "03")
+	}
+	r.synRecv = float64(n)
 	return nil
 }
 

@@ -36,7 +36,7 @@ type pair struct {
 
 type portReader struct {
 	limits *procfs.File
-	next   time.Time
+	pace   pace
 	used   map[pair]int
 	fill   float64
 }
@@ -46,18 +46,13 @@ func openPorts(env Env) (Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &portReader{limits: limits, used: map[pair]int{}}, nil
+	return &portReader{limits: limits, pace: pace{every: portsEvery}, used: map[pair]int{}}, nil
 }
 
 func (r *portReader) Read(now time.Time, out []float64) error {
-	if !now.Before(r.next) {
-		r.next = now.Add(portsEvery)
-		if err := r.count(); err != nil {
-			return err
-		}
-	}
+	err := r.pace.run(now, r.count)
 	out[0] = r.fill
-	return nil
+	return err
 }
 
 // count finds the destination with the most connections from ports within the range.

@@ -62,7 +62,7 @@ func (r *rttProbe) Read(_ time.Time, out []float64) error {
 func (r *rttProbe) Close() error { return nil }
 
 const (
-	// pollEvery spaces out what is dear: a dump of sockets, not a read of a counter.
+	// pollEvery is how often sockets are dumped where no probe tells: see pace.
 	pollEvery = time.Second
 	// pollSockets caps a poll: 5,000 tcp_infos take some 5 ms.
 	pollSockets = 5000
@@ -70,26 +70,21 @@ const (
 
 // rttPoll reads tcp_info's smoothed RTT of the connections that moved data lately.
 type rttPoll struct {
-	next  time.Time
+	pace  pace
 	rtts  []float64
 	value [3]float64
 }
 
 func openRTTPoll(Env) (Reader, error) {
 	// A first poll shows whether sock_diag answers at all.
-	r := &rttPoll{}
+	r := &rttPoll{pace: pace{every: pollEvery}}
 	return r, r.poll()
 }
 
 func (r *rttPoll) Read(now time.Time, out []float64) error {
-	if !now.Before(r.next) {
-		r.next = now.Add(pollEvery)
-		if err := r.poll(); err != nil {
-			return err
-		}
-	}
+	err := r.pace.run(now, r.poll)
 	copy(out, r.value[:])
-	return nil
+	return err
 }
 
 func (r *rttPoll) poll() error {

@@ -48,8 +48,7 @@ const (
 // transitions where live is set.
 type stateReader struct {
 	live   *probe.States
-	every  time.Duration
-	next   time.Time
+	pace   pace
 	counts [probe.TCPStates]int64
 	moved  probe.Transitions
 	tw     *procfs.File
@@ -69,7 +68,7 @@ func newStates(env Env, live *probe.States, every time.Duration) (Reader, error)
 	if err != nil {
 		return nil, err
 	}
-	r := &stateReader{live: live, every: every, tw: tw}
+	r := &stateReader{live: live, pace: pace{every: every}, tw: tw}
 	if err := r.dump(statesAll); err != nil {
 		tw.Close()
 		return nil, err
@@ -86,11 +85,8 @@ func (r *stateReader) Read(now time.Time, out []float64) error {
 			r.counts[state] = max(0, r.counts[state]+r.moved.Gain(state))
 		}
 	}
-	if !now.Before(r.next) {
-		r.next = now.Add(r.every)
-		if err := r.dump(statesCap); err != nil {
-			return err
-		}
+	if err := r.pace.run(now, func() error { return r.dump(statesCap) }); err != nil {
+		return err
 	}
 	for i, state := range states {
 		out[i] = float64(r.counts[state])
