@@ -4,7 +4,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS = -s -w -X github.com/spikebox/spikebox/cmd/internal/cli.version=$(VERSION)
 
-.PHONY: build demo test lint generate generated cross clean
+.PHONY: build demo test test-vm bench lint generate generated cross clean
 build:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
@@ -20,6 +20,15 @@ test: build
 	     /--- SKIP/ { skipped[++n] = $$3 ": " why } \
 	     END { print n+0 " skipped" (n ? ":" : ""); for (i = 1; i <= n; i++) print "  " skipped[i] }' out/test.log; \
 	if [ $$status -ne 0 ]; then echo "the whole output is in out/test.log"; fi; exit $$status
+
+# The probes' tests and an armed recorder on Debian's 5.10, 6.1, 6.12 and newest kernels, under
+# QEMU: some minutes. Wants apt, qemu-system-x86; kernels are cached outside the tree.
+test-vm:
+	SPIKEBOX_TEST_VM=1 go test -v -count=1 -timeout 60m -run TestKernels ./recorder/internal/vm
+
+# Figures as ratios against peers in the same run; peers that are missing are said.
+bench:
+	go test -run '^$$' -bench . -benchtime 3x -timeout 60m ./...
 
 lint:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
