@@ -12,7 +12,7 @@ import (
 // to the sink when
 //
 //   - it was closed by both sides or reset, and then silent for 60 s, as long as TIME_WAIT lasts; or
-//     for a second and four of its longest round trips when more than 16384 such flows wait;
+//     for half a second and four of its longest round trips when more than 4096 such flows wait;
 //   - its handshake was not completed and it was silent for 150 s: Linux waits at most 120 s, and an
 //     eighth, between SYNs; or more than 65536 such flows wait and it is the most silent of them;
 //   - it was silent for 7500 s: keep-alives come after 7200 s (RFC 1122 §4.2.3.6);
@@ -44,7 +44,7 @@ type Table struct {
 
 const (
 	second         = int64(1e9)
-	closedIdle     = 1 * second
+	closedIdle     = second / 2
 	openIdle       = 7500 * second
 	wheelSlots     = 64
 	wheelReach     = wheelSlots - 2 // seconds ahead that a flow can be put
@@ -57,7 +57,7 @@ func NewTable(sink func(*Flow), opts Options) *Table {
 		sink: sink, opts: opts, totals: Totals{Retransmitted: map[netip.Addr]uint64{}},
 		chains: make([]*Flow, firstTableSize), secret: rand.Uint64(),
 		halfOpen: line{limit: 1 << 16, idle: 150 * second},
-		closed:   line{limit: 1 << 14, idle: 60 * second},
+		closed:   line{limit: 1 << 12, idle: 60 * second},
 	}
 	t.halfOpen.init()
 	t.closed.init()

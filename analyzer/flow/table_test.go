@@ -91,7 +91,7 @@ func TestManyShortFlows(t *testing.T) {
 		p.Flags, p.Time, p.Seq = packet.RST, now+1000, 2
 		table.Add(&p)
 	}
-	if peak := table.Totals().PeakFlows; peak > 1<<14+20000 {
+	if peak := table.Totals().PeakFlows; peak > 1<<12+10000 {
 		t.Errorf("%d flows at once", peak)
 	}
 }
