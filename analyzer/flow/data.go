@@ -43,6 +43,10 @@ func (t *Table) data(f *Flow, s Side, p *packet.Packet) {
 func (t *Table) fin(f *Flow, s Side, p *packet.Packet) {
 	x := &f.Dirs[s]
 	x.Fins++
+	if len(x.FINs) < maxSent {
+		answered := x.Fins > 1 && x.acked && x.una == x.next
+		x.FINs = append(x.FINs, Sent{Time: p.Time, Frame: p.Frame, Input: p.Input, Answered: answered})
+	}
 	if x.Fins == 1 {
 		if f.ResetState == StateNone {
 			f.EndTime, f.EndFrame = p.Time, p.Frame

@@ -251,10 +251,12 @@ func (f *Flow) reset(t *Table) {
 	}
 	// The lists of the handshake stay with the flow, so that the next one does not allocate them.
 	syns, synacks := f.Handshake.SYNs[:0], f.Handshake.SYNACKs[:0]
-	past := [2][]segment{f.Dirs[0].past[:0], f.Dirs[1].past[:0]}
+	dirs := f.Dirs
 	*f = Flow{}
 	f.Handshake.SYNs, f.Handshake.SYNACKs = syns, synacks
-	f.Dirs[0].past, f.Dirs[1].past = past[0], past[1]
+	for i := range dirs {
+		f.Dirs[i].past, f.Dirs[i].FINs = dirs[i].past[:0], dirs[i].FINs[:0]
+	}
 }
 
 // finish sets the results that depend on the whole flow.

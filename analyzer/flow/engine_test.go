@@ -177,6 +177,25 @@ func TestSpurious(t *testing.T) {
 	}
 }
 
+// A FIN that nobody acknowledges is repeated like data.
+func TestFINs(t *testing.T) {
+	s := play(t).open()
+	fin := packet.Packet{Flags: packet.FIN | packet.ACK, Seq: 9001, Ack: 1001}
+	s.send(true, fin)
+	s.at(220*ms).send(true, fin)
+	s.at(440*ms).send(true, fin)
+	s.at(ms).acks(1)
+	s.at(880*ms).send(true, fin) // the acknowledgement was lost behind the tap
+	s.table.Flush()
+	f, d := &s.flows[0], &s.rows[0].S2C
+	if !slices.Equal(d.FINOffsets, []float64{0.22, 0.66, 1.541}) || d.Retransmits != 3 || d.RetransmitsTimeout != 2 {
+		t.Errorf("%+v", d)
+	}
+	if fins := f.S2C().FINs; fins[2].Answered || !fins[3].Answered {
+		t.Errorf("%+v", fins)
+	}
+}
+
 func TestRTT(t *testing.T) {
 	s := play(t).open()
 	s.reply(0, 1000)

@@ -147,6 +147,8 @@ type Direction struct {
 	AckedUnseen uint64
 	// FINs sent, repetitions included.
 	Fins uint32
+	// The first 64 of them. Answered: the peer's acknowledgement of an earlier one had been captured.
+	FINs []Sent
 	// Maximum segment size that this side announced, 0 when not seen.
 	MSS uint16
 	// Window scale that this side announced, -1 when not seen.

@@ -128,6 +128,7 @@ func (f *Flow) judgeByTime(s Side, p *packet.Packet, g *segment) verdict {
 // judgePast decides about bytes below the outstanding ones.
 func (f *Flow) judgePast(s Side, p *packet.Packet, seq, end uint32) verdict {
 	x := &f.Dirs[s]
+	tx := uint8(1)
 	for i := range x.past {
 		g := &x.past[i]
 		if !before(g.seq, end) || !after(g.end, seq) {
@@ -139,6 +140,7 @@ func (f *Flow) judgePast(s Side, p *packet.Packet, seq, end uint32) verdict {
 		if v := f.judgeSeen(s, p, g); v.kind != isRetransmission {
 			return v
 		}
+		tx = max(tx, g.tx)
 	}
 	// Bytes from before the capture, and those whose hole was forgotten, were sent before only if the
 	// timestamp is the newest of all: then other data, sent later than the original, came before it.
@@ -148,7 +150,7 @@ func (f *Flow) judgePast(s Side, p *packet.Packet, seq, end uint32) verdict {
 		return verdict{kind: isAmbiguous}
 	}
 	needless := x.acked && !after(end, x.una)
-	v := verdict{kind: isRetransmission, by: BySeen, needless: needless, tx: 1}
+	v := verdict{kind: isRetransmission, by: BySeen, needless: needless, tx: tx}
 	if needless {
 		v.by = ByAcknowledgment
 	}

@@ -71,6 +71,7 @@ type DirectionRow struct {
 	DupAcks             uint32    `json:"dup_acks"`
 	Resets              uint32    `json:"resets"`
 	Fins                uint32    `json:"fins"`
+	FINOffsets          []float64 `json:"fin_offsets_s"`
 	AckedUnseen         uint64    `json:"acked_unseen_bytes"`
 	RTT                 Quantiles `json:"rtt_ms"`
 	Think               Quantiles `json:"think_ms"` // of the server side; empty for the client
@@ -110,8 +111,9 @@ func (d *Direction) row(think Quantiles) DirectionRow {
 		CaptureDuplicates: d.CaptureDuplicates, ZeroWindows: d.ZeroWindows,
 		ZeroWindowMs: float64(d.ZeroWindowTime) / 1e6, WindowProbes: d.WindowProbes,
 		WindowFull: d.WindowFull, WindowShrunk: d.WindowShrunk, KeepAlives: d.KeepAlives,
-		DupAcks: d.DupAcks, Resets: d.Resets, Fins: d.Fins, AckedUnseen: d.AckedUnseen,
-		RTT: d.RTT(), Think: think,
+		DupAcks: d.DupAcks, Resets: d.Resets, Fins: d.Fins, FINOffsets: Offsets(d.FINs),
+		AckedUnseen: d.AckedUnseen,
+		RTT:         d.RTT(), Think: think,
 	}
 }
 
