@@ -38,7 +38,7 @@ func TestKernels(t *testing.T) {
 	for _, target := range Targets {
 		t.Run(target.Name, func(t *testing.T) {
 			k := find(t, target)
-			boot(t, k, Payload{Binary: self, Args: []string{"-test.run=TestRecorderInVM"},
+			boot(t, k, Payload{Binary: self, Args: []string{"-test.run=InVM$"},
 				Files: map[string]string{daemon: recorder}})
 			boot(t, k, Payload{Binary: probes})
 		})
@@ -74,7 +74,7 @@ func boot(t *testing.T, k *Kernel, p Payload) {
 	defer cancel()
 	p.Args = append(p.Args, "-test.v", "-test.timeout=14m")
 	p.Env = []string{"CI=true", "SPIKEBOX_TEST_VM=1"}
-	p.Modules = []string{"tun", "veth", "tcp_diag", "nf_conntrack", "nf_conntrack_netlink"}
+	p.Modules = []string{"tun", "veth", "bonding", "sch_netem", "tcp_diag", "nf_conntrack", "nf_conntrack_netlink"}
 	p.Memory = 1024
 	start := time.Now()
 	var out bytes.Buffer
