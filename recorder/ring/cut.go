@@ -145,7 +145,7 @@ func (m *member) window(from int64, to time.Time) Stats {
 	if t := time.Unix(0, from); t.After(st.From) {
 		st.From = t
 	}
-	if st.From.After(to) { // the clock was set back since
+	if m.armed.IsZero() || st.From.After(to) { // never there; or the clock was set back since
 		st.From = to
 	}
 	st.Lost = m.ring.losses.since(st.From.UnixNano())

@@ -199,6 +199,9 @@ func TestEmptyRing(t *testing.T) {
 	if n := len(frames(t, file)); n != 0 {
 		t.Errorf("%d packets", n)
 	}
+	if there, gone := stats[0], stats[1]; !there.From.Equal(there.Armed) || !gone.From.Equal(gone.To) {
+		t.Errorf("lo is covered from %v, what does not exist from %v", there.From, gone.From)
+	}
 	if rows := tshark(t, file, "-e", "frame.number"); len(rows) != 0 {
 		t.Errorf("tshark shows %v", rows)
 	}
