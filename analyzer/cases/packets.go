@@ -23,7 +23,8 @@ import (
 //	exchange 1.0 198.51.100.1:1001 > 192.0.2.10:80 20ms    a whole connection with this round trip
 //
 // Sequence numbers follow from what each side has sent; a SYN is always the same. Lines
-// may come in any order, and without a host no packet has a direction.
+// may come in any order. Without a host it is a plain capture: no packet has a direction, and
+// nothing says what was dropped.
 func Pcapng(text string, start time.Time) ([]byte, error) {
 	b := builder{start: start, sent: map[string]uint32{}}
 	for n, line := range strings.Split(text, "\n") {
@@ -146,6 +147,9 @@ func (b *builder) write() ([]byte, error) {
 			parts = append(parts, option(2, le32(direction)), option(0, nil))
 		}
 		block(&out, 6, parts...)
+	}
+	if !b.host.IsValid() {
+		return out.Bytes(), nil
 	}
 	received := binary.LittleEndian.AppendUint64(nil, uint64(len(b.segments)))
 	dropped := binary.LittleEndian.AppendUint64(nil, b.drops)

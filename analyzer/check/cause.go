@@ -29,6 +29,12 @@ var rules = []rule{
 		because: "an ACK that finds the accept queue full is dropped, and the SYN-ACK is repeated",
 	},
 	{
+		cause: "listen-overflow", effect: "rtt-spike",
+		shares: func(_, effect *Finding) bool { return effect.Object == insideHost },
+		because: "the kernel times a connection's first round trip from its SYN-ACK on, " +
+			"so an ACK that the full accept queue dropped makes it as long as the wait",
+	},
+	{
 		cause: "synack-retransmit", effect: "syn-retransmit", shares: lostAnswer,
 		because: "a client that never sees the SYN-ACK repeats its SYN",
 	},

@@ -119,6 +119,9 @@ func (t trouble) schedule(offsets []float64) string {
 			most = flow.Schedule(s)
 		}
 	}
+	if len(offsets) == 0 {
+		return "repeated only as answers to repeated SYNs"
+	}
 	text := fmt.Sprintf("repeated after %s", words.Seconds(offsets))
 	if name := scheduleText[most]; name != "" {
 		text += " (" + name + ")"
@@ -170,6 +173,18 @@ func (c *Case) packetsMember(examples []evidence.Handshake) string {
 // syns and synacks choose which transmissions of a handshake a finding is about.
 func syns(h *evidence.Handshake) []flow.Sent    { return h.SYNs }
 func synacks(h *evidence.Handshake) []flow.Sent { return h.SYNACKs }
+
+// timed leaves out the SYN-ACKs that only answer a repeated SYN: they are on the client's
+// schedule, not on the server's.
+func timed(h *evidence.Handshake) []flow.Sent {
+	var own []flow.Sent
+	for _, s := range h.SYNACKs {
+		if !s.Asked {
+			own = append(own, s)
+		}
+	}
+	return own
+}
 
 // more says in one finding what the services beyond the named ones had.
 func (c *Case) more(rest []trouble, what string) *Finding {

@@ -42,7 +42,7 @@ func runIncomplete(c *Case) Answer {
 		lose(Item{Kind: "log", Text: err.Error()}, "the bundle is damaged (%v)", err)
 	}
 	if len(lost) == 0 {
-		return absent("no source lost anything")
+		return c.nothingLost()
 	}
 	const most = 5 // the evidence has them all
 	if len(lost) > most {
@@ -50,6 +50,20 @@ func runIncomplete(c *Case) Answer {
 	}
 	f.Headline = words.Sentence(words.List(lost)) + "."
 	return present(f)
+}
+
+// nothingLost is said only of captures that count their own drops. A pcap file has no place
+// for that count, and a pcapng file need not have it.
+func (c *Case) nothingLost() Answer {
+	p := c.Evidence.Packets
+	if p == nil {
+		return absent("no source lost anything")
+	}
+	if _, told := p.Drops(); told {
+		return absent("no source lost anything")
+	}
+	return unknown("nothing found, but the capture does not say how many packets it dropped",
+		"capture with spikeboxd or dumpcap, which write down what they dropped")
 }
 
 // dropped counts the packets that the capture lost.

@@ -105,6 +105,9 @@ func (s *spike) none(line *timeline.Series, c *Case) Answer {
 // seconds makes a duration of a value in seconds.
 func seconds(v float64) time.Duration { return time.Duration(v * 1e9) }
 
+// insideHost is the object of a spike that the kernel measured and the tap did not see.
+const insideHost = "this host, on this side of the tap"
+
 // where names what the slow peers have in common, and where to look.
 func (s *spike) where() (where, look string) {
 	all := len(s.slow) + len(s.other)
@@ -113,7 +116,7 @@ func (s *spike) where() (where, look string) {
 	case all == 0:
 		return "unknown peers", "Record packets beside the round trips, so that the slow peers can be named."
 	case len(s.slow) == 0:
-		return "this host, on this side of the tap", tap
+		return insideHost, tap
 	case len(s.slow) == 1 && all > 1:
 		return "peer " + s.slow[0].addr.String(), "Follow the path to this peer; others were not slow."
 	case all == 1:

@@ -55,7 +55,7 @@ func (c *Case) synackFinding(t trouble) *Finding {
 	place := c.synackPlace(t)
 	f.effect = words.Plural(t.Flows, "connection stayed half-open", "connections stayed half-open")
 	f.Headline = fmt.Sprintf("The SYN-ACK of %s was sent again: %s.", c.attempts(t), place.short)
-	f.Detail = fmt.Sprintf("%s The SYN-ACKs were %s, to %s.", place.sentence, t.schedule(t.best(synacks)), t.whom())
+	f.Detail = fmt.Sprintf("%s The SYN-ACKs were %s, to %s.", place.sentence, t.schedule(t.best(timed)), t.whom())
 	f.Evidence = append(f.Evidence, c.packetsItem(t, synacks))
 	if c.Lines.Get(overflows) != nil && t.kind == evidence.SYNACKAnswered && t.service.Way == evidence.Inbound {
 		f.Evidence = append(f.Evidence, c.counterItem(overflows))
@@ -93,8 +93,8 @@ func (c *Case) ackDropped(t trouble) where {
 			"Ask the server for its ListenOverflows, and capture there too."}
 	case evidence.WayUnknown:
 		return where{"the client's ACK was dropped",
-			"The client's ACK had been captured: behind the tap the server's host dropped it, by a packet filter or for a full accept queue.",
-			"Look at the server's ListenOverflows and at its packet filter."}
+			"The client's ACK had been captured, and behind the tap it was dropped: by the server's host (a packet filter or a full accept queue), or on its way if the capture was taken elsewhere.",
+			"Look at the server's ListenOverflows and at its packet filter; capture on the server."}
 	}
 	short := "this host dropped the client's ACK"
 	if c.Lines.Get(overflows) == nil {

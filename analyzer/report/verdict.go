@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
@@ -57,26 +58,11 @@ func (d *Document) caused(root *check.Finding) []*check.Finding {
 	return all
 }
 
-// nothing says that nothing was found, and how much that is worth: "nothing wrong" is
-// said without reserve only where every question was answered.
+// nothing says that nothing was found, and what that is worth: how many checks were asked
+// of how much evidence, and how many of them could not answer. It never says that all is
+// well, as only these checks were asked.
 func (d *Document) nothing(remarks int) string {
-	seen := ""
-	if d.Totals.Packets > 0 {
-		seen = fmt.Sprintf("%s of %s", words.Plural(d.Totals.Packets, "packet", "packets"), words.Plural(d.Totals.Flows, "connection", "connections"))
-	}
-	asked := len(d.Absent) + len(d.Unknown) + remarks
-	open := fmt.Sprintf("%d of %d questions could not be answered", len(d.Unknown), asked)
-	text := "Nothing wrong was found"
-	switch {
-	case 2*len(d.Unknown) > asked:
-		text = "Hardly anything can be told: " + open
-	case len(d.Unknown) > 0 && seen != "":
-		text += " in what there is, " + seen + "; " + open
-	case len(d.Unknown) > 0:
-		text += " in what there is; " + open
-	case seen != "":
-		text += " in " + seen
-	}
+	text := d.silence()
 	switch remarks {
 	case 0:
 		return text + "."
@@ -84,4 +70,40 @@ func (d *Document) nothing(remarks int) string {
 		return text + ". There is one remark."
 	}
 	return fmt.Sprintf("%s. There are %d remarks.", text, remarks)
+}
+
+// silence is the sentence about checks that found nothing. Where a vital crossed its limit
+// something was wrong, and the reader must not take their silence for health.
+func (d *Document) silence() string {
+	open := len(d.Unknown)
+	asked := open + len(d.Absent) + d.found()
+	if 2*open > asked {
+		return fmt.Sprintf("Hardly anything can be told: %d of %d checks could not answer", open, asked)
+	}
+	text := fmt.Sprintf("None of the %d checks", asked-open)
+	if open > 0 {
+		text += " that could answer"
+	}
+	if d.Bundle != nil && d.Bundle.Trigger.Vital != "" {
+		text += fmt.Sprintf(" explains why %s fired,", d.Bundle.Trigger.Expr)
+	} else {
+		text += " found anything wrong"
+	}
+	if d.Totals.Packets > 0 {
+		text += fmt.Sprintf(" in %s of %s", words.Plural(d.Totals.Packets, "packet", "packets"), words.Plural(d.Totals.Flows, "connection", "connections"))
+	}
+	text = strings.TrimSuffix(text, ",")
+	if open > 0 {
+		text += fmt.Sprintf("; %d could not answer", open)
+	}
+	return text
+}
+
+// found counts the checks that answered present.
+func (d *Document) found() int {
+	ids := map[string]bool{}
+	for _, f := range d.Findings {
+		ids[f.ID] = true
+	}
+	return len(ids)
 }
