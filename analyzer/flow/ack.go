@@ -86,7 +86,7 @@ func (t *Table) advance(f *Flow, s Side, p *packet.Packet) {
 			part.end = p.Ack
 			t.remember(f, s, p, &part)
 		}
-		live[n].seq = p.Ack
+		y.cut(&live[n], p.Ack)
 	}
 	if n > 0 {
 		y.pop(n, &t.slabs)

@@ -49,7 +49,6 @@ type half struct {
 	hasEdge    bool
 	windowID   uint16 // IP identification of the packet that offered it
 	shrinking  bool   // the last packet had its right edge further left
-	pieceSize  uint32 // payload of a full segment of this side
 	zero       bool   // it offers no room
 	zeroSince  int64  // Unix ns
 	zeroProbed bool   // this side sent a probe of one byte, which may have been taken as data
@@ -303,13 +302,20 @@ func (x *Direction) copied(f *Flow, s Side, p *packet.Packet) bool {
 		if r.sum != sum || now-r.time > copyWithin/1000 {
 			continue
 		}
-		if !p.V6 && p.IPID != 0 || r.iface != p.Interface || p.SeqLen() > 0 && f.lastSide == s {
+		numbered := !p.V6 && p.IPID != 0
+		if numbered || r.iface != p.Interface || p.SeqLen() > 0 && f.lastSide == s && !f.answersTwice(p) {
 			return true
 		}
 	}
 	x.recent[x.recentAt%4] = print{sum: sum, time: now, iface: p.Interface}
 	x.recentAt++
 	return false
+}
+
+// answersTwice reports whether p is a SYN-ACK that may well follow an equal one at once: when the
+// client has repeated its SYN, one comes by the timer and one in answer, and Linux numbers neither.
+func (f *Flow) answersTwice(p *packet.Packet) bool {
+	return p.Flags.Has(packet.SYN|packet.ACK) && f.Handshake.SYNRetransmits > 0
 }
 
 // fingerprint folds the header fields that two packets of one flow rarely share. It is not 0.

@@ -61,7 +61,8 @@ func (f *Flow) judgeSeen(s Side, p *packet.Packet, g *segment) verdict {
 	v := verdict{kind: isRetransmission, by: BySeen, tx: g.tx, since: g.sent}
 	age := p.Time - g.sent
 	order, by := x.order(p, g)
-	switch same := !p.V6 && p.IPID != 0 && uint32(p.IPID-g.ipid) < x.pieces(g); {
+	numbered := !p.V6 && p.IPID != 0
+	switch same := numbered && uint32(p.IPID-g.ipid) < x.pieces(g); {
 	case same && max(age, -age) <= copyWithin:
 		v.kind, v.by = isCopy, ByIPID
 	case same && x.ids.varying():
@@ -70,7 +71,7 @@ func (f *Flow) judgeSeen(s Side, p *packet.Packet, g *segment) verdict {
 	case order < 0:
 		// Sent before the copy that was captured first, which was the retransmission.
 		v.kind, v.by = isReordered, by
-	case by == NoEvidence && age >= 0 && age <= copyWithin && x.ackTime < g.sent:
+	case !numbered && by == NoEvidence && age >= 0 && age <= copyWithin && x.ackTime < g.sent:
 		// Nothing came from the peer that could have made the sender repeat it so soon.
 		v.kind, v.by = isCopy, ByTime
 	}

@@ -37,8 +37,9 @@ const (
 // queue holds the outstanding segments of one side in the order of sequence numbers, without gaps:
 // what was not captured is a hole.
 type queue struct {
-	list []segment
-	head int
+	list      []segment
+	head      int
+	pieceSize uint32 // payload of a full segment of this side
 }
 
 // live returns the outstanding segments.
@@ -65,7 +66,7 @@ func (q *queue) pop(n int, pool *slabs) {
 	q.head += n
 	if q.empty() {
 		pool.put(q.list)
-		*q = queue{}
+		q.list, q.head = nil, 0
 	}
 }
 
@@ -84,12 +85,21 @@ func (q *queue) split(seq uint32) {
 	}
 	// Both halves keep time, timestamp and marks: they were sent in one frame.
 	upper := live[i]
-	upper.seq = seq
+	q.cut(&upper, seq)
 	live[i].end = seq
 	q.list = append(q.list, segment{})
 	live = q.live()
 	copy(live[i+2:], live[i+1:])
 	live[i+1] = upper
+}
+
+// cut takes what lies below seq off a segment. A frame that is cut into segments numbers them one by
+// one (tcp_gso_segment), and the first number is the frame's.
+func (q *queue) cut(g *segment, seq uint32) {
+	if g.tx > 0 && g.ipid != 0 && q.pieceSize > 0 {
+		g.ipid += uint16((seq - g.seq) / q.pieceSize)
+	}
+	g.seq = seq
 }
 
 // cover returns the segments that make up seq to end, after cutting those at the borders. What lies

@@ -99,3 +99,24 @@ func TestAfterReset(t *testing.T) {
 		t.Errorf("schedule %v, end %v", f.Handshake.SYNSchedule, f.End)
 	}
 }
+
+// A SYN that comes again makes Linux answer at once, beside the SYN-ACK that the timer sends; both
+// bear identification 0 and may bear the same timestamp. The kernel counts both.
+func TestTwoSYNACKs(t *testing.T) {
+	s := play(t)
+	s.syn()
+	s.synack()
+	s.at(second).syn()
+	s.at(20_000).synack()
+	s.at(20_000).synack()
+	if d := s.one().S2C(); d.Retransmits != 2 || d.CaptureDuplicates != 0 {
+		t.Errorf("%+v", s.rows[0].S2C)
+	}
+	s = play(t)
+	s.syn()
+	s.synack()
+	s.at(20_000).synack() // the capture has it twice
+	if d := s.one().S2C(); d.Retransmits != 0 || d.CaptureDuplicates != 1 {
+		t.Errorf("%+v", s.rows[0].S2C)
+	}
+}
