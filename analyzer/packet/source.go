@@ -168,6 +168,9 @@ func (s *Source) open(index int, in Input) (*feed, error) {
 // newContainer returns the reader for the format that the first bytes name.
 func newContainer(st *stream, reg *registry) (container, error) {
 	first, err := st.peek(4)
+	if len(first) == 0 && errors.Is(err, io.EOF) {
+		return nil, errors.New("it is empty")
+	}
 	if len(first) < 4 {
 		return nil, fmt.Errorf("read the first bytes: %w", err)
 	}

@@ -20,7 +20,7 @@ import (
 var flows = &cli.Command{
 	Name: "flows",
 	Args: "BUNDLE|PCAP… [--csv|--json]",
-	Doc:  "list the TCP connections: handshake, retransmissions, round trips, end",
+	Doc:  "list the TCP connections: handshake, repetitions, round trips, end",
 	Long: `One row for each connection, in the order in which they ended. --json prints JSON
 Lines, one object for each; --csv two rows for each, what the client and what the
 server sent. The side that sent the SYN is the client; without one, the lower port is
@@ -63,20 +63,28 @@ func printer(w io.Writer, asCSV, asJSON bool) flowPrinter {
 	return tableFlows(w)
 }
 
-// listFlows prints flows while they end, so that memory grows with live ones only. The
+// listFlows prints flows while they end, so that memory grows with live ones only. Nothing
+// is printed, not even the columns' names, before an input turns out to be one. The
 // first error of writing (a closed pipe) ends printing; reading goes on to its end.
 func listFlows(paths []string, put flowPrinter) error {
 	bar := startBar()
-	failed := put(nil)
+	var failed error
+	headed := false
+	head := func() {
+		if !headed {
+			headed, failed = true, put(nil)
+		}
+	}
 	e, err := evidence.Read(paths, evidence.Options{Progress: &bar.progress, Flow: func(f *flow.Flow) {
-		if failed == nil {
+		if head(); failed == nil {
 			failed = put(f)
 		}
 	}})
 	bar.stop()
-	switch {
-	case err != nil:
+	if err != nil {
 		return opened(err)
+	}
+	switch head(); {
 	case failed != nil:
 		return fmt.Errorf("write flows: %w", failed)
 	case e.Packets == nil:

@@ -19,8 +19,9 @@ import (
 var histogram = &cli.Command{
 	Name: "histogram",
 	Args: "BUNDLE [--name GLOB] [--cpu N] [--json]",
-	Doc:  "print how long softirqs and kernel functions ran, before and from the trigger on",
-	Long: `A value is the lower bound of its row, a power of two: 1us is 2^10 ns, 1ms is 2^20 ns.
+	Doc:  "print how long softirqs and kernel functions ran",
+	Long: `One table before the trigger, one from it on.
+A value is the lower bound of its row, a power of two: 1us is 2^10 ns, 1ms is 2^20 ns.
 Softirqs belong to the machine, not to a network namespace.`,
 	Examples: []string{"spikebox histogram incident.spike.tar.zst --name 'NET_RX'", "spikebox histogram incident.spike.tar.zst --name 'tcp_*'"},
 	Setup: func(flags *pflag.FlagSet) func(context.Context, []string) error {
@@ -31,7 +32,7 @@ Softirqs belong to the machine, not to a network namespace.`,
 			if _, err := path.Match(*name, ""); err != nil || len(args) != 1 {
 				return cli.Usagef("histogram takes one bundle, and a pattern such as 'tcp_*' for --name")
 			}
-			r, err := format.Open(args[0], format.Limits{})
+			r, err := openBundle(args)
 			if err != nil {
 				return err
 			}
@@ -40,7 +41,10 @@ Softirqs belong to the machine, not to a network namespace.`,
 			if err != nil {
 				return err
 			}
-			return printHistograms(rows, r.Manifest, *asJSON)
+			if err := printHistograms(rows, r.Manifest, *asJSON); err != nil {
+				return err
+			}
+			return damaged(r.Damage())
 		}
 	},
 }

@@ -20,7 +20,7 @@ import (
 var inspect = &cli.Command{
 	Name:     "inspect",
 	Args:     "BUNDLE [--json]",
-	Doc:      "say what is in a bundle: host, trigger, sources and their states, members",
+	Doc:      "say what is in a bundle: host, trigger, sources, members",
 	Examples: []string{"spikebox inspect web1.spike.tar.zst", "spikebox inspect --json web1.spike.tar.zst | jq .sources"},
 	Setup: func(flags *pflag.FlagSet) func(context.Context, []string) error {
 		asJSON := flags.Bool("json", false, "print the manifest with the members as JSON")

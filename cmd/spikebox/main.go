@@ -12,7 +12,7 @@ import (
 
 var program = &cli.Program{
 	Name: "spikebox",
-	Doc:  "says what happened, in which order, what caused what, and what can be ruled out",
+	Doc:  "says what happened, what caused what, and what can be ruled out",
 	Commands: []*cli.Command{
 		analyze,
 		inspect,

@@ -25,7 +25,7 @@ import (
 var timelines = &cli.Command{
 	Name: "timeline",
 	Args: "BUNDLE [--series GLOB] [--csv|--json]",
-	Doc:  "print the numbers over time: vitals, kernel counters as rates, interfaces, CPUs",
+	Doc:  "print the numbers over time: vitals, kernel counters as rates",
 	Long: `Without --series it lists every number that changed within the window. Counters are
 printed as rates per second; what was not read is a gap: empty in CSV, null in JSON.
 --csv prints series,unit,source,time,value; --json one object for each series, with

@@ -14,7 +14,7 @@ import (
 
 var program = &cli.Program{
 	Name:     "spikeboxd",
-	Doc:      "stays armed, and writes a bundle with the seconds before the trigger in it",
+	Doc:      "stays armed; a trigger cuts a bundle that holds the seconds before it",
 	Default:  "run",
 	Commands: []*cli.Command{run, vitals, sources, doctor, calibrate},
 }

@@ -24,7 +24,7 @@ var vitals = &cli.Command{
 
 var sources = &cli.Command{
 	Name:     "sources",
-	Doc:      "list the kinds of evidence, and what this kernel and these privileges give of each",
+	Doc:      "list the kinds of evidence, and what this host gives of each",
 	Examples: []string{"spikeboxd sources"},
 	Setup:    survey(printSources),
 }

@@ -168,12 +168,16 @@ func (p *Program) overview(w io.Writer) {
 	fmt.Fprintf(w, "%s: %s\n\n", p.Name, p.Doc)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, c := range p.Commands {
-		fmt.Fprintf(table, "  %s\t%s\n", c.synopsis(p), c.Doc)
+		doc := c.Doc
+		if c.Name == p.Default {
+			doc += " (the default)"
+		}
+		fmt.Fprintf(table, "  %s\t%s\n", c.Name, doc)
 	}
-	fmt.Fprintf(table, "  %s help [SUBCOMMAND]\tthis list, or one subcommand's flags and examples\n", p.Name)
-	fmt.Fprintf(table, "  %s version\tprint the version\n", p.Name)
+	fmt.Fprint(table, "  help\tthis list, or one subcommand's flags and examples\n")
+	fmt.Fprint(table, "  version\tprint the version\n")
 	table.Flush()
-	fmt.Fprintf(w, "\n%s\n", ExitCodes)
+	fmt.Fprintf(w, "\n%s help SUBCOMMAND explains one.\n%s\n", p.Name, ExitCodes)
 }
 
 func (c *Command) synopsis(p *Program) string {
