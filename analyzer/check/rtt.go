@@ -147,7 +147,7 @@ func (s *spike) summary(where string) (headline, detail string) {
 	case len(s.slow)+len(s.other) == 0:
 		detail = "Which peers were slow cannot be told without packets."
 	case len(s.slow) == 0:
-		detail = "Seen from the tap no peer was slow, so that the packets waited inside this host."
+		detail = "Seen from the tap no peer was slow: the time was lost inside this host."
 	case len(s.slow) == 1:
 		detail = fmt.Sprintf("Slow was %s, %s in the mean; %s.", s.slow[0].addr, words.Duration(seconds(s.slow[0].mean)), s.others())
 	default:

@@ -31,7 +31,7 @@ sees whole seconds of delay although network and CPU are idle.`,
 		Effects: []string{"syn-retransmit"},
 		// The last ACK of a handshake that began before the queue was full is
 		// dropped as well: its SYN-ACK is repeated.
-		Allowed: []string{"synack-retransmit", "syn-recv-pileup", "slow-application", "retransmission-burst", "tuning"},
+		Allowed: []string{"synack-retransmit", "rtt-spike", "syn-recv-pileup", "slow-application", "retransmission-burst", "tuning"},
 	},
 	run: runListenOverflow,
 }
