@@ -17,14 +17,11 @@ import (
 type Process struct {
 	PID     int    `json:"pid"`
 	Comm    string `json:"comm"`
-	Cmdline string `json:"cmdline,omitempty"`
+	Cmdline string `json:"cmdline,omitempty"` // its first word: the program as it was started
 	Cgroup  string `json:"cgroup,omitempty"`
 	FDs     int    `json:"fds,omitempty"`      // open file descriptors
 	FDLimit uint64 `json:"fd_limit,omitempty"` // RLIMIT_NOFILE, soft
 }
-
-// cmdlineSize keeps a long argument list (it may hold secrets far behind) short.
-const cmdlineSize = 256
 
 // wanted are sockets whose processes are looked for: inodes, and the number of what each
 // stands for. A listener has a number of its own; a sample of a group shares one, and one
@@ -152,10 +149,8 @@ func process(dir string, pid int) *Process {
 		text, _ := os.ReadFile(filepath.Join(dir, name))
 		return string(bytes.TrimSpace(text))
 	}
-	cmdline := strings.TrimSpace(strings.ReplaceAll(read("cmdline"), "\x00", " "))
-	if len(cmdline) > cmdlineSize {
-		cmdline = cmdline[:cmdlineSize]
-	}
+	// Arguments may hold passwords: the program's name is all that leaves the host.
+	cmdline, _, _ := strings.Cut(read("cmdline"), "\x00")
 	cgroup := read("cgroup")
 	if _, v2, ok := strings.Cut(cgroup, "0::"); ok { // the unified hierarchy's line
 		cgroup, _, _ = strings.Cut(v2, "\n")

@@ -20,7 +20,7 @@ var sysctlTrees = []string{"proc/sys/net/core", "proc/sys/net/ipv4", "proc/sys/n
 var sysctlFiles = []string{
 	"proc/sys/fs/file-max", "proc/sys/fs/nr_open", "proc/sys/fs/file-nr", "proc/sys/kernel/pid_max",
 	"proc/sys/kernel/threads-max", "proc/sys/vm/min_free_kbytes", "proc/sys/vm/swappiness",
-	"proc/sys/net/nf_conntrack_max", "proc/version", "proc/cmdline",
+	"proc/sys/net/nf_conntrack_max",
 }
 
 // sysctlSecrets are keys that must never leave the machine.
