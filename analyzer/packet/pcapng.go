@@ -149,8 +149,10 @@ func (r *ngReader) description(body []byte) error {
 	return nil
 }
 
-// statistics reads how many packets an interface has lost. Malformed ones are ignored: they hold no
-// packet.
+// statistics reads how many packets the capture has lost. By §4.6 of the draft that is isb_osdrop,
+// and isb_ifdrop what the interface dropped before anybody saw it: evidence, and no loss of the
+// capture. dumpcap writes only isb_ifdrop, and means the packets that libpcap lost (ps_drop).
+// Malformed blocks are ignored: they hold no packet.
 func (r *ngReader) statistics(body []byte) {
 	if len(body) < 12 {
 		return
@@ -159,16 +161,17 @@ func (r *ngReader) statistics(body []byte) {
 	if uint64(id) >= uint64(len(r.ifaces)) {
 		return
 	}
-	var drops uint64
-	found := false
+	drops := map[uint16]uint64{}
 	r.options(body[12:], func(code uint16, value []byte) {
 		if (code == optDropped || code == optOSDropped) && len(value) >= 8 {
-			drops += r.order.Uint64(value)
-			found = true
+			drops[code] = r.order.Uint64(value)
 		}
 	})
-	if found {
-		r.reg.drops(r.ifaces[id].index, drops)
+	for _, code := range []uint16{optOSDropped, optDropped} {
+		if n, ok := drops[code]; ok {
+			r.reg.drops(r.ifaces[id].index, n)
+			return
+		}
 	}
 }
 

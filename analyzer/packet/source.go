@@ -22,7 +22,7 @@ type Interface struct {
 	Name     string // if_name, empty when the file has none
 	LinkType uint32 // LINKTYPE_ number of the pcap registry
 	Snaplen  uint32 // 0 is unlimited
-	Drops    uint64 // packets lost by the capture, from the last interface statistics block
+	Drops    uint64 // packets lost by the capture, not by the interface; from the last statistics block
 	HasDrops bool   // the file carries such a statistic
 }
 

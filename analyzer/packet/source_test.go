@@ -126,6 +126,29 @@ func TestPcapng(t *testing.T) {
 	}
 }
 
+// What the interface dropped is told apart from what the capture lost, where a file does that.
+func TestDrops(t *testing.T) {
+	order := binary.LittleEndian
+	counter := func(code uint16, n uint64) []byte { return pkt.Option(order, code, order.AppendUint64(nil, n)) }
+	for name, tc := range map[string]struct {
+		options []byte
+		want    Interface
+	}{
+		"spikeboxd": {append(counter(5, 9860), counter(7, 3)...), Interface{Drops: 3, HasDrops: true}},
+		"dumpcap":   {append(counter(4, 1000), counter(5, 7)...), Interface{Drops: 7, HasDrops: true}},
+		"neither":   {counter(4, 1000), Interface{}},
+	} {
+		body := append(make([]byte, 12), tc.options...)
+		file := append(pkt.Pcapng(order, pkt.Record{Data: segment(1)}), pkt.Block(order, 5, append(body, 0, 0, 0, 0))...)
+		s := open(t, file)
+		read(t, s)
+		got := s.Interfaces()[0]
+		if got.Drops != tc.want.Drops || got.HasDrops != tc.want.HasDrops {
+			t.Errorf("%s: %d drops, told %v; want %d, %v", name, got.Drops, got.HasDrops, tc.want.Drops, tc.want.HasDrops)
+		}
+	}
+}
+
 func TestTimeUnits(t *testing.T) {
 	for _, c := range []struct {
 		unit  timeUnit
