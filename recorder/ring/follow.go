@@ -180,7 +180,11 @@ func (s *Set) update(m *member, all []link, taken map[int]bool, now time.Time) (
 	}
 	// A socket is for Ethernet or for bare IP packets: the interface needs another one.
 	m.link = l
-	return !s.strip(m)
+	if !s.strip(m) {
+		return true
+	}
+	m.become(NotRecorded, "", now)
+	return false
 }
 
 // note keeps what has changed at a link that m is bound to.

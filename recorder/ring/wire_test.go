@@ -61,8 +61,16 @@ type wire struct {
 	fd int
 }
 
+// openWire waits until the link runs: packets that are sent before are dropped silently.
 func openWire(t testing.TB, ns netns.NsHandle, link string) *wire {
 	t.Helper()
+	eventually(t, link+" to run", func() (running bool) {
+		testns.Do(t, ns, func() {
+			l, err := netlink.LinkByName(link)
+			running = err == nil && l.Attrs().RawFlags&unix.IFF_RUNNING != 0
+		})
+		return running
+	})
 	w := &wire{t: t, fd: -1}
 	testns.Do(t, ns, func() {
 		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
