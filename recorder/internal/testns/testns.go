@@ -47,23 +47,28 @@ func New(t testing.TB) netns.NsHandle {
 }
 
 // Do calls f on a locked OS thread inside ns and waits for it. The thread is thrown
-// away afterwards: f may change whatever belongs to a thread.
+// away afterwards: f may change whatever belongs to a thread. A t.Fatal in f ends the
+// test as it does elsewhere.
 func Do(t testing.TB, ns netns.NsHandle, f func()) {
 	t.Helper()
 	var err error
 	var failed any
+	returned := false
 	onThread(func() {
 		if err = netns.Set(ns); err != nil {
 			return
 		}
 		defer func() { failed = recover() }()
 		f()
+		returned = true
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		t.Fatalf("enter network namespace: %v", err)
-	}
-	if failed != nil {
+	case failed != nil:
 		panic(failed)
+	case !returned:
+		t.FailNow()
 	}
 }
 
