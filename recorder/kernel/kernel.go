@@ -18,6 +18,8 @@ const (
 	eventsKept = 16 << 10
 	// stacksKept is two seconds of nothing but long softirqs, at 1 kHz.
 	stacksKept = 2048
+	// second is a little less than one: four ticks that jitter must not become five.
+	second = 900 * time.Millisecond
 	// framesKept of a stack: net_rx_action to tcp_collapse is about 25.
 	framesKept = 48
 	// dropsKept bounds causes times seconds.
@@ -121,7 +123,7 @@ func (k *Kernel) Tick(now time.Time) {
 	} {
 		k.note(read())
 	}
-	if now.Sub(k.second) >= time.Second {
+	if now.Sub(k.second) >= second {
 		k.note(k.readFunctions())
 		k.note(k.readDrops(now))
 		k.losses.Push(loss{now, k.lostSoFar()})
