@@ -78,8 +78,12 @@ var needPackets = &Need{
 	Name: "packets", source: "packets", get: "the packets of the window",
 	have: func(c *Case) have {
 		p := c.Evidence.Packets
-		if p == nil || p.Totals.Packets == 0 {
+		s, armed := c.Evidence.Source("packets")
+		switch {
+		case p == nil, armed && s.State != format.Complete && p.Totals.Packets == 0:
 			return c.gone("packets are", "packets")
+		case !armed && p.Totals.Packets == 0: // an armed recorder's silence is evidence, a file's is none
+			return have{state: missing, why: "no packet is in the capture"}
 		}
 		if drops, _ := p.Drops(); drops > 0 {
 			return partial("the capture lost %s", words.Plural(drops, "packet", "packets"))
@@ -87,7 +91,7 @@ var needPackets = &Need{
 		if len(p.Damage) > 0 {
 			return partial("the capture ends before its end: %v", p.Damage[0])
 		}
-		if s, ok := c.Evidence.Source("packets"); ok && s.State == format.Partial {
+		if s.State == format.Partial {
 			return partial("the packets are partial: %s", s.Reason)
 		}
 		return have{state: whole}

@@ -93,6 +93,9 @@ func (d *Document) silence() string {
 		text += fmt.Sprintf(" in %s of %s", words.Plural(d.Totals.Packets, "packet", "packets"), words.Plural(d.Totals.Flows, "connection", "connections"))
 	}
 	text = strings.TrimSuffix(text, ",")
+	if d.Totals.Packets == 0 {
+		text += ", without a packet to look at"
+	}
 	if open > 0 {
 		text += fmt.Sprintf("; %d could not answer", open)
 	}

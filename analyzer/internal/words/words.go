@@ -23,10 +23,11 @@ func Count[N int | int64 | uint64 | uint32](n N) string {
 	return sign + digits
 }
 
-// Number gives a value with at most three significant decimals and no trailing zeros.
+// Number gives a value with three significant digits and no trailing zeros; from 1000 on
+// it is rounded to a whole number.
 func Number(v float64) string {
-	if v == math.Trunc(v) && math.Abs(v) < 1e15 {
-		return Count(int64(v))
+	if (v == math.Trunc(v) || math.Abs(v) >= 1000) && math.Abs(v) < 1e15 {
+		return Count(int64(math.Round(v)))
 	}
 	return strconv.FormatFloat(v, 'g', 3, 64)
 }

@@ -13,7 +13,7 @@ func TestWords(t *testing.T) {
 		Count(-1000):                        "-1,000",
 		Number(0.25):                        "0.25",
 		Number(1500):                        "1,500",
-		Number(1234.5678):                   "1.23e+03",
+		Number(1234.5678):                   "1,235",
 		Plural(1, "flow", "flows"):          "1 flow",
 		Plural(2000, "flow", "flows"):       "2,000 flows",
 		Of(41, 60, "try", "tries"):          "41 of 60 tries (68 %)",
