@@ -250,6 +250,12 @@ func TestBadFlags(t *testing.T) {
 		{"--netns mine", "want own or all"},
 		{"--kmsg [", "compile kernel-log pattern"},
 		{"--port 70000", "want 1 to 65535"},
+		{"--rtt -5ms", "rtt -5ms: want more than 0"},
+		{"--rtt 0s", "rtt 0s: want more than 0"},
+		{"--syn-recv -1", "syn-recv -1: want 0 or more"},
+		{"--keep -1", "keep -1: want 0 or more"},
+		{"--cooldown -5s", "cooldown -5s: want 0 or more"},
+		{"--max-per-day -1", "max-per-day -1: want 0 or more"},
 		{"--min-free 10", "want a percentage"},
 		{"--peer 10.0.0.0/33", "want an address or a prefix"},
 		{"frobnicate", "no such subcommand"},
@@ -508,15 +514,17 @@ func TestControlSocket(t *testing.T) {
 	if s := ask(); len(s.Interfaces) != 1 || s.Interfaces[0].Name != "lo" || len(s.Vitals) == 0 || len(s.Sources) == 0 || s.Bundles != 0 {
 		t.Errorf("status %+v", s)
 	}
-	resp, err := client.Post("http://x/trigger", "text/plain", strings.NewReader("because"))
+	resp, err := client.Post("http://x/trigger", "text/plain", strings.NewReader("be\x1b[31mcause\nspikeboxd: error: forged"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
 	d.wait("has written", func() bool { return ask().Bundles == 1 })
-	if got := d.bundles()[0].Manifest.Trigger; got.Kind != "control" || got.Reason != "because" {
+	if got := d.bundles()[0].Manifest.Trigger; got.Kind != "control" || got.Reason != "be\x1b[31mcause\nspikeboxd: error: forged" {
 		t.Errorf("trigger %+v", got)
 	}
+	// The manifest keeps the words as they are; the log gives no command to a terminal.
+	d.says("triggered: control be?[31mcause?spikeboxd: error: forged", 1)
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("socket: %v, %v; only its owner may ask", info.Mode(), err)
 	}

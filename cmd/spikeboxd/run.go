@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/pflag"
 
@@ -74,6 +76,9 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 		if len(args) > 0 {
 			return cli.Usagef("run takes no argument %q", args[0])
 		}
+		if err := refuse(flags, rtt, synRecv, cfg); err != nil {
+			return err
+		}
 		if flags.Changed("rtt") {
 			cfg.Triggers = append(cfg.Triggers, fmt.Sprintf("rtt.p99 > %v for 1s", rtt))
 		}
@@ -86,9 +91,6 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 			}
 			cfg.Ports = append(cfg.Ports, uint16(p))
 		}
-		if cfg.Conntrack <= 0 {
-			return cli.Usagef("conntrack-max %d: want at least 1", cfg.Conntrack)
-		}
 		if netns != "own" && netns != "all" {
 			return cli.Usagef("netns %q: want own or all", netns)
 		}
@@ -100,6 +102,26 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 	}
 }
 
+// refuse names a number that no recorder can be armed with: a limit below zero would fire at
+// once and for ever.
+func refuse(flags *pflag.FlagSet, rtt time.Duration, synRecv int, cfg recorder.Config) error {
+	switch {
+	case flags.Changed("rtt") && rtt <= 0:
+		return cli.Usagef("rtt %v: want more than 0", rtt)
+	case synRecv < 0:
+		return cli.Usagef("syn-recv %d: want 0 or more", synRecv)
+	case cfg.Policy.Cooldown < 0:
+		return cli.Usagef("cooldown %v: want 0 or more", cfg.Policy.Cooldown)
+	case cfg.Policy.MaxPerDay < 0:
+		return cli.Usagef("max-per-day %d: want 0 or more", cfg.Policy.MaxPerDay)
+	case cfg.Retention.Keep < 0:
+		return cli.Usagef("keep %d: want 0 or more", cfg.Retention.Keep)
+	case cfg.Conntrack <= 0:
+		return cli.Usagef("conntrack-max %d: want at least 1", cfg.Conntrack)
+	}
+	return nil
+}
+
 // inForce gives every flag's value, for the manifest.
 func inForce(flags *pflag.FlagSet) map[string]string {
 	all := map[string]string{}
@@ -107,8 +129,19 @@ func inForce(flags *pflag.FlagSet) map[string]string {
 	return all
 }
 
+// oneLine takes control characters out: an operator's reason and a line of the kernel log,
+// with the name of a process in it, do not command the terminal and begin no line of the log.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
 func arm(ctx context.Context, cfg recorder.Config) error {
-	cfg.Log = func(line string) { fmt.Fprintln(os.Stderr, "spikeboxd: "+line) }
+	cfg.Log = func(line string) { fmt.Fprintln(os.Stderr, "spikeboxd: "+oneLine(line)) }
 	cfg.Written = func(path string) { fmt.Println(path) }
 	err := recorder.Run(ctx, cfg)
 	if usage := (*recorder.ConfigError)(nil); errors.As(err, &usage) {
