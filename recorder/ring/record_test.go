@@ -396,18 +396,24 @@ func TestTsharkReads(t *testing.T) {
 		}
 		eventually(t, "packet to leave", func() bool { return countUDP(t, s)%2 == 0 })
 	}
+	before, _ := cutNow(t, s)
+	var want []string
+	var last time.Time
+	for _, f := range frames(t, before) {
+		if _, ok := udpAt(f.data); ok {
+			last = f.Timestamp
+			want = append(want, fmt.Sprintf("%d.%09d", last.Unix(), last.Nanosecond()))
+		}
+	}
 	c, err := s.Cut(time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	file := write(t, c, PcapngOptions{Trigger: time.Now(), Comment: "trigger: rtt.p99 > 200ms", Application: "test 1", OS: "Linux", Hardware: "two CPUs"})
-	var want []string
-	for _, f := range frames(t, file) {
-		if _, ok := udpAt(f.data); ok {
-			want = append(want, fmt.Sprintf("%d.%09d", f.Timestamp.Unix(), f.Timestamp.Nanosecond()))
-		}
-	}
+	file := write(t, c, PcapngOptions{
+		Trigger: last.Add(2), Comment: "trigger: rtt.p99 > 200ms",
+		Application: "test 1", OS: "Linux", Hardware: "two CPUs",
+	})
 	rows := tshark(t, file, "-Y", "udp.port == 9", "-e", "frame.packet_flags_direction", "-e", "ieee8021ad.id", "-e", "vlan.id",
 		"-e", "frame.len", "-e", "frame.cap_len", "-e", "frame.comment", "-e", "frame.time_epoch")
 	for i, exp := range [][]string{
