@@ -95,8 +95,12 @@ func (c *Case) services() []*evidence.Service {
 	return c.Evidence.Packets.Services
 }
 
-// overflowSummary names the worst listener; a guess is said to be one, since the reader
-// may be about to restart that program.
+// mostListeners bounds the listeners that a headline names.
+const mostListeners = 3
+
+// overflowSummary names the listeners, the worst first. The counters are the host's: where
+// several queues were full, none of them is charged with the whole. A guess is said to be
+// one, since the reader may be about to restart that program.
 func (f *Finding) overflowSummary(over float64, listeners []*listener) {
 	times := words.Plural(uint64(over), "time", "times")
 	lasted := words.Duration(f.End.Sub(f.Start))
@@ -112,9 +116,17 @@ func (f *Finding) overflowSummary(over float64, listeners []*listener) {
 	if l.guess {
 		f.Detail = "Its queue was never seen over its limit; it is named because its clients were ignored."
 	}
-	if others := listeners[1:]; len(others) > 0 {
-		f.Detail += fmt.Sprintf(" Over its limit too: %s.", words.List(names(others)))
+	if len(listeners) == 1 {
+		return
 	}
+	named := names(listeners[:min(len(listeners), mostListeners)])
+	if rest := len(listeners) - len(named); rest > 0 {
+		named = append(named, words.Plural(rest, "other", "others"))
+	}
+	f.Object = fmt.Sprintf("%s and %d more", bound(l.addr), len(listeners)-1)
+	f.Headline = fmt.Sprintf("The accept queues of %s overflowed %s within %s together, and the kernel dropped connection attempts.", words.List(named), times, lasted)
+	f.Detail = fmt.Sprintf("At %s %s waited to be accepted where there is room for %s; the others are in the evidence.",
+		bound(l.addr), words.Plural(l.queue, "connection", "connections"), words.Count(l.limit))
 }
 
 // names lists listeners with their processes.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/check"
@@ -25,11 +26,7 @@ func (d *Document) verdict() string {
 		return d.nothing(remarks)
 	}
 	text := roots[0].Headline
-	var effects []string
-	for _, f := range d.caused(roots[0]) {
-		effects = append(effects, f.Effect())
-	}
-	if len(effects) > 0 {
+	if effects := effects(d.caused(roots[0])); len(effects) > 0 {
 		text += fmt.Sprintf(" Its effects: %s.", words.List(effects))
 	}
 	if others := roots[1:]; len(others) > 0 {
@@ -40,6 +37,29 @@ func (d *Document) verdict() string {
 		text += fmt.Sprintf(" Not explained by that: %s.", words.List(ids))
 	}
 	return text
+}
+
+// effects says each kind of effect once: of the first object, and at how many others.
+func effects(all []*check.Finding) []string {
+	var texts []string
+	for i, f := range all {
+		same := func(g *check.Finding) bool { return g.ID == f.ID }
+		if slices.ContainsFunc(all[:i], same) {
+			continue
+		}
+		others := 0
+		for _, g := range all[i+1:] {
+			if same(g) {
+				others++
+			}
+		}
+		text := f.Effect()
+		if others > 0 {
+			text += fmt.Sprintf(" at %s and the like at %s", f.Object, words.Plural(others, "other place", "other places"))
+		}
+		texts = append(texts, text)
+	}
+	return texts
 }
 
 // caused gives everything that a finding causes, by one step or several.
