@@ -243,18 +243,21 @@ func (t *Table) emit(f *Flow, p *packet.Packet, e Event) {
 // reset takes the memory of a flow back and makes it empty.
 func (f *Flow) reset(t *Table) {
 	f.think.reset(&t.histograms)
+	// The lists of the handshake and of each side stay with the flow, so that the next one does not
+	// allocate them.
+	syns, synacks := f.Handshake.SYNs[:0], f.Handshake.SYNACKs[:0]
+	var past [2][]segment
+	var fins [2][]Sent
 	for i := range f.Dirs {
 		d := &f.Dirs[i]
 		d.rtt.reset(&t.histograms)
 		t.slabs.put(d.queue.list)
+		past[i], fins[i] = d.past[:0], d.FINs[:0]
 	}
-	// The lists of the handshake stay with the flow, so that the next one does not allocate them.
-	syns, synacks := f.Handshake.SYNs[:0], f.Handshake.SYNACKs[:0]
-	dirs := f.Dirs
 	*f = Flow{}
 	f.Handshake.SYNs, f.Handshake.SYNACKs = syns, synacks
-	for i := range dirs {
-		f.Dirs[i].past, f.Dirs[i].FINs = dirs[i].past[:0], dirs[i].FINs[:0]
+	for i := range f.Dirs {
+		f.Dirs[i].past, f.Dirs[i].FINs = past[i], fins[i]
 	}
 }
 

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"cmp"
 	"math/bits"
 	"slices"
 )
@@ -86,19 +85,23 @@ func (s *sketch) quantiles() Quantiles {
 	if s.n == 0 {
 		return Quantiles{}
 	}
+	var sorted [fewSamples]uint16
+	if s.many == nil {
+		sorted = s.few
+		slices.Sort(sorted[:s.n])
+	}
 	return Quantiles{
-		N: uint64(s.n), Min: float64(s.min) / 1e6, P50: s.at(0.50), P99: s.at(0.99),
+		N: uint64(s.n), Min: float64(s.min) / 1e6, P50: s.at(0.50, &sorted), P99: s.at(0.99, &sorted),
 		Max: float64(s.max) / 1e6,
 	}
 }
 
-// at returns the quantile q in ms: the smallest sample that at least q of all do not exceed.
-func (s *sketch) at(q float64) float64 {
+// at returns the quantile q in ms: the smallest sample that at least q of all do not exceed. The few
+// samples that have no histogram come sorted.
+func (s *sketch) at(q float64, sorted *[fewSamples]uint16) float64 {
 	rank := max(uint32(q*float64(s.n)+0.999999), 1)
 	var b uint16
 	if s.many == nil {
-		sorted := s.few
-		slices.SortFunc(sorted[:s.n], cmp.Compare)
 		b = sorted[rank-1]
 	} else {
 		for seen := uint32(0); b < buckets-1; b++ {
