@@ -44,14 +44,8 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 	}
 	defer source.Close()
 	var all services
-	var trips roundTrips
-	table := flow.NewTable(func(f *flow.Flow) {
-		all.add(f)
-		if opts.Flow != nil {
-			opts.Flow(f)
-		}
-	}, flow.Options{Events: trips.event})
-	p := &Packets{Local: map[netip.Addr]bool{}, trips: &trips}
+	p := &Packets{Local: map[netip.Addr]bool{}, trips: &roundTrips{}}
+	table := p.table(&all, opts)
 	for {
 		pkt, err := source.Next()
 		if errors.Is(err, io.EOF) {
@@ -68,6 +62,30 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 	p.Stats, p.Interfaces, p.Damage = source.Stats(), source.Interfaces(), source.Damage()
 	p.Services = all.list()
 	return p, nil
+}
+
+// table makes the table whose flows and events go to the sums and to who asked for them.
+func (p *Packets) table(all *services, opts Options) *flow.Table {
+	if opts.OnlyFlows {
+		sink := opts.Flow
+		if sink == nil {
+			sink = func(*flow.Flow) {}
+		}
+		return flow.NewTable(sink, flow.Options{Events: opts.Event})
+	}
+	event := p.trips.event
+	if opts.Event != nil {
+		event = func(e *flow.Event) {
+			p.trips.event(e)
+			opts.Event(e)
+		}
+	}
+	return flow.NewTable(func(f *flow.Flow) {
+		all.add(f)
+		if opts.Flow != nil {
+			opts.Flow(f)
+		}
+	}, flow.Options{Events: event})
 }
 
 // see takes what the analyzer needs of a packet beside its flow.

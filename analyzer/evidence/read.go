@@ -1,11 +1,15 @@
 package evidence
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync/atomic"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/packet"
@@ -18,8 +22,14 @@ type Options struct {
 	Limits format.Limits // on a bundle that may be hostile
 	// Flow is called with every flow that has ended; it is valid during the call.
 	Flow func(*flow.Flow)
+	// Event is called with every event of a flow, in the order of the packets; it is valid
+	// during the call.
+	Event func(*flow.Event)
 	// NoPackets leaves the packets out: only texts are read.
 	NoPackets bool
+	// OnlyFlows leaves out the texts, and the sums over services and peers: memory then
+	// grows with live flows only.
+	OnlyFlows bool
 	// Progress is kept up to date while reading.
 	Progress *Progress
 }
@@ -45,7 +55,11 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 	done := make(chan struct{})
 	go func() { // the texts are read while the packets are: other members of the bundle
 		defer close(done)
-		if in.bundle != nil {
+		switch {
+		case in.bundle == nil:
+		case opts.OnlyFlows:
+			e.Manifest, e.Damage = in.bundle.Manifest, in.bundle.Damage()
+		default:
 			e.readBundle(in.bundle)
 		}
 	}()
@@ -55,7 +69,7 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 		return nil, err
 	}
 	e.Packets = packets
-	if packets != nil {
+	if packets != nil && !opts.OnlyFlows {
 		packets.ways(e.Sockets)
 	}
 	return e, nil
@@ -109,6 +123,14 @@ func (in *inputs) open(path string, opts Options) error {
 		in.capture("standard input", stdin, opts.Progress, 0)
 		return nil
 	}
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("open input: %w", err)
+	}
+	if pipe(f) || compressedCapture(f) {
+		return in.file(path, f, opts)
+	}
+	f.Close()
 	r, err := format.Open(path, opts.Limits)
 	switch {
 	case err == nil && in.bundle != nil:
@@ -122,17 +144,48 @@ func (in *inputs) open(path string, opts Options) error {
 	case !errors.Is(err, format.ErrNotBundle):
 		return err
 	}
-	f, err := os.Open(path)
-	if err != nil {
+	if f, err = os.Open(path); err != nil {
 		return fmt.Errorf("open capture: %w", err)
 	}
-	size := int64(0)
-	if info, err := f.Stat(); err == nil {
-		size = info.Size()
-	}
+	return in.file(path, f, opts)
+}
+
+// file adds an opened capture.
+func (in *inputs) file(path string, f *os.File, opts Options) error {
 	in.closer = append(in.closer, f)
+	size := int64(0)
+	if info, err := f.Stat(); err == nil && !pipe(f) {
+		size = info.Size()
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return fmt.Errorf("open capture: %w", err)
+		}
+	}
 	in.capture(path, f, opts.Progress, size)
 	return nil
+}
+
+// pipe tells what cannot be read twice, as a shell's <(…).
+func pipe(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeCharDevice|os.ModeSocket) != 0
+}
+
+// captureMagic holds the first bytes of pcapng and of pcap, in both byte orders, with
+// microseconds and nanoseconds.
+var captureMagic = []uint32{0x0a0d0d0a, 0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1}
+
+// compressedCapture tells a zstd file with a capture in it. The bundle reader would
+// decompress all of it to find no member, and would take one that is cut short for a
+// bundle.
+func compressedCapture(f *os.File) bool {
+	z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(64<<20))
+	if err != nil {
+		return false
+	}
+	defer z.Close()
+	var first [4]byte
+	_, err = io.ReadFull(z, first[:])
+	return err == nil && slices.Contains(captureMagic, binary.LittleEndian.Uint32(first[:]))
 }
 
 // capture adds packets to read, under the name that messages use.

@@ -10,6 +10,9 @@ import (
 // Row is a flow in the form of `spikebox flows --json`: one object a line. Names are never changed or
 // removed, because scripts rely on them; new ones may be added. Round trips that are not to be told
 // are null, as a number would be taken for one.
+//
+// Flow is the number of the flow: the first to begin has 1. Input is the index of the input in which
+// the frame numbers count.
 type Row struct {
 	Client             netip.Addr   `json:"client"`
 	ClientPort         uint16       `json:"client_port"`
@@ -17,7 +20,9 @@ type Row struct {
 	ServerPort         uint16       `json:"server_port"`
 	First              time.Time    `json:"first"`
 	Last               time.Time    `json:"last"`
+	Input              uint16       `json:"input"`
 	FirstFrame         uint64       `json:"first_frame"`
+	LastFrame          uint64       `json:"last_frame"`
 	Midstream          bool         `json:"midstream"`
 	OneSided           bool         `json:"one_sided"`
 	Truncated          bool         `json:"truncated"`
@@ -41,6 +46,7 @@ type Row struct {
 	TFO                bool         `json:"tfo"`
 	C2S                DirectionRow `json:"c2s"`
 	S2C                DirectionRow `json:"s2c"`
+	Flow               uint64       `json:"flow"`
 	Filter             string       `json:"filter"`
 }
 
@@ -83,7 +89,8 @@ func (f *Flow) Row() Row {
 	return Row{
 		Client: f.Client.Addr(), ClientPort: f.Client.Port(),
 		Server: f.Server.Addr(), ServerPort: f.Server.Port(),
-		First: time.Unix(0, f.First).UTC(), Last: time.Unix(0, f.Last).UTC(), FirstFrame: f.FirstFrame,
+		First: time.Unix(0, f.First).UTC(), Last: time.Unix(0, f.Last).UTC(),
+		Input: f.Input, FirstFrame: f.FirstFrame, LastFrame: f.LastFrame,
 		Midstream: f.Midstream, OneSided: f.OneSided, Truncated: f.Truncated, PortReuse: f.PortReuse,
 		SYNRetransmits: h.SYNRetransmits, SYNOffsets: Offsets(h.SYNs),
 		SYNSchedule: h.SYNSchedule.String(), SYNSchedules: h.SYNSchedules.names(),
@@ -95,9 +102,13 @@ func (f *Flow) Row() Row {
 		End:                f.End.String(), ResetState: f.ResetState.String(), ICMPErrors: f.ICMPErrors,
 		MPTCP: f.MPTCP, TFO: f.TFO,
 		C2S: f.C2S().row(Quantiles{}), S2C: f.S2C().row(f.Think()),
-		Filter: f.Filter(),
+		Flow: f.Number(), Filter: f.Filter(),
 	}
 }
+
+// Number returns the number of the flow among all of the table, in the order of their first packets
+// and from 1: the same inputs always give it the same.
+func (f *Flow) Number() uint64 { return f.order + 1 }
 
 // row returns the direction in its JSON form.
 func (d *Direction) row(think Quantiles) DirectionRow {
@@ -191,15 +202,22 @@ var CSVHeader = []string{
 	"never_captured", "reordered", "ambiguous", "capture_duplicates", "zero_windows",
 	"window_probes", "window_shrunk", "rtt_n", "rtt_p50_ms", "rtt_p99_ms", "rtt_max_ms",
 	"think_p50_ms", "think_p99_ms", "midstream", "one_sided", "end",
+	"flow", "filter",
 }
 
 // CSV returns the flow as two rows, what the client sent and what the server sent, with the columns
 // of CSVHeader.
 func (f *Flow) CSV() [2][]string {
 	row := f.Row()
+	return row.CSV()
+}
+
+// CSV is [Flow.CSV] of a flow that is no more.
+func (r *Row) CSV() [2][]string {
+	client, server := netip.AddrPortFrom(r.Client, r.ClientPort), netip.AddrPortFrom(r.Server, r.ServerPort)
 	return [2][]string{
-		row.csv(f.Client, f.Server, Client, &row.C2S),
-		row.csv(f.Server, f.Client, Server, &row.S2C),
+		r.csv(client, server, Client, &r.C2S),
+		r.csv(server, client, Server, &r.S2C),
 	}
 }
 
@@ -224,7 +242,8 @@ func (r *Row) csv(src, dst netip.AddrPort, side Side, d *DirectionRow) []string 
 		uint64(d.WindowProbes), uint64(d.WindowShrunk), d.RTT.N)...)
 	return append(fields, decimal(d.RTT.P50), decimal(d.RTT.P99), decimal(d.RTT.Max),
 		decimal(d.Think.P50), decimal(d.Think.P99),
-		strconv.FormatBool(r.Midstream), strconv.FormatBool(r.OneSided), r.End)
+		strconv.FormatBool(r.Midstream), strconv.FormatBool(r.OneSided), r.End,
+		strconv.FormatUint(r.Flow, 10), r.Filter)
 }
 
 // counts formats whole numbers.

@@ -3,12 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -19,154 +16,192 @@ import (
 
 var flows = &cli.Command{
 	Name: "flows",
-	Args: "BUNDLE|PCAP… [--csv|--json]",
+	Args: "BUNDLE|PCAP… [--sort KEY] [--top N] [--peer PREFIX] [--port N] [--events FLOW]",
 	Doc:  "list the TCP connections: handshake, repetitions, round trips, end",
-	Long: `One row for each connection, in the order in which they ended. --json prints JSON
-Lines, one object for each; --csv two rows for each, what the client and what the
-server sent. The side that sent the SYN is the client; without one, the lower port is
-the server's.`,
+	Long: `Takes a bundle, captures (pcap or pcapng, also .gz and .zst; "-" is standard input),
+or both; several are merged by time. One row for each connection, in the order in which
+they ended: rows come while the input is read, and memory grows with connections that
+are open at once. With --top only that many rows are kept; --sort alone keeps all.
+
+FLOW numbers connections by their first packets. The numbers do not depend on --sort or
+filters, and --events takes them, or both ends as in 192.0.2.7:41000-192.0.2.1:443
+(IPv6: [2001:db8::7]:41000-[2001:db8::1]:443). Ends that were used again mean all
+connections that used them. An event's frame is Wireshark's; of several inputs it is
+INPUT:FRAME, captures from 0 in the order given, the bundle's packets last.
+
+RTT is the sum of both sides' median round trips, P99 the slower side's 99th percentile.
+RETR counts segments sent again by both sides, SYNs (SYN) and SYN-ACKs (SACK) included.
+The table fits 80 columns, and has more of them from 118 on (terminal or $COLUMNS);
+--wide has all, and the Wireshark display filter of the row, as do --csv and --json.
+
+--json prints JSON Lines, one object for each connection or event; --csv two rows for
+each connection, what the client and what the server sent. The side that sent the SYN
+is the client; without one, the lower port is the server's.
+
+` + sortHelp() + `
+
+Exit code 3: a capture ends before its end, or the bundle holds no packets.`,
 	Examples: []string{
-		"spikebox flows web1.spike.tar.zst",
-		"spikebox flows --json incident.pcap | jq 'select(.syn_retransmits > 0)'",
+		"spikebox flows web1.spike.tar.zst --sort retransmits --top 20",
+		"spikebox flows --peer 10.0.0.0/8 --port 443 --wide client.pcapng server.pcapng.gz",
+		"spikebox flows --events 17 incident.pcap",
+		"zstdcat incident.pcap.zst | spikebox flows --json - | jq 'select(.syn_retransmits > 0)'",
 	},
-	Setup: func(flags *pflag.FlagSet) func(context.Context, []string) error {
-		asCSV := flags.Bool("csv", false, "comma-separated values, two rows for each connection")
-		asJSON := flags.Bool("json", false, "JSON Lines")
-		return func(_ context.Context, args []string) error {
-			if len(args) == 0 {
-				return cli.Usagef("flows of what? a bundle or captures are missing")
-			}
-			if *asCSV && *asJSON {
-				return cli.Usagef("--csv and --json exclude each other")
-			}
-			out := bufio.NewWriterSize(os.Stdout, 1<<16)
-			err := listFlows(args, printer(out, *asCSV, *asJSON))
-			if ferr := out.Flush(); err == nil {
-				err = ferr
-			}
+	Setup: setupFlows,
+}
+
+// flowFlags are the flags of flows.
+type flowFlags struct {
+	csv, json, wide bool
+	sort            string
+	top             int
+	peers           cli.Prefixes
+	ports           []uint
+	events          string
+}
+
+func setupFlows(flags *pflag.FlagSet) func(context.Context, []string) error {
+	var f flowFlags
+	flags.StringVar(&f.sort, "sort", "", "largest first by this key, see above; first and last: oldest first")
+	flags.IntVar(&f.top, "top", 0, "only the first `N` of them; without --sort those with the most bytes")
+	flags.Var(&f.peers, "peer", "only connections with an end in this prefix; repeatable")
+	flags.UintSliceVar(&f.ports, "port", nil, "only connections with an end at this port; repeatable")
+	flags.StringVar(&f.events, "events", "", "instead, what happened in connection `FLOW`, in time order")
+	flags.BoolVar(&f.wide, "wide", false, "all columns of the table, however long the lines are")
+	flags.BoolVar(&f.csv, "csv", false, "comma-separated values")
+	flags.BoolVar(&f.json, "json", false, "JSON Lines")
+	return func(_ context.Context, args []string) error {
+		if err := f.check(args, flags.Changed("top")); err != nil {
 			return err
 		}
-	},
-}
-
-// flowPrinter prints flows one by one; with nil it prints what comes before the first.
-type flowPrinter func(f *flow.Flow) error
-
-// printer chooses the form.
-func printer(w io.Writer, asCSV, asJSON bool) flowPrinter {
-	switch {
-	case asJSON:
-		return jsonFlows(w)
-	case asCSV:
-		return csvFlows(w)
-	}
-	return tableFlows(w)
-}
-
-// listFlows prints flows while they end, so that memory grows with live ones only. Nothing
-// is printed, not even the columns' names, before an input turns out to be one. The
-// first error of writing (a closed pipe) ends printing; reading goes on to its end.
-func listFlows(paths []string, put flowPrinter) error {
-	bar := startBar()
-	var failed error
-	headed := false
-	head := func() {
-		if !headed {
-			headed, failed = true, put(nil)
+		out := bufio.NewWriterSize(os.Stdout, 1<<16)
+		err := f.run(out, args)
+		if ferr := out.Flush(); err == nil && ferr != nil {
+			err = fmt.Errorf("write flows: %w", ferr)
 		}
-	}
-	e, err := evidence.Read(paths, evidence.Options{Progress: &bar.progress, Flow: func(f *flow.Flow) {
-		if head(); failed == nil {
-			failed = put(f)
-		}
-	}})
-	bar.stop()
-	if err != nil {
-		return opened(err)
-	}
-	switch head(); {
-	case failed != nil:
-		return fmt.Errorf("write flows: %w", failed)
-	case e.Packets == nil:
-		return &cli.Coded{Code: cli.Missing, Err: fmt.Errorf("the bundle holds no packets"), Hint: "spikebox inspect says why"}
-	}
-	if len(e.Packets.Damage) > 0 {
-		for _, d := range e.Packets.Damage {
-			fmt.Fprintf(os.Stderr, "spikebox: damaged: %v\n", d)
-		}
-		return &cli.Coded{Code: cli.Missing}
-	}
-	return damaged(e.Damage)
-}
-
-// jsonFlows prints an object a line, in the agreed form.
-func jsonFlows(w io.Writer) flowPrinter {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return func(f *flow.Flow) error {
-		if f == nil {
-			return nil
-		}
-		return enc.Encode(f.Row())
-	}
-}
-
-// csvFlows prints two rows for each flow, one for each direction.
-func csvFlows(w io.Writer) flowPrinter {
-	out := csv.NewWriter(w)
-	return func(f *flow.Flow) error {
-		if f == nil {
-			out.Write(flow.CSVHeader)
-		} else {
-			for _, row := range f.CSV() {
-				out.Write(row)
-			}
-		}
-		out.Flush()
-		return out.Error()
-	}
-}
-
-// tableFlows sets columns as wide as IPv4 needs; an IPv6 address pushes its row to the
-// right.
-func tableFlows(w io.Writer) flowPrinter {
-	const row = "%-21s %-21s %8s %9s %7s %4s %4s %4s  %s\n"
-	return func(f *flow.Flow) error {
-		if f == nil {
-			_, err := fmt.Fprintf(w, row, "CLIENT", "SERVER", "PACKETS", "BYTES", "RTT", "SYN", "SACK", "RETR", "END")
-			return err
-		}
-		c, s := f.C2S(), f.S2C()
-		rtt := "-"
-		if ns := f.Handshake.RTT(); ns >= 0 {
-			rtt = strings.ReplaceAll(short(ns), " ", "")
-		}
-		_, err := fmt.Fprintf(w, row, f.Client, f.Server, fmt.Sprint(c.Packets+s.Packets), compact(c.Bytes+s.Bytes), rtt,
-			again(f.Handshake.SYNRetransmits), again(f.Handshake.SYNACKRetransmits), again(c.Retransmits+s.Retransmits), f.End)
 		return err
 	}
 }
 
-// again writes a count of repetitions, with nothing for none: what is wrong stands out.
-func again(n uint32) string {
-	if n == 0 {
-		return "·"
-	}
-	return fmt.Sprint(n)
-}
-
-// compact writes bytes in at most six characters.
-func compact(n uint64) string {
-	return strings.ReplaceAll(strings.TrimSuffix(size(int64(n)), "iB"), " ", "")
-}
-
-// short writes a duration in at most six characters: 250µs, 12.3ms, 1.02s.
-func short(ns int64) string {
+// check refuses what contradicts itself.
+func (f *flowFlags) check(args []string, topped bool) error {
 	switch {
-	case ns < 1e6:
-		return fmt.Sprintf("%dµs", ns/1e3)
-	case ns < 1e9:
-		return fmt.Sprintf("%.3gms", float64(ns)/1e6)
+	case len(args) == 0:
+		return cli.Usagef("flows of what? a bundle or captures are missing")
+	case f.csv && f.json:
+		return cli.Usagef("--csv and --json exclude each other")
+	case f.wide && (f.csv || f.json):
+		return cli.Usagef("--wide is for the table; --csv and --json have all fields")
+	case topped && f.top < 1:
+		return cli.Usagef("top %d: want at least 1", f.top)
+	case f.events != "" && (f.sort != "" || topped || len(f.peers)+len(f.ports) > 0):
+		return cli.Usagef("--events is about one connection: it takes no --sort, --top, --peer or --port")
+	case f.sort != "" && sortKey(f.sort) == nil:
+		return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no sort key %q", f.sort), Hint: "spikebox help flows lists them"}
 	}
-	return fmt.Sprintf("%.3gs", float64(ns)/1e9)
+	for _, p := range f.ports {
+		if p == 0 || p > 65535 {
+			return cli.Usagef("port %d: want 1 to 65535", p)
+		}
+	}
+	return nil
+}
+
+// run prints connections, or the events of one.
+func (f *flowFlags) run(w io.Writer, paths []string) error {
+	if f.events != "" {
+		return f.listEvents(w, paths)
+	}
+	return f.listFlows(w, paths)
+}
+
+// printer prints rows one by one; with nil it prints what comes before the first.
+type printer[T any] func(*T) error
+
+// flowPrinter chooses the form.
+func (f *flowFlags) flowPrinter(w io.Writer) printer[flow.Row] {
+	switch {
+	case f.json:
+		return jsonFlows(w)
+	case f.csv:
+		return csvFlows(w)
+	}
+	return tableFlows(w, f.wide, style().Width)
+}
+
+// listFlows prints flows while they end, so that memory grows with live ones only; those
+// to be sorted are kept. Nothing is printed, not even the columns' names, before an input
+// turns out to be one. The first error of writing ends printing; reading goes on to its
+// end.
+func (f *flowFlags) listFlows(w io.Writer, paths []string) error {
+	put, selected := onceHeaded(f.flowPrinter(w)), f.selection()
+	kept := f.ranking()
+	e, err := readFlows(paths, evidence.Options{Flow: func(fl *flow.Flow) {
+		switch {
+		case !selected(fl):
+		case kept != nil:
+			kept.add(fl)
+		default:
+			row := fl.Row()
+			put(&row)
+		}
+	}})
+	if err != nil {
+		return err
+	}
+	if kept != nil {
+		for _, r := range kept.sorted() {
+			put(r)
+		}
+	}
+	if err := put(nil); err != nil {
+		return fmt.Errorf("write flows: %w", err)
+	}
+	return whole(e)
+}
+
+// onceHeaded lets put print the head before the first row, or alone where no row came.
+// After an error put prints nothing more and gives the error again.
+func onceHeaded[T any](put printer[T]) printer[T] {
+	headed := false
+	var failed error
+	return func(r *T) error {
+		if !headed {
+			headed, failed = true, put(nil)
+		}
+		if r != nil && failed == nil {
+			failed = put(r)
+		}
+		return failed
+	}
+}
+
+// readFlows makes the pass over the packets.
+func readFlows(paths []string, opts evidence.Options) (*evidence.Evidence, error) {
+	bar := startBar()
+	opts.OnlyFlows, opts.Progress = true, &bar.progress
+	e, err := evidence.Read(paths, opts)
+	bar.stop()
+	if err != nil {
+		return nil, opened(err)
+	}
+	return e, nil
+}
+
+// whole turns what was lost of the inputs into words and an exit code. A damaged bundle
+// is more than a capture that ends early.
+func whole(e *evidence.Evidence) error {
+	if e.Packets == nil {
+		if err := damaged(e.Damage); err != nil {
+			return err
+		}
+		return &cli.Coded{Code: cli.Missing, Err: fmt.Errorf("the bundle holds no packets"), Hint: "spikebox inspect says why"}
+	}
+	for _, d := range e.Packets.Damage {
+		fmt.Fprintf(os.Stderr, "spikebox: damaged: %v\n", d)
+	}
+	if err := damaged(e.Damage); err != nil || len(e.Packets.Damage) == 0 {
+		return err
+	}
+	return &cli.Coded{Code: cli.Missing}
 }

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"compress/gzip"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/spikebox/spikebox/analyzer/cases"
@@ -29,9 +33,10 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": exitCode,
-			"cut":  cut,
-			"flip": flip,
+			"code":     exitCode,
+			"compress": compress,
+			"cut":      cut,
+			"flip":     flip,
 		},
 	})
 }
@@ -82,6 +87,25 @@ func cut(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), whole[:len(whole)-n], 0o600))
+}
+
+// compress writes "compress gz|zst FILE NEW": FILE compressed, in blocks of 1000 bytes so
+// that a part of it can be read.
+func compress(ts *testscript.TestScript, _ bool, args []string) {
+	out, err := os.Create(ts.MkAbs(args[2]))
+	ts.Check(err)
+	defer out.Close()
+	var w io.WriteCloser = gzip.NewWriter(out)
+	if args[0] == "zst" {
+		w, err = zstd.NewWriter(out)
+		ts.Check(err)
+	}
+	for piece := range slices.Chunk([]byte(ts.ReadFile(args[1])), 1000) {
+		_, err = w.Write(piece)
+		ts.Check(err)
+		ts.Check(w.(interface{ Flush() error }).Flush())
+	}
+	ts.Check(w.Close())
 }
 
 // flip writes "flip FILE OFFSET NEW": FILE with one bit changed.
