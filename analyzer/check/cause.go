@@ -35,6 +35,14 @@ var rules = []rule{
 			"so an ACK that the full accept queue dropped makes it as long as the wait",
 	},
 	{
+		cause: "rtt-spike", effect: "syn-retransmit", shares: waitedInside,
+		because: "a SYN-ACK that waits inside this host for a second comes after the client has repeated its SYN",
+	},
+	{
+		cause: "rtt-spike", effect: "synack-retransmit", shares: waitedInside,
+		because: "a SYN-ACK that waits inside this host for a second is repeated before it has left",
+	},
+	{
 		cause: "synack-retransmit", effect: "syn-retransmit", shares: lostAnswer,
 		because: "a client that never sees the SYN-ACK repeats its SYN",
 	},
@@ -93,6 +101,12 @@ func sameService(cause, effect *Finding) bool {
 // SYNs were repeated although a SYN-ACK had been captured.
 func lostAnswer(cause, effect *Finding) bool {
 	return cause.trouble == evidence.SYNACKLost && effect.trouble == evidence.SYNAnswered && sameService(cause, effect)
+}
+
+// waitedInside: round trips were long on this side of the tap only, and the handshakes'
+// answers were late and not lost.
+func waitedInside(cause, effect *Finding) bool {
+	return cause.Object == insideHost && (effect.trouble == evidence.SYNLate || effect.trouble == evidence.SYNACKLate)
 }
 
 // Root says whether nothing that was found causes this.

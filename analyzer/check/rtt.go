@@ -108,15 +108,17 @@ func seconds(v float64) time.Duration { return time.Duration(v * 1e9) }
 // insideHost is the object of a spike that the kernel measured and the tap did not see.
 const insideHost = "this host, on this side of the tap"
 
+// insideLook is where to look for what waits on this side of the tap.
+const insideLook = "Look at what waits between the sockets and the wire: tc -s qdisc, ethtool -S, softirq times."
+
 // where names what the slow peers have in common, and where to look.
 func (s *spike) where() (where, look string) {
 	all := len(s.slow) + len(s.other)
-	const tap = "Look at what waits between the sockets and the wire: tc -s qdisc, ethtool -S, softirq times."
 	switch {
 	case all == 0:
 		return "unknown peers", "Record packets beside the round trips, so that the slow peers can be named."
 	case len(s.slow) == 0:
-		return insideHost, tap
+		return insideHost, insideLook
 	case len(s.slow) == 1 && all > 1:
 		return "peer " + s.slow[0].addr.String(), "Follow the path to this peer; others were not slow."
 	case all == 1:
@@ -126,7 +128,7 @@ func (s *spike) where() (where, look string) {
 		return "network " + net.String(), "Follow the path to this network; peers elsewhere were not slow."
 	}
 	if float64(len(s.slow)) >= rttAll.Value*float64(all) {
-		return "all peers", "Look at what they share: this host's uplink, its router, the host itself. " + tap
+		return "all peers", "Look at what they share: this host's uplink, its router, the host itself. " + insideLook
 	}
 	return fmt.Sprintf("%d of %d peers", len(s.slow), all), "Look for what the slow peers share: route, provider, interface."
 }

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/flow"
@@ -22,8 +23,9 @@ here on its way in and not answered was dropped by this host, behind the tap: a 
 listen queue, connection tracking, a firewall rule. A SYN that left this host and was not
 answered was lost further on, or the other side dropped it. A SYN repeated although its
 SYN-ACK was captured means that the answer was lost behind the tap on its way to the
-client.`,
-	Ref:    "RFC 6298 section 2; net/ipv4/tcp_timer.c, tcp_retransmit_timer, Linux 6.18",
+client. A SYN-ACK whose timestamp answers a SYN that has been repeated since was late: it
+waited in a queue, and nothing was lost.`,
+	Ref:    "RFC 6298 section 2; RFC 7323 section 4; net/ipv4/tcp_timer.c, tcp_retransmit_timer, Linux 6.18",
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{manyFlows, manyShare, chanceShare},
 	run:    runSYN,
@@ -31,7 +33,7 @@ client.`,
 
 // runSYN gives a finding for each service whose clients repeated their SYNs.
 func runSYN(c *Case) Answer {
-	found, attempts := c.troubles(evidence.SYNUnanswered, evidence.SYNAnswered)
+	found, attempts := c.troubles(evidence.SYNUnanswered, evidence.SYNAnswered, evidence.SYNLate)
 	if len(found) == 0 {
 		return absent("no SYN was sent again in %s", words.Plural(attempts, "connection attempt", "connection attempts"))
 	}
@@ -79,6 +81,9 @@ type where struct{ short, sentence, look string }
 
 // synPlace says where the SYN or its answer was lost, as the tap saw it.
 func (c *Case) synPlace(t trouble) where {
+	if t.kind == evidence.SYNLate {
+		return t.latePlace()
+	}
 	if t.kind == evidence.SYNAnswered {
 		switch t.service.Way {
 		case evidence.Inbound:
@@ -94,6 +99,10 @@ func (c *Case) synPlace(t trouble) where {
 	}
 	switch t.service.Way {
 	case evidence.Inbound:
+		if t.service.Troubles[evidence.SYNLate].Flows > 0 {
+			return where{"no answer of this host was captured",
+				"Other SYN-ACKs left this host late: these may still have waited inside it when the capture ended, or the SYNs were dropped.", insideLook}
+		}
 		return where{"this host did not answer",
 			"The SYNs arrived here and nothing answered: this host dropped them behind the tap.",
 			"Look at what drops between the interface and the listener: its queues, connection tracking, packet filter rules, the CPU backlog."}
@@ -108,6 +117,23 @@ func (c *Case) synPlace(t trouble) where {
 	return where{"nothing answered",
 		"Whether the server or the way to it is to blame cannot be told, as the capture does not say on which side it was taken.",
 		"Capture with directions (a bundle, or pcapng of a recent dumpcap), or on both sides."}
+}
+
+// latePlace is synPlace for answers that came after all.
+func (t trouble) latePlace() where {
+	var longest int64
+	for _, h := range t.Examples {
+		longest = max(longest, h.SYNACKs[0].Time-h.SYNs[0].Time)
+	}
+	after := words.Duration(time.Duration(longest))
+	if t.service.Way == evidence.Inbound {
+		return where{"this host answered late",
+			fmt.Sprintf("Nothing was lost: the SYN-ACKs left this host up to %s after the SYNs had come. They, or the SYNs, waited inside this host.", after),
+			insideLook}
+	}
+	return where{"the answer came late",
+		fmt.Sprintf("Nothing was lost: the SYN-ACKs came up to %s after the SYNs, when those had been repeated already.", after),
+		"Look for a long queue on the way to the server and back, and at the server itself."}
 }
 
 // nearPlace is synPlace for a capture without directions that was taken beside one side.

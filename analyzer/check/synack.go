@@ -34,7 +34,7 @@ repeated, as the server keeps no state.`,
 
 // runSYNACK gives a finding for each service and each of the three reasons.
 func runSYNACK(c *Case) Answer {
-	found, attempts := c.troubles(evidence.SYNACKAnswered, evidence.SYNACKLost, evidence.SYNACKSilent)
+	found, attempts := c.troubles(evidence.SYNACKAnswered, evidence.SYNACKLost, evidence.SYNACKSilent, evidence.SYNACKLate)
 	if len(found) == 0 {
 		return absent("no SYN-ACK was sent again in %s", words.Plural(attempts, "connection attempt", "connection attempts"))
 	}
@@ -73,6 +73,8 @@ func (c *Case) synackPlace(t trouble) where {
 	switch t.kind {
 	case evidence.SYNACKAnswered:
 		return c.ackDropped(t)
+	case evidence.SYNACKLate:
+		return t.bunchedPlace()
 	case evidence.SYNACKLost:
 		return where{"the client did not get it",
 			"No ACK came back, but the client repeated its SYN or answered a later SYN-ACK: it is there, and the way between here and there loses packets.",
@@ -81,6 +83,17 @@ func (c *Case) synackPlace(t trouble) where {
 	return where{"the client said nothing more",
 		"No ACK came back, nor anything else: the client is gone, was never there (a forged address), or its ACK was lost before the tap.",
 		"Compare the clients' addresses and their number: many with one SYN each are a flood; one network is a broken path."}
+}
+
+// bunchedPlace is synackPlace for copies that were held back together.
+func (t trouble) bunchedPlace() where {
+	if t.service.Way == evidence.Inbound {
+		return where{"it had waited inside this host",
+			"No ACK was dropped: the copies left this host together, as the timer ran out while the first still waited.", insideLook}
+	}
+	return where{"it had been held back on its way",
+		"No ACK was dropped: the copies came together, as the timer ran out while the first was still on its way.",
+		"Look for a long queue on the way, and at the server itself."}
 }
 
 // ackDropped tells a full accept queue from a packet filter, where the counters allow it.

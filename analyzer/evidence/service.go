@@ -36,6 +36,11 @@ const (
 	SYNACKLost
 	// SYNACKSilent: no ACK ever came, and nothing else from the client.
 	SYNACKSilent
+	// SYNLate: the SYN-ACK came, and by its timestamp answers a SYN that had been repeated
+	// since: nothing was lost, the answer was late.
+	SYNLate
+	// SYNACKLate: SYN-ACKs that were late left together, faster than any timer repeats them.
+	SYNACKLate
 	troubles
 )
 
@@ -169,6 +174,9 @@ func synTrouble(h *flow.Handshake) (Trouble, bool) {
 	if h.SYNRetransmits == 0 || h.SYNSchedule == flow.ScheduleAfterReset {
 		return 0, false
 	}
+	if late(h) {
+		return SYNLate, true
+	}
 	for _, s := range h.SYNs[1:] {
 		if !s.Answered {
 			return SYNUnanswered, true
@@ -177,11 +185,35 @@ func synTrouble(h *flow.Handshake) (Trouble, bool) {
 	return SYNAnswered, true
 }
 
+// late says that the first SYN-ACK answers a SYN that the client had repeated before the
+// answer came. Only a timestamp tells which SYN was answered.
+func late(h *flow.Handshake) bool {
+	if h.ServerRTT < 0 || len(h.SYNACKs) == 0 {
+		return false
+	}
+	came := h.SYNACKs[0].Time
+	return slices.ContainsFunc(h.SYNs, func(s flow.Sent) bool { return s.Time > came-h.ServerRTT && s.Time < came })
+}
+
+// bunched says that no repetition was a timer's, whose first wait is a second: something
+// held the SYN-ACKs back and let them go together.
+func bunched(sent []flow.Sent) bool {
+	const wait = 900_000_000 // ns; timers fire late, and never early
+	for i := range sent[1:] {
+		if sent[i+1].Time-sent[i].Time > wait {
+			return false
+		}
+	}
+	return true
+}
+
 // synackTrouble says what repeated SYN-ACKs mean, by what was captured of the client.
 func synackTrouble(h *flow.Handshake) (Trouble, bool) {
 	switch {
 	case h.SYNACKRetransmits == 0:
 		return 0, false
+	case late(h) && bunched(h.SYNACKs):
+		return SYNACKLate, true
 	case h.Answered() > 0:
 		return SYNACKAnswered, true
 	case h.SYNRetransmits > 0 || h.Completed:

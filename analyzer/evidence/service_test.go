@@ -1,0 +1,43 @@
+package evidence
+
+import (
+	"testing"
+
+	"github.com/spikebox/spikebox/analyzer/flow"
+)
+
+// A host whose own queue holds its SYN-ACKs back for more than a second drops nothing: the
+// client repeats its SYN, and the copies leave together.
+func TestLateIsNotLost(t *testing.T) {
+	const ms = 1_000_000
+	at := func(times ...int64) (sent []flow.Sent) {
+		for _, t := range times {
+			sent = append(sent, flow.Sent{Time: t * ms, Answered: len(sent) > 0})
+		}
+		return sent
+	}
+	for name, tc := range map[string]struct {
+		h           flow.Handshake
+		syn, synack Trouble
+	}{
+		"late": {flow.Handshake{
+			SYNs: []flow.Sent{{Time: 0}, {Time: 1018 * ms}}, SYNRetransmits: 1,
+			SYNACKs: at(1365, 1387, 1388), SYNACKRetransmits: 2, ServerRTT: 1365 * ms, Completed: true, AckTime: 1366 * ms,
+		}, SYNLate, SYNACKLate},
+		"the first SYN was dropped": {flow.Handshake{
+			SYNs: []flow.Sent{{Time: 0}, {Time: 1018 * ms}}, SYNRetransmits: 1,
+			SYNACKs: at(1019, 2028), SYNACKRetransmits: 1, ServerRTT: 1 * ms, Completed: true, AckTime: 1020 * ms,
+		}, SYNUnanswered, SYNACKAnswered},
+		"no timestamp tells": {flow.Handshake{
+			SYNs: []flow.Sent{{Time: 0}, {Time: 1018 * ms}}, SYNRetransmits: 1,
+			SYNACKs: at(1365, 1387), SYNACKRetransmits: 1, ServerRTT: -1, Completed: true, AckTime: 1366 * ms,
+		}, SYNUnanswered, SYNACKAnswered},
+	} {
+		if got, ok := synTrouble(&tc.h); !ok || got != tc.syn {
+			t.Errorf("%s: SYNs: %d, %v; want %d", name, got, ok, tc.syn)
+		}
+		if got, ok := synackTrouble(&tc.h); !ok || got != tc.synack {
+			t.Errorf("%s: SYN-ACKs: %d, %v; want %d", name, got, ok, tc.synack)
+		}
+	}
+}
