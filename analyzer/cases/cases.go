@@ -33,13 +33,14 @@ var Start = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 type Case struct {
 	Name    string
 	Dir     string
-	Story   string          `json:"story"`
-	Capture bool            `json:"capture"` // a bare capture, not a bundle
-	Seconds float64         `json:"seconds"` // length of the window
-	Trigger format.Trigger  `json:"trigger"`
-	Clocks  []format.Clock  `json:"clocks"` // instead of two good readings
-	Sources []format.Source `json:"sources"`
-	Want    Want            `json:"want"`
+	Story   string            `json:"story"`
+	Capture bool              `json:"capture"` // a bare capture, not a bundle
+	Seconds float64           `json:"seconds"` // length of the window
+	Trigger format.Trigger    `json:"trigger"`
+	Clocks  []format.Clock    `json:"clocks"` // instead of two good readings
+	Sources []format.Source   `json:"sources"`
+	Config  map[string]string `json:"config"` // the recorder's flags
+	Want    Want              `json:"want"`
 }
 
 // Want is what an analysis must give.
@@ -123,7 +124,7 @@ func (c *Case) manifest() *format.Manifest {
 		Recorder: format.Build{Program: "spikeboxd", Version: "v0.0.0", Go: "go"},
 		Host:     format.Host{Name: "host", Kernel: "6.18.0", Arch: "x86_64", CPUs: 2, MemoryBytes: 8 << 30, ClockTick: 100},
 		Trigger:  c.Trigger, Window: format.Window{Start: Start, Trigger: c.Trigger.Time, End: end},
-		Sources: c.Sources, Clocks: c.Clocks,
+		Sources: c.Sources, Clocks: c.Clocks, Config: c.Config,
 		Vitals: []format.VitalInfo{
 			{Name: "rtt.p99", Unit: "s"}, {Name: "syn_recv", Unit: "1"},
 			{Name: "listen.overflows", Unit: "1/s"}, {Name: "accept.queue.fill", Unit: "ratio"},

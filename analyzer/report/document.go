@@ -4,6 +4,7 @@ package report
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/check"
@@ -70,7 +71,9 @@ type Bundle struct {
 	Host     format.Host     `json:"host"`
 	Trigger  format.Trigger  `json:"trigger"`
 	Sources  []format.Source `json:"sources"`
-	Damage   []string        `json:"damage"`
+	// Filter says which packets were recorded at all; empty: every one.
+	Filter string   `json:"filter"`
+	Damage []string `json:"damage"`
 }
 
 // Make puts the answers together.
@@ -123,12 +126,24 @@ func bundle(e *evidence.Evidence) *Bundle {
 	}
 	b := &Bundle{
 		Name: m.Name, Format: m.Format, Recorder: m.Recorder, Host: m.Host, Trigger: m.Trigger,
-		Sources: append([]format.Source{}, m.Sources...), Damage: []string{},
+		Sources: append([]format.Source{}, m.Sources...), Filter: filter(m.Config), Damage: []string{},
 	}
 	for _, err := range e.Damage {
 		b.Damage = append(b.Damage, err.Error())
 	}
 	return b
+}
+
+// filter puts the recorder's --port and --peer into words. Checks of packets speak of no
+// others, and "no SYN was sent again" must not be read as if they did.
+func filter(config map[string]string) string {
+	var only []string
+	for _, name := range []string{"port", "peer"} {
+		if v := strings.Trim(config[name], "[]"); v != "" {
+			only = append(only, name+" "+strings.ReplaceAll(v, ",", ", "))
+		}
+	}
+	return strings.Join(only, "; ")
 }
 
 // Worst is the highest severity that was found, empty without findings.

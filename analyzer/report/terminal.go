@@ -143,6 +143,9 @@ func (p *page) about(d *Document) {
 		packets += fmt.Sprintf("; %s lost by the capture", words.Count(d.Totals.Dropped))
 	}
 	p.entry("packets", packets)
+	if d.Bundle != nil && d.Bundle.Filter != "" {
+		p.entry("recorded", "only "+d.Bundle.Filter+"; nothing is known of other packets")
+	}
 	if d.Damaged() {
 		p.entry("damage", strings.Join(d.Bundle.Damage, "; "))
 	}
