@@ -24,7 +24,7 @@ func opened(err error) error {
 	case errors.As(err, &limit):
 		hint = "a bundle this large is no recorder's; unpack it by hand if you trust it"
 	case errors.Is(err, packet.ErrFormat):
-		hint = "it takes bundles (.spike.tar.zst), pcap and pcapng, also .gz and .zst"
+		hint = "it takes bundles (.spike.tar.zst, from a file only), pcap and pcapng, also .gz and .zst"
 	case errors.Is(err, format.ErrTruncated):
 		return &cli.Coded{Code: cli.Damaged, Err: err, Hint: "copy it again from the host"}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"time"
@@ -74,15 +75,17 @@ func runReplay(path string, exprs []string, asJSON bool) error {
 		unit, ok := units[vital]
 		return unit, ok
 	}
-	lines := timeline.Build(&e.Columns)
+	set := timeline.Build(&e.Columns)
+	lines := json.NewEncoder(os.Stdout)
+	lines.SetEscapeHTML(false) // triggers are full of >
 	for _, expr := range exprs {
 		t, err := rule.Parse(expr, lookup)
 		if err != nil {
 			return &cli.Coded{Code: cli.Usage, Err: err, Hint: "spikebox timeline BUNDLE names the vitals"}
 		}
-		run := try(t, lines.Get(t.Vital))
+		run := try(t, set.Get(t.Vital))
 		if asJSON {
-			err = writeJSON(os.Stdout, run)
+			err = lines.Encode(run)
 		} else {
 			err = run.print(e.Manifest)
 		}
