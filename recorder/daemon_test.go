@@ -353,18 +353,21 @@ func testMount(t *testing.T, d *daemon, options, path string) {
 	}
 }
 
-// SIGTERM between a trigger and the end of its window: the bundle is cut at once, whole.
+// SIGTERM between a trigger and the end of its window, or the hangup of the terminal it was
+// started from: the bundle is cut at once, whole.
 func TestStoppedInTheWindow(t *testing.T) {
-	d := start(t, testns.New(t), "", "--after", "5m")
-	d.says("armed on", 1)
-	d.signal(unix.SIGUSR1)
-	d.says("triggered", 1)
-	d.signal(unix.SIGTERM)
-	if code := d.exits(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	if got := len(d.bundles()); got != 1 {
-		t.Errorf("%d bundles, want 1", got)
+	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGHUP} {
+		d := start(t, testns.New(t), "", "--after", "5m")
+		d.says("armed on", 1)
+		d.signal(unix.SIGUSR1)
+		d.says("triggered", 1)
+		d.signal(sig)
+		if code := d.exits(); code != 0 {
+			t.Errorf("%v: exit code %d", sig, code)
+		}
+		if got := len(d.bundles()); got != 1 {
+			t.Errorf("%v: %d bundles, want 1", sig, got)
+		}
 	}
 }
 

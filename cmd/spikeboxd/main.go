@@ -22,7 +22,7 @@ var program = &cli.Program{
 func main() {
 	// A first signal finishes what is pending; a second one ends at once, and leaves
 	// nothing under a final name.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		<-ctx.Done()
 		stop()

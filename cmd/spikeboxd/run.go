@@ -28,7 +28,7 @@ half-open, or the 99th percentile of round-trip times is five times its usual.
 
 A trigger is VITAL > LIMIT [for DURATION], as in 'rtt.p99 > 200ms for 2s',
 'conntrack.fill > 80%' or 'syn_recv > 5x' (times the vital's own baseline).
-SIGUSR1 fires by hand. SIGTERM finishes what is pending and ends.
+SIGUSR1 fires by hand. SIGTERM, SIGINT and SIGHUP finish what is pending and end.
 
 It needs CAP_NET_RAW for packets, and CAP_BPF and CAP_PERFMON for what only the
 kernel can tell; what it is not allowed to see is said once and in the manifest.`,
