@@ -108,9 +108,15 @@ func (h *Held) Write(ctx context.Context) (Report, error) {
 	defer h.Close()
 	env := h.req.Env
 	env.At = source.AtEnd
+	m := h.req.Manifest
+	spooling := h.spool(&m)
 	late := source.CollectAll(ctx, env, source.OneOffs)
 	results := append(<-h.req.Early, late...)
-	m := h.req.Manifest
+	packets := <-spooling
+	if packets.err != nil {
+		return Report{}, packets.err
+	}
+	defer packets.close()
 	m.Sources = h.sources
 	if err := h.kernel.Resolve(); err != nil {
 		m.Warnings = append(m.Warnings, err.Error())
@@ -122,7 +128,7 @@ func (h *Held) Write(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	path, err := h.stream(ctx, w, &m, results)
+	path, err := h.stream(ctx, w, &m, results, packets.spool)
 	if err != nil {
 		return Report{}, errors.Join(err, w.Abort())
 	}
@@ -135,7 +141,7 @@ func (h *Held) Write(ctx context.Context) (Report, error) {
 
 // stream writes the members in the order of format/SPEC.md: small and telling ones
 // first, so that a truncated copy is still worth having.
-func (h *Held) stream(ctx context.Context, w *format.Writer, m *format.Manifest, results []source.Result) (string, error) {
+func (h *Held) stream(ctx context.Context, w *format.Writer, m *format.Manifest, results []source.Result, packets *spool) (string, error) {
 	steps := []func() error{
 		func() error { return w.Manifest(m) },
 		func() error { return w.Add("vitals.csv", h.vitals) },
@@ -153,7 +159,7 @@ func (h *Held) stream(ctx context.Context, w *format.Writer, m *format.Manifest,
 		w.NewFrame,
 		func() error { return h.snapshots(w) },
 		w.NewFrame,
-		func() error { return h.pcapng(w, m) },
+		func() error { return w.AddSized("packets.pcapng", packets.size, packets.writeTo) },
 	}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
@@ -237,12 +243,25 @@ func (h *Held) snapshots(w *format.Writer) error {
 	})
 }
 
-func (h *Held) pcapng(w *format.Writer, m *format.Manifest) error {
+// spoolResult is what became of the packets.
+type spoolResult struct {
+	*spool
+	err error
+}
+
+// spool writes the packets aside in the background and gives the rings back.
+func (h *Held) spool(m *format.Manifest) <-chan spoolResult {
 	opts := ring.PcapngOptions{
 		Trigger: h.req.Trigger, Comment: comment(m.Trigger), Hardware: m.Host.Arch,
 		OS: "Linux " + m.Host.Kernel, Application: m.Recorder.Program + " " + m.Recorder.Version,
 	}
-	return w.AddSized("packets.pcapng", h.packets.Size(opts), func(to io.Writer) error { return h.packets.WritePcapng(to, opts) })
+	done := make(chan spoolResult, 1)
+	go func() {
+		defer h.Close()
+		s, err := spooled(h.req.Dir, h.packets.Size(opts), func(to io.Writer) error { return h.packets.WritePcapng(to, opts) })
+		done <- spoolResult{s, err}
+	}()
+	return done
 }
 
 // wall puts a time that carries a monotonic reading on CLOCK_REALTIME as it stood at

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -41,7 +43,10 @@ func TestMain(m *testing.M) {
 		}
 	}
 	fmt.Println("armed")
-	select {}
+	for {
+		time.Sleep(time.Hour)
+		runtime.KeepAlive(s) // the collector detaches links that nothing holds
+	}
 }
 
 func TestNothingStaysAfterKill(t *testing.T) {
