@@ -69,15 +69,16 @@ func runTimeline(path string, f timelineFlags) error {
 	if err != nil {
 		return err
 	}
+	start, end := e.Window()
+	window := timeline.Span{Start: start, End: end}
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
 	switch {
 	case f.csv:
 		err = seriesCSV(out, series)
 	case f.json:
-		start, end := e.Window()
-		err = seriesJSON(out, series, timeline.Span{Start: start, End: end})
+		err = seriesJSON(out, series, window)
 	default:
-		err = seriesTable(out, series, len(f.globs) > 0, style().Width)
+		err = seriesTable(out, series, window, len(f.globs) > 0)
 	}
 	if ferr := out.Flush(); err == nil {
 		err = ferr
@@ -178,8 +179,9 @@ func seriesJSON(w io.Writer, series []*timeline.Series, window timeline.Span) er
 }
 
 // seriesTable draws each series as a line of blocks between its smallest and largest
-// value. What did not change is left out and counted, unless it was asked for.
-func seriesTable(w io.Writer, series []*timeline.Series, asked bool, width int) error {
+// value, all over the same window, so that they can be compared. What did not change is
+// left out and counted, unless it was asked for.
+func seriesTable(w io.Writer, series []*timeline.Series, window timeline.Span, asked bool) error {
 	const row = "%-*s %10s %10s %-6s %s\n"
 	name := 0
 	var shown []*timeline.Series
@@ -189,7 +191,7 @@ func seriesTable(w io.Writer, series []*timeline.Series, asked bool, width int) 
 			name = max(name, utf8.RuneCountInString(s.Name))
 		}
 	}
-	cells := min(max(width-name-30, 8), 48)
+	cells := min(max(style().Width-name-30, 8), 48)
 	if _, err := fmt.Fprintf(w, row, name, "SERIES", "LEAST", "MOST", "UNIT", "OVER TIME"); err != nil {
 		return err
 	}
@@ -199,15 +201,16 @@ func seriesTable(w io.Writer, series []*timeline.Series, asked bool, width int) 
 		if !ok {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, row, name, report.Plain(s.Name), figure(least), figure(most), report.Plain(s.RateUnit()), spark(s.T, rates, cells)); err != nil {
+		if _, err := fmt.Fprintf(w, row, name, report.Plain(s.Name), figure(least), figure(most), report.Plain(s.RateUnit()), spark(window, s.T, rates, cells)); err != nil {
 			return err
 		}
 	}
-	if flat := len(series) - len(shown); flat > 0 {
-		_, err := fmt.Fprintf(w, "\n%d more did not change.\n", flat)
-		return err
+	_, err := fmt.Fprintf(w, "\nEach line runs from %s to %s UTC.", evidence.Unix(window.Start).Format("15:04:05.000"), evidence.Unix(window.End).Format("15:04:05.000"))
+	if flat := len(series) - len(shown); flat > 0 && err == nil {
+		_, err = fmt.Fprintf(w, " %d more did not change.", flat)
 	}
-	return nil
+	fmt.Fprintln(w)
+	return err
 }
 
 // moves says whether a series is worth a line in the list.
@@ -241,17 +244,18 @@ func figure(v float64) string {
 // blocks are eighths of a line's height (Unicode block elements).
 var blocks = []rune("▁▂▃▄▅▆▇█")
 
-// spark draws the largest value of each stretch of time; a stretch without one is blank.
-func spark(t []int64, v []float64, cells int) string {
+// spark draws the largest value of each stretch of the window; a stretch without one is
+// blank. A reading just outside it, as a snapshot's may be, counts for the nearest stretch.
+func spark(window timeline.Span, t []int64, v []float64, cells int) string {
 	least, most, _ := extent(v)
 	line := []rune(strings.Repeat(" ", cells))
 	heights := make([]float64, cells)
-	span := max(t[len(t)-1]-t[0], 1)
+	span := float64(max(window.End-window.Start, 1))
 	for i, x := range v {
 		if math.IsNaN(x) {
 			continue
 		}
-		cell := min(int(float64(t[i]-t[0])/float64(span)*float64(cells)), cells-1)
+		cell := max(0, min(int(float64(t[i]-window.Start)/span*float64(cells)), cells-1))
 		height := 0.0
 		if most > least {
 			height = (x - least) / (most - least)
