@@ -6,9 +6,10 @@ import (
 )
 
 const (
-	// 256 packets: 55 KiB, which stays in the L2 cache between decoder and consumer.
-	batchSize = 256
-	// Four batches in flight keep decoder and consumer busy on a core each.
+	// 1024 packets: 192 KiB. Whoever waits for the other is woken once for a batch, which costs some
+	// microseconds of the busier one: with 256 packets that was a tenth of all time.
+	batchSize = 1024
+	// Four batches in flight keep decoder and consumer busy on a core each, and stay in an L2 cache.
 	batchesAhead = 4
 )
 
@@ -176,18 +177,18 @@ func (f *feed) peek(s *Source) *Packet {
 	return &f.current.packets[f.at]
 }
 
-// pop returns the next packet and consumes it.
-func (f *feed) pop(s *Source) (*Packet, error) {
-	if c := f.current; c != nil && f.at < len(c.packets) {
-		f.at++
-		return &c.packets[f.at-1], nil
-	}
-	p := f.peek(s)
-	if p == nil {
+// pop returns the next packets, up to the first that is younger than limit, and consumes them.
+func (f *feed) pop(s *Source, limit int64) ([]Packet, error) {
+	if f.peek(s) == nil {
 		return nil, io.EOF
 	}
-	f.at++
-	return p, nil
+	rest := f.current.packets[f.at:]
+	n := 1
+	for n < len(rest) && rest[n].Time <= limit {
+		n++
+	}
+	f.at += n
+	return rest[:n], nil
 }
 
 // drain waits until the goroutine has ended, after stop was closed.

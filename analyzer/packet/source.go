@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"sync/atomic"
 )
@@ -66,6 +67,7 @@ type Source struct {
 	damage []*DamageError
 	files  []io.Closer
 	stop   chan struct{}
+	run    []Packet // what is left of a batch that Next has begun
 
 	read, size atomic.Int64 // bytes of the files that OpenFiles opened
 }
@@ -189,23 +191,48 @@ var ErrFormat = errors.New("not a pcap or pcapng file")
 
 // Next returns the next packet, valid until the next call, or io.EOF after the last.
 func (s *Source) Next() (*Packet, error) {
+	if len(s.run) == 0 {
+		var err error
+		if s.run, err = s.Batch(); err != nil {
+			return nil, err
+		}
+	}
+	p := &s.run[0]
+	s.run = s.run[1:]
+	return p, nil
+}
+
+// Batch returns the next packets, at least one, valid until the next call, or io.EOF after the last.
+// How many come together says nothing about them.
+func (s *Source) Batch() ([]Packet, error) {
+	if run := s.run; len(run) > 0 {
+		s.run = nil
+		return run, nil
+	}
 	if len(s.feeds) == 1 {
-		return s.feeds[0].pop(s)
+		return s.feeds[0].pop(s, math.MaxInt64)
 	}
 	// A linear search: people analyse a handful of files together, and a heap would not be faster. Of
 	// equal times the first input goes first, so that the order is always the same.
 	var oldest *feed
 	var head *Packet
+	before := int64(math.MaxInt64) // the packets of oldest up to here precede those of the others
 	for _, f := range s.feeds {
 		p := f.peek(s)
-		if p != nil && (head == nil || p.Time < head.Time) {
+		switch {
+		case p == nil:
+		case head == nil:
 			oldest, head = f, p
+		case p.Time < head.Time:
+			oldest, head, before = f, p, head.Time-1
+		default:
+			before = min(before, p.Time)
 		}
 	}
 	if oldest == nil {
 		return nil, io.EOF
 	}
-	return oldest.pop(s)
+	return oldest.pop(s, before)
 }
 
 // took adds a batch, which the consumer has begun, to the statistics.
