@@ -46,7 +46,8 @@ func (t *Table) unseen(f *Flow, s Side, p *packet.Packet) {
 		y.next, y.zeroProbed = p.Ack, false
 		return
 	}
-	y.push(segment{sent: p.Time, seq: y.next, end: p.Ack}, &t.slabs)
+	hole := y.push(&t.slabs)
+	hole.sent, hole.seq, hole.end = p.Time, y.next, p.Ack
 	y.next = p.Ack
 }
 

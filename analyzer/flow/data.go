@@ -58,23 +58,23 @@ func (t *Table) fin(f *Flow, s Side, p *packet.Packet) {
 // gap notes a hole below a segment that came before what it follows.
 func (t *Table) gap(f *Flow, s Side, p *packet.Packet, seq uint32) {
 	x := &f.Dirs[s]
-	hole := x.stamp(p, segment{sent: p.Time, seq: x.next, end: seq})
+	hole := x.push(&t.slabs)
+	hole.sent, hole.seq, hole.end = p.Time, x.next, seq
+	hole.stamp(p)
 	if x.alarm || x.alarmed {
 		hole.marks |= markAlarmed
 	}
-	x.push(hole, &t.slabs)
 	x.next = seq
 }
 
 // stamp sets timestamp and IP identification of a segment from a packet.
-func (x *Direction) stamp(p *packet.Packet, g segment) segment {
+func (g *segment) stamp(p *packet.Packet) {
 	g.ipid = p.IPID
 	g.marks &^= markStamped
 	if p.Opts&packet.OptTS != 0 {
 		g.ts = p.TSval
 		g.marks |= markStamped
 	}
-	return g
 }
 
 // fresh appends bytes that are seen for the first time, at the end of all others.
@@ -84,7 +84,9 @@ func (t *Table) fresh(f *Flow, s Side, p *packet.Packet, seq, end uint32) {
 	x.ids.next(p.IPID)
 	x.recovered = NoMechanism
 	x.UniqueBytes += uint64(payloadIn(p, seq, end))
-	x.push(x.stamp(p, segment{sent: p.Time, seq: seq, end: end, tx: 1}), &t.slabs)
+	g := x.push(&t.slabs)
+	g.sent, g.seq, g.end, g.tx = p.Time, seq, end, 1
+	g.stamp(p)
 	x.next = end
 	if live := x.live(); len(live) > maxQueue {
 		x.forget(len(live)/2, t)
@@ -209,7 +211,7 @@ func (x *Direction) resent(p *packet.Packet, seq, end uint32) {
 	for i := range list {
 		g := &list[i]
 		needless := g.marks & markSACKed
-		*g = x.stamp(p, *g)
+		g.stamp(p)
 		g.sent, g.tx = p.Time, min(g.tx, 254)+1
 		g.marks = g.marks&^markSpurious | markResent
 		if needless != 0 {
@@ -219,7 +221,8 @@ func (x *Direction) resent(p *packet.Packet, seq, end uint32) {
 	if len(list) == 0 {
 		// All of it was acknowledged before.
 		g := segment{sent: p.Time, seq: seq, end: end, tx: 2, marks: markResent | markSpurious | markTimed}
-		x.keep(x.stamp(p, g))
+		g.stamp(p)
+		x.keep(g)
 	}
 }
 
@@ -231,7 +234,7 @@ func (x *Direction) fill(p *packet.Packet, seq, end uint32) {
 			continue
 		}
 		x.UniqueBytes += uint64(payloadIn(p, g.seq, g.end))
-		*g = x.stamp(p, *g)
+		g.stamp(p)
 		g.sent, g.tx = p.Time, 1
 		g.marks |= markTimed
 	}
@@ -248,7 +251,8 @@ func (x *Direction) fillPast(p *packet.Packet, g *segment, from, to uint32) {
 	x.AckedUnseen -= min(x.AckedUnseen, uint64(to-from))
 	switch {
 	case from == g.seq && to == g.end:
-		*g = x.stamp(p, segment{sent: p.Time, seq: from, end: to, tx: 1})
+		*g = segment{sent: p.Time, seq: from, end: to, tx: 1}
+		g.stamp(p)
 	case from == g.seq:
 		g.seq = to
 	case to == g.end:

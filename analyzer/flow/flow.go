@@ -46,10 +46,13 @@ func (e End) String() string { return endNames[e] }
 type Flow struct {
 	engine // first, because finding a flow reads its beginning
 
+	Last      int64  // Unix ns of the last packet
+	LastFrame uint64 // its frame number
+	Handshake Handshake
+
 	Client, Server netip.AddrPort
-	First, Last    int64  // Unix ns of the first and last packet
-	FirstFrame     uint64 // frame number of the first packet, in input Input
-	LastFrame      uint64
+	First          int64  // Unix ns of the first packet
+	FirstFrame     uint64 // its frame number in input Input
 	Input          uint16
 	Interface      uint16 // interface of the first packet, index into packet.Source.Interfaces
 	VLAN           uint16 // of the first packet
@@ -63,10 +66,10 @@ type Flow struct {
 	EndFrame       uint64 // its frame number
 	ResetState     State  // state of the connection when the first RST was sent
 	ICMPErrors     uint32 // ICMP errors that quote a packet of this flow
-	Handshake      Handshake
-	Dirs           [2]Direction // indexed by the Side that sent
 
+	links
 	think sketch
+	Dirs  [2]Direction // indexed by the Side that sent
 }
 
 // C2S returns what the client sent.
@@ -102,11 +105,7 @@ func (s State) String() string { return stateNames[s] }
 // segments count a frame that the kernel or the NIC will cut (GSO, TSO) or has merged (GRO, LRO)
 // as the segments inside it.
 type Direction struct {
-	Packets, Segments uint32
-	// Bytes of TCP payload, retransmissions included.
-	Bytes uint64
-	// Bytes of TCP payload, each once.
-	UniqueBytes        uint64
+	// Bytes of TCP payload that were sent again.
 	RetransmittedBytes uint64
 	// Segments sent again: data, SYN, SYN-ACK and FIN, as RetransSegs counts.
 	Retransmits uint32
@@ -120,8 +119,6 @@ type Direction struct {
 	RetransmitsUnknown uint32
 	// Of Retransmits, those that were not needed: DSACK, Eifel or already acknowledged.
 	RetransmitsSpurious uint32
-	// Most timeouts in a row without progress.
-	MaxBackoff uint8
 	// Of Retransmits, those whose original the capture does not hold.
 	NeverCaptured uint32
 	// Originals that arrived after later ones.
@@ -130,10 +127,10 @@ type Direction struct {
 	Ambiguous uint32
 	// Packets that the capture holds twice.
 	CaptureDuplicates uint32
-	// Times that this side closed its receive window.
-	ZeroWindows uint32
-	// Nanoseconds that it stayed closed.
+	// Nanoseconds that the receive window of this side stayed closed.
 	ZeroWindowTime int64
+	// Times that this side closed it.
+	ZeroWindows uint32
 	// Persist probes that this side sent against a closed window.
 	WindowProbes uint32
 	// Times that this side filled the window it was given.
@@ -143,19 +140,28 @@ type Direction struct {
 	KeepAlives   uint32
 	DupAcks      uint32
 	Resets       uint32
-	// Bytes of this side that the peer acknowledged and the capture never saw.
-	AckedUnseen uint64
-	// FINs sent, repetitions included.
-	Fins uint32
-	// The first 64 of them. Answered: the peer's acknowledgement of an earlier one had been captured.
-	FINs []Sent
-	// Maximum segment size that this side announced, 0 when not seen.
-	MSS uint16
+	// Most timeouts in a row without progress.
+	MaxBackoff uint8
 	// Window scale that this side announced, -1 when not seen.
 	WScale               int8
 	SACKPermitted, HasTS bool
+	// Bytes of this side that the peer acknowledged and the capture never saw.
+	AckedUnseen uint64
+	// The first 64 FINs. Answered: the peer's acknowledgement of an earlier one had been captured.
+	FINs []Sent
+
+	// From here on is what every packet needs.
 
 	rtt sketch
+	// Bytes of TCP payload, retransmissions included.
+	Bytes uint64
+	// Bytes of TCP payload, each once.
+	UniqueBytes       uint64
+	Packets, Segments uint32
+	// FINs sent, repetitions included.
+	Fins uint32
+	// Maximum segment size that this side announced, 0 when not seen.
+	MSS uint16
 	half
 }
 
@@ -177,21 +183,20 @@ type Sent struct {
 
 // Handshake tells how a connection was set up. Transmissions beyond 64 are counted but not listed.
 type Handshake struct {
+	AckTime           int64  // Unix ns of the client's ACK of a SYN-ACK
+	AckFrame          uint64 // its frame number
 	SYNs              []Sent // the first is the first SYN seen; empty for a midstream flow
 	SYNACKs           []Sent // Answered: the client's ACK of an earlier SYN-ACK was captured before this one
 	SYNRetransmits    uint32
 	SYNACKRetransmits uint32
+	ServerRTT         int64 // ns from SYN to SYN-ACK, -1 when not to be told (Karn's rule)
+	ClientRTT         int64 // ns from SYN-ACK to ACK, -1 when not to be told
 	SYNSchedule       Schedule
 	SYNSchedules      ScheduleSet // every schedule that the gaps still allow
 	SYNACKSchedule    Schedule
 	SYNACKSchedules   ScheduleSet
-
-	Completed   bool  // the client's ACK of a SYN-ACK was captured
-	AckTime     int64 // Unix ns of that ACK
-	AckFrame    uint64
-	ServerRTT   int64 // ns from SYN to SYN-ACK, -1 when not to be told (Karn's rule)
-	ClientRTT   int64 // ns from SYN-ACK to ACK, -1 when not to be told
-	SYNACKsLost bool  // SYNs and SYN-ACKs repeated and no ACK: the client never saw the SYN-ACK
+	Completed         bool // the client's ACK of a SYN-ACK was captured
+	SYNACKsLost       bool // SYNs and SYN-ACKs repeated and no ACK: the client never saw the SYN-ACK
 }
 
 // RTT returns the whole round trip of the handshake, SYN to ACK, in ns; -1 when not to be told.

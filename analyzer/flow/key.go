@@ -8,40 +8,48 @@ import (
 )
 
 // key identifies a connection by its two ends, the smaller first, so that both directions have the
-// same key.
+// same key. It is made of words, because every packet's is computed and compared.
 type key struct {
-	low, high         packet.Addr
+	low, high         words
 	lowPort, highPort uint16
 	v6                bool
 }
 
-// keyOf returns the key of a packet from src to dst, and whether src is the higher end.
-func keyOf(src, dst packet.Addr, srcPort, dstPort uint16, v6 bool) (k key, fromHigh bool) {
-	if less(&src, &dst, srcPort, dstPort) {
-		return key{src, dst, srcPort, dstPort, v6}, false
-	}
-	return key{dst, src, dstPort, srcPort, v6}, true
+// words is an address as two big-endian numbers.
+type words struct{ upper, lower uint64 }
+
+// wordsOf returns the words of an address.
+func wordsOf(a *packet.Addr) words {
+	return words{binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])}
 }
 
-// less orders two ends by address, then port.
-func less(a, b *packet.Addr, portA, portB uint16) bool {
-	if x, y := binary.BigEndian.Uint64(a[:]), binary.BigEndian.Uint64(b[:]); x != y {
-		return x < y
+// addr returns the address.
+func (w words) addr() (a packet.Addr) {
+	binary.BigEndian.PutUint64(a[:8], w.upper)
+	binary.BigEndian.PutUint64(a[8:], w.lower)
+	return a
+}
+
+// set makes k the key of a packet from src to dst, and reports whether src is the higher end.
+func (k *key) set(src, dst *packet.Addr, srcPort, dstPort uint16, v6 bool) (fromHigh bool) {
+	a, b := wordsOf(src), wordsOf(dst)
+	k.v6 = v6
+	if a.upper < b.upper || a.upper == b.upper && (a.lower < b.lower || a.lower == b.lower && srcPort < dstPort) {
+		k.low, k.high, k.lowPort, k.highPort = a, b, srcPort, dstPort
+		return false
 	}
-	if x, y := binary.BigEndian.Uint64(a[8:]), binary.BigEndian.Uint64(b[8:]); x != y {
-		return x < y
-	}
-	return portA < portB
+	k.low, k.high, k.lowPort, k.highPort = b, a, dstPort, srcPort
+	return true
 }
 
 // hash mixes a key with a secret, so that nobody can choose addresses that all fall into one chain.
 func (k *key) hash(secret uint64) uint64 {
 	h := secret ^ uint64(k.lowPort)<<16 ^ uint64(k.highPort)
-	h = mix(h^binary.LittleEndian.Uint64(k.low[:]), secret^binary.LittleEndian.Uint64(k.high[:]))
+	h = mix(h^k.low.upper, secret^k.high.upper)
 	if !k.v6 {
 		return h
 	}
-	return mix(h^binary.LittleEndian.Uint64(k.low[8:]), secret^binary.LittleEndian.Uint64(k.high[8:]))
+	return mix(h^k.low.lower, secret^k.high.lower)
 }
 
 // mix folds the 128-bit product of two odd-ised numbers.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,11 +48,11 @@ func child(path string) error {
 		retransmits += uint64(row.C2S.Retransmits + row.S2C.Retransmits)
 	}, Options{Events: func(*Event) { events++ }})
 	for {
-		p, err := src.Next()
+		batch, err := src.Batch()
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		table.Add(p)
+		table.AddBatch(batch)
 	}
 	table.Flush()
 	fmt.Println(table.Totals().Packets, table.Totals().Flows, retransmits, events, table.Totals().PeakFlows)
@@ -67,8 +68,9 @@ func connections(b *testing.B) int {
 	return n
 }
 
-// BenchmarkPeers analyses one capture with this package, tcptrace and tshark in turn, three times,
-// and reports the medians: packets per second, peak memory, and the ratios.
+// BenchmarkPeers analyses one capture with this package, tcptrace, tshark and capinfos in turn, three
+// times, and reports the medians: packets per second, peak memory, and the ratios. Its packets are
+// made up.
 func BenchmarkPeers(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "traffic.pcap")
 	f, err := os.Create(path)
@@ -82,33 +84,55 @@ func BenchmarkPeers(b *testing.B) {
 	if err := f.Close(); err != nil {
 		b.Fatal(err)
 	}
-	programs := map[string][]string{
+	compare(b, packets, path, peers(path))
+}
+
+// peers are the programs to compare with, beside this test binary, which analyses the capture by itself.
+func peers(path string) map[string][]string {
+	return map[string][]string{
 		"ours":     {os.Args[0]},
 		"tcptrace": {"tcptrace", "-n", "-l", "-r", path},
 		"tshark":   {"tshark", "-n", "-q", "-z", "conv,tcp", "-r", path},
 		"capinfos": {"capinfos", "-c", path},
 	}
-	times := map[string][]float64{}
-	for b.Loop() {
-		for range 3 {
-			for name, args := range programs {
-				if _, err := exec.LookPath(args[0]); err != nil {
-					b.Logf("%s is not installed: not compared", name)
-					delete(programs, name)
-					continue
-				}
-				rate, peak := measure(b, packets, path, args)
-				times[name] = append(times[name], rate)
-				b.ReportMetric(peak, name+"-MiB")
-			}
+}
+
+// packages are the Debian packages of the peers.
+var packages = map[string]string{"tcptrace": "tcptrace", "tshark": "tshark", "capinfos": "wireshark-common"}
+
+// rounds is how often each program runs at least; medians are reported.
+const rounds = 3
+
+// compare runs the programs in turn and reports packets per second, peak memory, and the ratios.
+func compare(b *testing.B, packets int, path string, programs map[string][]string) {
+	b.Helper()
+	for name, args := range programs {
+		if _, err := exec.LookPath(args[0]); err != nil {
+			b.Logf("NOT COMPARED: %s is not installed (apt-get install %s)", name, packages[name])
+			delete(programs, name)
 		}
+	}
+	times, peaks := map[string][]float64{}, map[string]float64{}
+	round := func() {
+		for _, name := range slices.Sorted(maps.Keys(programs)) {
+			rate, peak := measure(b, packets, path, programs[name])
+			times[name] = append(times[name], rate)
+			peaks[name] = max(peaks[name], peak)
+		}
+	}
+	for b.Loop() {
+		round()
+	}
+	for len(times["ours"]) < rounds {
+		round()
 	}
 	median := func(name string) float64 {
 		slices.Sort(times[name])
 		return times[name][len(times[name])/2]
 	}
-	for name := range programs {
+	for name, peak := range peaks {
 		b.ReportMetric(median(name)/1e6, name+"-Mpackets/s")
+		b.ReportMetric(peak, name+"-MiB")
 		if name != "ours" {
 			b.ReportMetric(median("ours")/median(name), "times-"+name)
 		}

@@ -48,8 +48,8 @@ func (q *queue) live() []segment { return q.list[q.head:] }
 // empty reports whether nothing is outstanding.
 func (q *queue) empty() bool { return q.head == len(q.list) }
 
-// push appends a segment.
-func (q *queue) push(s segment, pool *slabs) {
+// push appends a segment and returns it, to be filled in place: it is what most packets do.
+func (q *queue) push(pool *slabs) *segment {
 	if q.list == nil {
 		q.list = pool.get()
 	}
@@ -58,7 +58,8 @@ func (q *queue) push(s segment, pool *slabs) {
 		n := copy(q.list, q.live())
 		q.list, q.head = q.list[:n], 0
 	}
-	q.list = append(q.list, s)
+	q.list = append(q.list, segment{})
+	return &q.list[len(q.list)-1]
 }
 
 // pop drops the first n segments, and gives the memory back when none is left.

@@ -40,6 +40,7 @@ type Table struct {
 	histograms pool[histogram]
 	slabs      slabs
 	event      Event
+	touched    uint32 // keeps the reads of touch from being removed
 }
 
 const (
@@ -87,6 +88,15 @@ func (t *Table) Flush() {
 // Add counts one packet. Packets that are neither TCP nor an ICMP error are counted in the totals
 // and otherwise ignored.
 func (t *Table) Add(p *packet.Packet) {
+	var w whereabouts
+	if p.Kind == packet.TCP {
+		w.look(t, p)
+	}
+	t.add(p, &w)
+}
+
+// add counts one packet, of which w says where its flow was.
+func (t *Table) add(p *packet.Packet, w *whereabouts) {
 	t.totals.Packets++
 	// The table's clock never goes back: a step of the capture's must not end flows that are in use.
 	if p.Time > t.now {
@@ -98,7 +108,7 @@ func (t *Table) Add(p *packet.Packet) {
 	switch p.Kind {
 	case packet.TCP:
 		t.totals.TCPPackets++
-		t.tcp(p)
+		t.tcp(p, w)
 	case packet.ICMP, packet.ICMPv6:
 		t.icmp(p)
 	}
@@ -110,7 +120,8 @@ func (t *Table) icmp(p *packet.Packet) {
 	if q.Proto != 6 {
 		return
 	}
-	k, fromHigh := keyOf(q.Src, q.Dst, q.SrcPort, q.DstPort, p.V6)
+	var k key
+	fromHigh := k.set(&q.Src, &q.Dst, q.SrcPort, q.DstPort, p.V6)
 	f := t.find(&k, k.hash(t.secret))
 	if f == nil {
 		return
@@ -123,18 +134,20 @@ func (t *Table) icmp(p *packet.Packet) {
 }
 
 // tcp finds or begins the flow of a segment and hands it over.
-func (t *Table) tcp(p *packet.Packet) {
-	k, fromHigh := keyOf(p.Src, p.Dst, p.SrcPort, p.DstPort, p.V6)
-	h := k.hash(t.secret)
-	f := t.find(&k, h)
-	if f != nil && f.replacedBy(p, fromHigh) {
+func (t *Table) tcp(p *packet.Packet, w *whereabouts) {
+	f := w.flow
+	// What was seen may have ended since, and its memory may be another flow's.
+	if f == nil || f.hash != w.hash || f.key != w.key {
+		f = t.find(&w.key, w.hash)
+	}
+	if f != nil && f.replacedBy(p, w.fromHigh) {
 		t.end(f)
-		f = t.begin(&k, h, p, fromHigh)
+		f = t.begin(&w.key, w.hash, p, w.fromHigh)
 		f.PortReuse = true
 	} else if f == nil {
-		f = t.begin(&k, h, p, fromHigh)
+		f = t.begin(&w.key, w.hash, p, w.fromHigh)
 	}
-	t.segment(f, f.side(fromHigh), p)
+	t.segment(f, f.side(w.fromHigh), p)
 }
 
 // find returns the live flow with the key.
@@ -148,7 +161,7 @@ func (t *Table) find(k *key, hash uint64) *Flow {
 
 // begin starts a flow with its first packet.
 func (t *Table) begin(k *key, hash uint64, p *packet.Packet, fromHigh bool) *Flow {
-	if t.alive >= len(t.chains) {
+	if 2*t.alive >= len(t.chains) {
 		t.grow()
 	}
 	f := t.flows.get()
