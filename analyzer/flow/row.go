@@ -139,8 +139,12 @@ func (h *Handshake) Answered() (n int) {
 	return n
 }
 
-// names returns the names of the set's schedules.
+// names returns the names of the set's schedules, which nobody may write to.
 func (set ScheduleSet) names() []string {
+	// Nearly every set has one member: its name is there, and nothing is allocated.
+	if s := set.first(); set == 1<<s {
+		return scheduleNames[s : s+1 : s+1]
+	}
 	names := []string{}
 	for _, s := range set.List() {
 		names = append(names, s.String())
@@ -170,28 +174,24 @@ func (f *Flow) Filter() string {
 
 // appendWay appends the filter for one direction.
 func appendWay(b []byte, src, dst netip.AddrPort) []byte {
-	ip := "ip"
+	from, to := "(ip.src == ", " && ip.dst == "
 	if src.Addr().Is6() {
-		ip = "ipv6"
+		from, to = "(ipv6.src == ", " && ipv6.dst == "
 	}
-	end := func(name string, e netip.AddrPort) {
-		b = append(append(append(b, ip...), '.'), name...)
-		b = e.Addr().AppendTo(append(b, " == "...))
-		b = append(append(append(b, " && tcp."...), name...), "port == "...)
-		b = strconv.AppendUint(b, uint64(e.Port()), 10)
-	}
-	b = append(b, '(')
-	end("src", src)
-	b = append(b, " && "...)
-	end("dst", dst)
+	b = src.Addr().AppendTo(append(b, from...))
+	b = strconv.AppendUint(append(b, " && tcp.srcport == "...), uint64(src.Port()), 10)
+	b = dst.Addr().AppendTo(append(b, to...))
+	b = strconv.AppendUint(append(b, " && tcp.dstport == "...), uint64(dst.Port()), 10)
 	return append(b, ')')
 }
 
 // appendEpoch appends Unix ns as the decimal seconds that Wireshark compares frame.time_epoch with.
 func appendEpoch(b []byte, ns int64) []byte {
-	b = append(strconv.AppendInt(b, ns/1e9, 10), '.')
-	fraction := strconv.FormatInt(1e9+ns%1e9, 10) // nine digits behind a one
-	return append(b, fraction[1:]...)
+	b = strconv.AppendInt(b, ns/1e9, 10)
+	point := len(b)
+	b = strconv.AppendInt(b, 1e9+ns%1e9, 10) // nine digits behind a one
+	b[point] = '.'
+	return b
 }
 
 // CSVHeader names the columns of CSV.
