@@ -47,15 +47,17 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 	p := &Packets{Local: map[netip.Addr]bool{}, trips: &roundTrips{}}
 	table := p.table(&all, opts)
 	for {
-		pkt, err := source.Next()
+		packets, err := source.Batch()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read packets: %w", err)
 		}
-		p.see(pkt)
-		table.Add(pkt)
+		for i := range packets {
+			p.see(&packets[i])
+		}
+		table.AddBatch(packets)
 	}
 	table.Flush()
 	p.Totals = table.Totals()
