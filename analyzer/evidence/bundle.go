@@ -2,6 +2,8 @@ package evidence
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"strings"
@@ -99,6 +101,9 @@ func (e *Evidence) readBundle(r *format.Reader) {
 		if err != nil {
 			e.Damage = append(e.Damage, err)
 			whole = wholeLines(whole)
+		}
+		if sum := sha256.Sum256(whole); err == nil && n == m.Size && m.SHA256 != "" && hex.EncodeToString(sum[:]) != m.SHA256 {
+			e.Damage = append(e.Damage, fmt.Errorf("verify member %q: it was changed after the bundle was written", m.Name))
 		}
 		if n == longestText {
 			e.Partial.add(m.Name, fmt.Errorf("longer than %d bytes, the rest is not read", longestText))

@@ -65,6 +65,10 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 	}()
 	packets, err := readPackets(in, opts)
 	<-done
+	if err != nil && in.own && !opts.OnlyFlows {
+		e.Partial.add(packetsMember, err) // the rest of the bundle is still evidence
+		err = nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -18,10 +18,30 @@ type Set struct {
 func Build(columns *evidence.Columns) *Set {
 	s := &Set{byName: map[string]*Series{}}
 	for _, c := range columns.All() {
-		s.byName[c.Name] = fromColumn(c)
-		s.names = append(s.names, c.Name)
+		s.add(fromColumn(c))
 	}
+	for _, state := range states {
+		if gauge := s.byName[state.vital]; gauge != nil {
+			alias := *gauge
+			alias.Name = "tcp.state." + state.name
+			s.add(&alias)
+		}
+	}
+	slices.Sort(s.names)
 	return s
+}
+
+func (s *Set) add(series *Series) {
+	s.byName[series.Name] = series
+	s.names = append(s.names, series.Name)
+}
+
+// states are the vitals that count sockets by state, whatever each is called: as series
+// they stand together, as tcp.state.*.
+var states = []struct{ name, vital string }{
+	{"established", "tcp.established"}, {"syn_sent", "tcp.syn_sent"}, {"syn_recv", "syn_recv"},
+	{"fin_wait1", "tcp.fin_wait1"}, {"fin_wait2", "tcp.fin_wait2"}, {"time_wait", "tcp.time_wait"},
+	{"close_wait", "tcp.close_wait"}, {"last_ack", "tcp.last_ack"}, {"closing", "tcp.closing"},
 }
 
 // Get gives a series by name, nil where the evidence has none. The methods of Series
