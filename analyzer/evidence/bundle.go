@@ -40,6 +40,16 @@ var members = []struct {
 		e.Columns.drops(e.Drops)
 		return err
 	}},
+	{qdiscMember, func(e *Evidence, _ string, text []byte) error {
+		all, err := ParseQdiscs(text)
+		e.Columns.readings(qdiscMember, all, func(number string) bool { return qdiscCounters[number] })
+		return err
+	}},
+	{driverMember, func(e *Evidence, _ string, text []byte) error {
+		all, err := ParseDriverStatistics(text)
+		e.Columns.readings(driverMember, all, func(string) bool { return true })
+		return err
+	}},
 	{conntrackMember, func(e *Evidence, _ string, text []byte) error {
 		c, err := ParseConntrack(text)
 		if e.Conntrack == nil { // the summary counts what the dump lacks

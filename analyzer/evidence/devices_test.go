@@ -1,0 +1,50 @@
+package evidence
+
+import "testing"
+
+// A token bucket that dropped between the trigger and the end: a counter with two
+// readings; what stayed zero costs no column.
+func TestReadingsOfDevices(t *testing.T) {
+	const qdiscs = `{"at":"trigger","time":5,"interface":"eth0","kind":"tbf","handle":"1:","drops":10,"backlog":7}
+{"at":"trigger","time":5,"interface":"lo","kind":"noqueue","handle":"0:","drops":0}
+{"at":"end","time":9,"interface":"eth0","kind":"tbf","handle":"1:","drops":52,"backlog":0}
+{"at":"end","time":9,"interface":"lo","kind":"noqueue","handle":"0:","drops":0}
+`
+	const drivers = `{"at":"trigger","time":5,"interface":"eth0","statistics":{"rx_missed":0}}
+{"at":"end","time":9,"interface":"eth0","statistics":{"rx_missed":3}}
+`
+	var e Evidence
+	for _, m := range []struct{ name, text string }{{qdiscMember, qdiscs}, {driverMember, drivers}} {
+		if err := readerFor(m.name)(&e, m.name, []byte(m.text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.Columns.finish()
+	if c := e.Columns.Get("qdisc.eth0.tbf.1:.drops"); c == nil || c.Kind != Counter || len(c.V) != 2 || c.V[0] != 10 || c.V[1] != 52 {
+		t.Errorf("drops of the token bucket: %+v", c)
+	}
+	if c := e.Columns.Get("qdisc.eth0.tbf.1:.backlog"); c == nil || c.Kind != Gauge {
+		t.Errorf("backlog of the token bucket: %+v", c)
+	}
+	if c := e.Columns.Get("ethtool.eth0.rx_missed"); c == nil || len(c.V) != 2 || c.V[0] != 0 || c.V[1] != 3 {
+		t.Errorf("the driver's counter: %+v", c)
+	}
+	if c := e.Columns.Get("qdisc.lo.noqueue.0:.drops"); c != nil {
+		t.Errorf("a number that was always zero: %+v", c)
+	}
+	if all, err := ParseQdiscs([]byte(qdiscs + "{\n")); err == nil || len(all) != 4 {
+		t.Errorf("a broken line: %d readings, %v; want those before it and an error", len(all), err)
+	}
+}
+
+func FuzzParseReadings(f *testing.F) {
+	f.Add([]byte(`{"time":5,"interface":"eth0","kind":"tbf","handle":"1:","drops":10}`))
+	f.Add([]byte(`{"time":5,"interface":"eth0","statistics":{"x":1}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var c Columns
+		for _, parse := range []func([]byte) ([]Reading, error){ParseQdiscs, ParseDriverStatistics} {
+			all, _ := parse(text)
+			c.readings("fuzz", all, func(string) bool { return true }) // must not panic
+		}
+	})
+}
