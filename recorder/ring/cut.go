@@ -23,7 +23,6 @@ type Cut struct {
 	parts   []*part
 	stats   []Stats // of all interfaces, those without a ring behind
 	held    uint64
-	bytes   int64
 	blocks  int64 // size of all packet blocks
 	written bool
 }
@@ -86,7 +85,6 @@ func (c *Cut) measure() {
 			c.blocks += packetSize(n)
 		}
 		c.held += st.Held
-		c.bytes += st.Bytes
 	}
 }
 
@@ -194,9 +192,6 @@ func (c *Cut) Stats() []Stats { return c.stats }
 
 // Packets is the number of packets in the cut.
 func (c *Cut) Packets() uint64 { return c.held }
-
-// Bytes is how many bytes of packets the cut holds.
-func (c *Cut) Bytes() int64 { return c.bytes }
 
 // Size is the exact size of the file that WritePcapng writes.
 func (c *Cut) Size(o PcapngOptions) int64 {

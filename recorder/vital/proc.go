@@ -155,10 +155,11 @@ func cpuParser() func(time.Time, []byte, []float64) error {
 
 var sockstatMeter = &Meter{
 	ID:  "sockstat",
-	Doc: "memory of TCP sockets: /proc/net/sockstat",
+	Doc: "memory of TCP sockets, orphans and TIME_WAIT: /proc/net/sockstat",
 	Vitals: []Vital{
 		{"tcp.mem", "B", "memory of all TCP sockets' buffers, in whole pages (net.ipv4.tcp_mem limits it)"},
 		{"tcp.orphans", "1", "sockets without a process (net.ipv4.tcp_max_orphans limits them)"},
+		{"tcp.time_wait", "1", "sockets in TIME_WAIT (net.ipv4.tcp_max_tw_buckets limits them)"},
 	},
 	Variants: []Variant{textVariant("proc/net/sockstat", sockstatParser)},
 }
@@ -170,6 +171,7 @@ func sockstatParser() func(time.Time, []byte, []float64) error {
 	return func(_ time.Time, content []byte, out []float64) error {
 		out[0] = sockstatTCP(content, "mem") * page
 		out[1] = sockstatTCP(content, "orphan")
+		out[2] = sockstatTCP(content, "tw")
 		return nil
 	}
 }

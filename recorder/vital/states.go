@@ -5,7 +5,6 @@ package vital
 import (
 	"time"
 
-	"github.com/spikebox/spikebox/recorder/internal/procfs"
 	"github.com/spikebox/spikebox/recorder/internal/sockdiag"
 	"github.com/spikebox/spikebox/recorder/probe"
 )
@@ -25,7 +24,6 @@ var stateMeter = &Meter{
 		{"tcp.close_wait", "1", "sockets in CLOSE_WAIT: closed by the peer, not yet by the process here"},
 		{"tcp.last_ack", "1", "sockets in LAST_ACK"},
 		{"tcp.closing", "1", "sockets in CLOSING"},
-		{"tcp.time_wait", "1", "sockets in TIME_WAIT (/proc/net/sockstat, tw)"},
 	},
 	Variants: []Variant{
 		{Name: "ebpf", Open: openStates},
@@ -51,29 +49,20 @@ type stateReader struct {
 	pace   pace
 	counts [probe.TCPStates]int64
 	moved  probe.Transitions
-	tw     *procfs.File
 }
 
 func openStates(env Env) (Reader, error) {
 	if err := env.refusal("state"); err != nil {
 		return nil, err
 	}
-	return newStates(env, env.Kernel.Probes.States, statesEvery)
+	return newStates(env.Kernel.Probes.States, statesEvery)
 }
 
-func openStateDump(env Env) (Reader, error) { return newStates(env, nil, pollEvery) }
+func openStateDump(Env) (Reader, error) { return newStates(nil, pollEvery) }
 
-func newStates(env Env, live *probe.States, every time.Duration) (Reader, error) {
-	tw, err := procfs.Open(env.Root, "proc/net/sockstat")
-	if err != nil {
-		return nil, err
-	}
-	r := &stateReader{live: live, pace: pace{every: every}, tw: tw}
-	if err := r.dump(statesAll); err != nil {
-		tw.Close()
-		return nil, err
-	}
-	return r, nil
+func newStates(live *probe.States, every time.Duration) (Reader, error) {
+	r := &stateReader{live: live, pace: pace{every: every}}
+	return r, r.dump(statesAll)
 }
 
 func (r *stateReader) Read(now time.Time, out []float64) error {
@@ -91,11 +80,7 @@ func (r *stateReader) Read(now time.Time, out []float64) error {
 	for i, state := range states {
 		out[i] = float64(r.counts[state])
 	}
-	text, err := r.tw.Read()
-	if err == nil {
-		out[len(states)] = sockstatTCP(text, "tw")
-	}
-	return err
+	return nil
 }
 
 // dump counts the sockets as they are. Transitions that come while it runs are taken
@@ -119,4 +104,4 @@ func (r *stateReader) dump(most int) error {
 	return err
 }
 
-func (r *stateReader) Close() error { return r.tw.Close() }
+func (r *stateReader) Close() error { return nil }

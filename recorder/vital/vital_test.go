@@ -89,9 +89,9 @@ func TestMeters(t *testing.T) {
 			map[string]string{"proc/stat": "cpu  110 0 110 860 0 0 15 5 50 0\ncpu0 1 1 1 1\n"},
 			map[string]float64{"cpu.softirq": 0.15, "cpu.steal": 0.05}},
 		{sockstatMeter,
-			map[string]string{"proc/net/sockstat": "sockets: used 14\nTCP: inuse 1 orphan 3 tw 0 alloc 1 mem 2\nUDP: inuse 0 mem 9\n"},
+			map[string]string{"proc/net/sockstat": "sockets: used 14\nTCP: inuse 1 orphan 3 tw 6 alloc 1 mem 2\nUDP: inuse 0 mem 9\n"},
 			nil,
-			map[string]float64{"tcp.mem": 2 * float64(os.Getpagesize()), "tcp.orphans": 3}},
+			map[string]float64{"tcp.mem": 2 * float64(os.Getpagesize()), "tcp.orphans": 3, "tcp.time_wait": 6}},
 		{conntrackMeter,
 			map[string]string{
 				"proc/sys/net/netfilter/nf_conntrack_count": "50\n",
