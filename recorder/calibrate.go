@@ -8,10 +8,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/spikebox/spikebox/recorder/freeze"
-	"github.com/spikebox/spikebox/recorder/kernel"
+	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
+	"github.com/spikebox/spikebox/recorder/trace"
 	"github.com/spikebox/spikebox/recorder/vital"
 )
 
@@ -38,7 +38,7 @@ var worthwhile = map[string]float64{
 
 // Calibrate watches the vitals for a while, records no packets, and proposes limits.
 func Calibrate(ctx context.Context, root string, span time.Duration, log func(string)) []Calibration {
-	k := kernel.Open(kernel.Options{Options: probe.Options{NetNS: freeze.NetNS()}, Window: time.Second, CPUs: 1}, log)
+	k := trace.Open(trace.Options{Options: probe.Options{NetNS: host.NetNS()}, Window: time.Second, CPUs: 1}, log)
 	defer k.Close()
 	board := vital.Open(vital.Env{Root: root, Kernel: k, Listeners: ring.NewNewest[ring.Listener](64)}, log)
 	defer board.Close()

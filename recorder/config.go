@@ -13,8 +13,9 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/freeze"
-	"github.com/spikebox/spikebox/recorder/ring"
+	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/source"
 	"github.com/spikebox/spikebox/recorder/trigger"
 	"github.com/spikebox/spikebox/recorder/vital"
@@ -24,7 +25,7 @@ import (
 type Config struct {
 	Build      format.Build
 	Root       string   // of /proc and /sys: "/", or a fixture tree
-	Interfaces []string // empty: see ring.SetConfig
+	Interfaces []string // empty: see capture.SetConfig
 	RingBytes  int
 	SnapLen    int
 	Payload    int
@@ -72,7 +73,7 @@ func (c *Config) netns() uint32 {
 	if c.AllNetNS {
 		return 0
 	}
-	return freeze.NetNS()
+	return host.NetNS()
 }
 
 // The longest window: its rings of vitals and snapshots are allocated at the start.
@@ -121,12 +122,12 @@ func (c *Config) expressions() []string {
 	return c.Triggers
 }
 
-func (c *Config) packets() ring.SetConfig {
-	return ring.SetConfig{
+func (c *Config) packets() capture.SetConfig {
+	return capture.SetConfig{
 		Interfaces: c.Interfaces,
 		Bytes:      c.RingBytes,
-		Filter:     ring.Filter{SnapLen: c.SnapLen, Payload: c.Payload, Ports: c.Ports, Peers: c.Peers},
-		Notify:     func(e ring.Event) { c.Log(e.Text) },
+		Filter:     capture.Filter{SnapLen: c.SnapLen, Payload: c.Payload, Ports: c.Ports, Peers: c.Peers},
+		Notify:     func(e capture.Event) { c.Log(e.Text) },
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder/freeze"
+	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/source"
 )
 
@@ -51,7 +52,7 @@ func (r *Recorder) fire(t format.Trigger) {
 	}
 	r.cfg.Log(fmt.Sprintf("triggered: %s; cutting in %v", describe(t), r.cfg.After))
 	r.incident = &incident{
-		at: at, first: t, end: at.Add(r.cfg.After), clock: freeze.Clock("trigger"),
+		at: at, first: t, end: at.Add(r.cfg.After), clock: host.Clock("trigger"),
 		early: collectEarly(r.cfg.sources()),
 	}
 	r.snapshot.Reset(snapshotUrgent)

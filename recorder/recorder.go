@@ -16,11 +16,13 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/freeze"
-	"github.com/spikebox/spikebox/recorder/kernel"
+	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
 	"github.com/spikebox/spikebox/recorder/source"
+	"github.com/spikebox/spikebox/recorder/trace"
 	"github.com/spikebox/spikebox/recorder/trigger"
 	"github.com/spikebox/spikebox/recorder/vital"
 )
@@ -108,12 +110,12 @@ func prepare(cfg Config) {
 // arm opens every ring and meter.
 func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*Recorder, error) {
 	r := &Recorder{
-		cfg: cfg, host: freeze.HostFacts(), armed: freeze.Clock("armed"), since: time.Now(),
+		cfg: cfg, host: host.Facts(), armed: host.Clock("armed"), since: time.Now(),
 		triggers: trigger.NewSet(triggers, cfg.Policy), patterns: patterns,
 		results: make(chan result, 1), requests: make(chan format.Trigger),
 		asked: make(chan chan<- Status),
 	}
-	packets, err := ring.OpenSet(cfg.packets())
+	packets, err := capture.OpenSet(cfg.packets())
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +132,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 	r.rings.Log = source.OpenKernelLog(cfg.Root, cfg.Log)
 	ticks := int((cfg.Before+cfg.After)/Tick) + 8 // some more than the window, for a late cut
 	r.rings.Listeners = ring.NewNewest[ring.Listener](ticks * listenersPerTick)
-	r.rings.Kernel = kernel.Open(kernel.Options{
+	r.rings.Kernel = trace.Open(trace.Options{
 		Options: probe.Options{NetNS: cfg.netns(), LateRTT: lateRTT(triggers)},
 		Window:  cfg.Before + cfg.After, CPUs: r.host.CPUs,
 	}, cfg.Log)

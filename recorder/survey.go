@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
-	"github.com/spikebox/spikebox/recorder/freeze"
-	"github.com/spikebox/spikebox/recorder/kernel"
+	"github.com/spikebox/spikebox/recorder/capture"
+	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
 	"github.com/spikebox/spikebox/recorder/source"
+	"github.com/spikebox/spikebox/recorder/trace"
 	"github.com/spikebox/spikebox/recorder/vital"
 )
 
@@ -41,8 +42,8 @@ type SurveyedSource struct {
 func MakeSurvey(root string) *Survey {
 	quiet := func(string) {}
 	s := &Survey{}
-	k := kernel.Open(kernel.Options{
-		Options: probe.Options{NetNS: freeze.NetNS()}, Window: time.Second, CPUs: 1,
+	k := trace.Open(trace.Options{
+		Options: probe.Options{NetNS: host.NetNS()}, Window: time.Second, CPUs: 1,
 	}, quiet)
 	defer k.Close()
 	board := vital.Open(vital.Env{Root: root, Kernel: k, Listeners: ring.NewNewest[ring.Listener](64)}, quiet)
@@ -61,7 +62,7 @@ func MakeSurvey(root string) *Survey {
 	}
 	s.snapshots(root, quiet)
 	log := source.OpenKernelLog(root, quiet)
-	s.add(log.Source(time.Now(), freeze.Clock("survey")), "the kernel log", "what the kernel said, and triggers on it")
+	s.add(log.Source(time.Now(), host.Clock("survey")), "the kernel log", "what the kernel said, and triggers on it")
 	log.Close()
 	for i, r := range k.Results {
 		s.add(k.Sources(time.Now())[i], r.Probe.Doc, r.Probe.Without)
@@ -79,10 +80,10 @@ func (s *Survey) add(src format.Source, doc, without string) {
 // packets tries a small ring on the interface that every namespace has.
 func (s *Survey) packets() {
 	src := format.Source{Name: "packets", State: format.Complete, Variant: "tpacket_v3"}
-	set, err := ring.OpenSet(ring.SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20})
+	set, err := capture.OpenSet(capture.SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20})
 	if err != nil {
 		src.State, src.Reason = source.State(err), err.Error()
-		if hinted := (*ring.OpenError)(nil); errors.As(err, &hinted) && hinted.Hint() != "" {
+		if hinted := (*capture.OpenError)(nil); errors.As(err, &hinted) && hinted.Hint() != "" {
 			src.Reason += " (" + hinted.Hint() + ")"
 		}
 	} else {

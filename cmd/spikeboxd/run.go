@@ -15,7 +15,7 @@ import (
 
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 	"github.com/spikebox/spikebox/recorder"
-	"github.com/spikebox/spikebox/recorder/ring"
+	"github.com/spikebox/spikebox/recorder/capture"
 )
 
 var run = &cli.Command{
@@ -42,7 +42,7 @@ kernel can tell; what it is not allowed to see is said once and in the manifest.
 
 func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 	cfg := recorder.Config{Build: cli.Build("spikeboxd")}
-	ringBytes, keepBytes, minFree := cli.Bytes(ring.DefaultBytes), cli.Bytes(2<<30), cli.Percent(0.1)
+	ringBytes, keepBytes, minFree := cli.Bytes(capture.DefaultBytes), cli.Bytes(2<<30), cli.Percent(0.1)
 	var peers cli.Prefixes
 	var ports []uint
 	var rtt time.Duration
@@ -57,7 +57,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 	flags.DurationVar(&cfg.After, "after", 10*time.Second, "how much of the time after the trigger goes into the bundle")
 	flags.StringVar(&cfg.Dir, "dir", "/var/lib/spikebox", "folder for bundles")
 	flags.Var(&ringBytes, "ring", "memory of the packet rings together")
-	flags.IntVar(&cfg.SnapLen, "snaplen", ring.DefaultSnapLen, "most header bytes kept of a packet")
+	flags.IntVar(&cfg.SnapLen, "snaplen", capture.DefaultSnapLen, "most header bytes kept of a packet")
 	flags.IntVar(&cfg.Payload, "payload", 0, "bytes kept behind the headers")
 	flags.IntVar(&cfg.Conntrack, "conntrack-max", 200_000, "most lines of the connection-tracking dump; its summary is exact all the same")
 	flags.UintSliceVar(&ports, "port", nil, "record only packets from or to this port; repeatable")

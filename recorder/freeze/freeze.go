@@ -16,21 +16,23 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
-	"github.com/spikebox/spikebox/recorder/kernel"
+	"github.com/spikebox/spikebox/recorder/capture"
+	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/ring"
 	"github.com/spikebox/spikebox/recorder/source"
+	"github.com/spikebox/spikebox/recorder/trace"
 	"github.com/spikebox/spikebox/recorder/vital"
 )
 
 // Rings is everything that a cut takes from.
 type Rings struct {
-	Packets   *ring.Set
+	Packets   *capture.Set
 	Board     *vital.Board
 	Rows      *ring.Rows
 	Listeners *ring.Newest[ring.Listener]
 	Snapshots *source.Snapshots
 	Log       *source.KernelLog
-	Kernel    *kernel.Kernel
+	Kernel    *trace.Kernel
 }
 
 // Request says what to cut and why.
@@ -51,9 +53,9 @@ type Held struct {
 	vitals    []byte
 	listeners []byte
 	log       []byte
-	kernel    *kernel.Cut
+	kernel    *trace.Cut
 	texts     *ring.TextCut
-	packets   *ring.Cut
+	packets   *capture.Cut
 	sources   []format.Source // of the rings
 }
 
@@ -76,7 +78,7 @@ func Take(rings Rings, req Request) (*Held, error) {
 	infos := rings.Board.Infos()
 	h.vitals = vitalsCSV(rings.Rows, infos, req.Start, h.end)
 	h.listeners = listenersCSV(rings.Listeners, req.Start, h.end)
-	clock := Clock("freeze")
+	clock := host.Clock("freeze")
 	h.log = rings.Log.Cut(req.Start, h.end, clock)
 	h.kernel = rings.Kernel.Cut(req.Start, h.end, clock)
 	h.sources = append(h.sources, packetSource(h.packets, req.Start))
@@ -251,7 +253,7 @@ type spoolResult struct {
 
 // spool writes the packets aside in the background and gives the rings back.
 func (h *Held) spool(m *format.Manifest) <-chan spoolResult {
-	opts := ring.PcapngOptions{
+	opts := capture.PcapngOptions{
 		Trigger: h.req.Trigger, Comment: comment(m.Trigger), Hardware: m.Host.Arch,
 		OS: "Linux " + m.Host.Kernel, Application: m.Recorder.Program + " " + m.Recorder.Version,
 	}

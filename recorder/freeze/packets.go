@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
-	"github.com/spikebox/spikebox/recorder/ring"
+	"github.com/spikebox/spikebox/recorder/capture"
 )
 
 // packetSource sums up the interfaces of a cut for the manifest: complete only where each
 // of them was recorded from the window's start to its end without loss.
-func packetSource(cut *ring.Cut, start time.Time) format.Source {
+func packetSource(cut *capture.Cut, start time.Time) format.Source {
 	s := format.Source{
 		Name: "packets", State: format.Complete, Variant: "tpacket_v3", Members: []string{"packets.pcapng"},
 		Details: map[string]string{},
@@ -44,11 +44,11 @@ func packetSource(cut *ring.Cut, start time.Time) format.Source {
 const rounding = time.Second
 
 // shortfall says what is missing of an interface's window, empty where nothing is.
-func shortfall(i ring.Stats, start time.Time) string {
+func shortfall(i capture.Stats, start time.Time) string {
 	switch {
 	case i.RingBytes == 0:
 		return fmt.Sprintf("%s is not recorded: %s", i.Name, i.Reason)
-	case i.State == ring.Missing:
+	case i.State == capture.Missing:
 		return fmt.Sprintf("%s: %s", i.Name, i.Reason)
 	case i.Lost > 0:
 		return fmt.Sprintf("%s: %d packets found no room in the ring", i.Name, i.Lost)
@@ -59,7 +59,7 @@ func shortfall(i ring.Stats, start time.Time) string {
 	return ""
 }
 
-func detail(to map[string]string, i ring.Stats) {
+func detail(to map[string]string, i capture.Stats) {
 	set := func(key, value string) { to[i.Name+"."+key] = value }
 	set("state", string(i.State))
 	if i.RingBytes == 0 {

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/spikebox/spikebox/recorder/kernel"
 	"github.com/spikebox/spikebox/recorder/probe"
+	"github.com/spikebox/spikebox/recorder/trace"
 )
 
 // errNoProbes is why nothing comes from the kernel where no probes were opened at all.
@@ -26,12 +26,12 @@ func (e Env) refusal(id string) error {
 
 // probed is a Reader over what the armed probes told at this tick.
 type probed struct {
-	kernel *kernel.Kernel
-	read   func(k *kernel.Kernel, now time.Time, out []float64)
+	kernel *trace.Kernel
+	read   func(k *trace.Kernel, now time.Time, out []float64)
 }
 
 // probeVariant is the variant of a meter that needs one probe armed.
-func probeVariant(id string, reader func() func(*kernel.Kernel, time.Time, []float64)) Variant {
+func probeVariant(id string, reader func() func(*trace.Kernel, time.Time, []float64)) Variant {
 	return Variant{Name: "ebpf", Open: func(env Env) (Reader, error) {
 		if err := env.refusal(id); err != nil {
 			return nil, err
@@ -53,9 +53,9 @@ var eventMeter = &Meter{
 	Vitals: []Vital{
 		{"synack.retrans", "1/s", "SYN-ACKs sent again (tracepoint tcp_retransmit_synack)"},
 	},
-	Variants: []Variant{probeVariant("retransmit", func() func(*kernel.Kernel, time.Time, []float64) {
+	Variants: []Variant{probeVariant("retransmit", func() func(*trace.Kernel, time.Time, []float64) {
 		var again rate
-		return func(k *kernel.Kernel, now time.Time, out []float64) {
+		return func(k *trace.Kernel, now time.Time, out []float64) {
 			out[0] = again.add(now, k.Counts[probe.SYNACKRetransmit].Seen)
 		}
 	})},
@@ -67,8 +67,8 @@ var softirqMeter = &Meter{
 	Vitals: []Vital{
 		{"softirq.max", "s", "longest NET_RX within the last second of ticks"},
 	},
-	Variants: []Variant{probeVariant("softirq", func() func(*kernel.Kernel, time.Time, []float64) {
-		return func(k *kernel.Kernel, _ time.Time, out []float64) { out[0] = k.SoftirqMax().Seconds() }
+	Variants: []Variant{probeVariant("softirq", func() func(*trace.Kernel, time.Time, []float64) {
+		return func(k *trace.Kernel, _ time.Time, out []float64) { out[0] = k.SoftirqMax().Seconds() }
 	})},
 }
 
@@ -78,8 +78,8 @@ var echoMeter = &Meter{
 	Vitals: []Vital{
 		{"echo.delay", "s", "longest time from an ICMP echo request's arrival to its reply, within the last second of ticks"},
 	},
-	Variants: []Variant{probeVariant("echo", func() func(*kernel.Kernel, time.Time, []float64) {
-		return func(k *kernel.Kernel, _ time.Time, out []float64) {
+	Variants: []Variant{probeVariant("echo", func() func(*trace.Kernel, time.Time, []float64) {
+		return func(k *trace.Kernel, _ time.Time, out []float64) {
 			if longest, any := k.EchoMax(); any {
 				out[0] = longest.Seconds()
 			}

@@ -11,8 +11,8 @@ package vital
 import (
 	"time"
 
-	"github.com/spikebox/spikebox/recorder/kernel"
 	"github.com/spikebox/spikebox/recorder/ring"
+	"github.com/spikebox/spikebox/recorder/trace"
 )
 
 // Vital is one number that is measured every tick.
@@ -40,7 +40,7 @@ type Variant struct {
 // Env is what variants need to know of the recorder.
 type Env struct {
 	Root      string                      // of /proc and /sys: "/", or a fixture tree
-	Kernel    *kernel.Kernel              // the armed probes
+	Kernel    *trace.Kernel               // the armed probes
 	Listeners *ring.Newest[ring.Listener] // where the listeners meter keeps each listener's queues
 }
 

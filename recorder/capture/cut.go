@@ -1,0 +1,327 @@
+//go:build linux
+
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// Cut is what all rings of a Set held at one instant. While it is open that history is
+// not given back to the kernel, which goes on recording into the free blocks: the
+// reserve, a good third of each ring. Where that is filled before the cut is written, the
+// newest packets are lost, and counted, and never those of the cut.
+//
+// Stats, Size and the like may be called at any time before Close, but a Cut's methods
+// may not be called at the same time.
+type Cut struct {
+	set     *Set
+	at      time.Time
+	parts   []*part
+	stats   []Stats // of all interfaces, those without a ring behind
+	held    uint64
+	blocks  int64 // size of all packet blocks
+	written bool
+}
+
+// Stats is what a cut holds of one interface.
+type Stats struct {
+	Status
+	Held     uint64 // packets of the cut
+	Bytes    int64  // that were kept of them
+	Lost     uint64 // packets of the window for which there was no room
+	NICDrops uint64 // packets of the window that the interface dropped itself, to within 10 s
+	// From and To is the window in which nothing is missing but Lost. From is later than
+	// the cut's since where the ring does not reach back so far.
+	From, To time.Time
+}
+
+// PcapngOptions is what a cut cannot know about its file.
+type PcapngOptions struct {
+	// Comment is put on the packet whose time is nearest to Trigger.
+	Trigger time.Time
+	Comment string
+	// Application, OS and Hardware describe the recorder and its machine.
+	Application, OS, Hardware string
+}
+
+const (
+	// copyTime is how long the kernel may take to copy a packet after it has taken its
+	// place in the open block.
+	copyTime = 2 * time.Millisecond
+	// copyTries is how often copyTime is waited for a packet that is late, as on a
+	// virtual CPU that does not run.
+	copyTries = 5
+)
+
+// Cut holds what the rings have recorded from since on (zero: all that there is) until
+// now. One cut can be open at a time: see ErrCutOpen.
+func (s *Set) Cut(since time.Time) (*Cut, error) {
+	s.countNIC(time.Now())
+	c, err := s.hold(since)
+	if err != nil {
+		return nil, err
+	}
+	settle(c.parts)
+	c.measure()
+	return c, nil
+}
+
+// measure counts what the cut holds, so that the file's size is known before it is written.
+func (c *Cut) measure() {
+	for i, p := range c.parts {
+		st := &c.stats[i]
+		cur := p.cursor()
+		for q := cur.next(); q != nil; q = cur.next() {
+			n := q.captured()
+			if _, _, tagged := q.frame(p.ring.kind); tagged {
+				n += vlanTag
+			}
+			st.Held++
+			st.Bytes += int64(n)
+			c.blocks += packetSize(n)
+		}
+		c.held += st.Held
+	}
+}
+
+// hold takes the instant: it notes where each ring stands.
+func (s *Set) hold(since time.Time) (*Cut, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	if s.cut != nil {
+		return nil, ErrCutOpen
+	}
+	c := &Cut{set: s, at: time.Now()}
+	from := int64(0)
+	if !since.IsZero() {
+		from = since.UnixNano()
+	}
+	var bare []Stats
+	for _, m := range s.members {
+		if m.ring == nil {
+			bare = append(bare, Stats{Status: m.status(0)})
+			continue
+		}
+		c.parts = append(c.parts, m.ring.holdSince(from, m.link.loopback()))
+	}
+	for _, m := range s.members {
+		if m.ring != nil {
+			c.stats = append(c.stats, m.window(from, c.at))
+		}
+	}
+	c.stats = append(c.stats, bare...)
+	s.cut = c
+	return c, nil
+}
+
+// holdSince keeps the blocks with packets from a time on.
+func (p *Packets) holdSince(from int64, lo bool) *part {
+	p.advance()
+	first := p.tail
+	for first < p.head && p.block(first).last() < from-reorderTime {
+		first++
+	}
+	p.hold = first
+	t := &part{ring: p, from: first, to: p.head, since: from, lo: lo}
+	if !p.full() { // else the open block is the oldest one
+		t.open = p.block(p.head).packets()
+	}
+	return t
+}
+
+// window is what is known of m's packets from a time to another.
+func (m *member) window(from int64, to time.Time) Stats {
+	st := Stats{Status: m.status(to.UnixNano()), To: to}
+	st.From = st.Covered
+	if t := time.Unix(0, from); t.After(st.From) {
+		st.From = t
+	}
+	if m.armed.IsZero() || st.From.After(to) { // never there; or the clock was set back since
+		st.From = to
+	}
+	st.Lost = m.ring.losses.since(st.From.UnixNano())
+	st.NICDrops = m.nic.since(st.From.UnixNano())
+	return st
+}
+
+// settle waits for the packets of the open blocks that the kernel was still copying, and
+// leaves out those from the first one on that does not arrive. A packet whose status is
+// set is whole one wait later.
+func settle(parts []*part) {
+	late := func(p *part) bool { return p.arrived() < p.open }
+	time.Sleep(copyTime)
+	for try := 0; try < copyTries && slices.ContainsFunc(parts, late); try++ {
+		time.Sleep(copyTime)
+	}
+	for _, p := range parts {
+		p.open = p.arrived()
+	}
+	time.Sleep(copyTime)
+}
+
+// arrived counts the packets of the open block that are all there.
+func (p *part) arrived() int {
+	if p.open == 0 {
+		return 0
+	}
+	b := p.ring.block(p.to)
+	off := b.first()
+	for i := range p.open {
+		q := b.packet(off)
+		if !q.arrived() {
+			return i
+		}
+		off += q.next()
+	}
+	return p.open
+}
+
+// At is the instant of the cut.
+func (c *Cut) At() time.Time { return c.at }
+
+// Stats returns what the cut holds of each interface, in the order of the pcapng file;
+// interfaces that are not recorded come last and are not in the file.
+func (c *Cut) Stats() []Stats { return c.stats }
+
+// Packets is the number of packets in the cut.
+func (c *Cut) Packets() uint64 { return c.held }
+
+// Size is the exact size of the file that WritePcapng writes.
+func (c *Cut) Size(o PcapngOptions) int64 {
+	g := newPcapng(io.Discard)
+	c.head(g, o)
+	c.foot(g)
+	if c.held == 0 {
+		return g.n + c.blocks
+	}
+	return g.n + c.blocks + commentSize(o.Comment)
+}
+
+// head writes what stands before the packets.
+func (c *Cut) head(g *pcapng, o PcapngOptions) {
+	g.section(o)
+	f := c.set.cfg.Filter
+	for i, p := range c.parts {
+		st := c.stats[i]
+		snap := f.capture()
+		if p.ring.kind == ethernet {
+			snap += vlanTag
+		}
+		g.device(p.ring.kind, snap, st.Name, describe(st, f), f.String())
+	}
+}
+
+// describe says in words what the ring keeps.
+func describe(st Stats, f Filter) string {
+	text := fmt.Sprintf("headers up to %d bytes", f.SnapLen)
+	if f.Payload > 0 {
+		text += fmt.Sprintf(" and %d of payload", f.Payload)
+	}
+	if st.Chosen != st.Name {
+		text += "; chosen as " + st.Chosen
+	}
+	return text
+}
+
+// foot writes what stands behind the packets.
+func (c *Cut) foot(g *pcapng) {
+	for i := range c.parts {
+		g.stats(i, c.stats[i])
+	}
+}
+
+// WritePcapng writes the cut as one pcapng section, its packets in the order of their
+// times, in a single pass. Blocks are given back to the kernel as they have been
+// written, so that it can be called once.
+func (c *Cut) WritePcapng(w io.Writer, o PcapngOptions) error {
+	if c.written {
+		return errors.New("write packets: the cut was written before, and its blocks were given back")
+	}
+	c.written = true
+	g := newPcapng(w)
+	c.head(g, o)
+	near := c.nearest(o)
+	m := newMerger(c.parts)
+	queues := append(merger(nil), m...)
+	for p, i := m.next(); p != nil; p, i = m.next() {
+		comment := ""
+		if near != nil && &p[0] == &near[0] {
+			comment = o.Comment
+		}
+		g.packet(i, c.parts[i].ring.kind, p, comment)
+		if g.full() {
+			if err := g.flush(); err != nil {
+				return fmt.Errorf("write packets: %w", err)
+			}
+			c.release(queues)
+		}
+	}
+	c.foot(g)
+	if err := g.flush(); err != nil {
+		return fmt.Errorf("write packets: %w", err)
+	}
+	c.unhold()
+	return nil
+}
+
+// nearest finds the packet that carries the comment.
+func (c *Cut) nearest(o PcapngOptions) packet {
+	if o.Comment == "" {
+		return nil
+	}
+	var near packet
+	best, want := int64(-1), o.Trigger.UnixNano()
+	for _, p := range c.parts {
+		cur := p.cursor()
+		for q := cur.next(); q != nil; q = cur.next() {
+			if d := max(q.time()-want, want-q.time()); best < 0 || d < best {
+				near, best = q, d
+			}
+		}
+	}
+	return near
+}
+
+// release lets the rings give back what the queues are done with.
+func (c *Cut) release(queues merger) {
+	c.set.mu.Lock()
+	defer c.set.mu.Unlock()
+	for _, q := range queues {
+		q.ring.hold = q.low
+	}
+}
+
+// unhold lets the rings give back everything.
+func (c *Cut) unhold() {
+	c.set.mu.Lock()
+	defer c.set.mu.Unlock()
+	for _, p := range c.parts {
+		p.ring.hold = never
+	}
+}
+
+// Close lets go of what was not written, and allows the next cut. It may be called again.
+func (c *Cut) Close() error {
+	s := c.set
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cut != c {
+		return nil
+	}
+	s.cut = nil
+	for _, p := range c.parts {
+		p.ring.hold = never
+	}
+	c.parts = nil
+	if s.idle { // the set was closed meanwhile
+		return s.free()
+	}
+	return nil
+}

@@ -1,0 +1,45 @@
+//go:build linux
+
+package capture
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrCutOpen is returned by Set.Cut while an earlier Cut has not been closed: the
+// history can be held for one cut at a time.
+var ErrCutOpen = errors.New("cut the packet rings: an earlier cut is still open")
+
+// ErrClosed is returned by the methods of a closed Set.
+var ErrClosed = errors.New("use the packet rings: they are closed")
+
+// OpenError says at which step a ring could not be opened.
+type OpenError struct {
+	Step      string // open packet socket, allocate packet ring of 64 MiB, bind packet socket, …
+	Interface string
+	Err       error
+}
+
+// Error implements error.
+func (e *OpenError) Error() string {
+	return fmt.Sprintf("%s on %s: %v", e.Step, e.Interface, e.Err)
+}
+
+// Unwrap returns the system's error.
+func (e *OpenError) Unwrap() error { return e.Err }
+
+// Hint says what to do about it, or nothing.
+func (e *OpenError) Hint() string {
+	switch {
+	case errors.Is(e.Err, unix.EPERM), errors.Is(e.Err, unix.EACCES):
+		return "it needs CAP_NET_RAW; run as root or use the systemd unit"
+	case errors.Is(e.Err, unix.ENOMEM):
+		return "the kernel has no memory for a ring of this size; use a smaller --ring"
+	case errors.Is(e.Err, unix.EAFNOSUPPORT):
+		return "this kernel has no packet sockets (CONFIG_PACKET)"
+	}
+	return ""
+}

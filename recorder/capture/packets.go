@@ -1,0 +1,243 @@
+//go:build linux
+
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+	"unsafe"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// never is a hold of no block.
+const never = math.MaxUint64
+
+// Packets is the packet ring of one interface. Its methods may not be called at the
+// same time; a Set sees to that for its rings.
+type Packets struct {
+	fd    int
+	mem   []byte
+	kind  linkKind
+	geo   geometry
+	index int // of the interface that it was last bound to; 0 before
+
+	// head and tail count blocks for ever: the kernel has finished those below head,
+	// and those below tail were given back. The block of number n is n mod geo.blocks.
+	head, tail uint64
+	// hold is the lowest block that an open cut still needs.
+	hold uint64
+
+	stats Counters
+	// forgotten is the time of the newest packet that was given back, Unix ns; 0 while
+	// nothing was. From there on the ring holds everything.
+	forgotten int64
+	losses    losses
+}
+
+// Counters count what a ring has seen since it was opened.
+type Counters struct {
+	Packets     uint64 // recorded: the filter accepted them and there was room
+	Drops       uint64 // accepted by the filter, but there was no room
+	Freezes     uint64 // how often the ring was full
+	Overwritten uint64 // recorded, and given back to make room for newer ones
+}
+
+// Open makes the ring of one interface and binds it. Errors of the system are
+// *OpenError, with a hint.
+func Open(cfg Config) (*Packets, error) {
+	found, err := findLink(cfg.Interface, cfg.Index)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Bytes == 0 {
+		cfg.Bytes = DefaultBytes
+	}
+	if cfg.Filter, err = cfg.Filter.withDefaults(); err != nil {
+		return nil, err
+	}
+	p, err := open(found.name, found.kind(), cfg.Bytes, cfg.Filter)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.bind(found); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// open makes a ring that is not bound to an interface yet; name is for errors only.
+//
+// The order matters: protocol 0 receives nothing before bind, so that no packet gets
+// into the ring without having passed the filter.
+func open(name string, kind linkKind, bytes int, f Filter) (*Packets, error) {
+	geo, err := plan(bytes)
+	if err != nil {
+		return nil, err
+	}
+	code, err := f.compile(kind)
+	if err != nil {
+		return nil, err
+	}
+	sock := unix.SOCK_RAW
+	if kind == rawIP {
+		sock = unix.SOCK_DGRAM
+	}
+	p := &Packets{kind: kind, geo: geo, hold: never}
+	p.fd, err = unix.Socket(unix.AF_PACKET, sock|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, &OpenError{"open packet socket", name, err}
+	}
+	if err := p.setup(name, code); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// setup makes the ring behind the socket and maps it.
+func (p *Packets) setup(name string, code []bpf.Instruction) error {
+	if err := unix.SetsockoptInt(p.fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
+		return &OpenError{"choose TPACKET_V3", name, err}
+	}
+	if err := attach(p.fd, code); err != nil {
+		return &OpenError{"attach packet filter", name, err}
+	}
+	const frame = 2048 // version 3 checks it and does not use it
+	req := unix.TpacketReq3{
+		Block_size:     uint32(p.geo.size),
+		Block_nr:       uint32(p.geo.blocks),
+		Frame_size:     frame,
+		Frame_nr:       uint32(p.geo.bytes() / frame),
+		Retire_blk_tov: uint32(retireTimeout / time.Millisecond),
+	}
+	step := fmt.Sprintf("allocate packet ring of %d KiB", p.geo.bytes()>>10)
+	if tooLarge(p.geo.bytes()) {
+		return &OpenError{step, name, unix.ENOMEM}
+	}
+	if err := unix.SetsockoptTpacketReq3(p.fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &req); err != nil {
+		return &OpenError{step, name, err}
+	}
+	mem, err := unix.Mmap(p.fd, 0, p.geo.bytes(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return &OpenError{"map packet ring", name, err}
+	}
+	p.mem = mem
+	return nil
+}
+
+// tooLarge says whether a ring takes more than half of the machine's memory. The kernel
+// would try, and end other processes to find it.
+func tooLarge(bytes int) bool {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return false
+	}
+	return uint64(bytes) > uint64(info.Totalram)*uint64(info.Unit)/2
+}
+
+// attach sets the socket's classic BPF filter.
+func attach(fd int, code []bpf.Instruction) error {
+	raw, err := bpf.Assemble(code)
+	if err != nil {
+		return err
+	}
+	prog := make([]unix.SockFilter, len(raw))
+	for i, r := range raw {
+		prog[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
+	}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(prog)), Filter: unsafe.SliceData(prog)})
+}
+
+// bind starts recording the link. Bound again after the interface was made anew, the
+// ring keeps its history.
+func (p *Packets) bind(l link) error {
+	if l.loopback() {
+		// Loopback shows every packet twice, as it leaves and as it arrives; kernels
+		// before 4.20 do not know the option, and the copy is dropped at the cut.
+		_ = unix.SetsockoptInt(p.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1)
+	}
+	all := uint16(unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8) // network byte order
+	if err := unix.Bind(p.fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: l.index}); err != nil {
+		return &OpenError{"bind packet socket", l.name, err}
+	}
+	p.index = l.index
+	return nil
+}
+
+// bound is the index of the interface that the kernel has the socket bound to; it is
+// not positive before the first bind and after the interface was removed.
+func (p *Packets) bound() int {
+	sa, err := unix.Getsockname(p.fd)
+	if err != nil {
+		return 0
+	}
+	if ll, ok := sa.(*unix.SockaddrLinklayer); ok {
+		return ll.Ifindex
+	}
+	return 0
+}
+
+// Close gives the ring's memory back.
+func (p *Packets) Close() error {
+	var err error
+	if p.mem != nil {
+		err = unix.Munmap(p.mem)
+		p.mem = nil
+	}
+	return errors.Join(err, unix.Close(p.fd))
+}
+
+// block returns the block of number n.
+func (p *Packets) block(n uint64) block {
+	at := int(n%uint64(p.geo.blocks)) * p.geo.size
+	return block(p.mem[at : at+p.geo.size : at+p.geo.size])
+}
+
+// full says whether the kernel has stopped: it waits for the oldest block.
+func (p *Packets) full() bool { return p.head-p.tail == uint64(p.geo.blocks) }
+
+// advance takes over the blocks that the kernel has finished, and returns how many.
+func (p *Packets) advance() int {
+	from := p.head
+	for !p.full() && p.block(p.head).retired() {
+		p.head++
+	}
+	return int(p.head - from)
+}
+
+// Advance takes over the blocks that the kernel has finished, gives back as many of the
+// oldest as keep the reserve free, and returns how many were taken over. Without regular
+// calls the kernel stops recording when the ring is full.
+func (p *Packets) Advance() int {
+	n := p.advance()
+	for p.head-p.tail > uint64(p.geo.history()) && p.tail < p.hold {
+		b := p.block(p.tail)
+		p.stats.Overwritten += uint64(b.packets())
+		p.forgotten = b.last() // not the maximum: the clock may have been set back
+		b.release()
+		p.tail++
+	}
+	return n
+}
+
+// collect adds up the kernel's counters, which start again at every reading.
+func (p *Packets) collect(now int64) {
+	s, err := unix.GetsockoptTpacketStatsV3(p.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
+	if err != nil {
+		return // the socket is open and the option known: it cannot be
+	}
+	p.stats.Packets += uint64(s.Packets - s.Drops) // tp_packets counts the drops too
+	p.stats.Drops += uint64(s.Drops)
+	p.stats.Freezes += uint64(s.Freeze_q_cnt)
+	p.losses.add(now, uint64(s.Drops))
+}
+
+// Counters returns what the ring has seen until now.
+func (p *Packets) Counters() Counters {
+	p.collect(time.Now().UnixNano())
+	return p.stats
+}

@@ -1,0 +1,523 @@
+//go:build linux
+
+package capture
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/internal/testns"
+)
+
+// slow is a writer that stands for a disk: before each write it waits for a condition.
+type slow struct {
+	bytes.Buffer
+	wait func()
+}
+
+func (s *slow) Write(b []byte) (int, error) {
+	s.wait()
+	return s.Buffer.Write(b)
+}
+
+// A sender numbers its packets; several cuts are written while it goes on, each by a
+// writer that waits until more packets have come. Nothing is missing in any, nothing is
+// there twice, and the newest packet before each cut is in it.
+func TestContiguousWhileWritten(t *testing.T) {
+	a, _ := testns.Pair(t)
+	var p pace
+	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 8 << 20, Filter: Filter{Payload: 1000}, beforeTick: p.tick})
+	src := &sender{wire: openWire(t, a.NS, a.Link), size: 1042}
+	// 200 packets of 1124 bytes are less than one of the 256 KiB blocks.
+	halt := start(t, 200, &p, src)
+	last := uint64(math.MaxUint64 - 1) // of the cut before, where that was just now
+	for i := range 5 {
+		if i < 3 { // let the ring wrap between cuts, and then follow at once
+			eventually(t, "overwritten blocks", func() bool {
+				return s.Status()[0].Overwritten > uint64(i+1)*5000
+			})
+		}
+		// Seven blocks may come during the cut: the reserve is thirteen.
+		p.limit(8)
+		sent := src.sent.Load()
+		c, err := s.Cut(time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &slow{wait: func() {
+			// As many packets come as are written: the ring goes round under the cut.
+			target := src.sent.Load() + 200
+			p.grants.Store(1)
+			eventually(t, "packets sent meanwhile", func() bool { return src.sent.Load() >= target })
+		}}
+		if err := c.WritePcapng(w, PcapngOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		p.limited.Store(i >= 2) // nothing comes between the last three cuts
+		got := contiguous(t, w.Bytes())[0]
+		if n := len(frames(t, w.Bytes())); uint64(n) != c.Packets() || n < 1000 {
+			t.Errorf("cut %d: %d packets, announced %d", i, n, c.Packets())
+		}
+		if got.last+1 < sent {
+			t.Errorf("cut %d: the newest packet is %d, but %d were sent before", i, got.last, sent)
+		}
+		if got.first > last+1 {
+			t.Errorf("cut %d begins at %d, after the last one's end at %d, although it was taken at once", i, got.first, last)
+		}
+		if i >= 2 {
+			last = got.last
+		}
+	}
+	halt()
+	if st := s.Status()[0]; st.Drops != 0 || st.Freezes != 0 {
+		t.Errorf("lost %d packets in %d freezes", st.Drops, st.Freezes)
+	}
+}
+
+// Two CPUs feed one ring. Without a reserve above a quarter of the ring, the kernel drops
+// packets although there is room; with it, none.
+func TestTwoCPUsLoseNothing(t *testing.T) {
+	a, _ := testns.Pair(t)
+	var p pace
+	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 16 << 20, Filter: Filter{Payload: 16}, beforeTick: p.tick})
+	one := &sender{wire: openWire(t, a.NS, a.Link), id: 1, size: 128}
+	two := &sender{wire: openWire(t, a.NS, a.Link), id: 2, size: 128}
+	halt := start(t, 2500, &p, one, two)
+	eventually(t, "300,000 packets", func() bool { return one.sent.Load()+two.sent.Load() > 300_000 })
+	for range 3 {
+		file, _ := cutNow(t, s)
+		got := contiguous(t, file)
+		if len(got) != 2 {
+			t.Fatalf("packets of %d senders", len(got))
+		}
+		eventually(t, "more packets", func() bool { return one.sent.Load() > got[1].last+20_000 })
+	}
+	halt()
+	if st := s.Status()[0]; st.Drops != 0 || st.Freezes != 0 || st.Overwritten == 0 {
+		t.Errorf("of %d packets, %d dropped, %d freezes, %d overwritten", st.Packets, st.Drops, st.Freezes, st.Overwritten)
+	}
+}
+
+// The recorder stands still for longer than the reserve lasts: the newest packets are
+// lost, and counted; a cut at that moment has what is there; then recording goes on.
+func TestStallIsCountedAndRecovers(t *testing.T) {
+	a, _ := testns.Pair(t)
+	var p pace
+	var stall, stalled atomic.Bool
+	stop := make(chan struct{})
+	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 1000}, beforeTick: func() {
+		p.tick()
+		if stall.Load() {
+			stalled.Store(true)
+			<-stop
+		}
+	}})
+	w := openWire(t, a.NS, a.Link)
+	seq := uint64(0)
+	send := func(n int) {
+		for range n {
+			if err := w.send(numbered(0, seq, 1042)); err != nil {
+				t.Fatal(err)
+			}
+			seq++
+		}
+	}
+	send(10)
+	stall.Store(true)
+	eventually(t, "the stall", stalled.Load)
+	send(2000) // 2 MiB into a ring of 1 MiB
+	file, stats := cutNow(t, s)
+	got := contiguous(t, file)[0]
+	if st := stats[0]; got.first != 0 || st.Freezes == 0 || st.Lost == 0 || st.Lost+got.last+1 < seq {
+		t.Errorf("while stalled: %d..%d of %d, lost %d, freezes %d", got.first, got.last, seq, st.Lost, st.Freezes)
+	}
+	stall.Store(false)
+	close(stop)
+	ticks := p.ticks.Load()
+	eventually(t, "ticks", func() bool { return p.ticks.Load() > ticks+1 })
+	resumed := seq
+	send(100)
+	file, stats = cutNow(t, s)
+	all := frames(t, file)
+	if _, last, _ := numberOf(all[len(all)-1].data); last != seq-1 {
+		t.Errorf("after the stall the newest packet is %d, not %d", last, seq-1)
+	}
+	fresh := 0
+	for _, f := range all {
+		if _, n, ok := numberOf(f.data); ok && n >= resumed {
+			fresh++
+		}
+	}
+	st := stats[0]
+	if fresh != 100 {
+		t.Errorf("%d of 100 packets recorded after the stall", fresh)
+	}
+	// The kernel sends some packets of its own when a link comes up.
+	if total := st.Packets + st.Drops; total < seq || total > seq+20 {
+		t.Errorf("recorded %d and lost %d of %d", st.Packets, st.Drops, seq)
+	}
+}
+
+// Few packets on a quiet interface are in the block that the kernel has not finished.
+func TestQuietInterface(t *testing.T) {
+	a, _ := testns.Pair(t)
+	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 16}})
+	w := openWire(t, a.NS, a.Link)
+	for i := range uint64(3) {
+		if err := w.send(numbered(0, i, 0)); err != nil {
+			t.Fatal(err)
+		}
+		file, _ := cutNow(t, s)
+		if got := contiguous(t, file)[0]; got != (span{0, i}) {
+			t.Errorf("after packet %d: %+v", i, got)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.members[0].ring.head; n != 0 {
+		t.Errorf("%d blocks were finished: the open one was not what was read", n)
+	}
+}
+
+func TestEmptyRing(t *testing.T) {
+	ns := testns.New(t)
+	s := arm(t, ns, SetConfig{Interfaces: []string{"lo", "eth7"}, Bytes: 2 << 20, Filter: Filter{Ports: []uint16{443}}})
+	file, stats := cutNow(t, s)
+	if len(stats) != 2 || stats[0].Held != 0 || stats[1].State != Missing {
+		t.Errorf("stats %+v", stats)
+	}
+	if n := len(frames(t, file)); n != 0 {
+		t.Errorf("%d packets", n)
+	}
+	if there, gone := stats[0], stats[1]; !there.From.Equal(there.Armed) || !gone.From.Equal(gone.To) {
+		t.Errorf("lo is covered from %v, what does not exist from %v", there.From, gone.From)
+	}
+	if rows := tshark(t, file, "-e", "frame.number"); len(rows) != 0 {
+		t.Errorf("tshark shows %v", rows)
+	}
+	info := tool(t, file, "capinfos")
+	for _, want := range []string{"Interface #0 info", "Name = lo", "Name = eth7", "Time precision = nanoseconds", "Filter string = (port 443"} {
+		if !strings.Contains(info, want) {
+			t.Errorf("capinfos does not say %q:\n%s", want, info)
+		}
+	}
+}
+
+func TestOneCutAtATime(t *testing.T) {
+	ns := testns.New(t)
+	s := arm(t, ns, SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20})
+	first, err := s.Cut(time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Cut(time.Time{}); !errors.Is(err, ErrCutOpen) {
+		t.Errorf("a second cut: %v", err)
+	}
+	write(t, first, PcapngOptions{})
+	if err := first.WritePcapng(&bytes.Buffer{}, PcapngOptions{}); err == nil {
+		t.Error("a cut was written twice")
+	}
+	for range 2 {
+		if err := first.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := s.Cut(time.Time{}); err != nil {
+		t.Errorf("a cut after the first was closed: %v", err)
+	}
+	first.Close() // does not close the second one
+	if _, err := s.Cut(time.Time{}); !errors.Is(err, ErrCutOpen) {
+		t.Errorf("a third cut: %v", err)
+	}
+}
+
+// A set that is closed with a cut open leaves the cut readable.
+func TestCutOutlivesSet(t *testing.T) {
+	a, _ := testns.Pair(t)
+	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 16}})
+	w := openWire(t, a.NS, a.Link)
+	for i := range uint64(10) {
+		if err := w.send(numbered(0, i, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := s.Cut(time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := contiguous(t, write(t, c, PcapngOptions{}))[0]; got != (span{0, 9}) {
+		t.Errorf("got %+v", got)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Cut(time.Time{}); !errors.Is(err, ErrClosed) {
+		t.Errorf("a cut of a closed set: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("closed again: %v", err)
+	}
+}
+
+// A disk that fails in the middle costs the cut and nothing else.
+func TestFailingWriter(t *testing.T) {
+	a, _ := testns.Pair(t)
+	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 1000}})
+	w := openWire(t, a.NS, a.Link)
+	for i := range uint64(400) {
+		if err := w.send(numbered(0, i, 1042)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := s.Cut(time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := writerFunc(func([]byte) (int, error) { return 0, unix.ENOSPC })
+	if err := c.WritePcapng(full, PcapngOptions{}); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("got %v", err)
+	}
+	c.Close()
+	file, _ := cutNow(t, s)
+	if got := contiguous(t, file)[0]; got != (span{0, 399}) {
+		t.Errorf("the next cut has %+v", got)
+	}
+}
+
+// A disk that stands still for longer than the reserve lasts costs the newest packets,
+// which are counted, and none of the cut.
+func TestSlowDiskKeepsTheCut(t *testing.T) {
+	a, _ := testns.Pair(t)
+	var p pace
+	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 1000}, beforeTick: p.tick})
+	w := openWire(t, a.NS, a.Link)
+	seq := uint64(0)
+	send := func(n int) {
+		for range n {
+			if err := w.send(numbered(0, seq, 1042)); err != nil {
+				t.Fatal(err)
+			}
+			seq++
+		}
+		ticks := p.ticks.Load()
+		eventually(t, "tick", func() bool { return p.ticks.Load() > ticks })
+	}
+	send(400)
+	c, err := s.Cut(time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stuck := &slow{wait: func() {
+		for seq < 2400 {
+			send(100)
+		}
+	}}
+	if err := c.WritePcapng(stuck, PcapngOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if got := contiguous(t, stuck.Bytes())[0]; got != (span{0, 399}) {
+		t.Errorf("the cut holds %+v", got)
+	}
+	if st := s.Status()[0]; st.Drops == 0 || st.Freezes == 0 {
+		t.Errorf("2 MiB went into a ring of 1 MiB, and %d packets were lost", st.Drops)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+// A cut begins where it is asked to, and says what it does not reach.
+func TestCutSince(t *testing.T) {
+	a, _ := testns.Pair(t)
+	before := time.Now()
+	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 16}})
+	w := openWire(t, a.NS, a.Link)
+	var marks []time.Time
+	for i := range uint64(10) {
+		marks = append(marks, time.Now())
+		time.Sleep(time.Millisecond)
+		if err := w.send(numbered(0, i, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, at := range []struct {
+		since time.Time
+		want  span
+		from  time.Time
+	}{
+		{marks[4], span{4, 9}, marks[4]},
+		{before, span{0, 9}, s.Status()[0].Armed},
+	} {
+		c, err := s.Cut(at.since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := contiguous(t, write(t, c, PcapngOptions{}))[0]; got != at.want {
+			t.Errorf("since %v: got %+v, want %+v", at.since, got, at.want)
+		}
+		if st := c.Stats()[0]; !st.From.Equal(at.from) || !st.To.Equal(c.At()) {
+			t.Errorf("since %v: the window is %v to %v", at.since, st.From, st.To)
+		}
+		c.Close()
+	}
+}
+
+// Everything that Wireshark must see right: times to the nanosecond, VLAN tags, lengths,
+// direction, comment, interface statistics.
+func TestTsharkReads(t *testing.T) {
+	a, b := testns.Pair(t)
+	s := arm(t, b.NS, SetConfig{Interfaces: []string{b.Link}, Bytes: 1 << 20})
+	in, out := openWire(t, a.NS, a.Link), openWire(t, b.NS, b.Link)
+	plain := numbered(7, 1, 600)
+	tagged := join(plain[:12], []byte{0x81, 0, 0x60, 77}, plain[12:])
+	double := join(plain[:12], []byte{0x88, 0xa8, 0, 5}, tagged[12:])
+	for _, f := range [][]byte{plain, tagged, double} {
+		if err := in.send(f); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "packet to arrive", func() bool { return countUDP(t, s)%2 == 1 })
+		if err := out.send(f); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "packet to leave", func() bool { return countUDP(t, s)%2 == 0 })
+	}
+	before, _ := cutNow(t, s)
+	var want []string
+	var last time.Time
+	for _, f := range frames(t, before) {
+		if _, ok := udpAt(f.data); ok {
+			last = f.Timestamp
+			want = append(want, fmt.Sprintf("%d.%09d", last.Unix(), last.Nanosecond()))
+		}
+	}
+	c, err := s.Cut(time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	file := write(t, c, PcapngOptions{
+		Trigger: last.Add(2), Comment: "trigger: rtt.p99 > 200ms",
+		Application: "test 1", OS: "Linux", Hardware: "two CPUs",
+	})
+	rows := tshark(t, file, "-Y", "udp.port == 9", "-e", "frame.packet_flags_direction", "-e", "ieee8021ad.id", "-e", "vlan.id",
+		"-e", "frame.len", "-e", "frame.cap_len", "-e", "frame.comment", "-e", "frame.time_epoch")
+	for i, exp := range [][]string{
+		{"1", "", "", "600", "42", ""}, {"2", "", "", "600", "42", ""},
+		{"1", "", "77", "604", "46", ""}, {"2", "", "77", "604", "46", ""},
+		{"1", "5", "77", "608", "50", ""}, {"2", "5", "77", "608", "50", "trigger: rtt.p99 > 200ms"},
+	} {
+		if i >= len(rows) || i >= len(want) {
+			t.Fatalf("%d packets: %v", len(rows), rows)
+		}
+		for k := range exp {
+			if dec(rows[i][k]) != exp[k] {
+				t.Errorf("packet %d: got %v, want %v", i, rows[i], exp)
+				break
+			}
+		}
+		if rows[i][6] != want[i] || strings.HasSuffix(want[i], "000000") {
+			t.Errorf("packet %d: time %s, want %s", i, rows[i][6], want[i])
+		}
+	}
+	info := tool(t, file, "capinfos")
+	for _, want := range []string{"Name = " + b.Link, "Capture application:", "Number of stat entries = 1", "Strict time order:   True"} {
+		if !strings.Contains(info, want) {
+			t.Errorf("capinfos does not say %q:\n%s", want, info)
+		}
+	}
+}
+
+// dec takes the 0x00000002 that tshark prints of the direction for 2.
+func dec(s string) string { return strings.TrimPrefix(s, "0x0000000") }
+
+// udpAt finds the numbered packets behind any tags.
+func udpAt(p []byte) (int, bool) {
+	for off := 12; off+12 < len(p); off += 4 {
+		if p[off] == 0x08 && p[off+1] == 0 {
+			return off, p[off+11] == 17
+		}
+	}
+	return 0, false
+}
+
+func countUDP(t testing.TB, s *Set) int {
+	file, _ := cutNow(t, s)
+	n := 0
+	for _, f := range frames(t, file) {
+		if _, ok := udpAt(f.data); ok {
+			n++
+		}
+	}
+	return n
+}
+
+func TestLoopbackShowsPacketsOnce(t *testing.T) {
+	ns := testns.New(t)
+	s := arm(t, ns, SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20, Filter: Filter{Payload: 16}})
+	w := openWire(t, ns, "lo")
+	for i := range uint64(20) {
+		if err := w.send(numbered(0, i, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "20 packets", func() bool { return s.Status()[0].Packets >= 20 })
+	file, stats := cutNow(t, s)
+	if got := contiguous(t, file)[0]; got != (span{0, 19}) || stats[0].Held != 20 {
+		t.Errorf("got %+v of %d packets", got, stats[0].Held)
+	}
+}
+
+// A tun device has packets without link header.
+func TestTunIsRawIP(t *testing.T) {
+	ns := testns.New(t)
+	var tun *os.File
+	testns.Do(t, ns, func() { tun = newTun(t, "tun9") })
+	s := arm(t, ns, SetConfig{Interfaces: []string{"tun9"}, Bytes: 1 << 20})
+	pkt := numbered(0, 5, 300)[14:]
+	if _, err := tun.Write(pkt); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the packet", func() bool { return s.Status()[0].Packets > 0 })
+	file, _ := cutNow(t, s)
+	rows := tshark(t, file, "-Y", "udp.dstport == 9", "-e", "ip.dst", "-e", "frame.len", "-e", "frame.cap_len", "-e", "frame.encap_type")
+	if len(rows) != 1 || strings.Join(rows[0], " ") != "192.0.2.7 286 28 7" {
+		t.Errorf("tshark shows %v", rows)
+	}
+}
+
+func TestOpenOne(t *testing.T) {
+	testns.Run(t, func() {
+		p, err := Open(Config{Interface: "lo", Bytes: 1 << 20})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if p.bound() != 1 || p.Advance() != 0 || p.Counters().Drops != 0 {
+			t.Errorf("bound to %d, %+v", p.bound(), p.Counters())
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := Open(Config{Interface: "eth9"}); !errors.Is(err, unix.ENODEV) {
+			t.Errorf("open eth9: %v", err)
+		}
+		if _, err := Open(Config{Index: 1, Bytes: 100}); err == nil {
+			t.Error("a ring of 100 bytes was made")
+		}
+	})
+}

@@ -1,0 +1,378 @@
+//go:build linux
+
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// slowTick is how often the rings are looked at: 62 wake-ups of 50 us in 3 s, and
+	// 5 MiB between two looks at 500,000 packets/s.
+	slowTick = 50 * time.Millisecond
+	// fastTick is for rings that fill half of their spare blocks in a slow one, and
+	// while a cut waits to be written.
+	fastTick = 10 * time.Millisecond
+	// countEvery keeps the kernel's 32-bit counters from wrapping, and says when losses were.
+	countEvery = time.Second
+)
+
+// State is what becomes of an interface's packets.
+type State string
+
+// The states of an interface.
+const (
+	Recording   State = "recording"
+	Down        State = "down"         // set down; recording resumes by itself
+	Missing     State = "missing"      // removed or not there yet; its history is kept
+	NotRecorded State = "not recorded" // Reason says why
+)
+
+// Event is a change of an interface's state.
+type Event struct {
+	Time      time.Time
+	Interface string // empty where there is none
+	State     State
+	Text      string // one sentence: eth0 is down; its history is kept, …
+}
+
+// String is the event as a line of a log.
+func (e Event) String() string { return e.Text }
+
+// Status is what one interface of a Set has come to.
+type Status struct {
+	Name   string // present or last name
+	Chosen string // the name that it was chosen by: another one after a rename
+	Index  int
+	State  State
+	Reason string    // why it is not recorded, or not from the begin
+	Since  time.Time // of State
+	Armed  time.Time // when it was first recorded; zero: not yet
+	// Covered is the time from which on the ring holds everything that was recorded.
+	Covered   time.Time
+	RingBytes int
+	Counters
+}
+
+// member is one interface of a Set. Per-CPU rings (PACKET_FANOUT_CPU) would make ring a
+// slice: one Packets per CPU, all bound to one link and joined to one fanout group. A
+// socket in a group cannot be bound again (EINVAL): they would have to be made anew.
+type member struct {
+	chosen string // the name that it was chosen by
+	named  bool   // by the operator: kept for ever
+	link   link   // as last seen
+	share  int    // bytes that its ring has or had; 0: never had one
+	ring   *Packets
+	filled int // blocks since the last judgement
+	state  State
+	reason string
+	since  time.Time // of state
+	armed  time.Time // when its ring was first bound
+
+	nic     losses // packets dropped by the interface itself
+	nicAt   uint64 // its counter at the last reading
+	nicRead bool
+}
+
+// Set owns the rings of all chosen interfaces. One goroutine looks at all of them, and
+// another follows the interfaces by netlink. Its methods are safe for concurrent use.
+type Set struct {
+	cfg   SetConfig
+	home  *namespace     // where late rings are made
+	ask   *netlink.Conn  // for links and addresses
+	bell  *netlink.Conn  // rings when they change
+	timer *ticker        // for the goroutine that serves the rings
+	stop  chan struct{}  // closed: the goroutines end
+	done  sync.WaitGroup // of the goroutines
+
+	// mu is held briefly: the goroutine that serves the rings waits for it.
+	mu      sync.Mutex
+	members []*member
+	fresh   map[int]time.Time // when an interface without member was first seen up, by index
+	events  []Event           // not delivered yet
+	budget  int               // bytes that no ring has yet
+	cut     *Cut
+	closed  bool      // no new cuts
+	idle    bool      // the goroutines have ended
+	busy    bool      // a ring fills fast
+	judged  time.Time // whether one does
+	counted time.Time // the kernel's counters
+}
+
+// OpenSet opens the rings of the named interfaces, or of those that are recorded by
+// default (see choose), in the network namespace of the calling thread. A named
+// interface that does not exist is recorded as soon as it does.
+//
+// The memory is allocated here and stays: for named interfaces all of it, by default
+// seven eighths; the rest is for interfaces that come up later, each of which gets half
+// of what is left.
+func OpenSet(cfg SetConfig) (*Set, error) {
+	var err error
+	if cfg.Filter, err = cfg.Filter.withDefaults(); err != nil {
+		return nil, err
+	}
+	if cfg.Bytes == 0 {
+		cfg.Bytes = DefaultBytes
+	}
+	s := &Set{cfg: cfg, budget: cfg.Bytes, stop: make(chan struct{})}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(err, s.free())
+	}
+	s.countNIC(time.Now())
+	s.deliver()
+	s.done.Go(s.serve)
+	s.done.Go(s.follow)
+	return s, nil
+}
+
+// open makes everything that OpenSet hands to the goroutines.
+func (s *Set) open() error {
+	var err error
+	if s.home, err = openNamespace(); err != nil {
+		return err
+	}
+	// Two sockets, because a reply and a notice on one could not be told apart.
+	if s.ask, err = netlink.Dial(unix.NETLINK_ROUTE, nil); err != nil {
+		return fmt.Errorf("open route socket: %w", err)
+	}
+	if s.bell, err = listen(); err != nil {
+		return err
+	}
+	if s.timer, err = newTicker(slowTick); err != nil {
+		return err
+	}
+	all, err := links(s.ask)
+	if err != nil {
+		return err
+	}
+	if len(s.cfg.Interfaces) > 0 {
+		return s.openNamed(all)
+	}
+	return s.openChosen(choose(all))
+}
+
+// openNamed makes the rings of the interfaces in the configuration.
+func (s *Set) openNamed(all []link) error {
+	var some []link
+	for _, name := range s.cfg.Interfaces {
+		if slices.ContainsFunc(some, func(l link) bool { return l.name == name }) {
+			continue
+		}
+		i := slices.IndexFunc(all, func(l link) bool { return l.name == name })
+		if i < 0 { // Ethernet until it is seen
+			some = append(some, link{name: name, hardware: unix.ARPHRD_ETHER})
+			continue
+		}
+		some = append(some, all[i])
+	}
+	if need := len(some) * minRing(); s.budget < need {
+		return fmt.Errorf("split %d KiB over %d interfaces: at least %d KiB are needed; use a larger --ring",
+			s.budget>>10, len(some), need>>10)
+	}
+	return s.arm(some, allot(s.budget, some), true)
+}
+
+// openChosen makes the rings of the default interfaces: of the busiest, where the
+// memory does not do for all.
+func (s *Set) openChosen(some []link) error {
+	if len(some) == 0 {
+		const text = "no interface is up; those that come up will be recorded"
+		s.events = append(s.events, Event{Time: time.Now(), State: Missing, Text: text})
+		return nil
+	}
+	budget := s.budget - s.budget/8
+	if n := budget / minRing(); n < len(some) {
+		slices.SortStableFunc(some, func(a, b link) int {
+			return int(min(b.packets, 1<<62)) - int(min(a.packets, 1<<62))
+		})
+		for _, l := range some[n:] {
+			m := &member{chosen: l.name, link: l}
+			s.members = append(s.members, m)
+			s.fail(m, spent, time.Now())
+		}
+		some = some[:n]
+	}
+	if len(some) == 0 {
+		return fmt.Errorf("split %d KiB: at least %d KiB are needed; use a larger --ring",
+			s.budget>>10, minRing()*8/7>>10)
+	}
+	return s.arm(some, allot(budget, some), false)
+}
+
+// arm makes a ring for each link and binds those that exist.
+func (s *Set) arm(some []link, sizes []int, named bool) error {
+	for i, l := range some {
+		ring, err := open(l.name, l.kind(), sizes[i], s.cfg.Filter)
+		if err != nil {
+			return err
+		}
+		s.budget -= ring.geo.bytes()
+		m := &member{chosen: l.name, named: named, link: l, share: sizes[i], ring: ring}
+		s.members = append(s.members, m)
+		if l.index > 0 {
+			err = s.bind(m, l)
+		}
+		switch {
+		case l.index == 0, errors.Is(err, unix.ENODEV): // the second: removed since it was listed
+			m.become(Missing, "it has not been there yet", time.Now())
+			s.tell(m, "does not exist; it will be recorded as soon as it does")
+		case err != nil:
+			return err
+		case m.state == Down:
+			s.tell(m, "is down; it will be recorded as soon as it is up")
+		}
+	}
+	return nil
+}
+
+// bind starts to record l into m's ring.
+func (s *Set) bind(m *member, l link) error {
+	if err := m.ring.bind(l); err != nil {
+		return err
+	}
+	now := time.Now()
+	reason := ""
+	if m.armed.IsZero() {
+		m.armed = now
+	} else {
+		reason = "it was made anew; what it saw before it was bound is missing"
+	}
+	m.link = l
+	m.nicRead = false // a new interface counts from 0
+	m.become(Recording, reason, now)
+	if !l.up() {
+		m.become(Down, reason, now)
+	}
+	return nil
+}
+
+// become sets the state and says whether that is a change.
+func (m *member) become(s State, reason string, now time.Time) bool {
+	if m.state == s && m.reason == reason {
+		return false
+	}
+	m.state, m.reason, m.since = s, reason, now
+	return true
+}
+
+// serve looks at the rings until the set is closed.
+func (s *Set) serve() {
+	for s.timer.wait() {
+		if s.cfg.beforeTick != nil {
+			s.cfg.beforeTick()
+		}
+		if err := s.timer.set(s.tick(time.Now())); err != nil {
+			return // it was closed
+		}
+	}
+}
+
+// tick takes over and gives back blocks, and returns when to do so again.
+func (s *Set) tick(now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	judge := now.Sub(s.judged) >= slowTick
+	count := now.Sub(s.counted) >= countEvery
+	if judge {
+		s.judged, s.busy = now, false
+	}
+	if count {
+		s.counted = now
+	}
+	for _, m := range s.members {
+		if m.ring == nil {
+			continue
+		}
+		m.filled += m.ring.Advance()
+		if judge {
+			s.busy = s.busy || 2*m.filled > m.ring.geo.spare
+			m.filled = 0
+		}
+		if count {
+			m.ring.collect(now.UnixNano())
+		}
+	}
+	if s.busy || s.cut != nil {
+		return fastTick
+	}
+	return slowTick
+}
+
+// Status returns the state of every interface, in the order in which they were chosen.
+func (s *Set) Status() []Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]Status, 0, len(s.members))
+	for _, m := range s.members {
+		all = append(all, m.status(time.Now().UnixNano()))
+	}
+	return all
+}
+
+// status reads the counters, too. The caller holds the lock.
+func (m *member) status(now int64) Status {
+	st := Status{
+		Name: m.link.name, Chosen: m.chosen, Index: m.link.index,
+		State: m.state, Reason: m.reason, Since: m.since, Armed: m.armed,
+	}
+	if m.ring == nil {
+		return st
+	}
+	m.ring.collect(now)
+	st.RingBytes, st.Counters, st.Covered = m.ring.geo.bytes(), m.ring.stats, m.armed
+	if f := time.Unix(0, m.ring.forgotten); f.After(m.armed) {
+		st.Covered = f
+	}
+	return st
+}
+
+// Close stops recording. The memory of the rings is freed now, or with an open cut.
+func (s *Set) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	close(s.stop)
+	err := errors.Join(s.timer.Close(), s.bell.Close()) // wakes those who wait for them
+	s.done.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timer, s.bell, s.idle = nil, nil, true
+	if s.cut != nil {
+		return err
+	}
+	return errors.Join(err, s.free())
+}
+
+// free gives everything back. Nobody else uses the set any more.
+func (s *Set) free() error {
+	var errs []error
+	for _, m := range s.members {
+		if m.ring != nil {
+			errs = append(errs, m.ring.Close())
+		}
+	}
+	s.members = nil
+	for _, conn := range []*netlink.Conn{s.ask, s.bell} {
+		if conn != nil {
+			errs = append(errs, conn.Close())
+		}
+	}
+	if s.timer != nil {
+		errs = append(errs, s.timer.Close())
+	}
+	if s.home != nil {
+		errs = append(errs, s.home.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,71 @@
+//go:build linux
+
+package host
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/format"
+)
+
+// Clock reads the kernel's clocks as simultaneously as user space can, and whether
+// something keeps the time right.
+func Clock(at string) format.Clock {
+	var mono, boot, real unix.Timespec
+	// These clocks exist on every kernel that runs Go; an error would leave zeros.
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono)
+	_ = unix.ClockGettime(unix.CLOCK_REALTIME, &real)
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot)
+	c := format.Clock{At: at, Realtime: real.Nano(), Monotonic: mono.Nano(), Boottime: boot.Nano()}
+	var timex unix.Timex // modes 0: reads only, adjtimex(2)
+	if state, err := unix.Adjtimex(&timex); err == nil {
+		c.Synchronized = state != unix.TIME_ERROR && timex.Status&unix.STA_UNSYNC == 0
+		c.OffsetNs = int64(timex.Offset)
+		if timex.Status&unix.STA_NANO == 0 {
+			c.OffsetNs *= 1000
+		}
+		c.MaxErrorNs = int64(timex.Maxerror) * 1000
+	}
+	return c
+}
+
+// Facts describes this machine for the manifest.
+func Facts() format.Host {
+	h := format.Host{CPUs: runtime.NumCPU(), ClockTick: clockTick, NetNS: uint64(NetNS())}
+	h.Name, _ = os.Hostname()
+	var uts unix.Utsname
+	if unix.Uname(&uts) == nil {
+		h.Kernel, h.Arch = unix.ByteSliceToString(uts.Release[:]), unix.ByteSliceToString(uts.Machine[:])
+	}
+	if id, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
+		h.BootID = strings.TrimSpace(string(id))
+	}
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) == nil {
+		h.MemoryBytes = uint64(info.Totalram) * uint64(info.Unit)
+	}
+	return h
+}
+
+// clockTick is USER_HZ, which is 100 on every architecture that Go runs on
+// (include/asm-generic/param.h).
+const clockTick = 100
+
+// NetNS is the inode of this process's network namespace, 0 where /proc does not say.
+func NetNS() uint32 {
+	link, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return 0
+	}
+	number := strings.TrimSuffix(strings.TrimPrefix(link, "net:["), "]")
+	inode, err := strconv.ParseUint(number, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(inode)
+}

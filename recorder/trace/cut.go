@@ -1,0 +1,187 @@
+//go:build linux
+
+package trace
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/probe"
+)
+
+// Cut is what the rings held of a window. It stays as it is while recording goes on.
+type Cut struct {
+	start, end time.Time
+	offset     int64 // CLOCK_REALTIME less CLOCK_MONOTONIC at the freeze, ns
+	events     []probe.Event
+	stacks     []sample
+	latencies  []Latency
+	drops      []drop
+	period     time.Duration // between two samples of a CPU
+	names      *probe.ReasonNames
+	symbols    *probe.Symbols
+}
+
+// Cut copies the window's records; rendering them is left to the cut.
+func (k *Kernel) Cut(start, end time.Time, clock format.Clock) *Cut {
+	c := &Cut{start: start, end: end, offset: clock.Realtime - clock.Monotonic, names: k.Probes.Names}
+	within := func(mono int64) bool {
+		at := mono + c.offset
+		return at >= start.UnixNano() && at <= end.UnixNano()
+	}
+	k.events.Each(func(e *probe.Event) {
+		if within(e.Time) {
+			c.events = append(c.events, *e)
+		}
+	})
+	k.stacks.Each(func(s *sample) {
+		if within(s.at) {
+			c.stacks = append(c.stacks, *s)
+		}
+	})
+	k.latencies.Each(func(l *Latency) {
+		if !l.At.Before(start) {
+			c.latencies = append(c.latencies, *l)
+		}
+	})
+	k.drops.Each(func(d *drop) {
+		if !d.at.Before(start) {
+			c.drops = append(c.drops, *d)
+		}
+	})
+	if k.Probes.Stacks != nil {
+		c.period = k.Probes.Stacks.Period
+	}
+	return c
+}
+
+// Resolve names the code addresses of the cut, which takes some 50 ms where there are
+// any. An error says why addresses stay numbers.
+func (c *Cut) Resolve() (err error) {
+	var addresses []uint64
+	for i := range c.events {
+		if c.events[i].Place != 0 {
+			addresses = append(addresses, c.events[i].Place)
+		}
+	}
+	for _, d := range c.drops {
+		addresses = append(addresses, d.cause.place)
+	}
+	for i := range c.stacks {
+		addresses = append(addresses, c.stacks[i].frames[:c.stacks[i].n]...)
+	}
+	c.symbols = &probe.Symbols{}
+	if len(addresses) > 0 {
+		c.symbols, err = probe.ReadSymbols(addresses)
+	}
+	return err
+}
+
+func (c *Cut) wall(at time.Time) int64 { return c.end.Add(at.Sub(c.end)).UnixNano() }
+
+// event is one line of events.jsonl (format/SPEC.md, "events.jsonl").
+type event struct {
+	Time       int64  `json:"time"`
+	Kind       string `json:"kind"`
+	CPU        uint16 `json:"cpu"`
+	NetNS      uint32 `json:"netns,omitempty"`
+	Local      string `json:"local,omitempty"`
+	LocalPort  uint16 `json:"local_port,omitempty"`
+	Remote     string `json:"remote,omitempty"`
+	RemotePort uint16 `json:"remote_port,omitempty"`
+	Protocol   uint8  `json:"protocol,omitempty"`
+	State      string `json:"state,omitempty"`
+	Reason     string `json:"reason,omitempty"`
+	Place      string `json:"place,omitempty"`
+	Seq        uint32 `json:"seq,omitempty"`
+	SeqLen     uint32 `json:"seq_len,omitempty"`
+	Retries    uint8  `json:"retries,omitempty"`
+	SYNQueue   uint64 `json:"syn_queue,omitempty"`
+	Vector     string `json:"vector,omitempty"`
+	DurationNs int64  `json:"duration_ns,omitempty"`
+}
+
+// WriteEvents writes events.jsonl.
+func (c *Cut) WriteEvents(w io.Writer) error {
+	return lines(w, len(c.events), func(i int) any { return c.event(&c.events[i]) })
+}
+
+func (c *Cut) event(e *probe.Event) event {
+	line := event{
+		Time: e.Time + c.offset, Kind: e.Kind.String(), CPU: e.CPU, NetNS: e.NetNS, Protocol: e.Proto,
+		State: probe.StateName(e.State), Seq: e.Seq, SeqLen: e.SeqLen, Retries: e.Retries,
+		SYNQueue: e.SYNQueue, DurationNs: int64(e.Duration),
+	}
+	if e.Local.IsValid() {
+		line.Local, line.LocalPort = e.Local.Addr().String(), e.Local.Port()
+	}
+	if e.Remote.IsValid() {
+		line.Remote, line.RemotePort = e.Remote.Addr().String(), e.Remote.Port()
+	}
+	switch e.Kind {
+	case probe.Drop:
+		line.Reason, line.Place = c.names.Drop(e.Reason), c.symbols.Name(e.Place)
+	case probe.ResetSent:
+		line.Reason = c.names.Reset(e.Reason)
+	case probe.LongSoftirq:
+		line.Vector = probe.VectorName(int(e.Reason))
+	}
+	return line
+}
+
+// latency is one line of softirq.jsonl (format/SPEC.md, "softirq.jsonl").
+type latency struct {
+	Time    int64    `json:"time"`
+	CPU     int      `json:"cpu"`
+	Kind    string   `json:"kind"`
+	Name    string   `json:"name"`
+	Count   uint64   `json:"count"`
+	SumNs   int64    `json:"sum_ns"`
+	MaxNs   int64    `json:"max_ns"`
+	Buckets []uint64 `json:"buckets"` // [i] counts 2^i ≤ ns < 2^(i+1); trailing zeros are left out
+}
+
+// WriteLatencies writes softirq.jsonl.
+func (c *Cut) WriteLatencies(w io.Writer) error {
+	return lines(w, len(c.latencies), func(i int) any {
+		l := &c.latencies[i]
+		buckets := l.D.Bucket[:]
+		for len(buckets) > 0 && buckets[len(buckets)-1] == 0 {
+			buckets = buckets[:len(buckets)-1]
+		}
+		return latency{Time: c.wall(l.At), CPU: l.CPU, Kind: l.Kind, Name: l.Name, Count: l.D.Count,
+			SumNs: int64(l.D.Sum), MaxNs: int64(l.D.Max), Buckets: buckets}
+	})
+}
+
+// WriteDrops writes drops.csv: what each place in the kernel dropped in each second.
+func (c *Cut) WriteDrops(w io.Writer) error {
+	out := []byte("time,reason,place,count\n")
+	for _, d := range c.drops {
+		out = strconv.AppendInt(out, c.wall(d.at), 10)
+		out = append(append(out, ','), c.names.Drop(d.cause.reason)...)
+		out = append(append(out, ','), c.symbols.Name(d.cause.place)...)
+		out = strconv.AppendUint(append(out, ','), d.count, 10)
+		out = append(out, '\n')
+	}
+	_, err := w.Write(out)
+	return err
+}
+
+// lines writes n JSON values, one a line.
+func lines(w io.Writer, n int, value func(int) any) error {
+	buf := bufio.NewWriter(w)
+	enc := json.NewEncoder(buf)
+	enc.SetEscapeHTML(false)
+	for i := range n {
+		if err := enc.Encode(value(i)); err != nil {
+			return fmt.Errorf("encode line %d: %w", i+1, err)
+		}
+	}
+	return buf.Flush()
+}

@@ -1,0 +1,137 @@
+//go:build linux
+
+package trace
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/pprof/profile"
+	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/internal/testns"
+	"github.com/spikebox/spikebox/recorder/probe"
+	"github.com/spikebox/spikebox/recorder/ring"
+)
+
+func clock(t *testing.T) format.Clock {
+	t.Helper()
+	var mono, real unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.ClockGettime(unix.CLOCK_REALTIME, &real); err != nil {
+		t.Fatal(err)
+	}
+	return format.Clock{Realtime: real.Nano(), Monotonic: mono.Nano()}
+}
+
+// A connection to a port where nobody listens: the reset that this host sends is in the
+// cut, with its addresses and a time within the window, and softirqs ran meanwhile.
+func TestCutHoldsWhatTheKernelTold(t *testing.T) {
+	testns.Run(t, func() {
+		k := Open(Options{Window: 10 * time.Second, CPUs: 2}, func(line string) { t.Log(line) })
+		defer k.Close()
+		if err := k.Refusal("reset"); err != nil {
+			t.Skipf("the probe of resets is not armed: %v", err)
+		}
+		start := time.Now()
+		k.Tick(start)
+		if _, err := net.Dial("tcp4", "127.0.0.1:9"); err == nil {
+			t.Error("something listens on the discard port of a fresh namespace")
+		}
+		deadline := time.Now().Add(time.Minute)
+		for k.Counts[probe.ResetSent].Seen == 0 && time.Now().Before(deadline) {
+			k.Tick(time.Now())
+		}
+		k.Tick(time.Now().Add(time.Second)) // the second is over
+		c := k.Cut(start, time.Now().Add(time.Hour), clock(t))
+		if err := c.Resolve(); err != nil {
+			t.Log(err)
+		}
+		sent := find(t, c, "reset-sent")
+		if sent.Remote != "127.0.0.1" && sent.Local != "127.0.0.1" || sent.Time < start.UnixNano() {
+			t.Errorf("event %+v, want a reset on loopback after %d", sent, start.UnixNano())
+		}
+		var latencies bytes.Buffer
+		if err := c.WriteLatencies(&latencies); err != nil || !strings.Contains(latencies.String(), `"name":"NET_RX"`) {
+			t.Errorf("latencies %q (%v), want NET_RX", latencies.String(), err)
+		}
+	})
+}
+
+func find(t *testing.T, c *Cut, kind string) event {
+	t.Helper()
+	var out bytes.Buffer
+	if err := c.WriteEvents(&out); err != nil {
+		t.Error(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		var e event
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Errorf("line %q: %v", line, err)
+		}
+		if e.Kind == kind {
+			return e
+		}
+	}
+	t.Errorf("no event of kind %s in %q", kind, out.String())
+	return event{}
+}
+
+// Samples become a profile that pprof reads, each address once.
+func TestStacksAreAProfile(t *testing.T) {
+	s := sample{cpu: 1, vector: probe.NetRX, n: 2}
+	s.frames[0], s.frames[1] = 0x1000, 0x2000
+	c := &Cut{start: time.Unix(1, 0), end: time.Unix(2, 0), period: time.Millisecond, stacks: []sample{s, s}}
+	var out bytes.Buffer
+	if err := c.WriteStacks(&out); err != nil {
+		t.Fatal(err)
+	}
+	p, err := profile.Parse(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.CheckValid(); err != nil {
+		t.Error(err)
+	}
+	if len(p.Sample) != 2 || len(p.Location) != 2 || p.Sample[0].Value[1] != int64(time.Millisecond) || p.Sample[0].Label["vector"][0] != "NET_RX" {
+		t.Errorf("profile %v", p)
+	}
+}
+
+// The seconds that a cut gives are those of its window, and what a rate limit held back
+// before it is not charged to it.
+func TestLossesOfTheWindow(t *testing.T) {
+	k := &Kernel{losses: ring.NewNewest[loss](4), Probes: &probe.Set{}}
+	at := func(s int64) time.Time { return time.Unix(s, 0) }
+	for s, lost := range []uint64{0, 100, 100} {
+		k.losses.Push(loss{at(int64(s)), lost})
+	}
+	k.Counts[probe.Drop] = probe.EventCount{Seen: 500, Limited: 120, Full: 5}
+	if got := k.lostSince(at(3)); got != 25 {
+		t.Errorf("lost %d since second 3, want 25 of 125", got)
+	}
+	if got := k.lostSince(at(0)); got != 125 {
+		t.Errorf("lost %d since the start, want 125", got)
+	}
+}
+
+// Nothing may be armed, and nothing said about it more than once.
+func TestRefusalsAreGrouped(t *testing.T) {
+	missing := &probe.Refusal{Reason: "CAP_BPF missing"}
+	other := &probe.Refusal{Reason: "no kprobes"}
+	got := refusals([]probe.Result{
+		{Probe: &probe.Probe{ID: "a"}, Err: missing}, {Probe: &probe.Probe{ID: "b"}},
+		{Probe: &probe.Probe{ID: "c"}, Err: other}, {Probe: &probe.Probe{ID: "d"}, Err: missing},
+	})
+	want := "kernel probes not armed: a, d: CAP_BPF missing|kernel probes not armed: c: no kprobes"
+	if strings.Join(got, "|") != want {
+		t.Errorf("said %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,62 @@
+//go:build linux
+
+package trace
+
+import (
+	"io"
+
+	"github.com/google/pprof/profile"
+
+	"github.com/spikebox/spikebox/recorder/probe"
+)
+
+// WriteStacks writes stacks.pb.gz, a pprof profile of the kernel's stacks inside long
+// softirqs: samples and the time they stand for, labelled by vector and CPU.
+func (c *Cut) WriteStacks(w io.Writer) error {
+	p := &profile.Profile{
+		SampleType:    []*profile.ValueType{{Type: "samples", Unit: "count"}, {Type: "softirq", Unit: "nanoseconds"}},
+		PeriodType:    &profile.ValueType{Type: "softirq", Unit: "nanoseconds"},
+		Period:        int64(c.period),
+		TimeNanos:     c.start.UnixNano(),
+		DurationNanos: int64(c.end.Sub(c.start)),
+	}
+	b := builder{profile: p, symbols: c.symbols, locations: map[uint64]*profile.Location{}, functions: map[string]*profile.Function{}}
+	for i := range c.stacks {
+		s := &c.stacks[i]
+		sample := &profile.Sample{
+			Value:    []int64{1, int64(c.period)},
+			Label:    map[string][]string{"vector": {probe.VectorName(int(s.vector))}},
+			NumLabel: map[string][]int64{"cpu": {int64(s.cpu)}},
+		}
+		for _, address := range s.frames[:s.n] {
+			sample.Location = append(sample.Location, b.location(address))
+		}
+		p.Sample = append(p.Sample, sample)
+	}
+	return p.Write(w)
+}
+
+// builder gives each address and function its number once.
+type builder struct {
+	profile   *profile.Profile
+	symbols   *probe.Symbols
+	locations map[uint64]*profile.Location
+	functions map[string]*profile.Function
+}
+
+func (b *builder) location(address uint64) *profile.Location {
+	if l := b.locations[address]; l != nil {
+		return l
+	}
+	name := b.symbols.Function(address)
+	f := b.functions[name]
+	if f == nil {
+		f = &profile.Function{ID: uint64(len(b.functions) + 1), Name: name, SystemName: name}
+		b.functions[name] = f
+		b.profile.Function = append(b.profile.Function, f)
+	}
+	l := &profile.Location{ID: uint64(len(b.locations) + 1), Address: address, Line: []profile.Line{{Function: f}}}
+	b.locations[address] = l
+	b.profile.Location = append(b.profile.Location, l)
+	return l
+}
