@@ -27,27 +27,27 @@ var members = []struct {
 	}},
 	{eventsMember, func(e *Evidence, _ string, text []byte) (err error) {
 		e.Events, err = ParseEvents(text)
-		e.Columns.events(e.Events)
+		addEvents(&e.Columns, e.Events)
 		return err
 	}},
 	{LatencyMember, func(e *Evidence, _ string, text []byte) (err error) {
 		e.Latencies, err = ParseLatencies(text)
-		e.Columns.latencies(e.Latencies)
+		addLatencies(&e.Columns, e.Latencies)
 		return err
 	}},
 	{dropsMember, func(e *Evidence, _ string, text []byte) (err error) {
 		e.Drops, err = ParseDrops(text)
-		e.Columns.drops(e.Drops)
+		addDrops(&e.Columns, e.Drops)
 		return err
 	}},
 	{qdiscMember, func(e *Evidence, _ string, text []byte) error {
 		all, err := ParseQdiscs(text)
-		e.Columns.readings(qdiscMember, all, func(number string) bool { return qdiscCounters[number] })
+		addReadings(&e.Columns, qdiscMember, all, func(number string) bool { return qdiscCounters[number] })
 		return err
 	}},
 	{driverMember, func(e *Evidence, _ string, text []byte) error {
 		all, err := ParseDriverStatistics(text)
-		e.Columns.readings(driverMember, all, func(string) bool { return true })
+		addReadings(&e.Columns, driverMember, all, func(string) bool { return true })
 		return err
 	}},
 	{conntrackMember, func(e *Evidence, _ string, text []byte) error {
@@ -123,7 +123,7 @@ func (e *Evidence) readBundle(r *format.Reader) {
 		}
 		return nil
 	})
-	e.Columns.finish()
+	e.Columns.Finish()
 }
 
 // readerFor gives the function that reads a member, nil where none does.

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+
+	"github.com/spikebox/spikebox/format/kerneltext"
 )
 
 const (
@@ -47,7 +49,7 @@ func ParseConntrackEntry(line []byte) (ConntrackEntry, error) {
 		}
 	}
 	if !e.Src.IsValid() || !e.Dst.IsValid() {
-		return e, fmt.Errorf("no src= and dst= in %q", clip(line))
+		return e, fmt.Errorf("no src= and dst= in %q", kerneltext.Clip(line))
 	}
 	return e, nil
 }
@@ -73,7 +75,7 @@ func (e *ConntrackEntry) set(f []byte) (err error) {
 		err = e.tuple(string(name), string(value))
 	}
 	if err != nil {
-		return fmt.Errorf("read word %q: %w", clip(f), err)
+		return fmt.Errorf("read word %q: %w", kerneltext.Clip(f), err)
 	}
 	return nil
 }
@@ -142,7 +144,7 @@ const maxSources = 20
 func ParseConntrack(text []byte) (*Conntrack, error) {
 	c := &Conntrack{ByState: map[string]map[string]uint64{}, ByZone: map[string]uint64{}}
 	sources := map[netip.Addr]uint64{}
-	err := lines(text, func(_ int, line []byte) error {
+	err := kerneltext.Lines(text, func(_ int, line []byte) error {
 		e, err := ParseConntrackEntry(line)
 		if err != nil {
 			return err

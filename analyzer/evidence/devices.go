@@ -3,6 +3,9 @@ package evidence
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/spikebox/spikebox/analyzer/column"
+	"github.com/spikebox/spikebox/format/kerneltext"
 )
 
 // What is read twice, at the trigger and at the end: the difference is what counts.
@@ -25,7 +28,7 @@ var qdiscCounters = map[string]bool{"bytes": true, "packets": true, "drops": tru
 // ParseQdiscs reads static/qdisc.jsonl (SPEC.md, "static/qdisc.jsonl"). With an error it
 // gives the lines before the broken one.
 func ParseQdiscs(text []byte) (all []Reading, err error) {
-	err = lines(text, func(_ int, line []byte) error {
+	err = kerneltext.Lines(text, func(_ int, line []byte) error {
 		var q struct {
 			Time                    int64
 			Interface, Kind, Handle string
@@ -49,7 +52,7 @@ func ParseQdiscs(text []byte) (all []Reading, err error) {
 // ParseDriverStatistics reads static/ethtool/statistics.jsonl (SPEC.md, "static/ethtool/").
 // With an error it gives the lines before the broken one.
 func ParseDriverStatistics(text []byte) (all []Reading, err error) {
-	err = lines(text, func(_ int, line []byte) error {
+	err = kerneltext.Lines(text, func(_ int, line []byte) error {
 		var d struct {
 			Time       int64
 			Interface  string
@@ -64,21 +67,21 @@ func ParseDriverStatistics(text []byte) (all []Reading, err error) {
 	return all, err
 }
 
-// readings adds readings as numbers over time; those of one moment stand together.
-func (c *Columns) readings(member string, all []Reading, counts func(number string) bool) {
+// addReadings adds readings as numbers over time; those of one moment stand together.
+func addReadings(c *column.Columns, member string, all []Reading, counts func(number string) bool) {
 	for len(all) > 0 {
 		n := 1
 		for n < len(all) && all[n].Time == all[0].Time {
 			n++
 		}
-		if r, ok := c.row(member, all[0].Time); ok {
+		if r, ok := c.Row(member, all[0].Time); ok {
 			for _, reading := range all[:n] {
 				for number, v := range reading.Numbers {
-					kind, unit := Gauge, "1"
+					kind, unit := column.Gauge, "1"
 					if counts(number) {
-						kind = Counter
+						kind = column.Counter
 					}
-					r.sparse(kind, unit, v, reading.Name, number)
+					r.Sparse(kind, unit, v, reading.Name, number)
 				}
 			}
 		}

@@ -1,6 +1,10 @@
 package evidence
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/spikebox/spikebox/analyzer/column"
+)
 
 // A token bucket that dropped between the trigger and the end: a counter with two
 // readings; what stayed zero costs no column.
@@ -19,11 +23,11 @@ func TestReadingsOfDevices(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	e.Columns.finish()
-	if c := e.Columns.Get("qdisc.eth0.tbf.1:.drops"); c == nil || c.Kind != Counter || len(c.V) != 2 || c.V[0] != 10 || c.V[1] != 52 {
+	e.Columns.Finish()
+	if c := e.Columns.Get("qdisc.eth0.tbf.1:.drops"); c == nil || c.Kind != column.Counter || len(c.V) != 2 || c.V[0] != 10 || c.V[1] != 52 {
 		t.Errorf("drops of the token bucket: %+v", c)
 	}
-	if c := e.Columns.Get("qdisc.eth0.tbf.1:.backlog"); c == nil || c.Kind != Gauge {
+	if c := e.Columns.Get("qdisc.eth0.tbf.1:.backlog"); c == nil || c.Kind != column.Gauge {
 		t.Errorf("backlog of the token bucket: %+v", c)
 	}
 	if c := e.Columns.Get("ethtool.eth0.rx_missed"); c == nil || len(c.V) != 2 || c.V[0] != 0 || c.V[1] != 3 {
@@ -41,10 +45,10 @@ func FuzzParseReadings(f *testing.F) {
 	f.Add([]byte(`{"time":5,"interface":"eth0","kind":"tbf","handle":"1:","drops":10}`))
 	f.Add([]byte(`{"time":5,"interface":"eth0","statistics":{"x":1}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		var c Columns
+		var c column.Columns
 		for _, parse := range []func([]byte) ([]Reading, error){ParseQdiscs, ParseDriverStatistics} {
 			all, _ := parse(text)
-			c.readings("fuzz", all, func(string) bool { return true }) // must not panic
+			addReadings(&c, "fuzz", all, func(string) bool { return true }) // must not panic
 		}
 	})
 }

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+
+	"github.com/spikebox/spikebox/analyzer/column"
+	"github.com/spikebox/spikebox/format/kerneltext"
 )
 
 const dropsMember = "drops.csv"
@@ -21,7 +24,7 @@ type Drop struct {
 // ParseDrops reads drops.csv: a header, then "time,reason,place,count".
 func ParseDrops(text []byte) ([]Drop, error) {
 	var drops []Drop
-	err := lines(text, func(n int, line []byte) error {
+	err := kerneltext.Lines(text, func(n int, line []byte) error {
 		if n == 1 {
 			return nil
 		}
@@ -31,9 +34,9 @@ func ParseDrops(text []byte) ([]Drop, error) {
 		}
 		at, err := strconv.ParseInt(string(fields[0]), 10, 64)
 		if err != nil {
-			return fmt.Errorf("time %q is not in Unix nanoseconds", clip(fields[0]))
+			return fmt.Errorf("time %q is not in Unix nanoseconds", kerneltext.Clip(fields[0]))
 		}
-		count, err := counter(fields[3])
+		count, err := kerneltext.Counter(fields[3])
 		if err != nil {
 			return err
 		}
@@ -43,9 +46,9 @@ func ParseDrops(text []byte) ([]Drop, error) {
 	return drops, err
 }
 
-// drops adds the drops as numbers over time, by reason: drop.NO_SOCKET. A second in
+// addDrops adds the drops as numbers over time, by reason: drop.NO_SOCKET. A second in
 // which nothing was dropped has no line, and its numbers are zero.
-func (c *Columns) drops(all []Drop) {
+func addDrops(c *column.Columns, all []Drop) {
 	for len(all) > 0 {
 		n := 1
 		for n < len(all) && all[n].Time == all[0].Time {
@@ -55,9 +58,9 @@ func (c *Columns) drops(all []Drop) {
 		for _, d := range all[:n] {
 			sums[d.Reason] += d.Count
 		}
-		if r, ok := c.row(dropsMember, all[0].Time); ok {
+		if r, ok := c.Row(dropsMember, all[0].Time); ok {
 			for reason, sum := range sums {
-				r.put(Events, "1", float64(sum), "drop", reason)
+				r.Put(column.Events, "1", float64(sum), "drop", reason)
 			}
 		}
 		all = all[n:]

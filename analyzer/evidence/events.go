@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+
+	"github.com/spikebox/spikebox/analyzer/column"
+	"github.com/spikebox/spikebox/format/kerneltext"
 )
 
 const eventsMember = "events.jsonl"
@@ -32,7 +35,7 @@ type Event struct {
 // ParseEvents reads events.jsonl.
 func ParseEvents(text []byte) ([]Event, error) {
 	var events []Event
-	err := lines(text, func(n int, line []byte) error {
+	err := kerneltext.Lines(text, func(n int, line []byte) error {
 		e := Event{Line: n}
 		if err := json.Unmarshal(line, &e); err != nil {
 			return fmt.Errorf("read event: %w", err)
@@ -43,8 +46,8 @@ func ParseEvents(text []byte) ([]Event, error) {
 	return events, err
 }
 
-// events adds the number of events of each kind in each second: event.drop.
-func (c *Columns) events(all []Event) {
+// addEvents adds the number of events of each kind in each second: event.drop.
+func addEvents(c *column.Columns, all []Event) {
 	const second = 1e9
 	counts := map[string]float64{}
 	for i := range all {
@@ -53,9 +56,9 @@ func (c *Columns) events(all []Event) {
 		if i+1 < len(all) && all[i+1].Time/second <= at {
 			continue
 		}
-		if r, ok := c.row(eventsMember, (at+1)*second); ok {
+		if r, ok := c.Row(eventsMember, (at+1)*second); ok {
 			for kind, n := range counts {
-				r.put(Events, "1", n, "event", kind)
+				r.Put(column.Events, "1", n, "event", kind)
 			}
 		}
 		clear(counts)

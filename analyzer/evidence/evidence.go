@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spikebox/spikebox/analyzer/column"
 	"github.com/spikebox/spikebox/format"
 )
 
@@ -16,7 +17,7 @@ type Evidence struct {
 	Inputs []Input
 	// Manifest is the bundle's, nil where only captures were given.
 	Manifest  *format.Manifest
-	Columns   Columns
+	Columns   column.Columns
 	Sockets   []Socket
 	Queues    []Queue // of listeners, tick by tick
 	Log       []LogLine

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/spikebox/spikebox/format/kerneltext"
 )
 
 const kmsgMember = "kmsg.txt"
@@ -21,16 +23,16 @@ type LogLine struct {
 // <text>" with the text as the kernel wrote it.
 func ParseKmsg(text []byte) ([]LogLine, error) {
 	var log []LogLine
-	err := lines(text, func(n int, line []byte) error {
+	err := kerneltext.Lines(text, func(n int, line []byte) error {
 		stamp, rest, _ := bytes.Cut(line, []byte{' '})
 		at, err := strconv.ParseInt(string(stamp), 10, 64)
 		if err != nil {
-			return fmt.Errorf("time %q is not in Unix nanoseconds", clip(stamp))
+			return fmt.Errorf("time %q is not in Unix nanoseconds", kerneltext.Clip(stamp))
 		}
 		digit, message, _ := bytes.Cut(rest, []byte{' '})
 		level, err := strconv.ParseUint(string(digit), 10, 8)
 		if err != nil {
-			return fmt.Errorf("level %q is not a number", clip(digit))
+			return fmt.Errorf("level %q is not a number", kerneltext.Clip(digit))
 		}
 		log = append(log, LogLine{Time: at, Level: int(level), Line: n, Text: strings.ToValidUTF8(string(message), "?")})
 		return nil

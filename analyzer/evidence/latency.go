@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/spikebox/spikebox/analyzer/column"
+	"github.com/spikebox/spikebox/format/kerneltext"
 )
 
 // LatencyMember holds how long softirqs and kernel functions ran.
@@ -29,7 +32,7 @@ type Latency struct {
 // the lines before the broken one.
 func ParseLatencies(text []byte) ([]Latency, error) {
 	var all []Latency
-	err := lines(text, func(_ int, line []byte) error {
+	err := kerneltext.Lines(text, func(_ int, line []byte) error {
 		var l Latency
 		if err := json.Unmarshal(line, &l); err != nil {
 			return fmt.Errorf("not a latency: %w", err)
@@ -43,35 +46,35 @@ func ParseLatencies(text []byte) ([]Latency, error) {
 	return all, err
 }
 
-// latencies adds the latencies as numbers over time: softirq.net_rx.max over all CPUs, and
+// addLatencies adds the latencies as numbers over time: softirq.net_rx.max over all CPUs, and
 // softirq.net_rx.cpu3.max of each. Lines of the same second make one reading.
-func (c *Columns) latencies(all []Latency) {
+func addLatencies(c *column.Columns, all []Latency) {
 	for len(all) > 0 {
 		n := 1
 		for n < len(all) && all[n].Time == all[0].Time {
 			n++
 		}
-		if r, ok := c.row(LatencyMember, all[0].Time); ok {
-			r.latencies(all[:n])
+		if r, ok := c.Row(LatencyMember, all[0].Time); ok {
+			addSecond(r, all[:n])
 		}
 		all = all[n:]
 	}
 }
 
-// latencies adds the lines of one second. Maxima are kept by CPU and over all of them: a
+// addSecond adds the lines of one second. Maxima are kept by CPU and over all of them: a
 // stall is on one CPU, and a trigger asks for the longest.
-func (r row) latencies(now []Latency) {
+func addSecond(r column.Row, now []Latency) {
 	longest := map[string]int64{}
 	for i := range now {
 		l := &now[i]
 		kind, name, cpu := l.Kind, strings.ToLower(l.Name), "cpu"+strconv.Itoa(l.CPU)
-		r.put(Gauge, "s", float64(l.MaxNs)/1e9, kind, name, cpu, "max")
-		r.put(Events, "1", float64(l.Count), kind, name, cpu, "count")
-		r.put(Events, "s", float64(l.SumNs)/1e9, kind, name, cpu, "time")
+		r.Put(column.Gauge, "s", float64(l.MaxNs)/1e9, kind, name, cpu, "max")
+		r.Put(column.Events, "1", float64(l.Count), kind, name, cpu, "count")
+		r.Put(column.Events, "s", float64(l.SumNs)/1e9, kind, name, cpu, "time")
 		key := kind + "." + name
 		longest[key] = max(longest[key], l.MaxNs)
 	}
 	for key, ns := range longest {
-		r.put(Gauge, "s", float64(ns)/1e9, key, "max")
+		r.Put(column.Gauge, "s", float64(ns)/1e9, key, "max")
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/spikebox/spikebox/analyzer/column"
 	"github.com/spikebox/spikebox/format"
 )
 
@@ -41,7 +42,7 @@ func TestParseVitals(t *testing.T) {
 // The columns of the vitals have the units of the manifest, and a row that is older than
 // the one before it is left out and said.
 func TestReadVitals(t *testing.T) {
-	var c Columns
+	var c column.Columns
 	err := readVitals([]byte("time,rtt.p99\n1000,0.1\n3000,0.3\n2000,0.2\n"), []format.VitalInfo{{Name: "rtt.p99", Unit: "s"}}, &c)
 	if err == nil || !strings.Contains(err.Error(), "1 rows out of the order of time") {
 		t.Errorf("error %v", err)
@@ -157,7 +158,7 @@ func FuzzMembers(f *testing.F) {
 			}
 			_ = m.read(&e, name, data)
 		}
-		e.Columns.finish()
+		e.Columns.Finish()
 		for _, c := range e.Columns.All() {
 			if len(c.V) != len(c.Axis.T) {
 				t.Errorf("%s: %d values at %d times", c.Name, len(c.V), len(c.Axis.T))

@@ -3,6 +3,8 @@ package evidence
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/spikebox/spikebox/format/kerneltext"
 )
 
 const processesMember = "processes.jsonl"
@@ -26,7 +28,7 @@ type ProcessUse struct {
 // ParseProcesses reads processes.jsonl.
 func ParseProcesses(text []byte) ([]ProcessUse, error) {
 	var all []ProcessUse
-	err := lines(text, func(_ int, line []byte) error {
+	err := kerneltext.Lines(text, func(_ int, line []byte) error {
 		var p ProcessUse
 		if err := json.Unmarshal(line, &p); err != nil {
 			return fmt.Errorf("read process: %w", err)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+
+	"github.com/spikebox/spikebox/format/kerneltext"
 )
 
 const queuesMember = "listeners.csv"
@@ -26,7 +28,7 @@ func (q *Queue) Overfull() bool { return q.AcceptQueue > q.AcceptLimit }
 // "time,local,port,syn_queue,accept_queue,accept_limit".
 func ParseQueues(text []byte) ([]Queue, error) {
 	var queues []Queue
-	err := lines(text, func(n int, line []byte) error {
+	err := kerneltext.Lines(text, func(n int, line []byte) error {
 		if n == 1 {
 			return nil
 		}
@@ -47,11 +49,11 @@ func queue(fields [][]byte) (q Queue, err error) {
 		return q, fmt.Errorf("%d columns, want 6", len(fields))
 	}
 	if q.Time, err = strconv.ParseInt(string(fields[0]), 10, 64); err != nil {
-		return q, fmt.Errorf("time %q is not in Unix nanoseconds", clip(fields[0]))
+		return q, fmt.Errorf("time %q is not in Unix nanoseconds", kerneltext.Clip(fields[0]))
 	}
 	addr, err := netip.ParseAddr(string(fields[1]))
 	if err != nil {
-		return q, fmt.Errorf("%q is not an address", clip(fields[1]))
+		return q, fmt.Errorf("%q is not an address", kerneltext.Clip(fields[1]))
 	}
 	numbers := [4]uint64{} // port, SYN queue, accept queue, its limit
 	for i, bits := range []int{16, 32, 32, 32} {
@@ -59,7 +61,7 @@ func queue(fields [][]byte) (q Queue, err error) {
 			continue
 		}
 		if numbers[i], err = strconv.ParseUint(string(fields[2+i]), 10, bits); err != nil {
-			return q, fmt.Errorf("column %d: %q is not a number of %d bits", 3+i, clip(fields[2+i]), bits)
+			return q, fmt.Errorf("column %d: %q is not a number of %d bits", 3+i, kerneltext.Clip(fields[2+i]), bits)
 		}
 	}
 	q.Local = netip.AddrPortFrom(addr.Unmap(), uint16(numbers[0]))

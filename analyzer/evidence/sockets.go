@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+
+	"github.com/spikebox/spikebox/format/kerneltext"
 )
 
 const (
@@ -66,7 +68,7 @@ func (s *Socket) Overfull() bool { return s.Listening() && s.RecvQ > s.SendQ }
 // ParseSockets reads sockets.jsonl.
 func ParseSockets(text []byte) ([]Socket, error) {
 	sockets := make([]Socket, 0, bytes.Count(text, []byte{'\n'})+1)
-	err := lines(text, func(n int, line []byte) error {
+	err := kerneltext.Lines(text, func(n int, line []byte) error {
 		s := Socket{Line: n}
 		if err := json.Unmarshal(line, &s); err != nil {
 			return fmt.Errorf("read socket: %w", err)

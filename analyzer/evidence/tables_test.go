@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/spikebox/spikebox/analyzer/column"
 )
 
 func TestParseConntrack(t *testing.T) {
@@ -39,7 +41,7 @@ tcp 6 src=nobody
 }
 
 // columnsOf reads one member into numbers.
-func columnsOf(t *testing.T, member, text string) *Columns {
+func columnsOf(t *testing.T, member, text string) *column.Columns {
 	t.Helper()
 	var e Evidence
 	for _, m := range members {
@@ -49,7 +51,7 @@ func columnsOf(t *testing.T, member, text string) *Columns {
 			}
 		}
 	}
-	e.Columns.finish()
+	e.Columns.Finish()
 	return &e.Columns
 }
 
@@ -83,28 +85,10 @@ func TestEventColumns(t *testing.T) {
 					got = append(got, v)
 				}
 			}
-			if diff := cmp.Diff(want, got); diff != "" || strings.HasSuffix(name, "max") != (col.Kind == Gauge) {
+			if diff := cmp.Diff(want, got); diff != "" || strings.HasSuffix(name, "max") != (col.Kind == column.Gauge) {
 				t.Errorf("%s: kind %d, (-want +got):\n%s", name, col.Kind, diff)
 			}
 		}
-	}
-}
-
-// Of a table of mostly zeros only what was ever more costs a column, and it has been
-// zero before.
-func TestSparse(t *testing.T) {
-	var c Columns
-	for at, v := range []float64{0, 0, 3} {
-		r, _ := c.row("proc/interrupts", int64(at))
-		r.sparse(Counter32, "1", 0, "irq", "1", "cpu0")
-		r.sparse(Counter32, "1", v, "irq", "1", "cpu1")
-	}
-	c.finish()
-	if c.Get("irq.1.cpu0") != nil {
-		t.Error("a number that was always zero has a column")
-	}
-	if diff := cmp.Diff([]float64{0, 0, 3}, c.Get("irq.1.cpu1").V); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

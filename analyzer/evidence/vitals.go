@@ -6,7 +6,9 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/spikebox/spikebox/analyzer/column"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/kerneltext"
 )
 
 const vitalsMember = "vitals.csv"
@@ -27,11 +29,11 @@ type VitalsRow struct {
 // a row for each tick.
 func ParseVitals(text []byte) (Vitals, error) {
 	var v Vitals
-	err := lines(text, func(_ int, line []byte) error {
+	err := kerneltext.Lines(text, func(_ int, line []byte) error {
 		fields := bytes.Split(line, []byte{','})
 		if v.Names == nil {
 			if string(fields[0]) != "time" {
-				return fmt.Errorf("header begins with %q, want \"time\"", clip(fields[0]))
+				return fmt.Errorf("header begins with %q, want \"time\"", kerneltext.Clip(fields[0]))
 			}
 			v.Names = make([]string, 0, len(fields)-1)
 			for _, f := range fields[1:] {
@@ -57,7 +59,7 @@ func vitalsRow(names []string, fields [][]byte) (VitalsRow, error) {
 	}
 	var err error
 	if row.Time, err = strconv.ParseInt(string(fields[0]), 10, 64); err != nil {
-		return row, fmt.Errorf("time %q is not in Unix nanoseconds", clip(fields[0]))
+		return row, fmt.Errorf("time %q is not in Unix nanoseconds", kerneltext.Clip(fields[0]))
 	}
 	for i, f := range fields[1:] {
 		if row.Values[i], err = vital(f); err != nil {
@@ -74,13 +76,13 @@ func vital(field []byte) (float64, error) {
 	}
 	v, err := strconv.ParseFloat(string(field), 64)
 	if err != nil || math.IsInf(v, 0) {
-		return 0, fmt.Errorf("%q is not a number", clip(field))
+		return 0, fmt.Errorf("%q is not a number", kerneltext.Clip(field))
 	}
 	return v, nil
 }
 
 // readVitals adds the vitals' columns, with the units that the manifest gives.
-func readVitals(text []byte, infos []format.VitalInfo, c *Columns) error {
+func readVitals(text []byte, infos []format.VitalInfo, c *column.Columns) error {
 	units := map[string]string{}
 	for _, v := range infos {
 		units[v.Name] = v.Unit
@@ -88,13 +90,13 @@ func readVitals(text []byte, infos []format.VitalInfo, c *Columns) error {
 	vitals, err := ParseVitals(text)
 	skipped := 0
 	for _, tick := range vitals.Rows {
-		r, ok := c.row(vitalsMember, tick.Time)
+		r, ok := c.Row(vitalsMember, tick.Time)
 		if !ok {
 			skipped++
 			continue
 		}
 		for i, name := range vitals.Names {
-			r.put(Gauge, units[name], tick.Values[i], name)
+			r.Put(column.Gauge, units[name], tick.Values[i], name)
 		}
 	}
 	if err == nil && skipped > 0 {

@@ -6,7 +6,7 @@ package timeline
 import (
 	"math"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/column"
 )
 
 // Series is one number over time.
@@ -121,13 +121,13 @@ func (s *Series) RateUnit() string {
 }
 
 // fromColumn turns a column of the evidence into a series.
-func fromColumn(c *evidence.Column) *Series {
+func fromColumn(c *column.Column) *Series {
 	s := &Series{Name: c.Name, Unit: c.Unit, Source: c.Source, T: c.Axis.T, V: c.V}
-	if c.Kind == evidence.Gauge {
+	if c.Kind == column.Gauge {
 		return s
 	}
 	s.Counts = true
-	if c.Kind == evidence.Events {
+	if c.Kind == column.Events {
 		return s
 	}
 	s.V = make([]float64, len(c.V))
@@ -149,13 +149,13 @@ func fromColumn(c *evidence.Column) *Series {
 // not read or was reset. A 32-bit counter that goes down has wrapped if that makes a
 // smaller step than half its range; otherwise something has set it back, and what it
 // counted in between is not known.
-func increment(kind evidence.Kind, before, now float64) float64 {
+func increment(kind column.Kind, before, now float64) float64 {
 	const span, half = 1 << 32, 1 << 31
 	d := now - before
 	if d >= 0 || math.IsNaN(d) {
 		return d
 	}
-	if kind == evidence.Counter32 && d+span < half {
+	if kind == column.Counter32 && d+span < half {
 		return d + span
 	}
 	return math.NaN()

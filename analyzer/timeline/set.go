@@ -5,7 +5,7 @@ import (
 	"path"
 	"slices"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/column"
 )
 
 // Set is every series of the evidence.
@@ -15,7 +15,7 @@ type Set struct {
 }
 
 // Build makes the series of every number in the evidence.
-func Build(columns *evidence.Columns) *Set {
+func Build(columns *column.Columns) *Set {
 	s := &Set{byName: map[string]*Series{}}
 	for _, c := range columns.All() {
 		s.add(fromColumn(c))

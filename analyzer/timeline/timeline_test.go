@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/column"
 )
 
 var nan = math.NaN()
@@ -16,32 +16,32 @@ var sameFloats = cmp.Comparer(func(a, b float64) bool { return a == b || a != a 
 
 const second = int64(1e9)
 
-// column makes a column that was read once a second from second 1 on.
-func column(kind evidence.Kind, v ...float64) *evidence.Column {
-	axis := &evidence.Axis{}
+// readings makes a column that was read once a second from second 1 on.
+func readings(kind column.Kind, v ...float64) *column.Column {
+	axis := &column.Axis{}
 	for i := range v {
 		axis.T = append(axis.T, int64(i+1)*second)
 	}
-	return &evidence.Column{Name: "c", Kind: kind, Axis: axis, V: v}
+	return &column.Column{Name: "c", Kind: kind, Axis: axis, V: v}
 }
 
 func TestIncrements(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		kind   evidence.Kind
+		kind   column.Kind
 		in     []float64
 		want   []float64
 		resets int
 	}{
-		{"level", evidence.Gauge, []float64{5, 3, nan, 4}, []float64{5, 3, nan, 4}, 0},
-		{"counter", evidence.Counter, []float64{5, 5, 8}, []float64{nan, 0, 3}, 0},
-		{"counter above 2^53", evidence.Counter, []float64{1 << 60, 1<<60 + 1<<20}, []float64{nan, 1 << 20}, 0},
-		{"gap", evidence.Counter, []float64{5, nan, 8, 9}, []float64{nan, nan, nan, 1}, 0},
-		{"reset", evidence.Counter, []float64{1000, 4, 6}, []float64{nan, nan, 2}, 1},
-		{"wrap", evidence.Counter32, []float64{1<<32 - 1, 4}, []float64{nan, 5}, 0},
-		{"reset of a 32-bit counter", evidence.Counter32, []float64{1000, 4}, []float64{nan, nan}, 1},
+		{"level", column.Gauge, []float64{5, 3, nan, 4}, []float64{5, 3, nan, 4}, 0},
+		{"counter", column.Counter, []float64{5, 5, 8}, []float64{nan, 0, 3}, 0},
+		{"counter above 2^53", column.Counter, []float64{1 << 60, 1<<60 + 1<<20}, []float64{nan, 1 << 20}, 0},
+		{"gap", column.Counter, []float64{5, nan, 8, 9}, []float64{nan, nan, nan, 1}, 0},
+		{"reset", column.Counter, []float64{1000, 4, 6}, []float64{nan, nan, 2}, 1},
+		{"wrap", column.Counter32, []float64{1<<32 - 1, 4}, []float64{nan, 5}, 0},
+		{"reset of a 32-bit counter", column.Counter32, []float64{1000, 4}, []float64{nan, nan}, 1},
 	} {
-		s := fromColumn(column(tt.kind, tt.in...))
+		s := fromColumn(readings(tt.kind, tt.in...))
 		if diff := cmp.Diff(tt.want, s.V, sameFloats); diff != "" || s.Resets != tt.resets {
 			t.Errorf("%s: %d resets, values (-want +got):\n%s", tt.name, s.Resets, diff)
 		}
@@ -49,7 +49,7 @@ func TestIncrements(t *testing.T) {
 }
 
 func TestSumMaxWhere(t *testing.T) {
-	s := fromColumn(column(evidence.Counter, 0, 0, 7, 7, 9, 9))
+	s := fromColumn(readings(column.Counter, 0, 0, 7, 7, 9, 9))
 	window := Span{1 * second, 6 * second}
 	if sum, n := s.Sum(window); sum != 9 || n != 5 {
 		t.Errorf("sum %v of %d readings, want 9 of 5", sum, n)

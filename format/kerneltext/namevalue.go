@@ -1,22 +1,9 @@
-package evidence
+package kerneltext
 
 import (
 	"bytes"
 	"fmt"
 )
-
-// snmp6Text is /proc/net/snmp6.
-var snmp6Text = Text{
-	Path: "proc/net/snmp6",
-	Doc:  "the MIB counters of IPv6, ICMPv6 and UDP over IPv6",
-	read: func(_ string, text []byte, r row) error {
-		rows, err := ParseNameValue(text)
-		for _, s := range rows {
-			r.put(Counter, "1", s.Value, "snmp6", s.Name)
-		}
-		return err
-	},
-}
 
 // NameValue is one line of a text that lists numbers by name.
 type NameValue struct {
@@ -30,14 +17,14 @@ type NameValue struct {
 // vmstat_show) and /proc/meminfo (fs/proc/meminfo.c), Linux 2.6.12 to 6.18.
 func ParseNameValue(text []byte) ([]NameValue, error) {
 	var rows []NameValue
-	err := lines(text, func(_ int, line []byte) error {
+	err := Lines(text, func(_ int, line []byte) error {
 		fields := bytes.Fields(line)
 		if len(fields) < 2 || len(fields) > 3 {
-			return fmt.Errorf("want a name and a number, not %q", clip(line))
+			return fmt.Errorf("want a name and a number, not %q", Clip(line))
 		}
-		v, err := number(fields[1])
+		v, err := Number(fields[1])
 		if err != nil {
-			return fmt.Errorf("%s: %w", clip(fields[0]), err)
+			return fmt.Errorf("%s: %w", Clip(fields[0]), err)
 		}
 		row := NameValue{Name: string(bytes.TrimSuffix(fields[0], []byte{':'})), Value: v}
 		if len(fields) == 3 {

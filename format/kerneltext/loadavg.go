@@ -1,17 +1,10 @@
-package evidence
+package kerneltext
 
 import (
 	"bytes"
 	"fmt"
 	"strconv"
 )
-
-// loadavgText is /proc/loadavg.
-var loadavgText = Text{
-	Path: "proc/loadavg",
-	Doc:  "load averages, and how many tasks can run",
-	read: readLoadavg,
-}
 
 // Loadavg is /proc/loadavg.
 type Loadavg struct {
@@ -34,23 +27,9 @@ func ParseLoadavg(text []byte) (Loadavg, error) {
 	}{{fields[0], &l.Load1}, {fields[1], &l.Load5}, {fields[2], &l.Load15}, {running, &l.Running}, {tasks, &l.Tasks}} {
 		v, err := strconv.ParseFloat(string(f.from), 64)
 		if err != nil || v < 0 || v > 1e9 || v != v {
-			return Loadavg{}, fmt.Errorf("%q is not a load", clip(f.from))
+			return Loadavg{}, fmt.Errorf("%q is not a load", Clip(f.from))
 		}
 		*f.to = v
 	}
 	return l, nil
-}
-
-// readLoadavg gives loadavg.1m and its like.
-func readLoadavg(_ string, text []byte, r row) error {
-	l, err := ParseLoadavg(text)
-	if err != nil {
-		return err
-	}
-	r.put(Gauge, "1", l.Load1, "loadavg", "1m")
-	r.put(Gauge, "1", l.Load5, "loadavg", "5m")
-	r.put(Gauge, "1", l.Load15, "loadavg", "15m")
-	r.put(Gauge, "1", l.Running, "loadavg", "running")
-	r.put(Gauge, "1", l.Tasks, "loadavg", "tasks")
-	return nil
 }

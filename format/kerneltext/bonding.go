@@ -1,18 +1,10 @@
-package evidence
+package kerneltext
 
 import (
 	"fmt"
-	"path"
 	"strconv"
 	"strings"
 )
-
-// bondingText is /proc/net/bonding/<bond>.
-var bondingText = Text{
-	Path: "proc/net/bonding/*",
-	Doc:  "a bond's slaves: link, failures, aggregator",
-	read: readBonding,
-}
 
 // Bond is /proc/net/bonding/<bond>.
 type Bond struct {
@@ -43,7 +35,7 @@ type Slave struct {
 func ParseBond(text []byte) (Bond, error) {
 	var b Bond
 	var slave *Slave
-	err := lines(text, func(_ int, line []byte) error {
+	err := Lines(text, func(_ int, line []byte) error {
 		name, value, ok := strings.Cut(string(line), ":")
 		if !ok {
 			return nil // headings
@@ -101,32 +93,9 @@ func (s *Slave) set(name, value string) error {
 	case "Link Failure Count":
 		v, err := strconv.ParseUint(value, 10, 64)
 		if err != nil {
-			return fmt.Errorf("slave %s: link failure count %q is not a counter", clip([]byte(s.Name)), clip([]byte(value)))
+			return fmt.Errorf("slave %s: link failure count %q is not a counter", Clip([]byte(s.Name)), Clip([]byte(value)))
 		}
 		s.LinkFailures = v
 	}
 	return nil
-}
-
-// readBonding gives bond.bond0.eth1.up, bond.bond0.eth1.link_failures, and the slaves that
-// are there and up.
-func readBonding(name string, text []byte, r row) error {
-	b, err := ParseBond(text)
-	if b.Mode == "" {
-		return err
-	}
-	bond := path.Base(name)
-	up := 0.0
-	for _, s := range b.Slaves {
-		is := 0.0
-		if s.Up {
-			is = 1
-		}
-		up += is
-		r.put(Gauge, "1", is, "bond", bond, s.Name, "up")
-		r.put(Counter, "1", float64(s.LinkFailures), "bond", bond, s.Name, "link_failures")
-	}
-	r.put(Gauge, "1", float64(len(b.Slaves)), "bond", bond, "slaves")
-	r.put(Gauge, "1", up, "bond", bond, "slaves_up")
-	return err
 }

@@ -1,20 +1,22 @@
-package evidence
+package column
 
 import (
 	"strings"
+
+	"github.com/spikebox/spikebox/format/kerneltext"
 )
 
 // meminfoText is /proc/meminfo.
 var meminfoText = Text{
 	Path: "proc/meminfo",
 	Doc:  "memory: free, available, cached, slab",
-	read: func(_ string, text []byte, r row) error {
-		rows, err := ParseNameValue(text)
+	read: func(_ string, text []byte, r Row) error {
+		rows, err := kerneltext.ParseNameValue(text)
 		for _, m := range rows {
 			if m.Unit == "kB" {
-				r.put(Gauge, "B", m.Value*1024, "meminfo", m.Name)
+				r.Put(Gauge, "B", m.Value*1024, "meminfo", m.Name)
 			} else {
-				r.put(Gauge, "1", m.Value, "meminfo", m.Name)
+				r.Put(Gauge, "1", m.Value, "meminfo", m.Name)
 			}
 		}
 		return err
@@ -25,14 +27,14 @@ var meminfoText = Text{
 var vmstatText = Text{
 	Path: "proc/vmstat",
 	Doc:  "paging, reclaim and compaction",
-	read: func(_ string, text []byte, r row) error {
-		rows, err := ParseNameValue(text)
+	read: func(_ string, text []byte, r Row) error {
+		rows, err := kerneltext.ParseNameValue(text)
 		for _, m := range rows {
 			kind := Counter
 			if vmstatLevel(m.Name) {
 				kind = Gauge
 			}
-			r.put(kind, "1", m.Value, "vmstat", m.Name)
+			r.Put(kind, "1", m.Value, "vmstat", m.Name)
 		}
 		return err
 	},

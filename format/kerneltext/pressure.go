@@ -1,18 +1,10 @@
-package evidence
+package kerneltext
 
 import (
 	"bytes"
 	"fmt"
-	"path"
 	"strconv"
 )
-
-// pressureText is /proc/pressure/{cpu,memory,io,irq}.
-var pressureText = Text{
-	Path: "proc/pressure/*",
-	Doc:  "time in which tasks waited for CPU, memory or I/O",
-	read: readPressure,
-}
 
 // PressureRow is one line of a pressure stall text.
 type PressureRow struct {
@@ -25,11 +17,11 @@ type PressureRow struct {
 // total=15" (kernel/sched/psi.c, psi_show, since Linux 4.20; irq since 6.1).
 func ParsePressure(text []byte) ([]PressureRow, error) {
 	var rows []PressureRow
-	err := lines(text, func(_ int, line []byte) error {
+	err := Lines(text, func(_ int, line []byte) error {
 		fields := bytes.Fields(line)
 		row := PressureRow{Kind: string(fields[0])}
 		if row.Kind != "some" && row.Kind != "full" {
-			return fmt.Errorf("want some or full, not %q", clip(fields[0]))
+			return fmt.Errorf("want some or full, not %q", Clip(fields[0]))
 		}
 		for _, f := range fields[1:] {
 			if err := row.set(f); err != nil {
@@ -50,25 +42,14 @@ func (p *PressureRow) set(field []byte) error {
 		return nil // what a later kernel adds
 	}
 	if to == nil {
-		v, err := counter(value)
+		v, err := Counter(value)
 		p.TotalUs = v
 		return err
 	}
 	v, err := strconv.ParseFloat(string(value), 64)
 	if err != nil || !(v >= 0 && v <= 100) {
-		return fmt.Errorf("%q is not a percentage", clip(value))
+		return fmt.Errorf("%q is not a percentage", Clip(value))
 	}
 	*to = v / 100
 	return nil
-}
-
-// readPressure gives the total in seconds, so that its rate is the share of time.
-func readPressure(name string, text []byte, r row) error {
-	rows, err := ParsePressure(text)
-	resource := path.Base(name)
-	for _, p := range rows {
-		r.put(Counter, "s", float64(p.TotalUs)/1e6, "psi", resource, p.Kind)
-		r.put(Gauge, "ratio", p.Avg10, "psi", resource, p.Kind, "avg10")
-	}
-	return err
 }

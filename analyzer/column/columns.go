@@ -1,4 +1,7 @@
-package evidence
+// Package column holds numbers over time as the kernel gave them: which numbers of each
+// kernel text are kept, under which name and unit, and whether they count or are a level.
+// Nothing is subtracted or divided here; that is what package timeline does.
+package column
 
 import (
 	"math"
@@ -38,7 +41,7 @@ type Columns struct {
 	byName map[string]*Column
 	axes   map[string]*Axis
 	sorted []*Column
-	name   []byte // scratch of row.find
+	name   []byte // scratch of Row.find
 }
 
 // Get gives a column by its name, nil where the evidence has none.
@@ -64,9 +67,9 @@ func (c *Columns) Times(source string) []int64 {
 	return nil
 }
 
-// row starts the next reading of a source. Readings come in the order of time; one
+// Row starts the next reading of a source. Readings come in the order of time; one
 // that does not (a clock that was set back) is refused, as its deltas would be wrong.
-func (c *Columns) row(source string, at int64) (row, bool) {
+func (c *Columns) Row(source string, at int64) (Row, bool) {
 	if c.byName == nil {
 		c.byName, c.axes = map[string]*Column{}, map[string]*Axis{}
 	}
@@ -76,23 +79,23 @@ func (c *Columns) row(source string, at int64) (row, bool) {
 		c.axes[source] = axis
 	}
 	if n := len(axis.T); n > 0 && axis.T[n-1] >= at {
-		return row{}, false
+		return Row{}, false
 	}
 	axis.T = append(axis.T, at)
-	return row{columns: c, axis: axis, source: source}, true
+	return Row{columns: c, axis: axis, source: source}, true
 }
 
-// row is one reading of one source.
-type row struct {
+// Row is one reading of one source.
+type Row struct {
 	columns *Columns
 	axis    *Axis
 	source  string
 }
 
-// put adds a number to the reading; the parts of its name are joined with dots.
+// Put adds a number to the reading; the parts of its name are joined with dots.
 // A name that another source owns, or that comes twice in one reading, keeps its
 // first value.
-func (r row) put(kind Kind, unit string, v float64, parts ...string) {
+func (r Row) Put(kind Kind, unit string, v float64, parts ...string) {
 	col := r.find(parts)
 	if col == nil {
 		col = r.column(kind, unit)
@@ -100,9 +103,9 @@ func (r row) put(kind Kind, unit string, v float64, parts ...string) {
 	r.set(col, v)
 }
 
-// sparse is put for large tables of mostly zeros: a number that has always been zero
+// Sparse is Put for large tables of mostly zeros: a number that has always been zero
 // costs no column, and one that leaves zero has been zero before.
-func (r row) sparse(kind Kind, unit string, v float64, parts ...string) {
+func (r Row) Sparse(kind Kind, unit string, v float64, parts ...string) {
 	col := r.find(parts)
 	if col == nil {
 		if v == 0 {
@@ -116,7 +119,7 @@ func (r row) sparse(kind Kind, unit string, v float64, parts ...string) {
 
 // find gives the column with the name that the parts make, and leaves the name in the
 // scratch buffer: large hosts have some ten thousand numbers a second.
-func (r row) find(parts []string) *Column {
+func (r Row) find(parts []string) *Column {
 	c := r.columns
 	c.name = c.name[:0]
 	for i, part := range parts {
@@ -129,7 +132,7 @@ func (r row) find(parts []string) *Column {
 }
 
 // column makes the column whose name find was asked for.
-func (r row) column(kind Kind, unit string) *Column {
+func (r Row) column(kind Kind, unit string) *Column {
 	name := string(r.columns.name)
 	col := &Column{Name: name, Unit: unit, Kind: kind, Source: r.source, Axis: r.axis}
 	r.columns.byName[name] = col
@@ -137,7 +140,7 @@ func (r row) column(kind Kind, unit string) *Column {
 }
 
 // set appends a value at the reading's place, after gaps for readings without it.
-func (r row) set(col *Column, v float64) {
+func (r Row) set(col *Column, v float64) {
 	at := len(r.axis.T) - 1
 	if col.Axis != r.axis || len(col.V) > at {
 		return
@@ -153,8 +156,8 @@ func (c *Column) pad(n int) {
 	}
 }
 
-// finish makes every column as long as its axis.
-func (c *Columns) finish() {
+// Finish makes every column as long as its axis, after the last reading.
+func (c *Columns) Finish() {
 	for _, col := range c.byName {
 		col.pad(len(col.Axis.T))
 	}

@@ -1,18 +1,10 @@
-package evidence
+package kerneltext
 
 import (
 	"bytes"
 	"fmt"
 	"strconv"
-	"strings"
 )
-
-// interruptsText is /proc/interrupts.
-var interruptsText = Text{
-	Path: "proc/interrupts",
-	Doc:  "interrupts by number, device and CPU",
-	read: readInterrupts,
-}
 
 // Interrupt is one row of /proc/interrupts.
 type Interrupt struct {
@@ -27,7 +19,7 @@ type Interrupt struct {
 // The last word of a row is taken for the device: controllers have names of one to three
 // words, devices one.
 func ParseInterrupts(text []byte) (cpus []int, rows []Interrupt, err error) {
-	err = lines(text, func(_ int, line []byte) error {
+	err = Lines(text, func(_ int, line []byte) error {
 		fields := bytes.Fields(line)
 		if cpus == nil {
 			var err error
@@ -36,11 +28,11 @@ func ParseInterrupts(text []byte) (cpus []int, rows []Interrupt, err error) {
 		}
 		name, ok := bytes.CutSuffix(fields[0], []byte{':'})
 		if !ok || len(name) == 0 {
-			return fmt.Errorf("want a name and a colon, not %q", clip(line))
+			return fmt.Errorf("want a name and a colon, not %q", Clip(line))
 		}
 		counts, rest := leading(fields[1:], len(cpus))
 		if len(counts) != len(cpus) && (len(counts) != 1 || len(rest) > 0) {
-			return fmt.Errorf("%s: %d counters for %d CPUs", clip(name), len(counts), len(cpus))
+			return fmt.Errorf("%s: %d counters for %d CPUs", Clip(name), len(counts), len(cpus))
 		}
 		rows = append(rows, Interrupt{Name: string(name), Counts: counts, Action: action(name, rest)})
 		return nil
@@ -70,24 +62,4 @@ func action(name []byte, rest [][]byte) string {
 		return string(rest[len(rest)-1])
 	}
 	return string(bytes.Join(rest, []byte{' '}))
-}
-
-// readInterrupts names a numbered interrupt with its device, irq.24.eth0-TxRx-0.cpu3, as
-// numbers alone say nothing to anybody.
-func readInterrupts(_ string, text []byte, r row) error {
-	cpus, rows, err := ParseInterrupts(text)
-	for _, irq := range rows {
-		name := irq.Name
-		if c := name[0]; c >= '0' && c <= '9' && irq.Action != "" {
-			name += "." + strings.ReplaceAll(irq.Action, ".", "-")
-		}
-		if len(irq.Counts) != len(cpus) {
-			r.put(Counter32, "1", float64(irq.Counts[0]), "irq", name)
-			continue
-		}
-		for i, v := range irq.Counts {
-			r.sparse(Counter32, "1", float64(v), "irq", name, "cpu"+strconv.Itoa(cpus[i]))
-		}
-	}
-	return err
 }

@@ -1,17 +1,10 @@
-package evidence
+package kerneltext
 
 import (
 	"bytes"
 	"fmt"
 	"strconv"
 )
-
-// schedstatText is /proc/schedstat.
-var schedstatText = Text{
-	Path: "proc/schedstat",
-	Doc:  "how long tasks ran and waited on each CPU",
-	read: readSchedstat,
-}
 
 // SchedRow is one CPU of /proc/schedstat.
 type SchedRow struct {
@@ -26,7 +19,7 @@ type SchedRow struct {
 // are run time, wait time and time slices. Lines of domains are left out.
 func ParseSchedstat(text []byte) ([]SchedRow, error) {
 	var rows []SchedRow
-	err := lines(text, func(_ int, line []byte) error {
+	err := Lines(text, func(_ int, line []byte) error {
 		fields := bytes.Fields(line)
 		digits, ok := bytes.CutPrefix(fields[0], []byte("cpu"))
 		if !ok {
@@ -34,7 +27,7 @@ func ParseSchedstat(text []byte) ([]SchedRow, error) {
 		}
 		cpu, err := strconv.ParseUint(string(digits), 10, 16)
 		if err != nil || len(fields) < 10 {
-			return fmt.Errorf("want cpu and nine numbers, not %q", clip(line))
+			return fmt.Errorf("want cpu and nine numbers, not %q", Clip(line))
 		}
 		row := SchedRow{CPU: int(cpu)}
 		if err := counters(fields[7:], &row.RunNs, &row.WaitNs, &row.Slices); err != nil {
@@ -44,17 +37,4 @@ func ParseSchedstat(text []byte) ([]SchedRow, error) {
 		return nil
 	})
 	return rows, err
-}
-
-// readSchedstat gives times in seconds, so that a rate is the share of a CPU: sched.cpu3.wait
-// of 0.5/s means that one task waited half of the time.
-func readSchedstat(_ string, text []byte, r row) error {
-	rows, err := ParseSchedstat(text)
-	for _, s := range rows {
-		cpu := "cpu" + strconv.Itoa(s.CPU)
-		r.put(Counter, "s", float64(s.RunNs)/1e9, "sched", cpu, "run")
-		r.put(Counter, "s", float64(s.WaitNs)/1e9, "sched", cpu, "wait")
-		r.put(Counter, "1", float64(s.Slices), "sched", cpu, "slices")
-	}
-	return err
 }

@@ -1,17 +1,10 @@
-package evidence
+package kerneltext
 
 import (
 	"bytes"
 	"fmt"
 	"strconv"
 )
-
-// softirqsText is /proc/softirqs.
-var softirqsText = Text{
-	Path: "proc/softirqs",
-	Doc:  "how often each softirq vector ran on each CPU",
-	read: readSoftirqs,
-}
 
 // CPUCounts is one row of a table whose columns are CPUs.
 type CPUCounts struct {
@@ -23,7 +16,7 @@ type CPUCounts struct {
 // (fs/proc/softirqs.c, show_softirqs, Linux 2.6.31 to 6.18). It gives the CPUs'
 // numbers, which are those that are possible, not those that are online.
 func ParseSoftirqs(text []byte) (cpus []int, rows []CPUCounts, err error) {
-	err = lines(text, func(_ int, line []byte) error {
+	err = Lines(text, func(_ int, line []byte) error {
 		fields := bytes.Fields(line)
 		if cpus == nil {
 			var err error
@@ -32,11 +25,11 @@ func ParseSoftirqs(text []byte) (cpus []int, rows []CPUCounts, err error) {
 		}
 		name, ok := bytes.CutSuffix(fields[0], []byte{':'})
 		if !ok || len(fields)-1 != len(cpus) {
-			return fmt.Errorf("want a vector and %d counters, not %q", len(cpus), clip(line))
+			return fmt.Errorf("want a vector and %d counters, not %q", len(cpus), Clip(line))
 		}
 		counts, err := counts32(fields[1:])
 		if err != nil {
-			return fmt.Errorf("%s: %w", clip(name), err)
+			return fmt.Errorf("%s: %w", Clip(name), err)
 		}
 		rows = append(rows, CPUCounts{Name: string(name), Counts: counts})
 		return nil
@@ -51,7 +44,7 @@ func cpuHeader(fields [][]byte) ([]int, error) {
 		number, ok := bytes.CutPrefix(f, []byte("CPU"))
 		n, err := strconv.ParseUint(string(number), 10, 16)
 		if !ok || err != nil {
-			return nil, fmt.Errorf("%q is not a CPU", clip(f))
+			return nil, fmt.Errorf("%q is not a CPU", Clip(f))
 		}
 		cpus = append(cpus, int(n))
 	}
@@ -64,20 +57,9 @@ func counts32(fields [][]byte) ([]uint32, error) {
 	for i, f := range fields {
 		v, err := strconv.ParseUint(string(f), 10, 32)
 		if err != nil {
-			return nil, fmt.Errorf("column %d: %q is not a 32-bit counter", i+1, clip(f))
+			return nil, fmt.Errorf("column %d: %q is not a 32-bit counter", i+1, Clip(f))
 		}
 		counts[i] = uint32(v)
 	}
 	return counts, nil
-}
-
-// readSoftirqs gives softirqs.NET_RX.cpu3 and its like: how often, not how long.
-func readSoftirqs(_ string, text []byte, r row) error {
-	cpus, rows, err := ParseSoftirqs(text)
-	for _, s := range rows {
-		for i, v := range s.Counts {
-			r.put(Counter32, "1", float64(v), "softirqs", s.Name, "cpu"+strconv.Itoa(cpus[i]))
-		}
-	}
-	return err
 }
