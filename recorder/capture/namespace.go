@@ -3,15 +3,15 @@
 package capture
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
-	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/format/kerneltext"
 )
 
 // namespace is the network namespace that a Set was opened in. Sockets stay where they
@@ -72,29 +72,17 @@ func (n *namespace) current() (bool, error) {
 	return os.SameFile(want, have), nil
 }
 
-// drops reads how many received packets each interface has dropped itself: column 4 of
-// /proc/net/dev, rx_dropped and rx_missed_errors (net/core/net-procfs.c). Unlike netlink
-// it waits for no lock, which a slow driver may hold for seconds.
+// drops reads how many received packets each interface has dropped itself. Unlike netlink
+// /proc/net/dev waits for no lock, which a slow driver may hold for seconds.
 func (n *namespace) drops() (map[string]uint64, error) {
 	text, err := io.ReadAll(io.NewSectionReader(n.dev, 0, 1<<24))
 	if err != nil {
 		return nil, fmt.Errorf("read interface counters: %w", err)
 	}
-	return parseDrops(text), nil
-}
-
-// parseDrops reads the text of /proc/net/dev: two lines of heading, then one of each interface.
-func parseDrops(text []byte) map[string]uint64 {
 	drops := map[string]uint64{}
-	for line := range bytes.Lines(text) {
-		name, columns, ok := bytes.Cut(line, []byte(":"))
-		fields := bytes.Fields(columns)
-		if !ok || len(fields) < 4 {
-			continue // the heading
-		}
-		if v, err := strconv.ParseUint(string(fields[3]), 10, 64); err == nil {
-			drops[string(bytes.TrimSpace(name))] = v
-		}
+	err = kerneltext.ParseNetDev(text, func(d kerneltext.NetDevRow) { drops[string(d.Name)] = d.RxDropped })
+	if err != nil {
+		return nil, fmt.Errorf("parse interface counters: %w", err)
 	}
-	return drops
+	return drops, nil
 }

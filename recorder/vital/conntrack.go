@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spikebox/spikebox/format/kerneltext"
 	"github.com/spikebox/spikebox/recorder/internal/procfs"
 )
 
@@ -45,46 +46,45 @@ func openConntrack(env Env) (Reader, error) {
 }
 
 func (r *conntrackReader) Read(now time.Time, out []float64) error {
-	count, err := r.count.Read()
+	entries, err := number(r.count)
 	if err != nil {
 		return err
 	}
-	entries := procfs.Uint(trimmed(count))
-	limit, err := r.limit.Read()
+	most, err := number(r.limit)
 	if err != nil {
 		return err
 	}
-	if most := procfs.Uint(trimmed(limit)); most > 0 { // 0 is no limit
-		out[0] = float64(entries) / float64(most)
+	if most > 0 { // 0 is no limit
+		out[0] = entries / most
 	}
 	stat, err := r.stat.Read()
 	if err != nil {
 		return err
 	}
-	out[1] = r.drops.add(now, conntrackDrops(stat))
+	var sum uint64
+	err = kerneltext.ParseCPUTable(stat, func(c kerneltext.CPUCell) {
+		switch string(c.Name) {
+		case "insert_failed", "drop", "early_drop":
+			sum += uint64(c.Value)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("parse %s: %w", r.stat.Name(), err)
+	}
+	out[1] = r.drops.add(now, sum)
 	return nil
 }
 
-func trimmed(text []byte) []byte {
-	line, _ := procfs.Line(text)
-	return line
-}
-
-// conntrackDrops sums insert_failed, drop and early_drop over CPUs. The kernel prints
-// a line of names, then one of hexadecimal columns per CPU, with the same columns since
-// 2.6 (net/netfilter/nf_conntrack_standalone.c, ct_cpu_seq_show): entries searched found
-// new invalid ignore delete delete_list insert insert_failed drop early_drop …
-func conntrackDrops(stat []byte) (sum uint64) {
-	_, stat = procfs.Line(stat)
-	for len(stat) > 0 {
-		var line []byte
-		line, stat = procfs.Line(stat)
-		var c [12]uint64
-		if columns(line, procfs.Hex, c[:]) == len(c) {
-			sum += c[9] + c[10] + c[11]
-		}
+// number reads a file below /proc/sys that holds one number.
+func number(f *procfs.File) (v float64, err error) {
+	text, err := f.Read()
+	if err != nil {
+		return 0, err
 	}
-	return sum
+	if err := kerneltext.ParseNumbers(text, &v); err != nil {
+		return 0, fmt.Errorf("parse %s: %w", f.Name(), err)
+	}
+	return v, nil
 }
 
 func (r *conntrackReader) Close() error {

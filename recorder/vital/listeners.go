@@ -3,9 +3,10 @@
 package vital
 
 import (
-	"bytes"
+	"fmt"
 	"time"
 
+	"github.com/spikebox/spikebox/format/kerneltext"
 	"github.com/spikebox/spikebox/recorder/internal/procfs"
 	"github.com/spikebox/spikebox/recorder/internal/sockdiag"
 	"github.com/spikebox/spikebox/recorder/probe"
@@ -165,30 +166,17 @@ func (r *listenerProc) count() error {
 		if err != nil {
 			return err
 		}
-		n += countState(text, "03")
+		err = kerneltext.ParseTCPStates(text, func(state uint8) {
+			if state == sockdiag.SynRecv {
+				n++
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("parse %s: %w", f.Name(), err)
+		}
 	}
 	r.synRecv = float64(n)
 	return nil
-}
-
-// countState counts sockets in a state: "sl: local remote st …" (net/ipv4/tcp_ipv4.c,
-// get_tcp4_sock). The first column widens after 9,999 lines, so fields are counted
-// from its colon.
-func countState(text []byte, state string) (n int) {
-	for len(text) > 0 {
-		var line []byte
-		line, text = procfs.Line(text)
-		_, rest, ok := bytes.Cut(line, []byte(": "))
-		if !ok {
-			continue
-		}
-		_, rest = procfs.Word(rest)
-		_, rest = procfs.Word(rest)
-		if word, _ := procfs.Word(rest); string(word) == state {
-			n++
-		}
-	}
-	return n
 }
 
 func (r *listenerProc) Close() error {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/spikebox/spikebox/format/kerneltext"
 	"github.com/spikebox/spikebox/recorder/internal/procfs"
 	"github.com/spikebox/spikebox/recorder/internal/sockdiag"
 )
@@ -61,14 +62,14 @@ func (r *portReader) count() error {
 	if err != nil {
 		return err
 	}
-	var span [2]uint64
-	if columns(trimmed(text), procfs.Uint, span[:]) < 2 || span[1] < span[0] {
+	var first, last float64
+	if err := kerneltext.ParseNumbers(text, &first, &last); err != nil || last < first {
 		return nil // a kernel without a range has nothing to fill
 	}
 	clear(r.used)
 	n, most := 0, 0
 	err = dumpAll(sockdiag.All&^(1<<sockdiag.Listen), func(s *sockdiag.Socket) bool {
-		if port := uint64(s.Local.Port()); port >= span[0] && port <= span[1] {
+		if port := float64(s.Local.Port()); port >= first && port <= last {
 			p := pair{s.Local.Addr(), s.Remote}
 			r.used[p]++
 			most = max(most, r.used[p])
@@ -76,7 +77,7 @@ func (r *portReader) count() error {
 		n++
 		return n < portsCap
 	})
-	r.fill = float64(most) / float64(span[1]-span[0]+1)
+	r.fill = float64(most) / (last - first + 1)
 	return err
 }
 

@@ -5,10 +5,11 @@ package vital
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"os"
+	"slices"
 	"time"
 
+	"github.com/spikebox/spikebox/format/kerneltext"
 	"github.com/spikebox/spikebox/recorder/internal/procfs"
 )
 
@@ -43,19 +44,6 @@ func (r *text) Read(now time.Time, out []float64) error {
 
 func (r *text) Close() error { return r.file.Close() }
 
-// columns reads up to len(out) numbers of a line into out and says how many there were.
-func columns(line []byte, number func([]byte) uint64, out []uint64) int {
-	n := 0
-	for len(line) > 0 && n < len(out) {
-		var word []byte
-		if word, line = procfs.Word(line); len(word) > 0 {
-			out[n] = number(word)
-			n++
-		}
-	}
-	return n
-}
-
 var softnetMeter = &Meter{
 	ID:  "softnet",
 	Doc: "the per-CPU receive backlog: /proc/net/softnet_stat",
@@ -66,22 +54,19 @@ var softnetMeter = &Meter{
 	Variants: []Variant{textVariant("proc/net/softnet_stat", softnetParser)},
 }
 
-// softnetParser sums columns 2 and 3 over CPUs (net/core/net-procfs.c, softnet_seq_show).
+// softnetParser sums over CPUs.
 func softnetParser() func(time.Time, []byte, []float64) error {
 	var drops, squeezed rate
 	return func(now time.Time, content []byte, out []float64) error {
-		var sum [3]uint64
-		for len(content) > 0 {
-			var line []byte
-			line, content = procfs.Line(content)
-			var cpu [3]uint64
-			if columns(line, procfs.Hex, cpu[:]) < 3 {
-				return fmt.Errorf("line %q has fewer than 3 columns", line)
-			}
-			sum[1] += cpu[1]
-			sum[2] += cpu[2]
+		var dropped, ended uint64
+		err := kerneltext.ParseSoftnet(content, func(cpu kerneltext.SoftnetRow) {
+			dropped += uint64(cpu.Dropped)
+			ended += uint64(cpu.TimeSqueeze)
+		})
+		if err != nil {
+			return err
 		}
-		out[0], out[1] = drops.add(now, sum[1]), squeezed.add(now, sum[2])
+		out[0], out[1] = drops.add(now, dropped), squeezed.add(now, ended)
 		return nil
 	}
 }
@@ -96,26 +81,22 @@ var nicMeter = &Meter{
 	Variants: []Variant{textVariant("proc/net/dev", nicParser)},
 }
 
-// nicParser sums over interfaces (net/core/net-procfs.c, dev_seq_printf_stats): bytes
-// packets errs drop fifo frame compressed multicast, then bytes packets errs drop
-// fifo colls carrier compressed. An interface that vanishes resets the sum's rate.
+// nicParser sums over interfaces. One that vanishes resets the sum's rate.
 func nicParser() func(time.Time, []byte, []float64) error {
 	var drops, errors rate
 	return func(now time.Time, content []byte, out []float64) error {
 		var dropped, failed uint64
-		for len(content) > 0 {
-			var line []byte
-			line, content = procfs.Line(content)
-			name, stats, ok := bytes.Cut(line, []byte(":"))
-			if !ok || string(bytes.TrimSpace(name)) == "lo" {
-				continue
+		err := kerneltext.ParseNetDev(content, func(d kerneltext.NetDevRow) {
+			// lo drops what a full backlog refuses (net/core/dev.c, enqueue_to_backlog), which
+			// softnet.drops counts already.
+			if string(d.Name) == "lo" {
+				return
 			}
-			var c [16]uint64
-			if columns(stats, procfs.Uint, c[:]) < 16 {
-				return fmt.Errorf("line %q has fewer than 16 columns", line)
-			}
-			dropped += c[3] + c[11]
-			failed += c[2] + c[4] + c[5] + c[10] + c[12] + c[14]
+			dropped += d.RxDropped + d.TxDropped
+			failed += d.RxErrors + d.RxFifo + d.RxFrame + d.TxErrors + d.TxFifo + d.TxCarrier
+		})
+		if err != nil {
+			return err
 		}
 		out[0], out[1] = drops.add(now, dropped), errors.add(now, failed)
 		return nil
@@ -132,23 +113,23 @@ var cpuMeter = &Meter{
 	Variants: []Variant{textVariant("proc/stat", cpuParser)},
 }
 
-// cpuParser reads the first line (fs/proc/stat.c, show_stat): cpu user nice system
-// idle iowait irq softirq steal guest guest_nice; guest is counted in user already.
+// cpuParser reads the first line, the sum over CPUs. Guests' time is left out of the
+// whole: user time has it already.
 func cpuParser() func(time.Time, []byte, []float64) error {
 	var softirq, steal, all rate
+	irq, stolen := slices.Index(kerneltext.CPUModes[:], "softirq"), slices.Index(kerneltext.CPUModes[:], "steal")
 	return func(now time.Time, content []byte, out []float64) error {
-		line, _ := procfs.Line(content)
-		rest, ok := bytes.CutPrefix(line, []byte("cpu "))
-		var c [8]uint64
-		if !ok || columns(rest, procfs.Uint, c[:]) < 8 {
+		line, _, _ := bytes.Cut(content, []byte{'\n'})
+		cpu, err := kerneltext.ParseStatLine(line)
+		if err != nil || string(cpu.Name) != "cpu" || cpu.Modes <= stolen {
 			return fmt.Errorf("line %q is not the sum over CPUs", line)
 		}
 		var total uint64
-		for _, v := range c {
-			total += v
+		for _, ticks := range cpu.Ticks[:stolen+1] {
+			total += ticks
 		}
 		whole := all.add(now, total)
-		out[0], out[1] = ratio(softirq.add(now, c[6]), whole), ratio(steal.add(now, c[7]), whole)
+		out[0], out[1] = ratio(softirq.add(now, cpu.Ticks[irq]), whole), ratio(steal.add(now, cpu.Ticks[stolen]), whole)
 		return nil
 	}
 }
@@ -164,32 +145,23 @@ var sockstatMeter = &Meter{
 	Variants: []Variant{textVariant("proc/net/sockstat", sockstatParser)},
 }
 
-// sockstatParser reads "TCP: inuse 1 orphan 0 tw 0 alloc 1 mem 150" (net/ipv4/proc.c,
-// sockstat_seq_show); mem counts pages.
+// sockstatParser takes three figures of the line TCP; mem counts pages. What is not there
+// stays unmeasured.
 func sockstatParser() func(time.Time, []byte, []float64) error {
 	page := float64(os.Getpagesize())
 	return func(_ time.Time, content []byte, out []float64) error {
-		out[0] = sockstatTCP(content, "mem") * page
-		out[1] = sockstatTCP(content, "orphan")
-		out[2] = sockstatTCP(content, "tw")
-		return nil
-	}
-}
-
-// sockstatTCP gives a figure of the TCP line, NaN where it has none.
-func sockstatTCP(content []byte, figure string) float64 {
-	for len(content) > 0 {
-		var line []byte
-		line, content = procfs.Line(content)
-		rest, ok := bytes.CutPrefix(line, []byte("TCP:"))
-		for ok && len(rest) > 0 {
-			var key, value []byte
-			key, rest = procfs.Word(rest)
-			value, rest = procfs.Word(rest)
-			if string(key) == figure {
-				return float64(procfs.Uint(value))
+		return kerneltext.ParseSockstat(content, func(s kerneltext.SockstatRow) {
+			if string(s.Proto) != "TCP" {
+				return
 			}
-		}
+			switch string(s.Name) {
+			case "mem":
+				out[0] = s.Value * page
+			case "orphan":
+				out[1] = s.Value
+			case "tw":
+				out[2] = s.Value
+			}
+		})
 	}
-	return math.NaN()
 }

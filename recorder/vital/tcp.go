@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spikebox/spikebox/format/kerneltext"
 	"github.com/spikebox/spikebox/recorder/internal/procfs"
 )
 
@@ -23,12 +24,52 @@ var tcpMeter = &Meter{
 	Variants: []Variant{{Name: "proc", Open: openTCP}},
 }
 
-// tcpReader reads both tables; counters holds the columns of netstat, then snmp's.
+// tcpCounters are the counters that the vitals are made of, by the kernel's names; one that
+// this kernel does not have stays 0.
+type tcpCounters struct {
+	listenOverflows, listenDrops, syncookiesSent, reqQFullDrop, synRetrans uint64 // TcpExt
+	retransSegs, outSegs, outRsts, estabResets                             uint64 // Tcp
+}
+
+// take keeps one number of the two texts. Each is found by its name at every tick: what is
+// at its place now need not be at the next tick (see kerneltext.ParseSNMP).
+func (c *tcpCounters) take(row kerneltext.SNMPRow) {
+	var to *uint64
+	switch string(row.Group) {
+	case "TcpExt":
+		switch string(row.Name) {
+		case "ListenOverflows":
+			to = &c.listenOverflows
+		case "ListenDrops":
+			to = &c.listenDrops
+		case "SyncookiesSent":
+			to = &c.syncookiesSent
+		case "TCPReqQFullDrop":
+			to = &c.reqQFullDrop
+		case "TCPSynRetrans":
+			to = &c.synRetrans
+		}
+	case "Tcp":
+		switch string(row.Name) {
+		case "RetransSegs":
+			to = &c.retransSegs
+		case "OutSegs":
+			to = &c.outSegs
+		case "OutRsts":
+			to = &c.outRsts
+		case "EstabResets":
+			to = &c.estabResets
+		}
+	}
+	if to != nil {
+		*to = uint64(row.Value)
+	}
+}
+
+// tcpReader reads both texts.
 type tcpReader struct {
-	netstat, snmp       *procfs.File
-	netstatTab, snmpTab procfs.Table
-	counters            [9]uint64
-	rates               [7]rate
+	netstat, snmp *procfs.File
+	rates         [7]rate
 }
 
 func openTCP(env Env) (Reader, error) {
@@ -41,25 +82,24 @@ func openTCP(env Env) (Reader, error) {
 		netstat.Close()
 		return nil, err
 	}
-	return &tcpReader{
-		netstat: netstat, snmp: snmp,
-		netstatTab: procfs.Table{Columns: []string{"TcpExt:ListenOverflows", "TcpExt:ListenDrops",
-			"TcpExt:SyncookiesSent", "TcpExt:TCPReqQFullDrop", "TcpExt:TCPSynRetrans"}},
-		snmpTab: procfs.Table{Columns: []string{"Tcp:RetransSegs", "Tcp:OutSegs", "Tcp:OutRsts", "Tcp:EstabResets"}},
-	}, nil
+	return &tcpReader{netstat: netstat, snmp: snmp}, nil
 }
 
 func (r *tcpReader) Read(now time.Time, out []float64) error {
-	c := &r.counters
-	if err := pick(r.netstat, &r.netstatTab, c[:5]); err != nil {
-		return err
-	}
-	if err := pick(r.snmp, &r.snmpTab, c[5:]); err != nil {
-		return err
+	var c tcpCounters
+	for _, f := range [...]*procfs.File{r.netstat, r.snmp} {
+		text, err := f.Read()
+		if err != nil {
+			return err
+		}
+		if err := kerneltext.ParseSNMP(text, c.take); err != nil {
+			return fmt.Errorf("parse %s: %w", f.Name(), err)
+		}
 	}
 	// OutSegs leaves out what carries only retransmitted bytes (RFC 4022, tcpOutSegs;
 	// net/ipv4/tcp_output.c, __tcp_transmit_skb), so all sent is the sum.
-	counts := [...]uint64{c[0], c[1], c[2] + c[3], c[4], c[5], c[7] + c[8], c[5] + c[6]}
+	counts := [...]uint64{c.listenOverflows, c.listenDrops, c.syncookiesSent + c.reqQFullDrop, c.synRetrans,
+		c.retransSegs, c.outRsts + c.estabResets, c.retransSegs + c.outSegs}
 	var v [len(counts)]float64
 	for i, count := range counts {
 		v[i] = r.rates[i].add(now, count)
@@ -72,16 +112,4 @@ func (r *tcpReader) Read(now time.Time, out []float64) error {
 func (r *tcpReader) Close() error {
 	r.snmp.Close()
 	return r.netstat.Close()
-}
-
-// pick reads a two-line table's columns into out.
-func pick(f *procfs.File, table *procfs.Table, out []uint64) error {
-	text, err := f.Read()
-	if err != nil {
-		return err
-	}
-	if err := table.Pick(text, out); err != nil {
-		return fmt.Errorf("parse %s: %w", f.Name(), err)
-	}
-	return nil
 }
