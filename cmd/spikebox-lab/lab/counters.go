@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/format/kerneltext"
 )
 
 // counters reads the kernel's counters of the host: /proc/net/netstat and snmp
@@ -22,63 +22,57 @@ import (
 func (h *host) counters() (c map[string]int64, err error) {
 	c = map[string]int64{}
 	err = h.do(func() error {
-		for _, file := range []string{"netstat", "snmp"} {
+		for _, text := range counterTexts {
 			// thread-self: /proc/net is the namespace of the process's first thread.
-			text, err := os.ReadFile("/proc/thread-self/net/" + file)
-			if err != nil {
-				return fmt.Errorf("read counters: %w", err)
+			content, err := os.ReadFile("/proc/thread-self/net/" + text.file)
+			if errors.Is(err, os.ErrNotExist) {
+				continue // connection tracking is not loaded
 			}
-			parseTables(c, string(text))
-		}
-		if err := perCPU(c, "softnet", "softnet_stat", softnetColumns); err != nil {
-			return err
-		}
-		if err := perCPU(c, "conntrack", "stat/nf_conntrack", nil); err != nil {
-			return err
+			if err == nil {
+				err = text.add(c, content)
+			}
+			if err != nil {
+				return fmt.Errorf("read counters of %s: %w", text.file, err)
+			}
 		}
 		return errors.Join(linkCounters(c), stateCounts(c))
 	})
 	return c, err
 }
 
-// softnetColumns names what we want of softnet_stat, which has no header
-// (net/core/net-procfs.c, softnet_seq_show).
-var softnetColumns = []string{"processed", "dropped", "squeezed"}
-
-// perCPU sums a file of /proc/net. One that is not there counts nothing.
-func perCPU(into map[string]int64, prefix, file string, names []string) error {
-	text, err := os.ReadFile("/proc/thread-self/net/" + file)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read counters: %w", err)
-	}
-	return sumCPUs(into, prefix, string(text), names)
+// counterTexts are the files of /proc/net that have counters, and how these are named.
+var counterTexts = []struct {
+	file string
+	add  func(into map[string]int64, text []byte) error
+}{
+	{"netstat", addSNMP},
+	{"snmp", addSNMP},
+	{"softnet_stat", addSoftnet},
+	{"stat/nf_conntrack", addConntrack},
 }
 
-// sumCPUs sums a text of one line of hexadecimal numbers per CPU, whose columns are
-// named by names or else by its first line.
-func sumCPUs(into map[string]int64, prefix, text string, names []string) error {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	if names == nil {
-		names, lines = strings.Fields(lines[0]), lines[1:]
-	}
-	for _, line := range lines {
-		values := strings.Fields(line)
-		for i, name := range names[:min(len(names), len(values))] {
-			v, err := strconv.ParseInt(values[i], 16, 64)
-			if err != nil {
-				return fmt.Errorf("parse %s counters: %w", prefix, err)
-			}
-			if name == "entries" { // of the whole namespace, on each CPU's line
-				into[prefix+"."+name] = v
-			} else {
-				into[prefix+"."+name] += v
-			}
+func addSNMP(into map[string]int64, text []byte) error {
+	return kerneltext.ParseSNMP(text, func(r kerneltext.SNMPRow) {
+		into[string(r.Group)+"."+string(r.Name)] = int64(r.Value)
+	})
+}
+
+func addSoftnet(into map[string]int64, text []byte) error {
+	return kerneltext.ParseSoftnet(text, func(r kerneltext.SoftnetRow) {
+		into["softnet.processed"] += int64(r.Processed)
+		into["softnet.dropped"] += int64(r.Dropped)
+		into["softnet.squeezed"] += int64(r.TimeSqueeze)
+	})
+}
+
+func addConntrack(into map[string]int64, text []byte) error {
+	return kerneltext.ParseCPUTable(text, func(c kerneltext.CPUCell) {
+		name := "conntrack." + string(c.Name)
+		if name == "conntrack.entries" { // of the whole namespace, on each CPU's line
+			into[name] = 0
 		}
-	}
-	return nil
+		into[name] += int64(c.Value)
+	})
 }
 
 // tcpStates names the states by their numbers (include/net/tcp_states.h).
@@ -97,23 +91,6 @@ func stateCounts(into map[string]int64) error {
 		}
 	}
 	return nil
-}
-
-// parseTables reads pairs of lines, "TcpExt: name name" and "TcpExt: value value"
-// (net/ipv4/proc.c, netstat_seq_show and snmp_seq_show).
-func parseTables(into map[string]int64, text string) {
-	lines := strings.Split(text, "\n")
-	for i := 0; i+1 < len(lines); i += 2 {
-		names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
-		if len(names) == 0 || len(names) != len(values) || names[0] != values[0] {
-			continue
-		}
-		for k := 1; k < len(names); k++ {
-			if v, err := strconv.ParseInt(values[k], 10, 64); err == nil {
-				into[names[0][:len(names[0])-1]+"."+names[k]] = v
-			}
-		}
-	}
 }
 
 // linkCounters reads each interface's own counters. Those of a veth count a packet on
