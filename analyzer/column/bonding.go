@@ -17,7 +17,7 @@ var bondingText = Text{
 // are there and up.
 func readBonding(name string, text []byte, r Row) error {
 	b, err := kerneltext.ParseBond(text)
-	if b.Mode == "" {
+	if b.Mode == "" { // no bond's text: "no slave is up" would read as an outage
 		return err
 	}
 	bond := path.Base(name)

@@ -19,13 +19,7 @@ type Interrupt struct {
 // The last word of a row is taken for the device: controllers have names of one to three
 // words, devices one.
 func ParseInterrupts(text []byte) (cpus []int, rows []Interrupt, err error) {
-	err = Lines(text, func(_ int, line []byte) error {
-		fields := bytes.Fields(line)
-		if cpus == nil {
-			var err error
-			cpus, err = cpuHeader(fields)
-			return err
-		}
+	cpus, err = underCPUs(text, func(cpus []int, line []byte, fields [][]byte) error {
 		name, ok := bytes.CutSuffix(fields[0], []byte{':'})
 		if !ok || len(name) == 0 {
 			return fmt.Errorf("want a name and a colon, not %q", Clip(line))

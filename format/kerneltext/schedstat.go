@@ -29,6 +29,8 @@ func ParseSchedstat(text []byte) ([]SchedRow, error) {
 		if err != nil || len(fields) < 10 {
 			return fmt.Errorf("want cpu and nine numbers, not %q", Clip(line))
 		}
+		// The six before them count calls into the scheduler, and their meaning changed with
+		// every version of the text.
 		row := SchedRow{CPU: int(cpu)}
 		if err := counters(fields[7:], &row.RunNs, &row.WaitNs, &row.Slices); err != nil {
 			return err

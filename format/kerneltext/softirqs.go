@@ -16,13 +16,7 @@ type CPUCounts struct {
 // (fs/proc/softirqs.c, show_softirqs, Linux 2.6.31 to 6.18). It gives the CPUs'
 // numbers, which are those that are possible, not those that are online.
 func ParseSoftirqs(text []byte) (cpus []int, rows []CPUCounts, err error) {
-	err = Lines(text, func(_ int, line []byte) error {
-		fields := bytes.Fields(line)
-		if cpus == nil {
-			var err error
-			cpus, err = cpuHeader(fields)
-			return err
-		}
+	cpus, err = underCPUs(text, func(cpus []int, line []byte, fields [][]byte) error {
 		name, ok := bytes.CutSuffix(fields[0], []byte{':'})
 		if !ok || len(fields)-1 != len(cpus) {
 			return fmt.Errorf("want a vector and %d counters, not %q", len(cpus), Clip(line))
@@ -35,6 +29,20 @@ func ParseSoftirqs(text []byte) (cpus []int, rows []CPUCounts, err error) {
 		return nil
 	})
 	return cpus, rows, err
+}
+
+// underCPUs reads a table whose first line names CPUs, and calls row with each line below
+// it and its words.
+func underCPUs(text []byte, row func(cpus []int, line []byte, fields [][]byte) error) (cpus []int, err error) {
+	err = Lines(text, func(_ int, line []byte) (err error) {
+		fields := bytes.Fields(line)
+		if cpus == nil {
+			cpus, err = cpuHeader(fields)
+			return err
+		}
+		return row(cpus, line, fields)
+	})
+	return cpus, err
 }
 
 // cpuHeader reads "CPU0 CPU1 …".

@@ -41,7 +41,7 @@ func ParseSoftnet(text []byte, row func(SoftnetRow)) error {
 
 // softnetRow reads one CPU's columns; those that a kernel does not print are zero.
 func softnetRow(line []byte) (SoftnetRow, error) {
-	const fewest, widest = 9, 32
+	const fewest, widest = 9, 32 // columns are only ever appended: room for those of later kernels
 	var buf [widest][]byte
 	columns := fields(buf[:0], line)
 	if len(columns) < fewest || len(columns) > widest {

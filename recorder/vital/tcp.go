@@ -34,35 +34,30 @@ type tcpCounters struct {
 // take keeps one number of the two texts. Each is found by its name at every tick: what is
 // at its place now need not be at the next tick (see kerneltext.ParseSNMP).
 func (c *tcpCounters) take(row kerneltext.SNMPRow) {
-	var to *uint64
-	switch string(row.Group) {
-	case "TcpExt":
-		switch string(row.Name) {
-		case "ListenOverflows":
-			to = &c.listenOverflows
-		case "ListenDrops":
-			to = &c.listenDrops
-		case "SyncookiesSent":
-			to = &c.syncookiesSent
-		case "TCPReqQFullDrop":
-			to = &c.reqQFullDrop
-		case "TCPSynRetrans":
-			to = &c.synRetrans
-		}
-	case "Tcp":
-		switch string(row.Name) {
-		case "RetransSegs":
-			to = &c.retransSegs
-		case "OutSegs":
-			to = &c.outSegs
-		case "OutRsts":
-			to = &c.outRsts
-		case "EstabResets":
-			to = &c.estabResets
-		}
+	// A name is one counter's within its group only: InErrors is in Udp and in UdpLite.
+	if group := string(row.Group); group != "Tcp" && group != "TcpExt" {
+		return
 	}
-	if to != nil {
-		*to = uint64(row.Value)
+	n := uint64(row.Value)
+	switch string(row.Name) {
+	case "ListenOverflows":
+		c.listenOverflows = n
+	case "ListenDrops":
+		c.listenDrops = n
+	case "SyncookiesSent":
+		c.syncookiesSent = n
+	case "TCPReqQFullDrop":
+		c.reqQFullDrop = n
+	case "TCPSynRetrans":
+		c.synRetrans = n
+	case "RetransSegs":
+		c.retransSegs = n
+	case "OutSegs":
+		c.outSegs = n
+	case "OutRsts":
+		c.outRsts = n
+	case "EstabResets":
+		c.estabResets = n
 	}
 }
 
