@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spikebox/spikebox/cmd/spikebox-lab/incident"
 	"github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
 	"github.com/spikebox/spikebox/format"
 )
@@ -88,7 +89,7 @@ var testCases = []*testCase{
 func TestIncidents(t *testing.T) {
 	needRoot(t)
 	var known []string
-	for _, inc := range lab.Incidents() {
+	for _, inc := range incident.All {
 		known = append(known, inc.Name)
 	}
 	for _, c := range testCases {
