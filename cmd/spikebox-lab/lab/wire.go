@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -42,7 +43,21 @@ func (s *Stage) Host(name, addr string, nets ...string) *Host {
 	router.must(func() error { return plug(name, h, p) })
 	h.must(func() error { return settle(p, nets) })
 	router.must(func() error { return routes(name, h.Addr, nets) })
+	s.Until("the link of "+name, 10*time.Second, func() bool { return router.carries(name) && h.carries("eth0") })
 	return h
+}
+
+// carries says that an interface of the host sends what it is given. An end of a veth pair
+// has no queueing discipline, and loses everything without a word, until the kernel's link
+// watch has seen its carrier: at once, or as much as a second after the last event of any
+// interface (net/core/link_watch.c, linkwatch_schedule_work, linkwatch_do_dev).
+func (h *Host) carries(link string) (up bool) {
+	h.must(func() error {
+		l, err := netlink.LinkByName(link)
+		up = err == nil && l.Attrs().OperState == netlink.OperUp
+		return err
+	})
+	return up
 }
 
 // Router is the host between all others: it forwards what they send, and discards what
