@@ -4,11 +4,15 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // script plays f on a stage of its own, with real namespaces.
@@ -31,11 +35,20 @@ func script(t *testing.T, f func(*Stage)) {
 	}
 }
 
+// room makes sockets with room for every datagram of a test: the usual receive buffer is
+// full after 90 of them, and what it drops would pass for the firewall's work.
+var room = net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+	cerr := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20)
+	})
+	return errors.Join(cerr, err)
+}}
+
 // datagrams sends n datagrams from an address of one host to another and returns how
 // many arrived within a second after the last that did, and how long the last took.
 func datagrams(s *Stage, src *Host, addr string, dst *Host, n int) (arrived int, last time.Duration) {
 	var in, out net.PacketConn
-	dst.must(func() (err error) { in, err = net.ListenPacket("udp4", dst.Addr+":0"); return err })
+	dst.must(func() (err error) { in, err = room.ListenPacket(s.ctx, "udp4", dst.Addr+":0"); return err })
 	defer in.Close()
 	src.must(func() (err error) { out, err = net.ListenPacket("udp4", addr+":0"); return err })
 	defer out.Close()
