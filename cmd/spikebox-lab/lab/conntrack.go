@@ -67,6 +67,7 @@ func (h *Host) Remember(net string, skip, n int, port uint16) {
 	h.stage.check(h.remember(net, skip, n, port))
 }
 
+// remember is Remember with an error.
 func (h *Host) remember(net string, skip, n int, port uint16) error {
 	c, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: int(h.ns)})
 	if err != nil {

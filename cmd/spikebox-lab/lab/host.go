@@ -83,8 +83,8 @@ func ownSysfs() error {
 	}
 	trees := map[string]int{}
 	for _, dir := range below {
-		// A mount that is open has no place, and one can be given to it again: what
-		// lies below /sys can be reached no more once the new one is over it.
+		// Cloned before the new sysfs is over them, for then no path leads to them: the
+		// descriptor holds the clone until it is moved to its place.
 		fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.AT_RECURSIVE|unix.OPEN_TREE_CLOEXEC)
 		if err != nil {
 			return fmt.Errorf("open mount %s: %w", dir, err)

@@ -15,7 +15,8 @@ import (
 //
 // Its methods, those of its hosts and children, and the functions of the incidents read
 // as a script: an error ends the script at once, by a panic with a failure in it, which
-// play alone catches. None of them may be called from another goroutine.
+// play alone catches. None of them may be called from another goroutine, where nothing
+// would catch it.
 type Stage struct {
 	ctx    context.Context
 	opt    Options
