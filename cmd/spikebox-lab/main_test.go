@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/pflag"
+
+	"github.com/spikebox/spikebox/cmd/spikebox-lab/incident"
 )
 
 // bin holds the real binaries, built once for all tests.
@@ -50,6 +53,20 @@ func needRoot(t *testing.T) {
 		t.Fatal("make network namespaces: not root (CI must be)")
 	}
 	t.Skip("make network namespaces: not root")
+}
+
+// TestParametersHideNoFlag wants every flag of an incident to be its own: one with the
+// name of a flag of run could never be given.
+func TestParametersHideNoFlag(t *testing.T) {
+	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	setupRun(flags)
+	for _, inc := range incident.All {
+		for _, p := range inc.Params {
+			if f := flags.Lookup(p.Name); !f.Hidden || f.Name == "no-recorder" {
+				t.Errorf("%s: --%s is a flag of run", inc.Name, p.Name)
+			}
+		}
+	}
 }
 
 func TestScripts(t *testing.T) {

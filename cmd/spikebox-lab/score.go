@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/spikebox/spikebox/cmd/internal/cli"
+	"github.com/spikebox/spikebox/cmd/spikebox-lab/incident"
 	"github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
 )
 
@@ -33,14 +34,14 @@ the checks for it, or false, or if a run failed.`,
 
 // setupScore declares the flags of score.
 func setupScore(flags *pflag.FlagSet) func(context.Context, []string) error {
-	opt := lab.Options{Log: os.Stderr}
-	scale := scaleFlag(flags)
+	opt := &lab.Options{Log: os.Stderr}
+	check := scaleFlag(flags, opt)
 	runs := flags.Int("runs", 1, "of each incident, with a seed of its own each")
 	asJSON := flags.Bool("json", false, "print one JSON document")
 	spikebox := flags.String("spikebox", "", "the analyzer (default: beside spikebox-lab, then in $PATH)")
 	flags.StringVarP(&opt.Dir, "out", "o", "", "folder for the bundles and truths, a folder each")
 	flags.Uint64Var(&opt.Seed, "seed", 1, "of the first run")
-	flags.StringVar(&opt.Spikeboxd, "spikeboxd", "", "the recorder (default: beside spikebox-lab, then in $PATH)")
+	recorderFlag(flags, opt)
 	return func(ctx context.Context, args []string) error {
 		if opt.Dir == "" {
 			return cli.Usagef("score needs -o DIR")
@@ -52,33 +53,43 @@ func setupScore(flags *pflag.FlagSet) func(context.Context, []string) error {
 		if err != nil {
 			return err
 		}
-		if opt.Full, err = full(*scale); err != nil {
+		if err := check(); err != nil {
 			return err
 		}
-		var scores []*lab.Score
-		for _, inc := range incidents {
-			fmt.Fprintf(os.Stderr, "== %s\n", inc.Name)
-			s, err := lab.Measure(ctx, inc, opt, *spikebox, *runs)
-			if err != nil {
-				return err
-			}
-			for _, text := range s.Errors {
-				fmt.Fprintf(os.Stderr, "spikebox-lab: error: run %s: %s\n", inc.Name, text)
-			}
-			scores = append(scores, s)
+		scores, err := measure(ctx, incidents, *opt, *spikebox, *runs)
+		if err != nil {
+			return err
 		}
 		return printScores(scores, *asJSON)
 	}
 }
 
+// measure makes the incidents one after another: side by side they would be each other's
+// load.
+func measure(ctx context.Context, incidents []*lab.Incident, opt lab.Options, spikebox string, runs int) ([]*lab.Score, error) {
+	var scores []*lab.Score
+	for _, inc := range incidents {
+		fmt.Fprintf(os.Stderr, "== %s\n", inc.Name)
+		s, err := lab.Measure(ctx, inc, opt, spikebox, runs)
+		if err != nil {
+			return nil, err
+		}
+		for _, text := range s.Errors {
+			fmt.Fprintf(os.Stderr, "spikebox-lab: error: run %s: %s\n", inc.Name, text)
+		}
+		scores = append(scores, s)
+	}
+	return scores, nil
+}
+
 // named finds the incidents of these names; no name means all.
 func named(names []string) ([]*lab.Incident, error) {
 	if len(names) == 0 {
-		return lab.Incidents(), nil
+		return incident.All, nil
 	}
 	var all []*lab.Incident
 	for _, name := range names {
-		inc, err := incident([]string{name})
+		inc, err := one([]string{name})
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -20,8 +21,8 @@ import (
 // ActorCommand is the hidden subcommand under which the lab's binary becomes an actor.
 const ActorCommand = "actor"
 
-// child is an actor's process.
-type child struct {
+// Child is an actor's process.
+type Child struct {
 	name  string
 	cmd   *exec.Cmd
 	in    io.WriteCloser
@@ -31,9 +32,9 @@ type child struct {
 	err   error         // how it ended; valid after done
 }
 
-// act starts an actor on a host, tells it its parameters and waits until it is ready.
-func (s *stage) act(h *host, kind, comm string, params any) *child {
-	c := &child{name: comm, ready: make(chan string, 1), over: make(chan struct{}), done: make(chan struct{})}
+// Act starts an actor on a host, tells it its parameters and waits until it is ready.
+func (s *Stage) Act(h *Host, kind, comm string, params any) *Child {
+	c := &Child{name: comm, ready: make(chan string, 1), over: make(chan struct{}), done: make(chan struct{})}
 	c.cmd = exec.Command("/proc/self/exe", ActorCommand, kind)
 	c.cmd.Args[0] = comm // what its command line shows
 	said := &tail{}
@@ -42,7 +43,7 @@ func (s *stage) act(h *host, kind, comm string, params any) *child {
 	s.cast = append(s.cast, c)
 	line, err := json.Marshal(params)
 	s.check(err)
-	c.tell("%s", line)
+	c.Tell("%s", line)
 	select {
 	case <-c.ready:
 	case <-c.done:
@@ -54,7 +55,7 @@ func (s *stage) act(h *host, kind, comm string, params any) *child {
 }
 
 // start starts the process on the host's thread and reads its events in the background.
-func (c *child) start(h *host, hear func(actor.Event), said *tail) error {
+func (c *Child) start(h *Host, hear func(actor.Event), said *tail) error {
 	var err error
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
 		return err
@@ -67,6 +68,8 @@ func (c *child) start(h *host, hear func(actor.Event), said *tail) error {
 		return err
 	}
 	go func() {
+		// Reaped only after its output has ended: Wait closes the pipe, and what the
+		// child still had to tell would be lost.
 		defer close(c.done)
 		for sc := bufio.NewScanner(out); sc.Scan(); {
 			var e actor.Event
@@ -83,7 +86,7 @@ func (c *child) start(h *host, hear func(actor.Event), said *tail) error {
 
 // spawn starts a process on the host. It dies with the host's thread, and a ^C at the
 // terminal reaches the lab alone.
-func (h *host) spawn(cmd *exec.Cmd) error {
+func (h *Host) spawn(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	return h.do(func() error {
 		if err := cmd.Start(); err != nil {
@@ -94,7 +97,7 @@ func (h *host) spawn(cmd *exec.Cmd) error {
 }
 
 // hear takes an event into the truth.
-func (s *stage) hear(c *child, e actor.Event) {
+func (s *Stage) hear(c *Child, e actor.Event) {
 	switch e.Kind {
 	case "ready":
 		c.ready <- e.Text
@@ -109,12 +112,12 @@ func (s *stage) hear(c *child, e actor.Event) {
 	}
 }
 
-// tell writes a command. One to a child that is gone is not an error: the child's end
-// is reported where it matters.
-func (c *child) tell(format string, a ...any) { fmt.Fprintf(c.in, format+"\n", a...) }
+// Tell writes a command, as the actor's own file lists them. One to a child that is gone
+// is not an error: the child's end is reported where it matters.
+func (c *Child) Tell(format string, a ...any) { fmt.Fprintf(c.in, format+"\n", a...) }
 
-// finish waits until a child says that its work is done, for at most limit.
-func (s *stage) finish(c *child, limit time.Duration) {
+// Finish waits until a child says that its work is done, for at most limit.
+func (s *Stage) Finish(c *Child, limit time.Duration) {
 	select {
 	case <-c.over:
 	case <-c.done:
@@ -126,11 +129,12 @@ func (s *stage) finish(c *child, limit time.Duration) {
 	}
 }
 
-// leave asks children to end, one after another, and waits for their last events:
-// clients before their servers, or the last connections would end by reset.
-func (s *stage) leave(cast ...*child) {
-	for _, c := range cast {
-		c.tell("stop")
+// leave asks the children to end, one after another, and waits for their last events. The
+// last come leaves first: a client before its server, or its connections would end by
+// reset.
+func (s *Stage) leave() {
+	for _, c := range slices.Backward(s.cast) {
+		c.Tell("stop")
 		select {
 		case <-c.done:
 			s.check(c.err)
@@ -140,9 +144,11 @@ func (s *stage) leave(cast ...*child) {
 	}
 }
 
-// crash kills a child as a part of the incident.
-func (s *stage) crash(c *child) {
+// Crash kills a child as a part of the incident: its listeners are gone, and the kernel
+// closes its connections.
+func (s *Stage) Crash(c *Child) {
 	c.kill()
+	s.cast = slices.DeleteFunc(s.cast, func(o *Child) bool { return o == c }) // nobody for leave to wait for
 	for i := range s.truth.Listeners {
 		if s.truth.Listeners[i].PID == c.cmd.Process.Pid {
 			s.truth.Listeners[i].Gone = true
@@ -151,13 +157,13 @@ func (s *stage) crash(c *child) {
 }
 
 // kill ends a child that has not left.
-func (c *child) kill() {
+func (c *Child) kill() {
 	_ = c.cmd.Process.Kill() // an error: it has left
 	<-c.done
 }
 
 // voice is where a child's own words go: to t, and with --verbose to the terminal.
-func (s *stage) voice(t *tail) io.Writer {
+func (s *Stage) voice(t *tail) io.Writer {
 	if s.opt.Verbose {
 		return io.MultiWriter(os.Stderr, t)
 	}

@@ -17,32 +17,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// track switches connection tracking on for a host, by a firewall rule that looks at
-// the state of what comes in, as most firewalls do.
-func (h *host) track() error {
-	c, err := nftables.New(nftables.WithNetNSFd(int(h.ns)))
-	if err != nil {
-		return fmt.Errorf("open netfilter socket: %w", err)
-	}
-	t := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "stateful"})
-	chain := c.AddChain(&nftables.Chain{
-		Name: "input", Table: t, Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter,
-	})
-	c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: []expr.Any{
+// Track switches connection tracking on for a host, by an nftables rule that looks at the
+// state of what comes in, as most firewalls do.
+func (h *Host) Track() {
+	c, chain := h.chain("stateful", "input", Input)
+	c.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: []expr.Any{
 		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
 		&expr.Counter{},
 	}})
-	if err := c.Flush(); err != nil {
-		return fmt.Errorf("track connections on host %q: %w", h.name, err)
-	}
-	return nil
+	h.flush(c, "track connections")
 }
 
-// conntrackMax is how many connections a host tracks at most. The kernel lets only
+// ConntrackMax is how many connections a host tracks at most. The kernel lets only
 // the machine's own namespace set it.
-func (h *host) conntrackMax() (n int, err error) {
-	err = h.do(func() error {
+func (h *Host) ConntrackMax() (n int) {
+	h.must(func() error {
 		text, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_max")
 		if err != nil {
 			return fmt.Errorf("read the limit of tracked connections: %w", err)
@@ -50,7 +39,7 @@ func (h *host) conntrackMax() (n int, err error) {
 		n, err = strconv.Atoi(strings.TrimSpace(string(text)))
 		return err
 	})
-	return n, err
+	return n
 }
 
 // Attributes of a conntrack entry (include/uapi/linux/netfilter/nfnetlink_conntrack.h).
@@ -70,19 +59,25 @@ const (
 	nfnlSubsysCtnetlink, ipctnlMsgCtNew, nfgenmsgLen = 1, 0, 4
 )
 
-// remember enters n established connections to the host's port into its connection
+// Remember enters n established connections to the host's port into its connection
 // tracking, from the addresses of net on, as if they had been there for long and
 // their clients had gone without a word. skip leaves out the first ones. It ends early
 // where there is no more room, which is what it is for.
-func (h *host) remember(net string, skip, n int, port uint16) error {
+func (h *Host) Remember(net string, skip, n int, port uint16) {
+	h.stage.check(h.remember(net, skip, n, port))
+}
+
+// remember is Remember with an error.
+func (h *Host) remember(net string, skip, n int, port uint16) error {
 	c, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: int(h.ns)})
 	if err != nil {
 		return fmt.Errorf("open netfilter socket: %w", err)
 	}
 	defer c.Close()
 	base := binary.BigEndian.Uint32(netip.MustParsePrefix(net).Addr().AsSlice())
-	server := netip.MustParseAddr(h.addr).As4()
+	server := netip.MustParseAddr(h.Addr).As4()
 	for i := skip; i < skip+n; i++ {
+		// 16 ports an address, so that one address does not hold most of the table.
 		var client [4]byte
 		binary.BigEndian.PutUint32(client[:], base+uint32(i/16))
 		data, err := entry(client, server, uint16(20000+i%16), port)
@@ -96,6 +91,7 @@ func (h *host) remember(net string, skip, n int, port uint16) error {
 			},
 			Data: data,
 		}
+		// What a full table says to ctnetlink (nf_conntrack_core.c, __nf_conntrack_alloc).
 		if _, err := c.Execute(m); errors.Is(err, unix.ENOMEM) {
 			return nil
 		} else if err != nil {

@@ -19,7 +19,7 @@ import (
 // in which state (state.CLOSE_WAIT), and, summed over the CPUs, those of connection
 // tracking and of the receive backlog (conntrack.drop, softnet.dropped; the latter
 // belongs to the whole machine).
-func (h *host) counters() (c map[string]int64, err error) {
+func (h *Host) counters() (c map[string]int64, err error) {
 	c = map[string]int64{}
 	err = h.do(func() error {
 		for _, text := range counterTexts {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -16,121 +17,135 @@ import (
 
 // Bits of the TCP header's flags byte, RFC 9293 section 3.1.
 const (
-	tcpFIN = 0x01
-	tcpSYN = 0x02
-	tcpRST = 0x04
-	tcpACK = 0x10
+	SYN = 0x02
+	ACK = 0x10
 )
 
-// drop lets the firewall of a host silently drop what all matches match, at an
-// nftables hook. The matches are "from", "to", "port", "flags" and "chance" below.
-func (h *host) drop(hook *nftables.ChainHook, matches ...[]expr.Any) error {
-	c, err := nftables.New(nftables.WithNetNSFd(int(h.ns)))
-	if err != nil {
-		return fmt.Errorf("open netfilter socket: %w", err)
-	}
-	t := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "lab"})
-	chain := c.AddChain(&nftables.Chain{
-		Name: fmt.Sprintf("hook%d", *hook), Table: t, Type: nftables.ChainTypeFilter,
-		Hooknum: hook, Priority: nftables.ChainPriorityFilter,
-	})
-	var rule []expr.Any
-	for _, m := range matches {
-		rule = append(rule, m...)
-	}
+// Places of a packet's way through a host at which its firewall can drop: what is for the
+// host itself, what the host sends, and what a router forwards. A packet socket has its
+// copy of what comes in before Input, and of what goes out only after Output.
+var (
+	Input   = nftables.ChainHookInput
+	Output  = nftables.ChainHookOutput
+	Forward = nftables.ChainHookForward
+)
+
+// Match is a condition on a packet, as From, To, TCP, Port, Flags and Chance make them.
+type Match []expr.Any
+
+// Drop adds an nftables rule to the host that silently drops what all matches match,
+// until Permit.
+func (h *Host) Drop(hook *nftables.ChainHook, matches ...Match) {
+	c, chain := h.chain("lab", fmt.Sprintf("hook%d", *hook), hook)
+	rule := slices.Concat(matches...)
 	rule = append(rule, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop})
-	c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: rule})
-	if err := c.Flush(); err != nil {
-		return fmt.Errorf("add firewall rule on host %q: %w", h.name, err)
-	}
-	return nil
+	c.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: rule})
+	h.flush(c, "add firewall rule")
 }
 
-// ballast lets every packet that comes in walk through n rules that match nothing.
-func (h *host) ballast(n int) error {
+// Permit removes every rule that Drop made.
+func (h *Host) Permit() {
+	c := h.nftables()
+	c.DelTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "lab"})
+	h.flush(c, "remove firewall rules")
+}
+
+// Ballast lets every packet for the host walk through n nftables rules that match nothing.
+func (h *Host) Ballast(n int) {
+	c, chain := h.chain("ballast", "input", Input)
+	for i := range n {
+		// 240.0.0.0/4 is reserved (RFC 1112 section 4): nobody sends from there.
+		nobody := From(fmt.Sprintf("240.0.%d.%d/32", i>>8&0xff, i&0xff))
+		c.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain,
+			Exprs: append(nobody, &expr.Verdict{Kind: expr.VerdictDrop})})
+		// A batch is one message to the kernel, and has one answer a rule: 2000 of them
+		// fit into the buffers of the netlink socket.
+		if i%2000 == 1999 || i == n-1 {
+			h.flush(c, fmt.Sprintf("add %d firewall rules", n))
+		}
+	}
+}
+
+// nftables opens the host's nf_tables.
+func (h *Host) nftables() *nftables.Conn {
 	c, err := nftables.New(nftables.WithNetNSFd(int(h.ns)), nftables.WithSockOptions(
-		func(conn *netlink.Conn) error { // a batch goes out as one message and has one answer a rule
+		func(conn *netlink.Conn) error {
 			return errors.Join(conn.SetReadBuffer(8<<20), conn.SetWriteBuffer(8<<20))
 		}))
 	if err != nil {
-		return fmt.Errorf("open netfilter socket: %w", err)
+		h.stage.check(fmt.Errorf("open netfilter socket: %w", err))
 	}
-	t := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "ballast"})
-	chain := c.AddChain(&nftables.Chain{
-		Name: "input", Table: t, Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter,
+	return c
+}
+
+// chain begins a batch that has a filter chain at a hook, in a table. Both are made by
+// flush, where they are not there yet.
+func (h *Host) chain(table, name string, hook *nftables.ChainHook) (*nftables.Conn, *nftables.Chain) {
+	c := h.nftables()
+	t := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: table})
+	return c, c.AddChain(&nftables.Chain{
+		Name: name, Table: t, Type: nftables.ChainTypeFilter,
+		Hooknum: hook, Priority: nftables.ChainPriorityFilter,
 	})
-	for i := range n {
-		nobody := &net.IPNet{IP: net.IPv4(240, 0, byte(i>>8), byte(i)), Mask: net.CIDRMask(32, 32)}
-		c.AddRule(&nftables.Rule{Table: t, Chain: chain,
-			Exprs: append(from(nobody), &expr.Verdict{Kind: expr.VerdictDrop})})
-		if i%2000 == 1999 || i == n-1 {
-			if err := c.Flush(); err != nil {
-				return fmt.Errorf("add %d firewall rules on host %q: %w", n, h.name, err)
-			}
-		}
-	}
-	return nil
 }
 
-// permit removes every rule that drop made.
-func (h *host) permit() error {
-	c, err := nftables.New(nftables.WithNetNSFd(int(h.ns)))
-	if err != nil {
-		return fmt.Errorf("open netfilter socket: %w", err)
-	}
-	c.DelTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "lab"})
+// flush sends a batch to the kernel, which takes all of it or nothing.
+func (h *Host) flush(c *nftables.Conn, what string) {
 	if err := c.Flush(); err != nil {
-		return fmt.Errorf("remove firewall rules on host %q: %w", h.name, err)
+		h.stage.check(fmt.Errorf("%s on host %q: %w", what, h.name, err))
 	}
-	return nil
 }
 
-// from matches the source address, to the destination (RFC 791 section 3.1: bytes 12
-// to 15 and 16 to 19 of the header).
-func from(n *net.IPNet) []expr.Any { return ipAt(12, n) }
-func to(n *net.IPNet) []expr.Any   { return ipAt(16, n) }
+// From matches the source address, To the destination, with a network (RFC 791 section
+// 3.1: bytes 12 to 15 and 16 to 19 of the header).
+func From(cidr string) Match { return ipAt(12, ipNet(cidr)) }
+
+// To is beside From.
+func To(cidr string) Match { return ipAt(16, ipNet(cidr)) }
 
 // ipAt compares 4 bytes of the IPv4 header, under the network's mask, with its address.
-func ipAt(offset uint32, n *net.IPNet) []expr.Any {
-	return []expr.Any{
+func ipAt(offset uint32, n *net.IPNet) Match {
+	return Match{
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
 		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: n.Mask, Xor: make([]byte, 4)},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: n.IP.To4()},
 	}
 }
 
-// dport matches TCP and its destination port (RFC 9293 section 3.1: bytes 2 and 3).
-func dport(p uint16) []expr.Any {
-	return append(tcp(),
+// Port matches TCP and its destination port (RFC 9293 section 3.1: bytes 2 and 3).
+func Port(p uint16) Match {
+	return append(TCP(),
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(p)},
 	)
 }
 
-// tcp guards the matches on TCP's header, which would read other protocols' bytes as well.
-func tcp() []expr.Any {
-	return []expr.Any{
+// TCP matches TCP, and guards the matches on its header, which would read other protocols'
+// bytes as well.
+func TCP() Match {
+	return Match{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
 	}
 }
 
-// flags matches TCP segments whose flags, under mask, are want.
-func flags(mask, want byte) []expr.Any {
-	return append(tcp(),
+// Flags matches TCP segments whose flags, under mask, are want.
+func Flags(mask, want byte) Match {
+	return append(TCP(),
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
 		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{want}},
 	)
 }
 
-// chance matches permille of a thousand packets, at random.
-func chance(permille uint32) []expr.Any {
-	return []expr.Any{
+// Chance matches permille of a thousand packets, at random. The draws are the kernel's:
+// how many it will be differs from run to run, in spite of the seed.
+func Chance(permille int) Match {
+	return Match{
 		&expr.Numgen{Register: 1, Modulus: 1000, Type: unix.NFT_NG_RANDOM},
 		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: []byte{255, 255, 255, 255}, Xor: make([]byte, 4)},
+		// Cmp compares bytes, so that "less" wants the network's order.
 		&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 4, Size: 4},
-		&expr.Cmp{Op: expr.CmpOpLt, Register: 1, Data: binaryutil.BigEndian.PutUint32(permille)},
+		&expr.Cmp{Op: expr.CmpOpLt, Register: 1, Data: binaryutil.BigEndian.PutUint32(uint32(permille))},
 	}
 }

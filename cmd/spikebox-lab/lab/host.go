@@ -15,20 +15,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// host is a machine of the lab: network, mount and UTS namespaces of their own, held
+// Host is a machine of the lab: network, mount and UTS namespaces of their own, held
 // by one OS thread that lives as long as the host. Whatever is started on that thread
 // is on the host, and dies with it (Pdeathsig is per thread).
-type host struct {
-	name string
-	addr string // of eth0, without prefix length
-	ns   netns.NsHandle
-	work chan func()
-	gone chan struct{}
+//
+// Its methods change the kernel's state of these namespaces alone, and end the script
+// where the kernel refuses.
+type Host struct {
+	Addr  string // of eth0, without prefix length
+	name  string
+	stage *Stage
+	ns    netns.NsHandle
+	work  chan func()
+	gone  chan struct{}
 }
 
 // newHost makes a host with nothing but lo, which is up.
-func newHost(name string) (*host, error) {
-	h := &host{name: name, ns: -1, work: make(chan func()), gone: make(chan struct{})}
+func (s *Stage) newHost(name string) (*Host, error) {
+	h := &Host{name: name, stage: s, ns: -1, work: make(chan func()), gone: make(chan struct{})}
 	made := make(chan error)
 	go func() {
 		defer close(h.gone)
@@ -50,7 +54,7 @@ func newHost(name string) (*host, error) {
 }
 
 // enter moves the calling thread into new namespaces.
-func (h *host) enter() (err error) {
+func (h *Host) enter() (err error) {
 	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWUTS); err != nil {
 		return unprivileged{fmt.Errorf("unshare namespaces: %w", err)}
 	}
@@ -79,6 +83,8 @@ func ownSysfs() error {
 	}
 	trees := map[string]int{}
 	for _, dir := range below {
+		// Cloned before the new sysfs is over them, for then no path leads to them: the
+		// descriptor holds the clone until it is moved to its place.
 		fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.AT_RECURSIVE|unix.OPEN_TREE_CLOEXEC)
 		if err != nil {
 			return fmt.Errorf("open mount %s: %w", dir, err)
@@ -117,7 +123,7 @@ func topMountsBelow(prefix string) (dirs []string, err error) {
 }
 
 // do runs f on the host's thread and waits for it.
-func (h *host) do(f func() error) error {
+func (h *Host) do(f func() error) error {
 	done := make(chan error)
 	h.work <- func() { done <- f() }
 	if err := <-done; err != nil {
@@ -126,11 +132,14 @@ func (h *host) do(f func() error) error {
 	return nil
 }
 
-// sysctl sets a setting of the host's network namespace, as /proc/sys/net names it.
+// must is do for what the script cannot go on without.
+func (h *Host) must(f func() error) { h.stage.check(h.do(f)) }
+
+// Sysctl sets a setting of the host's network namespace, as /proc/sys/net names it.
 // The kernel makes what is not the namespace's own read-only or hides it, so that
 // nothing of the machine can be changed this way.
-func (h *host) sysctl(name, value string) error {
-	return h.do(func() error {
+func (h *Host) Sysctl(name, value string) {
+	h.must(func() error {
 		if err := os.WriteFile("/proc/sys/net/"+name, []byte(value), 0); err != nil {
 			return fmt.Errorf("set sysctl: %w", err)
 		}
@@ -138,8 +147,15 @@ func (h *host) sysctl(name, value string) error {
 	})
 }
 
+// Count reads one of the host's counters, as truth.json names them, now.
+func (h *Host) Count(counter string) int64 {
+	c, err := h.counters()
+	h.stage.check(err)
+	return c[counter]
+}
+
 // close ends the host's thread, and with it whatever still ran there.
-func (h *host) close() {
+func (h *Host) close() {
 	close(h.work)
 	<-h.gone
 	h.ns.Close()

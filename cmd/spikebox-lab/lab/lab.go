@@ -21,8 +21,7 @@ import (
 	"slices"
 )
 
-// Incident is one incident that the lab can make. Each is a file of its own: this
-// literal, then its function.
+// Incident is one incident that the lab can make (package incident).
 type Incident struct {
 	Name string
 	Doc  string // one line
@@ -33,7 +32,10 @@ type Incident struct {
 	// incident without a trigger is cut by SIGUSR1.
 	Arm      []string
 	Expected Expected
-	run      func(*stage)
+	// Run sets the scene, has the recorder armed, calls Begin and makes the incident. It
+	// returns when no more is done: the bundle, the children's leaving and the truth are
+	// not its business. It may end by a panic of the stage.
+	Run func(*Stage)
 }
 
 // bySignal says that the incident has no trigger of its own.
@@ -41,12 +43,6 @@ func (inc *Incident) bySignal() bool {
 	return !slices.ContainsFunc(inc.Arm, func(flag string) bool {
 		return flag == "--trigger" || flag == "--rtt" || flag == "--syn-recv"
 	})
-}
-
-// Param is a number of an incident that can be set by a flag of its name.
-type Param struct {
-	Name, Doc   string
-	Small, Full string // the values of --scale small and full
 }
 
 // Expected holds the IDs of the findings that a right analysis of the bundle has.
@@ -69,42 +65,6 @@ func (e Expected) Wanted() []string {
 // Covers says whether a finding may be there.
 func (e Expected) Covers(id string) bool {
 	return slices.Contains(e.Wanted(), id) || slices.Contains(e.Allowed, id)
-}
-
-// Incidents lists all incidents, the healthy one included.
-func Incidents() []*Incident {
-	return []*Incident{
-		// Nothing is wrong.
-		healthy,
-		healthyBusy,
-		// Connections that do not come about, by where they are lost.
-		listenOverflow,
-		ackDroppedLocally,
-		synackLost,
-		synDropped,
-		upstreamBlackhole,
-		synFlood,
-		refused,
-		resetStorm,
-		// Time and packets lost on the way.
-		rttSpikeAll,
-		rttSpikeOnePeer,
-		lossBurst,
-		qdiscDrop,
-		// Programs that stand still, forget, or ask for too much.
-		slowApplication,
-		zeroWindow,
-		closeWaitLeak,
-		finWait2Pileup,
-		portExhaustion,
-		// The kernel itself: its tables, its queues, its softirqs.
-		conntrackFull,
-		conntrackHog,
-		softnetDrop,
-		softirqStall,
-		tcpCollapse,
-		echoDelayed,
-	}
 }
 
 // Options are the choices of one run.
@@ -133,8 +93,10 @@ func Run(ctx context.Context, inc *Incident, opt Options) (*Truth, error) {
 		return nil, err
 	}
 	defer s.close()
-	err = s.play(func(s *stage) {
-		inc.run(s)
+	err = s.play(func(s *Stage) {
+		inc.Run(s)
+		s.collect()
+		s.leave()
 		s.mark("left")
 	})
 	if opt.Keep {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func TestRetransmissionsEqualTheKernels(t *testing.T) {
 // the analyzer's counts then relate to the kernel's.
 type lossPlace struct {
 	name string
-	lose func(s *stage, edge, clients *host, out, in uint32) // permille of either way
+	lose func(s *Stage, edge, clients *Host, out, in int) // permille of either way
 	// wantServer and wantClient judge a count against the kernel's own.
 	wantServer, wantClient func(ours int64, k kernelCount) bool
 }
@@ -70,21 +71,21 @@ func sent(ours int64, k kernelCount) bool {
 func atMost(ours int64, k kernelCount) bool { return ours <= k.retransSegs }
 
 var lossPlaces = []lossPlace{
-	{"behind-the-tap", func(s *stage, edge, clients *host, out, in uint32) {
-		s.check(clients.drop(nftables.ChainHookInput, tcp(), chance(out)))
-		s.check(edge.drop(nftables.ChainHookInput, tcp(), chance(in)))
+	{"behind-the-tap", func(s *Stage, edge, clients *Host, out, in int) {
+		clients.Drop(Input, TCP(), Chance(out))
+		edge.Drop(Input, TCP(), Chance(in))
 	}, same, same},
 	// An original that the host's own firewall refuses is no loss: the kernel keeps it as not
 	// yet sent. What was lost behind the tap is sent again, and some of that is refused.
 	// SYN-ACKs pass: of one that never got out, the repetition would be the first to be seen.
-	{"before-the-tap", func(s *stage, edge, clients *host, out, in uint32) {
-		s.check(clients.drop(nftables.ChainHookInput, tcp(), chance(out)))
-		s.check(edge.drop(nftables.ChainHookOutput, flags(tcpSYN, 0), chance(out)))
-		s.check(edge.drop(nftables.ChainHookInput, tcp(), chance(in)))
+	{"before-the-tap", func(s *Stage, edge, clients *Host, out, in int) {
+		clients.Drop(Input, TCP(), Chance(out))
+		edge.Drop(Output, Flags(SYN, 0), Chance(out))
+		edge.Drop(Input, TCP(), Chance(in))
 	}, sent, same},
-	{"between", func(s *stage, edge, clients *host, out, in uint32) {
-		s.check(s.router.drop(nftables.ChainHookForward, from(ipNet(edgeAddr)), chance(out)))
-		s.check(s.router.drop(nftables.ChainHookPostrouting, to(ipNet(edgeAddr)), chance(in)))
+	{"between", func(s *Stage, edge, clients *Host, out, in int) {
+		s.Router().Drop(Forward, From(EdgeAddr), Chance(out))
+		s.Router().Drop(nftables.ChainHookPostrouting, To(EdgeAddr), Chance(in))
 	}, same, atMost},
 }
 
@@ -95,7 +96,7 @@ type exchange struct{ up, down int }
 func (p *lossPlace) run(t *testing.T, bin string) {
 	seed := rand.Uint64()
 	draw := rand.New(rand.NewPCG(seed, 0))
-	out, in := 10+draw.Uint32N(60), 10+draw.Uint32N(60)
+	out, in := 10+draw.IntN(60), 10+draw.IntN(60)
 	exchanges := make([]exchange, 8+draw.IntN(12))
 	for i := range exchanges {
 		exchanges[i] = exchange{1 + draw.IntN(200_000), 1 + draw.IntN(400_000)}
@@ -110,20 +111,19 @@ func (p *lossPlace) run(t *testing.T, bin string) {
 	defer s.close()
 	var server, client kernelCount
 	flows := 0
-	err = s.play(func(s *stage) {
-		edge, clients := s.edge(), s.clients()
-		s.arm(edge)
+	err = s.play(func(s *Stage) {
+		edge, clients := s.Edge(), s.Clients()
+		s.Arm(edge)
 		s.mark("quiet")
 		p.lose(s, edge, clients, out, in)
 		for server.retransSegs == 0 || client.retransSegs == 0 { // until both lost something
 			flows += len(exchanges)
 			s.check(talk(edge, clients, exchanges))
-			s.until("all connections to be closed", 2*time.Minute, func() bool { return s.quiet(edge) && s.quiet(clients) })
+			s.Until("all connections to be closed", 2*time.Minute, func() bool { return s.quiet(edge) && s.quiet(clients) })
 			s.mark("over")
 			server, client = s.resent(edge), s.resent(clients)
 		}
-		s.cut()
-		s.collect(2 * time.Minute)
+		s.collect()
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -144,17 +144,18 @@ func (p *lossPlace) run(t *testing.T, bin string) {
 }
 
 // resent is how a host's counters moved between the marks.
-func (s *stage) resent(h *host) kernelCount {
+func (s *Stage) resent(h *Host) kernelCount {
 	return kernelCount{s.truth.Moved(h.name, "Tcp.RetransSegs", "quiet", "over"),
 		s.truth.Moved(h.name, "TcpExt.TCPRetransFail", "quiet", "over")}
 }
 
 // quiet says that no connection of the host can send anything again.
-func (s *stage) quiet(h *host) bool {
+func (s *Stage) quiet(h *Host) bool {
 	c, err := h.counters()
 	s.check(err)
-	for _, state := range tcpStates[1:] {
-		if state != "LISTEN" && state != "TIME_WAIT" && c["state."+state] > 0 {
+	for name, n := range c {
+		state, isState := strings.CutPrefix(name, "state.")
+		if isState && n > 0 && state != "LISTEN" && state != "TIME_WAIT" {
 			return false
 		}
 	}
@@ -162,9 +163,9 @@ func (s *stage) quiet(h *host) bool {
 }
 
 // talk plays all exchanges at once: a client sends, the server answers once it has all.
-func talk(edge, clients *host, exchanges []exchange) error {
+func talk(edge, clients *Host, exchanges []exchange) error {
 	var l net.Listener
-	if err := edge.do(func() (err error) { l, err = net.Listen("tcp4", edge.addr+":80"); return err }); err != nil {
+	if err := edge.do(func() (err error) { l, err = net.Listen("tcp4", edge.Addr+":80"); return err }); err != nil {
 		return err
 	}
 	defer l.Close()
@@ -191,7 +192,7 @@ func talk(edge, clients *host, exchanges []exchange) error {
 
 // ask dials from the host, on a thread that ends with it, sends its part after 8 bytes
 // that say how much it and the answer are, and reads the answer.
-func ask(h *host, to string, e exchange) error {
+func ask(h *Host, to string, e exchange) error {
 	runtime.LockOSThread() // never unlocked
 	if err := netns.Set(h.ns); err != nil {
 		return err

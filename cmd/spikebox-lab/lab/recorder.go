@@ -25,8 +25,8 @@ type recorder struct {
 	err   error // how it ended; valid after done
 }
 
-// arm starts spikeboxd on h and waits until it is armed. The counters are read then.
-func (s *stage) arm(h *host) {
+// Arm starts spikeboxd on h and waits until it is armed. The counters are read then.
+func (s *Stage) Arm(h *Host) {
 	if !s.opt.NoRecorder {
 		s.startRecorder(h)
 		select {
@@ -40,13 +40,13 @@ func (s *stage) arm(h *host) {
 		}
 		s.truth.Recorder.Armed = time.Now().UnixNano()
 	}
-	s.step("spikeboxd is armed on %s", h.name)
+	s.Step("spikeboxd is armed on %s", h.name)
 	s.mark("armed")
 }
 
 // startRecorder starts spikeboxd on the host, with its control socket in the scratch
 // folder: only the bundle goes into the run's folder.
-func (s *stage) startRecorder(h *host) {
+func (s *Stage) startRecorder(h *Host) {
 	bin, err := findBinary("spikeboxd", s.opt.Spikeboxd)
 	s.check(err)
 	dir, err := filepath.Abs(s.opt.Dir)
@@ -83,28 +83,28 @@ func (r *recorder) listen(errs io.Reader, voice io.Writer) {
 	r.err = r.cmd.Wait()
 }
 
-// cut asks for a bundle now, where the incident has no trigger of its own.
-func (s *stage) cut() {
-	if s.rec != nil {
-		s.step("SIGUSR1 to spikeboxd")
-		s.check(s.rec.cmd.Process.Signal(syscall.SIGUSR1))
-	}
-}
+// bundleLimit is how long a bundle may take after the incident is made: seconds to the
+// trigger, at most 9 s of --after, and the writing, all on a machine that is busy.
+const bundleLimit = 2 * time.Minute
 
-// collect waits for the bundle, for at most limit, and reads the counters. It leaves
-// the children as they are.
-func (s *stage) collect(limit time.Duration) {
+// collect waits for the bundle, which it asks for where the incident has no trigger of
+// its own, and reads the counters. It leaves the children as they are.
+func (s *Stage) collect() {
 	defer s.mark("end")
 	if s.rec == nil {
-		s.sleep(2 * time.Second) // about what a recorder would go on for
+		s.Sleep(2 * time.Second) // about what a recorder would go on for
 		return
+	}
+	if s.truth.Trigger.Signal {
+		s.Step("SIGUSR1 to spikeboxd")
+		s.check(s.rec.cmd.Process.Signal(syscall.SIGUSR1))
 	}
 	select {
 	case <-s.rec.done:
 	case <-s.ctx.Done():
 		s.check(s.ctx.Err())
-	case <-time.After(limit):
-		s.check(fmt.Errorf("wait for the bundle: none after %v: %s", limit, s.rec.said))
+	case <-time.After(bundleLimit):
+		s.check(fmt.Errorf("wait for the bundle: none after %v: %s", bundleLimit, s.rec.said))
 	}
 	s.truth.Recorder.Done = time.Now().UnixNano()
 	if s.rec.err != nil {
@@ -116,7 +116,7 @@ func (s *stage) collect(limit time.Duration) {
 		s.check(fmt.Errorf("find the bundle that spikeboxd named: %w", err))
 	}
 	s.truth.Bundle = filepath.Base(bundle)
-	s.step("the bundle is written")
+	s.Step("the bundle is written")
 }
 
 // kill ends a recorder that is still there. It gets the time to end properly first.

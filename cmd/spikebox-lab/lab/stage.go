@@ -7,22 +7,23 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"strconv"
+	"runtime"
 	"time"
 )
 
-// stage is one run: the hosts, the children that play on them, and the truth.
+// Stage is one run: the hosts, the children that play on them, and the truth.
 //
-// Its methods, and the functions of the incidents, read as a script: an error ends
-// the script at once, by a panic with a failure in it, which play alone catches.
-type stage struct {
+// Its methods, those of its hosts and children, and the functions of the incidents read
+// as a script: an error ends the script at once, by a panic with a failure in it, which
+// play alone catches. None of them may be called from another goroutine, where nothing
+// would catch it.
+type Stage struct {
 	ctx    context.Context
 	opt    Options
 	truth  *Truth
 	params map[string]string
-	router *host
-	hosts  []*host // the router included
-	cast   []*child
+	hosts  []*Host // in the order of their making, the router first
+	cast   []*Child
 	rec    *recorder
 	seeds  uint64 // drawn so far
 	// scratch is a folder for what is not worth keeping, the recorder's control socket.
@@ -33,14 +34,17 @@ type stage struct {
 type failure struct{ err error }
 
 // check ends the script if err is not nil.
-func (s *stage) check(err error) {
+func (s *Stage) check(err error) {
 	if err != nil {
 		panic(failure{err})
 	}
 }
 
+// Fail ends the script.
+func (s *Stage) Fail(what string, a ...any) { s.check(fmt.Errorf(what, a...)) }
+
 // play runs a script and returns the error that ended it.
-func (s *stage) play(script func(*stage)) (err error) {
+func (s *Stage) play(script func(*Stage)) (err error) {
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
@@ -55,8 +59,8 @@ func (s *stage) play(script func(*stage)) (err error) {
 }
 
 // newStage takes the parameters of the scale, and those of the options over them.
-func newStage(ctx context.Context, inc *Incident, opt Options) (*stage, error) {
-	s := &stage{ctx: ctx, opt: opt, params: map[string]string{}}
+func newStage(ctx context.Context, inc *Incident, opt Options) (*Stage, error) {
+	s := &Stage{ctx: ctx, opt: opt, params: map[string]string{}}
 	for _, p := range inc.Params {
 		s.params[p.Name] = p.Small
 		if opt.Full {
@@ -73,7 +77,7 @@ func newStage(ctx context.Context, inc *Incident, opt Options) (*stage, error) {
 }
 
 // close ends the children, last come first, and then the hosts.
-func (s *stage) close() {
+func (s *Stage) close() {
 	if s.rec != nil {
 		s.rec.kill()
 	}
@@ -86,23 +90,37 @@ func (s *stage) close() {
 	os.RemoveAll(s.scratch)
 }
 
-// begin marks the start of the incident: everything before it is the baseline, and
-// no trigger is right before it.
-func (s *stage) begin(what string, a ...any) {
+// Begin lets the baseline pass and marks the start of the incident: everything before it
+// is healthy, and no trigger is right before it. The words are its first step in the
+// truth; what they say is done next, by the caller.
+func (s *Stage) Begin(what string, a ...any) {
+	s.Sleep(s.Duration("baseline"))
 	s.mark("start")
-	s.step(what, a...)
+	s.Step(what, a...)
 	s.truth.Trigger.NotBefore = time.Now().UnixNano()
 }
 
-// step writes down what is done now.
-func (s *stage) step(what string, a ...any) {
+// Step writes down what is done now.
+func (s *Stage) Step(what string, a ...any) {
 	text := fmt.Sprintf(what, a...)
 	s.log("%s", text)
 	s.truth.step(text)
 }
 
+// ExpectNoEffects takes the root's effects out of what is expected, where the parameters
+// of this run make the incident too small for them.
+func (s *Stage) ExpectNoEffects() { s.truth.Expected.Effects = []string{} }
+
+// NeedTwoCPUs ends the script on a machine where packets cannot be steered from one CPU
+// to another.
+func (s *Stage) NeedTwoCPUs() {
+	if runtime.NumCPU() < 2 {
+		s.Fail("steer packets to another CPU: this machine has only one")
+	}
+}
+
 // mark reads the kernel's counters on every host.
-func (s *stage) mark(name string) {
+func (s *Stage) mark(name string) {
 	for _, h := range s.hosts {
 		c, err := h.counters()
 		s.check(err)
@@ -110,8 +128,8 @@ func (s *stage) mark(name string) {
 	}
 }
 
-// sleep waits for d, or ends the script when the run is interrupted.
-func (s *stage) sleep(d time.Duration) {
+// Sleep waits for d, or ends the script when the run is interrupted.
+func (s *Stage) Sleep(d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -121,9 +139,9 @@ func (s *stage) sleep(d time.Duration) {
 	}
 }
 
-// until waits for cond, looked at 20 times a second, for at most limit.
-func (s *stage) until(what string, limit time.Duration, cond func() bool) {
-	for start := time.Now(); !cond(); s.sleep(50 * time.Millisecond) {
+// Until waits for cond, looked at 20 times a second, for at most limit.
+func (s *Stage) Until(what string, limit time.Duration, cond func() bool) {
+	for start := time.Now(); !cond(); s.Sleep(50 * time.Millisecond) {
 		if time.Since(start) > limit {
 			s.check(fmt.Errorf("wait for %s: nothing within %v", what, limit))
 		}
@@ -131,35 +149,14 @@ func (s *stage) until(what string, limit time.Duration, cond func() bool) {
 }
 
 // log tells the operator, not the truth.
-func (s *stage) log(format string, a ...any) {
+func (s *Stage) log(format string, a ...any) {
 	if s.opt.Log != nil {
 		fmt.Fprintf(s.opt.Log, format+"\n", a...)
 	}
 }
 
 // seed draws the next seed of the run for a part of it.
-func (s *stage) seed() uint64 {
+func (s *Stage) seed() uint64 {
 	s.seeds++
 	return s.opt.Seed<<8 + s.seeds
-}
-
-// number, duration and size read a parameter of the incident.
-func (s *stage) number(name string) int {
-	n, err := strconv.Atoi(s.params[name])
-	s.check(wrapParam(name, err))
-	return n
-}
-
-func (s *stage) duration(name string) time.Duration {
-	d, err := time.ParseDuration(s.params[name])
-	s.check(wrapParam(name, err))
-	return d
-}
-
-// wrapParam names the flag that holds a bad value.
-func wrapParam(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("read parameter --%s: %w", name, err)
 }

@@ -120,7 +120,7 @@ func (t *Truth) stepAt(at int64, what string) {
 }
 
 // host enters a host, by the inode that the recorder's manifest names as well.
-func (t *Truth) host(h *host) {
+func (t *Truth) host(h *Host) {
 	ht := &HostTruth{Name: h.name, Counters: map[string]map[string]int64{}}
 	var st unix.Stat_t
 	if unix.Fstat(int(h.ns), &st) == nil {
@@ -131,9 +131,9 @@ func (t *Truth) host(h *host) {
 
 // count enters a reading of a host's counters. One that is missing from a reading was
 // 0 then: some appear in /proc only once they move.
-func (t *Truth) count(h *host, mark string, c map[string]int64) {
+func (t *Truth) count(h *Host, mark string, c map[string]int64) {
 	i := slices.IndexFunc(t.Hosts, func(ht *HostTruth) bool { return ht.Name == h.name })
-	t.Hosts[i].Address = h.addr
+	t.Hosts[i].Address = h.Addr
 	for name, v := range c {
 		if t.Hosts[i].Counters[name] == nil {
 			t.Hosts[i].Counters[name] = map[string]int64{}

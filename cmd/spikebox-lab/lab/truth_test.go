@@ -13,8 +13,8 @@ import (
 )
 
 func TestTruthIsInOrderOfTime(t *testing.T) {
-	h := &host{name: "edge-1", addr: "192.0.2.10", ns: -1}
-	truth := newTruth(listenOverflow, Options{Seed: 7}, map[string]string{"backlog": "8"})
+	h := &Host{name: "edge-1", Addr: "192.0.2.10", ns: -1}
+	truth := newTruth(&Incident{Name: "test"}, Options{Seed: 7}, map[string]string{"backlog": "8"})
 	truth.host(h)
 	truth.count(h, "armed", map[string]int64{"Tcp.InSegs": 5, "Tcp.MaxConn": -1})
 	truth.count(h, "start", map[string]int64{"Tcp.InSegs": 8, "Tcp.MaxConn": -1})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -14,53 +15,94 @@ import (
 
 // The lab's address plan, from blocks that belong to nobody (RFC 5737, RFC 2544).
 const (
-	edgeAddr     = "192.0.2.10/24"
-	upstreamAddr = "10.20.0.10/24"
+	EdgeAddr     = "192.0.2.10/24"
+	UpstreamAddr = "10.20.0.10/24"
 	clientsAddr  = "100.64.0.2/30"
-	branchAddr   = "100.64.0.6/30"
-	// healthyNet and crowdNet are both the clients host's own: one host stands for
+	BranchAddr   = "100.64.0.6/30"
+	// HealthyNet and CrowdNet are both the clients host's own: one host stands for
 	// the internet.
-	healthyNet = "198.51.100.0/24"
-	crowdNet   = "203.0.113.0/24"
-	spoofNet   = "198.18.0.0/15" // nobody's: the router discards what goes there
+	HealthyNet = "198.51.100.0/24"
+	CrowdNet   = "203.0.113.0/24"
+	SpoofNet   = "198.18.0.0/15" // nobody's: the router discards what goes there
 )
 
-// host adds a host to the run, joined to the router by a veth pair: eth0 on the
-// host, the host's name on the router. The router forwards between all hosts. The
-// host answers on addr and on every address of nets.
-func (s *stage) host(name, addr string, nets ...string) *host {
-	if s.router == nil {
-		s.router = s.bareHost("router")
-		s.check(s.router.sysctl("ipv4/ip_forward", "1"))
-		s.check(s.router.do(func() error { return discard(spoofNet) }))
+// clientsName is the host on which most clients are.
+const clientsName = "clients"
+
+// Host returns the host of that name. The first call makes it, joined to the router by a
+// veth pair: eth0 on the host, the host's name on the router. The host answers on addr
+// and on every address of nets.
+func (s *Stage) Host(name, addr string, nets ...string) *Host {
+	if h := s.known(name); h != nil {
+		return h
 	}
+	router := s.Router()
 	h := s.bareHost(name)
 	p := netip.MustParsePrefix(addr)
-	h.addr = p.Addr().String()
-	s.check(s.router.do(func() error { return plug(name, h, p) }))
-	s.check(h.do(func() error { return settle(p, nets) }))
-	s.check(s.router.do(func() error { return routes(name, h.addr, nets) }))
+	h.Addr = p.Addr().String()
+	router.must(func() error { return plug(name, h, p) })
+	h.must(func() error { return settle(p, nets) })
+	router.must(func() error { return routes(name, h.Addr, nets) })
+	s.Until("the link of "+name, 10*time.Second, func() bool { return router.carries(name) && h.carries("eth0") })
 	return h
 }
 
+// carries says that an interface of the host sends what it is given. An end of a veth pair
+// has no queueing discipline, and loses everything without a word, until the kernel's link
+// watch has seen its carrier: at once, or as much as a second after the last event of any
+// interface (net/core/link_watch.c, linkwatch_schedule_work, linkwatch_do_dev).
+func (h *Host) carries(link string) (up bool) {
+	h.must(func() error {
+		l, err := netlink.LinkByName(link)
+		up = err == nil && l.Attrs().OperState == netlink.OperUp
+		return err
+	})
+	return up
+}
+
+// Router is the host between all others: it forwards what they send, and discards what
+// is for SpoofNet.
+func (s *Stage) Router() *Host {
+	if h := s.known("router"); h != nil {
+		return h
+	}
+	h := s.bareHost("router")
+	h.Sysctl("ipv4/ip_forward", "1")
+	h.must(func() error { return discard(SpoofNet) })
+	return h
+}
+
+// known finds a host that is there.
+func (s *Stage) known(name string) *Host {
+	for _, h := range s.hosts {
+		if h.name == name {
+			return h
+		}
+	}
+	return nil
+}
+
 // bareHost adds a host that is joined to nothing.
-func (s *stage) bareHost(name string) *host {
-	h, err := newHost(name)
+func (s *Stage) bareHost(name string) *Host {
+	h, err := s.newHost(name)
 	s.check(err)
 	s.hosts = append(s.hosts, h)
 	s.truth.host(h)
 	return h
 }
 
-// edge is the host that the recorder watches, clients the internet before it,
-// upstream a server behind it.
-func (s *stage) edge() *host     { return s.host("edge-1", edgeAddr) }
-func (s *stage) clients() *host  { return s.host("clients", clientsAddr, healthyNet, crowdNet) }
-func (s *stage) upstream() *host { return s.host("db-1", upstreamAddr) }
+// Edge is the host that the recorder watches.
+func (s *Stage) Edge() *Host { return s.Host("edge-1", EdgeAddr) }
+
+// Clients is the internet before edge-1.
+func (s *Stage) Clients() *Host { return s.Host(clientsName, clientsAddr, HealthyNet, CrowdNet) }
+
+// Upstream is a server behind edge-1.
+func (s *Stage) Upstream() *Host { return s.Host("db-1", UpstreamAddr) }
 
 // plug makes the veth pair, on the router. The router's address is the network's
 // first.
-func plug(port string, h *host, p netip.Prefix) error {
+func plug(port string, h *Host, p netip.Prefix) error {
 	err := netlink.LinkAdd(&netlink.Veth{
 		LinkAttrs:     netlink.LinkAttrs{Name: port},
 		PeerName:      "eth0",
@@ -118,9 +160,20 @@ func discard(net string) error {
 	return nil
 }
 
+// InitCwnd lets new connections of the host begin with a congestion window of that many
+// segments.
+func (h *Host) InitCwnd(segments int) {
+	h.tune(func(r *netlink.Route) { r.InitCwnd = segments })
+}
+
+// QuickACK lets the host acknowledge at once, never delayed.
+func (h *Host) QuickACK() {
+	h.tune(func(r *netlink.Route) { r.QuickACK = 1 })
+}
+
 // tune replaces the default route of a host by one that change has changed.
-func (h *host) tune(change func(*netlink.Route)) error {
-	return h.do(func() error {
+func (h *Host) tune(change func(*netlink.Route)) {
+	h.must(func() error {
 		list, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{}, netlink.RT_FILTER_DST)
 		if err != nil || len(list) != 1 {
 			return fmt.Errorf("find the default route: %d there: %w", len(list), err)
@@ -155,8 +208,8 @@ func ipNet(cidr string) *net.IPNet {
 	return n
 }
 
-// addresses returns the first n host addresses of a network of the plan, from .11 on.
-func addresses(cidr string, n int) (list []string) {
+// Addresses returns the first n host addresses of a network of the plan, from .11 on.
+func Addresses(cidr string, n int) (list []string) {
 	a := netip.MustParsePrefix(cidr).Addr()
 	for range 11 {
 		a = a.Next()

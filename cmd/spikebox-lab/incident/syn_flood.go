@@ -1,31 +1,30 @@
 //go:build linux
 
-package lab
+package incident
 
 import (
-	"time"
-
 	"github.com/spikebox/spikebox/cmd/spikebox-lab/actor"
+	"github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
 )
 
-var synFlood = &Incident{
+var synFlood = &lab.Incident{
 	Name: "syn-flood",
 	Doc:  "SYNs from made-up addresses fill the SYN queue; the kernel answers with cookies",
 	Story: `
 Thousands of SYNs a second arrive from addresses that nobody has, each once. The
 server's answers go nowhere; its SYN queue is full, and the kernel sends SYN cookies.
 Customers still come through, thanks to the cookies.`,
-	Params: []Param{
-		{"rate", "SYNs per second", "2000", "20000"},
-		{"baseline", "healthy time before the incident", "4s", "10s"},
+	Params: []lab.Param{
+		lab.NewParam("rate", "SYNs per second", "2000", "20000"),
+		lab.Baseline("4s", "10s"),
 	},
 	Arm: []string{"--trigger", "cookies > 100", "--before", "10s", "--after", "4s"},
-	Expected: Expected{
+	Expected: lab.Expected{
 		Root:    "syn-flood",
 		Effects: []string{"syn-recv-pileup", "syn-cookies"},
 		Allowed: []string{"synack-retransmit", "tuning"},
 	},
-	run: runSynFlood,
+	Run: runSynFlood,
 }
 
 // runSynFlood sends SYNs whose answers the router discards. The SYN queue takes as many
@@ -33,16 +32,9 @@ Customers still come through, thanks to the cookies.`,
 // kernel keeps no request (tcp_input.c, tcp_conn_request, want_cookie). Half-open sockets
 // are therefore few, and the counters SyncookiesSent and TCPReqQFullDoCookies tell how
 // many SYNs there were.
-func runSynFlood(s *stage) {
-	edge, net := s.edge(), s.clients()
-	web := s.serve(edge, 443, actor.Server{Comm: "nginx", Backlog: 128})
-	s.arm(edge)
-	customers := s.customers(net, edge, 443)
-	s.sleep(s.duration("baseline"))
+func runSynFlood(s *lab.Stage) {
+	s.Open(443, actor.Server{Comm: "nginx", Backlog: 128})
 
-	s.begin("%d SYNs per second from addresses in %s", s.number("rate"), spoofNet)
-	flood := s.act(net, "flood", "flood", actor.Flood{
-		Comm: "flood", To: edge.addr + ":443", Net: spoofNet, Rate: s.number("rate"), Seed: s.seed()})
-	s.collect(60 * time.Second)
-	s.leave(flood, customers, web)
+	s.Begin("%d SYNs per second from addresses in %s", s.Number("rate"), lab.SpoofNet)
+	s.Flood(s.Clients(), actor.Flood{Comm: "flood", To: s.Edge().Addr + ":443", Rate: s.Number("rate")})
 }

@@ -1,16 +1,13 @@
 //go:build linux
 
-package lab
+package incident
 
 import (
-	"time"
-
-	"github.com/google/nftables"
-
 	"github.com/spikebox/spikebox/cmd/spikebox-lab/actor"
+	"github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
 )
 
-var ackDroppedLocally = &Incident{
+var ackDroppedLocally = &lab.Incident{
 	Name: "ack-dropped-locally",
 	Doc:  "the server's own firewall drops the last ACK of some clients' handshakes",
 	Story: `
@@ -19,19 +16,19 @@ A capture on the server shows each of these handshakes complete, for it sees pac
 before the firewall does; yet the kernel keeps repeating the SYN-ACK, half-open
 sockets pile up, and the clients, who think they are connected, wait for an answer.
 Clients from elsewhere notice nothing.`,
-	Params: []Param{
-		{"crowd", "clients behind the rule", "40", "400"},
-		{"baseline", "healthy time before the incident", "4s", "10s"},
+	Params: []lab.Param{
+		lab.NewParam("crowd", "clients behind the rule", "40", "400"),
+		lab.Baseline("4s", "10s"),
 	},
 	// The SYN-ACK is repeated after 1, 3 and 7 s on every Linux.
 	Arm: []string{"--syn-recv", "20", "--before", "10s", "--after", "9s"},
-	Expected: Expected{
+	Expected: lab.Expected{
 		Root:    "synack-retransmit",
 		Effects: []string{"syn-recv-pileup"},
 		// The clients repeat the requests that are never acknowledged.
 		Allowed: []string{"retransmission-burst", "loss-ratio", "kernel-drop", "tuning"},
 	},
-	run: runAckDroppedLocally,
+	Run: runAckDroppedLocally,
 }
 
 // runAckDroppedLocally drops behind the tap: a packet socket gets its copy in
@@ -39,19 +36,11 @@ Clients from elsewhere notice nothing.`,
 // with an ACK go, not only the bare one, for the first data would complete the handshake
 // in its place. The request's timer repeats the SYN-ACK after 1, 3, 7 … s
 // (inet_connection_sock.c, reqsk_timer_handler).
-func runAckDroppedLocally(s *stage) {
-	edge, net := s.edge(), s.clients()
-	web := s.serve(edge, 443, actor.Server{Comm: "nginx"})
-	s.arm(edge)
-	customers := s.customers(net, edge, 443)
-	s.sleep(s.duration("baseline"))
+func runAckDroppedLocally(s *lab.Stage) {
+	edge := s.Edge()
+	s.Open(443, actor.Server{Comm: "nginx"})
 
-	s.begin("a firewall rule on edge-1 drops every segment but the SYN from %s", crowdNet)
-	s.check(edge.drop(nftables.ChainHookInput, from(ipNet(crowdNet)), dport(443), flags(tcpSYN|tcpACK, tcpACK)))
-	crowd := s.load(net, edge, 443, actor.Client{
-		Group: "crowd", Comm: "subscriber", From: addresses(crowdNet, 20),
-		Rate: float64(s.number("crowd")), Count: s.number("crowd"), Requests: 1,
-	})
-	s.collect(60 * time.Second)
-	s.leave(customers, crowd, web)
+	s.Begin("a firewall rule on edge-1 drops every segment but the SYN from %s", lab.CrowdNet)
+	edge.Drop(lab.Input, lab.From(lab.CrowdNet), lab.Port(443), lab.Flags(lab.SYN|lab.ACK, lab.ACK))
+	s.Crowd(443)
 }

@@ -1,32 +1,32 @@
 //go:build linux
 
-package lab
+package incident
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/spikebox/spikebox/cmd/spikebox-lab/actor"
+	"github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
 )
 
-var conntrackFull = &Incident{
+var conntrackFull = &lab.Incident{
 	Name: "conntrack-full",
 	Doc:  "connection tracking is full of connections that ended long ago: no new one gets in",
 	Story: `
 The firewall tracks connections. Clients that went away without a word leave entries
 that live for five days, and one day the table is full: the kernel drops the first
 packet of every new connection, before TCP sees it. Those that exist go on well.`,
-	Params: []Param{
-		{"reserve", "entries that are free in the baseline", "4000", "20000"},
-		{"baseline", "healthy time before the incident", "4s", "10s"},
+	Params: []lab.Param{
+		lab.NewParam("reserve", "entries that are free in the baseline", "4000", "20000"),
+		lab.Baseline("4s", "10s"),
 	},
 	Arm: []string{"--trigger", "conntrack.drops > 0", "--before", "10s", "--after", "8s"},
-	Expected: Expected{
+	Expected: lab.Expected{
 		Root:    "conntrack-full",
 		Effects: []string{"syn-retransmit"},
 		Allowed: []string{"conntrack-pressure", "kernel-drop", "tuning"},
 	},
-	run: runConntrackFull,
+	Run: runConntrackFull,
 }
 
 // conntrackMost is the largest table that the lab fills: an entry costs the kernel
@@ -37,26 +37,21 @@ const conntrackMost = 1 << 20
 // The entries are assured, as those of real connections are, so that none can be evicted
 // for a new one (net/netfilter/nf_conntrack_core.c, early_drop). The kernel drops the
 // packet and logs "table full, dropping packet"; this is behind the tap.
-func runConntrackFull(s *stage) {
-	edge, net := s.edge(), s.clients()
-	s.check(edge.track())
-	limit, err := edge.conntrackMax()
-	s.check(err)
+func runConntrackFull(s *lab.Stage) {
+	edge, clients := s.Edge(), s.Clients()
+	edge.Track()
+	limit := edge.ConntrackMax()
 	if limit > conntrackMost {
-		s.check(fmt.Errorf("fill connection tracking: nf_conntrack_max is %d, the lab fills at most %d", limit, conntrackMost))
+		s.Fail("fill connection tracking: nf_conntrack_max is %d, the lab fills at most %d", limit, conntrackMost)
 	}
-	reserve := s.number("reserve")
-	s.check(edge.remember(spoofNet, 0, limit-reserve, 443))
-	web := s.serve(edge, 443, actor.Server{Comm: "nginx"})
-	s.arm(edge)
-	customers := s.customers(net, edge, 443)
-	regulars := s.load(net, edge, 443, actor.Client{
-		Group: "regulars", From: addresses(crowdNet, 5), Count: 5, Gap: 200 * time.Millisecond,
+	reserve := s.Number("reserve")
+	edge.Remember(lab.SpoofNet, 0, limit-reserve, 443)
+	s.Open(443, actor.Server{Comm: "nginx"})
+	// They were there before: their entries stay, and a full table does them no harm.
+	s.Load(clients, edge, 443, actor.Client{
+		Group: "regulars", From: lab.Addresses(lab.CrowdNet, 5), Count: 5, Gap: 200 * time.Millisecond,
 	})
-	s.sleep(s.duration("baseline"))
 
-	s.begin("the last of %d places in connection tracking are taken", limit)
-	s.check(edge.remember(spoofNet, limit-reserve, reserve, 443))
-	s.collect(60 * time.Second)
-	s.leave(customers, regulars, web)
+	s.Begin("the last of %d places in connection tracking are taken", limit)
+	edge.Remember(lab.SpoofNet, limit-reserve, reserve, 443)
 }
