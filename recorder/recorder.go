@@ -17,6 +17,7 @@ import (
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder/capture"
+	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/probe"
@@ -54,7 +55,7 @@ type Recorder struct {
 	writing  bool        // a bundle is being written
 	results  chan result // of writing
 	requests chan format.Trigger
-	asked    chan chan<- Status
+	asked    chan chan<- control.Status
 	snapshot *time.Ticker
 	failed   error  // why the last bundle could not be written
 	written  int    // bundles
@@ -71,18 +72,18 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	control, err := listen(cfg.Control)
+	server, err := control.Listen(cfg.Control)
 	if err != nil {
 		return err
 	}
-	defer control.Close()
+	defer server.Close()
 	prepare(cfg)
 	r, err := arm(cfg, triggers, patterns)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	go control.serve(r.requests, r.asked)
+	go server.Serve(r.requests, r.asked)
 	defer signals(r.requests)()
 	r.say()
 	return r.loop(ctx)
@@ -113,7 +114,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 		cfg: cfg, host: host.Facts(), armed: host.Clock("armed"), since: time.Now(),
 		triggers: trigger.NewSet(triggers, cfg.Policy), patterns: patterns,
 		results: make(chan result, 1), requests: make(chan format.Trigger),
-		asked: make(chan chan<- Status),
+		asked: make(chan chan<- control.Status),
 	}
 	packets, err := capture.OpenSet(cfg.packets())
 	if err != nil {
@@ -189,8 +190,8 @@ func (r *Recorder) interfaces() string {
 }
 
 // status tells of the recorder as it is between two ticks.
-func (r *Recorder) status() Status {
-	s := Status{
+func (r *Recorder) status() control.Status {
+	s := control.Status{
 		Program: r.cfg.Build.Program + " " + r.cfg.Build.Version, PID: os.Getpid(), Host: r.host.Name,
 		Armed: r.since.UTC(), LastTick: r.ticked.UTC(), Triggers: r.watched(), Vitals: map[string]float64{},
 		Pending: r.incident != nil || r.writing, Bundles: r.written, LastBundle: r.last, Lost: r.lost,
@@ -200,7 +201,7 @@ func (r *Recorder) status() Status {
 		s.LastError = r.failed.Error()
 	}
 	for _, i := range r.rings.Packets.Status() {
-		s.Interfaces = append(s.Interfaces, InterfaceStatus{Name: i.Name, State: string(i.State), Reason: i.Reason,
+		s.Interfaces = append(s.Interfaces, control.InterfaceStatus{Name: i.Name, State: string(i.State), Reason: i.Reason,
 			Covered: i.Covered.UTC(), Ring: i.RingBytes, Packets: i.Packets, Lost: i.Drops})
 	}
 	for _, info := range r.rings.Board.Infos() {
