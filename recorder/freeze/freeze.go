@@ -32,7 +32,7 @@ type Rings struct {
 	Listeners *ring.Newest[ring.Listener]
 	Snapshots *source.Snapshots
 	Log       *source.KernelLog
-	Kernel    *trace.Kernel
+	Trace     *trace.Recording
 }
 
 // Request says what to cut and why.
@@ -53,7 +53,7 @@ type Held struct {
 	vitals    []byte
 	listeners []byte
 	log       []byte
-	kernel    *trace.Cut
+	trace     *trace.Cut
 	texts     *ring.TextCut
 	packets   *capture.Cut
 	sources   []format.Source // of the rings
@@ -80,11 +80,11 @@ func Take(rings Rings, req Request) (*Held, error) {
 	h.listeners = listenersCSV(rings.Listeners, req.Start, h.end)
 	clock := host.Clock("freeze")
 	h.log = rings.Log.Cut(req.Start, h.end, clock)
-	h.kernel = rings.Kernel.Cut(req.Start, h.end, clock)
+	h.trace = rings.Trace.Cut(req.Start, h.end, clock)
 	h.sources = append(h.sources, packetSource(h.packets, req.Start))
 	h.sources = append(h.sources, rings.Board.Sources()...)
 	h.sources = append(h.sources, rings.Snapshots.Source(), rings.Log.Source(req.Start, clock))
-	h.sources = append(h.sources, rings.Kernel.Sources(req.Start)...)
+	h.sources = append(h.sources, rings.Trace.Sources(req.Start)...)
 	m := &h.req.Manifest
 	m.Vitals = infos
 	m.Window = format.Window{Start: req.Start.UTC(), Trigger: req.Trigger.UTC(), End: h.end.UTC()}
@@ -120,7 +120,7 @@ func (h *Held) Write(ctx context.Context) (Report, error) {
 	}
 	defer packets.close()
 	m.Sources = h.sources
-	if err := h.kernel.Resolve(); err != nil {
+	if err := h.trace.Resolve(); err != nil {
 		m.Warnings = append(m.Warnings, err.Error())
 	}
 	for _, r := range results {
@@ -220,10 +220,10 @@ func (h *Held) told(w *format.Writer) error {
 		name   string
 		render func(io.Writer) error
 	}{
-		{"events.jsonl", h.kernel.WriteEvents},
-		{"softirq.jsonl", h.kernel.WriteLatencies},
-		{"drops.csv", h.kernel.WriteDrops},
-		{"stacks.pb.gz", h.kernel.WriteStacks},
+		{"events.jsonl", h.trace.WriteEvents},
+		{"softirq.jsonl", h.trace.WriteLatencies},
+		{"drops.csv", h.trace.WriteDrops},
+		{"stacks.pb.gz", h.trace.WriteStacks},
 	} {
 		stream, err := sink.Stream(member.name)
 		if err != nil {

@@ -5,6 +5,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -21,12 +22,9 @@ var functionProbe = Probe{
 		"fentry+fexit/tcp_prune_ofo_queue", "or kprobe+kretprobe on each"},
 	Needs:   tracing + "; fentry (6.6 for tcp_collapse on x86) or CONFIG_KPROBES",
 	Without: "the time of these functions one by one; stacks inside long softirqs still name them",
-	open: func(s *Set, _ Options) (armed, error) {
-		f, variant, err := openFunctions(s)
-		if err != nil {
-			return armed{}, err
-		}
-		return arm(f, note(&s.Functions, f), variant, f.loaded...), nil
+	open: func(s *Set, _ Options) (c io.Closer, variant string, err error) {
+		s.Functions, variant, err = openFunctions(s)
+		return s.Functions, variant, err
 	},
 }
 

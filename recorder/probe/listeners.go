@@ -5,6 +5,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"time"
 	"unsafe"
@@ -21,12 +22,9 @@ var listenersProbe = Probe{
 	Attach:  []string{"iter/tcp"},
 	Needs:   tracing,
 	Without: "exact counts at any rate: sock_diag(7) lists every half-open connection, 41 ms for 142000",
-	open: func(s *Set, _ Options) (armed, error) {
-		l, err := openListeners(s.hub)
-		if err != nil {
-			return armed{}, err
-		}
-		return arm(l, note(&s.Listeners, l), "", l.loaded), nil
+	open: func(s *Set, _ Options) (c io.Closer, variant string, err error) {
+		s.Listeners, err = openListeners(s.hub)
+		return s.Listeners, "", err
 	},
 }
 
@@ -62,10 +60,7 @@ type Listeners struct {
 // wholeShare bounds whole passes to a thousandth of the time.
 const wholeShare = 1000
 
-// OpenListeners loads the iterator (Linux 5.9). Nothing runs but during Read. The error
-// is a *Refusal where the kernel does not let it.
-func OpenListeners() (*Listeners, error) { return openListeners(alone()) }
-
+// openListeners loads the iterator (Linux 5.9). Nothing runs but during Read.
 func openListeners(h hub) (*Listeners, error) {
 	spec, err := bpf.LoadListeners()
 	if err != nil {

@@ -147,6 +147,7 @@ func (m *Member) WriteTo(w io.Writer) (int64, error) {
 
 // Result is what one source gave.
 type Result struct {
+	OneOff *OneOff
 	Sink   *Sink
 	Source format.Source
 }
@@ -161,6 +162,7 @@ func CollectAll(ctx context.Context, env Env, sources []*OneOff) []Result {
 	}
 	for i := range sources {
 		results[i] = <-pending[i]
+		results[i].OneOff = sources[i]
 	}
 	return results
 }
