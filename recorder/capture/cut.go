@@ -183,9 +183,6 @@ func (p *part) arrived() int {
 	return p.open
 }
 
-// At is the instant of the cut.
-func (c *Cut) At() time.Time { return c.at }
-
 // Stats returns what the cut holds of each interface, in the order of the pcapng file;
 // interfaces that are not recorded come last and are not in the file.
 func (c *Cut) Stats() []Stats { return c.stats }

@@ -261,7 +261,7 @@ func (s *Set) equip(m *member, now time.Time) {
 	s.budget -= size
 	s.mu.Unlock()
 	var ring *Packets
-	err := s.home.do(func() (err error) {
+	err := s.home.Do(func() (err error) {
 		ring, err = open(l.name, l.kind(), size, s.cfg.Filter)
 		return err
 	})

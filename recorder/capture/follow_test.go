@@ -34,7 +34,7 @@ func (j *journal) saw(words ...string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return slices.ContainsFunc(j.events, func(e Event) bool {
-		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(e.String(), w) })
+		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(e.Text, w) })
 	})
 }
 

@@ -370,7 +370,7 @@ func TestCutSince(t *testing.T) {
 		if got := contiguous(t, write(t, c, PcapngOptions{}))[0]; got != at.want {
 			t.Errorf("since %v: got %+v, want %+v", at.since, got, at.want)
 		}
-		if st := c.Stats()[0]; !st.From.Equal(at.from) || !st.To.Equal(c.At()) {
+		if st := c.Stats()[0]; !st.From.Equal(at.from) || !st.To.Equal(c.at) {
 			t.Errorf("since %v: the window is %v to %v", at.since, st.From, st.To)
 		}
 		c.Close()
@@ -498,26 +498,4 @@ func TestTunIsRawIP(t *testing.T) {
 	if len(rows) != 1 || strings.Join(rows[0], " ") != "192.0.2.7 286 28 7" {
 		t.Errorf("tshark shows %v", rows)
 	}
-}
-
-func TestOpenOne(t *testing.T) {
-	testns.Run(t, func() {
-		p, err := Open(Config{Interface: "lo", Bytes: 1 << 20})
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		if p.bound() != 1 || p.Advance() != 0 || p.Counters().Drops != 0 {
-			t.Errorf("bound to %d, %+v", p.bound(), p.Counters())
-		}
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-		if _, err := Open(Config{Interface: "eth9"}); !errors.Is(err, unix.ENODEV) {
-			t.Errorf("open eth9: %v", err)
-		}
-		if _, err := Open(Config{Index: 1, Bytes: 100}); err == nil {
-			t.Error("a ring of 100 bytes was made")
-		}
-	})
 }

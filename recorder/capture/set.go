@@ -43,9 +43,6 @@ type Event struct {
 	Text      string // one sentence: eth0 is down; its history is kept, …
 }
 
-// String is the event as a line of a log.
-func (e Event) String() string { return e.Text }
-
 // Status is what one interface of a Set has come to.
 type Status struct {
 	Name   string // present or last name

@@ -21,7 +21,6 @@ const (
 	Established = 1
 	SynRecv     = 3
 	Listen      = 10
-	NewSynRecv  = 12
 	All         = 1<<13 - 2 // bits of every state
 )
 
