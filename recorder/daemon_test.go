@@ -164,6 +164,16 @@ func (d *daemon) bundles() []*format.Reader {
 	return readers
 }
 
+// bundle gives the one bundle that there must be.
+func (d *daemon) bundle() *format.Reader {
+	d.t.Helper()
+	readers := d.bundles()
+	if len(readers) != 1 {
+		d.t.Fatalf("%d bundles, want 1", len(readers))
+	}
+	return readers[0]
+}
+
 func source(t *testing.T, r *format.Reader, name string) format.Source {
 	t.Helper()
 	for _, s := range r.Manifest.Sources {

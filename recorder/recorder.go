@@ -85,12 +85,15 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer server.Close()
+	// The socket was taken first: a second recorder on it ends here, and has locked no memory.
 	prepare(cfg)
 	r, err := arm(cfg, triggers, patterns)
 	if err != nil {
 		return err
 	}
 	defer r.close()
+	// Served from now on, for only the loop takes questions. Who asked before waits in the
+	// socket's backlog, and is answered.
 	go server.Serve(r.requests, r.asked)
 	defer signals(r.requests)()
 	r.say()
@@ -184,6 +187,8 @@ func (r *Recorder) loop(ctx context.Context) error {
 	r.snapshot = time.NewTicker(snapshotCalm)
 	defer r.snapshot.Stop()
 	for {
+		// What takes longer than a tick runs beside the loop and comes back over a channel: so
+		// what is kept here needs no lock, and a cut lies between two ticks by itself.
 		select {
 		case <-ctx.Done():
 			return r.stop()

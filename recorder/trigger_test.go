@@ -41,9 +41,8 @@ func TestTriggersJoin(t *testing.T) {
 	d.signal(unix.SIGUSR1)
 	d.says("joins", 1)
 	d.says("bundle written", 1)
-	readers := d.bundles()
-	if len(readers) != 1 || len(readers[0].Manifest.Joined) != 1 {
-		t.Errorf("%d bundles", len(readers))
+	if got := d.bundle().Manifest.Joined; len(got) != 1 {
+		t.Errorf("%d triggers joined, want 1", len(got))
 	}
 }
 
@@ -63,14 +62,11 @@ func TestKernelLogPattern(t *testing.T) {
 	if code := d.exits(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
-	readers := d.bundles()
-	if len(readers) != 1 {
-		t.Fatalf("%d bundles, want 1", len(readers))
-	}
-	if got := readers[0].Manifest.Trigger; got.Kind != "kmsg" || got.Reason != mark {
+	bundle := d.bundle()
+	if got := bundle.Manifest.Trigger; got.Kind != "kmsg" || got.Reason != mark {
 		t.Errorf("trigger %+v", got)
 	}
-	member, err := readers[0].Open("kmsg.txt")
+	member, err := bundle.Open("kmsg.txt")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,11 +88,7 @@ func TestFailingWriter(t *testing.T) {
 	a, _ := testns.Pair(t)
 	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 1000}})
 	w := openWire(t, a.NS, a.Link)
-	for i := range uint64(400) {
-		if err := w.send(numbered(0, i, 1042)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	w.sendFrom(t, 0, 400)
 	c, err := s.Cut(time.Time{})
 	if err != nil {
 		t.Fatal(err)
@@ -117,12 +113,7 @@ func TestSlowDiskKeepsTheCut(t *testing.T) {
 	w := openWire(t, a.NS, a.Link)
 	seq := uint64(0)
 	send := func(n int) {
-		for range n {
-			if err := w.send(numbered(0, seq, 1042)); err != nil {
-				t.Fatal(err)
-			}
-			seq++
-		}
+		seq = w.sendFrom(t, seq, n)
 		ticks := p.ticks.Load()
 		eventually(t, "tick", func() bool { return p.ticks.Load() > ticks })
 	}

@@ -109,12 +109,7 @@ func TestStallIsCountedAndRecovers(t *testing.T) {
 	w := openWire(t, a.NS, a.Link)
 	seq := uint64(0)
 	send := func(n int) {
-		for range n {
-			if err := w.send(numbered(0, seq, 1042)); err != nil {
-				t.Fatal(err)
-			}
-			seq++
-		}
+		seq = w.sendFrom(t, seq, n)
 	}
 	send(10)
 	stall.Store(true)

@@ -78,6 +78,8 @@ func makeFunctions() (*Functions, error) {
 	if err := perCPU(spec, bpf.FunctionMapFunctionCpu); err != nil {
 		return nil, err
 	}
+	// Made apart from the programs, because each function is loaded alone: one that this
+	// kernel has inlined away must not cost the others, and all count into one map.
 	f := &Functions{maps: map[string]*ebpf.Map{}}
 	for _, name := range []string{bpf.FunctionMapFunctionCpu, bpf.FunctionMapFunctionRunning} {
 		if f.maps[name], err = ebpf.NewMap(spec.Maps[name]); err != nil {

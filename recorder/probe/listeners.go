@@ -90,6 +90,8 @@ func (l *Listeners) Read(out []Listener) ([]Listener, error) {
 		if len(l.order) == 0 {
 			return out, nil
 		}
+		// One that stops after as many as there were. Where it meets others, or others in
+		// another order, something has come or gone, and only a whole pass tells what.
 		short, err := l.pass(out, len(l.order))
 		if err != nil || l.sameOrder(short[len(out):]) {
 			return short, err
@@ -141,6 +143,10 @@ func (l *Listeners) pass(out []Listener, limit int) ([]Listener, error) {
 			out = append(out, listener(&p.Slot[i]))
 		}
 		switch {
+		// Three ends: the iterator has no more sockets; it met one that is no listener, behind which
+		// none comes; or as many were met as were asked for. In the last two the program stops the
+		// read, which then fails with EAGAIN (bpf_seq_read, kernel/bpf/bpf_iter.c), as it does where
+		// the room is full or a million sockets were passed over: there the next read goes on.
 		case err == nil && n == 0, p.Ended != 0, limit > 0 && len(out)-first == limit:
 			return out, nil
 		case err != unix.EAGAIN && err != unix.EINTR:

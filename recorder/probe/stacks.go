@@ -59,6 +59,8 @@ func openStacks(o Options, s *Set) (*Stacks, error) {
 	if o.StackAge > 0 {
 		vars[bpf.StacksVarMinAge] = uint64(o.StackAge)
 	}
+	// The map of the probe of softirqs is shared, not read: the sampler asks it, within the
+	// interrupt, for how long the softirq that it has interrupted has run.
 	h := s.hub.with(bpf.StacksMapSoftirqCpu, s.Softirqs.loaded.Maps[bpf.SoftirqMapSoftirqCpu])
 	l, err := load(h, wanted{id: "stacks", spec: spec, vars: vars, perCPU: []string{bpf.StacksMapSoftirqCpu}})
 	if err != nil {

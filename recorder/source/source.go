@@ -173,6 +173,8 @@ func start(ctx context.Context, env Env, s *OneOff) <-chan Result {
 	ctx, cancel := context.WithTimeout(ctx, s.Limit)
 	done := make(chan Result, 1)
 	began := time.Now()
+	// Two goroutines, because a read of /proc or an ioctl does not heed a context: one may stay
+	// in the kernel for as long as a driver holds RTNL, the other answers in time.
 	go func() { done <- collect(ctx, env, s) }()
 	out := make(chan Result, 1)
 	go func() {

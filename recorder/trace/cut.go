@@ -30,6 +30,9 @@ type Cut struct {
 // Cut copies the window's records; rendering them is left to the cut.
 func (r *Recording) Cut(start, end time.Time, clock format.Clock) *Cut {
 	c := &Cut{start: start, end: end, offset: clock.Realtime - clock.Monotonic, names: r.probes.Names}
+	// Events carry CLOCK_MONOTONIC, what is kept by the second carries Go's times. Both are
+	// put on CLOCK_REALTIME as it stands at the freeze; a clock that was set during the
+	// window so moves all of them alike, and none against another.
 	within := func(mono int64) bool {
 		at := mono + c.offset
 		return at >= start.UnixNano() && at <= end.UnixNano()

@@ -50,6 +50,7 @@ func (r *Recording) Sources(start time.Time) []format.Source {
 		Name: "events", State: format.Complete, Details: map[string]string{},
 		Members: []string{"events.jsonl", "softirq.jsonl", "drops.csv", "stacks.pb.gz"},
 	}
+	// Of the window only: a flood of drops last week says nothing of this incident.
 	if s.Lost = r.lostSince(start); s.Lost > 0 {
 		s.State, s.Unit = format.Partial, "events"
 		s.Reason = "more events than the kernel's rate limit lets through; counters and histograms are whole"

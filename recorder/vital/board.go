@@ -55,6 +55,8 @@ func Open(env Env, log func(string)) *Board {
 			b.columns = append(b.columns, column{v, r})
 		}
 	}
+	// After all columns are known: a row that grew by append would leave the first meters with
+	// a part of an array that is no longer the row.
 	b.row = make([]float64, len(b.columns))
 	rest := b.row
 	for _, r := range b.meters {

@@ -89,6 +89,7 @@ func (r *rttPoll) poll() error {
 			return err
 		}
 	}
+	// An idle host has no round-trip time, rather than one of 0 or the last that there was.
 	r.value = [3]float64{math.NaN(), math.NaN(), math.NaN()}
 	if n := len(r.rtts); n > 0 {
 		slices.Sort(r.rtts)

@@ -170,6 +170,7 @@ func (l *Link) number(kind uint16, v uint64) {
 			l.State = operStates[v]
 		}
 	case unix.IFLA_CARRIER:
+		// A pointer: what the kernel did not tell is not a cable that is out.
 		carrier := v != 0
 		l.Carrier = &carrier
 	case unix.IFLA_CARRIER_CHANGES:
