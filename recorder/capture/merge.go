@@ -88,8 +88,9 @@ type entry struct {
 // reorderPackets. It is sorted by insertion, because packets hardly ever are out of order.
 //
 // Between two pops this holds: waiting is sorted, and nothing that is still to be read
-// comes before its first, unless it lies further back than reorderPackets. So the earliest
-// of all firsts is the earliest of all, which is what makes a heap of queues an order.
+// comes before its first, unless it lies further back than reorderPackets or the clock was
+// set back. So the earliest of all firsts is the earliest of all, which is what makes a heap
+// of queues an order.
 type queue struct {
 	cursor
 	index   int     // of the part
