@@ -10,8 +10,6 @@ import (
 
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/probe"
-	"github.com/spikebox/spikebox/recorder/ring"
-	"github.com/spikebox/spikebox/recorder/trace"
 	"github.com/spikebox/spikebox/recorder/vital"
 )
 
@@ -38,34 +36,32 @@ var worthwhile = map[string]float64{
 
 // Calibrate watches the vitals for a while, records no packets, and proposes limits.
 func Calibrate(ctx context.Context, root string, span time.Duration, log func(string)) []Calibration {
-	k := trace.Open(trace.Options{Options: probe.Options{NetNS: host.NetNS()}, Window: time.Second, CPUs: 1}, log)
-	defer k.Close()
-	board := vital.Open(vital.Env{Root: root, Kernel: k, Listeners: ring.NewNewest[ring.Listener](64)}, log)
+	probes := openProbes(probe.Options{NetNS: host.NetNS()}, log)
+	defer probes.Close()
+	board := vital.Open(vital.Env{Root: root, Probes: probes}, log)
 	defer board.Close()
-	seen := make([][]float64, len(board.Infos()))
+	seen := map[string][]float64{} // by vital
 	ctx, cancel := context.WithTimeout(ctx, span)
 	defer cancel()
 	for tick := time.NewTicker(Tick); ; {
 		select {
 		case <-ctx.Done():
 			tick.Stop()
-			return calibrations(seen)
+			return calibrations(board.Columns(), seen)
 		case now := <-tick.C:
-			k.Tick(now)
-			for i, v := range board.Read(now) {
-				if !math.IsNaN(v) {
-					seen[i] = append(seen[i], v)
+			board.Read(now)
+			for _, c := range board.Columns() {
+				if !math.IsNaN(c.Value) {
+					seen[c.Name] = append(seen[c.Name], c.Value)
 				}
 			}
 		}
 	}
 }
 
-func calibrations(seen [][]float64) (all []Calibration) {
-	for _, m := range vital.Meters {
-		for _, v := range m.Vitals {
-			all = append(all, calibrate(v, seen[len(all)]))
-		}
+func calibrations(columns []vital.Column, seen map[string][]float64) (all []Calibration) {
+	for _, c := range columns {
+		all = append(all, calibrate(c.Vital, seen[c.Name]))
 	}
 	return all
 }

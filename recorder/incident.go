@@ -36,6 +36,9 @@ type result struct {
 
 // fire begins an incident, or joins the one that goes on.
 func (r *Recorder) fire(t format.Trigger) {
+	// Two instants of one trigger. What is shown is UTC, and UTC drops the monotonic reading;
+	// the window is reckoned from the one that has it. A clock that is set meanwhile, which may
+	// be the incident, would else end the window at once, or never.
 	at := t.Time
 	t.Time = at.UTC()
 	if r.cfg.DryRun {
@@ -73,6 +76,7 @@ func (r *Recorder) cut() {
 	in := r.incident
 	r.incident = nil
 	r.snapshot.Reset(snapshotCalm)
+	// Once more: with --after 0 the last texts would be of up to a second before the trigger.
 	if err := r.rings.Snapshots.Take(time.Now()); err != nil {
 		r.cfg.Log("error: take snapshot: " + err.Error())
 	}
@@ -85,6 +89,7 @@ func (r *Recorder) cut() {
 		Env: r.cfg.sources(), Dir: r.cfg.Dir, Manifest: r.manifest(in),
 		Start: start, Trigger: in.at, Early: in.early,
 	})
+	// Set where the cut fails, too: the failure comes back over results like any other.
 	r.writing = true
 	if err != nil {
 		r.results <- result{err: err}

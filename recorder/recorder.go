@@ -2,21 +2,30 @@
 
 // Package recorder is the armed flight recorder: packet rings, vitals and snapshots that
 // remember the last seconds, and triggers that make them a bundle. Run is its table of
-// contents.
+// contents. What it is made of, in the order in which data passes:
+//
+//	host     whose machine this is: facts, clocks, network namespace
+//	capture  the packets, in rings that the kernel fills
+//	source   the kernel's texts, every second, its log, and what is read at a cut
+//	probe    the eBPF programs, armed
+//	vital    numbers, measured every tick out of probes and texts
+//	trace    what the probes told over time
+//	ring     the bounded memories that all of these keep the last seconds in
+//	trigger  when to cut
+//	freeze   cuts all rings at one instant, and writes the bundle
+//	control  the socket over which a local user asks and triggers
 package recorder
 
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder/capture"
+	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/probe"
@@ -28,9 +37,8 @@ import (
 )
 
 const (
-	// Tick is how often vitals are measured and triggers evaluated: a quarter of the
-	// shortest thing that TCP itself waits for at a handshake.
-	Tick = 250 * time.Millisecond
+	// Tick is how often vitals are measured and triggers evaluated.
+	Tick = time.Second / ring.TicksPerSecond
 	// Snapshots are taken each second while all is well, and ten a second between a
 	// trigger and the end of its window.
 	snapshotCalm   = time.Second
@@ -47,6 +55,7 @@ type Recorder struct {
 	host     format.Host
 	armed    format.Clock
 	patterns []*regexp.Regexp // kernel-log lines that are triggers
+	probes   *probe.Set
 	rings    freeze.Rings
 	triggers *trigger.Set
 	since    time.Time   // armed since
@@ -54,7 +63,7 @@ type Recorder struct {
 	writing  bool        // a bundle is being written
 	results  chan result // of writing
 	requests chan format.Trigger
-	asked    chan chan<- Status
+	asked    chan chan<- control.Status
 	snapshot *time.Ticker
 	failed   error  // why the last bundle could not be written
 	written  int    // bundles
@@ -71,18 +80,21 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	control, err := listen(cfg.Control)
+	server, err := control.Listen(cfg.Control)
 	if err != nil {
 		return err
 	}
-	defer control.Close()
+	defer server.Close()
+	// The socket was taken first: a second recorder on it ends here, and has locked no memory.
 	prepare(cfg)
 	r, err := arm(cfg, triggers, patterns)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	go control.serve(r.requests, r.asked)
+	// Served from now on, for only the loop takes questions. Who asked before waits in the
+	// socket's backlog, and is answered.
+	go server.Serve(r.requests, r.asked)
 	defer signals(r.requests)()
 	r.say()
 	return r.loop(ctx)
@@ -113,7 +125,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 		cfg: cfg, host: host.Facts(), armed: host.Clock("armed"), since: time.Now(),
 		triggers: trigger.NewSet(triggers, cfg.Policy), patterns: patterns,
 		results: make(chan result, 1), requests: make(chan format.Trigger),
-		asked: make(chan chan<- Status),
+		asked: make(chan chan<- control.Status),
 	}
 	packets, err := capture.OpenSet(cfg.packets())
 	if err != nil {
@@ -130,19 +142,28 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 	}
 	r.rings.Snapshots = snapshots
 	r.rings.Log = source.OpenKernelLog(cfg.Root, cfg.Log)
-	ticks := int((cfg.Before+cfg.After)/Tick) + 8 // some more than the window, for a late cut
+	r.probes = openProbes(probe.Options{NetNS: cfg.netns(), LateRTT: lateRTT(triggers)}, cfg.Log)
+	window := cfg.Before + cfg.After
+	ticks := int(window/Tick) + 8 // some more than the window, for a late cut
+	r.rings.Trace = trace.New(r.probes, window, r.host.CPUs, cfg.Log)
 	r.rings.Listeners = ring.NewNewest[ring.Listener](ticks * listenersPerTick)
-	r.rings.Kernel = trace.Open(trace.Options{
-		Options: probe.Options{NetNS: cfg.netns(), LateRTT: lateRTT(triggers)},
-		Window:  cfg.Before + cfg.After, CPUs: r.host.CPUs,
-	}, cfg.Log)
 	r.rings.Board = vital.Open(vital.Env{
-		Root: cfg.Root, Kernel: r.rings.Kernel, Listeners: r.rings.Listeners,
+		Root: cfg.Root, Probes: r.probes, Listeners: r.rings.Listeners, Softirq: r.rings.Trace.Softirq,
 	}, cfg.Log)
 	r.rings.Rows = ring.NewRows(ticks, len(r.rings.Board.Infos()))
 	return r, nil
 }
 
+// openProbes arms what this kernel allows, and says of the others why not.
+func openProbes(o probe.Options, log func(string)) *probe.Set {
+	probes := probe.Open(o)
+	for _, line := range probes.Refusals() {
+		log(line)
+	}
+	return probes
+}
+
+// close gives back what arm opened, which may be a part of it.
 func (r *Recorder) close() {
 	r.rings.Packets.Close()
 	if r.rings.Snapshots != nil {
@@ -154,63 +175,9 @@ func (r *Recorder) close() {
 	if r.rings.Board != nil {
 		r.rings.Board.Close()
 	}
-	if r.rings.Kernel != nil {
-		r.rings.Kernel.Close()
+	if r.probes != nil {
+		r.probes.Close()
 	}
-}
-
-// say tells the operator, in one line, what is armed.
-func (r *Recorder) say() {
-	r.cfg.Log(fmt.Sprintf("armed on %s: %s; %v before and %v after, bundles in %s",
-		r.interfaces(), strings.Join(r.watched(), ", "), r.cfg.Before, r.cfg.After, r.cfg.Dir))
-}
-
-// watched is what fires.
-func (r *Recorder) watched() []string {
-	what := slices.Clone(r.cfg.expressions())
-	for _, p := range r.patterns {
-		what = append(what, "kernel log ~ "+p.String())
-	}
-	return what
-}
-
-// interfaces names what is recorded.
-func (r *Recorder) interfaces() string {
-	var names []string
-	for _, s := range r.rings.Packets.Status() {
-		if s.RingBytes > 0 {
-			names = append(names, s.Name)
-		}
-	}
-	if len(names) == 0 {
-		return "no interface yet"
-	}
-	return strings.Join(names, ", ")
-}
-
-// status tells of the recorder as it is between two ticks.
-func (r *Recorder) status() Status {
-	s := Status{
-		Program: r.cfg.Build.Program + " " + r.cfg.Build.Version, PID: os.Getpid(), Host: r.host.Name,
-		Armed: r.since.UTC(), LastTick: r.ticked.UTC(), Triggers: r.watched(), Vitals: map[string]float64{},
-		Pending: r.incident != nil || r.writing, Bundles: r.written, LastBundle: r.last, Lost: r.lost,
-		Suppressed: r.triggers.Suppressed,
-	}
-	if r.failed != nil {
-		s.LastError = r.failed.Error()
-	}
-	for _, i := range r.rings.Packets.Status() {
-		s.Interfaces = append(s.Interfaces, InterfaceStatus{Name: i.Name, State: string(i.State), Reason: i.Reason,
-			Covered: i.Covered.UTC(), Ring: i.RingBytes, Packets: i.Packets, Lost: i.Drops})
-	}
-	for _, info := range r.rings.Board.Infos() {
-		if v := r.rings.Board.Value(info.Name); !math.IsNaN(v) {
-			s.Vitals[info.Name] = v
-		}
-	}
-	s.Sources = append(r.rings.Board.Sources(), r.rings.Snapshots.Source())
-	s.Sources = append(s.Sources, r.rings.Kernel.Sources(r.since)...)
-	return s
 }
 
 // loop is the armed recorder: everything happens here, one thing at a time.
@@ -220,6 +187,8 @@ func (r *Recorder) loop(ctx context.Context) error {
 	r.snapshot = time.NewTicker(snapshotCalm)
 	defer r.snapshot.Stop()
 	for {
+		// What takes longer than a tick runs beside the loop and comes back over a channel: so
+		// what is kept here needs no lock, and a cut lies between two ticks by itself.
 		select {
 		case <-ctx.Done():
 			return r.stop()
@@ -244,13 +213,18 @@ func (r *Recorder) loop(ctx context.Context) error {
 // tick measures the vitals, evaluates the triggers, and cuts where a window has ended.
 func (r *Recorder) tick(now time.Time) {
 	r.rings.Log.Read(r.match)
-	r.rings.Kernel.Tick(now)
-	row := r.rings.Board.Read(now)
-	r.rings.Rows.Push(now, row)
+	// Vitals before the trace: the meter of softirqs hands it what they took, and its Tick
+	// may close the second to which that belongs.
+	r.rings.Rows.Push(now, r.rings.Board.Read(now))
+	r.rings.Trace.Tick(now)
 	r.ticked = now
+	// Last, so that all of it is in the rings: with --after 0 the cut comes at once, and
+	// holds the row and the events that it fired for.
 	for _, f := range r.triggers.Step(now, r.rings.Board.Value) {
 		r.fire(fired(f))
 	}
+	// One bundle at a time: while one is written its blocks of the packet rings are held,
+	// and capture gives no second cut. A window that ends meanwhile is cut late, and longer.
 	if r.incident != nil && !r.writing && !now.Before(r.incident.end) {
 		r.cut()
 	}

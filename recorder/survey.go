@@ -11,23 +11,15 @@ import (
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/probe"
-	"github.com/spikebox/spikebox/recorder/ring"
 	"github.com/spikebox/spikebox/recorder/source"
-	"github.com/spikebox/spikebox/recorder/trace"
 	"github.com/spikebox/spikebox/recorder/vital"
 )
 
 // Survey is what this kernel and these privileges give: the same openings that arm a
 // recorder, tried and closed again.
 type Survey struct {
-	Vitals  []SurveyedVital
+	Vitals  []vital.Column
 	Sources []SurveyedSource
-}
-
-// SurveyedVital is one vital, and what measures it here.
-type SurveyedVital struct {
-	vital.Vital
-	format.VitalInfo
 }
 
 // SurveyedSource is one source, and what it gives here.
@@ -42,33 +34,26 @@ type SurveyedSource struct {
 func MakeSurvey(root string) *Survey {
 	quiet := func(string) {}
 	s := &Survey{}
-	k := trace.Open(trace.Options{
-		Options: probe.Options{NetNS: host.NetNS()}, Window: time.Second, CPUs: 1,
-	}, quiet)
-	defer k.Close()
-	board := vital.Open(vital.Env{Root: root, Kernel: k, Listeners: ring.NewNewest[ring.Listener](64)}, quiet)
+	probes := openProbes(probe.Options{NetNS: host.NetNS()}, quiet)
+	defer probes.Close()
+	board := vital.Open(vital.Env{Root: root, Probes: probes}, quiet)
 	defer board.Close()
-	k.Tick(time.Now())
+	// One reading, because a file may open and not be readable: the reason is known after it.
 	board.Read(time.Now())
-	infos := board.Infos()
-	for _, m := range vital.Meters {
-		for _, v := range m.Vitals {
-			s.Vitals = append(s.Vitals, SurveyedVital{v, infos[len(s.Vitals)]})
-		}
-	}
+	s.Vitals = board.Columns()
 	s.packets()
-	for i, src := range board.Sources() {
-		s.add(src, vital.Meters[i].Doc, src.Details["lack"])
+	for _, m := range board.States() {
+		s.add(m.Source, m.Doc, m.Source.Details["lack"])
 	}
 	s.snapshots(root, quiet)
 	log := source.OpenKernelLog(root, quiet)
 	s.add(log.Source(time.Now(), host.Clock("survey")), "the kernel log", "what the kernel said, and triggers on it")
 	log.Close()
-	for i, r := range k.Results {
-		s.add(k.Sources(time.Now())[i], r.Probe.Doc, r.Probe.Without)
+	for _, r := range probes.Results {
+		s.add(r.Source(), r.Probe.Doc, r.Probe.Without)
 	}
-	for i, r := range source.CollectAll(context.Background(), source.Env{Root: root, At: source.AtEnd}, source.OneOffs) {
-		s.add(r.Source, source.OneOffs[i].Doc, "")
+	for _, r := range source.CollectAll(context.Background(), source.Env{Root: root, At: source.AtEnd}, source.OneOffs) {
+		s.add(r.Source, r.OneOff.Doc, "")
 	}
 	return s
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 	"github.com/spikebox/spikebox/recorder"
 	"github.com/spikebox/spikebox/recorder/capture"
+	"github.com/spikebox/spikebox/recorder/control"
 )
 
 var run = &cli.Command{
@@ -67,7 +68,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 	flags.IntVar(&cfg.Retention.Keep, "keep", 20, "most bundles in the folder, the oldest goes first; 0 is no cap")
 	flags.Var(&keepBytes, "keep-bytes", "most bytes of bundles in the folder; 0B is no cap")
 	flags.Var(&minFree, "min-free", "share of the file system that stays free")
-	flags.StringVar(&cfg.Control, "control", "/run/spikebox/control.sock", "control socket; empty: none")
+	flags.StringVar(&cfg.Control, "control", control.Socket, "control socket; empty: none")
 	flags.StringVar(&netns, "netns", "own", "own: kernel events of this network namespace; all: of every one on the machine")
 	flags.BoolVar(&cfg.Once, "once", false, "end after the first bundle and print its path")
 	flags.StringVar(&cfg.Root, "root", "/", "where /proc, /sys and /dev lie; another tree than / is for tests of the recorder itself")

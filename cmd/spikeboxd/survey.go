@@ -57,7 +57,7 @@ func printVitals(s *recorder.Survey) error {
 		if by == "" {
 			by = "nothing"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", v.Vital.Name, v.Vital.Unit, by, v.Doc)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", v.Name, v.Unit, by, v.Doc)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -66,7 +66,7 @@ func printVitals(s *recorder.Survey) error {
 	for _, v := range s.Vitals {
 		if v.Reason != "" && !said[v.Reason] {
 			said[v.Reason] = true
-			fmt.Printf("\n%s: %s\n", v.Vital.Name, v.Reason)
+			fmt.Printf("\n%s: %s\n", v.Name, v.Reason)
 		}
 	}
 	return nil

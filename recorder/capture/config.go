@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Defaults and bounds of a Config.
+// Defaults and bounds of a SetConfig.
 const (
 	DefaultBytes = 64 << 20
 	// DefaultSnapLen holds every header that the filter knows: two VLAN tags, IPv6 and
@@ -44,22 +44,12 @@ type Filter struct {
 	Peers []netip.Prefix
 }
 
-// Config describes the ring of one interface.
-type Config struct {
-	// Interface is the interface's name; Index is taken where the name is empty.
-	Interface string
-	Index     int
-	// Bytes is the memory of the ring, which the kernel allocates and locks at once;
-	// 0 is DefaultBytes.
-	Bytes int
-	Filter
-}
-
 // SetConfig describes the rings of several interfaces.
 type SetConfig struct {
 	// Interfaces are the names to record. Empty: see choose.
 	Interfaces []string
-	// Bytes is the memory of all rings together; 0 is DefaultBytes.
+	// Bytes is the memory of all rings together, which the kernel allocates and locks at
+	// once; 0 is DefaultBytes.
 	Bytes int
 	Filter
 	// Notify is told of every change of an interface's state, one call at a time. It

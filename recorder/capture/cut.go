@@ -111,6 +111,8 @@ func (s *Set) hold(since time.Time) (*Cut, error) {
 		}
 		c.parts = append(c.parts, m.ring.holdSince(from, m.link.loopback()))
 	}
+	// In a loop of its own: every ring has noted where it stands before any counter is read,
+	// so that the instants of two interfaces lie microseconds apart.
 	for _, m := range s.members {
 		if m.ring != nil {
 			c.stats = append(c.stats, m.window(from, c.at))
@@ -125,12 +127,17 @@ func (s *Set) hold(since time.Time) (*Cut, error) {
 func (p *Packets) holdSince(from int64, lo bool) *part {
 	p.advance()
 	first := p.tail
+	// Packets lie up to reorderTime out of their order, so a block whose last one is a little too
+	// old may hold one that is not. What is too old within a block the cursor leaves out.
 	for first < p.head && p.block(first).last() < from-reorderTime {
 		first++
 	}
 	p.hold = first
 	t := &part{ring: p, from: first, to: p.head, since: from, lo: lo}
-	if !p.full() { // else the open block is the oldest one
+	// Of the block that the kernel is filling, what is in it now. Where the ring is full there
+	// is none: head has come round to the oldest block, which is not the kernel's but waits to
+	// be given back, and to read it as the newest would put old packets behind new ones.
+	if !p.full() {
 		t.open = p.block(p.head).packets()
 	}
 	return t
@@ -182,9 +189,6 @@ func (p *part) arrived() int {
 	}
 	return p.open
 }
-
-// At is the instant of the cut.
-func (c *Cut) At() time.Time { return c.at }
 
 // Stats returns what the cut holds of each interface, in the order of the pcapng file;
 // interfaces that are not recorded come last and are not in the file.
@@ -256,6 +260,8 @@ func (c *Cut) WritePcapng(w io.Writer, o PcapngOptions) error {
 			comment = o.Comment
 		}
 		g.packet(i, c.parts[i].ring.kind, p, comment)
+		// Blocks are released as often as the buffer is written, not for each packet: that takes
+		// the lock which the goroutine that serves the rings waits for.
 		if g.full() {
 			if err := g.flush(); err != nil {
 				return fmt.Errorf("write packets: %w", err)

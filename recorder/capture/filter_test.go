@@ -108,60 +108,72 @@ func TestFilterReturnsHeaderLength(t *testing.T) {
 	inner4 := func(proto byte, n int) []byte { return join(ip4(proto, 0, n), tcp(32), data) }
 	for _, c := range []struct {
 		name string
-		kind linkKind
 		pkt  []byte
 		want int
 	}{
-		{"tcp", ethernet, join(eth(0x0800), ip4(6, 0, 0), tcp(20), data), 14 + 20 + 20},
-		{"tcp options", ethernet, join(eth(0x0800), ip4(6, 0, 0), tcp(60), data), 14 + 20 + 60},
-		{"tcp without data", ethernet, join(eth(0x0800), ip4(6, 0, 0), tcp(32)), 14 + 20 + 32},
-		{"ip options", ethernet, join(eth(0x0800), ip4(6, 0, 40), tcp(32), data), 14 + 60 + 32},
-		{"do not fragment", ethernet, join(eth(0x0800), ip4(6, 0x4000, 0), tcp(32), data), 14 + 20 + 32},
-		{"first fragment", ethernet, join(eth(0x0800), ip4(6, 0x2000, 0), tcp(32), data), 14 + 20 + 32},
-		{"later fragment", ethernet, join(eth(0x0800), ip4(6, 0x2001, 0), data), 14 + 20},
-		{"last fragment", ethernet, join(eth(0x0800), ip4(17, 0x00b9, 4), data), 14 + 24},
-		{"vlan in-band", ethernet, join(eth(0x8100), tag(77, 0x0800), ip4(6, 0, 0), tcp(32), data), 18 + 20 + 32},
-		{"two tags in-band", ethernet, join(eth(0x88a8), tag(5, 0x8100), tag(77, 0x86dd), ip6(6), tcp(32), data), 22 + 40 + 32},
-		{"three tags", ethernet, join(eth(0x88a8), tag(5, 0x8100), tag(6, 0x8100), tag(77, 0x0800), data), whole},
-		{"udp", ethernet, join(eth(0x0800), ip4(17, 0, 0), ports(8, 40000, 443), data), 14 + 20 + 8},
-		{"dns query", ethernet, join(eth(0x0800), ip4(17, 0, 0), ports(8, 40000, 53), data), 14 + 20 + 20},
-		{"dns reply over ipv6", ethernet, join(eth(0x86dd), ip6(17), ports(8, 53, 40000), data), 14 + 40 + 20},
-		{"mdns", ethernet, join(eth(0x86dd), ip6(17), ports(8, 5353, 5353), data), 14 + 40 + 20},
-		{"ipv6 tcp", ethernet, join(eth(0x86dd), ip6(6), tcp(40), data), 14 + 40 + 40},
-		{"ipv6 hop-by-hop", ethernet, join(eth(0x86dd), ip6(0), ext(6, 8), tcp(32), data), 14 + 40 + 8 + 32},
-		{"ipv6 two extensions", ethernet, join(eth(0x86dd), ip6(0), ext(60, 8), ext(6, 24), tcp(32), data), 14 + 40 + 32 + 32},
-		{"ipv6 first fragment", ethernet, join(eth(0x86dd), ip6(44), frag6(6, 0), tcp(32), data), 14 + 40 + 8 + 32},
-		{"ipv6 later fragment", ethernet, join(eth(0x86dd), ip6(44), frag6(6, 181), data), 14 + 40 + 8},
-		{"ipv6 authentication", ethernet, join(eth(0x86dd), ip6(51), auth(6, 24), tcp(32), data), 14 + 40 + 24 + 32},
-		{"ipv6 routing and destination", ethernet, join(eth(0x86dd), ip6(43), ext(60, 24), ext(17, 8), ports(8, 1, 2), data), 14 + 40 + 32 + 8},
-		{"ipv6 five extensions", ethernet, join(eth(0x86dd), ip6(60), ext(60, 8), ext(60, 8), ext(60, 8), ext(60, 8), ext(6, 8), tcp(20), data), 14 + 40 + 32 + otherHeader},
-		{"ipv6 long extension", ethernet, join(eth(0x86dd), ip6(60), ext(6, 800), tcp(20), data), whole},
-		{"ping", ethernet, join(eth(0x0800), ip4(1, 0, 0), icmp(8), data), 14 + 20 + 8},
-		{"pong", ethernet, join(eth(0x0800), ip4(1, 0, 0), icmp(0), data), 14 + 20 + 8},
-		{"ping6", ethernet, join(eth(0x86dd), ip6(58), icmp(128), data), 14 + 40 + 8},
-		{"unreachable quotes tcp", ethernet, join(eth(0x0800), ip4(1, 0, 0), icmp(3), inner4(6, 0)), 14 + 20 + 8 + 20 + 20},
-		{"unreachable quotes udp", ethernet, join(eth(0x0800), ip4(1, 0, 0), icmp(3), inner4(17, 0)), 14 + 20 + 8 + 20 + 8},
-		{"time exceeded quotes options", ethernet, join(eth(0x0800), ip4(1, 0, 4), icmp(11), inner4(6, 8)), 14 + 24 + 8 + 28 + 20},
-		{"packet too big quotes tcp", ethernet, join(eth(0x86dd), ip6(58), icmp(2), ip6(6), tcp(32), data), 14 + 40 + 8 + 40 + 20},
-		{"unreachable6 quotes udp", ethernet, join(eth(0x86dd), ip6(58), icmp(1), ip6(17), ports(8, 1, 2), data), 14 + 40 + 8 + 40 + 8},
-		{"router advertisement", ethernet, join(eth(0x86dd), ip6(58), icmp(134), data), whole},
-		{"neighbour solicitation", ethernet, join(eth(0x86dd), ip6(58), icmp(135), data), whole},
-		{"sctp", ethernet, join(eth(0x0800), ip4(132, 0, 0), ports(28, 1, 2), data), 14 + 20 + 16},
-		{"esp", ethernet, join(eth(0x0800), ip4(50, 0, 0), data), 14 + 20 + 16},
-		{"ipip is kept whole", ethernet, join(eth(0x0800), ip4(4, 0, 0), data), whole},
-		{"gre is kept whole", ethernet, join(eth(0x86dd), ip6(47), data), whole},
-		{"arp", ethernet, join(eth(0x0806), payload(28)), whole},
-		{"llc", ethernet, join(eth(64), data), whole},
-		{"raw tcp", rawIP, join(ip4(6, 0, 0), tcp(32), data), 20 + 32},
-		{"raw ipv6 udp", rawIP, join(ip6(17), ports(8, 1, 2), data), 40 + 8},
-		{"raw something else", rawIP, data, 0},
-		{"raw empty", rawIP, nil, 0},
+		{"tcp", join(eth(0x0800), ip4(6, 0, 0), tcp(20), data), 14 + 20 + 20},
+		{"tcp options", join(eth(0x0800), ip4(6, 0, 0), tcp(60), data), 14 + 20 + 60},
+		{"tcp without data", join(eth(0x0800), ip4(6, 0, 0), tcp(32)), 14 + 20 + 32},
+		{"ip options", join(eth(0x0800), ip4(6, 0, 40), tcp(32), data), 14 + 60 + 32},
+		{"do not fragment", join(eth(0x0800), ip4(6, 0x4000, 0), tcp(32), data), 14 + 20 + 32},
+		{"first fragment", join(eth(0x0800), ip4(6, 0x2000, 0), tcp(32), data), 14 + 20 + 32},
+		{"later fragment", join(eth(0x0800), ip4(6, 0x2001, 0), data), 14 + 20},
+		{"last fragment", join(eth(0x0800), ip4(17, 0x00b9, 4), data), 14 + 24},
+		{"vlan in-band", join(eth(0x8100), tag(77, 0x0800), ip4(6, 0, 0), tcp(32), data), 18 + 20 + 32},
+		{"two tags in-band", join(eth(0x88a8), tag(5, 0x8100), tag(77, 0x86dd), ip6(6), tcp(32), data), 22 + 40 + 32},
+		{"three tags", join(eth(0x88a8), tag(5, 0x8100), tag(6, 0x8100), tag(77, 0x0800), data), whole},
+		{"udp", join(eth(0x0800), ip4(17, 0, 0), ports(8, 40000, 443), data), 14 + 20 + 8},
+		{"dns query", join(eth(0x0800), ip4(17, 0, 0), ports(8, 40000, 53), data), 14 + 20 + 20},
+		{"dns reply over ipv6", join(eth(0x86dd), ip6(17), ports(8, 53, 40000), data), 14 + 40 + 20},
+		{"mdns", join(eth(0x86dd), ip6(17), ports(8, 5353, 5353), data), 14 + 40 + 20},
+		{"ipv6 tcp", join(eth(0x86dd), ip6(6), tcp(40), data), 14 + 40 + 40},
+		{"ipv6 hop-by-hop", join(eth(0x86dd), ip6(0), ext(6, 8), tcp(32), data), 14 + 40 + 8 + 32},
+		{"ipv6 two extensions", join(eth(0x86dd), ip6(0), ext(60, 8), ext(6, 24), tcp(32), data), 14 + 40 + 32 + 32},
+		{"ipv6 first fragment", join(eth(0x86dd), ip6(44), frag6(6, 0), tcp(32), data), 14 + 40 + 8 + 32},
+		{"ipv6 later fragment", join(eth(0x86dd), ip6(44), frag6(6, 181), data), 14 + 40 + 8},
+		{"ipv6 authentication", join(eth(0x86dd), ip6(51), auth(6, 24), tcp(32), data), 14 + 40 + 24 + 32},
+		{"ipv6 routing and destination", join(eth(0x86dd), ip6(43), ext(60, 24), ext(17, 8), ports(8, 1, 2), data), 14 + 40 + 32 + 8},
+		{"ipv6 five extensions", join(eth(0x86dd), ip6(60), ext(60, 8), ext(60, 8), ext(60, 8), ext(60, 8), ext(6, 8), tcp(20), data), 14 + 40 + 32 + otherHeader},
+		{"ipv6 long extension", join(eth(0x86dd), ip6(60), ext(6, 800), tcp(20), data), whole},
+		{"ping", join(eth(0x0800), ip4(1, 0, 0), icmp(8), data), 14 + 20 + 8},
+		{"pong", join(eth(0x0800), ip4(1, 0, 0), icmp(0), data), 14 + 20 + 8},
+		{"ping6", join(eth(0x86dd), ip6(58), icmp(128), data), 14 + 40 + 8},
+		{"unreachable quotes tcp", join(eth(0x0800), ip4(1, 0, 0), icmp(3), inner4(6, 0)), 14 + 20 + 8 + 20 + 20},
+		{"unreachable quotes udp", join(eth(0x0800), ip4(1, 0, 0), icmp(3), inner4(17, 0)), 14 + 20 + 8 + 20 + 8},
+		{"time exceeded quotes options", join(eth(0x0800), ip4(1, 0, 4), icmp(11), inner4(6, 8)), 14 + 24 + 8 + 28 + 20},
+		{"packet too big quotes tcp", join(eth(0x86dd), ip6(58), icmp(2), ip6(6), tcp(32), data), 14 + 40 + 8 + 40 + 20},
+		{"unreachable6 quotes udp", join(eth(0x86dd), ip6(58), icmp(1), ip6(17), ports(8, 1, 2), data), 14 + 40 + 8 + 40 + 8},
+		{"router advertisement", join(eth(0x86dd), ip6(58), icmp(134), data), whole},
+		{"neighbour solicitation", join(eth(0x86dd), ip6(58), icmp(135), data), whole},
+		{"sctp", join(eth(0x0800), ip4(132, 0, 0), ports(28, 1, 2), data), 14 + 20 + 16},
+		{"esp", join(eth(0x0800), ip4(50, 0, 0), data), 14 + 20 + 16},
+		{"ipip is kept whole", join(eth(0x0800), ip4(4, 0, 0), data), whole},
+		{"gre is kept whole", join(eth(0x86dd), ip6(47), data), whole},
+		{"arp", join(eth(0x0806), payload(28)), whole},
+		{"llc", join(eth(64), data), whole},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := run(t, Filter{}, c.kind, c.pkt); got != c.want {
+			if got := run(t, Filter{}, ethernet, c.pkt); got != c.want {
 				t.Errorf("kept %d bytes, want %d", got, c.want)
 			}
 		})
+	}
+}
+
+func TestFilterWithoutLinkHeader(t *testing.T) {
+	data := payload(1000)
+	for name, c := range map[string]struct {
+		pkt  []byte
+		want int
+	}{
+		"tcp":            {join(ip4(6, 0, 0), tcp(32), data), 20 + 32},
+		"ipv6 udp":       {join(ip6(17), ports(8, 1, 2), data), 40 + 8},
+		"something else": {data, 0},
+		"empty":          {nil, 0},
+	} {
+		if got := run(t, Filter{}, rawIP, c.pkt); got != c.want {
+			t.Errorf("%s: kept %d bytes, want %d", name, got, c.want)
+		}
 	}
 }
 
@@ -226,22 +238,26 @@ func TestFilterLimits(t *testing.T) {
 	}
 }
 
+// v4 and v6 are packets with what comes behind their IP header, and some data.
+
+func v4(proto byte, rest ...[]byte) []byte {
+	return join(eth(0x0800), ip4(proto, 0, 0), join(rest...), payload(64))
+}
+
+func v6(next byte, rest ...[]byte) []byte {
+	return join(eth(0x86dd), ip6(next), join(rest...), payload(64))
+}
+
+func peers(prefixes ...string) (f Filter) {
+	for _, p := range prefixes {
+		f.Peers = append(f.Peers, netip.MustParsePrefix(p))
+	}
+	return f
+}
+
 func TestFilterRestricts(t *testing.T) {
-	v4 := func(proto byte, rest ...[]byte) []byte {
-		return join(eth(0x0800), ip4(proto, 0, 0), join(rest...), payload(64))
-	}
-	v6 := func(next byte, rest ...[]byte) []byte {
-		return join(eth(0x86dd), ip6(next), join(rest...), payload(64))
-	}
 	https, other := tcp(20), ports(20, 40000, 80)
 	other[12] = 0x50
-	peers := func(p ...string) Filter {
-		var f Filter
-		for _, s := range p {
-			f.Peers = append(f.Peers, netip.MustParsePrefix(s))
-		}
-		return f
-	}
 	port := Filter{Ports: []uint16{22, 443}}
 	both := peers("192.0.2.0/24")
 	both.Ports = []uint16{443}

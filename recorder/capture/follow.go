@@ -226,6 +226,8 @@ func (s *Set) adopt(all []link, taken map[int]bool, now time.Time) (again bool) 
 	if len(s.cfg.Interfaces) > 0 {
 		return false
 	}
+	// Built anew each time, so that an interface that went before it had settled is forgotten,
+	// and another that gets its index waits for as long as any.
 	seen := map[int]time.Time{}
 	for _, l := range pick(all, len(s.members) == 0) {
 		if taken[l.index] {
@@ -261,7 +263,7 @@ func (s *Set) equip(m *member, now time.Time) {
 	s.budget -= size
 	s.mu.Unlock()
 	var ring *Packets
-	err := s.home.do(func() (err error) {
+	err := s.home.Do(func() (err error) {
 		ring, err = open(l.name, l.kind(), size, s.cfg.Filter)
 		return err
 	})
@@ -272,6 +274,7 @@ func (s *Set) equip(m *member, now time.Time) {
 		s.fail(m, err.Error(), now)
 		return
 	}
+	// A ring is made of whole blocks: what it did not take is for the next interface.
 	s.budget += size - ring.geo.bytes()
 	m.ring, m.share = ring, size
 	s.rebind(m, l, now)

@@ -8,6 +8,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/internal/rtnl"
 )
 
 // link is what the kernel says of one interface (rtnetlink(7), RTM_NEWLINK).
@@ -88,75 +90,15 @@ func dump(conn *netlink.Conn, request netlink.HeaderType, size int) ([][]byte, e
 	return data, nil
 }
 
-// parseLink reads one RTM_NEWLINK message: struct ifinfomsg and attributes.
-func parseLink(m []byte) (link, error) {
-	if len(m) < unix.SizeofIfInfomsg {
-		return link{}, fmt.Errorf("read link message of %d bytes: too short", len(m))
+// parseLink reads one RTM_NEWLINK message without its netlink header.
+func parseLink(b []byte) (link, error) {
+	if len(b) < unix.SizeofIfInfomsg {
+		return link{}, fmt.Errorf("read link message of %d bytes: too short", len(b))
 	}
-	l := link{
-		hardware: binary.NativeEndian.Uint16(m[2:]),
-		index:    int(binary.NativeEndian.Uint32(m[4:])),
-		flags:    binary.NativeEndian.Uint32(m[8:]),
-	}
-	ad, err := netlink.NewAttributeDecoder(m[unix.SizeofIfInfomsg:])
-	if err != nil {
-		return l, err
-	}
-	for ad.Next() {
-		l.attribute(ad)
-	}
-	return l, ad.Err()
-}
-
-// attribute keeps one attribute (include/uapi/linux/if_link.h).
-func (l *link) attribute(ad *netlink.AttributeDecoder) {
-	switch ad.Type() {
-	case unix.IFLA_IFNAME:
-		l.name = ad.String()
-	case unix.IFLA_MASTER:
-		l.master = int(ad.Uint32())
-	case unix.IFLA_LINK:
-		l.parent = int(ad.Uint32())
-	case unix.IFLA_LINK_NETNSID:
-		l.foreign = true
-	case unix.IFLA_STATS64: // struct rtnl_link_stats64 begins with rx_packets, tx_packets
-		if b := ad.Bytes(); len(b) >= 16 {
-			l.packets = binary.NativeEndian.Uint64(b) + binary.NativeEndian.Uint64(b[8:])
-		}
-	case unix.IFLA_LINKINFO:
-		ad.Nested(func(info *netlink.AttributeDecoder) error {
-			for info.Next() {
-				switch info.Type() {
-				case unix.IFLA_INFO_KIND:
-					l.driver = info.String()
-				case unix.IFLA_INFO_SLAVE_KIND:
-					l.slave = info.String()
-				}
-			}
-			return info.Err()
-		})
-	}
-}
-
-// findLink looks up one interface of the calling thread's namespace by name, or by
-// index where the name is empty.
-func findLink(name string, index int) (link, error) {
-	conn, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
-	if err != nil {
-		return link{}, fmt.Errorf("open route socket: %w", err)
-	}
-	defer conn.Close()
-	all, err := links(conn)
-	if err != nil {
-		return link{}, err
-	}
-	for _, l := range all {
-		if l.name == name || name == "" && l.index == index {
-			return l, nil
-		}
-	}
-	if name == "" {
-		name = fmt.Sprintf("with index %d", index)
-	}
-	return link{}, fmt.Errorf("find interface %s: %w", name, unix.ENODEV)
+	m := rtnl.ParseLink(b[:unix.SizeofIfInfomsg], b[unix.SizeofIfInfomsg:])
+	return link{
+		index: int(m.Index), name: m.Name, flags: m.Bits, hardware: m.Hardware,
+		driver: m.Kind, slave: m.MemberKind, master: int(m.Master), parent: int(m.Lower),
+		foreign: m.Foreign, packets: m.Packets(),
+	}, nil
 }

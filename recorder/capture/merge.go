@@ -86,6 +86,11 @@ type entry struct {
 
 // queue puts the packets of one part in the order of their times, looking ahead by
 // reorderPackets. It is sorted by insertion, because packets hardly ever are out of order.
+//
+// Between two pops this holds: waiting is sorted, and nothing that is still to be read
+// comes before its first, unless it lies further back than reorderPackets or the clock was
+// set back. So the earliest of all firsts is the earliest of all, which is what makes a heap
+// of queues an order.
 type queue struct {
 	cursor
 	index   int     // of the part
@@ -113,6 +118,8 @@ func newQueue(p *part, index int) *queue {
 func (q *queue) fill() {
 	for len(q.waiting) < reorderPackets && !q.ended {
 		if q.held.p != nil {
+			// The clock was set back: what comes is of another time, and must not be sorted in
+			// among what was before. It waits until that has gone, and begins anew.
 			if len(q.waiting) > 0 {
 				return
 			}
@@ -153,6 +160,8 @@ func (q *queue) pop() packet {
 	q.waiting = q.waiting[1:]
 	q.pending[e.blk-q.from]--
 	q.fill()
+	// A block is done with when all of its packets were popped, and not when it was read:
+	// those that wait are bytes in it. The cursor's own block may have more to come.
 	for q.low < q.blk && q.pending[q.low-q.from] == 0 {
 		q.low++
 	}

@@ -7,25 +7,22 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format/kerneltext"
+	"github.com/spikebox/spikebox/recorder/host"
 )
 
-// namespace is the network namespace that a Set was opened in. Sockets stay where they
-// were made, but threads do not: what is made or read later goes through here.
+// namespace is the network namespace that a Set was opened in, and its counters.
 type namespace struct {
-	ns  *os.File
+	*host.Namespace
 	dev *os.File // /proc/net/dev of it
 }
 
 // openNamespace holds the calling thread's namespace.
 func openNamespace() (*namespace, error) {
-	ns, err := os.Open("/proc/thread-self/ns/net")
+	ns, err := host.OpenNamespace()
 	if err != nil {
-		return nil, fmt.Errorf("hold the network namespace: %w", err)
+		return nil, err
 	}
 	dev, err := os.Open("/proc/thread-self/net/dev")
 	if err != nil {
@@ -35,42 +32,7 @@ func openNamespace() (*namespace, error) {
 }
 
 // Close lets go of the namespace.
-func (n *namespace) Close() error { return errors.Join(n.ns.Close(), n.dev.Close()) }
-
-// do calls f in the namespace. That takes CAP_SYS_ADMIN only where the process has left
-// it since.
-func (n *namespace) do(f func() error) error {
-	result := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		here, err := n.current()
-		if err == nil && !here {
-			// Not unlocked: the thread ends with this goroutine, and the namespace with it.
-			err = unix.Setns(int(n.ns.Fd()), unix.CLONE_NEWNET)
-		}
-		if err == nil {
-			err = f()
-		}
-		if here {
-			runtime.UnlockOSThread()
-		}
-		result <- err
-	}()
-	return <-result
-}
-
-// current says whether the calling thread is in the namespace.
-func (n *namespace) current() (bool, error) {
-	want, err := n.ns.Stat()
-	if err != nil {
-		return false, err
-	}
-	have, err := os.Stat("/proc/thread-self/ns/net")
-	if err != nil {
-		return false, err
-	}
-	return os.SameFile(want, have), nil
-}
+func (n *namespace) Close() error { return errors.Join(n.Namespace.Close(), n.dev.Close()) }
 
 // drops reads how many received packets each interface has dropped itself. Unlike netlink
 // /proc/net/dev waits for no lock, which a slow driver may hold for seconds.

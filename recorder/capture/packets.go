@@ -46,29 +46,6 @@ type Counters struct {
 	Overwritten uint64 // recorded, and given back to make room for newer ones
 }
 
-// Open makes the ring of one interface and binds it. Errors of the system are
-// *OpenError, with a hint.
-func Open(cfg Config) (*Packets, error) {
-	found, err := findLink(cfg.Interface, cfg.Index)
-	if err != nil {
-		return nil, err
-	}
-	if cfg.Bytes == 0 {
-		cfg.Bytes = DefaultBytes
-	}
-	if cfg.Filter, err = cfg.Filter.withDefaults(); err != nil {
-		return nil, err
-	}
-	p, err := open(found.name, found.kind(), cfg.Bytes, cfg.Filter)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.bind(found); err != nil {
-		return nil, errors.Join(err, p.Close())
-	}
-	return p, nil
-}
-
 // open makes a ring that is not bound to an interface yet; name is for errors only.
 //
 // The order matters: protocol 0 receives nothing before bind, so that no packet gets
@@ -234,10 +211,4 @@ func (p *Packets) collect(now int64) {
 	p.stats.Drops += uint64(s.Drops)
 	p.stats.Freezes += uint64(s.Freeze_q_cnt)
 	p.losses.add(now, uint64(s.Drops))
-}
-
-// Counters returns what the ring has seen until now.
-func (p *Packets) Counters() Counters {
-	p.collect(time.Now().UnixNano())
-	return p.stats
 }

@@ -3,9 +3,6 @@
 package capture
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
 	"math"
 	"os"
 	"strings"
@@ -13,21 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
-
-// slow is a writer that stands for a disk: before each write it waits for a condition.
-type slow struct {
-	bytes.Buffer
-	wait func()
-}
-
-func (s *slow) Write(b []byte) (int, error) {
-	s.wait()
-	return s.Buffer.Write(b)
-}
 
 // A sender numbers its packets; several cuts are written while it goes on, each by a
 // writer that waits until more packets have come. Nothing is missing in any, nothing is
@@ -125,12 +109,7 @@ func TestStallIsCountedAndRecovers(t *testing.T) {
 	w := openWire(t, a.NS, a.Link)
 	seq := uint64(0)
 	send := func(n int) {
-		for range n {
-			if err := w.send(numbered(0, seq, 1042)); err != nil {
-				t.Fatal(err)
-			}
-			seq++
-		}
+		seq = w.sendFrom(t, seq, n)
 	}
 	send(10)
 	stall.Store(true)
@@ -213,259 +192,6 @@ func TestEmptyRing(t *testing.T) {
 	}
 }
 
-func TestOneCutAtATime(t *testing.T) {
-	ns := testns.New(t)
-	s := arm(t, ns, SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20})
-	first, err := s.Cut(time.Time{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Cut(time.Time{}); !errors.Is(err, ErrCutOpen) {
-		t.Errorf("a second cut: %v", err)
-	}
-	write(t, first, PcapngOptions{})
-	if err := first.WritePcapng(&bytes.Buffer{}, PcapngOptions{}); err == nil {
-		t.Error("a cut was written twice")
-	}
-	for range 2 {
-		if err := first.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	if _, err := s.Cut(time.Time{}); err != nil {
-		t.Errorf("a cut after the first was closed: %v", err)
-	}
-	first.Close() // does not close the second one
-	if _, err := s.Cut(time.Time{}); !errors.Is(err, ErrCutOpen) {
-		t.Errorf("a third cut: %v", err)
-	}
-}
-
-// A set that is closed with a cut open leaves the cut readable.
-func TestCutOutlivesSet(t *testing.T) {
-	a, _ := testns.Pair(t)
-	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 16}})
-	w := openWire(t, a.NS, a.Link)
-	for i := range uint64(10) {
-		if err := w.send(numbered(0, i, 0)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c, err := s.Cut(time.Time{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	if got := contiguous(t, write(t, c, PcapngOptions{}))[0]; got != (span{0, 9}) {
-		t.Errorf("got %+v", got)
-	}
-	if err := c.Close(); err != nil {
-		t.Error(err)
-	}
-	if _, err := s.Cut(time.Time{}); !errors.Is(err, ErrClosed) {
-		t.Errorf("a cut of a closed set: %v", err)
-	}
-	if err := s.Close(); err != nil {
-		t.Errorf("closed again: %v", err)
-	}
-}
-
-// A disk that fails in the middle costs the cut and nothing else.
-func TestFailingWriter(t *testing.T) {
-	a, _ := testns.Pair(t)
-	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 1000}})
-	w := openWire(t, a.NS, a.Link)
-	for i := range uint64(400) {
-		if err := w.send(numbered(0, i, 1042)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c, err := s.Cut(time.Time{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	full := writerFunc(func([]byte) (int, error) { return 0, unix.ENOSPC })
-	if err := c.WritePcapng(full, PcapngOptions{}); !errors.Is(err, unix.ENOSPC) {
-		t.Errorf("got %v", err)
-	}
-	c.Close()
-	file, _ := cutNow(t, s)
-	if got := contiguous(t, file)[0]; got != (span{0, 399}) {
-		t.Errorf("the next cut has %+v", got)
-	}
-}
-
-// A disk that stands still for longer than the reserve lasts costs the newest packets,
-// which are counted, and none of the cut.
-func TestSlowDiskKeepsTheCut(t *testing.T) {
-	a, _ := testns.Pair(t)
-	var p pace
-	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 1000}, beforeTick: p.tick})
-	w := openWire(t, a.NS, a.Link)
-	seq := uint64(0)
-	send := func(n int) {
-		for range n {
-			if err := w.send(numbered(0, seq, 1042)); err != nil {
-				t.Fatal(err)
-			}
-			seq++
-		}
-		ticks := p.ticks.Load()
-		eventually(t, "tick", func() bool { return p.ticks.Load() > ticks })
-	}
-	send(400)
-	c, err := s.Cut(time.Time{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stuck := &slow{wait: func() {
-		for seq < 2400 {
-			send(100)
-		}
-	}}
-	if err := c.WritePcapng(stuck, PcapngOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	c.Close()
-	if got := contiguous(t, stuck.Bytes())[0]; got != (span{0, 399}) {
-		t.Errorf("the cut holds %+v", got)
-	}
-	if st := s.Status()[0]; st.Drops == 0 || st.Freezes == 0 {
-		t.Errorf("2 MiB went into a ring of 1 MiB, and %d packets were lost", st.Drops)
-	}
-}
-
-type writerFunc func([]byte) (int, error)
-
-func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
-
-// A cut begins where it is asked to, and says what it does not reach.
-func TestCutSince(t *testing.T) {
-	a, _ := testns.Pair(t)
-	before := time.Now()
-	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 16}})
-	w := openWire(t, a.NS, a.Link)
-	var marks []time.Time
-	for i := range uint64(10) {
-		marks = append(marks, time.Now())
-		time.Sleep(time.Millisecond)
-		if err := w.send(numbered(0, i, 0)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, at := range []struct {
-		since time.Time
-		want  span
-		from  time.Time
-	}{
-		{marks[4], span{4, 9}, marks[4]},
-		{before, span{0, 9}, s.Status()[0].Armed},
-	} {
-		c, err := s.Cut(at.since)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := contiguous(t, write(t, c, PcapngOptions{}))[0]; got != at.want {
-			t.Errorf("since %v: got %+v, want %+v", at.since, got, at.want)
-		}
-		if st := c.Stats()[0]; !st.From.Equal(at.from) || !st.To.Equal(c.At()) {
-			t.Errorf("since %v: the window is %v to %v", at.since, st.From, st.To)
-		}
-		c.Close()
-	}
-}
-
-// Everything that Wireshark must see right: times to the nanosecond, VLAN tags, lengths,
-// direction, comment, interface statistics.
-func TestTsharkReads(t *testing.T) {
-	a, b := testns.Pair(t)
-	s := arm(t, b.NS, SetConfig{Interfaces: []string{b.Link}, Bytes: 1 << 20})
-	in, out := openWire(t, a.NS, a.Link), openWire(t, b.NS, b.Link)
-	plain := numbered(7, 1, 600)
-	tagged := join(plain[:12], []byte{0x81, 0, 0x60, 77}, plain[12:])
-	double := join(plain[:12], []byte{0x88, 0xa8, 0, 5}, tagged[12:])
-	for _, f := range [][]byte{plain, tagged, double} {
-		if err := in.send(f); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "packet to arrive", func() bool { return countUDP(t, s)%2 == 1 })
-		if err := out.send(f); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "packet to leave", func() bool { return countUDP(t, s)%2 == 0 })
-	}
-	before, _ := cutNow(t, s)
-	var want []string
-	var last time.Time
-	for _, f := range frames(t, before) {
-		if _, ok := udpAt(f.data); ok {
-			last = f.Timestamp
-			want = append(want, fmt.Sprintf("%d.%09d", last.Unix(), last.Nanosecond()))
-		}
-	}
-	c, err := s.Cut(time.Time{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	file := write(t, c, PcapngOptions{
-		Trigger: last.Add(2), Comment: "trigger: rtt.p99 > 200ms",
-		Application: "test 1", OS: "Linux", Hardware: "two CPUs",
-	})
-	rows := tshark(t, file, "-Y", "udp.port == 9", "-e", "frame.packet_flags_direction", "-e", "ieee8021ad.id", "-e", "vlan.id",
-		"-e", "frame.len", "-e", "frame.cap_len", "-e", "frame.comment", "-e", "frame.time_epoch")
-	for i, exp := range [][]string{
-		{"1", "", "", "600", "42", ""}, {"2", "", "", "600", "42", ""},
-		{"1", "", "77", "604", "46", ""}, {"2", "", "77", "604", "46", ""},
-		{"1", "5", "77", "608", "50", ""}, {"2", "5", "77", "608", "50", "trigger: rtt.p99 > 200ms"},
-	} {
-		if i >= len(rows) || i >= len(want) {
-			t.Fatalf("%d packets: %v", len(rows), rows)
-		}
-		for k := range exp {
-			if dec(rows[i][k]) != exp[k] {
-				t.Errorf("packet %d: got %v, want %v", i, rows[i], exp)
-				break
-			}
-		}
-		if rows[i][6] != want[i] || strings.HasSuffix(want[i], "000000") {
-			t.Errorf("packet %d: time %s, want %s", i, rows[i][6], want[i])
-		}
-	}
-	info := tool(t, file, "capinfos")
-	for _, want := range []string{"Name = " + b.Link, "Capture application:", "Number of stat entries = 1", "Strict time order:   True"} {
-		if !strings.Contains(info, want) {
-			t.Errorf("capinfos does not say %q:\n%s", want, info)
-		}
-	}
-}
-
-// dec takes the 0x00000002 that tshark prints of the direction for 2.
-func dec(s string) string { return strings.TrimPrefix(s, "0x0000000") }
-
-// udpAt finds the numbered packets behind any tags.
-func udpAt(p []byte) (int, bool) {
-	for off := 12; off+12 < len(p); off += 4 {
-		if p[off] == 0x08 && p[off+1] == 0 {
-			return off, p[off+11] == 17
-		}
-	}
-	return 0, false
-}
-
-func countUDP(t testing.TB, s *Set) int {
-	file, _ := cutNow(t, s)
-	n := 0
-	for _, f := range frames(t, file) {
-		if _, ok := udpAt(f.data); ok {
-			n++
-		}
-	}
-	return n
-}
-
 func TestLoopbackShowsPacketsOnce(t *testing.T) {
 	ns := testns.New(t)
 	s := arm(t, ns, SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20, Filter: Filter{Payload: 16}})
@@ -498,26 +224,4 @@ func TestTunIsRawIP(t *testing.T) {
 	if len(rows) != 1 || strings.Join(rows[0], " ") != "192.0.2.7 286 28 7" {
 		t.Errorf("tshark shows %v", rows)
 	}
-}
-
-func TestOpenOne(t *testing.T) {
-	testns.Run(t, func() {
-		p, err := Open(Config{Interface: "lo", Bytes: 1 << 20})
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		if p.bound() != 1 || p.Advance() != 0 || p.Counters().Drops != 0 {
-			t.Errorf("bound to %d, %+v", p.bound(), p.Counters())
-		}
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-		if _, err := Open(Config{Interface: "eth9"}); !errors.Is(err, unix.ENODEV) {
-			t.Errorf("open eth9: %v", err)
-		}
-		if _, err := Open(Config{Index: 1, Bytes: 100}); err == nil {
-			t.Error("a ring of 100 bytes was made")
-		}
-	})
 }

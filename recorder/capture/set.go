@@ -43,9 +43,6 @@ type Event struct {
 	Text      string // one sentence: eth0 is down; its history is kept, …
 }
 
-// String is the event as a line of a log.
-func (e Event) String() string { return e.Text }
-
 // Status is what one interface of a Set has come to.
 type Status struct {
 	Name   string // present or last name
@@ -187,6 +184,8 @@ func (s *Set) openChosen(some []link) error {
 		s.events = append(s.events, Event{Time: time.Now(), State: Missing, Text: text})
 		return nil
 	}
+	// The kernel gives the memory at once and for good: an eighth stays for what comes up later,
+	// a VPN or a second uplink, of which nothing can be known yet.
 	budget := s.budget - s.budget/8
 	if n := budget / minRing(); n < len(some) {
 		slices.SortStableFunc(some, func(a, b link) int {
@@ -278,6 +277,8 @@ func (s *Set) serve() {
 func (s *Set) tick(now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// Judged over a slow tick's time also while the fast one runs: half of the spare blocks
+	// within 10 ms is five times the rate, and a set that is busy would be slowed down again.
 	judge := now.Sub(s.judged) >= slowTick
 	count := now.Sub(s.counted) >= countEvery
 	if judge {

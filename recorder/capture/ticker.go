@@ -34,6 +34,7 @@ func (t *ticker) set(every time.Duration) error {
 	}
 	t.every = every
 	step := unix.NsecToTimespec(every.Nanoseconds())
+	// Not by Fd, which may make the file blocking: Close would no longer end a wait.
 	raw, err := t.file.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("set timer: %w", err)

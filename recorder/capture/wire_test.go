@@ -103,6 +103,18 @@ func (w *wire) send(frame []byte) error {
 	}
 }
 
+// sendFrom sends n numbered packets of 1042 bytes, and gives the next number.
+func (w *wire) sendFrom(t testing.TB, seq uint64, n int) uint64 {
+	t.Helper()
+	for range n {
+		if err := w.send(numbered(0, seq, 1042)); err != nil {
+			t.Fatal(err)
+		}
+		seq++
+	}
+	return seq
+}
+
 // index must be called inside the link's namespace.
 func index(t testing.TB, link string) int {
 	t.Helper()

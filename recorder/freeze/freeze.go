@@ -32,7 +32,7 @@ type Rings struct {
 	Listeners *ring.Newest[ring.Listener]
 	Snapshots *source.Snapshots
 	Log       *source.KernelLog
-	Kernel    *trace.Kernel
+	Trace     *trace.Recording
 }
 
 // Request says what to cut and why.
@@ -53,7 +53,7 @@ type Held struct {
 	vitals    []byte
 	listeners []byte
 	log       []byte
-	kernel    *trace.Cut
+	trace     *trace.Cut
 	texts     *ring.TextCut
 	packets   *capture.Cut
 	sources   []format.Source // of the rings
@@ -63,6 +63,8 @@ type Held struct {
 // goes on. Close must be called when the Held is done with.
 func Take(rings Rings, req Request) (*Held, error) {
 	h := &Held{req: req}
+	// Packets first: their cut waits some milliseconds for those that the kernel is still
+	// copying, and the window's end, taken behind it, is later than all that is in it.
 	cut, err := rings.Packets.Cut(req.Start)
 	if err != nil {
 		return nil, err
@@ -76,15 +78,17 @@ func Take(rings Rings, req Request) (*Held, error) {
 	}
 	h.texts = texts
 	infos := rings.Board.Infos()
+	// Small things are rendered at once and large ones held: rows are overwritten by the next
+	// tick, compressed texts and packet blocks stay as they are.
 	h.vitals = vitalsCSV(rings.Rows, infos, req.Start, h.end)
 	h.listeners = listenersCSV(rings.Listeners, req.Start, h.end)
 	clock := host.Clock("freeze")
 	h.log = rings.Log.Cut(req.Start, h.end, clock)
-	h.kernel = rings.Kernel.Cut(req.Start, h.end, clock)
+	h.trace = rings.Trace.Cut(req.Start, h.end, clock)
 	h.sources = append(h.sources, packetSource(h.packets, req.Start))
 	h.sources = append(h.sources, rings.Board.Sources()...)
 	h.sources = append(h.sources, rings.Snapshots.Source(), rings.Log.Source(req.Start, clock))
-	h.sources = append(h.sources, rings.Kernel.Sources(req.Start)...)
+	h.sources = append(h.sources, rings.Trace.Sources(req.Start)...)
 	m := &h.req.Manifest
 	m.Vitals = infos
 	m.Window = format.Window{Start: req.Start.UTC(), Trigger: req.Trigger.UTC(), End: h.end.UTC()}
@@ -112,7 +116,12 @@ func (h *Held) Write(ctx context.Context) (Report, error) {
 	env.At = source.AtEnd
 	m := h.req.Manifest
 	spooling := h.spool(&m)
+	// Packets go aside while the sources are asked: until that is done the kernel has only the
+	// rings' reserve, and a source may take its whole time limit.
 	late := source.CollectAll(ctx, env, source.OneOffs)
+	// The trigger's results go before the end's, because members joins what has one name in this
+	// order: sockets.jsonl begins with the queues as they were when it fired. They are waited for
+	// last, since they had the whole window to come; with --after 0 both are asked at once.
 	results := append(<-h.req.Early, late...)
 	packets := <-spooling
 	if packets.err != nil {
@@ -120,7 +129,8 @@ func (h *Held) Write(ctx context.Context) (Report, error) {
 	}
 	defer packets.close()
 	m.Sources = h.sources
-	if err := h.kernel.Resolve(); err != nil {
+	// Named here and not in Take: kallsyms takes 50 ms, during which there would be no tick.
+	if err := h.trace.Resolve(); err != nil {
 		m.Warnings = append(m.Warnings, err.Error())
 	}
 	for _, r := range results {
@@ -144,6 +154,8 @@ func (h *Held) Write(ctx context.Context) (Report, error) {
 // stream writes the members in the order of format/SPEC.md: small and telling ones
 // first, so that a truncated copy is still worth having.
 func (h *Held) stream(ctx context.Context, w *format.Writer, m *format.Manifest, results []source.Result, packets *spool) (string, error) {
+	// A frame is what a reader can jump to, and what damage costs: each begins where
+	// something that is read alone begins.
 	steps := []func() error{
 		func() error { return w.Manifest(m) },
 		func() error { return w.Add("vitals.csv", h.vitals) },
@@ -215,15 +227,16 @@ func joined(w *format.Writer, name string, parts []*source.Member) error {
 
 // told writes what the kernel's probes told.
 func (h *Held) told(w *format.Writer) error {
+	// Rendered into a sink, as the sources' members are: a tar header has the size in front.
 	var sink source.Sink
 	for _, member := range []struct {
 		name   string
 		render func(io.Writer) error
 	}{
-		{"events.jsonl", h.kernel.WriteEvents},
-		{"softirq.jsonl", h.kernel.WriteLatencies},
-		{"drops.csv", h.kernel.WriteDrops},
-		{"stacks.pb.gz", h.kernel.WriteStacks},
+		{"events.jsonl", h.trace.WriteEvents},
+		{"softirq.jsonl", h.trace.WriteLatencies},
+		{"drops.csv", h.trace.WriteDrops},
+		{"stacks.pb.gz", h.trace.WriteStacks},
 	} {
 		stream, err := sink.Stream(member.name)
 		if err != nil {

@@ -38,6 +38,11 @@ type stored struct {
 // hold with room for one more bundle, and gives the paths that it removed. It fails
 // where the free space cannot be had.
 func (r Retention) Prune(dir string) (removed []string, err error) {
+	return r.prune(dir, freeShare)
+}
+
+// prune is Prune with the share of dir's file system that is free given by a function.
+func (r Retention) prune(dir string, freeShare func(dir string) (float64, error)) (removed []string, err error) {
 	bundles, err := list(dir)
 	if err != nil {
 		return nil, err
@@ -48,6 +53,8 @@ func (r Retention) Prune(dir string) (removed []string, err error) {
 	}
 	count := len(bundles)
 	for _, b := range bundles {
+		// Asked anew after each removal: what a bundle takes of the disk is not its size,
+		// where a snapshot of the file system holds its blocks or others write meanwhile.
 		free, err := freeShare(dir)
 		if err != nil {
 			return removed, err

@@ -1,5 +1,7 @@
 //go:build linux
 
+// Package host says whose machine this is: its facts, its clocks as they stand, and the
+// network namespace that the recorder lives in.
 package host
 
 import (

@@ -22,9 +22,9 @@ func BenchmarkCost(b *testing.B) {
 	if err := unix.Fstat(int(ns), &st); err != nil {
 		b.Fatal(err)
 	}
-	s, _ := Open(Options{NetNS: uint32(st.Ino)})
+	s := Open(Options{NetNS: uint32(st.Ino)})
 	defer s.Close()
-	measuring, err := MeasureCost()
+	measuring, err := measureCost()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -62,13 +62,13 @@ func BenchmarkCost(b *testing.B) {
 	}
 	done.Wait()
 	b.StopTimer()
-	stats, err := s.Stats()
+	stats, err := s.stats()
 	if err != nil {
 		b.Fatal(err)
 	}
 	for _, p := range stats {
-		if p.Runs > 0 {
-			b.ReportMetric(float64(p.Time)/float64(p.Runs), "ns/"+p.Program)
+		if p.runs > 0 {
+			b.ReportMetric(float64(p.time)/float64(p.runs), "ns/"+p.program)
 		}
 	}
 }

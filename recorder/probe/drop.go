@@ -4,6 +4,7 @@ package probe
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/cilium/ebpf"
 
@@ -16,22 +17,22 @@ var dropProbe = Probe{
 	Attach:  []string{"tp_btf/kfree_skb"},
 	Needs:   tracing,
 	Without: "why packets disappear inside this host; counters in /proc tell some of the reasons",
-	open: func(s *Set, o Options) (armed, error) {
+	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
 		spec, err := bpf.LoadDrop()
 		if err != nil {
-			return armed{}, fmt.Errorf("read embedded probe drop: %w", err)
+			return nil, "", fmt.Errorf("read embedded probe drop: %w", err)
 		}
 		kept, err := s.hub.choose(spec, "kfree_skb", 3, bpf.DropProgDropWhy, bpf.DropProgDrop)
 		if err != nil {
-			return armed{}, refuse("drop", err)
+			return nil, "", refuse("drop", err)
 		}
 		l, err := load(s.hub, wanted{id: "drop", spec: spec,
 			vars: map[string]any{bpf.DropVarNetns: o.NetNS}})
 		if err != nil {
-			return armed{}, err
+			return nil, "", err
 		}
-		drops := &Drops{l.Maps[bpf.DropMapDropCauses]}
-		return arm(l, note(&s.Drops, drops), kept, l), nil
+		s.Drops = &Drops{l.Maps[bpf.DropMapDropCauses]}
+		return l, kept, nil
 	},
 }
 

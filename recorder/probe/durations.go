@@ -32,14 +32,6 @@ func (d *Durations) Merge(o *Durations) {
 	d.Max = max(d.Max, o.Max)
 }
 
-// Mean returns the average, 0 when empty.
-func (d *Durations) Mean() time.Duration {
-	if d.Count == 0 {
-		return 0
-	}
-	return d.Sum / time.Duration(d.Count)
-}
-
 // sinceLast puts what now has more than *seen into d, and moves *seen; it says whether
 // there is anything. Most CPUs and vectors are idle, and their sum shows it. The
 // maximum is taken first, see RTT.Read.

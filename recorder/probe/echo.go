@@ -5,6 +5,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spikebox/spikebox/bpf"
@@ -16,12 +17,9 @@ var echoProbe = Probe{
 	Attach:  []string{"tp_btf/netif_receive_skb", "tp_btf/net_dev_queue"},
 	Needs:   tracing,
 	Without: "this host's share of a ping's time while armed; captured packets still show it",
-	open: func(s *Set, o Options) (armed, error) {
-		p, err := openEcho(s.hub, o)
-		if err != nil {
-			return armed{}, err
-		}
-		return arm(p, note(&s.Echo, p), "", p.loaded), nil
+	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
+		s.Echo, err = openEcho(s.hub, o)
+		return s.Echo, "", err
 	},
 }
 

@@ -149,6 +149,7 @@ func (e *Events) decode(raw []byte) error {
 		e.event.Local = netip.AddrPortFrom(address(r.Family, &r.Local), r.LocalPort)
 		e.event.Remote = netip.AddrPortFrom(address(r.Family, &r.Remote), r.RemotePort)
 	}
+	// One field of the record, value, is of another unit for each kind: bpf/event.h says which.
 	switch e.event.Kind {
 	case SYNACKRetransmit:
 		e.event.SYNQueue = r.Value

@@ -53,9 +53,9 @@ func TestFormsOfThisKernel(t *testing.T) {
 			want[f.probe] = f.variant
 		}
 	}
-	s, results := Open(Options{})
+	s := Open(Options{})
 	defer s.Close()
-	for _, r := range results {
+	for _, r := range s.Results {
 		variant, known := want[r.Probe.ID]
 		t.Logf("%-10s %s %s", r.Probe.ID, r.Variant, Reason(r.Err))
 		switch {

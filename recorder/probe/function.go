@@ -5,6 +5,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -21,12 +22,9 @@ var functionProbe = Probe{
 		"fentry+fexit/tcp_prune_ofo_queue", "or kprobe+kretprobe on each"},
 	Needs:   tracing + "; fentry (6.6 for tcp_collapse on x86) or CONFIG_KPROBES",
 	Without: "the time of these functions one by one; stacks inside long softirqs still name them",
-	open: func(s *Set, _ Options) (armed, error) {
-		f, variant, err := openFunctions(s)
-		if err != nil {
-			return armed{}, err
-		}
-		return arm(f, note(&s.Functions, f), variant, f.loaded...), nil
+	open: func(s *Set, _ Options) (c io.Closer, variant string, err error) {
+		s.Functions, variant, err = openFunctions(s)
+		return s.Functions, variant, err
 	},
 }
 
@@ -80,6 +78,8 @@ func makeFunctions() (*Functions, error) {
 	if err := perCPU(spec, bpf.FunctionMapFunctionCpu); err != nil {
 		return nil, err
 	}
+	// Made apart from the programs, because each function is loaded alone: one that this
+	// kernel has inlined away must not cost the others, and all count into one map.
 	f := &Functions{maps: map[string]*ebpf.Map{}}
 	for _, name := range []string{bpf.FunctionMapFunctionCpu, bpf.FunctionMapFunctionRunning} {
 		if f.maps[name], err = ebpf.NewMap(spec.Maps[name]); err != nil {

@@ -3,7 +3,6 @@
 package probe
 
 import (
-	"math/bits"
 	"time"
 )
 
@@ -18,15 +17,6 @@ type Histogram struct {
 	Count  uint64
 	Sum    time.Duration
 	Max    time.Duration // exact; 0 when empty
-}
-
-// Add counts one duration; a negative one counts as 0.
-func (h *Histogram) Add(d time.Duration) {
-	d = max(d, 0).Truncate(time.Microsecond)
-	h.Bucket[bucketOf(uint64(d/time.Microsecond))]++
-	h.Count++
-	h.Sum += d
-	h.Max = max(h.Max, d)
 }
 
 // Merge counts all of o's durations in h.
@@ -63,23 +53,6 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 		return min(d, h.Max)
 	}
 	return h.Max
-}
-
-// Mean returns the average, 0 when empty.
-func (h *Histogram) Mean() time.Duration {
-	if h.Count == 0 {
-		return 0
-	}
-	return h.Sum / time.Duration(h.Count)
-}
-
-// bucketOf is bucket_of of bpf/rtt.bpf.c.
-func bucketOf(us uint64) int {
-	if us < 8 {
-		return int(us)
-	}
-	k := bits.Len64(us) - 1
-	return min((k-2)<<3+int(us>>(k-3)&7), Buckets-1)
 }
 
 // bounds returns the smallest and the largest duration of bucket i.

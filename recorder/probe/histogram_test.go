@@ -24,11 +24,11 @@ func TestHistogramBucketsTile(t *testing.T) {
 
 func TestHistogramQuantile(t *testing.T) {
 	var h Histogram
-	if h.Quantile(0.99) != 0 || h.Max != 0 || h.Mean() != 0 {
+	if h.Quantile(0.99) != 0 || h.Max != 0 || h.mean() != 0 {
 		t.Error("an empty histogram is not 0")
 	}
 	for i := range 1000 {
-		h.Add(time.Duration(i+1) * time.Millisecond)
+		h.add(time.Duration(i+1) * time.Millisecond)
 	}
 	for q, want := range map[float64]time.Duration{0: 1, 0.5: 500, 0.9: 900, 0.99: 990} {
 		want *= time.Millisecond
@@ -39,8 +39,8 @@ func TestHistogramQuantile(t *testing.T) {
 	if h.Quantile(1) != time.Second || h.Max != time.Second {
 		t.Errorf("maximum %v, %v, want 1s", h.Quantile(1), h.Max)
 	}
-	if h.Mean() != 500500*time.Microsecond {
-		t.Errorf("mean %v", h.Mean())
+	if h.mean() != 500500*time.Microsecond {
+		t.Errorf("mean %v", h.mean())
 	}
 	var sum Histogram
 	sum.Merge(&h)

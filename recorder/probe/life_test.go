@@ -27,14 +27,14 @@ func TestMain(m *testing.M) {
 	if os.Getenv("SPIKEBOX_TEST_HOLD") == "" {
 		os.Exit(m.Run())
 	}
-	s, results := Open(Options{})
-	for _, r := range results {
+	s := Open(Options{})
+	for _, r := range s.Results {
 		if r.Err != nil {
 			fmt.Println("error", r.Err)
 		}
 	}
 	for _, a := range s.armed {
-		for _, l := range a.loaded {
+		for _, l := range programs(a) {
 			for _, prog := range l.Programs {
 				info, _ := prog.Info()
 				id, _ := info.ID()

@@ -5,6 +5,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"time"
 	"unsafe"
@@ -21,12 +22,9 @@ var listenersProbe = Probe{
 	Attach:  []string{"iter/tcp"},
 	Needs:   tracing,
 	Without: "exact counts at any rate: sock_diag(7) lists every half-open connection, 41 ms for 142000",
-	open: func(s *Set, _ Options) (armed, error) {
-		l, err := openListeners(s.hub)
-		if err != nil {
-			return armed{}, err
-		}
-		return arm(l, note(&s.Listeners, l), "", l.loaded), nil
+	open: func(s *Set, _ Options) (c io.Closer, variant string, err error) {
+		s.Listeners, err = openListeners(s.hub)
+		return s.Listeners, "", err
 	},
 }
 
@@ -62,10 +60,7 @@ type Listeners struct {
 // wholeShare bounds whole passes to a thousandth of the time.
 const wholeShare = 1000
 
-// OpenListeners loads the iterator (Linux 5.9). Nothing runs but during Read. The error
-// is a *Refusal where the kernel does not let it.
-func OpenListeners() (*Listeners, error) { return openListeners(alone()) }
-
+// openListeners loads the iterator (Linux 5.9). Nothing runs but during Read.
 func openListeners(h hub) (*Listeners, error) {
 	spec, err := bpf.LoadListeners()
 	if err != nil {
@@ -95,6 +90,8 @@ func (l *Listeners) Read(out []Listener) ([]Listener, error) {
 		if len(l.order) == 0 {
 			return out, nil
 		}
+		// One that stops after as many as there were. Where it meets others, or others in
+		// another order, something has come or gone, and only a whole pass tells what.
 		short, err := l.pass(out, len(l.order))
 		if err != nil || l.sameOrder(short[len(out):]) {
 			return short, err
@@ -146,6 +143,10 @@ func (l *Listeners) pass(out []Listener, limit int) ([]Listener, error) {
 			out = append(out, listener(&p.Slot[i]))
 		}
 		switch {
+		// Three ends: the iterator has no more sockets; it met one that is no listener, behind which
+		// none comes; or as many were met as were asked for. In the last two the program stops the
+		// read, which then fails with EAGAIN (bpf_seq_read, kernel/bpf/bpf_iter.c), as it does where
+		// the room is full or a million sockets were passed over: there the next read goes on.
 		case err == nil && n == 0, p.Ended != 0, limit > 0 && len(out)-first == limit:
 			return out, nil
 		case err != unix.EAGAIN && err != unix.EINTR:

@@ -123,7 +123,7 @@ func TestListenersComeAndGo(t *testing.T) {
 
 func armListeners(t *testing.T) *Listeners {
 	t.Helper()
-	probe, err := OpenListeners()
+	probe, err := openListeners(alone())
 	must(t, err)
 	t.Cleanup(func() { probe.Close() })
 	return probe
@@ -142,7 +142,7 @@ func find(t *testing.T, all []Listener, port uint16) Listener {
 
 func BenchmarkListenersRead(b *testing.B) {
 	testns.Run(b, func() {
-		probe, err := OpenListeners()
+		probe, err := openListeners(alone())
 		if err != nil {
 			b.Fatal(err)
 		}

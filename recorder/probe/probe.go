@@ -11,8 +11,9 @@ package probe
 import (
 	"errors"
 	"io"
-	"slices"
 	"time"
+
+	"github.com/spikebox/spikebox/format"
 )
 
 // Probe is one topic that the kernel can tell of.
@@ -22,8 +23,9 @@ type Probe struct {
 	Attach  []string // where its programs sit, in libbpf's section names
 	Needs   string   // kernel and privileges
 	Without string   // what is lost where it cannot be armed
-	// open arms it and notes it in s.
-	open func(s *Set, o Options) (armed, error)
+	// open arms it, puts it into its field of s, and gives what disarms it and which of its
+	// forms this kernel took.
+	open func(s *Set, o Options) (c io.Closer, variant string, err error)
 }
 
 // All is every probe, in the order of arming: stacks and function build on softirq.
@@ -61,7 +63,14 @@ type Options struct {
 }
 
 // Set holds the armed probes; those that could not be armed are nil.
+//
+// What is read at a tick is read by the Read of its probe, which tells what is new since
+// the last Read, takes the maxima out of the kernel's memory, and never waits. So each
+// probe has one reader: the meters of package vital read RTT, Listeners, States, Softirqs
+// and Echo, package trace reads Events, Functions and Drops. Events.Counts takes nothing
+// away and is for all.
 type Set struct {
+	Results []Result // what became of each probe, in the order of All
 	// Names of the reasons of drops and resets; nil where the kernel does not describe its types.
 	Names     *ReasonNames
 	Events    *Events // of retransmit, reset, drop, rtt, softirq and stacks
@@ -74,28 +83,8 @@ type Set struct {
 	Drops     *Drops
 	Echo      *Echo
 
-	hub   hub     // during Open
-	armed []armed // in the order of arming
-}
-
-// armed is a probe in the kernel.
-type armed struct {
-	closer  io.Closer
-	loaded  []*loaded
-	variant string // which of its forms this kernel took
-	probe   *Probe
-	forget  func() // takes it out of the Set
-}
-
-// arm is what a probe's open returns: how to close it and to take it out of the Set.
-func arm(c io.Closer, forget func(), variant string, l ...*loaded) armed {
-	return armed{closer: c, forget: forget, variant: variant, loaded: l}
-}
-
-// note puts p in its field of the Set, and returns how to take it out.
-func note[P any](field **P, p *P) (forget func()) {
-	*field = p
-	return func() { *field = nil }
+	hub   hub         // during Open
+	armed []io.Closer // in the order of arming
 }
 
 // Result is what became of one probe.
@@ -105,13 +94,21 @@ type Result struct {
 	Err     error  // nil: armed; else a *Refusal, see Reason
 }
 
-// Open arms every probe that can be. Results are in the order of All.
-func Open(o Options) (*Set, []Result) {
+// Source is the probe's state for the manifest.
+func (r *Result) Source() format.Source {
+	s := format.Source{Name: "probe." + r.Probe.ID, State: format.Complete, Variant: r.Variant}
+	if r.Err != nil {
+		s.State, s.Reason = format.Unsupported, Reason(r.Err)
+	}
+	return s
+}
+
+// Open arms every probe that can be.
+func Open(o Options) *Set {
 	s := &Set{hub: alone()}
 	defer func() { s.hub = hub{} }() // the kernel's types are some MB
 	err := s.openEvents()
 	s.Names, _ = readReasonNames(s.hub.cache)
-	results := make([]Result, 0, len(All))
 	for _, p := range All {
 		r := Result{Probe: p, Err: err}
 		if err == nil {
@@ -122,9 +119,9 @@ func Open(o Options) (*Set, []Result) {
 			named.Probe = p.ID
 			r.Err = &named
 		}
-		results = append(results, r)
+		s.Results = append(s.Results, r)
 	}
-	return s, results
+	return s
 }
 
 // openEvents makes what all topics share.
@@ -140,23 +137,19 @@ func (s *Set) openEvents() error {
 
 // open arms one probe and notes it.
 func (s *Set) open(p *Probe, o Options) (variant string, err error) {
-	a, err := p.open(s, o)
+	c, variant, err := p.open(s, o)
 	if err != nil {
 		return "", err
 	}
-	a.probe = p
-	s.armed = append(s.armed, a)
-	return a.variant, nil
+	s.armed = append(s.armed, c)
+	return variant, nil
 }
 
-// Disarm takes one probe out of the kernel, to save its cost; its field becomes nil. A
-// probe that is not armed is left alone. Without softirq, stacks tells nothing more.
-func (s *Set) Disarm(p *Probe) error {
-	for i, a := range s.armed {
-		if a.probe == p {
-			s.armed = slices.Delete(s.armed, i, i+1)
-			a.forget()
-			return a.closer.Close()
+// Refusal is why a probe is not armed, nil where it is.
+func (s *Set) Refusal(id string) error {
+	for _, r := range s.Results {
+		if r.Probe.ID == id {
+			return r.Err
 		}
 	}
 	return nil
@@ -165,8 +158,9 @@ func (s *Set) Disarm(p *Probe) error {
 // Close disarms everything, the last armed first.
 func (s *Set) Close() error {
 	var errs []error
+	// Stacks and functions look into the map of softirqs, and everything tells events.
 	for i := len(s.armed) - 1; i >= 0; i-- {
-		errs = append(errs, s.armed[i].closer.Close())
+		errs = append(errs, s.armed[i].Close())
 	}
 	s.armed = nil
 	if s.Events != nil {

@@ -12,9 +12,9 @@ import (
 // that this kernel must take.
 func armAll(t *testing.T, o Options) *Set {
 	t.Helper()
-	s, results := Open(o)
+	s := Open(o)
 	t.Cleanup(func() { s.Close() })
-	for _, r := range results {
+	for _, r := range s.Results {
 		switch {
 		case r.Err == nil:
 		case r.Probe == &functionProbe && s.Stacks != nil:
@@ -28,17 +28,17 @@ func armAll(t *testing.T, o Options) *Set {
 
 func TestOpenArmsEverything(t *testing.T) {
 	testns.New(t) // only for its gate
-	s, results := Open(Options{})
-	if len(results) != len(All) {
-		t.Errorf("%d results for %d probes", len(results), len(All))
+	s := Open(Options{})
+	if len(s.Results) != len(All) {
+		t.Errorf("%d results for %d probes", len(s.Results), len(All))
 	}
-	for i, r := range results {
+	for i, r := range s.Results {
 		if r.Probe != All[i] {
 			t.Errorf("result %d is of probe %s, want %s", i, r.Probe.ID, All[i].ID)
 		}
 		t.Logf("%-10s %-40s %s", r.Probe.ID, r.Variant, Reason(r.Err))
 	}
-	stats, err := s.Stats()
+	stats, err := s.stats()
 	must(t, err)
 	if len(stats) < 12 {
 		t.Errorf("%d programs armed, want at least 12", len(stats))
@@ -60,7 +60,7 @@ func TestProbesAreDocumented(t *testing.T) {
 func BenchmarkOpen(b *testing.B) {
 	testns.New(b) // only for its gate
 	for b.Loop() {
-		s, _ := Open(Options{})
+		s := Open(Options{})
 		s.Close()
 	}
 }

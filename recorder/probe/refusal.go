@@ -52,6 +52,27 @@ func Reason(err error) string {
 	return err.Error()
 }
 
+// Refusals says which probes are not armed, those with the same reason in one line: a
+// missing capability refuses all ten.
+func (s *Set) Refusals() (lines []string) {
+	byReason := map[string][]string{}
+	var reasons []string
+	for _, r := range s.Results {
+		if r.Err == nil {
+			continue
+		}
+		reason := Reason(r.Err)
+		if byReason[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		byReason[reason] = append(byReason[reason], r.Probe.ID)
+	}
+	for _, reason := range reasons {
+		lines = append(lines, "kernel probes not armed: "+strings.Join(byReason[reason], ", ")+": "+reason)
+	}
+	return lines
+}
+
 // Causes that have no error of the kernel's own.
 var (
 	errNoBTF     = errors.New("kernel built without CONFIG_DEBUG_INFO_BTF: /sys/kernel/btf/vmlinux is missing")

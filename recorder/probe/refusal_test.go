@@ -84,20 +84,6 @@ func ownPrograms(t *testing.T) (n int) {
 	return n
 }
 
-func TestDisarm(t *testing.T) {
-	testns.New(t) // only for its gate
-	s := armAll(t, Options{})
-	before, err := s.Stats()
-	must(t, err)
-	must(t, s.Disarm(&rttProbe))
-	must(t, s.Disarm(&rttProbe))
-	after, err := s.Stats()
-	must(t, err)
-	if s.RTT != nil || len(after) != len(before)-3 || s.Echo == nil {
-		t.Errorf("%d programs of %d after disarming rtt", len(after), len(before))
-	}
-}
-
 func TestParseCPUs(t *testing.T) {
 	for list, want := range map[string]string{"0": "[0]", "0-3,8": "[0 1 2 3 8]", "": "error", "3-x": "error", "-1": "error"} {
 		cpus, err := parseCPUs(list)
@@ -128,4 +114,17 @@ func FuzzDecodeEvent(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Nothing may be armed, and nothing said about it more than once.
+func TestRefusalsAreGrouped(t *testing.T) {
+	missing, other := &Refusal{Reason: "CAP_BPF missing"}, &Refusal{Reason: "no kprobes"}
+	s := &Set{Results: []Result{
+		{Probe: &Probe{ID: "a"}, Err: missing}, {Probe: &Probe{ID: "b"}},
+		{Probe: &Probe{ID: "c"}, Err: other}, {Probe: &Probe{ID: "d"}, Err: missing},
+	}}
+	want := "kernel probes not armed: a, d: CAP_BPF missing|kernel probes not armed: c: no kprobes"
+	if got := strings.Join(s.Refusals(), "|"); got != want {
+		t.Errorf("said %q, want %q", got, want)
+	}
 }

@@ -5,6 +5,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"sync/atomic"
@@ -19,12 +20,9 @@ var rttProbe = Probe{
 	Attach:  []string{"tp_btf/tcp_probe", "tp_btf/tcp_rcv_space_adjust", "tp_btf/inet_sock_set_state"},
 	Needs:   tracing,
 	Without: "single slow exchanges: sock_diag(7) shows averages only, which one of 1.3 s moves to 0.16 s",
-	open: func(s *Set, o Options) (armed, error) {
-		r, variant, err := openRTT(s.hub, o)
-		if err != nil {
-			return armed{}, err
-		}
-		return arm(r, note(&s.RTT, r), variant, r.loaded), nil
+	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
+		s.RTT, variant, err = openRTT(s.hub, o)
+		return s.RTT, variant, err
 	},
 }
 
@@ -37,22 +35,6 @@ type RTT struct {
 	// what is new is a difference, and nothing is lost between reading and resetting.
 	seen    [Buckets]uint64
 	seenSum uint64 // us
-}
-
-// RTTLosses counts what RTT could not turn into samples since it was opened.
-type RTTLosses struct {
-	// Unsplit observations had more than one sample between them.
-	Unsplit uint64
-	// Unkept observations had no memory for the socket's previous average.
-	Unkept uint64
-}
-
-// OpenRTT arms this probe alone, without events, for the connections of one network
-// namespace, given by its inode as in /proc/self/ns/net, or for all with 0. The error
-// is a *Refusal where the kernel does not let it.
-func OpenRTT(netns uint32) (*RTT, error) {
-	r, _, err := openRTT(alone(), Options{NetNS: netns})
-	return r, err
 }
 
 // openRTT arms the form that this kernel takes.
@@ -138,16 +120,6 @@ func exactMax(count uint64, top int, longest time.Duration) time.Duration {
 		return high
 	}
 	return longest
-}
-
-// Losses returns what was lost since OpenRTT; zeros after Close.
-func (r *RTT) Losses() RTTLosses {
-	var l RTTLosses
-	for i := range r.cpus.slots {
-		l.Unsplit += atomic.LoadUint64(&r.cpus.slots[i].Unsplit)
-		l.Unkept += atomic.LoadUint64(&r.cpus.slots[i].Unkept)
-	}
-	return l
 }
 
 // Close detaches the probe.

@@ -74,7 +74,7 @@ func armRTT(t *testing.T, lru bool, probe **RTT) func(uint32) {
 		if lru { // the form of kernels before 5.11
 			*probe, err = loadRTT(alone(), Options{NetNS: inode}, lru)
 		} else {
-			*probe, err = OpenRTT(inode)
+			*probe, _, err = openRTT(alone(), Options{NetNS: inode})
 		}
 		must(t, err)
 		t.Cleanup(func() { (*probe).Close() })
@@ -119,7 +119,7 @@ func oneDelayedExchange(t *testing.T, lru bool) {
 		if after := probe.read(t); after.Max > slowest+time.Millisecond {
 			t.Errorf("after: sample %v, the slowest exchange took %v", after.Max, slowest)
 		}
-		if l := probe.Losses(); l != (RTTLosses{}) {
+		if l := probe.losses(); l != (rttLosses{}) {
 			t.Errorf("losses: %+v", l)
 		}
 	}

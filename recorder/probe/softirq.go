@@ -5,6 +5,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spikebox/spikebox/bpf"
@@ -16,12 +17,9 @@ var softirqProbe = Probe{
 	Attach:  []string{"tp_btf/softirq_entry", "tp_btf/softirq_exit"},
 	Needs:   tracing,
 	Without: "stalls of a CPU's network work; /proc/softirqs and softnet_stat count runs, not their length",
-	open: func(s *Set, o Options) (armed, error) {
-		p, err := openSoftirqs(s.hub, o)
-		if err != nil {
-			return armed{}, err
-		}
-		return arm(p, note(&s.Softirqs, p), "", p.loaded), nil
+	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
+		s.Softirqs, err = openSoftirqs(s.hub, o)
+		return s.Softirqs, "", err
 	},
 }
 

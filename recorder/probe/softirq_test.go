@@ -65,7 +65,7 @@ func TestSoftirqsAreAllCounted(t *testing.T) {
 	if rx.Count+slack < before-armed || rx.Count > after-first+slack {
 		t.Errorf("%d runs of NET_RX, kernel counts %d to %d", rx.Count, before-armed, after-first)
 	}
-	if rx.Max <= 0 || rx.Sum < rx.Max || rx.Mean() > rx.Max {
+	if rx.Max <= 0 || rx.Sum < rx.Max || rx.mean() > rx.Max {
 		t.Errorf("longest %v, sum %v", rx.Max, rx.Sum)
 	}
 }
@@ -84,8 +84,8 @@ func TestEchoDelay(t *testing.T) {
 	eventually(t, "echo replies", func() bool { return counter(t, ns, "Icmp", "OutEchoReps") == asked })
 	var d Durations
 	must(t, s.Echo.Read(&d))
-	if d.Count != asked || d.Max <= 0 || d.Mean() > d.Max {
-		t.Errorf("%d replies, want %d; mean %v, max %v", d.Count, asked, d.Mean(), d.Max)
+	if d.Count != asked || d.Max <= 0 || d.mean() > d.Max {
+		t.Errorf("%d replies, want %d; mean %v, max %v", d.Count, asked, d.mean(), d.Max)
 	}
 	must(t, other.Echo.Read(&d))
 	if d.Count != 0 {

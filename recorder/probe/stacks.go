@@ -5,6 +5,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -21,15 +22,12 @@ var stacksProbe = Probe{
 	Attach:  []string{"perf_event/cpu-clock"},
 	Needs:   tracing + "; probe softirq; CONFIG_PERF_EVENTS",
 	Without: "the name of the function that a stall is spent in, where function probes are refused too",
-	open: func(s *Set, o Options) (armed, error) {
+	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
 		if s.Softirqs == nil {
-			return armed{}, &Refusal{Probe: "stacks", Cause: Kernel, Reason: "probe softirq is not armed, whose times it needs"}
+			return nil, "", &Refusal{Probe: "stacks", Cause: Kernel, Reason: "probe softirq is not armed, whose times it needs"}
 		}
-		p, err := openStacks(o, s)
-		if err != nil {
-			return armed{}, err
-		}
-		return arm(p, note(&s.Stacks, p), fmt.Sprintf("cpu-clock each %v", p.Period), p.loaded), nil
+		s.Stacks, err = openStacks(o, s)
+		return s.Stacks, fmt.Sprintf("cpu-clock each %v", o.stackPeriod()), err
 	},
 }
 
@@ -61,6 +59,8 @@ func openStacks(o Options, s *Set) (*Stacks, error) {
 	if o.StackAge > 0 {
 		vars[bpf.StacksVarMinAge] = uint64(o.StackAge)
 	}
+	// The map of the probe of softirqs is shared, not read: the sampler asks it, within the
+	// interrupt, for how long the softirq that it has interrupted has run.
 	h := s.hub.with(bpf.StacksMapSoftirqCpu, s.Softirqs.loaded.Maps[bpf.SoftirqMapSoftirqCpu])
 	l, err := load(h, wanted{id: "stacks", spec: spec, vars: vars, perCPU: []string{bpf.StacksMapSoftirqCpu}})
 	if err != nil {

@@ -5,6 +5,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync/atomic"
 
@@ -17,23 +18,20 @@ var retransmitProbe = Probe{
 	Attach:  []string{"tp_btf/tcp_retransmit_skb", "tp_btf/tcp_retransmit_synack"},
 	Needs:   tracing,
 	Without: "which connections retransmit when nothing is captured; /proc/net/netstat has totals",
-	open: func(s *Set, o Options) (armed, error) {
+	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
 		spec, err := bpf.LoadTcpRetransmit()
 		if err != nil {
-			return armed{}, fmt.Errorf("read embedded probe retransmit: %w", err)
+			return nil, "", fmt.Errorf("read embedded probe retransmit: %w", err)
 		}
 		// The third argument, the error of sending, came with 6.16.
 		kept, err := s.hub.choose(spec, "tcp_retransmit_skb", 3,
 			bpf.TcpRetransmitProgRetransmitErr, bpf.TcpRetransmitProgRetransmit)
 		if err != nil {
-			return armed{}, refuse("retransmit", err)
+			return nil, "", refuse("retransmit", err)
 		}
 		l, err := load(s.hub, wanted{id: "retransmit", spec: spec,
 			vars: map[string]any{bpf.TcpRetransmitVarNetns: o.NetNS}})
-		if err != nil {
-			return armed{}, err
-		}
-		return arm(l, func() {}, kept, l), nil
+		return l, kept, err
 	},
 }
 
@@ -43,22 +41,19 @@ var resetProbe = Probe{
 	Attach:  []string{"tp_btf/tcp_send_reset", "tp_btf/tcp_receive_reset"},
 	Needs:   tracing,
 	Without: "why this host resets connections; /proc/net/snmp and netstat have totals",
-	open: func(s *Set, o Options) (armed, error) {
+	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
 		spec, err := bpf.LoadTcpReset()
 		if err != nil {
-			return armed{}, fmt.Errorf("read embedded probe reset: %w", err)
+			return nil, "", fmt.Errorf("read embedded probe reset: %w", err)
 		}
 		kept, err := s.hub.choose(spec, "tcp_send_reset", 3,
 			bpf.TcpResetProgResetSentWhy, bpf.TcpResetProgResetSent)
 		if err != nil {
-			return armed{}, refuse("reset", err)
+			return nil, "", refuse("reset", err)
 		}
 		l, err := load(s.hub, wanted{id: "reset", spec: spec,
 			vars: map[string]any{bpf.TcpResetVarNetns: o.NetNS}})
-		if err != nil {
-			return armed{}, err
-		}
-		return arm(l, func() {}, kept, l), nil
+		return l, kept, err
 	},
 }
 
@@ -68,12 +63,9 @@ var stateProbe = Probe{
 	Attach:  []string{"tp_btf/inet_sock_set_state"},
 	Needs:   tracing,
 	Without: "sockets per state at each tick; sock_diag(7) lists them all, once a second at most",
-	open: func(s *Set, o Options) (armed, error) {
-		p, err := openStates(s.hub, o)
-		if err != nil {
-			return armed{}, err
-		}
-		return arm(p, note(&s.States, p), "", p.loaded), nil
+	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
+		s.States, err = openStates(s.hub, o)
+		return s.States, "", err
 	},
 }
 

@@ -4,6 +4,7 @@
 // array or a number of bytes that is fixed when it is made, whatever comes.
 //
 //	Newest   records of any type
+//	Second   one value of any type for each tick of the last second
 //	Rows     rows of numbers, all of one width
 //	Texts    kernel texts, compressed against the ones before them
 package ring

@@ -140,6 +140,8 @@ func (c *TextCut) Snapshots(start, end time.Time, f func(at time.Time, path stri
 		if s.last.Before(start) || s.first.After(end) {
 			continue
 		}
+		// A segment is read from its begin even for its last snapshot: each text is compressed
+		// against those before it.
 		if err := decoder.Reset(bytes.NewReader(s.frame.Bytes())); err != nil {
 			return fmt.Errorf("read snapshots of %s: %w", s.first.Format(time.RFC3339), err)
 		}

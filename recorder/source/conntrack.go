@@ -55,6 +55,8 @@ func collectConntrack(ctx context.Context, env Env, sink *Sink) error {
 	if count == nil {
 		return missing("connections are not tracked here: the kernel has no net.netfilter.nf_conntrack_count (module nf_conntrack)")
 	}
+	// A request for a netlink family loads its module (nfnetlink_rcv_msg, request_module), and a
+	// recorder that only looks changes nothing on the host.
 	if !kmod.Present(env.Root, "nf_conntrack_netlink") {
 		return missing("the kernel module nf_conntrack_netlink is not loaded, and asking for the table would load it")
 	}

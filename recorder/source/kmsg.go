@@ -70,6 +70,8 @@ func (k *KernelLog) Read(fresh func(*LogLine)) {
 		case errors.Is(err, unix.EAGAIN):
 			return
 		case errors.Is(err, unix.EPIPE):
+			// The ring was overwritten since the last read; the next one gives the oldest that is left
+			// (devkmsg_read, kernel/printk/printk.c).
 			k.lost++
 			continue
 		case errors.Is(err, unix.EINTR):

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -68,26 +69,53 @@ func TestSnapshotsTakeUrgentTextsOften(t *testing.T) {
 	}
 }
 
-// A bond that comes while armed is taken, and one that goes is no error.
+// A bond that comes while armed is taken from the next scan on. One that goes is no loss,
+// and is taken again when it is back. The file of a process stands for it, whose end makes
+// the open file unreadable, as the end of a bond does; a file on disk would stay readable.
 func TestSnapshotsFollowPatterns(t *testing.T) {
 	root := t.TempDir()
-	write(t, root, "proc/net/netstat", "x\n")
-	s, err := OpenSnapshots(root, 1<<20, func(line string) { t.Log(line) })
+	write(t, root, "proc/net/bonding/other", "x\n")
+	s, err := OpenSnapshots(root, 1<<20, func(line string) { t.Error(line) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	start := time.Unix(1000, 0)
-	if err := s.Take(start); err != nil {
+	at := time.Unix(1000, 0)
+	bond := func(after time.Duration) string {
+		t.Helper()
+		at = at.Add(after)
+		if err := s.Take(at); err != nil {
+			t.Fatal(err)
+		}
+		return taken(t, s, at)["proc/net/bonding/bond0"]
+	}
+	bond(0)
+	child := exec.Command("sleep", "600")
+	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	write(t, root, "proc/net/bonding/bond0", "Bonding Mode\n")
-	later := start.Add(scanEvery)
-	if err := s.Take(later); err != nil {
+	path := filepath.Join(root, "proc/net/bonding/bond0")
+	if err := os.Symlink(fmt.Sprintf("/proc/%d/stat", child.Process.Pid), path); err != nil {
 		t.Fatal(err)
 	}
-	if got := taken(t, s, later); got["proc/net/bonding/bond0"] != "Bonding Mode\n" {
-		t.Errorf("took %v, want the bond that came", got)
+	if got := bond(time.Second); got != "" {
+		t.Errorf("the bond that came is there at once: every second scans")
+	}
+	if got := bond(scanEvery); !strings.Contains(got, "(sleep)") {
+		t.Errorf("after a scan the bond that came is %q", got)
+	}
+	child.Process.Kill()
+	child.Wait()
+	if got := bond(time.Second); got != "" {
+		t.Errorf("the bond that went is %q", got)
+	}
+	if src := s.Source(); src.State != format.Complete || src.Lost != 0 {
+		t.Errorf("source %+v: a bond that went is no loss", src)
+	}
+	os.Remove(path)
+	write(t, root, "proc/net/bonding/bond0", "back\n")
+	if got := bond(scanEvery); got != "back\n" {
+		t.Errorf("the bond that is back is %q", got)
 	}
 }
 

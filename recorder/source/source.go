@@ -147,6 +147,7 @@ func (m *Member) WriteTo(w io.Writer) (int64, error) {
 
 // Result is what one source gave.
 type Result struct {
+	OneOff *OneOff
 	Sink   *Sink
 	Source format.Source
 }
@@ -161,6 +162,7 @@ func CollectAll(ctx context.Context, env Env, sources []*OneOff) []Result {
 	}
 	for i := range sources {
 		results[i] = <-pending[i]
+		results[i].OneOff = sources[i]
 	}
 	return results
 }
@@ -171,6 +173,8 @@ func start(ctx context.Context, env Env, s *OneOff) <-chan Result {
 	ctx, cancel := context.WithTimeout(ctx, s.Limit)
 	done := make(chan Result, 1)
 	began := time.Now()
+	// Two goroutines, because a read of /proc or an ioctl does not heed a context: one may stay
+	// in the kernel for as long as a driver holds RTNL, the other answers in time.
 	go func() { done <- collect(ctx, env, s) }()
 	out := make(chan Result, 1)
 	go func() {

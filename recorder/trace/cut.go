@@ -28,34 +28,37 @@ type Cut struct {
 }
 
 // Cut copies the window's records; rendering them is left to the cut.
-func (k *Kernel) Cut(start, end time.Time, clock format.Clock) *Cut {
-	c := &Cut{start: start, end: end, offset: clock.Realtime - clock.Monotonic, names: k.Probes.Names}
+func (r *Recording) Cut(start, end time.Time, clock format.Clock) *Cut {
+	c := &Cut{start: start, end: end, offset: clock.Realtime - clock.Monotonic, names: r.probes.Names}
+	// Events carry CLOCK_MONOTONIC, what is kept by the second carries Go's times. Both are
+	// put on CLOCK_REALTIME as it stands at the freeze; a clock that was set during the
+	// window so moves all of them alike, and none against another.
 	within := func(mono int64) bool {
 		at := mono + c.offset
 		return at >= start.UnixNano() && at <= end.UnixNano()
 	}
-	k.events.Each(func(e *probe.Event) {
+	r.events.Each(func(e *probe.Event) {
 		if within(e.Time) {
 			c.events = append(c.events, *e)
 		}
 	})
-	k.stacks.Each(func(s *sample) {
+	r.stacks.Each(func(s *sample) {
 		if within(s.at) {
 			c.stacks = append(c.stacks, *s)
 		}
 	})
-	k.latencies.Each(func(l *Latency) {
+	r.latencies.Each(func(l *Latency) {
 		if !l.At.Before(start) {
 			c.latencies = append(c.latencies, *l)
 		}
 	})
-	k.drops.Each(func(d *drop) {
+	r.drops.Each(func(d *drop) {
 		if !d.at.Before(start) {
 			c.drops = append(c.drops, *d)
 		}
 	})
-	if k.Probes.Stacks != nil {
-		c.period = k.Probes.Stacks.Period
+	if r.probes.Stacks != nil {
+		c.period = r.probes.Stacks.Period
 	}
 	return c
 }

@@ -23,26 +23,26 @@ type latencyKey struct {
 }
 
 // add counts durations in the current second.
-func (k *Kernel) add(key latencyKey, d *probe.Durations) {
-	l := k.current[key]
+func (r *Recording) add(key latencyKey, d *probe.Durations) {
+	l := r.current[key]
 	if l == nil {
 		l = &Latency{CPU: key.cpu, Kind: key.kind, Name: key.name}
-		k.current[key] = l
+		r.current[key] = l
 	}
 	l.D.Merge(d)
 }
 
 // roll keeps the second that has ended and starts the next. The map's entries stay, so
 // that a steady host allocates nothing.
-func (k *Kernel) roll(now time.Time) {
-	for _, l := range k.current {
+func (r *Recording) roll(now time.Time) {
+	for _, l := range r.current {
 		if l.D.Count > 0 {
-			l.At = k.second
-			k.latencies.Push(*l)
+			l.At = r.second
+			r.latencies.Push(*l)
 			l.D = probe.Durations{}
 		}
 	}
-	k.second = now
+	r.second = now
 }
 
 // drop is how many packets one place dropped for one reason within one second.
@@ -58,17 +58,17 @@ type dropCause struct {
 }
 
 // readDrops keeps what has moved since the last second.
-func (k *Kernel) readDrops(now time.Time) (err error) {
-	if k.Probes.Drops == nil {
+func (r *Recording) readDrops(now time.Time) (err error) {
+	if r.probes.Drops == nil {
 		return nil
 	}
-	k.dropBuf, err = k.Probes.Drops.Read(k.dropBuf[:0])
-	for _, c := range k.dropBuf {
+	r.dropBuf, err = r.probes.Drops.Read(r.dropBuf[:0])
+	for _, c := range r.dropBuf {
 		cause := dropCause{c.Place, c.Reason}
-		before, known := k.dropsSeen[cause]
-		k.dropsSeen[cause] = c.Count
-		if c.Count > before && (known || k.ticks > 1) {
-			k.drops.Push(drop{at: now, cause: cause, count: c.Count - before})
+		before, known := r.dropsSeen[cause]
+		r.dropsSeen[cause] = c.Count
+		if c.Count > before && (known || r.ticks > 1) {
+			r.drops.Push(drop{at: now, cause: cause, count: c.Count - before})
 		}
 	}
 	return err

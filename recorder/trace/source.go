@@ -18,50 +18,47 @@ type loss struct {
 }
 
 // lostSoFar counts the events since arming that the kernel did not tell.
-func (k *Kernel) lostSoFar() (lost uint64) {
-	for _, c := range k.Counts {
+func (r *Recording) lostSoFar() (lost uint64) {
+	for _, c := range r.counts {
 		lost += c.Limited + c.Full
 	}
 	return lost
 }
 
 // lostSince counts those of a window.
-func (k *Kernel) lostSince(start time.Time) uint64 {
+func (r *Recording) lostSince(start time.Time) uint64 {
 	before := uint64(0)
-	k.losses.Each(func(l *loss) {
+	r.losses.Each(func(l *loss) {
 		if l.at.Before(start) {
 			before = l.lost
 		}
 	})
-	return k.lostSoFar() - before
+	return r.lostSoFar() - before
 }
 
 // Sources gives the states for the manifest: of each probe, and of the events that they
 // share.
-func (k *Kernel) Sources(start time.Time) []format.Source {
+func (r *Recording) Sources(start time.Time) []format.Source {
 	var sources []format.Source
-	for _, r := range k.Results {
-		s := format.Source{Name: "probe." + r.Probe.ID, State: format.Complete, Variant: r.Variant}
-		if r.Err != nil {
-			s.State, s.Reason = format.Unsupported, probe.Reason(r.Err)
-		}
-		sources = append(sources, s)
+	for _, result := range r.probes.Results {
+		sources = append(sources, result.Source())
 	}
-	if k.Probes.Events == nil {
+	if r.probes.Events == nil {
 		return sources
 	}
 	s := format.Source{
 		Name: "events", State: format.Complete, Details: map[string]string{},
 		Members: []string{"events.jsonl", "softirq.jsonl", "drops.csv", "stacks.pb.gz"},
 	}
-	if s.Lost = k.lostSince(start); s.Lost > 0 {
+	// Of the window only: a flood of drops last week says nothing of this incident.
+	if s.Lost = r.lostSince(start); s.Lost > 0 {
 		s.State, s.Unit = format.Partial, "events"
 		s.Reason = "more events than the kernel's rate limit lets through; counters and histograms are whole"
 	}
-	if oldest := k.events.Oldest(); k.events.Forgotten() > 0 && oldest != nil {
+	if oldest := r.events.Oldest(); r.events.Forgotten() > 0 && oldest != nil {
 		s.Details["oldest_event"] = strconv.FormatInt(oldest.Time, 10)
 	}
-	for kind, c := range k.Counts {
+	for kind, c := range r.counts {
 		if c.Seen > 0 {
 			s.Details[probe.Kind(kind).String()] = fmt.Sprintf("%d seen, %d over the rate limit, %d over the buffer",
 				c.Seen, c.Limited, c.Full)

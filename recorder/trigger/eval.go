@@ -53,10 +53,13 @@ func (e *Eval) Step(now time.Time, v float64) (Fired, bool) {
 		e.over = time.Time{}
 		return Fired{}, false
 	}
+	// Before this value is counted: a factor measures it against what was usual until now.
 	limit, armed := e.limit(now)
 	holds := armed && e.beyond(v, limit)
 	if !holds {
 		e.over = time.Time{}
+		// Only here: what is over the limit is the incident, and a baseline that learned it
+		// would take it for usual before it has ended.
 		e.base.add(now, v)
 		if !e.beyond(v, limit*e.clearing()) {
 			e.fired = false
@@ -66,6 +69,8 @@ func (e *Eval) Step(now time.Time, v float64) (Fired, bool) {
 	if e.over.IsZero() {
 		e.over = now
 	}
+	// Fired is a latch: it is let go by the value coming back below (hysteresis above), not by
+	// the hold time running again. An incident of an hour is one firing.
 	if e.fired || now.Sub(e.over) < e.trigger.For {
 		return Fired{}, false
 	}

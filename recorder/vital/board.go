@@ -11,18 +11,27 @@ import (
 	"github.com/spikebox/spikebox/format"
 )
 
-// Board is all meters, opened, and the row of their values at the last tick.
+// Board is all meters, opened, and the row of their values at the last tick. Which value
+// of the row is which vital is said once, in Open.
 type Board struct {
-	meters []*running
-	row    []float64
-	names  map[string]int
-	log    func(string)
+	meters  []*running
+	columns []column  // of the row, in the order of vitals.csv
+	row     []float64 // a value for each column
+	names   map[string]int
+	log     func(string)
+}
+
+// column is one vital and the meter that measures it.
+type column struct {
+	vital Vital
+	meter *running
 }
 
 // running is a meter with the variant that opened.
 type running struct {
 	*Meter
-	variant *Variant // nil where none opened
+	out     []float64 // the meter's part of the row
+	variant *Variant  // nil where none opened
 	reader  Reader
 	refused error // why a better variant, or all, did not open
 	failing error // what the last Read said, nil where it was well
@@ -42,11 +51,26 @@ func Open(env Env, log func(string)) *Board {
 		}
 		b.meters = append(b.meters, r)
 		for _, v := range m.Vitals {
-			b.names[v.Name] = len(b.row)
-			b.row = append(b.row, math.NaN())
+			b.names[v.Name] = len(b.columns)
+			b.columns = append(b.columns, column{v, r})
 		}
 	}
+	// After all columns are known: a row that grew by append would leave the first meters with
+	// a part of an array that is no longer the row.
+	b.row = make([]float64, len(b.columns))
+	rest := b.row
+	for _, r := range b.meters {
+		r.out, rest = rest[:len(r.Vitals)], rest[len(r.Vitals):]
+		r.unmeasured()
+	}
 	return b
+}
+
+// unmeasured marks the meter's vitals as such.
+func (r *running) unmeasured() {
+	for i := range r.out {
+		r.out[i] = math.NaN()
+	}
 }
 
 func open(m *Meter, env Env) *running {
@@ -73,20 +97,15 @@ func (r *running) refusal() string {
 }
 
 // Read measures every vital. The row is valid until the next Read; its order is that
-// of Names.
+// of Columns and Infos.
 func (b *Board) Read(now time.Time) []float64 {
-	at := 0
 	for _, r := range b.meters {
-		out := b.row[at : at+len(r.Vitals)]
-		at += len(r.Vitals)
-		for i := range out {
-			out[i] = math.NaN()
-		}
+		r.unmeasured() // a reader that fails leaves no value of the tick before
 		if r.reader == nil {
 			continue
 		}
 		start := time.Now()
-		err := r.reader.Read(now, out)
+		err := r.reader.Read(now, r.out)
 		r.cost += time.Since(start)
 		r.ticks++
 		b.note(r, err)
@@ -115,50 +134,82 @@ func (b *Board) Value(name string) float64 {
 	return math.NaN()
 }
 
-// Infos describes the row's columns.
+// Column is one vital, what measures it here, and its value at the last Read.
+type Column struct {
+	Vital
+	Source string  // the variant; empty where none opened
+	Reason string  // why it is less than the best, or not there
+	Value  float64 // NaN where it was not measured
+}
+
+// Columns gives every vital, in the order of the row.
+func (b *Board) Columns() []Column {
+	columns := make([]Column, len(b.columns))
+	for i, c := range b.columns {
+		columns[i] = Column{Vital: c.vital, Reason: c.meter.reason(), Value: b.row[i]}
+		if c.meter.variant != nil {
+			columns[i].Source = c.meter.variant.Name
+		}
+	}
+	return columns
+}
+
+// Infos describes the row's columns for the manifest.
 func (b *Board) Infos() []format.VitalInfo {
 	var infos []format.VitalInfo
-	for _, r := range b.meters {
-		for _, v := range r.Vitals {
-			info := format.VitalInfo{Name: v.Name, Unit: v.Unit, Reason: r.reason()}
-			if r.variant != nil {
-				info.Source = r.variant.Name
-			}
-			infos = append(infos, info)
-		}
+	for _, c := range b.Columns() {
+		infos = append(infos, format.VitalInfo{Name: c.Name, Unit: c.Unit, Source: c.Source, Reason: c.Reason})
 	}
 	return infos
 }
 
-// Sources gives each meter's state for the manifest. CPU cost is the tick's own time,
-// which on an idle host is CPU time: nothing in a tick waits.
-func (b *Board) Sources() []format.Source {
-	var sources []format.Source
-	for _, r := range b.meters {
-		s := format.Source{
-			Name: "vitals." + r.ID, State: format.Complete, Reason: r.reason(),
-			Members: []string{"vitals.csv"}, Lost: r.failed, CPUNs: int64(r.cost),
-		}
-		if r.failed > 0 {
-			s.Unit = "ticks"
-		}
-		switch {
-		case r.variant == nil:
-			s.State, s.Members = format.Unsupported, nil
-		case r.failed > 0 && r.failed == r.ticks:
-			s.State = format.Failed
-		case r.failed > 0, r.refused != nil:
-			s.State = format.Partial
-		}
-		if r.variant != nil {
-			s.Variant = r.variant.Name
-			if r.variant.Lack != "" {
-				s.Details = map[string]string{"lack": r.variant.Lack}
-			}
-		}
-		sources = append(sources, s)
+// Sources gives each meter's state for the manifest.
+func (b *Board) Sources() (sources []format.Source) {
+	for _, s := range b.States() {
+		sources = append(sources, s.Source)
 	}
 	return sources
+}
+
+// MeterState is a meter and what it gives here.
+type MeterState struct {
+	*Meter
+	Source format.Source
+}
+
+// States gives the state of every meter.
+func (b *Board) States() (states []MeterState) {
+	for _, r := range b.meters {
+		states = append(states, MeterState{r.Meter, r.source()})
+	}
+	return states
+}
+
+// source is the meter's state for the manifest. CPU cost is the tick's own time, which on
+// an idle host is CPU time: nothing in a tick waits.
+func (r *running) source() format.Source {
+	s := format.Source{
+		Name: "vitals." + r.ID, State: format.Complete, Reason: r.reason(),
+		Members: []string{"vitals.csv"}, Lost: r.failed, CPUNs: int64(r.cost),
+	}
+	if r.failed > 0 {
+		s.Unit = "ticks"
+	}
+	switch {
+	case r.variant == nil:
+		s.State, s.Members = format.Unsupported, nil
+	case r.failed > 0 && r.failed == r.ticks:
+		s.State = format.Failed
+	case r.failed > 0, r.refused != nil: // a lesser variant is never the whole
+		s.State = format.Partial
+	}
+	if r.variant != nil {
+		s.Variant = r.variant.Name
+		if r.variant.Lack != "" {
+			s.Details = map[string]string{"lack": r.variant.Lack}
+		}
+	}
+	return s
 }
 
 // reason says why a meter gives less than its best; what that costs is its variant's Lack.

@@ -21,7 +21,7 @@ var listenerMeter = &Meter{
 		{"accept.queue.fill", "ratio", "the worst listener's accept queue, of its limit; above 1 it overflows"},
 	},
 	Variants: []Variant{
-		{Name: "ebpf", Open: openListenerProbe},
+		probeVariant("listeners", readListeners),
 		{Name: "sock_diag", Lack: "SYN_RECV is counted once a second and up to 20,000, not per listener", Open: openListenerDump},
 		{Name: "proc", Lack: "SYN_RECV is counted once a second out of /proc/net/tcp, accept queues are not seen", Open: openListenerProc},
 	},
@@ -55,33 +55,22 @@ func (t *listenerTick) add(l ring.Listener) {
 	}
 }
 
-type listenerProbe struct {
-	probe *probe.Listeners
-	buf   []probe.Listener
-	ring  *ring.Newest[ring.Listener]
-}
-
-func openListenerProbe(env Env) (Reader, error) {
-	if err := env.refusal("listeners"); err != nil {
-		return nil, err
+// readListeners reads each listener's queues out of the kernel's own sockets.
+func readListeners(env Env) probed {
+	var all []probe.Listener // used again at each tick
+	return func(now time.Time, out []float64) (err error) {
+		if all, err = env.Probes.Listeners.Read(all[:0]); err != nil {
+			return err
+		}
+		tick := listenerTick{ring: env.Listeners, now: now}
+		for i := range all {
+			l := &all[i]
+			tick.add(ring.Listener{Local: l.Addr, SynQueue: l.SynQueue, AcceptQueue: l.AcceptQueue, AcceptLimit: l.AcceptLimit})
+		}
+		out[0], out[1] = float64(tick.syn), tick.fill
+		return nil
 	}
-	return &listenerProbe{probe: env.Kernel.Probes.Listeners, ring: env.Listeners}, nil
 }
-
-func (r *listenerProbe) Read(now time.Time, out []float64) (err error) {
-	if r.buf, err = r.probe.Read(r.buf[:0]); err != nil {
-		return err
-	}
-	tick := listenerTick{ring: r.ring, now: now}
-	for i := range r.buf {
-		l := &r.buf[i]
-		tick.add(ring.Listener{Local: l.Addr, SynQueue: l.SynQueue, AcceptQueue: l.AcceptQueue, AcceptLimit: l.AcceptLimit})
-	}
-	out[0], out[1] = float64(tick.syn), tick.fill
-	return nil
-}
-
-func (r *listenerProbe) Close() error { return nil }
 
 // synRecvCap ends a count of half-open sockets: 20,000 take some 6 ms, and a trigger
 // has fired long before.

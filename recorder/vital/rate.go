@@ -6,43 +6,42 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/spikebox/spikebox/recorder/ring"
 )
 
-// rateSpan is how many ticks back a rate looks: one second of 250 ms ticks. A rate over
-// a single tick would make every burst look four times as large as people count.
-const rateSpan = 4
-
 // rate turns a counter into events per second over the last second of ticks.
-type rate struct {
-	at [rateSpan]time.Time
-	v  [rateSpan]uint64
-	n  int // samples taken so far
+type rate struct{ ticks ring.Second[reading] }
+
+// reading is a counter's value at one tick.
+type reading struct {
+	at time.Time
+	v  uint64
 }
 
 // add takes the counter's value and gives the rate; NaN for the first sample and after
 // the counter went backwards (a reset, or another table behind the same name).
 func (r *rate) add(now time.Time, v uint64) float64 {
-	slot := r.n % rateSpan
-	oldest := slot
-	if r.n < rateSpan {
-		oldest = 0
-	}
-	at, old, n := r.at[oldest], r.v[oldest], r.n
-	r.at[slot], r.v[slot] = now, v
-	r.n++
-	switch {
-	case n == 0:
-		return math.NaN()
-	case v < old:
-		*r = rate{}
-		r.at[0], r.v[0], r.n = now, v, 1
+	// Taken before the new reading goes in, which takes the oldest one's place: between
+	// five readings lie four ticks, and that is the second. Over the readings that are
+	// held afterwards a rate would count three ticks and call them a second.
+	oldest := r.ticks.Oldest()
+	if oldest == nil {
+		r.ticks.Push(reading{now, v})
 		return math.NaN()
 	}
-	elapsed := now.Sub(at).Seconds()
+	old := *oldest
+	if v < old.v {
+		*r = rate{} // what went before is of another count
+		r.ticks.Push(reading{now, v})
+		return math.NaN()
+	}
+	r.ticks.Push(reading{now, v})
+	elapsed := now.Sub(old.at).Seconds()
 	if elapsed <= 0 {
 		return math.NaN()
 	}
-	return float64(v-old) / elapsed
+	return float64(v-old.v) / elapsed
 }
 
 // oneLine folds joined errors into a sentence.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spikebox/spikebox/recorder/internal/sockdiag"
 	"github.com/spikebox/spikebox/recorder/probe"
+	"github.com/spikebox/spikebox/recorder/ring"
 )
 
 var rttMeter = &Meter{
@@ -21,45 +22,32 @@ var rttMeter = &Meter{
 		{"rtt.max", "s", "longest round-trip sample"},
 	},
 	Variants: []Variant{
-		{Name: "ebpf", Open: openRTTProbe},
+		probeVariant("rtt", readRTTs),
 		{Name: "sock_diag", Lack: "polls each connection's smoothed RTT once a second, so single late exchanges are missed",
 			Open: openRTTPoll},
 	},
 }
 
-// rttProbe keeps the histograms of the last second: a tick alone has too few samples
-// on a quiet host for its 99th percentile to mean anything.
-type rttProbe struct {
-	probe *probe.RTT
-	last  [rateSpan]probe.Histogram
-	sum   probe.Histogram
-	n     int
+// readRTTs gives the quantiles of the last second's samples: a tick alone has too few on a
+// quiet host for its 99th percentile to mean anything.
+func readRTTs(env Env) probed {
+	var ticks ring.Second[probe.Histogram]
+	var sum probe.Histogram
+	return func(_ time.Time, out []float64) error {
+		if err := env.Probes.RTT.Read(ticks.Push(probe.Histogram{})); err != nil {
+			return err
+		}
+		sum = probe.Histogram{}
+		for h := range ticks.All() {
+			sum.Merge(h)
+		}
+		if sum.Count > 0 {
+			out[0], out[1] = sum.Quantile(0.5).Seconds(), sum.Quantile(0.99).Seconds()
+			out[2] = sum.Max.Seconds()
+		}
+		return nil
+	}
 }
-
-func openRTTProbe(env Env) (Reader, error) {
-	if err := env.refusal("rtt"); err != nil {
-		return nil, err
-	}
-	return &rttProbe{probe: env.Kernel.Probes.RTT}, nil
-}
-
-func (r *rttProbe) Read(_ time.Time, out []float64) error {
-	if err := r.probe.Read(&r.last[r.n%rateSpan]); err != nil {
-		return err
-	}
-	r.n++
-	r.sum = probe.Histogram{}
-	for i := range r.last {
-		r.sum.Merge(&r.last[i])
-	}
-	if r.sum.Count > 0 {
-		out[0], out[1] = r.sum.Quantile(0.5).Seconds(), r.sum.Quantile(0.99).Seconds()
-		out[2] = r.sum.Max.Seconds()
-	}
-	return nil
-}
-
-func (r *rttProbe) Close() error { return nil }
 
 const (
 	// pollEvery is how often sockets are dumped where no probe tells: see pace.
@@ -101,6 +89,7 @@ func (r *rttPoll) poll() error {
 			return err
 		}
 	}
+	// An idle host has no round-trip time, rather than one of 0 or the last that there was.
 	r.value = [3]float64{math.NaN(), math.NaN(), math.NaN()}
 	if n := len(r.rtts); n > 0 {
 		slices.Sort(r.rtts)

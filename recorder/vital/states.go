@@ -10,25 +10,35 @@ import (
 )
 
 // states are the TCP states with a vital each, by their numbers in
-// include/net/tcp_states.h, in the order of stateMeter's vitals.
-var states = [...]int{1, 2, 4, 5, 8, 9, 11}
+// include/net/tcp_states.h.
+var states = []struct {
+	number int
+	vital  Vital
+}{
+	{1, Vital{"tcp.established", "1", "sockets in ESTAB"}},
+	{2, Vital{"tcp.syn_sent", "1", "sockets in SYN_SENT: this host's own connection attempts"}},
+	{4, Vital{"tcp.fin_wait1", "1", "sockets in FIN_WAIT1"}},
+	{5, Vital{"tcp.fin_wait2", "1", "sockets in FIN_WAIT2: closed here, not yet by the peer"}},
+	{8, Vital{"tcp.close_wait", "1", "sockets in CLOSE_WAIT: closed by the peer, not yet by the process here"}},
+	{9, Vital{"tcp.last_ack", "1", "sockets in LAST_ACK"}},
+	{11, Vital{"tcp.closing", "1", "sockets in CLOSING"}},
+}
 
 var stateMeter = &Meter{
-	ID:  "states",
-	Doc: "this namespace's TCP sockets by state",
-	Vitals: []Vital{
-		{"tcp.established", "1", "sockets in ESTAB"},
-		{"tcp.syn_sent", "1", "sockets in SYN_SENT: this host's own connection attempts"},
-		{"tcp.fin_wait1", "1", "sockets in FIN_WAIT1"},
-		{"tcp.fin_wait2", "1", "sockets in FIN_WAIT2: closed here, not yet by the peer"},
-		{"tcp.close_wait", "1", "sockets in CLOSE_WAIT: closed by the peer, not yet by the process here"},
-		{"tcp.last_ack", "1", "sockets in LAST_ACK"},
-		{"tcp.closing", "1", "sockets in CLOSING"},
-	},
+	ID:     "states",
+	Doc:    "this namespace's TCP sockets by state",
+	Vitals: stateVitals(),
 	Variants: []Variant{
 		{Name: "ebpf", Open: openStates},
 		{Name: "sock_diag", Lack: "counted once a second and up to 50,000 sockets", Open: openStateDump},
 	},
+}
+
+func stateVitals() (all []Vital) {
+	for _, s := range states {
+		all = append(all, s.vital)
+	}
+	return all
 }
 
 const (
@@ -55,7 +65,7 @@ func openStates(env Env) (Reader, error) {
 	if err := env.refusal("state"); err != nil {
 		return nil, err
 	}
-	return newStates(env.Kernel.Probes.States, statesEvery)
+	return newStates(env.Probes.States, statesEvery)
 }
 
 func openStateDump(Env) (Reader, error) { return newStates(nil, pollEvery) }
@@ -78,7 +88,7 @@ func (r *stateReader) Read(now time.Time, out []float64) error {
 		return err
 	}
 	for i, state := range states {
-		out[i] = float64(r.counts[state])
+		out[i] = float64(r.counts[state.number])
 	}
 	return nil
 }
@@ -89,7 +99,7 @@ func (r *stateReader) dump(most int) error {
 	var counts [probe.TCPStates]int64
 	n, want := 0, uint32(0)
 	for _, state := range states {
-		want |= 1 << state
+		want |= 1 << state.number
 	}
 	err := dumpAll(want, func(s *sockdiag.Socket) bool {
 		if int(s.State) < len(counts) {

@@ -11,8 +11,8 @@ package vital
 import (
 	"time"
 
+	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
-	"github.com/spikebox/spikebox/recorder/trace"
 )
 
 // Vital is one number that is measured every tick.
@@ -40,8 +40,10 @@ type Variant struct {
 // Env is what variants need to know of the recorder.
 type Env struct {
 	Root      string                      // of /proc and /sys: "/", or a fixture tree
-	Kernel    *trace.Kernel               // the armed probes
-	Listeners *ring.Newest[ring.Listener] // where the listeners meter keeps each listener's queues
+	Probes    *probe.Set                  // those that are armed; nil: none was tried
+	Listeners *ring.Newest[ring.Listener] // where the listeners meter keeps each listener's queues; nil: nowhere
+	// Softirq is handed what the softirq meter reads of each CPU and vector; nil: nobody.
+	Softirq func(cpu, vector int, d *probe.Durations)
 }
 
 // Reader is an open variant.
@@ -52,7 +54,8 @@ type Reader interface {
 	Close() error
 }
 
-// Meters is every meter, in the order of vitals.csv's columns.
+// Meters is every meter. Open makes the columns of the vitals in this order, and of
+// vitals.csv with them; whoever wants a vital finds it in Board.Columns or by its name.
 var Meters = []*Meter{
 	rttMeter,
 	listenerMeter,

@@ -50,6 +50,8 @@ func builtIn(root, name string) bool {
 	}
 	defer list.Close()
 	for lines := bufio.NewScanner(list); lines.Scan(); {
+		// Files may be spelled with hyphens; the kernel knows modules by underscores only
+		// (KBUILD_MODNAME).
 		file := strings.TrimSuffix(filepath.Base(lines.Text()), ".ko")
 		if strings.ReplaceAll(file, "-", "_") == name {
 			return true

@@ -88,6 +88,8 @@ func Ruleset(most uint64, goOn func() bool) ([]*Table, error) {
 			return nil, err
 		}
 	}
+	// Elements come per set and last: the kernel dumps them for one set at a time only
+	// (nf_tables_getsetelem), and the sets must be known.
 	for _, t := range r.all {
 		for _, s := range t.Sets {
 			if err := r.changed(r.elements(t, s)); err != nil {

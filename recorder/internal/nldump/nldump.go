@@ -61,6 +61,8 @@ func (r Request) dump(f func(uint16, []byte) bool) error {
 	w := walk{f: f}
 	buf := make([]byte, receiveSize)
 	for {
+		// MSG_TRUNC gives the datagram's real size: one that did not fit is an error, not a short
+		// table.
 		n, _, err := unix.Recvfrom(fd, buf, unix.MSG_TRUNC)
 		switch {
 		case err == unix.EINTR:

@@ -59,13 +59,59 @@ var linkStats = []string{"rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx
 // Links calls f for every interface until f says no more.
 func Links(f func(*Link) bool) error {
 	return dump("links", unix.RTM_GETLINK, 0, unix.SizeofIfInfomsg, nil, func(head, attrs []byte) bool {
-		l := Link{Index: binary.NativeEndian.Uint32(head[4:]), Flags: flags(linkFlags, uint64(binary.NativeEndian.Uint32(head[8:])))}
-		for kind, value := range nldump.Attrs(attrs) {
-			l.text(kind, value)
-			l.number(kind, nldump.Uint(value))
+		m := ParseLink(head, attrs)
+		m.Flags = flags(linkFlags, uint64(m.Bits))
+		if m.stats != nil {
+			m.Stats = map[string]uint64{}
 		}
-		return f(&l)
+		for i, name := range linkStats {
+			if len(m.stats) >= 8*(i+1) {
+				m.Stats[name] = binary.NativeEndian.Uint64(m.stats[8*i:])
+			}
+		}
+		return f(&m.Link)
 	})
+}
+
+// LinkMessage is one RTM_NEWLINK message: a Link without Flags and Stats, which take time
+// to spell out, and what programs decide by.
+type LinkMessage struct {
+	Link
+	Hardware uint16 // ARPHRD_*: how its packets begin
+	Bits     uint32 // IFF_*
+	Foreign  bool   // Lower is in another network namespace
+
+	stats []byte // struct rtnl_link_stats64
+}
+
+// ParseLink reads a message's struct ifinfomsg, which must be whole, and its attributes
+// (include/uapi/linux/if_link.h).
+func ParseLink(head, attrs []byte) LinkMessage {
+	m := LinkMessage{
+		Link:     Link{Index: binary.NativeEndian.Uint32(head[4:])},
+		Hardware: binary.NativeEndian.Uint16(head[2:]),
+		Bits:     binary.NativeEndian.Uint32(head[8:]),
+	}
+	for kind, value := range nldump.Attrs(attrs) {
+		m.text(kind, value)
+		m.number(kind, nldump.Uint(value))
+		switch kind {
+		case unix.IFLA_LINK_NETNSID:
+			m.Foreign = true
+		case unix.IFLA_STATS64:
+			m.stats = value
+		}
+	}
+	return m
+}
+
+// Packets counts what was received and sent since the interface was made; 0 where the
+// message has no statistics.
+func (m *LinkMessage) Packets() uint64 {
+	if len(m.stats) < 16 { // rx_packets and tx_packets come first
+		return 0
+	}
+	return binary.NativeEndian.Uint64(m.stats) + binary.NativeEndian.Uint64(m.stats[8:])
 }
 
 // Names gives the names of all interfaces by ifindex.
@@ -108,13 +154,6 @@ func (l *Link) text(kind uint16, value []byte) {
 		for kind, value := range nldump.Attrs(value) {
 			l.XDP = l.XDP || kind == unix.IFLA_XDP_ATTACHED && nldump.Uint(value) != 0
 		}
-	case unix.IFLA_STATS64:
-		l.Stats = map[string]uint64{}
-		for i, name := range linkStats {
-			if len(value) >= 8*(i+1) {
-				l.Stats[name] = binary.NativeEndian.Uint64(value[8*i:])
-			}
-		}
 	}
 }
 
@@ -131,6 +170,7 @@ func (l *Link) number(kind uint16, v uint64) {
 			l.State = operStates[v]
 		}
 	case unix.IFLA_CARRIER:
+		// A pointer: what the kernel did not tell is not a cable that is out.
 		carrier := v != 0
 		l.Carrier = &carrier
 	case unix.IFLA_CARRIER_CHANGES:

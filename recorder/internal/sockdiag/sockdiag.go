@@ -21,7 +21,6 @@ const (
 	Established = 1
 	SynRecv     = 3
 	Listen      = 10
-	NewSynRecv  = 12
 	All         = 1<<13 - 2 // bits of every state
 )
 
@@ -99,6 +98,8 @@ func (s *Socket) decode(b []byte) bool {
 	if len(b) < inetDiagMsgSize {
 		return false
 	}
+	// Addresses and ports are as in packets, the rest as the machine has it
+	// (inet_diag_msg_common_fill, net/ipv4/inet_diag.c).
 	native := binary.NativeEndian
 	*s = Socket{
 		Family: b[0], State: b[1], Timer: b[2], Retransmits: b[3],

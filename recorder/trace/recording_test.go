@@ -35,22 +35,24 @@ func clock(t *testing.T) format.Clock {
 // cut, with its addresses and a time within the window, and softirqs ran meanwhile.
 func TestCutHoldsWhatTheKernelTold(t *testing.T) {
 	testns.Run(t, func() {
-		k := Open(Options{Window: 10 * time.Second, CPUs: 2}, func(line string) { t.Log(line) })
-		defer k.Close()
-		if err := k.Refusal("reset"); err != nil {
+		probes := probe.Open(probe.Options{})
+		defer probes.Close()
+		r := New(probes, 10*time.Second, 2, func(line string) { t.Log(line) })
+		if err := probes.Refusal("reset"); err != nil {
 			t.Skipf("the probe of resets is not armed: %v", err)
 		}
 		start := time.Now()
-		k.Tick(start)
+		r.Tick(start)
 		if _, err := net.Dial("tcp4", "127.0.0.1:9"); err == nil {
 			t.Error("something listens on the discard port of a fresh namespace")
 		}
 		deadline := time.Now().Add(time.Minute)
-		for k.Counts[probe.ResetSent].Seen == 0 && time.Now().Before(deadline) {
-			k.Tick(time.Now())
+		for r.counts[probe.ResetSent].Seen == 0 && time.Now().Before(deadline) {
+			r.Tick(time.Now())
 		}
-		k.Tick(time.Now().Add(time.Second)) // the second is over
-		c := k.Cut(start, time.Now().Add(time.Hour), clock(t))
+		r.Softirq(1, probe.NetRX, &probe.Durations{Count: 1, Sum: time.Microsecond})
+		r.Tick(time.Now().Add(time.Second)) // the second is over
+		c := r.Cut(start, time.Now().Add(time.Hour), clock(t))
 		if err := c.Resolve(); err != nil {
 			t.Log(err)
 		}
@@ -108,30 +110,16 @@ func TestStacksAreAProfile(t *testing.T) {
 // The seconds that a cut gives are those of its window, and what a rate limit held back
 // before it is not charged to it.
 func TestLossesOfTheWindow(t *testing.T) {
-	k := &Kernel{losses: ring.NewNewest[loss](4), Probes: &probe.Set{}}
+	r := &Recording{losses: ring.NewNewest[loss](4), probes: &probe.Set{}}
 	at := func(s int64) time.Time { return time.Unix(s, 0) }
 	for s, lost := range []uint64{0, 100, 100} {
-		k.losses.Push(loss{at(int64(s)), lost})
+		r.losses.Push(loss{at(int64(s)), lost})
 	}
-	k.Counts[probe.Drop] = probe.EventCount{Seen: 500, Limited: 120, Full: 5}
-	if got := k.lostSince(at(3)); got != 25 {
+	r.counts[probe.Drop] = probe.EventCount{Seen: 500, Limited: 120, Full: 5}
+	if got := r.lostSince(at(3)); got != 25 {
 		t.Errorf("lost %d since second 3, want 25 of 125", got)
 	}
-	if got := k.lostSince(at(0)); got != 125 {
+	if got := r.lostSince(at(0)); got != 125 {
 		t.Errorf("lost %d since the start, want 125", got)
-	}
-}
-
-// Nothing may be armed, and nothing said about it more than once.
-func TestRefusalsAreGrouped(t *testing.T) {
-	missing := &probe.Refusal{Reason: "CAP_BPF missing"}
-	other := &probe.Refusal{Reason: "no kprobes"}
-	got := refusals([]probe.Result{
-		{Probe: &probe.Probe{ID: "a"}, Err: missing}, {Probe: &probe.Probe{ID: "b"}},
-		{Probe: &probe.Probe{ID: "c"}, Err: other}, {Probe: &probe.Probe{ID: "d"}, Err: missing},
-	})
-	want := "kernel probes not armed: a, d: CAP_BPF missing|kernel probes not armed: c: no kprobes"
-	if strings.Join(got, "|") != want {
-		t.Errorf("said %q, want %q", got, want)
 	}
 }

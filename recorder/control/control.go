@@ -1,0 +1,45 @@
+// Package control is how a local user talks to an armed recorder: what it tells of itself,
+// the server, which the recorder runs on Linux, and the client, which builds anywhere.
+//
+// It is HTTP on a Unix socket, so that curl --unix-socket can ask as well: GET /status tells
+// a Status, POST /trigger with the reason as its body cuts a bundle.
+package control
+
+import (
+	"time"
+
+	"github.com/spikebox/spikebox/format"
+)
+
+// Socket is where spikeboxd listens unless it was told otherwise.
+const Socket = "/run/spikebox/control.sock"
+
+// Status is what a recorder tells of itself.
+type Status struct {
+	Program    string             `json:"program"`
+	PID        int                `json:"pid"`
+	Host       string             `json:"host"`
+	Armed      time.Time          `json:"armed"`
+	LastTick   time.Time          `json:"last_tick"`
+	Triggers   []string           `json:"triggers"`
+	Interfaces []InterfaceStatus  `json:"interfaces"`
+	Vitals     map[string]float64 `json:"vitals"` // as of the last tick; what was not measured is left out
+	Sources    []format.Source    `json:"sources"`
+	Pending    bool               `json:"pending"` // a trigger fired, and its window or its bundle is not done
+	Bundles    int                `json:"bundles"` // written since armed
+	LastBundle string             `json:"last_bundle,omitempty"`
+	Lost       int                `json:"lost"` // bundles that could not be written
+	LastError  string             `json:"last_error,omitempty"`
+	Suppressed int                `json:"suppressed"` // firings held back by cooldown and cap
+}
+
+// InterfaceStatus is one interface's ring.
+type InterfaceStatus struct {
+	Name    string    `json:"name"`
+	State   string    `json:"state"`
+	Reason  string    `json:"reason,omitempty"`
+	Covered time.Time `json:"covered"` // its history reaches back to here
+	Ring    int       `json:"ring_bytes"`
+	Packets uint64    `json:"packets"`
+	Lost    uint64    `json:"lost"`
+}

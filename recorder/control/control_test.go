@@ -1,0 +1,112 @@
+//go:build linux
+
+package control
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spikebox/spikebox/format"
+)
+
+// serve answers on a socket of the test's own as a recorder would.
+func serve(t *testing.T, status Status) (client Client, triggers chan format.Trigger) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "run", "control.sock")
+	s, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	triggers = make(chan format.Trigger, 1)
+	asked := make(chan chan<- Status)
+	go s.Serve(triggers, asked)
+	go func() {
+		for answer := range asked {
+			answer <- status
+		}
+	}()
+	return Client{Socket: path}, triggers
+}
+
+func TestClientAsksServer(t *testing.T) {
+	client, triggers := serve(t, Status{Program: "spikeboxd 1", Bundles: 3,
+		Interfaces: []InterfaceStatus{{Name: "eth0", Reason: "it is down"}}})
+	s, answer, err := client.Status(t.Context())
+	if err != nil || s.Program != "spikeboxd 1" || s.Bundles != 3 || len(s.Interfaces) != 1 || s.Interfaces[0].Reason != "it is down" {
+		t.Errorf("status %+v (%v)", s, err)
+	}
+	if !strings.HasPrefix(string(answer), `{"program":"spikeboxd 1"`) || !strings.HasSuffix(string(answer), "}\n") {
+		t.Errorf("the answer as it came is %q", answer)
+	}
+	long := strings.Repeat("x", 2*reasonSize)
+	if err := client.Trigger(t.Context(), long); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-triggers; got.Kind != "control" || got.Reason != long[:reasonSize] || got.Time.IsZero() {
+		t.Errorf("trigger %s at %v with a reason of %d bytes", got.Kind, got.Time, len(got.Reason))
+	}
+}
+
+// One recorder a socket: the lock tells, not the socket's file, which a killed one leaves.
+func TestSocketIsTakenOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	first, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another spikeboxd is armed on it") {
+		t.Errorf("a second recorder on the socket: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	left, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.(*net.UnixListener).SetUnlinkOnClose(false)
+	left.Close()
+	second, err := Listen(path)
+	if err != nil {
+		t.Fatalf("on a socket that a killed one left: %v", err)
+	}
+	second.Close()
+	if none, err := Listen(""); err != nil || none.Close() != nil {
+		t.Errorf("without a socket: %v", err)
+	}
+}
+
+func TestClientErrors(t *testing.T) {
+	nowhere := Client{Socket: filepath.Join(t.TempDir(), "none.sock")}
+	_, _, err := nowhere.Status(t.Context())
+	if _, ok := errors.AsType[*UnreachableError](err); !ok || !errors.Is(err, fs.ErrNotExist) ||
+		err.Error() != "ask spikeboxd on "+nowhere.Socket+": no such file or directory" {
+		t.Errorf("where nobody listens: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "other.sock")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodPost {
+			http.Error(w, "not now", http.StatusServiceUnavailable)
+			return
+		}
+		w.Write([]byte("hello"))
+	}))
+	other := Client{Socket: path}
+	if _, answer, err := other.Status(t.Context()); err == nil || string(answer) != "hello" {
+		t.Errorf("an answer that is no status: %q, %v", answer, err)
+	}
+	if err := other.Trigger(t.Context(), ""); err == nil || !strings.HasSuffix(err.Error(), "503 Service Unavailable: not now") {
+		t.Errorf("a trigger that is refused: %v", err)
+	}
+}

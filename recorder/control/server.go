@@ -1,0 +1,113 @@
+//go:build linux
+
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/format"
+)
+
+// reasonSize bounds an operator's free text.
+const reasonSize = 1 << 10
+
+// Server is the control socket of one recorder.
+type Server struct {
+	listener net.Listener // nil: no socket was wanted
+	lock     *os.File
+}
+
+// Listen takes the socket at path for this process, or says who has it; with an empty path
+// nobody can ask. A socket that a killed recorder left behind is replaced: the lock beside
+// it tells.
+func Listen(path string) (*Server, error) {
+	if path == "" {
+		return &Server{}, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make folder for control socket: %w", err)
+	}
+	// A lock, because the kernel gives it back however its holder ends; the socket's file
+	// outlives kill -9, and to connect to it would ask a recorder that is only starting.
+	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock control socket %s: %w", path, err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("listen on control socket %s: another spikeboxd is armed on it", path)
+		}
+		return nil, fmt.Errorf("lock control socket %s: %w", path, err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		lock.Close()
+		return nil, fmt.Errorf("replace control socket: %w", err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err == nil {
+		err = os.Chmod(path, 0o600)
+	}
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("listen on control socket: %w", err)
+	}
+	return &Server{listener, lock}, nil
+}
+
+// Serve answers until the server is closed. It puts what users ask for into triggers, and
+// into asked, for each question how the recorder is, where the answer goes.
+func (s *Server) Serve(triggers chan<- format.Trigger, asked chan<- chan<- Status) {
+	if s.listener == nil {
+		return
+	}
+	// The recorder takes a question between two ticks, so that an answer is never of half
+	// a tick. One that nobody takes any more ends with its connection.
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /trigger", func(w http.ResponseWriter, req *http.Request) {
+		reason, err := io.ReadAll(io.LimitReader(req.Body, reasonSize))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		t := format.Trigger{Kind: "control", Reason: string(reason), Time: time.Now()}
+		select {
+		case triggers <- t:
+			w.Header().Set("Content-Type", "application/json")
+			json.NewEncoder(w).Encode(t)
+		case <-req.Context().Done():
+		}
+	})
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, req *http.Request) {
+		answer := make(chan Status, 1)
+		select {
+		case asked <- answer:
+			w.Header().Set("Content-Type", "application/json")
+			json.NewEncoder(w).Encode(<-answer)
+		case <-req.Context().Done():
+		}
+	})
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	server.Serve(s.listener)
+}
+
+// Close gives the socket back.
+func (s *Server) Close() error {
+	if s.listener == nil {
+		return nil
+	}
+	err := s.listener.Close() // removes the socket's file
+	// The lock's file stays: were it removed, a recorder that waits for it and one that
+	// makes it anew would both hold "the" lock.
+	return errors.Join(err, s.lock.Close())
+}

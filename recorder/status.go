@@ -1,0 +1,67 @@
+//go:build linux
+
+package recorder
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spikebox/spikebox/recorder/control"
+)
+
+// say tells the operator, in one line, what is armed.
+func (r *Recorder) say() {
+	r.cfg.Log(fmt.Sprintf("armed on %s: %s; %v before and %v after, bundles in %s",
+		r.interfaces(), strings.Join(r.watched(), ", "), r.cfg.Before, r.cfg.After, r.cfg.Dir))
+}
+
+// watched is what fires.
+func (r *Recorder) watched() []string {
+	what := slices.Clone(r.cfg.expressions())
+	for _, p := range r.patterns {
+		what = append(what, "kernel log ~ "+p.String())
+	}
+	return what
+}
+
+// interfaces names what is recorded.
+func (r *Recorder) interfaces() string {
+	var names []string
+	for _, s := range r.rings.Packets.Status() {
+		if s.RingBytes > 0 {
+			names = append(names, s.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "no interface yet"
+	}
+	return strings.Join(names, ", ")
+}
+
+// status tells of the recorder as it is between two ticks.
+func (r *Recorder) status() control.Status {
+	s := control.Status{
+		Program: r.cfg.Build.Program + " " + r.cfg.Build.Version, PID: os.Getpid(), Host: r.host.Name,
+		Armed: r.since.UTC(), LastTick: r.ticked.UTC(), Triggers: r.watched(), Vitals: map[string]float64{},
+		Pending: r.incident != nil || r.writing, Bundles: r.written, LastBundle: r.last, Lost: r.lost,
+		Suppressed: r.triggers.Suppressed,
+	}
+	if r.failed != nil {
+		s.LastError = r.failed.Error()
+	}
+	for _, i := range r.rings.Packets.Status() {
+		s.Interfaces = append(s.Interfaces, control.InterfaceStatus{Name: i.Name, State: string(i.State), Reason: i.Reason,
+			Covered: i.Covered.UTC(), Ring: i.RingBytes, Packets: i.Packets, Lost: i.Drops})
+	}
+	for _, c := range r.rings.Board.Columns() {
+		if !math.IsNaN(c.Value) { // JSON has no NaN, and 0 would be a measurement
+			s.Vitals[c.Name] = c.Value
+		}
+	}
+	s.Sources = append(r.rings.Board.Sources(), r.rings.Snapshots.Source())
+	s.Sources = append(s.Sources, r.rings.Trace.Sources(r.since)...)
+	return s
+}

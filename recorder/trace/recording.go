@@ -1,0 +1,129 @@
+//go:build linux
+
+// Package trace keeps what the armed eBPF probes told over time: their events, softirq and
+// function latencies, sampled stacks and drops, each in a ring of fixed size, until a cut
+// renders the window's part of them.
+package trace
+
+import (
+	"time"
+
+	"github.com/spikebox/spikebox/recorder/probe"
+	"github.com/spikebox/spikebox/recorder/ring"
+)
+
+const (
+	// eventsKept is what the kernel's own rate limits let through in some minutes.
+	eventsKept = 16 << 10
+	// stacksKept is two seconds of nothing but long softirqs, at 1 kHz.
+	stacksKept = 2048
+	// second is a little less than one: four ticks that jitter must not become five.
+	second = 900 * time.Millisecond
+	// framesKept of a stack: net_rx_action to tcp_collapse is about 25.
+	framesKept = 48
+	// dropsKept bounds causes times seconds.
+	dropsKept = 8192
+	// latenciesPerSecond is how many pairs of CPU and softirq (or function) are busy on
+	// one CPU in a second.
+	latenciesPerSecond = 8
+	// latenciesMost bounds the ring on large hosts: 64 CPUs for two minutes, 15 MiB.
+	latenciesMost = 64 << 10
+)
+
+// Recording is the rings of what the probes told.
+type Recording struct {
+	probes *probe.Set
+	counts [probe.Kinds]probe.EventCount // of all events since arming, at the last Tick
+
+	events    *ring.Newest[probe.Event]
+	stacks    *ring.Newest[sample]
+	latencies *ring.Newest[Latency]
+	drops     *ring.Newest[drop]
+	losses    *ring.Newest[loss]
+	log       func(string)
+	failing   bool
+
+	second    time.Time // that is being added up
+	current   map[latencyKey]*Latency
+	dropsSeen map[dropCause]uint64
+	dropBuf   []probe.DropCount
+	ticks     int
+}
+
+// New makes the rings for what probes tell within a window on a machine with so many
+// CPUs. The probes stay the caller's to close.
+func New(probes *probe.Set, window time.Duration, cpus int, log func(string)) *Recording {
+	seconds := int(window/time.Second) + 2
+	return &Recording{
+		probes:    probes,
+		events:    ring.NewNewest[probe.Event](eventsKept),
+		stacks:    ring.NewNewest[sample](stacksKept),
+		latencies: ring.NewNewest[Latency](min(latenciesMost, seconds*cpus*latenciesPerSecond)),
+		drops:     ring.NewNewest[drop](dropsKept),
+		losses:    ring.NewNewest[loss](seconds),
+		log:       log,
+		current:   map[latencyKey]*Latency{},
+		dropsSeen: map[dropCause]uint64{},
+	}
+}
+
+// Tick takes what the probes have told since the last one. It never waits.
+func (r *Recording) Tick(now time.Time) {
+	r.ticks++
+	r.note(r.readEvents())
+	if now.Sub(r.second) < second {
+		return
+	}
+	// Functions and drops are kept by the second, so they are read by the second: to read
+	// the map of drops takes a system call for each of its causes.
+	r.note(r.readFunctions())
+	r.note(r.readDrops(now))
+	r.losses.Push(loss{now, r.lostSoFar()})
+	r.roll(now)
+}
+
+// note says the first failure: the probes of a process that lives do not fail to be
+// read, so a second one would only repeat it.
+func (r *Recording) note(err error) {
+	if err == nil {
+		return
+	}
+	if !r.failing {
+		r.log("error: " + err.Error())
+	}
+	r.failing = true
+}
+
+func (r *Recording) readEvents() error {
+	if r.probes.Events == nil {
+		return nil
+	}
+	r.probes.Events.Counts(&r.counts)
+	_, err := r.probes.Events.Read(func(e *probe.Event) {
+		if e.Kind != probe.Stack {
+			kept := *e
+			kept.Frames = nil
+			r.events.Push(kept)
+			return
+		}
+		s := sample{at: e.Time, vector: e.Reason, cpu: e.CPU, age: e.Duration}
+		s.n = copy(s.frames[:], e.Frames)
+		r.stacks.Push(s)
+	})
+	return err
+}
+
+// Softirq counts how long the runs of one softirq vector took on a CPU. The meter of
+// softirqs, which reads them at each tick, hands them here.
+func (r *Recording) Softirq(cpu, vector int, d *probe.Durations) {
+	r.add(latencyKey{cpu: cpu, name: probe.VectorName(vector), kind: "softirq"}, d)
+}
+
+func (r *Recording) readFunctions() error {
+	if r.probes.Functions == nil {
+		return nil
+	}
+	return r.probes.Functions.Read(func(cpu int, function string, d *probe.Durations) {
+		r.add(latencyKey{cpu: cpu, name: function, kind: "function"}, d)
+	})
+}

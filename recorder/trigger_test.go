@@ -1,0 +1,110 @@
+//go:build linux
+
+package recorder_test
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/control"
+	"github.com/spikebox/spikebox/recorder/internal/testns"
+)
+
+func TestSecondOnTheSameSocketIsRefused(t *testing.T) {
+	ns := testns.New(t)
+	socket := filepath.Join(t.TempDir(), "control.sock")
+	first := start(t, ns, "", "--control", socket)
+	first.says("armed on", 1)
+	second := start(t, ns, "", "--control", socket)
+	if code := second.exits(); code != 1 || !strings.Contains(second.log(), "another spikeboxd is armed") {
+		t.Errorf("exit code %d, %q", code, second.log())
+	}
+	// One that was killed leaves its socket behind, which does not keep the next out.
+	first.signal(unix.SIGKILL)
+	first.exits()
+	third := start(t, ns, "", "--control", socket)
+	third.says("armed on", 1)
+}
+
+// Two triggers within one window make one bundle that names both.
+func TestTriggersJoin(t *testing.T) {
+	d := start(t, testns.New(t), "", "--after", "1s")
+	d.says("armed on", 1)
+	d.signal(unix.SIGUSR1)
+	d.says("triggered", 1)
+	d.signal(unix.SIGUSR1)
+	d.says("joins", 1)
+	d.says("bundle written", 1)
+	if got := d.bundle().Manifest.Joined; len(got) != 1 {
+		t.Errorf("%d triggers joined, want 1", len(got))
+	}
+}
+
+// A line of the kernel log that matches fires, and is in the bundle.
+func TestKernelLogPattern(t *testing.T) {
+	kmsg, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skipf("open the kernel log: %v: it needs root", err)
+	}
+	defer kmsg.Close()
+	mark := fmt.Sprintf("spikebox-test-%d: table full", os.Getpid())
+	d := start(t, testns.New(t), "", "--once", "--kmsg", mark)
+	d.says("armed on", 1)
+	if _, err := kmsg.WriteString("<4>" + mark + "\n"); err != nil {
+		t.Fatal(err)
+	}
+	if code := d.exits(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	bundle := d.bundle()
+	if got := bundle.Manifest.Trigger; got.Kind != "kmsg" || got.Reason != mark {
+		t.Errorf("trigger %+v", got)
+	}
+	member, err := bundle.Open("kmsg.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer member.Close()
+	text, err := io.ReadAll(member)
+	if err != nil || !strings.Contains(string(text), " 4 "+mark+"\n") {
+		t.Errorf("kmsg.txt is %q (%v)", text, err)
+	}
+}
+
+// Over the control socket: what it records, and a bundle by hand.
+func TestControlSocket(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "control.sock")
+	d := start(t, testns.New(t), "", "--control", socket, "--interface", "lo")
+	d.says("armed on", 1)
+	client := control.Client{Socket: socket}
+	ask := func() control.Status {
+		t.Helper()
+		s, _, err := client.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	d.wait("has ticked", func() bool { return !ask().LastTick.Before(ask().Armed) })
+	if s := ask(); len(s.Interfaces) != 1 || s.Interfaces[0].Name != "lo" || len(s.Vitals) == 0 || len(s.Sources) == 0 || s.Bundles != 0 {
+		t.Errorf("status %+v", s)
+	}
+	if err := client.Trigger(t.Context(), "be\x1b[31mcause\nspikeboxd: error: forged"); err != nil {
+		t.Fatal(err)
+	}
+	d.wait("has written", func() bool { return ask().Bundles == 1 })
+	if got := d.bundles()[0].Manifest.Trigger; got.Kind != "control" || got.Reason != "be\x1b[31mcause\nspikeboxd: error: forged" {
+		t.Errorf("trigger %+v", got)
+	}
+	// The manifest keeps the words as they are; the log gives no command to a terminal.
+	d.says("triggered: control be?[31mcause?spikeboxd: error: forged", 1)
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("socket: %v, %v; only its owner may ask", info.Mode(), err)
+	}
+}

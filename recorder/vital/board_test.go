@@ -1,0 +1,76 @@
+//go:build linux
+
+package vital
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/spikebox/spikebox/recorder/internal/testns"
+	"github.com/spikebox/spikebox/recorder/probe"
+)
+
+// A value is found under the same vital by its place in the row, its column and its name,
+// with meters around it that measure nothing.
+func TestColumnsAreTheRow(t *testing.T) {
+	b := Open(Env{Root: tree(t, map[string]string{
+		"proc/net/sockstat":                         "TCP: inuse 1 orphan 3 tw 6 alloc 1 mem 0\n",
+		"proc/sys/net/netfilter/nf_conntrack_count": "50\n",
+		"proc/sys/net/netfilter/nf_conntrack_max":   "200\n",
+		"proc/net/stat/nf_conntrack":                "entries\n32 0 0 0 0 0 0 0 0 0 0 0 0\n",
+	})}, func(string) {})
+	defer b.Close()
+	row := b.Read(time.Now())
+	columns, infos := b.Columns(), b.Infos()
+	if len(row) != len(columns) || len(row) != len(infos) {
+		t.Fatalf("%d values, %d columns, %d infos", len(row), len(columns), len(infos))
+	}
+	want := map[string]float64{"tcp.mem": 0, "tcp.orphans": 3, "tcp.time_wait": 6, "conntrack.fill": 0.25}
+	for i, c := range columns {
+		value, measured := want[c.Name]
+		if !measured {
+			continue
+		}
+		delete(want, c.Name)
+		if row[i] != value || c.Value != value || b.Value(c.Name) != value {
+			t.Errorf("%s is %v in the row, %v in its column, %v by its name; want %v", c.Name, row[i], c.Value, b.Value(c.Name), value)
+		}
+		if infos[i].Name != c.Name || infos[i].Unit != c.Unit || infos[i].Source != "proc" || c.Source != "proc" {
+			t.Errorf("column %d is %s by %s, its info %+v", i, c.Name, c.Source, infos[i])
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("no column of %v", want)
+	}
+	for i, s := range b.States() {
+		if s.Meter != Meters[i] || s.Source.Name != "vitals."+s.ID {
+			t.Errorf("state %d is of %s under the name %s", i, s.ID, s.Source.Name)
+		}
+	}
+}
+
+// What the meter of softirqs reads it gives as a vital and hands on, so that nobody else
+// need read it.
+func TestSoftirqsAreHandedOn(t *testing.T) {
+	testns.New(t) // only for its gate
+	probes := probe.Open(probe.Options{})
+	defer probes.Close()
+	if err := probes.Refusal("softirq"); err != nil {
+		t.Skipf("the probe of softirqs is not armed: %v", err)
+	}
+	runs := uint64(0)
+	reader, err := softirqMeter.Variants[0].Open(Env{Probes: probes, Softirq: func(_, _ int, d *probe.Durations) { runs += d.Count }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := []float64{math.NaN()}
+	for deadline := time.Now().Add(time.Minute); runs == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if err := reader.Read(time.Now(), out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if runs == 0 || math.IsNaN(out[0]) {
+		t.Errorf("%d runs handed on, softirq.max is %v", runs, out[0])
+	}
+}

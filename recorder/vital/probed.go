@@ -1,0 +1,110 @@
+//go:build linux
+
+package vital
+
+import (
+	"errors"
+	"time"
+
+	"github.com/spikebox/spikebox/recorder/probe"
+	"github.com/spikebox/spikebox/recorder/ring"
+)
+
+// errNoProbes is why nothing comes from the kernel where no probes were opened at all.
+var errNoProbes = errors.New("kernel probes are not opened")
+
+// refusal is why a probe is not armed, nil where it is.
+func (e Env) refusal(id string) error {
+	if e.Probes == nil {
+		return errNoProbes
+	}
+	if err := e.Probes.Refusal(id); err != nil {
+		return errors.New(probe.Reason(err))
+	}
+	return nil
+}
+
+// probed is a Reader over one armed probe.
+type probed func(now time.Time, out []float64) error
+
+// probeVariant is the variant of a meter that needs one probe armed. What read keeps from
+// tick to tick lives in its closure.
+func probeVariant(id string, read func(Env) probed) Variant {
+	return Variant{Name: "ebpf", Open: func(env Env) (Reader, error) {
+		if err := env.refusal(id); err != nil {
+			return nil, err
+		}
+		return read(env), nil
+	}}
+}
+
+func (p probed) Read(now time.Time, out []float64) error { return p(now, out) }
+
+// Close leaves the probe armed: it is the recorder's.
+func (p probed) Close() error { return nil }
+
+var eventMeter = &Meter{
+	ID:  "events",
+	Doc: "what the kernel tells one by one",
+	Vitals: []Vital{
+		{"synack.retrans", "1/s", "SYN-ACKs sent again (tracepoint tcp_retransmit_synack)"},
+	},
+	Variants: []Variant{probeVariant("retransmit", func(env Env) probed {
+		var counts [probe.Kinds]probe.EventCount
+		var again rate
+		return func(now time.Time, out []float64) error {
+			env.Probes.Events.Counts(&counts)
+			out[0] = again.add(now, counts[probe.SYNACKRetransmit].Seen)
+			return nil
+		}
+	})},
+}
+
+var softirqMeter = &Meter{
+	ID:  "softirq",
+	Doc: "how long softirqs kept a CPU, of the whole machine",
+	Vitals: []Vital{
+		{"softirq.max", "s", "longest NET_RX within the last second of ticks"},
+	},
+	Variants: []Variant{probeVariant("softirq", func(env Env) probed {
+		var longest ring.Second[time.Duration]
+		return func(_ time.Time, out []float64) error {
+			tick := longest.Push(0)
+			err := env.Probes.Softirqs.Read(func(cpu, vector int, d *probe.Durations) {
+				if vector == probe.NetRX {
+					*tick = max(*tick, d.Max)
+				}
+				if env.Softirq != nil {
+					env.Softirq(cpu, vector, d)
+				}
+			})
+			out[0] = 0
+			for d := range longest.All() {
+				out[0] = max(out[0], d.Seconds())
+			}
+			return err
+		}
+	})},
+}
+
+var echoMeter = &Meter{
+	ID:  "echo",
+	Doc: "how fast this host answers ping",
+	Vitals: []Vital{
+		{"echo.delay", "s", "longest time from an ICMP echo request's arrival to its reply, within the last second of ticks"},
+	},
+	Variants: []Variant{probeVariant("echo", func(env Env) probed {
+		var delays ring.Second[probe.Durations]
+		return func(_ time.Time, out []float64) error {
+			err := env.Probes.Echo.Read(delays.Push(probe.Durations{}))
+			var all probe.Durations
+			for d := range delays.All() {
+				all.Merge(d)
+			}
+			if all.Count > 0 { // no reply is no delay of 0
+				out[0] = all.Max.Seconds()
+			}
+			return err
+		}
+	})},
+}
