@@ -35,9 +35,11 @@ type Filter struct {
 	SnapLen int
 	// Payload is how many bytes are kept beyond the headers.
 	Payload int
-	// Ports keeps TCP, UDP and SCTP from or to these ports; empty keeps all.
+	// Ports keeps TCP, UDP and SCTP from or to these ports, inside an encapsulation too;
+	// empty keeps all.
 	Ports []uint16
-	// Peers keeps IP packets from or to these prefixes; empty keeps all.
+	// Peers keeps IP packets from or to these prefixes, by the outer addresses of an
+	// encapsulation; empty keeps all.
 	//
 	// ARP, neighbour discovery and ICMP errors are kept under any restriction: they
 	// explain what happens to the rest.

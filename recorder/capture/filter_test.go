@@ -121,7 +121,7 @@ func TestFilterReturnsHeaderLength(t *testing.T) {
 		{"last fragment", join(eth(0x0800), ip4(17, 0x00b9, 4), data), 14 + 24},
 		{"vlan in-band", join(eth(0x8100), tag(77, 0x0800), ip4(6, 0, 0), tcp(32), data), 18 + 20 + 32},
 		{"two tags in-band", join(eth(0x88a8), tag(5, 0x8100), tag(77, 0x86dd), ip6(6), tcp(32), data), 22 + 40 + 32},
-		{"three tags", join(eth(0x88a8), tag(5, 0x8100), tag(6, 0x8100), tag(77, 0x0800), data), whole},
+		{"three tags", join(eth(0x88a8), tag(5, 0x8100), tag(6, 0x8100), tag(77, 0x0800), data), 22 + otherHeader},
 		{"udp", join(eth(0x0800), ip4(17, 0, 0), ports(8, 40000, 443), data), 14 + 20 + 8},
 		{"dns query", join(eth(0x0800), ip4(17, 0, 0), ports(8, 40000, 53), data), 14 + 20 + 20},
 		{"dns reply over ipv6", join(eth(0x86dd), ip6(17), ports(8, 53, 40000), data), 14 + 40 + 20},
@@ -143,14 +143,14 @@ func TestFilterReturnsHeaderLength(t *testing.T) {
 		{"time exceeded quotes options", join(eth(0x0800), ip4(1, 0, 4), icmp(11), inner4(6, 8)), 14 + 24 + 8 + 28 + 20},
 		{"packet too big quotes tcp", join(eth(0x86dd), ip6(58), icmp(2), ip6(6), tcp(32), data), 14 + 40 + 8 + 40 + 20},
 		{"unreachable6 quotes udp", join(eth(0x86dd), ip6(58), icmp(1), ip6(17), ports(8, 1, 2), data), 14 + 40 + 8 + 40 + 8},
-		{"router advertisement", join(eth(0x86dd), ip6(58), icmp(134), data), whole},
-		{"neighbour solicitation", join(eth(0x86dd), ip6(58), icmp(135), data), whole},
+		{"router advertisement", join(eth(0x86dd), ip6(58), icmp(134), data), 14 + 40 + 16},
+		{"neighbour solicitation", join(eth(0x86dd), ip6(58), icmp(135), data), 14 + 40 + 32},
 		{"sctp", join(eth(0x0800), ip4(132, 0, 0), ports(28, 1, 2), data), 14 + 20 + 16},
 		{"esp", join(eth(0x0800), ip4(50, 0, 0), data), 14 + 20 + 16},
-		{"ipip is kept whole", join(eth(0x0800), ip4(4, 0, 0), data), whole},
-		{"gre is kept whole", join(eth(0x86dd), ip6(47), data), whole},
-		{"arp", join(eth(0x0806), payload(28)), whole},
-		{"llc", join(eth(64), data), whole},
+		{"ipip of nothing", join(eth(0x0800), ip4(4, 0, 0), data), 14 + 20 + otherHeader},
+		{"gre of nothing", join(eth(0x86dd), ip6(47), data), 14 + 40 + 4 + otherHeader},
+		{"arp", join(eth(0x0806), payload(46)), 14 + 28},
+		{"llc", join(eth(64), data), 14 + otherHeader},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := run(t, Filter{}, ethernet, c.pkt); got != c.want {
@@ -205,12 +205,17 @@ func TestFilterMalformedLengths(t *testing.T) {
 	shortIHL[0] = 0x44
 	shortOffset := tcp(20)
 	shortOffset[12] = 0x30
-	for name, pkt := range map[string][]byte{
-		"ip header of 16 bytes":  join(eth(0x0800), shortIHL, tcp(20), payload(500)),
-		"tcp header of 12 bytes": join(eth(0x0800), ip4(6, 0, 0), shortOffset, payload(500)),
+	for _, c := range []struct {
+		name string
+		pkt  []byte
+		want int
+	}{
+		{"ip header of 16 bytes", join(eth(0x0800), shortIHL, tcp(20), payload(500)), 14 + otherHeader},
+		{"tcp header of 12 bytes", join(eth(0x0800), ip4(6, 0, 0), shortOffset, payload(500)), 14 + 20 + otherHeader},
+		{"both inside ipip", join(eth(0x0800), ip4(4, 0, 0), shortIHL, payload(500)), 14 + 20 + otherHeader},
 	} {
-		if got := run(t, Filter{}, ethernet, pkt); got != whole {
-			t.Errorf("%s: kept %d bytes, want %d", name, got, whole)
+		if got := run(t, Filter{}, ethernet, c.pkt); got != c.want {
+			t.Errorf("%s: kept %d bytes, want %d", c.name, got, c.want)
 		}
 	}
 }

@@ -4,75 +4,105 @@ package capture
 
 import "golang.org/x/net/bpf"
 
-// transport finishes with the header behind the IP headers; A is its protocol.
-func (c *compiler) transport(base int) {
+// outer places the code for what the outer IP header holds, and for the ICMP errors of
+// peers that are not wanted.
+func (c *compiler) outer() {
+	c.place(c.transport)
+	tunnel := c.upper(true)
+	c.tunnels(tunnel)
+	c.place(c.errors)
+	c.icmp(false)
+	c.place(c.errors6)
+	c.icmpv6(false)
+}
+
+// tunnel is where upper goes with the protocols that hold packets.
+type tunnel struct{ gre, ip, vxlan, geneve label }
+
+// upper finishes with the header at X; A is its protocol. Where tunnels is set, it goes
+// on with those that hold packets.
+func (c *compiler) upper(tunnels bool) (t tunnel) {
 	tcp, udp, icmp, icmpv6, sctp := c.label(), c.label(), c.label(), c.label(), c.label()
+	t = tunnel{c.label(), c.label(), c.label(), c.label()}
 	c.jumpIf(bpf.JumpEqual, ipTCP, tcp)
 	c.jumpIf(bpf.JumpEqual, ipUDP, udp)
 	c.jumpIf(bpf.JumpEqual, ipICMP, icmp)
 	c.jumpIf(bpf.JumpEqual, ipICMPv6, icmpv6)
 	c.jumpIf(bpf.JumpEqual, ipSCTP, sctp)
-	c.otherProtocol(base)
+	if tunnels {
+		c.jumpIf(bpf.JumpEqual, ipGRE, t.gre)
+		c.jumpIf(bpf.JumpEqual, ipIPIP, t.ip)
+		c.jumpIf(bpf.JumpEqual, ipIPv6, t.ip)
+	}
+	c.otherProtocol()
 	c.place(tcp)
-	c.tcp(base)
+	c.tcp(!tunnels)
 	c.place(udp)
-	c.udp(base)
+	if tunnels {
+		c.overUDP(t)
+	}
+	c.udp(!tunnels)
 	c.place(icmp)
-	c.icmp(base, c.whole)
+	c.icmp(true)
 	c.place(icmpv6)
-	c.icmpv6(base, c.whole)
+	c.icmpv6(true)
 	c.place(sctp)
-	c.ports(base)
-	c.end(base, otherHeader)
+	c.ports(!tunnels)
+	c.end(otherHeader)
+	return t
 }
 
-// otherProtocol keeps tunnels whole: what is in them are headers first.
-func (c *compiler) otherProtocol(base int) {
+// otherProtocol keeps a little of what may hold anything.
+func (c *compiler) otherProtocol() {
 	if len(c.Ports) > 0 {
 		c.jump(c.drop)
 		return
 	}
-	for _, tunnel := range []uint32{ipIPIP, ipIPv6, ipGRE} {
-		c.jumpIf(bpf.JumpEqual, tunnel, c.whole)
-	}
-	c.end(base, otherHeader)
+	c.end(otherHeader)
 }
 
 // tcp keeps the header with its options (RFC 9293, 3.1: data offset in 4-byte units).
-func (c *compiler) tcp(base int) {
-	c.ports(base)
-	c.needX(base + tcpHeader)
-	c.loadX(base+12, 1)
+func (c *compiler) tcp(inside bool) {
+	short := c.label()
+	c.ports(inside)
+	c.needX(tcpHeader)
+	c.loadX(12, 1)
 	c.op(bpf.ALUOpAnd, 0xf0)
 	c.op(bpf.ALUOpShiftRight, 2)
-	c.jumpIf(bpf.JumpLessThan, tcpHeader, c.whole)
-	c.endA(base)
+	c.jumpIf(bpf.JumpLessThan, tcpHeader, short)
+	c.endA()
+	c.place(short) // it denies its own header: it may be anything
+	c.end(otherHeader)
 }
 
 // udp keeps the header, and that of DNS (RFC 1035, 4.1.1).
-func (c *compiler) udp(base int) {
-	c.ports(base)
-	c.needX(base + 4)
+func (c *compiler) udp(inside bool) {
+	c.ports(inside)
+	c.needX(4)
 	dns := c.label()
-	for _, off := range []int{base, base + 2} {
+	for _, off := range []int{0, 2} {
 		c.loadX(off, 2)
 		c.jumpIf(bpf.JumpEqual, portDNS, dns)
 		c.jumpIf(bpf.JumpEqual, portMDNS, dns)
 	}
-	c.end(base, udpHeader)
+	c.end(udpHeader)
 	c.place(dns)
-	c.end(base, udpHeader+dnsHeader)
+	c.end(udpHeader + dnsHeader)
 }
 
 // ports drops a packet whose ports are not among the wanted ones. One that is too
 // short to have ports is kept.
-func (c *compiler) ports(base int) {
+func (c *compiler) ports(inside bool) {
 	if len(c.Ports) == 0 {
 		return
 	}
 	match := c.label()
-	c.needX(base + 4)
-	for _, off := range []int{base, base + 2} {
+	if inside {
+		c.recall(asked)
+		c.jumpIf(bpf.JumpEqual, 1, match)
+	}
+	c.needX(4)
+	for _, off := range []int{0, 2} {
 		c.loadX(off, 2)
 		for _, p := range c.Ports {
 			c.jumpIf(bpf.JumpEqual, uint32(p), match)
@@ -82,68 +112,74 @@ func (c *compiler) ports(base int) {
 	c.place(match)
 }
 
-// icmp keeps an error (RFC 792) with the headers that it quotes, an echo's header, and
-// goes to other with the rest. X is the length of the IPv4 header.
-func (c *compiler) icmp(base int, other label) {
+// icmp keeps an error (RFC 792) with the headers that it quotes, and of all others the
+// header: the data of an echo is the user's. Without others only errors are kept.
+func (c *compiler) icmp(others bool) {
 	quote, quoteTCP := c.label(), c.label()
-	c.needX(base + icmpHeader)
-	c.loadX(base, 1)
+	c.needX(icmpHeader)
+	c.loadX(0, 1)
 	for _, kind := range []uint32{3, 4, 5, 11, 12} { // unreachable, quench, redirect, time exceeded, parameter
 		c.jumpIf(bpf.JumpEqual, kind, quote)
 	}
-	if other != c.drop {
-		c.echo(base, 0, 8)
-	}
-	c.jump(other)
+	c.othersEnd(others)
 	c.place(quote)
-	c.needX(base + icmpHeader + ipv4Header)
-	inner := base + icmpHeader
-	c.loadX(inner+9, 1)
+	c.needX(icmpHeader + ipv4Header)
+	c.loadX(icmpHeader+9, 1)
 	c.jumpIf(bpf.JumpEqual, ipTCP, quoteTCP)
-	c.quoted(base, icmpHeader+8) // an error quotes at least 8 bytes: the ports
+	c.quoted(icmpHeader + 8) // an error quotes at least 8 bytes: the ports
 	c.place(quoteTCP)
-	c.quoted(base, icmpHeader+tcpHeader)
+	c.quoted(icmpHeader + tcpHeader)
 }
 
 // quoted finishes with n bytes and the quoted IPv4 header.
-func (c *compiler) quoted(base, n int) {
-	c.loadX(base+icmpHeader, 1)
+func (c *compiler) quoted(n int) {
+	c.loadX(icmpHeader, 1)
 	c.op(bpf.ALUOpAnd, 0x0f)
 	c.op(bpf.ALUOpShiftLeft, 2)
 	c.op(bpf.ALUOpAdd, n)
-	c.endA(base)
+	c.endA()
 }
 
-// icmpv6 is icmp for RFC 4443; neighbour discovery (RFC 4861) is always kept.
-func (c *compiler) icmpv6(base int, other label) {
+// neighbourDiscovery is what is kept of each type (RFC 4861, 4): its fields and the one
+// option with a link-layer address. A redirect's other option quotes a whole packet, and
+// a router's advertisement may name domains.
+var neighbourDiscovery = []struct {
+	kind  uint32
+	bytes int
+}{
+	{133, 8 + 8},  // router solicitation
+	{134, 16},     // router advertisement
+	{135, 24 + 8}, // neighbour solicitation
+	{136, 24 + 8}, // neighbour advertisement
+	{137, 40 + 8}, // redirect
+}
+
+// icmpv6 is icmp for RFC 4443; neighbour discovery is always kept.
+func (c *compiler) icmpv6(others bool) {
 	quote, quoteTCP := c.label(), c.label()
-	c.needX(base + icmpHeader)
-	c.loadX(base, 1)
+	c.needX(icmpHeader)
+	c.loadX(0, 1)
 	c.jumpIf(bpf.JumpLessThan, 128, quote) // errors
-	for kind := uint32(133); kind <= 137; kind++ {
-		c.jumpIf(bpf.JumpEqual, kind, c.whole)
+	for _, n := range neighbourDiscovery {
+		next := c.label()
+		c.jumpIf(bpf.JumpNotEqual, n.kind, next)
+		c.end(n.bytes)
+		c.place(next)
 	}
-	if other != c.drop {
-		c.echo(base, 128, 129)
-	}
-	c.jump(other)
+	c.othersEnd(others)
 	c.place(quote)
-	c.needX(base + icmpHeader + ipv6Header)
-	c.loadX(base+icmpHeader+6, 1)
+	c.needX(icmpHeader + ipv6Header)
+	c.loadX(icmpHeader+6, 1)
 	c.jumpIf(bpf.JumpEqual, ipTCP, quoteTCP)
-	c.end(base, icmpHeader+ipv6Header+8)
+	c.end(icmpHeader + ipv6Header + 8)
 	c.place(quoteTCP)
-	c.end(base, icmpHeader+ipv6Header+tcpHeader)
+	c.end(icmpHeader + ipv6Header + tcpHeader)
 }
 
-// echo keeps the header of the two types of echo: its data is the user's.
-func (c *compiler) echo(base int, types ...uint32) {
-	match, no := c.label(), c.label()
-	for _, t := range types {
-		c.jumpIf(bpf.JumpEqual, t, match)
+func (c *compiler) othersEnd(others bool) {
+	if !others {
+		c.jump(c.drop)
+		return
 	}
-	c.jump(no)
-	c.place(match)
-	c.end(base, icmpHeader)
-	c.place(no)
+	c.end(icmpHeader)
 }

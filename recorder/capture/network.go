@@ -1,0 +1,200 @@
+//go:build linux
+
+package capture
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"golang.org/x/net/bpf"
+)
+
+// ipv4 takes the header at a constant offset and leaves X behind it, with the protocol in
+// A (RFC 791, 3.1).
+func (c *compiler) ipv4(base int) {
+	strange, fragment, short := c.label(), c.label(), c.label()
+	c.need(base + ipv4Header)
+	c.emit(bpf.LoadMemShift{Off: uint32(base)}, bpf.TXA{})
+	c.jumpIf(bpf.JumpLessThan, ipv4Header, short)
+	c.op(bpf.ALUOpAdd, base)
+	c.emit(bpf.TAX{})
+	c.peers(base, strange, netip.Addr.Is4)
+	c.load(base+6, 2)
+	c.jumpIf(bpf.JumpBitsSet, 0x1fff, fragment)
+	c.load(base+9, 1)
+	c.jump(c.transport)
+	c.place(fragment) // a later fragment has no ports: it is kept whatever they are
+	c.end(0)
+	c.place(short) // it denies its own header: it may be anything
+	c.keep(base + otherHeader)
+	c.place(strange)
+	if len(c.Peers) > 0 {
+		c.load(base+6, 2)
+		c.jumpIf(bpf.JumpBitsSet, 0x1fff, c.drop)
+		c.load(base+9, 1)
+		c.jumpIf(bpf.JumpNotEqual, ipICMP, c.drop)
+		c.jump(c.errors)
+	}
+}
+
+// ipv6 takes the header at a constant offset, and leaves X behind it and its extension
+// headers (RFC 8200, 4), with the upper protocol in A.
+func (c *compiler) ipv6(base int) {
+	strange := c.label()
+	c.need(base + ipv6Header)
+	c.peers(base, strange, netip.Addr.Is6)
+	c.setX(base + ipv6Header)
+	c.load(base+6, 1)
+	c.extensions(c.transport)
+	c.place(strange)
+	if len(c.Peers) > 0 {
+		c.setX(base + ipv6Header)
+		c.load(base+6, 1)
+		c.jumpIf(bpf.JumpNotEqual, ipICMPv6, c.drop)
+		c.jump(c.errors6)
+	}
+}
+
+// encapsulated says that an encapsulation ends here: X is the first byte inside.
+func (c *compiler) encapsulated(at int) {
+	c.ask(0)
+	c.setX(at)
+}
+
+// anyIP takes the IP header at X, whose version is in its first four bits: inside an
+// encapsulation the offset is known only to the packet.
+func (c *compiler) anyIP(transport label) {
+	ip4, ip6, fragment, short := c.label(), c.label(), c.label(), c.label()
+	c.needX(ipv4Header)
+	c.loadX(0, 1)
+	c.op(bpf.ALUOpShiftRight, 4)
+	c.jumpIf(bpf.JumpEqual, 4, ip4)
+	c.jumpIf(bpf.JumpEqual, 6, ip6)
+	c.otherProtocol()
+	c.place(ip4)
+	c.loadX(0, 1)
+	c.op(bpf.ALUOpAnd, 0x0f)
+	c.op(bpf.ALUOpShiftLeft, 2)
+	c.jumpIf(bpf.JumpLessThan, ipv4Header, short)
+	c.save(length)
+	c.loadX(6, 2)
+	c.jumpIf(bpf.JumpBitsSet, 0x1fff, fragment)
+	c.loadX(9, 1)
+	c.save(protocol)
+	c.recall(length)
+	c.forwardA()
+	c.recall(protocol)
+	c.jump(transport)
+	c.place(fragment)
+	c.recall(length)
+	c.endA()
+	c.place(short)
+	c.end(otherHeader)
+	c.place(ip6)
+	c.needX(ipv6Header)
+	c.loadX(6, 1)
+	c.save(protocol)
+	c.forward(ipv6Header)
+	c.recall(protocol)
+	c.extensions(transport)
+}
+
+// Places in the scratch memory.
+const (
+	length   = iota // of the header in hand
+	protocol        // of the next one
+	asked           // 1: the ports of the encapsulation were asked for, so what is inside is, too
+)
+
+// extensions steps over four extension headers, hop-by-hop (jumbo payloads of BIG TCP),
+// routing, fragment and one more, and goes to transport.
+func (c *compiler) extensions(transport label) {
+	for range 4 {
+		c.extension(transport)
+	}
+	c.jump(transport)
+}
+
+// extension steps over one extension header, whose number is in A, or goes to transport.
+func (c *compiler) extension(transport label) {
+	const (
+		hopByHop    = 0
+		routing     = 43
+		fragment    = 44
+		auth        = 51
+		destination = 60
+	)
+	sized, fragmented, authenticated, next := c.label(), c.label(), c.label(), c.label()
+	c.jumpIf(bpf.JumpEqual, hopByHop, sized)
+	c.jumpIf(bpf.JumpEqual, destination, sized)
+	c.jumpIf(bpf.JumpEqual, routing, sized)
+	c.jumpIf(bpf.JumpEqual, fragment, fragmented)
+	c.jumpIf(bpf.JumpEqual, auth, authenticated)
+	c.jump(transport)
+
+	c.place(fragmented) // RFC 8200, 4.5: 8 bytes; only the first fragment goes on
+	c.needX(8)
+	c.loadX(2, 2)
+	first := c.label()
+	c.jumpIf(bpf.JumpBitsNotSet, 0xfff8, first)
+	c.end(8)
+	c.place(first)
+	c.emit(bpf.LoadConstant{Dst: bpf.RegA, Val: 8})
+	c.jump(next)
+
+	c.place(authenticated) // RFC 4302, 2.2: in 4-byte units, less 2
+	c.needX(8)
+	c.loadX(1, 1)
+	c.op(bpf.ALUOpAdd, 2)
+	c.op(bpf.ALUOpShiftLeft, 2)
+	c.jump(next)
+
+	c.place(sized) // RFC 8200, 4.3: in 8-byte units, less 1
+	c.needX(8)
+	c.loadX(1, 1)
+	c.op(bpf.ALUOpAdd, 1)
+	c.op(bpf.ALUOpShiftLeft, 3)
+
+	c.place(next) // A is this header's length: X moves on, A becomes the next number
+	c.save(length)
+	c.loadX(0, 1)
+	c.save(protocol)
+	c.recall(length)
+	c.forwardA()
+	c.recall(protocol)
+}
+
+// peers goes to strange where neither address is in a wanted prefix of the family.
+func (c *compiler) peers(base int, strange label, family func(netip.Addr) bool) {
+	if len(c.Peers) == 0 {
+		return
+	}
+	match := c.label()
+	for _, p := range c.Peers {
+		if !family(p.Addr()) {
+			continue
+		}
+		size := p.Addr().BitLen() / 8
+		first := base + map[int]int{4: 12, 16: 8}[size]
+		c.prefix(p, first, match)
+		c.prefix(p, first+size, match)
+	}
+	c.jump(strange)
+	c.place(match)
+}
+
+// prefix goes to match where the address at off is in p.
+func (c *compiler) prefix(p netip.Prefix, off int, match label) {
+	no := c.label()
+	addr := p.Masked().Addr().AsSlice()
+	for bits := p.Bits(); bits > 0; bits -= 32 {
+		c.load(off, 4)
+		if bits < 32 {
+			c.op(bpf.ALUOpAnd, int(^uint32(0)<<(32-bits)))
+		}
+		c.jumpIf(bpf.JumpNotEqual, binary.BigEndian.Uint32(addr), no)
+		off, addr = off+4, addr[4:]
+	}
+	c.jump(match)
+	c.place(no)
+}
