@@ -41,7 +41,7 @@ func TestEditedBundle(t *testing.T) {
 // edited packs the bundle of a real run again with other content of one member.
 func edited(t *testing.T, member, content string) string {
 	t.Helper()
-	in, err := os.Open("../../testdata/bundles/listen-overflow.spike.tar.zst")
+	in, err := os.Open("../../testdata/bundles/v1/listen-overflow.spike.tar.zst")
 	if err != nil {
 		t.Fatal(err)
 	}
