@@ -18,10 +18,10 @@ git worktree add -q --detach "$work/base" "$base"
 (cd "$work/base" && go build -trimpath -o "$work/old/" ./cmd/spikebox)
 go build -trimpath -o "$work/new/" ./cmd/spikebox
 mkdir "$work/in"
-cp testdata/bundles/*.spike.tar.zst "$work/in/"
+cp testdata/bundles/*/*.spike.tar.zst "$work/in/"
 go run ./analyzer/cases/make "$work/in"
 # The same incident, damaged: cut short, and with a byte turned over.
-for b in testdata/bundles/*.spike.tar.zst; do
+for b in testdata/bundles/*/*.spike.tar.zst; do
 	size=$(stat -c %s "$b")
 	head -c $((size * 2 / 3)) "$b" >"$work/in/cut.spike.tar.zst"
 	cp "$b" "$work/in/flipped.spike.tar.zst"

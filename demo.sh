@@ -12,7 +12,7 @@ if [ "$(uname -s)" = Linux ] && [ "$(id -u)" = 0 ]; then
 	set -- out/demo/*.spike.tar.zst
 else
 	echo "== not root on Linux: analysing a bundle that spikebox-lab run listen-overflow left"
-	set -- testdata/bundles/listen-overflow.spike.tar.zst
+	set -- testdata/bundles/v1/listen-overflow.spike.tar.zst
 fi
 echo "== spikebox analyze $1"
 bin/spikebox analyze -o out/demo/report "$1"

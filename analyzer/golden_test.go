@@ -14,7 +14,7 @@ import (
 // Bundles of real runs, one of each released version, are read for ever: whole, and with
 // the verdict that the incident deserves.
 func TestBundlesOfRealRuns(t *testing.T) {
-	paths, err := filepath.Glob("../testdata/bundles/*" + format.Ext)
+	paths, err := filepath.Glob("../testdata/bundles/*/*" + format.Ext)
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no bundles in testdata: %v", err)
 	}
@@ -69,7 +69,7 @@ var deserved = map[string]struct {
 
 // The bundle for a demonstration without root stays small enough for a clone.
 func TestBundlesAreSmall(t *testing.T) {
-	paths, _ := filepath.Glob("../testdata/bundles/*")
+	paths, _ := filepath.Glob("../testdata/bundles/*/*")
 	for _, path := range paths {
 		if info, err := os.Stat(path); err != nil || info.Size() > 512<<10 {
 			t.Errorf("%s: %v, %v; want at most 512 KiB", path, info.Size(), err)

@@ -17,15 +17,8 @@ func Check(r *Reader) []error {
 		if !m.Complete { // Damage has it
 			return nil
 		}
-		h := sha256.New()
-		if _, err := io.Copy(h, content); err != nil {
+		if _, err := io.Copy(io.Discard, content); err != nil {
 			errs = append(errs, err)
-			return nil
-		}
-		// The content was read without an error, so its frames are sound: the sum
-		// finds what was changed on purpose, or before it was compressed.
-		if sum := hex.EncodeToString(h.Sum(nil)); m.SHA256 != "" && sum != m.SHA256 {
-			errs = append(errs, fmt.Errorf("verify member %q: it has %s: %w", m.Name, sum, errSum))
 		}
 		return nil
 	})

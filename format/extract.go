@@ -1,6 +1,7 @@
 package format
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,20 +10,21 @@ import (
 	"strings"
 )
 
-// Extract writes the members of r into the folder dir, which it creates. It
-// overwrites nothing, and nothing can leave dir, by a link in it neither. Of a
-// member that is not whole, what can be read is kept with ".damaged" appended
-// to its name, and the first result says so. The error is one of writing.
-func Extract(r *Reader, dir string) (damaged []error, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("extract bundle: %w", err)
-	}
-	root, err := os.OpenRoot(dir)
+// Extract writes the members of r that want asks for, all where it is nil, into the
+// bundle's folder (Folder) below dir. It makes both, overwrites nothing, and nothing can
+// leave the bundle's folder: not by a name, and not by a link that lies there already. Of
+// a member that is not whole, what can be read is kept with ".damaged" appended to its
+// name, and the first result says so. The error is one of writing.
+func Extract(r *Reader, dir string, want func(name string) bool) (damaged []error, err error) {
+	root, err := openFolder(dir, r.Folder())
 	if err != nil {
 		return nil, fmt.Errorf("extract bundle: %w", err)
 	}
 	defer root.Close()
 	err = r.Walk(func(m Member, content io.Reader) error {
+		if want != nil && !want(m.Name) {
+			return nil
+		}
 		bad, err := extract(root, localName(m.Name, runtime.GOOS), content)
 		if bad != nil {
 			damaged = append(damaged, bad)
@@ -33,6 +35,31 @@ func Extract(r *Reader, dir string) (damaged []error, err error) {
 		return nil
 	})
 	return damaged, err
+}
+
+// openFolder makes dir and the folder in it, and opens the second. The folder's name is a
+// stranger's: what lies in dir under it may be a link to anywhere, and is not followed.
+func openFolder(dir, folder string) (*os.Root, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	parent, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer parent.Close()
+	folder = localName(folder, runtime.GOOS)
+	if err := parent.Mkdir(folder, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, err
+	}
+	info, err := parent.Lstat(folder)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("use %s: it is in the way, and no folder", folder)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parent.OpenRoot(folder)
 }
 
 // extract writes one member; bad is what is wrong with its content.

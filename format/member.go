@@ -1,8 +1,11 @@
 package format
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 )
@@ -10,8 +13,8 @@ import (
 // errSum: a member's content is not what SHA256SUMS says.
 var errSum = errors.New("its SHA-256 sum is not the one in SHA256SUMS")
 
-// Open opens the member name for reading. What is not there ends in an error
-// that names the member and the offset, never in a clean end of file. Members
+// Open opens the member name for reading. What is not there, or not as SHA256SUMS has it,
+// ends in an error that names the member and the offset, never in a clean end of file. Members
 // are cheapest to open in the order of Members, one after the other.
 func (r *Reader) Open(name string) (io.ReadCloser, error) {
 	i, ok := r.index[name]
@@ -35,7 +38,11 @@ func (r *Reader) open(m Member) (*memberReader, error) {
 			return nil, err
 		}
 	}
-	return &memberReader{r: r, c: c, m: m}, nil
+	mr := &memberReader{r: r, c: c, m: m}
+	if m.SHA256 != "" && m.Complete && !m.sound {
+		mr.sum = sha256.New()
+	}
+	return mr, nil
 }
 
 // Walk calls f for every member in order, with a reader of its content that is
@@ -62,7 +69,8 @@ type memberReader struct {
 	c   *content
 	m   Member
 	off int64
-	err error // comes with the next Read
+	sum hash.Hash // of what was read; nil where there is nothing left to compare
+	err error     // comes with the next Read
 }
 
 // Read keeps an error that comes together with data for the next call: readers
@@ -82,6 +90,9 @@ func (r *memberReader) Read(p []byte) (int, error) {
 	r.c.pos = r.m.pos + r.off
 	n, err := r.c.Read(p[:min(int64(len(p)), r.m.Size-r.off)])
 	r.off += int64(n)
+	if r.sum != nil {
+		r.sum.Write(p[:n])
+	}
 	if err == io.EOF { // of the archive, not of the member
 		err = ErrTruncated
 	}
@@ -110,6 +121,11 @@ func (r *memberReader) finish() error {
 	r.c.pos = r.m.end()
 	if _, err := io.ReadFull(r.c, pad); err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return r.damaged(err)
+	}
+	// The frames are sound: a wrong sum finds what was changed on purpose, or before it
+	// was compressed.
+	if r.sum != nil && hex.EncodeToString(r.sum.Sum(nil)) != r.m.SHA256 {
+		return r.damaged(errSum)
 	}
 	return io.EOF
 }

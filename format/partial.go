@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 // partialExt ends the temporary name of a bundle that is being written; it
@@ -41,51 +42,91 @@ func sameFile(f *os.File, path string) bool {
 	return err == nil && os.SameFile(open, named)
 }
 
-// Sweep removes what dead writers left in dir and returns the names of the
-// files, for the log. The file of a live writer is locked and stays.
-func Sweep(dir string) ([]string, error) {
+// truncatedExt is the end of the name under which an unfinished bundle is kept.
+const truncatedExt = ".truncated" + Ext
+
+// Swept is one unfinished bundle that a dead writer left.
+type Swept struct {
+	Partial string // its temporary name
+	Kept    string // its name now; empty where nothing in it could be read, and it was removed
+}
+
+// Sweep looks for what dead writers left in dir, after a kill or a power cut. What can be
+// read of it is an incident's evidence, the small and telling members first: it is kept
+// as <name>.truncated.spike.tar.zst. The file of a live writer is locked and stays.
+func Sweep(dir string) ([]Swept, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("sweep bundle folder: %w", err)
 	}
-	var removed []string
+	var all []Swept
 	var errs []error
 	for _, e := range entries {
 		if ok, _ := filepath.Match(".*"+partialExt, e.Name()); !ok || !e.Type().IsRegular() {
 			continue
 		}
-		gone, err := removeDead(filepath.Join(dir, e.Name()))
+		kept, gone, err := keepDead(dir, e.Name())
 		if err != nil {
-			errs = append(errs, fmt.Errorf("remove unfinished bundle: %w", err))
+			errs = append(errs, fmt.Errorf("keep unfinished bundle: %w", err))
 		}
 		if gone {
-			removed = append(removed, e.Name())
+			all = append(all, Swept{e.Name(), kept})
 		}
 	}
-	return removed, errors.Join(errs...)
+	return all, errors.Join(errs...)
 }
 
-// removeDead removes the partial file unless a live writer holds it.
-func removeDead(path string) (bool, error) {
+// keepDead renames or removes the partial file unless a live writer holds it.
+func keepDead(dir, name string) (kept string, gone bool, err error) {
+	path := filepath.Join(dir, name)
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return false, nil // committed or aborted meanwhile
+		return "", false, nil // committed or aborted meanwhile
 	}
 	if err != nil {
-		return false, err
+		return "", false, err
 	}
 	defer f.Close()
 	if !tryLock(f) || !sameFile(f, path) {
-		return false, nil
+		return "", false, nil
+	}
+	readable := false
+	if info, err := f.Stat(); err == nil {
+		_, err := NewReader(f, info.Size(), Limits{})
+		readable = err == nil
 	}
 	// While the lock is held, so that nobody starts to write to it in between.
-	if runtime.GOOS == "windows" { // removes no open file
+	if runtime.GOOS == "windows" { // renames and removes no open file
 		f.Close()
 	}
-	if err := os.Remove(path); err != nil {
-		return false, err
+	if !readable {
+		err = os.Remove(path)
+		return "", err == nil, err
 	}
-	return true, nil
+	kept, err = freeName(dir, strings.TrimSuffix(strings.TrimPrefix(name, "."), partialExt))
+	if err == nil {
+		err = os.Rename(path, filepath.Join(dir, kept))
+	}
+	if err != nil {
+		return "", false, err
+	}
+	return kept, true, syncDir(dir)
+}
+
+// freeName is a name for what is left of a bundle: a recorder that dies at each start
+// leaves several of one name.
+func freeName(dir, name string) (string, error) {
+	const most = 1000
+	for n := 1; n < most; n++ {
+		free := name + truncatedExt
+		if n > 1 {
+			free = fmt.Sprintf("%s~%d%s", name, n, truncatedExt)
+		}
+		if _, err := os.Lstat(filepath.Join(dir, free)); errors.Is(err, os.ErrNotExist) {
+			return free, nil
+		}
+	}
+	return "", fmt.Errorf("name what is left of %s: %d files of that name are there: %w", name, most, os.ErrExist)
 }
 
 // publish gives the synced file f its final name. On Unix it is renamed while

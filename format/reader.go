@@ -42,6 +42,7 @@ type Reader struct {
 	size    int64 // of the file
 	lim     Limits
 	frames  []frame        // not changed any more once the Reader is made
+	folder  string         // that all members lie in
 	members []Member       // in the order of the archive, which is that of pos
 	index   map[string]int // into members, by name
 	damage  []error
@@ -87,7 +88,7 @@ func NewReader(src io.ReaderAt, size int64, lim Limits) (*Reader, error) {
 	if len(s.members) == 0 {
 		return nil, nothing(s)
 	}
-	r.frames, r.members, r.index = s.c.frames, s.members, s.index
+	r.frames, r.folder, r.members, r.index = s.c.frames, s.folder, s.members, s.index
 	// The sums come first: they say which members of a broken frame are whole.
 	r.loadSums(s)
 	s.judge()
@@ -95,8 +96,13 @@ func NewReader(src io.ReaderAt, size int64, lim Limits) (*Reader, error) {
 	r.damage = s.damage
 	s.c.note = nil
 	r.idle = s.c
-	if r.Manifest, err = r.readManifest(s.folder); err != nil {
+	if r.Manifest, err = r.readManifest(); err != nil {
 		return nil, err
+	}
+	// The folder is what every unpacking tool shows, and its name was checked.
+	if r.Manifest.Name != r.folder {
+		r.damage = append(r.damage, fmt.Errorf("read manifest: it names the bundle %.80q, and its folder is %q", r.Manifest.Name, r.folder))
+		r.Manifest.Name = r.folder
 	}
 	return r, nil
 }
@@ -199,14 +205,14 @@ func nothing(s *scan) error {
 }
 
 // readManifest reads spikebox.json and checks its version.
-func (r *Reader) readManifest(folder string) (*Manifest, error) {
+func (r *Reader) readManifest() (*Manifest, error) {
 	i, ok := r.index[ManifestName]
 	if !ok || !r.members[i].Complete {
 		// The packets of an incident are worth reading without it.
 		r.damage = append(r.damage, fmt.Errorf("read manifest: the bundle has none that is whole"))
 		for _, m := range r.members {
 			if m.Complete {
-				return &Manifest{Name: folder}, nil
+				return &Manifest{Name: r.folder}, nil
 			}
 		}
 		return nil, fmt.Errorf("read bundle: no member of it is whole: %w", r.damage[0])
@@ -220,7 +226,10 @@ func (r *Reader) readManifest(folder string) (*Manifest, error) {
 	}
 	defer f.Close()
 	b, err := io.ReadAll(f)
-	if err != nil {
+	if errors.Is(err, errSum) { // somebody changed it: what it says may still help
+		r.damage = append(r.damage, err)
+		r.members[i].Complete = false
+	} else if err != nil {
 		return nil, err
 	}
 	return parseManifest(b)
@@ -248,6 +257,9 @@ func parseManifest(b []byte) (*Manifest, error) {
 	}
 	return m, nil
 }
+
+// Folder is the name of the folder that all members lie in: one clean element of a path.
+func (r *Reader) Folder() string { return r.folder }
 
 // Members lists the bundle's files in their order, SHA256SUMS included.
 func (r *Reader) Members() []Member { return append([]Member(nil), r.members...) }

@@ -15,15 +15,7 @@ import (
 
 // The example in SPEC.md is a manifest of this version without an unknown field.
 func TestSpecExample(t *testing.T) {
-	spec, err := os.ReadFile("SPEC.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, example, _ := bytes.Cut(spec, []byte("```json\n"))
-	example, _, ok := bytes.Cut(example, []byte("```"))
-	if !ok {
-		t.Fatal("no example")
-	}
+	example := specExample(t)
 	m, err := parseManifest(example)
 	if err != nil {
 		t.Fatal(err)

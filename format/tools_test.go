@@ -59,7 +59,7 @@ func tool(t *testing.T, dir, name string, args ...string) {
 // A bundle that was unpacked and packed again by hand stays readable.
 func TestPackedAgain(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := Extract(openBytes(t, bundleBytes(t, smallItems())), filepath.Join(dir, testName)); err != nil {
+	if _, err := Extract(openBytes(t, bundleBytes(t, smallItems())), dir, nil); err != nil {
 		t.Fatal(err)
 	}
 	again := filepath.Join(dir, "again.tar.zst")

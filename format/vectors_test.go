@@ -80,7 +80,7 @@ var vectors = []vector{
 
 	// Sizes and sums.
 	{name: "size-lies", make: sizeLies, want: `read member "x": 1536 of its 99999 bytes are there`},
-	{name: "sum-wrong", make: sums(func(s string) string { return "0123456789abcdef" + s[16:] }), want: `verify member "spikebox.json"`},
+	{name: "sum-wrong", make: sums(func(s string) string { return "0123456789abcdef" + s[16:] }), want: `read member "spikebox.json" at offset 26: its SHA-256 sum`},
 	{name: "sum-extra", make: sums(func(s string) string { return s + strings.Repeat("0", 64) + "  gone.txt\n" }), want: `member "gone.txt" is lost`},
 	{name: "sum-missing", make: sums(func(s string) string { return s[:strings.Index(s, "\n")+1] }), want: `member "vitals.csv" has no sum`},
 	{name: "sum-no-form", make: sums(func(s string) string { return s + "hello\n" }), want: "line 3: it is no sum and name"},

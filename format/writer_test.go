@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // brokenFile is a file on a disk that takes room bytes and then fails.
@@ -275,12 +277,25 @@ func TestSweep(t *testing.T) {
 	}
 	cmd.Process.Kill()
 	cmd.Wait()
-	names, err := Sweep(dir)
-	if want := partialName("killed"); err != nil || len(names) != 1 || names[0] != want {
-		t.Errorf("after its death: %q, %v, want %q", names, err, want)
+	if err := os.WriteFile(filepath.Join(dir, partialName("nothing")), []byte("no bundle"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if got := list(t, dir); len(got) != len(keep) {
+	swept, err := Sweep(dir)
+	want := []Swept{{partialName("killed"), "killed.truncated" + Ext}, {Partial: partialName("nothing")}}
+	if diff := cmp.Diff(want, swept); err != nil || diff != "" {
+		t.Errorf("after its death: %v\n%s", err, diff)
+	}
+	if got := list(t, dir); len(got) != len(keep)+1 {
 		t.Errorf("left: %q", got)
+	}
+	// What the writer had finished is there, and that the rest is missing is said.
+	r, err := Open(filepath.Join(dir, want[0].Kept), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got := readMember(t, r, "kmsg.txt"); len(r.Damage()) == 0 || !bytes.Equal(got, smallItems()[1].data) {
+		t.Errorf("kmsg.txt is %q, damage %v", got, r.Damage())
 	}
 	if _, err := Sweep(filepath.Join(dir, "missing")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing folder: %v", err)
@@ -291,7 +306,7 @@ func TestSweep(t *testing.T) {
 func writeForever(dir string) {
 	w, err := Create(dir, "killed", testTime)
 	if err == nil {
-		err = fill(w, smallItems())
+		err = errors.Join(fill(w, smallItems()), w.NewFrame())
 	}
 	if err != nil {
 		fmt.Println(err)

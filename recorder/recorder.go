@@ -20,6 +20,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"time"
 
@@ -111,8 +112,12 @@ func prepare(cfg Config) {
 		return
 	}
 	left, err := format.Sweep(cfg.Dir)
-	for _, name := range left {
-		cfg.Log("removed what an interrupted recorder left: " + name)
+	for _, l := range left {
+		if l.Kept == "" {
+			cfg.Log("removed what an interrupted recorder left, as nothing of it can be read: " + l.Partial)
+			continue
+		}
+		cfg.Log("kept what an interrupted recorder left of a bundle: " + filepath.Join(cfg.Dir, l.Kept))
 	}
 	if err != nil {
 		cfg.Log("error: " + err.Error())

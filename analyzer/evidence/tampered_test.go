@@ -18,7 +18,7 @@ func TestEditedBundle(t *testing.T) {
 	for _, c := range []struct {
 		member, content, says string
 	}{
-		{"kmsg.txt", "1795249774000000000 4 nf_conntrack: table full, dropping packet\n", `member "kmsg.txt": it was changed`},
+		{"kmsg.txt", "1795249774000000000 4 nf_conntrack: table full, dropping packet\n", `its SHA-256 sum is not the one in SHA256SUMS`},
 		{"packets.pcapng", "", "packets.pcapng"},
 	} {
 		e, err := Read([]string{edited(t, c.member, c.content)}, Options{})
@@ -41,7 +41,7 @@ func TestEditedBundle(t *testing.T) {
 // edited packs the bundle of a real run again with other content of one member.
 func edited(t *testing.T, member, content string) string {
 	t.Helper()
-	in, err := os.Open("../../testdata/bundles/listen-overflow.spike.tar.zst")
+	in, err := os.Open("../../testdata/bundles/v1/listen-overflow.spike.tar.zst")
 	if err != nil {
 		t.Fatal(err)
 	}

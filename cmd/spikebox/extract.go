@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,10 +18,10 @@ var extract = &cli.Command{
 	Name: "extract",
 	Args: "BUNDLE [-o DIR] [MEMBER…]",
 	Doc:  "unpack the bundle, or some of it",
-	Long: `Writes into a folder named after the bundle, as tar --zstd -xf would, but never over
-a file that is there, and of a damaged bundle everything that is whole. A MEMBER may
-be a folder (static/) or a pattern ('snapshots/*/proc/net/netstat').
-With -o - the members go to standard output.`,
+	Long: `Writes the bundle's folder, as tar --zstd -xf would, but never over a file that is
+there, and never through a link. Every sum is checked: a member that is not whole gets
+".damaged" appended to its name. A MEMBER may be a folder (static/) or a pattern
+('snapshots/*/proc/net/netstat'). With -o - the members go to standard output.`,
 	Examples: []string{
 		"spikebox extract web1.spike.tar.zst",
 		"spikebox extract web1.spike.tar.zst packets.pcapng -o - | tshark -r -",
@@ -46,60 +45,26 @@ func setupExtract(flags *pflag.FlagSet) func(context.Context, []string) error {
 				return cli.Usagef("member %q: %v", pattern, err)
 			}
 		}
-		if dir == "-" {
-			return copyMembers(r, want, func(_ string, content io.Reader) error {
-				_, err := io.Copy(os.Stdout, content)
-				return err
-			})
-		}
 		return unpack(r, dir, want)
 	}
 }
 
-// unpack writes members below dir. It goes through os.Root, which no name can leave.
+// unpack writes the wanted members below dir, or to standard output. A damaged member
+// costs only what of it is missing.
 func unpack(r *format.Reader, dir string, want []string) error {
-	folder := path.Base(r.Manifest.Name)
-	if err := os.MkdirAll(path.Join(dir, folder), 0o700); err != nil {
-		return fmt.Errorf("make folder: %w", err)
-	}
-	root, err := os.OpenRoot(path.Join(dir, folder))
-	if err != nil {
-		return fmt.Errorf("open folder: %w", err)
-	}
-	defer root.Close()
-	return copyMembers(r, want, func(name string, content io.Reader) error {
-		if err := root.MkdirAll(path.Dir(name), 0o700); err != nil {
-			return err
-		}
-		f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(f, content)
-		return errors.Join(err, f.Close())
-	})
-}
-
-// copyMembers gives each wanted member to write. A damaged member costs only what of it
-// is missing.
-func copyMembers(r *format.Reader, want []string, write func(name string, content io.Reader) error) error {
-	errs := r.Damage()
 	found := map[string]bool{}
-	err := r.Walk(func(m format.Member, content io.Reader) error {
-		pattern, ok := wanted(m.Name, want)
-		if !ok {
-			return nil
+	wants := func(name string) bool {
+		pattern, ok := wanted(name, want)
+		found[pattern] = found[pattern] || ok
+		return ok
+	}
+	write := format.Extract
+	if dir == "-" {
+		write = func(r *format.Reader, _ string, want func(string) bool) ([]error, error) {
+			return copyMembers(os.Stdout, r, want)
 		}
-		found[pattern] = true
-		damage := &damageReader{r: content}
-		if err := write(m.Name, damage); err != nil && damage.err == nil {
-			return fmt.Errorf("extract member %q: %w", m.Name, err)
-		}
-		if damage.err != nil {
-			errs = append(errs, damage.err)
-		}
-		return nil
-	})
+	}
+	bad, err := write(r, dir, wants)
 	if err != nil {
 		return err
 	}
@@ -108,7 +73,24 @@ func copyMembers(r *format.Reader, want []string, write func(name string, conten
 			return &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("extract member %q: it is not in the bundle", pattern), Hint: "spikebox inspect lists the members"}
 		}
 	}
-	return damaged(errs)
+	return damaged(append(r.Damage(), bad...))
+}
+
+// copyMembers writes members one after the other; the errors of the first kind are damage.
+func copyMembers(w io.Writer, r *format.Reader, want func(name string) bool) (bad []error, err error) {
+	err = r.Walk(func(m format.Member, content io.Reader) error {
+		if !want(m.Name) {
+			return nil
+		}
+		from := &damageReader{r: content}
+		_, err := io.Copy(w, from)
+		if from.err != nil {
+			bad = append(bad, from.err)
+			return nil
+		}
+		return err
+	})
+	return bad, err
 }
 
 // damageReader remembers that reading failed, so that it is not mistaken for an error
