@@ -11,19 +11,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// othersText reads a text of prometheus/procfs' fixtures (fixtures.ttar, unpacked), or skips the test
-// where they are not at hand: testdata has a text of ours for every parser.
-func othersText(t *testing.T, name string) []byte {
+// othersText returns what reads a text of prometheus/procfs' fixtures (fixtures.ttar, unpacked), and
+// skips the test where they are not at hand: testdata has a text of ours for every parser.
+func othersText(t *testing.T) func(t *testing.T, name string) []byte {
 	t.Helper()
 	dir := os.Getenv("SPIKEBOX_CAPTURES")
 	if dir == "" {
 		t.Skip("needs captures that others made: SPIKEBOX_CAPTURES=DIR make test (see testdata/captures/README.md)")
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "text/procfs/proc", name))
-	if err != nil {
-		t.Fatal(err)
+	return func(t *testing.T, name string) []byte {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(dir, "text/procfs/proc", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
 	}
-	return text
 }
 
 // testText reads one of the package's own texts.
@@ -165,6 +168,7 @@ func TestSoftnetColumns(t *testing.T) {
 }
 
 func TestOthersTexts(t *testing.T) {
+	text := othersText(t)
 	for name, path := range map[string]string{
 		"26231/net/netstat": "proc/net/netstat", "26231/net/snmp": "proc/net/snmp",
 		"net/softnet_stat": "proc/net/softnet_stat", "net/sockstat": "proc/net/sockstat",
@@ -175,13 +179,13 @@ func TestOthersTexts(t *testing.T) {
 		"net/protocols": "proc/net/protocols",
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := numbers(path, othersText(t, name))
+			got, err := numbers(path, text(t, name))
 			if err != nil || len(got) < 4 {
 				t.Errorf("%d numbers, error %v", len(got), err)
 			}
 		})
 	}
-	if rows, err := ParseSoftnet(othersText(t, "net/softnet_stat.broken")); err == nil || len(rows) != 0 {
+	if rows, err := ParseSoftnet(text(t, "net/softnet_stat.broken")); err == nil || len(rows) != 0 {
 		t.Errorf("broken softnet_stat gave %v, %v", rows, err)
 	}
 }
