@@ -15,7 +15,7 @@ $1 == "---" && $2 == "SKIP:" {
 # A package's output comes in one piece, and ends so.
 /^(ok|FAIL)[ \t]/ && NF > 1 {
 	sub(/^github.com\/spikebox\/spikebox\//, "", $2)
-	for (why in here) packages[why] = packages[why] " " $2
+	for (why in here) packages[why] = packages[why] (count[why]++ ? ", " : "") $2
 	split("", here); split("", said)
 }
 END {
@@ -23,6 +23,7 @@ END {
 	else print "skipped, in " n (n == 1 ? " line:" : " lines:")
 	for (i = 1; i <= n; i++) {
 		why = reasons[i]
-		printf "  %d test%s of%s: %s\n", tests[why], tests[why] == 1 ? "" : "s", packages[why], why
+		where = count[why] > 3 ? count[why] " packages" : packages[why]
+		printf "  %s: %d test%s of %s\n", why, tests[why], tests[why] == 1 ? "" : "s", where
 	}
 }

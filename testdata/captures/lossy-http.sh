@@ -106,7 +106,9 @@ for pid in "${requests[@]}"; do wait "$pid"; done
 busy() { [ -n "$(ip netns exec "$1" ss -Htan state connected exclude time-wait)" ]; }
 while busy "$server" || busy "$client"; do sleep 0.2; done
 for ns in server client; do counters "${!ns}" >"$work/$ns.after"; done
-sleep 2 # tcpdump gets a block of the ring after a second at the latest, and does not empty the ring when it is told to end
+# tcpdump gets a block of the ring after a second at the latest, and does not empty the ring
+# when it is told to end.
+sleep 2
 for pid in "${taps[@]}"; do
 	kill -INT "$pid"
 	wait "$pid" || true

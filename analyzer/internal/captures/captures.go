@@ -9,8 +9,8 @@ import (
 
 // Variable names the folder of what others made: tcprs/ (the traces and reviewed logs of the TCPRS
 // suite, with tshark's opinion of each in truth/), formats/ (the files of pcapng-test-generator),
-// text/procfs/ (the fixtures of prometheus/procfs) and the long run of linux-6.18/. A relative path
-// is relative to the repository.
+// text/procfs/ (the fixtures of prometheus/procfs) and the long run of linux-6.18/. Tests run in
+// the folder of their package, so the path is absolute: make test makes it so.
 const Variable = "SPIKEBOX_CAPTURES"
 
 // Ours returns the files under testdata/captures that match a pattern of filepath.Glob. They are in
@@ -28,9 +28,6 @@ func Others(t testing.TB, pattern string) []string {
 	dir := os.Getenv(Variable)
 	if dir == "" {
 		t.Skipf("needs captures that others made: %s=DIR make test (see testdata/captures/README.md)", Variable)
-	}
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(repository(t), dir)
 	}
 	return match(t, dir, pattern)
 }
