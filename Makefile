@@ -12,13 +12,15 @@ build:
 demo: build
 	@./demo.sh
 
-# Every test that this machine allows, and what was skipped and why.
+# Every test that this machine allows, and what was skipped and why. SPIKEBOX_CAPTURES=DIR adds
+# tests on captures that others made: see testdata/captures/README.md.
+ifdef SPIKEBOX_CAPTURES
+override SPIKEBOX_CAPTURES := $(abspath $(SPIKEBOX_CAPTURES))
+export SPIKEBOX_CAPTURES
+endif
 test: build
 	@mkdir -p out; go test -v ./... >out/test.log 2>&1; status=$$?; \
-	awk '/^(ok|FAIL|panic:|--- FAIL)/ || / --- FAIL/ { print } \
-	     /^ +[A-Za-z0-9_]+_test.go:[0-9]+: / || /testns.go:[0-9]+: / { why = $$0 } \
-	     /--- SKIP/ { skipped[++n] = $$3 ": " why } \
-	     END { print n+0 " skipped" (n ? ":" : ""); for (i = 1; i <= n; i++) print "  " skipped[i] }' out/test.log; \
+	awk -f .ci/summary.awk out/test.log; \
 	if [ $$status -ne 0 ]; then echo "the whole output is in out/test.log"; fi; exit $$status
 
 # The probes' tests and an armed recorder on Debian's 5.10, 6.1, 6.12 and newest kernels, under

@@ -30,7 +30,7 @@ done
 for folder in testdata/captures "$@"; do
 	[ -d "$folder" ] || continue
 	find "$folder" \( -name '*.pcap' -o -name '*.pcapng' -o -name '*.pcap.gz' -o -name '*.pcapng.gz' \) -print0 |
-		while IFS= read -r -d '' f; do ln -s "$(realpath "$f")" "$work/in/$(basename "$(dirname "$f")")-$(basename "$f")"; done
+		while IFS= read -r -d '' f; do ln -sf "$(realpath "$f")" "$work/in/$(basename "$(dirname "$f")")-$(basename "$f")"; done
 done
 
 # one SIDE INPUT NAME ARGUMENT…: keeps all that the command says and how it ends.

@@ -32,8 +32,8 @@ func inTinyDisk(t *testing.T, size int, f func(dir string)) {
 		}
 		result <- err
 	}()
-	if err := <-result; errors.Is(err, unix.EPERM) {
-		t.Skipf("mounting a tmpfs needs CAP_SYS_ADMIN: %v", err)
+	if err := <-result; errors.Is(err, unix.EPERM) && os.Getenv("CI") != "true" {
+		t.Skip("needs root: run make test as root")
 	} else if err != nil {
 		t.Fatal(err)
 	}

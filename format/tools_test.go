@@ -10,6 +10,7 @@ import (
 
 // Other people's tools have to read a bundle (SPEC.md, "Container").
 func TestOtherTools(t *testing.T) {
+	needTools(t, "tar", "zstd", "bsdtar", "sha256sum")
 	dir := t.TempDir()
 	w, err := Create(dir, testName, testTime)
 	if err != nil {
@@ -43,12 +44,21 @@ func TestOtherTools(t *testing.T) {
 	}
 }
 
-// tool runs a program, or skips the test where it is missing.
+// needTools skips the test where a program is missing, and fails it where none may be.
+func needTools(t *testing.T, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if _, err := exec.LookPath(name); err != nil && os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		} else if err != nil {
+			t.Skip("needs tar, zstd, bsdtar and sha256sum: apt-get install zstd libarchive-tools")
+		}
+	}
+}
+
+// tool runs a program.
 func tool(t *testing.T, dir, name string, args ...string) {
 	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		t.Skipf("%s is not installed", name)
-	}
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -63,9 +73,7 @@ func TestPackedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := filepath.Join(dir, "again.tar.zst")
-	if _, err := exec.LookPath("zstd"); err != nil {
-		t.Skip("zstd is not installed")
-	}
+	needTools(t, "tar", "zstd")
 	tool(t, dir, "tar", "--zstd", "-cf", again, testName)
 	r, err := Open(again, Limits{})
 	if err != nil {

@@ -36,7 +36,7 @@ func TestNothingToRecord(t *testing.T) {
 
 func TestWithoutPrivileges(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("to give up privileges it needs root")
+		t.Skip("needs root: run make test as root")
 	}
 	d := &daemon{t: t}
 	cmd := exec.Command(binary, "run", "--interface", "lo", "--dir", t.TempDir(), "--control", "")
@@ -125,7 +125,7 @@ func TestInterfaceComesAndGoes(t *testing.T) {
 // Without CAP_BPF it records all the same, by sock_diag and /proc, and the manifest says so.
 func TestWithoutBPF(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("to give up privileges it needs root")
+		t.Skip("needs root: run make test as root")
 	}
 	dir, err := os.MkdirTemp("", "spikebox-nobody") // t.TempDir is closed to other users
 	if err != nil {

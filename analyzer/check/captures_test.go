@@ -1,24 +1,18 @@
 package check_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/spikebox/spikebox/analyzer"
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/internal/captures"
 )
 
-// Captures of real incidents on Linux 6.18, which lie beside the checkout where they are
-// at all: what is found, on which schedule, and how many segments were sent again, as the
-// kernel's counters and two other analyzers say.
-func TestSharedCaptures(t *testing.T) {
-	const folder = "../../../shared/captures/linux-6.18"
-	if _, err := os.Stat(folder); err != nil {
-		t.Skipf("the shared captures are not here: %v", err)
-	}
+// Captures of real incidents on Linux 6.18: what is found, on which schedule, and how many
+// segments were sent again, as the kernel's counters and two other analyzers say.
+func TestCaptures(t *testing.T) {
 	for name, want := range map[string]struct {
 		findings []string
 		schedule string // of the first finding's first flow
@@ -35,7 +29,7 @@ func TestSharedCaptures(t *testing.T) {
 		"final-ack-dropped.pcap": {[]string{"warning synack-retransmit 10.92.0.2:80"}, "exponential-1s", 5, 10},
 		"syn-flood-cookies.pcap": {[]string{"critical synack-retransmit 10.92.0.2:80"}, "exponential-1s", 4, 194},
 	} {
-		doc, err := analyzer.Run([]string{filepath.Join(folder, name)}, evidence.Options{})
+		doc, err := analyzer.Run([]string{captures.Ours(t, "linux-6.18/"+name)[0]}, evidence.Options{})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

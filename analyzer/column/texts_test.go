@@ -5,20 +5,20 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spikebox/spikebox/analyzer/internal/captures"
 )
 
 // testdata is where the texts are: beside the code that parses them.
 const testdata = "../../format/kerneltext/testdata"
 
-// shared is where larger collections of kernel texts may lie beside the checkout.
-const shared = "../../../shared/captures/text/procfs/proc"
-
-// sharedText reads a text of the collection, or skips the test.
-func sharedText(t *testing.T, name string) []byte {
+// othersText reads a text of prometheus/procfs' fixtures (fixtures.ttar, unpacked), and skips the test
+// where they are not at hand: testdata has a text of ours for every parser.
+func othersText(t *testing.T, name string) []byte {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(shared, name))
+	text, err := os.ReadFile(captures.Others(t, "text/procfs/proc/"+name)[0])
 	if err != nil {
-		t.Skipf("the shared collection of kernel texts is not here: %v", err)
+		t.Fatal(err)
 	}
 	return text
 }
@@ -144,7 +144,7 @@ func TestBrokenLine(t *testing.T) {
 	}
 }
 
-func TestSharedTexts(t *testing.T) {
+func TestOthersTexts(t *testing.T) {
 	for name, path := range map[string]string{
 		"26231/net/netstat": "proc/net/netstat", "26231/net/snmp": "proc/net/snmp",
 		"net/softnet_stat": "proc/net/softnet_stat", "net/sockstat": "proc/net/sockstat",
@@ -155,13 +155,13 @@ func TestSharedTexts(t *testing.T) {
 		"net/protocols": "proc/net/protocols",
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := numbers(path, sharedText(t, name))
+			got, err := numbers(path, othersText(t, name))
 			if err != nil || len(got) < 4 {
 				t.Errorf("%d numbers, error %v", len(got), err)
 			}
 		})
 	}
-	if got, err := numbers("proc/net/softnet_stat", sharedText(t, "net/softnet_stat.broken")); err == nil || len(got) != 0 {
+	if got, err := numbers("proc/net/softnet_stat", othersText(t, "net/softnet_stat.broken")); err == nil || len(got) != 0 {
 		t.Errorf("broken softnet_stat gave %v, %v", got, err)
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // messages are lines with the kind and the fields that they must give; the larger
-// collection of spellings beside the checkout has the same form.
+// collection of spellings in testdata/kmsg_lines.tsv has the same form.
 const messages = `
 [55604.030347] TCP: request_sock_TCP: Possible SYN flooding on port 0.0.0.0:7070. Sending cookies.	syn_flood	addr=0.0.0.0 port=7070 action=cookies mono=55604.030347
 possible SYN flooding on port 443. Sending cookies	syn_flood	port=443 action=cookies
@@ -26,10 +26,10 @@ igb 0000:01:00.0 eth0: igb: eth0 NIC Link is Down	link_down	dev=eth0
 
 func TestKernelMessages(t *testing.T) { checkMessages(t, messages) }
 
-func TestSharedKernelMessages(t *testing.T) {
-	text, err := os.ReadFile("../../../shared/captures/text/dmesg/lines.tsv")
+func TestKernelMessageSpellings(t *testing.T) {
+	text, err := os.ReadFile("testdata/kmsg_lines.tsv")
 	if err != nil {
-		t.Skipf("the shared collection of kernel log lines is not here: %v", err)
+		t.Fatal(err)
 	}
 	checkMessages(t, string(text))
 }

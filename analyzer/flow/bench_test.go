@@ -3,13 +3,13 @@ package flow
 import (
 	"testing"
 
+	"github.com/spikebox/spikebox/analyzer/internal/captures"
 	"github.com/spikebox/spikebox/analyzer/packet"
 )
 
-// BenchmarkShared follows the flows of the lossy run of 452,426 packets, decoding included.
-func BenchmarkShared(b *testing.B) {
-	path := shared(b, "linux-6.18/*.pcap.gz")["lossy-http-server.pcap.gz"]
-	src, err := packet.OpenFiles(path)
+// BenchmarkLossy follows the flows of a lossy run.
+func BenchmarkLossy(b *testing.B) {
+	src, err := packet.OpenFiles(captures.Ours(b, "linux-6.18/lossy-http-server.pcap.gz")[0])
 	if err != nil {
 		b.Fatal(err)
 	}

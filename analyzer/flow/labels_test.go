@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/spikebox/spikebox/analyzer/internal/captures"
 )
 
 // label is one retransmission that the reviewed logs of the TCPRS suite name.
@@ -77,15 +79,13 @@ var beyond = map[string]string{
 
 // Every labelled retransmission is found, nothing else is called one, and the mechanism is the
 // label's where that names one.
-func TestSharedLabels(t *testing.T) {
-	files := shared(t, "tcprs/*.pcap")
+func TestOthersLabels(t *testing.T) {
 	found := 0
 	differ, more := maps.Clone(different), maps.Clone(beyond)
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		base := strings.TrimSuffix(name, ".pcap")
-		log := filepath.Join(strings.TrimSuffix(files[name], ".pcap")+".baseline", "tcpretransmissions.log")
-		labels := readLabels(t, log)
-		analyse(t, files[name], func(e *Event) {
+	for _, path := range captures.Others(t, "tcprs/*.pcap") {
+		base := strings.TrimSuffix(filepath.Base(path), ".pcap")
+		labels := readLabels(t, filepath.Join(strings.TrimSuffix(path, ".pcap")+".baseline", "tcpretransmissions.log"))
+		analyse(t, path, func(e *Event) {
 			again := e.Kind == EventRetransmit || e.Kind == EventSYN && e.Value > 1
 			if !again {
 				if e.Kind == EventReordered || e.Kind == EventAmbiguous || e.Kind == EventCaptureDuplicate {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 
+	"github.com/spikebox/spikebox/analyzer/internal/captures"
 	"github.com/spikebox/spikebox/analyzer/internal/pkt"
 )
 
@@ -232,8 +233,13 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 }
 
 // gopacket decodes the packets of real captures in the same way.
-func TestSharedAgainstGopacket(t *testing.T) {
-	for _, path := range shared(t, "tcprs/*.pcap") {
+func TestAgainstGopacket(t *testing.T) { againstGopacket(t, captures.Ours(t, "linux-6.18/*.pcap*")) }
+
+func TestOthersAgainstGopacket(t *testing.T) { againstGopacket(t, captures.Others(t, "tcprs/*.pcap")) }
+
+func againstGopacket(t *testing.T, paths []string) {
+	t.Helper()
+	for _, path := range paths {
 		s, err := OpenFiles(path)
 		if err != nil {
 			t.Fatal(err)

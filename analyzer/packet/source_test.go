@@ -9,9 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -344,41 +342,5 @@ func TestCloseEarly(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-// shared returns the files that match a pattern among the captures kept outside the repository.
-func shared(t testing.TB, pattern string) []string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "..", "..", "shared", "captures", pattern))
-	if err != nil || len(files) == 0 {
-		t.Skipf("no captures %s beside the repository", pattern)
-	}
-	return files
-}
-
-var blockCount = regexp.MustCompile(`\b(EPB|SPB|PB): (\d+)`)
-
-// The files of the pcapng test generator hold as many packets as their descriptions say.
-func TestSharedFormats(t *testing.T) {
-	for _, path := range shared(t, "formats/*.pcapng") {
-		text, err := os.ReadFile(path[:len(path)-len("pcapng")] + "txt")
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := 0
-		for _, m := range blockCount.FindAllSubmatch(text, -1) {
-			n, _ := strconv.Atoi(string(m[2]))
-			want += n
-		}
-		s, err := OpenFiles(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := read(t, s)
-		if len(got) != want || s.Damage() != nil {
-			t.Errorf("%s: %d packets, want %d; damage %v", filepath.Base(path), len(got), want, s.Damage())
-		}
-		s.Close()
 	}
 }

@@ -52,7 +52,7 @@ func needRoot(t *testing.T) {
 	if os.Getenv("CI") == "true" {
 		t.Fatal("make network namespaces: not root (CI must be)")
 	}
-	t.Skip("make network namespaces: not root")
+	t.Skip("needs root: run make test as root")
 }
 
 // TestParametersHideNoFlag wants every flag of an incident to be its own: one with the
@@ -69,18 +69,19 @@ func TestParametersHideNoFlag(t *testing.T) {
 	}
 }
 
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { scripts(t, "testdata/script") }
+
+func TestRootScripts(t *testing.T) {
+	needRoot(t)
+	scripts(t, "testdata/script/root")
+}
+
+func scripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir: dir,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 			return nil
-		},
-		Condition: func(cond string) (bool, error) {
-			if cond != "root" {
-				return false, fmt.Errorf("no condition %q", cond)
-			}
-			return os.Geteuid() == 0, nil
 		},
 	})
 }

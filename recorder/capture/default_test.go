@@ -129,7 +129,7 @@ func addOrSkip(t testing.TB, ns netns.NsHandle, l netlink.Link) {
 	var err error
 	testns.Do(t, ns, func() { err = netlink.LinkAdd(l) })
 	if errors.Is(err, unix.EOPNOTSUPP) {
-		t.Skipf("make a %s: this kernel has no driver for it", l.Type())
+		t.Skipf("needs a kernel with a driver for a %s: modprobe it", l.Type())
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -91,7 +91,7 @@ func TestNetfilterMakesNoTable(t *testing.T) {
 func TestLegacyTables(t *testing.T) {
 	testns.Run(t, func() {
 		if _, err := legacyTable(2, "filter"); err != nil {
-			t.Skipf("this kernel has no legacy iptables: %v", err)
+			t.Skipf("needs a kernel with CONFIG_IP_NF_IPTABLES_LEGACY, and modprobe iptable_filter where that is a module: %v", err)
 		}
 		root := tree(t, map[string]string{"names": "filter\n"})
 		tables, err := legacyTables(root, "names", 2)

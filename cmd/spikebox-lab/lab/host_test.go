@@ -22,7 +22,7 @@ func script(t *testing.T, f func(*Stage)) {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("make network namespaces: not root (CI must be)")
 		}
-		t.Skip("make network namespaces: not root")
+		t.Skip("needs root: run make test as root")
 	}
 	t.Parallel()
 	s, err := newStage(context.Background(), &Incident{Name: "test"}, Options{})

@@ -29,7 +29,7 @@ const patience = 2 * time.Minute
 // member, a link that flaps, a network emulator. The real recorder is armed on them.
 func TestNetworkInVM(t *testing.T) {
 	if _, err := os.Stat(daemon); err != nil || os.Getenv("SPIKEBOX_TEST_VM") == "" {
-		t.Skip("only inside a VM: run make test-vm")
+		t.Skip("needs VMs, and some minutes: run make test-vm")
 	}
 	t.Run("bond", testBond)
 	t.Run("flap", testFlap)

@@ -21,7 +21,7 @@ import (
 // armed, told to cut, and its bundle is whole and says that every probe was armed.
 func TestRecorderInVM(t *testing.T) {
 	if _, err := os.Stat(daemon); err != nil || os.Getenv("SPIKEBOX_TEST_VM") == "" {
-		t.Skip("only inside a VM: run make test-vm")
+		t.Skip("needs VMs, and some minutes: run make test-vm")
 	}
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {

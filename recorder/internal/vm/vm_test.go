@@ -28,7 +28,7 @@ const (
 // kernel. It takes minutes and wants package sources: make test-vm asks for it.
 func TestKernels(t *testing.T) {
 	if os.Getenv("SPIKEBOX_TEST_VM") == "" {
-		t.Skip("boots four kernels for some minutes: run make test-vm")
+		t.Skip("needs VMs, and some minutes: run make test-vm")
 	}
 	dir := t.TempDir()
 	probes, self, recorder := filepath.Join(dir, "probe.test"), filepath.Join(dir, "vm.test"), filepath.Join(dir, "spikeboxd")

@@ -4,36 +4,18 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/spikebox/spikebox/analyzer/internal/captures"
 	"github.com/spikebox/spikebox/analyzer/packet"
 )
-
-// captures are kept outside the repository.
-const captures = "../../../shared/captures"
-
-// shared returns the captures that match a pattern, by their names in truth/.
-func shared(t testing.TB, pattern string) map[string]string {
-	t.Helper()
-	files, _ := filepath.Glob(filepath.Join(captures, pattern))
-	if len(files) == 0 {
-		t.Skipf("no captures %s beside the repository", pattern)
-	}
-	byName := map[string]string{}
-	for _, f := range files {
-		byName[filepath.Base(f)] = f
-	}
-	return byName
-}
 
 // analyse returns the rows of a capture in the order of their first packets.
 func analyse(t testing.TB, path string, events func(*Event)) ([]Row, Totals) {
@@ -58,38 +40,6 @@ func analyse(t testing.TB, path string, events func(*Event)) ([]Row, Totals) {
 	table.Flush()
 	slices.SortStableFunc(rows, func(a, b Row) int { return int(a.FirstFrame) - int(b.FirstFrame) })
 	return rows, table.Totals()
-}
-
-// truth is what tshark found in a capture.
-type truth struct {
-	Packets    uint64   `json:"packets"`
-	TCPPackets uint64   `json:"tcp_packets"`
-	Streams    []stream `json:"streams"`
-}
-
-// stream is one TCP stream; a is who sent the first packet.
-type stream struct {
-	A             [2]string `json:"a"`
-	B             [2]string `json:"b"`
-	PacketsAB     uint32    `json:"pkts_ab"`
-	PacketsBA     uint32    `json:"pkts_ba"`
-	BytesAB       uint64    `json:"bytes_ab"`
-	BytesBA       uint64    `json:"bytes_ba"`
-	SYNOffsets    []float64 `json:"syn_offsets"`
-	SYNACKOffsets []float64 `json:"synack_offsets"`
-}
-
-// readTruth reads tshark's results for a capture.
-func readTruth(t testing.TB, name string) (tr truth) {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(captures, "truth", name+".tshark.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(data, &tr); err != nil {
-		t.Fatal(err)
-	}
-	return tr
 }
 
 // identity is what every analyzer must agree on about a flow.
@@ -118,40 +68,48 @@ func endpoint(t testing.TB, e [2]string) netip.AddrPort {
 }
 
 // Flows, packets and bytes equal tshark's in every capture.
-func TestSharedIdentity(t *testing.T) {
-	files := shared(t, "*/*.pcap*")
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if !strings.HasSuffix(name, ".pcap") && !strings.HasSuffix(name, ".pcap.gz") {
-			continue // formats/ holds no TCP, truth/ no captures
-		}
-		t.Run(name, func(t *testing.T) {
-			tr := readTruth(t, name)
-			rows, totals := analyse(t, files[name], nil)
-			if totals.Packets != tr.Packets || totals.TCPPackets != tr.TCPPackets {
-				t.Errorf("%d packets, %d TCP; want %d, %d", totals.Packets, totals.TCPPackets, tr.Packets, tr.TCPPackets)
+func TestIdentity(t *testing.T) {
+	for _, path := range captures.Ours(t, "linux-6.18/*.pcap*") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			if *update {
+				keepTruth(t, path)
 			}
-			var got, want []identity
-			for _, r := range rows {
-				got = append(got, identity{
-					netip.AddrPortFrom(r.Client, r.ClientPort), netip.AddrPortFrom(r.Server, r.ServerPort),
-					r.C2S.Packets, r.S2C.Packets, r.C2S.Bytes, r.S2C.Bytes,
-				}.ordered())
-			}
-			for _, s := range tr.Streams {
-				want = append(want, identity{
-					endpoint(t, s.A), endpoint(t, s.B), s.PacketsAB, s.PacketsBA, s.BytesAB, s.BytesBA,
-				}.ordered())
-			}
-			if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
-				t.Error(diff)
-			}
+			checkIdentity(t, path)
 		})
 	}
 }
 
+func TestOthersIdentity(t *testing.T) {
+	for _, path := range captures.Others(t, "tcprs/*.pcap") {
+		t.Run(filepath.Base(path), func(t *testing.T) { checkIdentity(t, path) })
+	}
+}
+
+func checkIdentity(t *testing.T, path string) {
+	tr := readTruth(t, path)
+	rows, totals := analyse(t, path, nil)
+	if totals.Packets != tr.Packets || totals.TCPPackets != tr.TCPPackets {
+		t.Errorf("%d packets, %d TCP; want %d, %d", totals.Packets, totals.TCPPackets, tr.Packets, tr.TCPPackets)
+	}
+	var got, want []identity
+	for _, r := range rows {
+		got = append(got, identity{
+			netip.AddrPortFrom(r.Client, r.ClientPort), netip.AddrPortFrom(r.Server, r.ServerPort),
+			r.C2S.Packets, r.S2C.Packets, r.C2S.Bytes, r.S2C.Bytes,
+		}.ordered())
+	}
+	for _, s := range tr.Streams {
+		want = append(want, identity{
+			endpoint(t, s.A), endpoint(t, s.B), s.PacketsAB, s.PacketsBA, s.BytesAB, s.BytesBA,
+		}.ordered())
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // The handshakes of the captures made on Linux 6.18.
-func TestSharedHandshakes(t *testing.T) {
-	files := shared(t, "linux-6.18/*.pcap")
+func TestCapturedHandshakes(t *testing.T) {
 	for name, want := range map[string]struct {
 		syn, synack          uint32 // retransmissions of the flow with the most
 		synSched, ackedSched string
@@ -166,7 +124,7 @@ func TestSharedHandshakes(t *testing.T) {
 		"final-ack-dropped.pcap":  {0, 5, "none", "exponential-1s", 5, "open", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rows, _ := analyse(t, files[name], nil)
+			rows, _ := analyse(t, captures.Ours(t, "linux-6.18/"+name)[0], nil)
 			found := 0
 			for _, r := range rows {
 				if r.SYNRetransmits != want.syn || r.SYNACKRetransmits != want.synack {
@@ -187,11 +145,10 @@ func TestSharedHandshakes(t *testing.T) {
 }
 
 // Offsets of SYNs and SYN-ACKs equal tshark's, to its microsecond.
-func TestSharedOffsets(t *testing.T) {
-	files := shared(t, "linux-6.18/*.pcap*")
+func TestCapturedOffsets(t *testing.T) {
 	near := cmp.Comparer(func(a, b float64) bool { return a-b < 2e-6 && b-a < 2e-6 })
-	for name, path := range files {
-		tr := readTruth(t, name)
+	for _, path := range captures.Ours(t, "linux-6.18/*.pcap*") {
+		name, tr := filepath.Base(path), readTruth(t, path)
 		rows, _ := analyse(t, path, nil)
 		if len(rows) != len(tr.Streams) {
 			t.Fatalf("%s: %d flows, want %d", name, len(rows), len(tr.Streams))
@@ -208,8 +165,8 @@ func TestSharedOffsets(t *testing.T) {
 }
 
 // A SYN flood that was answered with cookies: nothing beyond the first SYN of each source.
-func TestSharedCookies(t *testing.T) {
-	rows, totals := analyse(t, shared(t, "linux-6.18/*.pcap")["syn-flood-cookies.pcap"], nil)
+func TestCapturedCookies(t *testing.T) {
+	rows, totals := analyse(t, captures.Ours(t, "linux-6.18/syn-flood-cookies.pcap")[0], nil)
 	if len(rows) != 601 || totals.Flows != 601 {
 		t.Fatalf("%d flows", len(rows))
 	}
@@ -223,17 +180,42 @@ func TestSharedCookies(t *testing.T) {
 	}
 }
 
-// Retransmitted segments, their mechanisms and closed windows equal the kernel's counters.
-func TestSharedKernelCounters(t *testing.T) {
-	path := shared(t, "linux-6.18/*.pcap.gz")["lossy-http-server.pcap.gz"]
-	data, err := os.ReadFile(filepath.Join(captures, "linux-6.18", "lossy-http.kernel_truth.json"))
+// Retransmitted segments of either side, and closed windows, equal the kernels' counters at the
+// server's tap and at the client's, and so do the mechanisms.
+func TestKernelCounters(t *testing.T) {
+	kernel := readCounters(t, captures.Ours(t, "linux-6.18/lossy-http.kernel.json")[0])
+	for _, tap := range []string{"server", "client"} {
+		t.Run(tap, func(t *testing.T) {
+			path := captures.Ours(t, "linux-6.18/lossy-http-"+tap+".pcap.gz")[0]
+			checkCounters(t, path, tap, kernel["server"], kernel["client"])
+		})
+	}
+}
+
+// The same in a longer run, which is ours and too large for a clone.
+func TestOthersKernelCounters(t *testing.T) {
+	kernel := readCounters(t, captures.Others(t, "linux-6.18/lossy-http.kernel_truth.json")[0])
+	checkCounters(t, captures.Others(t, "linux-6.18/lossy-http-server.pcap.gz")[0], "server", kernel["s"], kernel["c"])
+}
+
+// counters are what nstat counted on one host during the capture.
+type counters map[string]uint64
+
+// readCounters reads the counters of both hosts, by their names in the file.
+func readCounters(t *testing.T, path string) (hosts map[string]counters) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &hosts)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	var kernel map[string]map[string]uint64
-	if err := json.Unmarshal(data, &kernel); err != nil {
-		t.Fatal(err)
-	}
+	return hosts
+}
+
+// checkCounters compares a capture with what the kernels of its server and its client counted.
+func checkCounters(t *testing.T, path, tap string, server, client counters) {
 	rows, totals := analyse(t, path, nil)
 	sum := func(f func(*Row) uint64) (n uint64) {
 		for i := range rows {
@@ -241,36 +223,39 @@ func TestSharedKernelCounters(t *testing.T) {
 		}
 		return n
 	}
-	type counter struct {
-		got, want uint64
-	}
-	for name, c := range map[string]counter{
-		"server's segments": {totals.Retransmitted[rows[0].Server], kernel["s"]["TcpRetransSegs"]},
-		"client's segments": {totals.Retransmitted[rows[0].Client], kernel["c"]["TcpRetransSegs"]},
+	want := map[string]struct{ got, want uint64 }{
+		"server's segments": {totals.Retransmitted[rows[0].Server], server["TcpRetransSegs"]},
+		"client's segments": {totals.Retransmitted[rows[0].Client], client["TcpRetransSegs"]},
 		"server's fast": {
-			sum(func(r *Row) uint64 { return uint64(r.S2C.RetransmitsFast) }), kernel["s"]["TcpExtTCPFastRetrans"],
+			sum(func(r *Row) uint64 { return uint64(r.S2C.RetransmitsFast) }), server["TcpExtTCPFastRetrans"],
 		},
 		"client's fast": {
-			sum(func(r *Row) uint64 { return uint64(r.C2S.RetransmitsFast) }), kernel["c"]["TcpExtTCPFastRetrans"],
+			sum(func(r *Row) uint64 { return uint64(r.C2S.RetransmitsFast) }), client["TcpExtTCPFastRetrans"],
 		},
 		// TCPTimeouts has the SYN-ACKs in it (tcp_syn_ack_timeout); slow start sends the rest again.
 		"server's timeouts": {
 			sum(func(r *Row) uint64 { return uint64(r.S2C.RetransmitsTimeout) }),
-			kernel["s"]["TcpExtTCPTimeouts"] + kernel["s"]["TcpExtTCPSlowStartRetrans"],
+			server["TcpExtTCPTimeouts"] + server["TcpExtTCPSlowStartRetrans"],
 		},
 		"client's timeouts": {
-			sum(func(r *Row) uint64 { return uint64(r.C2S.RetransmitsTimeout) }), kernel["c"]["TcpExtTCPTimeouts"],
+			sum(func(r *Row) uint64 { return uint64(r.C2S.RetransmitsTimeout) }), client["TcpExtTCPTimeouts"],
 		},
 		"client's probes": {
-			sum(func(r *Row) uint64 { return uint64(r.C2S.RetransmitsProbe) }), kernel["c"]["TcpExtTCPLossProbes"],
+			sum(func(r *Row) uint64 { return uint64(r.C2S.RetransmitsProbe) }), client["TcpExtTCPLossProbes"],
 		},
 		"SYN-ACKs": {
-			sum(func(r *Row) uint64 { return uint64(r.SYNACKRetransmits) }), kernel["s"]["TcpExtTCPSynRetrans"],
+			sum(func(r *Row) uint64 { return uint64(r.SYNACKRetransmits) }), server["TcpExtTCPSynRetrans"],
 		},
 		"closed windows": {
-			sum(func(r *Row) uint64 { return uint64(r.C2S.ZeroWindows) }), kernel["c"]["TcpExtTCPToZeroWindowAdv"],
+			sum(func(r *Row) uint64 { return uint64(r.C2S.ZeroWindows) }), client["TcpExtTCPToZeroWindowAdv"],
 		},
-	} {
+	}
+	if tap == "client" {
+		// Which ACKs had reached the server when it sent again is not to be seen from there.
+		delete(want, "server's fast")
+		delete(want, "server's timeouts")
+	}
+	for name, c := range want {
 		if c.got != c.want {
 			t.Errorf("%s: %d, the kernel counted %d", name, c.got, c.want)
 		}
