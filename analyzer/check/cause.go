@@ -3,7 +3,7 @@ package check
 import (
 	"slices"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/handshake"
 )
 
 // A counter is read once a second, and what a listener drops shows at the client one
@@ -100,13 +100,13 @@ func sameService(cause, effect *Finding) bool {
 // lostAnswer: the cause is that SYN-ACKs were lost behind the tap, and the effect that
 // SYNs were repeated although a SYN-ACK had been captured.
 func lostAnswer(cause, effect *Finding) bool {
-	return cause.trouble == evidence.SYNACKLost && effect.trouble == evidence.SYNAnswered && sameService(cause, effect)
+	return cause.trouble == handshake.SYNACKLost && effect.trouble == handshake.SYNAnswered && sameService(cause, effect)
 }
 
 // waitedInside: round trips were long on this side of the tap only, and the handshakes'
 // answers were late and not lost.
 func waitedInside(cause, effect *Finding) bool {
-	return cause.Object == insideHost && (effect.trouble == evidence.SYNLate || effect.trouble == evidence.SYNACKLate)
+	return cause.Object == insideHost && (effect.trouble == handshake.SYNLate || effect.trouble == handshake.SYNACKLate)
 }
 
 // Root says whether nothing that was found causes this.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 )
 
@@ -54,8 +55,8 @@ type Finding struct {
 	effect string // a few words for the verdict: 11 connection attempts retried
 	// services are the addresses and ports that it is about; rules join findings by them.
 	services []netip.AddrPort
-	trouble  evidence.Trouble // of the handshake checks
-	roots    []*Finding       // by index of Causes
+	trouble  handshake.Trouble // of the handshake checks
+	roots    []*Finding        // by index of Causes
 }
 
 // Item is one piece of evidence.
@@ -125,14 +126,14 @@ func (f *Finding) at(s timeline.Span) {
 }
 
 // take adds handshakes as example flows.
-func (f *Finding) take(examples []evidence.Handshake) {
+func (f *Finding) take(examples []handshake.Handshake) {
 	for i := range examples {
 		f.Flows = append(f.Flows, exampleFlow(&examples[i]))
 	}
 }
 
 // exampleFlow lists the frames of SYNs, then of SYN-ACKs: what a ladder diagram needs.
-func exampleFlow(h *evidence.Handshake) Flow {
+func exampleFlow(h *handshake.Handshake) Flow {
 	first := int64(0)
 	frames := []uint64{}
 	for _, s := range h.SYNs {

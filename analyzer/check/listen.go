@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 )
 
@@ -88,7 +88,7 @@ func (f *Finding) otherDrops(c *Case, dropped float64) {
 }
 
 // services gives the services that the packets show, none without packets.
-func (c *Case) services() []*evidence.Service {
+func (c *Case) services() []*handshake.Service {
 	if c.Evidence.Packets == nil {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/handshake"
 )
 
 // listener is a listening socket whose accept queue matters to a finding.
@@ -55,9 +56,9 @@ func (l *listener) fill() float64 { return float64(l.queue) / (float64(l.limit) 
 
 // ignoring guesses the listener that overflowed by its clients: they were ignored most.
 func (c *Case) ignoring() *listener {
-	var most *evidence.Service
+	var most *handshake.Service
 	for _, v := range c.services() {
-		if v.Way != evidence.Outbound && ignored(v) > 0 && c.listenerOf(v) != nil && (most == nil || ignored(v) > ignored(most)) {
+		if v.Way != handshake.Outbound && ignored(v) > 0 && c.listenerOf(v) != nil && (most == nil || ignored(v) > ignored(most)) {
 			most = v
 		}
 	}
@@ -72,8 +73,8 @@ func (c *Case) ignoring() *listener {
 }
 
 // ignored counts the connections of a service that a full accept queue may explain.
-func ignored(v *evidence.Service) uint64 {
-	return v.Troubles[evidence.SYNUnanswered].Flows + v.Troubles[evidence.SYNACKAnswered].Flows
+func ignored(v *handshake.Service) uint64 {
+	return v.Troubles[handshake.SYNUnanswered].Flows + v.Troubles[handshake.SYNACKAnswered].Flows
 }
 
 // socketAt gives the listening socket bound to exactly an address and port.
@@ -82,7 +83,7 @@ func (c *Case) socketAt(addr netip.AddrPort) *evidence.Socket {
 }
 
 // listenerOf gives the socket that accepts a service's connections.
-func (c *Case) listenerOf(v *evidence.Service) *evidence.Socket {
+func (c *Case) listenerOf(v *handshake.Service) *evidence.Socket {
 	return c.Evidence.Listener(func(s *evidence.Socket) bool {
 		return s.LocalPort == v.Server.Port() && (s.Local.IsUnspecified() || s.Local.Unmap() == v.Server.Addr())
 	})

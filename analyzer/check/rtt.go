@@ -7,6 +7,7 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/rtt"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 )
 
@@ -56,7 +57,7 @@ var needRTT = &Need{
 }
 
 // peers gives the round trips that the packets show.
-func (c *Case) peers() []*evidence.PeerRTT {
+func (c *Case) peers() []*rtt.Peer {
 	if c.Evidence.Packets == nil {
 		return nil
 	}

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/rtt"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 )
 
@@ -50,7 +50,7 @@ func (s *spike) byVital(line *timeline.Series, window timeline.Span) bool {
 
 // byPackets finds the spike where only packets are there: seconds in which a peer's mean
 // was over the limit and far above its usual.
-func (s *spike) byPackets(peers []*evidence.PeerRTT) bool {
+func (s *spike) byPackets(peers []*rtt.Peer) bool {
 	for _, p := range peers {
 		usual := usualRTT(p, timeline.Span{})
 		for i := range p.Bins {
@@ -67,7 +67,7 @@ func (s *spike) byPackets(peers []*evidence.PeerRTT) bool {
 }
 
 // usualRTT is the lower quartile of a peer's means per second outside a span.
-func usualRTT(p *evidence.PeerRTT, without timeline.Span) float64 {
+func usualRTT(p *rtt.Peer, without timeline.Span) float64 {
 	var means []float64
 	for i := range p.Bins {
 		at := p.Bins[i].Second * 1e9
@@ -88,9 +88,9 @@ func quantile(values []float64, q float64) float64 {
 }
 
 // sort tells the peers that were slow within the spike from the others.
-func (s *spike) sort(peers []*evidence.PeerRTT) {
+func (s *spike) sort(peers []*rtt.Peer) {
 	for _, p := range peers {
-		peer := slowPeer{addr: p.Peer, usual: usualRTT(p, s.span)}
+		peer := slowPeer{addr: p.Addr, usual: usualRTT(p, s.span)}
 		var sum int64
 		for i := range p.Bins {
 			b := &p.Bins[i]

@@ -1,4 +1,4 @@
-package evidence
+package handshake
 
 import (
 	"testing"
