@@ -3,13 +3,13 @@ package check
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 )
 
@@ -26,6 +26,17 @@ var (
 // mostServices bounds the findings of one check: a reader wants the worst few by name,
 // and the rest as a number.
 const mostServices = 8
+
+// The variants of the findings about handshakes: what happened to the SYN-ACK.
+const (
+	answerLost Variant = "answer-lost" // behind the tap, on its way to the client
+	answerLate Variant = "answer-late" // it waited, and nothing was lost
+)
+
+var variants = map[handshake.Trouble]Variant{
+	handshake.SYNAnswered: answerLost, handshake.SYNACKLost: answerLost,
+	handshake.SYNLate: answerLate, handshake.SYNACKLate: answerLate,
+}
 
 // trouble is one kind of repetition at one service.
 type trouble struct {
@@ -49,6 +60,20 @@ func (c *Case) troubles(kinds ...handshake.Trouble) (found []trouble, attempts u
 	return found, attempts
 }
 
+// byService gives a finding for each of the worst services, and one for the others. what
+// is the others' noun.
+func (c *Case) byService(found []trouble, finding func(trouble) *Finding, what string) Answer {
+	var findings []*Finding
+	named := min(len(found), mostServices)
+	for _, t := range found[:named] {
+		findings = append(findings, finding(t))
+	}
+	if rest := found[named:]; len(rest) > 0 {
+		findings = append(findings, c.more(rest, what))
+	}
+	return present(findings...)
+}
+
 // severity judges by how many connections were hit, and which part of all.
 func (t trouble) severity() Severity {
 	share := float64(t.Flows) / float64(max(t.service.Attempts, 1))
@@ -63,10 +88,10 @@ func (t trouble) severity() Severity {
 
 // finding starts a finding about the trouble: when, whom, which flows.
 func (c *Case) finding(t trouble) *Finding {
-	f := &Finding{Severity: t.severity(), Object: "other services", trouble: t.kind}
+	f := &Finding{Severity: t.severity(), Object: "other services", Variant: variants[t.kind]}
 	if t.service.Server.IsValid() {
 		f.Object = t.service.Server.String()
-		f.services = []netip.AddrPort{t.service.Server}
+		f.Subjects = []subject.Subject{subject.Service{Addr: t.service.Server}}
 	}
 	f.at(timeline.Span{Start: t.First, End: t.Last})
 	f.take(t.Examples)
@@ -195,7 +220,7 @@ func (c *Case) more(rest []trouble, what string) *Finding {
 		flows += t.Flows
 		span = span.Join(timeline.Span{Start: t.First, End: t.Last})
 		if t.service.Server.IsValid() {
-			f.services = append(f.services, t.service.Server)
+			f.Subjects = append(f.Subjects, subject.Service{Addr: t.service.Server})
 		}
 		if s := t.severity(); s.Rank() > f.Severity.Rank() {
 			f.Severity = s

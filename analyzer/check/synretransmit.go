@@ -8,6 +8,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
 )
 
 var synRetransmit = Check{
@@ -29,7 +30,15 @@ waited in a queue, and nothing was lost.`,
 	Ref:    "RFC 6298 section 2; RFC 7323 section 4; net/ipv4/tcp_timer.c, tcp_retransmit_timer, Linux 6.18",
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{manyFlows, manyShare, chanceShare},
-	run:    runSYN,
+	Causes: []Link{
+		{Cause: &listenOverflow, On: subject.KindListener, Slack: counterSlack,
+			Because: "a SYN that finds the accept queue full is dropped, and the client repeats it"},
+		{Cause: &rttSpike, CauseVariant: insideHost, EffectVariant: answerLate, On: subject.KindHost, Slack: counterSlack,
+			Because: "a SYN-ACK that waits inside this host for a second comes after the client has repeated its SYN"},
+		{Cause: &synackRetransmit, CauseVariant: answerLost, EffectVariant: answerLost, On: subject.KindService, Slack: counterSlack,
+			Because: "a client that never sees the SYN-ACK repeats its SYN"},
+	},
+	run: runSYN,
 }
 
 // runSYN gives a finding for each service whose clients repeated their SYNs.
@@ -38,14 +47,7 @@ func runSYN(c *Case) Answer {
 	if len(found) == 0 {
 		return absent("no SYN was sent again in %s", words.Plural(attempts, "connection attempt", "connection attempts"))
 	}
-	var findings []*Finding
-	for _, t := range found[:min(len(found), mostServices)] {
-		findings = append(findings, c.synFinding(t))
-	}
-	if rest := found[min(len(found), mostServices):]; len(rest) > 0 {
-		findings = append(findings, c.more(rest, "connection attempt repeated"))
-	}
-	return present(findings...)
+	return c.byService(found, c.synFinding, "connection attempt repeated")
 }
 
 // synFinding says who waited and where the SYN or its answer was lost. A port without a

@@ -3,9 +3,9 @@ package check
 import (
 	"fmt"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
 )
 
 var synackRetransmit = Check{
@@ -30,7 +30,13 @@ repeated, as the server keeps no state.`,
 	Ref:    "net/ipv4/inet_connection_sock.c, reqsk_timer_handler, and net/ipv4/tcp_minisocks.c, tcp_check_req, Linux 6.18",
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{manyFlows, manyShare, chanceShare},
-	run:    runSYNACK,
+	Causes: []Link{
+		{Cause: &listenOverflow, On: subject.KindListener, Slack: counterSlack,
+			Because: "an ACK that finds the accept queue full is dropped, and the SYN-ACK is repeated"},
+		{Cause: &rttSpike, CauseVariant: insideHost, EffectVariant: answerLate, On: subject.KindHost, Slack: counterSlack,
+			Because: "a SYN-ACK that waits inside this host for a second is repeated before it has left"},
+	},
+	run: runSYNACK,
 }
 
 // runSYNACK gives a finding for each service and each of the three reasons.
@@ -39,14 +45,7 @@ func runSYNACK(c *Case) Answer {
 	if len(found) == 0 {
 		return absent("no SYN-ACK was sent again in %s", words.Plural(attempts, "connection attempt", "connection attempts"))
 	}
-	var findings []*Finding
-	for _, t := range found[:min(len(found), mostServices)] {
-		findings = append(findings, c.synackFinding(t))
-	}
-	if rest := found[min(len(found), mostServices):]; len(rest) > 0 {
-		findings = append(findings, c.more(rest, "half-open connection"))
-	}
-	return present(findings...)
+	return c.byService(found, c.synackFinding, "half-open connection")
 }
 
 // synackFinding says who dropped what, with the counters that tell a full queue from a
@@ -61,9 +60,8 @@ func (c *Case) synackFinding(t trouble) *Finding {
 	if c.Lines.Get(overflows) != nil && t.kind == handshake.SYNACKAnswered && t.service.Way == handshake.Inbound {
 		f.Evidence = append(f.Evidence, c.counterItem(overflows))
 	}
-	if v, at, ok := c.Lines.Get("syn_recv").Max(c.Window); ok {
-		f.Evidence = append(f.Evidence, Item{Kind: "series", Member: "vitals.csv", Where: "syn_recv", Value: val(v), Unit: "1",
-			Text: "largest at " + words.Clock(evidence.Unix(at))})
+	if item, ok := c.largestItem("syn_recv", "1", c.Window); ok {
+		f.Evidence = append(f.Evidence, item)
 	}
 	f.Remedy = []Remedy{{What: place.look}}
 	return f
