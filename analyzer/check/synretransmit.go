@@ -43,11 +43,8 @@ waited in a queue, and nothing was lost.`,
 
 // runSYN gives a finding for each service whose clients repeated their SYNs.
 func runSYN(c *Case) Answer {
-	found, attempts := c.troubles(handshake.SYNUnanswered, handshake.SYNAnswered, handshake.SYNLate)
-	if len(found) == 0 {
-		return absent("no SYN was sent again in %s", words.Plural(attempts, "connection attempt", "connection attempts"))
-	}
-	return c.byService(found, c.synFinding, "connection attempt repeated")
+	return c.byService("SYN", "connection attempt repeated", c.synFinding,
+		handshake.SYNUnanswered, handshake.SYNAnswered, handshake.SYNLate)
 }
 
 // synFinding says who waited and where the SYN or its answer was lost. A port without a
@@ -64,6 +61,7 @@ func (c *Case) synFinding(t trouble) *Finding {
 	f.Headline = fmt.Sprintf("%s had to repeat the SYN: %s.", words.Sentence(c.attempts(t)), place.short)
 	f.Detail = fmt.Sprintf("%s The SYNs were %s, %s.", place.sentence, t.schedule(offsets), "from "+t.whom())
 	f.Evidence = append(f.Evidence, c.packetsItem(t, syns))
+	// Only of this host's own: the counter knows nothing of the SYNs that clients send.
 	if retrans := "netstat.TcpExt.TCPSynRetrans"; t.service.Way == handshake.Outbound && c.Lines.Get(retrans) != nil {
 		f.Evidence = append(f.Evidence, c.counterItem(retrans))
 	}

@@ -60,16 +60,20 @@ func (c *Case) troubles(kinds ...handshake.Trouble) (found []trouble, attempts u
 	return found, attempts
 }
 
-// byService gives a finding for each of the worst services, and one for the others. what
-// is the others' noun.
-func (c *Case) byService(found []trouble, finding func(trouble) *Finding, what string) Answer {
+// byService answers whether a segment was sent again in some kinds of trouble: with a
+// finding for each of the worst services, and one that counts what the others had.
+func (c *Case) byService(segment, counted string, finding func(trouble) *Finding, kinds ...handshake.Trouble) Answer {
+	found, attempts := c.troubles(kinds...)
+	if len(found) == 0 {
+		return absent("no %s was sent again in %s", segment, words.Plural(attempts, "connection attempt", "connection attempts"))
+	}
 	var findings []*Finding
 	named := min(len(found), mostServices)
 	for _, t := range found[:named] {
 		findings = append(findings, finding(t))
 	}
 	if rest := found[named:]; len(rest) > 0 {
-		findings = append(findings, c.more(rest, what))
+		findings = append(findings, c.more(rest, counted))
 	}
 	return present(findings...)
 }
