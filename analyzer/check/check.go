@@ -108,7 +108,8 @@ func (k *Check) ask(c *Case) Answer {
 			next = append(next, need.next(c))
 		}
 	}
-	// Also on lossy evidence: a loss hides what happened, and invents nothing.
+	// Also on lossy evidence: what was seen has happened, and capture-incomplete says beside it
+	// how much is missing.
 	a := k.run(c)
 	if a.Absent != "" && len(lossy) > 0 {
 		a = unknown("nothing found, but "+strings.Join(lossy, "; "), strings.Join(next, "; "))

@@ -157,8 +157,8 @@ func (c *Case) overflowRemedy(over float64, listeners []*listener, f *Finding) [
 		return remedies
 	}
 	l := listeners[0]
-	// listen(2) silently cuts the backlog down to somaxconn (net/socket.c, __sys_listen, Linux
-	// 6.18): a limit as large as that may have been a larger backlog.
+	// listen(2) silently cuts the backlog down to somaxconn (net/socket.c, __sys_listen_socket,
+	// Linux 6.18): a limit as large as that may have been a larger backlog.
 	proposed := strconv.Itoa(proposedBacklog(l.limit, over, f.End.Sub(f.Start)))
 	somaxconn, known := c.Evidence.Settings.Int("net/core/somaxconn", 0)
 	if known && int64(l.limit) >= somaxconn {
