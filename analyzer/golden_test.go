@@ -69,7 +69,10 @@ var deserved = map[string]struct {
 
 // The bundle for a demonstration without root stays small enough for a clone.
 func TestBundlesAreSmall(t *testing.T) {
-	paths, _ := filepath.Glob("../testdata/bundles/*/*")
+	paths, err := filepath.Glob("../testdata/bundles/*/*")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no bundles in testdata: %v", err)
+	}
 	for _, path := range paths {
 		if info, err := os.Stat(path); err != nil || info.Size() > 512<<10 {
 			t.Errorf("%s: %v, %v; want at most 512 KiB", path, info.Size(), err)

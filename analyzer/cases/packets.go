@@ -3,6 +3,7 @@ package cases
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -20,6 +21,7 @@ import (
 //	drops 12                                               the capture lost so many
 //	0.5 198.51.100.1:1000 > 192.0.2.10:80 S                a segment: flags of S A F R P
 //	0.6 192.0.2.10:80 > 198.51.100.1:1000 A 1400           with so many bytes of payload
+//	0.7 192.0.2.10:80 > 198.51.100.1:1000 SA 0 900 500     with a timestamp and the one that it echoes
 //	exchange 1.0 198.51.100.1:1001 > 192.0.2.10:80 20ms    a whole connection with this round trip
 //
 // Sequence numbers follow from what each side has sent; a SYN is always the same. Lines
@@ -44,6 +46,7 @@ type segment struct {
 	src, dst netip.AddrPort
 	flags    string
 	payload  int
+	stamps   []byte // TSval and TSecr; nil without the option
 }
 
 type builder struct {
@@ -88,6 +91,10 @@ func parseSegment(f []string) (s segment, err error) {
 	if len(f) > 5 {
 		s.payload, err = strconv.Atoi(f[5])
 	}
+	for _, stamp := range f[min(len(f), 6):] {
+		v, perr := strconv.ParseUint(stamp, 10, 32)
+		s.stamps, err = binary.BigEndian.AppendUint32(s.stamps, uint32(v)), errors.Join(err, perr)
+	}
 	return s, err
 }
 
@@ -107,11 +114,11 @@ func (b *builder) exchange(f []string) error {
 	}
 	at := s.at
 	client := func(flags string, payload int) {
-		b.segments = append(b.segments, segment{at, s.src, s.dst, flags, payload})
+		b.segments = append(b.segments, segment{at: at, src: s.src, dst: s.dst, flags: flags, payload: payload})
 		at += 50 * time.Microsecond
 	}
 	server := func(flags string, payload int) {
-		b.segments = append(b.segments, segment{at, s.dst, s.src, flags, payload})
+		b.segments = append(b.segments, segment{at: at, src: s.dst, dst: s.src, flags: flags, payload: payload})
 		at += rtt
 	}
 	client("S", 0)
@@ -172,6 +179,9 @@ func (b *builder) frame(s segment) ([]byte, error) {
 	}
 	if tcp.ACK {
 		tcp.Ack = b.sent[back]
+	}
+	if s.stamps != nil {
+		tcp.Options = []layers.TCPOption{{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: s.stamps}}
 	}
 	next := seq + uint32(s.payload)
 	if tcp.SYN || tcp.FIN {

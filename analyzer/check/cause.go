@@ -2,66 +2,55 @@ package check
 
 import (
 	"slices"
+	"time"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/subject"
 )
 
-// A counter is read once a second, and what a listener drops shows at the client one
-// RTO later: findings whose times are no further apart than this may belong together.
-const causeSlack = int64(3e9)
+// Link says that findings of another check may cause those of the check that lists it. The
+// cause is named by its variable, so that the compiler refuses a circle of causes.
+type Link struct {
+	Cause   *Check
+	On      subject.Kind  // on which they must meet
+	Slack   time.Duration // how far apart in time they may be
+	Because string        // the reasoning, as a clause: the report prints it behind the cause
 
-// rule says that findings of one check cause those of another if they overlap in time
-// and share an object.
-type rule struct {
-	cause, effect string
-	shares        func(cause, effect *Finding) bool
-	because       string
+	// Where not empty, only findings of these variants are linked.
+	CauseVariant, EffectVariant Variant
 }
 
-// rules lists every causal link that the analyzer may draw.
-var rules = []rule{
-	{
-		cause: "listen-overflow", effect: "syn-retransmit", shares: sameListener,
-		because: "a SYN that finds the accept queue full is dropped, and the client repeats it",
-	},
-	{
-		cause: "listen-overflow", effect: "synack-retransmit", shares: sameListener,
-		because: "an ACK that finds the accept queue full is dropped, and the SYN-ACK is repeated",
-	},
-	{
-		cause: "listen-overflow", effect: "rtt-spike",
-		shares: func(_, effect *Finding) bool { return effect.Object == insideHost },
-		because: "the kernel times a connection's first round trip from its SYN-ACK on, " +
-			"so an ACK that the full accept queue dropped makes it as long as the wait",
-	},
-	{
-		cause: "rtt-spike", effect: "syn-retransmit", shares: waitedInside,
-		because: "a SYN-ACK that waits inside this host for a second comes after the client has repeated its SYN",
-	},
-	{
-		cause: "rtt-spike", effect: "synack-retransmit", shares: waitedInside,
-		because: "a SYN-ACK that waits inside this host for a second is repeated before it has left",
-	},
-	{
-		cause: "synack-retransmit", effect: "syn-retransmit", shares: lostAnswer,
-		because: "a client that never sees the SYN-ACK repeats its SYN",
-	},
-}
+// counterSlack is the slack of what is told by counters and timers: a counter is read once
+// a second, and what a listener drops shows at the client one RTO later.
+const counterSlack = 3 * time.Second
 
-// link draws the causes between findings.
-func link(findings []*Finding) {
-	for _, r := range rules {
-		for _, effect := range findings {
-			if effect.ID != r.effect {
-				continue
-			}
-			for _, cause := range findings {
-				if cause.ID == r.cause && cause.span().Overlaps(effect.span(), causeSlack) && r.shares(cause, effect) {
-					effect.causedBy(cause, r.because)
+// link draws the causes between findings. The order of an effect's causes is that of its
+// check's literal, and does not depend on the order of checks.
+func link(results []Result) {
+	byCheck := map[*Check][]*Finding{}
+	for _, r := range results {
+		byCheck[r.Check] = r.Findings
+	}
+	for _, r := range results {
+		for _, effect := range r.Findings {
+			for i := range r.Check.Causes {
+				l := &r.Check.Causes[i]
+				for _, cause := range byCheck[l.Cause] {
+					if l.joins(cause, effect) {
+						effect.causedBy(cause, l.Because)
+					}
 				}
 			}
 		}
 	}
+}
+
+// joins says whether one finding caused the other: they are of the variants that the link
+// is about, at the same time, and meet on a subject.
+func (l *Link) joins(cause, effect *Finding) bool {
+	return (l.CauseVariant == "" || l.CauseVariant == cause.Variant) &&
+		(l.EffectVariant == "" || l.EffectVariant == effect.Variant) &&
+		cause.span().Overlaps(effect.span(), l.Slack.Nanoseconds()) &&
+		subject.AnyMeet(l.On, cause.Subjects, effect.Subjects)
 }
 
 // causedBy links an effect to its cause. What remedies the cause remedies the effect.
@@ -74,69 +63,30 @@ func (f *Finding) causedBy(cause *Finding, because string) {
 	}
 }
 
-// sameListener: a service of the effect is served by a listener of the cause, which may
-// be bound to all addresses. A listener that could not be named shares with none.
-func sameListener(cause, effect *Finding) bool {
-	for _, l := range cause.services {
-		for _, s := range effect.services {
-			if l.Port() == s.Port() && (l.Addr() == s.Addr() || l.Addr().IsUnspecified()) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// sameService: both are about the same server address and port.
-func sameService(cause, effect *Finding) bool {
-	for _, s := range effect.services {
-		if slices.Contains(cause.services, s) {
-			return true
-		}
-	}
-	return false
-}
-
-// lostAnswer: the cause is that SYN-ACKs were lost behind the tap, and the effect that
-// SYNs were repeated although a SYN-ACK had been captured.
-func lostAnswer(cause, effect *Finding) bool {
-	return cause.trouble == evidence.SYNACKLost && effect.trouble == evidence.SYNAnswered && sameService(cause, effect)
-}
-
-// waitedInside: round trips were long on this side of the tap only, and the handshakes'
-// answers were late and not lost.
-func waitedInside(cause, effect *Finding) bool {
-	return cause.Object == insideHost && (effect.trouble == evidence.SYNLate || effect.trouble == evidence.SYNACKLate)
-}
-
 // Root says whether nothing that was found causes this.
 func (f *Finding) Root() bool { return len(f.Causes) == 0 }
 
 // Ordered gives findings as a reader wants them: roots first, the worst before the
-// others, each followed by its effects.
+// others, each followed by its effects. Every finding has a root above it, as causes
+// make no circle.
 func Ordered(findings []*Finding) []*Finding {
-	roots := slices.Clone(findings)
-	slices.SortStableFunc(roots, func(a, b *Finding) int { return b.Severity.Rank() - a.Severity.Rank() })
+	worst := slices.Clone(findings)
+	slices.SortStableFunc(worst, func(a, b *Finding) int { return b.Severity.Rank() - a.Severity.Rank() })
 	var ordered []*Finding
 	var visit func(f *Finding)
 	visit = func(f *Finding) {
-		if slices.Contains(ordered, f) {
+		if slices.Contains(ordered, f) { // an effect of two causes stands below the first
 			return
 		}
 		ordered = append(ordered, f)
-		for _, effect := range roots {
-			if slices.Contains(effect.roots, f) {
-				visit(effect)
-			}
+		for _, effect := range f.Effects(worst) {
+			visit(effect)
 		}
 	}
-	for _, f := range roots {
+	for _, f := range worst {
 		if f.Root() {
 			visit(f)
 		}
-	}
-	for _, f := range roots { // a circle of causes has no root, and is still to be shown
-		visit(f)
 	}
 	return ordered
 }

@@ -1,15 +1,15 @@
 // Package check asks questions of the evidence. A check is a literal and one function:
-// what it is called for ever, what it needs, which limits it uses and why, and then the
-// question itself. It answers present, absent or unknown; "absent" is said only where
-// everything that the check needs was there for the whole window.
+// what it is called for ever, what it needs, which limits it uses and why, what may cause
+// it, and then the question itself. It answers present, absent or unknown; "absent" is
+// said only where everything that the check needs was there for the whole window.
+//
+// A check is a file that bears its ID's name. What several of them use is in files named
+// by topic: need.go, trouble.go (handshakes), spike.go (round trips), listener.go, item.go.
 package check
 
 import (
 	"fmt"
 	"strings"
-
-	"github.com/spikebox/spikebox/analyzer/evidence"
-	"github.com/spikebox/spikebox/analyzer/timeline"
 )
 
 // Check is one question.
@@ -21,6 +21,7 @@ type Check struct {
 	Ref    string // where the facts come from
 	Needs  []*Need
 	Limits []Limit
+	Causes []Link // what may cause its findings
 	run    func(c *Case) Answer
 }
 
@@ -32,8 +33,8 @@ type Limit struct {
 	Why   string
 }
 
-// All lists every check, causes before their usual effects. A new check is a file of
-// its own and a line here.
+// All lists every check in the order in which reports tell of them. A new check is a file
+// of its own and a line here.
 var All = []*Check{
 	&captureIncomplete,
 	&clockSuspect,
@@ -71,25 +72,6 @@ func absent(why string, args ...any) Answer { return Answer{Absent: fmt.Sprintf(
 
 func unknown(why, nextTime string) Answer { return Answer{Unknown: why, NextTime: nextTime} }
 
-// Case is what is known when the checks are asked.
-type Case struct {
-	Evidence *evidence.Evidence
-	Lines    *timeline.Set
-	Window   timeline.Span
-}
-
-// NewCase prepares the evidence for the checks.
-func NewCase(e *evidence.Evidence, lines *timeline.Set) *Case {
-	start, end := e.Window()
-	return &Case{Evidence: e, Lines: lines, Window: timeline.Span{Start: start, End: end}}
-}
-
-// sum is what a counter counted within the window.
-func (c *Case) sum(series string) float64 {
-	v, _ := c.Lines.Get(series).Sum(c.Window)
-	return v
-}
-
 // Result is a check with its answer.
 type Result struct {
 	Check *Check
@@ -102,7 +84,7 @@ func Run(checks []*Check, c *Case) []Result {
 	for _, k := range checks {
 		results = append(results, Result{k, k.ask(c)})
 	}
-	link(Findings(results))
+	link(results)
 	return results
 }
 
@@ -116,6 +98,8 @@ func (k *Check) ask(c *Case) Answer {
 		lost = lost || have.lost
 		switch have.state {
 		case missing:
+			// What was lost of an earlier need does not count then: without this one the
+			// check could not have answered anyway.
 			a := unknown(have.why, need.next(c))
 			a.Lost = have.lost
 			return a
@@ -124,6 +108,8 @@ func (k *Check) ask(c *Case) Answer {
 			next = append(next, need.next(c))
 		}
 	}
+	// Also on lossy evidence: what was seen has happened, and capture-incomplete says beside it
+	// how much is missing.
 	a := k.run(c)
 	if a.Absent != "" && len(lossy) > 0 {
 		a = unknown("nothing found, but "+strings.Join(lossy, "; "), strings.Join(next, "; "))

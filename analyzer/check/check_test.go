@@ -105,27 +105,3 @@ func answered(t *testing.T, doc *report.Document) {
 		}
 	}
 }
-
-// Every check explains itself: users read it with `spikebox explain`.
-func TestLiterals(t *testing.T) {
-	seen := map[string]bool{}
-	for _, c := range check.All {
-		if seen[c.ID] || c.Title == "" || c.Doc == "" || c.Page == "" || c.Ref == "" {
-			t.Errorf("check %q is twice in the list, or lacks title, doc, page or reference", c.ID)
-		}
-		seen[c.ID] = true
-		for _, l := range c.Limits {
-			if l.Why == "" || l.Unit == "" {
-				t.Errorf("check %s: limit %q has no unit or no reason", c.ID, l.Name)
-			}
-		}
-		for _, line := range strings.Split(c.Page, "\n") {
-			if len(line) > 90 {
-				t.Errorf("check %s: page has a line of %d columns", c.ID, len(line))
-			}
-		}
-		if check.Find(c.ID) != c {
-			t.Errorf("check %s is not found by its ID", c.ID)
-		}
-	}
-}

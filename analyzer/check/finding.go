@@ -7,6 +7,8 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/handshake"
+	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 )
 
@@ -51,12 +53,16 @@ type Finding struct {
 	Causes   []Cause   `json:"causes"`    // the same with objects and reasons
 	Flows    []Flow    `json:"flows"`     // examples, those that show most first
 
-	effect string // a few words for the verdict: 11 connection attempts retried
-	// services are the addresses and ports that it is about; rules join findings by them.
-	services []netip.AddrPort
-	trouble  evidence.Trouble // of the handshake checks
-	roots    []*Finding       // by index of Causes
+	Subjects []subject.Subject `json:"-"` // what it is about, for its causes and effects to meet it
+	Variant  Variant           `json:"-"`
+
+	effect string     // a few words for the verdict: 11 connection attempts retried
+	roots  []*Finding // by index of Causes
 }
+
+// Variant tells apart the ways in which a check can be present, where these have causes or
+// effects of their own; empty where that makes no difference.
+type Variant string
 
 // Item is one piece of evidence.
 type Item struct {
@@ -125,14 +131,14 @@ func (f *Finding) at(s timeline.Span) {
 }
 
 // take adds handshakes as example flows.
-func (f *Finding) take(examples []evidence.Handshake) {
+func (f *Finding) take(examples []handshake.Handshake) {
 	for i := range examples {
 		f.Flows = append(f.Flows, exampleFlow(&examples[i]))
 	}
 }
 
 // exampleFlow lists the frames of SYNs, then of SYN-ACKs: what a ladder diagram needs.
-func exampleFlow(h *evidence.Handshake) Flow {
+func exampleFlow(h *handshake.Handshake) Flow {
 	first := int64(0)
 	frames := []uint64{}
 	for _, s := range h.SYNs {
@@ -160,35 +166,4 @@ func rounded(seconds []float64) []float64 {
 		seconds[i] = float64(int64(s*1e6+0.5)) / 1e6
 	}
 	return seconds
-}
-
-// val points to a number, for the fields of Item that may be absent.
-func val(v float64) *float64 { return &v }
-
-// counterItem is the evidence of a counter that moved.
-func (c *Case) counterItem(series string) Item {
-	s := c.Lines.Get(series)
-	sum, _ := s.Sum(c.Window)
-	item := Item{Kind: "counter", Where: series, Value: &sum}
-	if s == nil {
-		return item
-	}
-	item.Member = s.Source
-	if span, ok := s.Where(c.Window, func(v float64) bool { return v > 0 }); ok {
-		item.Member = evidence.SnapshotName(evidence.Unix(span.End), s.Source)
-	}
-	return item
-}
-
-// settingItem is the evidence of a sysctl; ok is false where the bundle does not have it.
-func (c *Case) settingItem(path string) (Item, bool) {
-	text, ok := c.Evidence.Settings[path]
-	if !ok {
-		return Item{}, false
-	}
-	item := Item{Kind: "setting", Member: evidence.SysctlMember(path), Where: evidence.SysctlName(path), Text: text}
-	if v, ok := c.Evidence.Settings.Int(path, 0); ok && !strings.ContainsAny(text, " \t") {
-		item.Value, item.Text = val(float64(v)), ""
-	}
-	return item, true
 }

@@ -3,17 +3,18 @@ package check
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/handshake"
+	"github.com/spikebox/spikebox/analyzer/subject"
 )
 
 // listener is a listening socket whose accept queue matters to a finding.
 type listener struct {
-	addr         netip.AddrPort
+	at           subject.Listener
 	queue, limit uint32           // of the accept queue, when it was fullest
 	socket       *evidence.Socket // nil where the sockets do not list it
 	item         Item             // the evidence that it was overfull
@@ -24,28 +25,31 @@ type listener struct {
 // as the recorder saw them tick by tick, and when the sockets were listed.
 func (c *Case) overfull() []*listener {
 	var all []*listener
-	note := func(addr netip.AddrPort, queue, limit uint32, item Item) {
-		i := slices.IndexFunc(all, func(l *listener) bool { return l.addr == addr })
+	note := func(at subject.Listener, queue, limit uint32, item Item) {
+		i := slices.IndexFunc(all, func(l *listener) bool { return l.at == at })
 		if i < 0 {
 			i = len(all)
-			all = append(all, &listener{addr: addr, socket: c.socketAt(addr)})
+			all = append(all, &listener{at: at, socket: c.socketAt(at)})
 		}
 		if l := all[i]; l.item.Member == "" || queue > l.queue {
-			item.Text = "LISTEN " + bound(addr)
+			item.Text = "LISTEN " + at.String()
 			item.Unit, item.Value, item.Limit = "connections", val(float64(queue)), val(float64(limit))
 			l.queue, l.limit, l.item = queue, limit, item
 		}
 	}
+	// Tick by tick the fullest moment is seen; the sockets are listed twice only, and are all
+	// there is where the vital was switched off.
 	for i := range c.Evidence.Queues {
 		if q := &c.Evidence.Queues[i]; q.Overfull() {
-			note(q.Local, q.AcceptQueue, q.AcceptLimit, Item{Kind: "socket", Member: "listeners.csv", Where: "line " + strconv.Itoa(q.Line)})
+			note(subject.Listener{Addr: q.Local}, q.AcceptQueue, q.AcceptLimit, Item{Kind: "socket", Member: "listeners.csv", Where: "line " + strconv.Itoa(q.Line)})
 		}
 	}
 	for i := range c.Evidence.Sockets {
 		if s := &c.Evidence.Sockets[i]; s.Overfull() {
-			note(listenAddr(s), s.RecvQ, s.SendQ, Item{Kind: "socket", Member: "sockets.jsonl", Where: "line " + strconv.Itoa(s.Line)})
+			note(bound(s), s.RecvQ, s.SendQ, Item{Kind: "socket", Member: "sockets.jsonl", Where: "line " + strconv.Itoa(s.Line)})
 		}
 	}
+	// By how full, not by how long: 5 of 4 is overfull, 900 of 1000 is a busy hour.
 	slices.SortStableFunc(all, func(a, b *listener) int { return cmp.Compare(b.fill(), a.fill()) })
 	return all
 }
@@ -55,9 +59,9 @@ func (l *listener) fill() float64 { return float64(l.queue) / (float64(l.limit) 
 
 // ignoring guesses the listener that overflowed by its clients: they were ignored most.
 func (c *Case) ignoring() *listener {
-	var most *evidence.Service
+	var most *handshake.Service
 	for _, v := range c.services() {
-		if v.Way != evidence.Outbound && ignored(v) > 0 && c.listenerOf(v) != nil && (most == nil || ignored(v) > ignored(most)) {
+		if v.Way != handshake.Outbound && ignored(v) > 0 && c.listenerOf(v) != nil && (most == nil || ignored(v) > ignored(most)) {
 			most = v
 		}
 	}
@@ -65,32 +69,42 @@ func (c *Case) ignoring() *listener {
 		return nil
 	}
 	s := c.listenerOf(most)
-	return &listener{addr: listenAddr(s), queue: s.RecvQ, limit: s.SendQ, socket: s, guess: true, item: Item{
+	return &listener{at: bound(s), queue: s.RecvQ, limit: s.SendQ, socket: s, guess: true, item: Item{
 		Kind: "socket", Member: "sockets.jsonl", Where: "line " + strconv.Itoa(s.Line), Unit: "connections",
-		Value: val(float64(s.RecvQ)), Limit: val(float64(s.SendQ)), Text: "LISTEN " + hostPort(s),
+		Value: val(float64(s.RecvQ)), Limit: val(float64(s.SendQ)), Text: "LISTEN " + bound(s).String(),
 	}}
 }
 
 // ignored counts the connections of a service that a full accept queue may explain.
-func ignored(v *evidence.Service) uint64 {
-	return v.Troubles[evidence.SYNUnanswered].Flows + v.Troubles[evidence.SYNACKAnswered].Flows
+func ignored(v *handshake.Service) uint64 {
+	return v.Troubles[handshake.SYNUnanswered].Flows + v.Troubles[handshake.SYNACKAnswered].Flows
 }
 
 // socketAt gives the listening socket bound to exactly an address and port.
-func (c *Case) socketAt(addr netip.AddrPort) *evidence.Socket {
-	return c.Evidence.Listener(func(s *evidence.Socket) bool { return listenAddr(s) == addr })
+func (c *Case) socketAt(at subject.Listener) *evidence.Socket {
+	return c.Evidence.Listener(func(s *evidence.Socket) bool { return bound(s) == at })
 }
 
 // listenerOf gives the socket that accepts a service's connections.
-func (c *Case) listenerOf(v *evidence.Service) *evidence.Socket {
-	return c.Evidence.Listener(func(s *evidence.Socket) bool {
-		return s.LocalPort == v.Server.Port() && (s.Local.IsUnspecified() || s.Local.Unmap() == v.Server.Addr())
-	})
+func (c *Case) listenerOf(v *handshake.Service) *evidence.Socket {
+	service := subject.Service{Addr: v.Server}
+	return c.Evidence.Listener(func(s *evidence.Socket) bool { return subject.Meets(bound(s), service) })
+}
+
+// subjects are the listener and the processes that should accept from it.
+func (l *listener) subjects() []subject.Subject {
+	all := []subject.Subject{l.at}
+	if l.socket != nil {
+		for _, p := range l.socket.Process {
+			all = append(all, subject.Process{PID: p.PID})
+		}
+	}
+	return all
 }
 
 // String names the listener with its process: 10.0.0.1:80 (nginx, pid 7).
 func (l *listener) String() string {
-	return fmt.Sprintf("%s (%s)", bound(l.addr), l.owner())
+	return fmt.Sprintf("%s (%s)", l.at, l.owner())
 }
 
 // owner names the listener's process.
@@ -101,22 +115,9 @@ func (l *listener) owner() string {
 	return owner(l.socket)
 }
 
-// listenAddr is a socket's address and port, IPv4 ones in their own form.
-func listenAddr(s *evidence.Socket) netip.AddrPort {
-	return netip.AddrPortFrom(s.Local.Unmap(), s.LocalPort)
-}
-
-// hostPort writes a listening socket's address.
-func hostPort(s *evidence.Socket) string { return bound(listenAddr(s)) }
-
-// bound writes an address that a listener is bound to; "*" is every address, as ss(8)
-// has it.
-func bound(a netip.AddrPort) string {
-	host := "*"
-	if a.Addr().IsValid() && !a.Addr().IsUnspecified() {
-		host = a.Addr().String()
-	}
-	return net.JoinHostPort(host, strconv.Itoa(int(a.Port())))
+// bound is what a listening socket is bound to, IPv4 addresses in their own form.
+func bound(s *evidence.Socket) subject.Listener {
+	return subject.Listener{Addr: netip.AddrPortFrom(s.Local.Unmap(), s.LocalPort)}
 }
 
 // owner names the process that a listening socket belongs to.

@@ -42,6 +42,9 @@ func partial(why string, args ...any) have {
 	return have{state: partly, why: fmt.Sprintf(why, args...), lost: true}
 }
 
+// impossible is evidence that this input cannot hold: nobody lost it.
+func impossible(why string) have { return have{state: missing, why: why} }
+
 // next says how to have the evidence next time: by mending the source where the
 // manifest says what it lacked.
 func (n *Need) next(c *Case) string {
@@ -61,17 +64,22 @@ func (n *Need) next(c *Case) string {
 // gone says that evidence is not there, with the manifest's reason where it has one.
 func (c *Case) gone(what, source string) have {
 	if c.Evidence.Manifest == nil {
-		return have{state: missing, why: what + " not in a bare capture"}
+		return impossible(what + " not in a bare capture")
 	}
 	s, ok := c.Evidence.Source(source)
 	if !ok || s.State == format.Complete {
 		return have{state: missing, why: what + " missing from the bundle", lost: true}
 	}
 	why := fmt.Sprintf("%s missing: the source %q is %s", what, source, s.State)
-	if s.Reason != "" {
-		why += " (" + s.Reason + ")"
+	return have{state: missing, why: why + inBrackets(s.Reason), lost: s.State == format.Failed || s.State == format.Partial}
+}
+
+// inBrackets sets a reason behind what it explains; without one nothing is set.
+func inBrackets(reason string) string {
+	if reason == "" {
+		return ""
 	}
-	return have{state: missing, why: why, lost: s.State == format.Failed || s.State == format.Partial}
+	return " (" + reason + ")"
 }
 
 var needPackets = &Need{
@@ -83,9 +91,9 @@ var needPackets = &Need{
 		case p == nil, armed && s.State != format.Complete && p.Totals.Packets == 0:
 			return c.gone("packets are", "packets")
 		case !armed && p.Totals.Packets == 0: // an armed recorder's silence is evidence, a file's is none
-			return have{state: missing, why: "no packet is in the capture"}
+			return impossible("no packet is in the capture")
 		}
-		if drops, _ := p.Drops(); drops > 0 {
+		if drops := c.dropped(); drops > 0 {
 			return partial("the capture lost %s", words.Plural(drops, "packet", "packets"))
 		}
 		if len(p.Damage) > 0 {
@@ -103,6 +111,16 @@ var needTCPExt = &Need{
 	get: "/proc/net/netstat of each second",
 	have: func(c *Case) have {
 		return c.readings("the counters of /proc/net/netstat are", "proc/net/netstat", "snapshots")
+	},
+}
+
+var needClocks = &Need{
+	Name: "two readings of the clocks", source: "clocks", get: "the clocks' readings at arming, trigger and freeze",
+	have: func(c *Case) have {
+		if m := c.Evidence.Manifest; m == nil || len(m.Clocks) < 2 {
+			return c.gone("readings of the host's clocks are", "clocks")
+		}
+		return have{state: whole}
 	},
 }
 
@@ -140,7 +158,7 @@ func needVital(vital, source string) *Need {
 					return have{state: whole}
 				}
 			}
-			return have{state: missing, why: "the vital " + vital + " has no value in the window: " + reason(c, vital)}
+			return impossible("the vital " + vital + " has no value in the window: " + reason(c, vital))
 		},
 	}
 }

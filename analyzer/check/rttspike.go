@@ -1,130 +1,215 @@
 package check
 
 import (
-	"cmp"
-	"math"
-	"net/netip"
-	"slices"
+	"fmt"
+	"strings"
+	"time"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 )
 
-// spike is when round trips were long, by the kernel's measure or the packets'.
-type spike struct {
-	span        timeline.Span
-	limit       float64 // s, in force
-	usual, most float64 // s; usual is NaN where all of the window was slow
-	vital       bool    // told by the vital
-	slow, other []slowPeer
+var (
+	rttLimit = Limit{"round trip", 0.200, "s",
+		"the recorder's default trigger; a delay that people notice, and above what terrestrial paths take (a trigger on rtt brings its own limit)"}
+	rttFactor = Limit{"factor", 3, "times the usual",
+		"paths to the other side of the world take 300 ms all day: only what has grown is a spike"}
+	rttHold = Limit{"duration", 1, "s",
+		"a single late acknowledgement is a lost packet or a sleeping client"}
+	rttSevere = Limit{"severe", 1, "s",
+		"from 1 s on, timers fire needlessly (initial RTO, RFC 6298) and users give up: critical"}
+	rttAll = Limit{"all", 0.8, "ratio of the peers",
+		"if four of five peers are slow at once, what they share is this host or its uplink"}
+)
+
+var rttSpike = Check{
+	ID:    "rtt-spike",
+	Title: "Round trips took longer",
+	Doc:   "round-trip times rose far above their usual; says for which peers",
+	Page: `The recorder measures the round trip of every acknowledgement in the kernel; the packets
+give it again, seen from the tap. Who is slow says where the delay is: one peer or one
+network is the path to it, all at once is this host or its uplink. If the kernel's round
+trips rise and the tap's do not, packets wait on this side of the tap: in the queueing
+discipline or the driver on their way out, or behind it on their way in.`,
+	Ref:    "RFC 7323 section 4 (timestamps), RFC 6298 (Karn's rule); net/ipv4/tcp_input.c, tcp_ack_update_rtt, Linux 6.18",
+	Needs:  []*Need{needRTT},
+	Limits: []Limit{rttLimit, rttFactor, rttHold, rttSevere, rttAll},
+	Causes: []Link{
+		{Cause: &listenOverflow, EffectVariant: insideHost, On: subject.KindHost, Slack: counterSlack,
+			Because: "the kernel times a connection's first round trip from its SYN-ACK on, " +
+				"so an ACK that the full accept queue dropped makes it as long as the wait"},
+	},
+	run: runRTT,
 }
 
-// slowPeer is a peer with round trips within the spike.
-type slowPeer struct {
-	addr             netip.Addr
-	n                uint64
-	mean, usual, max float64 // s
+const rttVital = "rtt.p99"
+
+var needRTT = &Need{
+	Name: "the vital rtt.p99 or packets with acknowledgements", source: "vitals.rtt", get: "round trips measured in the kernel",
+	have: func(c *Case) have {
+		vital := needVital(rttVital, "vitals.rtt").have(c)
+		packets := needPackets.have(c)
+		switch {
+		case vital.state == whole || c.Evidence.Manifest != nil && len(c.peers()) == 0:
+			return vital
+		case packets.state != missing && len(c.peers()) == 0:
+			return impossible("no packet acknowledges another, so that no round trip can be measured")
+		}
+		return packets
+	},
 }
 
-// byVital finds the spike in the recorder's own measure.
-func (s *spike) byVital(line *timeline.Series, window timeline.Span) bool {
-	if line == nil {
-		return false
+// runRTT takes the recorder's own measure for whether and when, and the packets for who.
+// Only a bare capture is judged by its packets alone.
+func runRTT(c *Case) Answer {
+	s := spike{limit: rttLimit.Value}
+	if m := c.Evidence.Manifest; m != nil && strings.HasPrefix(m.Trigger.Vital, "rtt.") && m.Trigger.Limit > 0 {
+		s.limit = m.Trigger.Limit
 	}
-	var calm []float64
-	for _, v := range line.V {
-		if v <= s.limit {
-			calm = append(calm, v)
-		}
+	// Beside a calm vital the packets make no spike of their own: a peer's second may be of a
+	// single sample, the vital is of all.
+	line := c.Lines.Get(rttVital)
+	if !s.byVital(line, c.Window) && (line != nil || !s.byPackets(c.peers())) {
+		return s.none(line, c)
 	}
-	s.usual = quantile(calm, 0.5)
-	over := func(v float64) bool { return v > s.limit && !(v < rttFactor.Value*s.usual) }
-	span, ok := line.Where(window, over)
-	if !ok || float64(span.End-span.Start)/1e9 < rttHold.Value {
-		return false
+	s.sort(c.peers())
+	f := &Finding{Severity: Warning, effect: "round trips of up to " + words.Duration(seconds(s.most))}
+	if s.most >= rttSevere.Value {
+		f.Severity = Critical
 	}
-	s.span, s.vital = span, true
-	s.most, _, _ = line.Max(span)
-	return true
+	f.at(s.span)
+	who := s.culprit()
+	f.Object, f.Subjects, f.Variant = who.object, s.subjects(), who.variant
+	f.Headline, f.Detail = s.summary(who.object)
+	f.Evidence = s.items(c)
+	f.Remedy = []Remedy{{What: who.look}}
+	return present(f)
 }
 
-// byPackets finds the spike where only packets are there: seconds in which a peer's mean
-// was over the limit and far above its usual.
-func (s *spike) byPackets(peers []*evidence.PeerRTT) bool {
-	for _, p := range peers {
-		usual := usualRTT(p, timeline.Span{})
-		for i := range p.Bins {
-			mean := p.Bins[i].Mean()
-			if mean <= s.limit || mean < rttFactor.Value*usual {
-				continue
-			}
-			at := p.Bins[i].Second * 1e9
-			s.span = s.span.Join(timeline.Span{Start: at, End: at + 1e9})
-			s.usual, s.most = usual, max(s.most, float64(p.Bins[i].Max)/1e9)
-		}
+// none says how far the round trips stayed from a spike.
+func (s *spike) none(line *timeline.Series, c *Case) Answer {
+	limit := words.Duration(seconds(s.limit))
+	v, _, ok := line.Max(c.Window)
+	switch {
+	case !ok:
+		return absent("no peer's round trips rose above %s and %g times their usual", limit, rttFactor.Value)
+	case v <= s.limit:
+		return absent("rtt.p99 was %s at most; the limit is %s", words.Duration(seconds(v)), limit)
 	}
-	return s.span != timeline.Span{}
+	return absent("rtt.p99 rose to %s, but for less than %s or to less than %g times its usual",
+		words.Duration(seconds(v)), words.Duration(seconds(rttHold.Value)), rttFactor.Value)
 }
 
-// usualRTT is the lower quartile of a peer's means per second outside a span.
-func usualRTT(p *evidence.PeerRTT, without timeline.Span) float64 {
-	var means []float64
-	for i := range p.Bins {
-		at := p.Bins[i].Second * 1e9
-		if !(timeline.Span{Start: at, End: at + 1e9}).Overlaps(without, 0) {
-			means = append(means, p.Bins[i].Mean())
-		}
-	}
-	return quantile(means, 0.25)
+// seconds makes a duration of a value in seconds.
+func seconds(v float64) time.Duration { return time.Duration(v * 1e9) }
+
+// insideHost is the variant of a spike that the kernel measured and the tap did not see.
+const insideHost Variant = "inside-host"
+
+// insideLook is where to look for what waits on this side of the tap.
+const insideLook = "Look at what waits between the sockets and the wire: tc -s qdisc, ethtool -S, softirq times."
+
+// culprit is what the slow peers have in common, and where to look.
+type culprit struct {
+	object, look string
+	variant      Variant
 }
 
-// quantile of a few values; NaN of none.
-func quantile(values []float64, q float64) float64 {
-	if len(values) == 0 {
-		return math.NaN()
+// culprit compares the slow peers with the others: without those, one peer is no better
+// known than the whole of the network.
+func (s *spike) culprit() culprit {
+	all := len(s.slow) + len(s.other)
+	switch {
+	case all == 0:
+		return culprit{object: "unknown peers", look: "Record packets beside the round trips, so that the slow peers can be named."}
+	case len(s.slow) == 0:
+		return culprit{"this host, on this side of the tap", insideLook, insideHost}
+	case len(s.slow) == 1 && all > 1:
+		return culprit{object: "peer " + s.slow[0].addr.String(), look: "Follow the path to this peer; others were not slow."}
+	case all == 1:
+		return culprit{object: "peer " + s.slow[0].addr.String(), look: "It is the only peer in the packets: compare with another path before blaming this one."}
 	}
-	slices.Sort(values)
-	return values[int(q*float64(len(values)-1))]
+	if net, ok := common(s.slow); ok && len(s.other) > 0 {
+		return culprit{object: "network " + net.String(), look: "Follow the path to this network; peers elsewhere were not slow."}
+	}
+	// Only after the network: that names a path where this names a host.
+	if float64(len(s.slow)) >= rttAll.Value*float64(all) {
+		return culprit{object: "all peers", look: "Look at what they share: this host's uplink, its router, the host itself. " + insideLook}
+	}
+	return culprit{object: fmt.Sprintf("%d of %d peers", len(s.slow), all), look: "Look for what the slow peers share: route, provider, interface."}
 }
 
-// sort tells the peers that were slow within the spike from the others.
-func (s *spike) sort(peers []*evidence.PeerRTT) {
-	for _, p := range peers {
-		peer := slowPeer{addr: p.Peer, usual: usualRTT(p, s.span)}
-		var sum int64
-		for i := range p.Bins {
-			b := &p.Bins[i]
-			if at := b.Second * 1e9; at+1e9 >= s.span.Start && at <= s.span.End {
-				peer.n += uint64(b.N)
-				sum += b.Sum
-				peer.max = max(peer.max, float64(b.Max)/1e9)
-			}
-		}
-		if peer.n == 0 {
-			continue
-		}
-		peer.mean = float64(sum) / float64(peer.n) / 1e9
-		// Half of the limit: the vital is a 99th percentile, and this is a mean.
-		if peer.mean > s.limit/2 && !(peer.mean < rttFactor.Value*peer.usual) {
-			s.slow = append(s.slow, peer)
-		} else {
-			s.other = append(s.other, peer)
+// subjects are the slow peers, and the network that holds them alone.
+func (s *spike) subjects() []subject.Subject {
+	var all []subject.Subject
+	for _, p := range s.slow {
+		all = append(all, subject.Peer{Addr: p.addr})
+	}
+	if len(s.slow) > 1 && len(s.other) > 0 {
+		if net, ok := common(s.slow); ok {
+			all = append(all, subject.Network{Prefix: net})
 		}
 	}
-	slices.SortStableFunc(s.slow, func(a, b slowPeer) int { return cmp.Compare(b.mean, a.mean) })
+	return all
 }
 
-// common gives the smallest network, no larger than a /16 or /48, that holds all peers.
-func common(peers []slowPeer) (netip.Prefix, bool) {
-	bits, least := 32, 16
-	if peers[0].addr.Is6() {
-		bits, least = 128, 48
+// summary says how long and how far, then how many were slow beside those that were not:
+// the comparison is what names the culprit.
+func (s *spike) summary(where string) (headline, detail string) {
+	measure := "Round trips"
+	if s.vital {
+		measure = "The slowest hundredth of the round trips"
 	}
-	for ; bits >= least; bits-- {
-		net := netip.PrefixFrom(peers[0].addr, bits).Masked()
-		if !slices.ContainsFunc(peers, func(p slowPeer) bool { return !net.Contains(p.addr) }) {
-			return net, true
+	headline = fmt.Sprintf("%s took up to %s for %s", measure, words.Duration(seconds(s.most)), words.Duration(time.Duration(s.span.End-s.span.Start)))
+	if s.usual > 0 {
+		headline += fmt.Sprintf(", usually %s", words.Duration(seconds(s.usual)))
+	}
+	headline += ": " + where + "."
+	switch {
+	case len(s.slow)+len(s.other) == 0:
+		detail = "Which peers were slow cannot be told without packets."
+	case len(s.slow) == 0:
+		detail = "Seen from the tap no peer was slow: the time was lost inside this host."
+	case len(s.slow) == 1:
+		detail = fmt.Sprintf("Slow was %s, %s in the mean; %s.", s.slow[0].addr, words.Duration(seconds(s.slow[0].mean)), s.others())
+	default:
+		detail = fmt.Sprintf("Slow were %s; %s.", words.Plural(len(s.slow), "peer", "peers"), s.others())
+	}
+	return headline, detail
+}
+
+// others says how the peers fared that were not slow.
+func (s *spike) others() string {
+	switch len(s.other) {
+	case 0:
+		return "no other peer is in the packets"
+	case 1:
+		return "1 other was not"
+	}
+	return words.Count(len(s.other)) + " others were not"
+}
+
+// items is the evidence: the vital at its worst, and the slowest peers with a filter that
+// shows their late acknowledgements.
+func (s *spike) items(c *Case) []Item {
+	var items []Item
+	if item, ok := c.largestItem(rttVital, "s", s.span); ok {
+		item.Limit = val(s.limit)
+		items = append(items, item)
+	}
+	const most = 5 // peers; the summary says how many there were
+	for _, p := range s.slow[:min(len(s.slow), most)] {
+		ip := "ip"
+		if p.addr.Is6() {
+			ip = "ipv6"
 		}
+		items = append(items, Item{
+			Kind: "packets", Member: c.packetsMember(nil), Where: "round trips to " + p.addr.String(),
+			Value: val(p.mean), Limit: val(s.limit), Unit: "s",
+			Text:   fmt.Sprintf("%s, up to %s", words.Plural(p.n, "sample", "samples"), words.Duration(seconds(p.max))),
+			Filter: fmt.Sprintf("%s.addr == %s && tcp.analysis.ack_rtt > %g", ip, p.addr, s.limit/2),
+		})
 	}
-	return netip.Prefix{}, false
+	return items
 }

@@ -1,7 +1,7 @@
 // Package evidence turns a bundle or bare captures into typed values: numbers over time,
-// sockets, log lines, settings, and what the packets say about each service's
-// handshakes. Reading and parsing are apart: a parser takes bytes and gives rows, and
-// whatever of a broken text can be read stays evidence.
+// sockets, log lines, settings, and what handshake and rtt make of the packets. Reading
+// and parsing are apart: a parser takes bytes and gives rows, and whatever of a broken
+// text can be read stays evidence.
 package evidence
 
 import (

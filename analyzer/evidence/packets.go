@@ -7,7 +7,9 @@ import (
 	"net/netip"
 
 	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/packet"
+	"github.com/spikebox/spikebox/analyzer/rtt"
 )
 
 const packetsMember = "packets.pcapng"
@@ -19,14 +21,14 @@ type Packets struct {
 	Stats       packet.Stats
 	Interfaces  []packet.Interface
 	Damage      []*packet.DamageError // where a capture ends before its end
-	Services    []*Service
+	Services    []*handshake.Service
 	// Local holds this host's addresses as far as the capture's direction flags tell
 	// them; empty for a capture without such flags.
 	Local map[netip.Addr]bool
 	// RTT is the round trips to each peer. Without direction flags it holds both ends.
-	RTT []*PeerRTT
+	RTT []*rtt.Peer
 
-	trips *roundTrips
+	trips *rtt.Peers // until it is known which addresses are this host's
 }
 
 // maxLocal bounds the addresses that are taken for this host's: on a router every
@@ -43,9 +45,9 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 		return nil, fmt.Errorf("read packets: %w", err)
 	}
 	defer source.Close()
-	var all services
-	p := &Packets{Local: map[netip.Addr]bool{}, trips: &roundTrips{}}
-	table := p.table(&all, opts)
+	var services handshake.Services
+	p := &Packets{Local: map[netip.Addr]bool{}, trips: &rtt.Peers{}}
+	table := p.table(&services, opts)
 	for {
 		packets, err := source.Batch()
 		if errors.Is(err, io.EOF) {
@@ -59,31 +61,32 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 		}
 		table.AddBatch(packets)
 	}
-	table.Flush()
+	table.Flush() // flows that live on when the capture ends are what an incident is about
 	p.Totals = table.Totals()
 	p.Stats, p.Interfaces, p.Damage = source.Stats(), source.Interfaces(), source.Damage()
-	p.Services = all.list()
+	p.Services = services.List()
 	return p, nil
 }
 
 // table makes the table whose flows and events go to the sums and to who asked for them.
-func (p *Packets) table(all *services, opts Options) *flow.Table {
+func (p *Packets) table(services *handshake.Services, opts Options) *flow.Table {
 	if opts.OnlyFlows {
+		// Captures of any length are read this way: not even the bounded sums are kept.
 		sink := opts.Flow
 		if sink == nil {
 			sink = func(*flow.Flow) {}
 		}
 		return flow.NewTable(sink, flow.Options{Events: opts.Event})
 	}
-	event := p.trips.event
+	event := p.trips.Add
 	if opts.Event != nil {
 		event = func(e *flow.Event) {
-			p.trips.event(e)
+			p.trips.Add(e)
 			opts.Event(e)
 		}
 	}
 	return flow.NewTable(func(f *flow.Flow) {
-		all.add(f)
+		services.Add(f)
 		if opts.Flow != nil {
 			opts.Flow(f)
 		}
@@ -95,11 +98,13 @@ func (p *Packets) see(pkt *packet.Packet) {
 	if p.First == 0 {
 		p.First = pkt.Time
 	}
-	p.Last = max(p.Last, pkt.Time)
+	p.Last = max(p.Last, pkt.Time) // several interfaces' packets come slightly out of order
+	// Only SYNs are asked: one is sent to one host on purpose, while other packets that come
+	// in may be broadcast or multicast. It also spares the map a look-up for each packet.
 	if pkt.Kind != packet.TCP || !pkt.Flags.Has(packet.SYN) || pkt.Dir == packet.DirUnknown || len(p.Local) >= maxLocal {
 		return
 	}
-	if pkt.Dir == packet.DirOut {
+	if pkt.Dir == packet.DirOut { // who sends it is here; who is asked may be anywhere
 		p.Local[pkt.Src.Netip(pkt.V6)] = true
 		return
 	}
@@ -109,19 +114,21 @@ func (p *Packets) see(pkt *packet.Packet) {
 // ways tells this host from its peers, and connections that it accepts from those that
 // it opens.
 func (p *Packets) ways(sockets []Socket) {
+	// A host whose connections all began before the window sends and gets no SYN in it:
+	// then only its sockets tell its addresses.
 	for i := range sockets {
 		if a := sockets[i].Local; a.IsValid() && !a.IsUnspecified() {
 			p.Local[a.Unmap()] = true
 		}
 	}
-	p.RTT, p.trips = p.trips.list(p.Local), nil
-	if len(p.Local) == 0 {
+	p.RTT, p.trips = p.trips.List(p.Local), nil
+	if len(p.Local) == 0 { // a bare capture: "outbound" would be said of every service
 		return
 	}
 	for _, s := range p.Services {
-		s.Way = Outbound
+		s.Way = handshake.Outbound
 		if p.Local[s.Server.Addr()] {
-			s.Way = Inbound
+			s.Way = handshake.Inbound
 		}
 	}
 }

@@ -131,6 +131,7 @@ func (in *inputs) open(path string, opts Options) error {
 	if err != nil {
 		return fmt.Errorf("open input: %w", err)
 	}
+	// Before the bundle reader: what comes through a pipe is gone when that finds no bundle.
 	if pipe(f) || compressedCapture(f) {
 		return in.file(path, f, opts)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/cases"
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/packet"
 )
 
@@ -60,17 +61,17 @@ func TestReadBundle(t *testing.T) {
 // Services and what is wrong with their handshakes, exactly counted.
 func TestServices(t *testing.T) {
 	type want struct {
-		way                evidence.Way
+		way                handshake.Way
 		attempts, troubled uint64
-		kind               evidence.Trouble
+		kind               handshake.Trouble
 	}
 	for name, w := range map[string]want{
-		"listen-overflow":         {evidence.Inbound, 8, 6, evidence.SYNUnanswered},
-		"listen-overflow-capture": {evidence.WayUnknown, 8, 6, evidence.SYNUnanswered},
-		"ack-dropped-locally":     {evidence.Inbound, 5, 5, evidence.SYNACKAnswered},
-		"synack-lost":             {evidence.Inbound, 5, 4, evidence.SYNACKLost},
-		"silent-clients":          {evidence.Inbound, 30, 30, evidence.SYNACKSilent},
-		"upstream-blackhole":      {evidence.Outbound, 4, 4, evidence.SYNUnanswered},
+		"listen-overflow":         {handshake.Inbound, 8, 6, handshake.SYNUnanswered},
+		"listen-overflow-capture": {handshake.WayUnknown, 8, 6, handshake.SYNUnanswered},
+		"ack-dropped-locally":     {handshake.Inbound, 5, 5, handshake.SYNACKAnswered},
+		"synack-lost":             {handshake.Inbound, 5, 4, handshake.SYNACKLost},
+		"silent-clients":          {handshake.Inbound, 30, 30, handshake.SYNACKSilent},
+		"upstream-blackhole":      {handshake.Outbound, 4, 4, handshake.SYNUnanswered},
 	} {
 		e, err := evidence.Read([]string{build(t, name)}, evidence.Options{})
 		if err != nil {
@@ -107,8 +108,8 @@ func TestRoundTrips(t *testing.T) {
 			b := &p.Bins[i]
 			second := b.Second - cases.Start.Unix()
 			// A connection that begins at 8.6 s ends in the tenth second.
-			if slowNow := p.Peer == slow && second >= 6 && second < 9; slowNow != (b.Mean() > 0.3) && second != 5 && second != 9 {
-				t.Errorf("%s in second %d: mean %v s", p.Peer, second, b.Mean())
+			if slowNow := p.Addr == slow && second >= 6 && second < 9; slowNow != (b.Mean() > 0.3) && second != 5 && second != 9 {
+				t.Errorf("%s in second %d: mean %v s", p.Addr, second, b.Mean())
 			}
 		}
 	}

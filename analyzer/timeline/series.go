@@ -127,7 +127,7 @@ func fromColumn(c *column.Column) *Series {
 		return s
 	}
 	s.Counts = true
-	if c.Kind == column.Events {
+	if c.Kind == column.Events { // counted from reading to reading already
 		return s
 	}
 	s.V = make([]float64, len(c.V))
@@ -137,6 +137,8 @@ func fromColumn(c *column.Column) *Series {
 			s.V[i] = increment(c.Kind, c.V[i-1], c.V[i])
 		}
 	}
+	// A difference that is missing between two readings is a reset; beside a gap it is not
+	// known to be one.
 	for i, v := range s.V {
 		if i > 0 && math.IsNaN(v) && !math.IsNaN(c.V[i]) && !math.IsNaN(c.V[i-1]) {
 			s.Resets++

@@ -2,6 +2,7 @@ package timeline
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,6 +37,7 @@ func TestIncrements(t *testing.T) {
 		{"level", column.Gauge, []float64{5, 3, nan, 4}, []float64{5, 3, nan, 4}, 0},
 		{"counter", column.Counter, []float64{5, 5, 8}, []float64{nan, 0, 3}, 0},
 		{"counter above 2^53", column.Counter, []float64{1 << 60, 1<<60 + 1<<20}, []float64{nan, 1 << 20}, 0},
+		{"events", column.Events, []float64{5, 0, 8}, []float64{5, 0, 8}, 0},
 		{"gap", column.Counter, []float64{5, nan, 8, 9}, []float64{nan, nan, nan, 1}, 0},
 		{"reset", column.Counter, []float64{1000, 4, 6}, []float64{nan, nan, 2}, 1},
 		{"wrap", column.Counter32, []float64{1<<32 - 1, 4}, []float64{nan, 5}, 0},
@@ -82,6 +84,10 @@ func TestCoverage(t *testing.T) {
 	for i := range int64(11) {
 		every = append(every, i*second)
 	}
+	hurried := slices.Clone(every[:8])
+	for at := 7*second + second/10; at <= 10*second; at += second / 10 {
+		hurried = append(hurried, at)
+	}
 	for _, tt := range []struct {
 		name  string
 		times []int64
@@ -92,6 +98,7 @@ func TestCoverage(t *testing.T) {
 		{"none", nil, 0, []Span{{0, 10 * second}}},
 		{"late", every[5:], 0.5, []Span{{0, 5 * second}}},
 		{"hole", []int64{0, second, 2 * second, 3 * second, 9 * second, 10 * second}, 0.4, []Span{{3 * second, 9 * second}}},
+		{"ten a second after the trigger", hurried, 1, nil},
 		{"other times", []int64{20 * second, 21 * second}, 0, []Span{{0, 10 * second}}},
 	} {
 		part, gaps := Coverage(tt.times, window)

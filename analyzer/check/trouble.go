@@ -3,13 +3,13 @@ package check
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 )
 
@@ -27,16 +27,27 @@ var (
 // and the rest as a number.
 const mostServices = 8
 
+// The variants of the findings about handshakes: what happened to the SYN-ACK.
+const (
+	answerLost Variant = "answer-lost" // behind the tap, on its way to the client
+	answerLate Variant = "answer-late" // it waited, and nothing was lost
+)
+
+var variants = map[handshake.Trouble]Variant{
+	handshake.SYNAnswered: answerLost, handshake.SYNACKLost: answerLost,
+	handshake.SYNLate: answerLate, handshake.SYNACKLate: answerLate,
+}
+
 // trouble is one kind of repetition at one service.
 type trouble struct {
-	kind    evidence.Trouble
-	service *evidence.Service
-	*evidence.Repeats
+	kind    handshake.Trouble
+	service *handshake.Service
+	*handshake.Repeats
 }
 
 // troubles gives the repetitions of some kinds, the most connections first, and how
 // many attempts there were at all services.
-func (c *Case) troubles(kinds ...evidence.Trouble) (found []trouble, attempts uint64) {
+func (c *Case) troubles(kinds ...handshake.Trouble) (found []trouble, attempts uint64) {
 	for _, v := range c.services() {
 		attempts += v.Attempts
 		for _, kind := range kinds {
@@ -47,6 +58,24 @@ func (c *Case) troubles(kinds ...evidence.Trouble) (found []trouble, attempts ui
 	}
 	slices.SortStableFunc(found, func(a, b trouble) int { return cmp.Compare(b.Flows, a.Flows) })
 	return found, attempts
+}
+
+// byService answers whether a segment was sent again in some kinds of trouble: with a
+// finding for each of the worst services, and one that counts what the others had.
+func (c *Case) byService(segment, counted string, finding func(trouble) *Finding, kinds ...handshake.Trouble) Answer {
+	found, attempts := c.troubles(kinds...)
+	if len(found) == 0 {
+		return absent("no %s was sent again in %s", segment, words.Plural(attempts, "connection attempt", "connection attempts"))
+	}
+	var findings []*Finding
+	named := min(len(found), mostServices)
+	for _, t := range found[:named] {
+		findings = append(findings, finding(t))
+	}
+	if rest := found[named:]; len(rest) > 0 {
+		findings = append(findings, c.more(rest, counted))
+	}
+	return present(findings...)
 }
 
 // severity judges by how many connections were hit, and which part of all.
@@ -63,10 +92,10 @@ func (t trouble) severity() Severity {
 
 // finding starts a finding about the trouble: when, whom, which flows.
 func (c *Case) finding(t trouble) *Finding {
-	f := &Finding{Severity: t.severity(), Object: "other services", trouble: t.kind}
+	f := &Finding{Severity: t.severity(), Object: "other services", Variant: variants[t.kind]}
 	if t.service.Server.IsValid() {
 		f.Object = t.service.Server.String()
-		f.services = []netip.AddrPort{t.service.Server}
+		f.Subjects = []subject.Subject{subject.Service{Addr: t.service.Server}}
 	}
 	f.at(timeline.Span{Start: t.First, End: t.Last})
 	f.take(t.Examples)
@@ -81,7 +110,7 @@ func (c *Case) attempts(t trouble) string {
 	if t.service.Server.IsValid() {
 		server = t.service.Server.String()
 	}
-	if l := c.listenerOf(t.service); l != nil && len(l.Process) > 0 && t.service.Way != evidence.Outbound {
+	if l := c.listenerOf(t.service); l != nil && len(l.Process) > 0 && t.service.Way != handshake.Outbound {
 		server += fmt.Sprintf(" (%s)", owner(l))
 	}
 	return words.Of(t.Flows, t.service.Attempts, noun, noun+"s") + " to " + server
@@ -94,14 +123,14 @@ func (t trouble) whom() string {
 			return client.String()
 		}
 	}
-	if len(t.Clients) >= evidence.MaxClients {
-		return "more than " + words.Count(evidence.MaxClients) + " clients"
+	if len(t.Clients) >= handshake.MaxClients {
+		return "more than " + words.Count(handshake.MaxClients) + " clients"
 	}
 	return words.Count(len(t.Clients)) + " clients"
 }
 
 // best is the example that shows the schedule best: the one with the most repetitions.
-func (t trouble) best(sent func(h *evidence.Handshake) []flow.Sent) []float64 {
+func (t trouble) best(sent func(h *handshake.Handshake) []flow.Sent) []float64 {
 	var best []float64
 	for i := range t.Examples {
 		if o := flow.Offsets(sent(&t.Examples[i])); len(o) > len(best) {
@@ -137,7 +166,7 @@ var scheduleText = map[flow.Schedule]string{
 }
 
 // packetsItem is the evidence in the packets: the frames of the best examples.
-func (c *Case) packetsItem(t trouble, sent func(h *evidence.Handshake) []flow.Sent) Item {
+func (c *Case) packetsItem(t trouble, sent func(h *handshake.Handshake) []flow.Sent) Item {
 	const most = 3 // flows; their filters are long
 	var frames, filters []string
 	for i := range t.Examples[:min(len(t.Examples), most)] {
@@ -155,7 +184,7 @@ func (c *Case) packetsItem(t trouble, sent func(h *evidence.Handshake) []flow.Se
 }
 
 // packetsMember names the capture that the examples' frames are numbered in.
-func (c *Case) packetsMember(examples []evidence.Handshake) string {
+func (c *Case) packetsMember(examples []handshake.Handshake) string {
 	var captures []string
 	for _, in := range c.Evidence.Inputs {
 		if in.Kind == "capture" {
@@ -171,12 +200,12 @@ func (c *Case) packetsMember(examples []evidence.Handshake) string {
 }
 
 // syns and synacks choose which transmissions of a handshake a finding is about.
-func syns(h *evidence.Handshake) []flow.Sent    { return h.SYNs }
-func synacks(h *evidence.Handshake) []flow.Sent { return h.SYNACKs }
+func syns(h *handshake.Handshake) []flow.Sent    { return h.SYNs }
+func synacks(h *handshake.Handshake) []flow.Sent { return h.SYNACKs }
 
 // timed leaves out the SYN-ACKs that only answer a repeated SYN: they are on the client's
 // schedule, not on the server's.
-func timed(h *evidence.Handshake) []flow.Sent {
+func timed(h *handshake.Handshake) []flow.Sent {
 	var own []flow.Sent
 	for _, s := range h.SYNACKs {
 		if !s.Asked {
@@ -195,7 +224,7 @@ func (c *Case) more(rest []trouble, what string) *Finding {
 		flows += t.Flows
 		span = span.Join(timeline.Span{Start: t.First, End: t.Last})
 		if t.service.Server.IsValid() {
-			f.services = append(f.services, t.service.Server)
+			f.Subjects = append(f.Subjects, subject.Service{Addr: t.service.Server})
 		}
 		if s := t.severity(); s.Rank() > f.Severity.Rank() {
 			f.Severity = s

@@ -28,16 +28,6 @@ files and other hosts. A clock that nothing synchronises may be minutes off.`,
 	run:    runClock,
 }
 
-var needClocks = &Need{
-	Name: "two readings of the clocks", source: "clocks", get: "the clocks' readings at arming, trigger and freeze",
-	have: func(c *Case) have {
-		if m := c.Evidence.Manifest; m == nil || len(m.Clocks) < 2 {
-			return c.gone("readings of the host's clocks are", "clocks")
-		}
-		return have{state: whole}
-	},
-}
-
 // runClock compares how far the wall clock and the monotonic clock went between readings.
 func runClock(c *Case) Answer {
 	clocks := c.Evidence.Manifest.Clocks
@@ -48,11 +38,12 @@ func runClock(c *Case) Answer {
 			findings = append(findings, f)
 		}
 	}
+	// The last reading counts: a time daemon may have come up within the window.
 	if !last.Synchronized {
 		f := &Finding{Severity: Info, Title: "The clock is not synchronised", Object: "clock", effect: "times may be off"}
 		f.at(c.Window)
 		f.Headline = "Nothing keeps the host's clock right (adjtimex says unsynchronised): before comparing times with other hosts, compare the clocks."
-		f.Evidence = []Item{{Kind: "setting", Member: format.ManifestName, Where: fmt.Sprintf("clocks[%s].synchronized", last.At), Text: "false"}}
+		f.Evidence = []Item{manifestItem(fmt.Sprintf("clocks[%s].synchronized", last.At), "false")}
 		findings = append(findings, f)
 	}
 	if len(findings) > 0 {
@@ -78,7 +69,8 @@ func stepped(a, b format.Clock) *Finding {
 	f.at(timeline.Span{Start: a.Realtime, End: max(b.Realtime, a.Realtime+1)})
 	f.Headline = fmt.Sprintf("The host's clock was set %s by %s between %q and %q: times in log files before it do not fit the bundle's.",
 		way, words.Duration(time.Duration(math.Abs(step)*1e9)), a.At, b.At)
-	f.Evidence = []Item{{Kind: "setting", Member: format.ManifestName, Where: fmt.Sprintf("clocks[%s] to clocks[%s]", a.At, b.At),
-		Value: val(step), Limit: val(clockStep.Value), Unit: "s", Text: "realtime against monotonic at " + words.Clock(evidence.Unix(b.Realtime))}}
+	item := manifestItem(fmt.Sprintf("clocks[%s] to clocks[%s]", a.At, b.At), "realtime against monotonic at "+words.Clock(evidence.Unix(b.Realtime)))
+	item.Value, item.Limit, item.Unit = val(step), val(clockStep.Value), "s"
+	f.Evidence = []Item{item}
 	return f
 }

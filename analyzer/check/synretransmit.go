@@ -6,7 +6,9 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
 )
 
 var synRetransmit = Check{
@@ -28,23 +30,21 @@ waited in a queue, and nothing was lost.`,
 	Ref:    "RFC 6298 section 2; RFC 7323 section 4; net/ipv4/tcp_timer.c, tcp_retransmit_timer, Linux 6.18",
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{manyFlows, manyShare, chanceShare},
-	run:    runSYN,
+	Causes: []Link{
+		{Cause: &listenOverflow, On: subject.KindListener, Slack: counterSlack,
+			Because: "a SYN that finds the accept queue full is dropped, and the client repeats it"},
+		{Cause: &rttSpike, CauseVariant: insideHost, EffectVariant: answerLate, On: subject.KindHost, Slack: counterSlack,
+			Because: "a SYN-ACK that waits inside this host for a second comes after the client has repeated its SYN"},
+		{Cause: &synackRetransmit, CauseVariant: answerLost, EffectVariant: answerLost, On: subject.KindService, Slack: counterSlack,
+			Because: "a client that never sees the SYN-ACK repeats its SYN"},
+	},
+	run: runSYN,
 }
 
 // runSYN gives a finding for each service whose clients repeated their SYNs.
 func runSYN(c *Case) Answer {
-	found, attempts := c.troubles(evidence.SYNUnanswered, evidence.SYNAnswered, evidence.SYNLate)
-	if len(found) == 0 {
-		return absent("no SYN was sent again in %s", words.Plural(attempts, "connection attempt", "connection attempts"))
-	}
-	var findings []*Finding
-	for _, t := range found[:min(len(found), mostServices)] {
-		findings = append(findings, c.synFinding(t))
-	}
-	if rest := found[min(len(found), mostServices):]; len(rest) > 0 {
-		findings = append(findings, c.more(rest, "connection attempt repeated"))
-	}
-	return present(findings...)
+	return c.byService("SYN", "connection attempt repeated", c.synFinding,
+		handshake.SYNUnanswered, handshake.SYNAnswered, handshake.SYNLate)
 }
 
 // synFinding says who waited and where the SYN or its answer was lost. A port without a
@@ -52,7 +52,7 @@ func runSYN(c *Case) Answer {
 func (c *Case) synFinding(t trouble) *Finding {
 	f := c.finding(t)
 	place := c.synPlace(t)
-	if t.service.Way == evidence.Inbound && t.kind == evidence.SYNUnanswered && c.filtered(t) {
+	if t.service.Way == handshake.Inbound && t.kind == handshake.SYNUnanswered && c.filtered(t) {
 		f.Severity = Info
 		place = where{"nothing listens there", "Nothing listens on this port and no RST was sent: a firewall rule drops them silently.", ""}
 	}
@@ -61,7 +61,8 @@ func (c *Case) synFinding(t trouble) *Finding {
 	f.Headline = fmt.Sprintf("%s had to repeat the SYN: %s.", words.Sentence(c.attempts(t)), place.short)
 	f.Detail = fmt.Sprintf("%s The SYNs were %s, %s.", place.sentence, t.schedule(offsets), "from "+t.whom())
 	f.Evidence = append(f.Evidence, c.packetsItem(t, syns))
-	if retrans := "netstat.TcpExt.TCPSynRetrans"; t.service.Way == evidence.Outbound && c.Lines.Get(retrans) != nil {
+	// Only of this host's own: the counter knows nothing of the SYNs that clients send.
+	if retrans := "netstat.TcpExt.TCPSynRetrans"; t.service.Way == handshake.Outbound && c.Lines.Get(retrans) != nil {
 		f.Evidence = append(f.Evidence, c.counterItem(retrans))
 	}
 	if place.look != "" {
@@ -81,16 +82,16 @@ type where struct{ short, sentence, look string }
 
 // synPlace says where the SYN or its answer was lost, as the tap saw it.
 func (c *Case) synPlace(t trouble) where {
-	if t.kind == evidence.SYNLate {
+	if t.kind == handshake.SYNLate {
 		return t.latePlace()
 	}
-	if t.kind == evidence.SYNAnswered {
+	if t.kind == handshake.SYNAnswered {
 		switch t.service.Way {
-		case evidence.Inbound:
+		case handshake.Inbound:
 			return where{"this host's answer did not reach the client",
 				"This host had answered each with a SYN-ACK, which was lost behind the tap, on the way back.",
 				"Follow the way back to the client: routes, rp_filter and firewalls between here and there."}
-		case evidence.Outbound:
+		case handshake.Outbound:
 			return where{"this host did not take the answer",
 				"The SYN-ACK had arrived here, and this host dropped it behind the tap: a local firewall rule, rp_filter or connection tracking.",
 				"Look at this host's own packet filter and rp_filter for packets from this upstream."}
@@ -98,15 +99,15 @@ func (c *Case) synPlace(t trouble) where {
 		return where{"the answer did not reach the client", "A SYN-ACK had been captured before.", "Follow the way from the tap to the client."}
 	}
 	switch t.service.Way {
-	case evidence.Inbound:
-		if t.service.Troubles[evidence.SYNLate].Flows > 0 {
+	case handshake.Inbound:
+		if t.service.Troubles[handshake.SYNLate].Flows > 0 {
 			return where{"no answer of this host was captured",
 				"Other SYN-ACKs left this host late: these may still have waited inside it when the capture ended, or the SYNs were dropped.", insideLook}
 		}
 		return where{"this host did not answer",
 			"The SYNs arrived here and nothing answered: this host dropped them behind the tap.",
 			"Look at what drops between the interface and the listener: its queues, connection tracking, packet filter rules, the CPU backlog."}
-	case evidence.Outbound:
+	case handshake.Outbound:
 		return where{"nothing came back",
 			"The SYNs left this host and nothing came back: the path or the other side dropped them.",
 			fmt.Sprintf("Ask whether %s is alive and reachable from here, and capture there too.", t.service.Server)}
@@ -126,7 +127,7 @@ func (t trouble) latePlace() where {
 		longest = max(longest, h.SYNACKs[0].Time-h.SYNs[0].Time)
 	}
 	after := words.Duration(time.Duration(longest))
-	if t.service.Way == evidence.Inbound {
+	if t.service.Way == handshake.Inbound {
 		return where{"this host answered late",
 			fmt.Sprintf("Nothing was lost: the SYN-ACKs left this host up to %s after the SYNs had come. They, or the SYNs, waited inside this host.", after),
 			insideLook}

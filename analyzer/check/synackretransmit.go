@@ -3,8 +3,9 @@ package check
 import (
 	"fmt"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
 )
 
 var synackRetransmit = Check{
@@ -29,23 +30,19 @@ repeated, as the server keeps no state.`,
 	Ref:    "net/ipv4/inet_connection_sock.c, reqsk_timer_handler, and net/ipv4/tcp_minisocks.c, tcp_check_req, Linux 6.18",
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{manyFlows, manyShare, chanceShare},
-	run:    runSYNACK,
+	Causes: []Link{
+		{Cause: &listenOverflow, On: subject.KindListener, Slack: counterSlack,
+			Because: "an ACK that finds the accept queue full is dropped, and the SYN-ACK is repeated"},
+		{Cause: &rttSpike, CauseVariant: insideHost, EffectVariant: answerLate, On: subject.KindHost, Slack: counterSlack,
+			Because: "a SYN-ACK that waits inside this host for a second is repeated before it has left"},
+	},
+	run: runSYNACK,
 }
 
-// runSYNACK gives a finding for each service and each of the three reasons.
+// runSYNACK gives a finding for each service and each of the reasons.
 func runSYNACK(c *Case) Answer {
-	found, attempts := c.troubles(evidence.SYNACKAnswered, evidence.SYNACKLost, evidence.SYNACKSilent, evidence.SYNACKLate)
-	if len(found) == 0 {
-		return absent("no SYN-ACK was sent again in %s", words.Plural(attempts, "connection attempt", "connection attempts"))
-	}
-	var findings []*Finding
-	for _, t := range found[:min(len(found), mostServices)] {
-		findings = append(findings, c.synackFinding(t))
-	}
-	if rest := found[min(len(found), mostServices):]; len(rest) > 0 {
-		findings = append(findings, c.more(rest, "half-open connection"))
-	}
-	return present(findings...)
+	return c.byService("SYN-ACK", "half-open connection", c.synackFinding,
+		handshake.SYNACKAnswered, handshake.SYNACKLost, handshake.SYNACKSilent, handshake.SYNACKLate)
 }
 
 // synackFinding says who dropped what, with the counters that tell a full queue from a
@@ -57,12 +54,11 @@ func (c *Case) synackFinding(t trouble) *Finding {
 	f.Headline = fmt.Sprintf("The SYN-ACK of %s was sent again: %s.", c.attempts(t), place.short)
 	f.Detail = fmt.Sprintf("%s The SYN-ACKs were %s, to %s.", place.sentence, t.schedule(t.best(timed)), t.whom())
 	f.Evidence = append(f.Evidence, c.packetsItem(t, synacks))
-	if c.Lines.Get(overflows) != nil && t.kind == evidence.SYNACKAnswered && t.service.Way == evidence.Inbound {
+	if c.Lines.Get(overflows) != nil && t.kind == handshake.SYNACKAnswered && t.service.Way == handshake.Inbound {
 		f.Evidence = append(f.Evidence, c.counterItem(overflows))
 	}
-	if v, at, ok := c.Lines.Get("syn_recv").Max(c.Window); ok {
-		f.Evidence = append(f.Evidence, Item{Kind: "series", Member: "vitals.csv", Where: "syn_recv", Value: val(v), Unit: "1",
-			Text: "largest at " + words.Clock(evidence.Unix(at))})
+	if item, ok := c.largestItem("syn_recv", "1", c.Window); ok {
+		f.Evidence = append(f.Evidence, item)
 	}
 	f.Remedy = []Remedy{{What: place.look}}
 	return f
@@ -71,11 +67,11 @@ func (c *Case) synackFinding(t trouble) *Finding {
 // synackPlace says who dropped what.
 func (c *Case) synackPlace(t trouble) where {
 	switch t.kind {
-	case evidence.SYNACKAnswered:
+	case handshake.SYNACKAnswered:
 		return c.ackDropped(t)
-	case evidence.SYNACKLate:
+	case handshake.SYNACKLate:
 		return t.bunchedPlace()
-	case evidence.SYNACKLost:
+	case handshake.SYNACKLost:
 		return where{"the client did not get it",
 			"No ACK came back, but the client repeated its SYN or answered a later SYN-ACK: it is there, and the way between here and there loses packets.",
 			"Follow the way from here to the client and back: routes, firewalls, asymmetric paths, loss."}
@@ -87,7 +83,7 @@ func (c *Case) synackPlace(t trouble) where {
 
 // bunchedPlace is synackPlace for copies that were held back together.
 func (t trouble) bunchedPlace() where {
-	if t.service.Way == evidence.Inbound {
+	if t.service.Way == handshake.Inbound {
 		return where{"it had waited inside this host",
 			"No ACK was dropped: the copies left this host together, as the timer ran out while the first still waited.", insideLook}
 	}
@@ -100,11 +96,11 @@ func (t trouble) bunchedPlace() where {
 func (c *Case) ackDropped(t trouble) where {
 	const arrived = "Each client's ACK had arrived here before the SYN-ACK was repeated, and this host dropped it behind the tap: "
 	switch t.service.Way {
-	case evidence.Outbound:
+	case handshake.Outbound:
 		return where{"the server did not take this host's ACK",
 			"The ACK had left through the tap: it was lost on its way, or the server dropped it because its accept queue is full.",
 			"Ask the server for its ListenOverflows, and capture there too."}
-	case evidence.WayUnknown:
+	case handshake.WayUnknown:
 		return where{"the client's ACK was dropped",
 			"The client's ACK had been captured, and behind the tap it was dropped: by the server's host (a packet filter or a full accept queue), or on its way if the capture was taken elsewhere.",
 			"Look at the server's ListenOverflows and at its packet filter; capture on the server."}
@@ -114,6 +110,8 @@ func (c *Case) ackDropped(t trouble) where {
 		return where{short, arrived + "a packet filter rule, connection tracking or a full accept queue.",
 			"Look at the packet filter's counters and at ListenOverflows."}
 	}
+	// The counter is the host's, and SYNs count in it as well as ACKs (tcp_conn_request and
+	// tcp_v4_syn_recv_sock, Linux 6.18): it is said beside the finding, not as its cause.
 	if c.sum(overflows) > 0 {
 		return where{short, arrived + "accept queues overflowed at that time.", "See listen-overflow."}
 	}

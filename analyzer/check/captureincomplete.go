@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/format"
 )
 
@@ -66,14 +67,6 @@ func (c *Case) nothingLost() Answer {
 		"capture with spikeboxd or dumpcap, which write down what they dropped")
 }
 
-// dropped counts the packets that the capture lost.
-func (c *Case) dropped() (n uint64) {
-	if c.Evidence.Packets != nil {
-		n, _ = c.Evidence.Packets.Drops()
-	}
-	return n
-}
-
 type loser func(item Item, what string, args ...any)
 
 // lostPackets says what each interface's ring dropped, and where a file ends before its
@@ -87,10 +80,13 @@ func (c *Case) lostPackets(f *Finding, lose loser) {
 		if i.Drops == 0 {
 			continue
 		}
+		// Of all packets, as each interface's own are not counted apart: the share of a quiet
+		// interface beside a busy one comes out too small.
 		share := float64(i.Drops) / float64(i.Drops+p.Totals.Packets)
 		if share >= lostShare.Value {
 			f.Severity = Warning
 		}
+		f.Subjects = append(f.Subjects, subject.Interface{Name: i.Name})
 		lose(Item{Kind: "packets", Member: c.packetsMember(nil), Where: "interface " + i.Name,
 			Value: val(float64(i.Drops)), Unit: "packets", Text: words.Percent(share)},
 			"the capture on %q lost %s (%s)", i.Name, words.Plural(i.Drops, "packet", "packets"), words.Percent(share))
@@ -114,9 +110,6 @@ func (c *Case) lostSources(lose loser) {
 		if s.Lost > 0 {
 			what += fmt.Sprintf(" and lost %s %s", words.Count(s.Lost), s.Unit)
 		}
-		if s.Reason != "" {
-			what += " (" + s.Reason + ")"
-		}
-		lose(Item{Kind: "setting", Member: format.ManifestName, Where: fmt.Sprintf("sources[%s]", s.Name), Text: string(s.State) + ": " + s.Reason}, "%s", what)
+		lose(manifestItem(fmt.Sprintf("sources[%s]", s.Name), string(s.State)+": "+s.Reason), "%s", what+inBrackets(s.Reason))
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 )
 
@@ -54,6 +53,8 @@ func runListenOverflow(c *Case) Answer {
 		f.otherDrops(c, dropped)
 		return present(f)
 	}
+	// ListenOverflows is one number for the host (the network namespace): the queues tell
+	// whose it was, and the clients where no queue was caught over its limit.
 	listeners := c.overfull()
 	if len(listeners) == 0 {
 		if l := c.ignoring(); l != nil {
@@ -61,7 +62,7 @@ func runListenOverflow(c *Case) Answer {
 		}
 	}
 	for _, l := range listeners {
-		f.services = append(f.services, l.addr)
+		f.Subjects = append(f.Subjects, l.subjects()...)
 	}
 	f.overflowSummary(over, listeners)
 	f.Evidence = append(f.Evidence, c.overflowItems(listeners)...)
@@ -87,14 +88,6 @@ func (f *Finding) otherDrops(c *Case, dropped float64) {
 	}
 }
 
-// services gives the services that the packets show, none without packets.
-func (c *Case) services() []*evidence.Service {
-	if c.Evidence.Packets == nil {
-		return nil
-	}
-	return c.Evidence.Packets.Services
-}
-
 // mostListeners bounds the listeners that a headline names.
 const mostListeners = 3
 
@@ -110,7 +103,7 @@ func (f *Finding) overflowSummary(over float64, listeners []*listener) {
 		return
 	}
 	l := listeners[0]
-	f.Object = bound(l.addr)
+	f.Object = l.at.String()
 	f.Headline = fmt.Sprintf("The accept queue of %s overflowed %s within %s, and the kernel dropped connection attempts.", l, times, lasted)
 	f.Detail = fmt.Sprintf("%s waited to be accepted where there is room for %s.", words.Sentence(words.Plural(l.queue, "connection", "connections")), words.Count(l.limit))
 	if l.guess {
@@ -123,10 +116,10 @@ func (f *Finding) overflowSummary(over float64, listeners []*listener) {
 	if rest := len(listeners) - len(named); rest > 0 {
 		named = append(named, words.Plural(rest, "other", "others"))
 	}
-	f.Object = fmt.Sprintf("%s and %d more", bound(l.addr), len(listeners)-1)
+	f.Object = fmt.Sprintf("%s and %d more", l.at, len(listeners)-1)
 	f.Headline = fmt.Sprintf("The accept queues of %s overflowed %s within %s together, and the kernel dropped connection attempts.", words.List(named), times, lasted)
 	f.Detail = fmt.Sprintf("At %s %s waited to be accepted where there is room for %s; the others are in the evidence.",
-		bound(l.addr), words.Plural(l.queue, "connection", "connections"), words.Count(l.limit))
+		l.at, words.Plural(l.queue, "connection", "connections"), words.Count(l.limit))
 }
 
 // names lists listeners with their processes.
@@ -164,6 +157,8 @@ func (c *Case) overflowRemedy(over float64, listeners []*listener, f *Finding) [
 		return remedies
 	}
 	l := listeners[0]
+	// listen(2) silently cuts the backlog down to somaxconn (net/socket.c, __sys_listen_socket,
+	// Linux 6.18): a limit as large as that may have been a larger backlog.
 	proposed := strconv.Itoa(proposedBacklog(l.limit, over, f.End.Sub(f.Start)))
 	somaxconn, known := c.Evidence.Settings.Int("net/core/somaxconn", 0)
 	if known && int64(l.limit) >= somaxconn {
@@ -175,7 +170,7 @@ func (c *Case) overflowRemedy(over float64, listeners []*listener, f *Finding) [
 		what += " (511 is the built-in default of nginx and Apache)"
 	}
 	what += ": nginx \"listen … backlog=\", Apache \"ListenBacklog\", HAProxy \"backlog\"; it takes a restart."
-	return append(remedies, Remedy{What: what, Setting: "backlog of " + bound(l.addr), Current: strconv.FormatUint(uint64(l.limit), 10), Proposed: proposed, Ref: "listen(2)"})
+	return append(remedies, Remedy{What: what, Setting: "backlog of " + l.at.String(), Current: strconv.FormatUint(uint64(l.limit), 10), Proposed: proposed, Ref: "listen(2)"})
 }
 
 // proposedBacklog holds what overflowed in the worst second on average beside what the

@@ -1,4 +1,4 @@
-package evidence
+package handshake
 
 import (
 	"testing"
@@ -38,6 +38,29 @@ func TestLateIsNotLost(t *testing.T) {
 		}
 		if got, ok := synackTrouble(&tc.h); !ok || got != tc.synack {
 			t.Errorf("%s: SYN-ACKs: %d, %v; want %d", name, got, ok, tc.synack)
+		}
+	}
+}
+
+// A client that repeats its SYN after a RST will not take no for an answer: nothing was
+// lost. What the client did between two SYN-ACKs tells a loss from a client that is gone.
+func TestTroubles(t *testing.T) {
+	twice := []flow.Sent{{Time: 1}, {Time: 1e9 + 1}}
+	refused := flow.Handshake{SYNs: twice, SYNRetransmits: 1, SYNSchedule: flow.ScheduleAfterReset, ServerRTT: -1}
+	if got, ok := synTrouble(&refused); ok {
+		t.Errorf("after a RST: trouble %d", got)
+	}
+	for name, tt := range map[string]struct {
+		h    flow.Handshake
+		want Trouble
+	}{
+		"the client came back":  {flow.Handshake{SYNRetransmits: 1}, SYNACKLost},
+		"it answered after all": {flow.Handshake{Completed: true}, SYNACKLost},
+		"nothing more":          {flow.Handshake{}, SYNACKSilent},
+	} {
+		tt.h.SYNACKs, tt.h.SYNACKRetransmits, tt.h.ServerRTT = twice, 1, -1
+		if got, ok := synackTrouble(&tt.h); !ok || got != tt.want {
+			t.Errorf("%s: trouble %d, %v; want %d", name, got, ok, tt.want)
 		}
 	}
 }

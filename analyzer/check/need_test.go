@@ -1,0 +1,44 @@
+package check
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+)
+
+// What a check may say depends on its needs: nothing that is missing lets it answer,
+// nothing that is lossy lets it say absent, and only what was lost counts as lost.
+func TestNeeds(t *testing.T) {
+	need := func(h have) *Need {
+		return &Need{Name: "n", source: "s", get: "it", have: func(*Case) have { return h }}
+	}
+	there, lossy := need(have{}), need(partial("a packet was lost"))
+	foreign, gone := need(impossible("not in a capture")), need(have{state: missing, why: "it failed", lost: true})
+	nothing := func(*Case) Answer { return absent("it did not happen") }
+	something := func(*Case) Answer { return present(&Finding{Headline: "It happened."}) }
+	for name, tt := range map[string]struct {
+		needs           []*Need
+		run             func(*Case) Answer
+		findings        int
+		absent, unknown string // parts
+		lost            bool
+	}{
+		"all there":                 {[]*Need{there, there}, nothing, 0, "it did not happen", "", false},
+		"lossy, nothing found":      {[]*Need{there, lossy}, nothing, 0, "", "nothing found, but a packet was lost", true},
+		"lossy, found":              {[]*Need{lossy}, something, 1, "", "", true},
+		"cannot be there":           {[]*Need{foreign}, something, 0, "", "not in a capture", false},
+		"gone":                      {[]*Need{there, gone}, something, 0, "", "it failed", true},
+		"lossy and cannot be there": {[]*Need{lossy, foreign}, something, 0, "", "not in a capture", false},
+	} {
+		k := &Check{ID: "k", Needs: tt.needs, run: tt.run}
+		a := k.ask(&Case{Evidence: &evidence.Evidence{}})
+		if len(a.Findings) != tt.findings || !strings.Contains(a.Absent, tt.absent) || (tt.absent == "") != (a.Absent == "") ||
+			!strings.Contains(a.Unknown, tt.unknown) || (tt.unknown == "") != (a.Unknown == "") || a.Lost != tt.lost {
+			t.Errorf("%s: %+v, want %+v", name, a, tt)
+		}
+		if a.Unknown != "" && a.NextTime == "" {
+			t.Errorf("%s: it does not say what to do next time", name)
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package check
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/packet"
+	"github.com/spikebox/spikebox/format"
+)
+
+// What was lost is listed once, and is more than a remark only where packets are missing in
+// a number that could be taken for a loss in the network.
+func TestIncomplete(t *testing.T) {
+	source := format.Source{Name: "kmsg", State: format.Partial, Lost: 7, Unit: "lines", Reason: "overrun"}
+	for name, tt := range map[string]struct {
+		drops    uint64 // of 1000 packets
+		sources  []format.Source
+		severity Severity
+		headline string
+	}{
+		"few packets":  {5, nil, Info, `The capture on "eth0" lost 5 packets (0.50 %).`},
+		"many packets": {99, nil, Warning, `The capture on "eth0" lost 99 packets (9.0 %).`},
+		"said once":    {5, []format.Source{{Name: "packets", State: format.Partial}}, Info, `The capture on "eth0" lost 5 packets (0.50 %).`},
+		"a source":     {0, []format.Source{source}, Info, `The source "kmsg" is partial and lost 7 lines (overrun).`},
+	} {
+		e := &evidence.Evidence{Manifest: &format.Manifest{Sources: tt.sources}, Packets: &evidence.Packets{
+			Totals: flow.Totals{Packets: 1000}, Interfaces: []packet.Interface{{Name: "eth0", Drops: tt.drops, HasDrops: true}},
+		}}
+		a := runIncomplete(&Case{Evidence: e})
+		if len(a.Findings) != 1 || a.Findings[0].Severity != tt.severity || a.Findings[0].Headline != tt.headline {
+			t.Errorf("%s: %+v, want %s: %s", name, a, tt.severity, tt.headline)
+		}
+	}
+}
+
+// A change that adjtimex can slew is no step, and a clock that nothing keeps right is said.
+func TestClock(t *testing.T) {
+	reading := func(at string, monotonic, ahead int64, synchronized bool) format.Clock { // ms
+		return format.Clock{At: at, Monotonic: monotonic * 1e6, Realtime: (1e6 + monotonic + ahead) * 1e6, Synchronized: synchronized}
+	}
+	for name, tt := range map[string]struct {
+		last format.Clock
+		want string // part of the headlines
+	}{
+		"right":           {reading("freeze", 60_000, 0, true), ""},
+		"slewed":          {reading("freeze", 60_000, 39, true), ""},
+		"stepped forward": {reading("freeze", 60_000, 41, true), "set forward by 41 ms"},
+		"stepped back":    {reading("freeze", 60_000, -500, true), "set back by 500 ms"},
+		"free":            {reading("freeze", 60_000, 0, false), "unsynchronised"},
+	} {
+		e := &evidence.Evidence{Manifest: &format.Manifest{Clocks: []format.Clock{reading("armed", 0, 0, true), tt.last}}}
+		a := runClock(&Case{Evidence: e})
+		said := ""
+		for _, f := range a.Findings {
+			said += f.Headline
+		}
+		if (tt.want == "") != (a.Absent != "") || !strings.Contains(said, tt.want) {
+			t.Errorf("%s: %q, absent %q; want %q", name, said, a.Absent, tt.want)
+		}
+	}
+}
+
+// Only a source that failed or is partial has lost something.
+func TestGone(t *testing.T) {
+	for state, lost := range map[format.State]bool{
+		format.Complete: true, format.Partial: true, format.Failed: true, format.Unsupported: false, format.Disabled: false,
+	} {
+		e := &evidence.Evidence{Manifest: &format.Manifest{Sources: []format.Source{{Name: "packets", State: state}}}}
+		if got := (&Case{Evidence: e}).gone("packets are", "packets"); got.state != missing || got.lost != lost {
+			t.Errorf("%s: %+v, want missing, lost: %v", state, got, lost)
+		}
+	}
+	if got := (&Case{Evidence: &evidence.Evidence{}}).gone("packets are", "packets"); got.lost {
+		t.Errorf("a bare capture: %+v, want nothing lost", got)
+	}
+}

@@ -1,0 +1,72 @@
+package evidence
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/spikebox/spikebox/analyzer/handshake"
+	"github.com/spikebox/spikebox/analyzer/packet"
+	"github.com/spikebox/spikebox/analyzer/rtt"
+)
+
+// packetAddr writes an IPv4 address as packets hold it.
+func packetAddr(text string) (a packet.Addr) {
+	copy(a[:], netip.MustParseAddr(text).AsSlice())
+	return a
+}
+
+// This host's addresses come of the SYNs that it sends and gets, and of its sockets; a
+// capture without directions tells none, and then no service has a way.
+func TestLocalAddresses(t *testing.T) {
+	syn := func(dir packet.Dir, flags packet.Flags) *packet.Packet {
+		return &packet.Packet{Kind: packet.TCP, Dir: dir, Flags: flags,
+			Src: packetAddr("192.0.2.1"), Dst: packetAddr("192.0.2.2")}
+	}
+	socket := Socket{Local: netip.MustParseAddr("::ffff:192.0.2.3")}
+	for name, tt := range map[string]struct {
+		packet  *packet.Packet
+		sockets []Socket
+		local   string
+	}{
+		"sent":             {syn(packet.DirOut, packet.SYN), nil, "192.0.2.1"},
+		"received":         {syn(packet.DirIn, packet.SYN), nil, "192.0.2.2"},
+		"no direction":     {syn(packet.DirUnknown, packet.SYN), nil, ""},
+		"no SYN":           {syn(packet.DirIn, packet.ACK), nil, ""},
+		"a socket":         {syn(packet.DirIn, packet.ACK), []Socket{socket}, "192.0.2.3"},
+		"a socket for all": {syn(packet.DirIn, packet.ACK), []Socket{{Local: netip.MustParseAddr("0.0.0.0")}}, ""},
+	} {
+		p := &Packets{Local: map[netip.Addr]bool{}, trips: &rtt.Peers{}}
+		for _, host := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"} {
+			p.Services = append(p.Services, &handshake.Service{Server: netip.AddrPortFrom(netip.MustParseAddr(host), 80)})
+		}
+		p.see(tt.packet)
+		p.ways(tt.sockets)
+		for _, s := range p.Services {
+			want := handshake.Outbound
+			switch tt.local {
+			case "":
+				want = handshake.WayUnknown
+			case s.Server.Addr().String():
+				want = handshake.Inbound
+			}
+			if s.Way != want {
+				t.Errorf("%s: %s is %q, want %q", name, s.Server, s.Way, want)
+			}
+		}
+	}
+}
+
+// The window of a capture is that of its packets, also where they are out of order, and
+// a router's addresses are bounded.
+func TestSeen(t *testing.T) {
+	p := &Packets{Local: map[netip.Addr]bool{}}
+	addr := netip.MustParseAddr("10.0.0.0")
+	for i := range maxLocal + 3 {
+		addr = addr.Next()
+		p.see(&packet.Packet{Time: int64(100 + i%3), Kind: packet.TCP, Dir: packet.DirIn, Flags: packet.SYN, Dst: packetAddr(addr.String())})
+	}
+	p.see(&packet.Packet{Time: 101})
+	if p.First != 100 || p.Last != 102 || len(p.Local) != maxLocal {
+		t.Errorf("from %d to %d with %d addresses, want from 100 to 102 with %d", p.First, p.Last, len(p.Local), maxLocal)
+	}
+}
