@@ -21,7 +21,7 @@ var law = []struct {
 }{
 	{"format", []string{"format"}},
 	{"bpf", nil},
-	{"recorder/trigger", nil},
+	{"recorder/trigger", []string{"format/unit"}},
 	{"recorder", []string{"format", "bpf", "recorder"}},
 	{"analyzer", []string{"format", "analyzer"}},
 	{"cmd/spikebox", []string{"format", "analyzer", "recorder/trigger", "cmd/internal", "cmd/spikebox"}},

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/spikebox/spikebox/cmd/internal/cli"
+	"github.com/spikebox/spikebox/format/unit"
 	"github.com/spikebox/spikebox/recorder"
 )
 
@@ -49,9 +50,9 @@ func printCalibration(all []recorder.Calibration) error {
 	return table.Flush()
 }
 
-func figure(v float64, unit string) string {
+func figure(v float64, u string) string {
 	if math.IsNaN(v) {
 		return "-"
 	}
-	return recorder.Notation(v, unit)
+	return unit.Format(v, u)
 }
