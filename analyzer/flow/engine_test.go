@@ -188,7 +188,7 @@ func TestFINs(t *testing.T) {
 	s.at(880*ms).send(true, fin) // the acknowledgement was lost behind the tap
 	s.table.Flush()
 	f, d := &s.flows[0], &s.rows[0].S2C
-	if !slices.Equal(d.FINOffsets, []float64{0.22, 0.66, 1.541}) || d.Retransmits != 3 || d.RetransmitsTimeout != 2 {
+	if !slices.Equal(Offsets(d.FINs), []float64{0.22, 0.66, 1.541}) || d.Retransmits != 3 || d.RetransmitsTimeout != 2 {
 		t.Errorf("%+v", d)
 	}
 	if fins := f.S2C().FINs; fins[2].Answered || !fins[3].Answered {
