@@ -239,40 +239,6 @@ func TestWithoutPrivileges(t *testing.T) {
 	}
 }
 
-func TestBadFlags(t *testing.T) {
-	for _, c := range []struct{ args, says string }{
-		{"--nonsense", "unknown flag"},
-		{"--trigger nonsense", "want VITAL > LIMIT"},
-		{"--trigger syn_recv>many", "want a number"},
-		{"--before 1h", "at most 10m0s"},
-		{"--ring 64", "want a unit"},
-		{"--ring 1KiB --interface lo", "use a larger --ring"},
-		{"--netns mine", "want own or all"},
-		{"--kmsg [", "compile kernel-log pattern"},
-		{"--port 70000", "want 1 to 65535"},
-		{"--rtt -5ms", "rtt -5ms: want more than 0"},
-		{"--rtt 0s", "rtt 0s: want more than 0"},
-		{"--syn-recv -1", "syn-recv -1: want 0 or more"},
-		{"--keep -1", "keep -1: want 0 or more"},
-		{"--cooldown -5s", "cooldown -5s: want 0 or more"},
-		{"--max-per-day -1", "max-per-day -1: want 0 or more"},
-		{"--min-free 10", "want a percentage"},
-		{"--peer 10.0.0.0/33", "want an address or a prefix"},
-		{"frobnicate", "no such subcommand"},
-		{"run eth0", "takes no argument"},
-	} {
-		cmd := exec.Command(binary, append(strings.Fields(c.args), "--control=", "--dir="+t.TempDir())...)
-		out, err := cmd.CombinedOutput()
-		if cmd.ProcessState == nil {
-			t.Fatal(err)
-		}
-		code := cmd.ProcessState.ExitCode()
-		if code != 1 && code != 2 || !strings.Contains(string(out), c.says) {
-			t.Errorf("spikeboxd %s: exit code %d, %q; want one that says %q", c.args, code, out, c.says)
-		}
-	}
-}
-
 // An interface that is not there yet, comes, and goes again: the recorder lives and says so.
 func TestInterfaceComesAndGoes(t *testing.T) {
 	ns := testns.New(t)
