@@ -21,13 +21,19 @@ func TestMain(m *testing.M) {
 }
 
 // The command line as its users meet it: scripts in testdata/script, with the cases of
-// testdata/cases as real files, NAME.spike.tar.zst or NAME.pcapng.
+// testdata/cases as real files, NAME.spike.tar.zst or NAME.pcapng, in $CASES, and bundles of
+// real runs in $BUNDLES.
 func TestScripts(t *testing.T) {
 	built := build(t)
+	bundles, err := filepath.Abs("../../testdata/bundles")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("CASES", built)
+			env.Setenv("BUNDLES", bundles)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
