@@ -55,6 +55,7 @@ func Sweep(dir string) ([]string, error) {
 			continue
 		}
 		gone, err := removeDead(filepath.Join(dir, e.Name()))
+		// The others are removed all the same: each may be a gigabyte.
 		if err != nil {
 			errs = append(errs, fmt.Errorf("remove unfinished bundle: %w", err))
 		}

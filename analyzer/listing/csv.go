@@ -82,6 +82,8 @@ func (r *EventRow) csv() []string {
 	if r.Duration != nil {
 		ms = strconv.FormatFloat(*r.Duration, 'f', -1, 64)
 	}
+	// Nine digits, the clock's ns: the shortest form would have exponents, which awk and
+	// spreadsheets take for text.
 	return []string{
 		strconv.FormatUint(r.Flow, 10), r.Time.Format(time.RFC3339Nano), strconv.FormatFloat(r.Offset, 'f', 9, 64),
 		strconv.Itoa(int(r.Input)), strconv.FormatUint(r.Frame, 10), r.Side, r.Event,

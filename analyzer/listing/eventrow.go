@@ -39,6 +39,7 @@ func MakeEventRow(e *flow.Event) EventRow {
 		Input: e.Input, Frame: e.Frame, Side: e.Side.String(), Event: e.Kind.String(), Seq: e.Seq, Len: e.Len,
 		NeverCaptured: e.Never, Backoff: e.Backoff, Evidence: e.Evidence.String(),
 	}
+	// A copy: the table uses its only event again, and the row points to the value.
 	value := e.Value
 	switch e.Kind {
 	case flow.EventSYN:

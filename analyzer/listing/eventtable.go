@@ -22,6 +22,7 @@ func EventTable(w io.Writer, several bool) Printer[EventRow] {
 		if e.Flow != last {
 			last = e.Flow
 			head := fmt.Sprintf(row, "SECONDS", "FRAME", "FROM", "EVENT", "")
+			// The offset is exact to the ns for 104 days, 2^53 of them.
 			began := e.Time.Add(-time.Duration(e.Offset * 1e9)).Format("2006-01-02 15:04:05.000000")
 			if _, err := fmt.Fprintf(w, "connection %d, from %s UTC\n%s\n", e.Flow, began, strings.TrimRight(head, " ")); err != nil {
 				return err

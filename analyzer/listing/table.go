@@ -77,6 +77,7 @@ func Table(w io.Writer, all bool, width int) Printer[Row] {
 			if c.left {
 				width = -width
 			}
+			// fmt pads by runes, so that µ and · do not shift the columns behind them.
 			fmt.Fprintf(&line, "%*s ", width, text)
 		}
 		_, err := fmt.Fprintln(w, strings.TrimRight(line.String(), " "))

@@ -94,6 +94,7 @@ func Make(e *evidence.Evidence, results []check.Result) *Document {
 		Absent: []Absent{}, Unknown: []Unknown{}, Inputs: e.Inputs, Totals: totals(e.Packets), Bundle: bundle(e),
 		EvidenceLost: len(e.Partial.List) > 0,
 	}
+	// Programs iterate over it without asking: [] and never null.
 	if d.Findings == nil {
 		d.Findings = []*check.Finding{}
 	}

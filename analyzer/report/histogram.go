@@ -53,6 +53,7 @@ func Histograms(rows []evidence.Latency, trigger format.Trigger) []Histogram {
 			seconds[k] = map[int64]bool{}
 		}
 		sums[k].add(r)
+		// Each CPU has a row of the same second.
 		seconds[k][r.Time] = true
 		sums[k].Seconds = len(seconds[k])
 	}
@@ -122,6 +123,7 @@ func (h *Histogram) Print(w io.Writer) error {
 		largest = max(largest, n)
 	}
 	for i := max(0, first); i < len(h.Buckets); i++ {
+		// In 128 bits: counts come from a file, and 50 times one of them may not fit into 64.
 		hi, lo := bits.Mul64(h.Buckets[i], barWidth)
 		bar, _ := bits.Div64(hi, lo, largest)
 		fmt.Fprintf(&b, "%5s |%-*s %d\n", power(i), barWidth, strings.Repeat("@", int(bar)), h.Buckets[i])

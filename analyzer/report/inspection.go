@@ -93,6 +93,7 @@ func (i *Inspection) members(w io.Writer) error {
 		if folder, _, ok := strings.Cut(name, "/"); ok {
 			name = folder + "/"
 		}
+		// A search and no map: some dozen names stand for thousands of files, in the bundle's order.
 		at := slices.IndexFunc(groups, func(g *group) bool { return g.name == name })
 		if at < 0 {
 			at = len(groups)

@@ -55,7 +55,7 @@ func SeriesJSON(w io.Writer, series []*timeline.Series, window timeline.Span) er
 			line.Gaps = append(line.Gaps, [2]int64{g.Start, g.End})
 		}
 		for i, v := range s.Rates() {
-			if !math.IsNaN(v) {
+			if !math.IsNaN(v) { // JSON has no NaN (RFC 8259 §6)
 				line.V[i] = &v
 			}
 		}
@@ -79,6 +79,7 @@ func SeriesTable(w io.Writer, series []*timeline.Series, window timeline.Span, s
 			name = max(name, runes(s.Name))
 		}
 	}
+	// 30 columns are the numbers, the unit and the blanks; beyond 48 nothing more can be seen.
 	cells := min(max(style.Width-name-30, 8), 48)
 	if _, err := fmt.Fprintf(w, row, name, "SERIES", "LEAST", "MOST", "UNIT", "OVER TIME"); err != nil {
 		return err
@@ -140,6 +141,7 @@ func spark(window timeline.Span, t []int64, v []float64, cells int) string {
 		if most > least {
 			height = (x - least) / (most - least)
 		}
+		// The largest and not the mean, which would flatten the spike that is looked for.
 		if line[cell] == ' ' || height > heights[cell] {
 			heights[cell] = height
 			line[cell] = blocks[min(int(height*float64(len(blocks))), len(blocks)-1)]

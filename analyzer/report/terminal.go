@@ -131,7 +131,7 @@ func (p *page) about(d *Document) {
 		p.entry("host", fmt.Sprintf("%s, Linux %s, %s", b.Host.Name, b.Host.Kernel, words.Plural(b.Host.CPUs, "CPU", "CPUs")))
 		p.entry("window", when)
 		p.entry("trigger", trigger(d))
-	} else if d.Totals.Packets > 0 {
+	} else if d.Totals.Packets > 0 { // without any, no time is known
 		p.entry("window", when)
 	}
 	packets := fmt.Sprintf("%s in %s", words.Plural(d.Totals.Packets, "packet", "packets"), words.Plural(d.Totals.Flows, "connection", "connections"))

@@ -63,6 +63,7 @@ func setupAnalyze(flags *pflag.FlagSet) func(context.Context, []string) error {
 func runAnalyze(paths []string, f analyzeFlags) error {
 	bar := startBar()
 	doc, err := analyzer.Run(paths, evidence.Options{Progress: &bar.progress})
+	// Before anything is printed: the bar and the report may be on the same terminal.
 	bar.stop()
 	if err != nil {
 		return opened(err)

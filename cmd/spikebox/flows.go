@@ -87,6 +87,7 @@ func setupFlows(flags *pflag.FlagSet) func(context.Context, []string) error {
 		if err := f.check(args, flags.Changed("top")); err != nil {
 			return err
 		}
+		// As much as a pipe holds (pipe(7)): a row is some hundred bytes, and there may be millions.
 		out := bufio.NewWriterSize(os.Stdout, 1<<16)
 		err := f.run(out, args)
 		if ferr := out.Flush(); err == nil && ferr != nil {
@@ -152,6 +153,7 @@ func (f *flowFlags) listFlows(w io.Writer, paths []string) error {
 		case kept != nil:
 			kept.Add(fl)
 		default:
+			// Now, because the table takes the flow back when this returns.
 			row := listing.MakeRow(fl)
 			put(&row)
 		}

@@ -56,6 +56,7 @@ Softirqs belong to the machine, not to a network namespace.`,
 
 // latencies reads the rows that were asked for. A bundle without them says why.
 func latencies(r *format.Reader, name string, cpu int) ([]evidence.Latency, error) {
+	// One member by the seek table: to read the bundle as evidence would take its packets, too.
 	member, err := r.Open(evidence.LatencyMember)
 	if err != nil {
 		return nil, err

@@ -62,6 +62,7 @@ func runTimeline(path string, f timelineFlags) error {
 	if err != nil {
 		return err
 	}
+	// All over the bundle's window, not over their own readings: a late series begins late.
 	start, end := e.Window()
 	window := timeline.Span{Start: start, End: end}
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
@@ -108,6 +109,7 @@ func pick(all *timeline.Set, globs []string) ([]*timeline.Series, error) {
 		if err != nil {
 			return nil, cli.Usagef("series %q: %w", glob, err)
 		}
+		// Silence would read as calm in a script whose pattern is misspelt.
 		if len(found) == 0 {
 			return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("no series %q in the bundle", glob), Hint: "spikebox timeline BUNDLE lists those that changed"}
 		}

@@ -99,6 +99,7 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 // refuse names a number that no recorder can be armed with: a limit below zero would fire at
 // once and for ever.
 func (f *runFlags) refuse(flags *pflag.FlagSet) error {
+	// pflag takes any sign; an --rtt that is not given is 0 as well, and only Changed tells.
 	switch {
 	case flags.Changed("rtt") && f.rtt <= 0:
 		return cli.Usagef("rtt %v: want more than 0", f.rtt)
