@@ -75,6 +75,20 @@ func Load(root string) ([]*Case, error) {
 	return all, nil
 }
 
+// Find reads the case of a name below root.
+func Find(root, name string) (*Case, error) {
+	all, err := Load(root)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range all {
+		if c.Name == name {
+			return c, nil
+		}
+	}
+	return nil, fmt.Errorf("find case %q in %s: there is none", name, root)
+}
+
 // Build writes the case as a file below dir and gives its path.
 func (c *Case) Build(dir string) (string, error) {
 	packets, err := c.packets()

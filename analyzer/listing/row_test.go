@@ -20,21 +20,15 @@ import (
 // capture builds a case that is a bare capture.
 func capture(t *testing.T, name string) string {
 	t.Helper()
-	all, err := cases.Load("../../testdata/cases")
+	c, err := cases.Find("../../testdata/cases", name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range all {
-		if c.Name == name {
-			path, err := c.Build(t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
-			return path
-		}
+	path, err := c.Build(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("no case %s", name)
-	return ""
+	return path
 }
 
 // rows gives the connections of a capture, and all that happened in them.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format/unit"
 )
@@ -60,7 +61,7 @@ func (r *Trial) Text(w io.Writer, cut time.Time) error {
 	_, err := fmt.Fprintf(w, "%s: %s\n", r.Trigger, verdict)
 	for _, f := range r.Firings {
 		_, err = fmt.Fprintf(w, "  at %s, %+.2f s from the bundle's own trigger: %s (limit %s), crossed at %s\n",
-			f.Time.Format("15:04:05.000"), f.Time.Sub(cut).Seconds(), unit.Measured(f.Value, r.Unit), unit.Measured(f.Limit, r.Unit), f.Since.Format("15:04:05.000"))
+			words.Clock(f.Time), f.Time.Sub(cut).Seconds(), unit.Measured(f.Value, r.Unit), unit.Measured(f.Limit, r.Unit), words.Clock(f.Since))
 	}
 	switch {
 	case r.Most == nil:
