@@ -55,6 +55,7 @@ func (r *Reader) loadSums(s *scan) {
 	m.Complete = m.Complete && !s.hit(*m)
 	s.c.pos = m.pos
 	lines := bufio.NewScanner(io.LimitReader(s.c, m.Size))
+	// The longest line there can be: more would be held in memory for a hostile one.
 	lines.Buffer(nil, 2*sha256.Size+2+maxName+1)
 	for n := 1; lines.Scan(); n++ {
 		if err := r.sum(lines.Bytes()); err != nil {

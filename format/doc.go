@@ -3,7 +3,8 @@
 // comments cite its sections.
 //
 // A bundle is a tar archive in several zstd frames with a seek table behind
-// them, so that tar, zstd and sha256sum read it without this package.
+// them (SPEC.md, "Container"), so that tar, zstd and sha256sum read it without
+// this package.
 //
 //	w, err := format.Create(dir, "web1-20260102T030405Z-rtt", at)
 //	if err != nil { … }

@@ -21,7 +21,8 @@ const (
 )
 
 // frameWriter compresses an archive into zstd frames and remembers where each
-// begins. Small members share a frame until cut; a large one has frames of its own.
+// begins. Small members share a frame until cut; a large one has frames of its own
+// (SPEC.md, "Frames").
 type frameWriter struct {
 	out    io.Writer
 	off    int64   // written to out

@@ -4,7 +4,7 @@ import "fmt"
 
 // Limits bound what a Reader takes from a bundle that may be hostile. They
 // bound time and disk; memory is bounded apart from them, since content is
-// streamed. A field that is 0 means the default.
+// streamed (SPEC.md, "Limits"). A field that is 0 means the default.
 type Limits struct {
 	MaxTotal   int64 // bytes of the whole archive, decompressed
 	MaxMember  int64 // bytes of one member

@@ -68,7 +68,8 @@ type Window struct {
 }
 
 // Clock is one simultaneous reading of the kernel's clocks, in nanoseconds, and
-// of adjtimex(2)'s state. All times of a bundle are on Realtime as it stood at "freeze".
+// of adjtimex(2)'s state. All times of a bundle are on Realtime as it stood at "freeze"
+// (SPEC.md, "Clocks").
 type Clock struct {
 	At           string `json:"at"` // armed, trigger, freeze
 	Realtime     int64  `json:"realtime"`

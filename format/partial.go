@@ -66,6 +66,7 @@ func Sweep(dir string) ([]Swept, error) {
 			continue
 		}
 		kept, gone, err := keepDead(dir, e.Name())
+		// The others are looked at all the same: each may be a gigabyte.
 		if err != nil {
 			errs = append(errs, fmt.Errorf("keep unfinished bundle: %w", err))
 		}

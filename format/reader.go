@@ -237,6 +237,8 @@ func (r *Reader) readManifest() (*Manifest, error) {
 
 // parseManifest decodes spikebox.json. The version is looked at before anything else.
 func parseManifest(b []byte) (*Manifest, error) {
+	// A later version may have given a field another type: decoding it would fail with words
+	// about that type, and not with what helps.
 	var v struct {
 		Format *int `json:"format"`
 	}

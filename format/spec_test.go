@@ -47,34 +47,80 @@ func jsonKeys(t reflect.Type) (keys []string) {
 	return keys
 }
 
-var citation = regexp.MustCompile(`SPEC\.md, "([^"]+)"`)
+// citation is a section that code cites, once its comments are one line each.
+var (
+	citation = regexp.MustCompile(`SPEC\.md, "([^"]+)"`)
+	wrapped  = regexp.MustCompile(`\n\s*// ?`)
+)
 
-// Sections of SPEC.md that code cites have to exist.
+// citations gives the sections that a file cites, also where a line ends within one or a
+// string holds it.
+func citations(code string) (sections []string) {
+	code = strings.ReplaceAll(wrapped.ReplaceAllString(code, " "), `\"`, `"`)
+	for _, c := range citation.FindAllStringSubmatch(code, -1) {
+		sections = append(sections, c[1])
+	}
+	return sections
+}
+
+func TestCitations(t *testing.T) {
+	for code, want := range map[string]string{
+		"// x (SPEC.md, \"Tar\")":                                  "Tar",
+		"// x (format/SPEC.md,\n// \"Tar\"), \"Sums\"":             "Tar",
+		"\t// x (SPEC.md, \"Seek\n\t// table\"; SPEC.md, \"Tar\")": "Seek table Tar",
+		`Ref: "format/SPEC.md, \"Sources\""`:                       "Sources",
+		"// x (SPEC.md), \"Tar\"":                                  "",
+	} {
+		if got := strings.Join(citations(code), " "); got != want {
+			t.Errorf("%q cites %q, want %q", code, got, want)
+		}
+	}
+}
+
+// uncited are members that no code cites yet: take one off when its code does.
+var uncited = []string{"stacks.pb.gz", "processes.jsonl", "conntrack.txt", "static/netlink/", "static/netfilter.json", "packets.pcapng"}
+
+// Sections of SPEC.md that code cites have to exist, and every section is cited where it is
+// fulfilled: who changes it finds the code, and who changes the code finds it.
 func TestSpecCitations(t *testing.T) {
 	spec, err := os.ReadFile("SPEC.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	sections := map[string]bool{}
+	cited := map[string]bool{} // by sections that there are
+	fenced := false
 	for line := range strings.Lines(string(spec)) {
-		if strings.HasPrefix(line, "#") {
-			sections[strings.Trim(line, "# \n")] = true
+		fenced = fenced != strings.HasPrefix(line, "```")
+		if strings.HasPrefix(line, "##") && !fenced {
+			cited[strings.Trim(line, "# \n")] = false
 		}
 	}
-	cited := 0
+	for _, section := range uncited {
+		if _, ok := cited[section]; !ok {
+			t.Errorf("section %q may be uncited, but is not in SPEC.md", section)
+		}
+		cited[section] = true
+	}
 	err = filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
 			return err
 		}
 		code, err := os.ReadFile(path)
-		for _, c := range citation.FindAllSubmatch(code, -1) {
-			if cited++; !sections[string(c[1])] {
-				t.Errorf("%s cites section %q, which is not in SPEC.md", path, c[1])
+		for _, section := range citations(string(code)) {
+			if _, ok := cited[section]; !ok && path != "../format/spec_test.go" {
+				t.Errorf("%s cites section %q, which is not in SPEC.md", path, section)
+			} else if !strings.HasSuffix(path, "_test.go") {
+				cited[section] = true
 			}
 		}
 		return err
 	})
-	if err != nil || cited == 0 {
-		t.Fatalf("%d citations, error %v", cited, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for section, ok := range cited {
+		if !ok {
+			t.Errorf("no code cites section %q of SPEC.md", section)
+		}
 	}
 }

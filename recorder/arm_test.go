@@ -55,42 +55,6 @@ func TestWithoutPrivileges(t *testing.T) {
 	}
 }
 
-func TestBadFlags(t *testing.T) {
-	for _, c := range []struct {
-		args, says string
-		code       int
-	}{
-		{"--nonsense", "unknown flag", 2},
-		{"--trigger nonsense", "want VITAL > LIMIT", 2},
-		{"--trigger syn_recv>many", "want a number", 2},
-		{"--before 1h", "at most 10m0s", 2},
-		{"--ring 64", "want a unit", 2},
-		{"--ring 1KiB --interface lo", "use a larger --ring", 1},
-		{"--netns mine", "want own or all", 2},
-		{"--kmsg [", "compile kernel-log pattern", 2},
-		{"--port 70000", "want 1 to 65535", 2},
-		{"--rtt -5ms", "rtt -5ms: want more than 0", 2},
-		{"--rtt 0s", "rtt 0s: want more than 0", 2},
-		{"--syn-recv -1", "syn-recv -1: want 0 or more", 2},
-		{"--keep -1", "keep -1: want 0 or more", 2},
-		{"--cooldown -5s", "cooldown -5s: want 0 or more", 2},
-		{"--max-per-day -1", "max-per-day -1: want 0 or more", 2},
-		{"--min-free 10", "want a percentage", 2},
-		{"--peer 10.0.0.0/33", "want an address or a prefix", 2},
-		{"frobnicate", "no such subcommand", 2},
-		{"run eth0", "takes no argument", 2},
-	} {
-		cmd := exec.Command(binary, append(strings.Fields(c.args), "--control=", "--dir="+t.TempDir())...)
-		out, err := cmd.CombinedOutput()
-		if cmd.ProcessState == nil {
-			t.Fatal(err)
-		}
-		if code := cmd.ProcessState.ExitCode(); code != c.code || !strings.Contains(string(out), c.says) {
-			t.Errorf("spikeboxd %s: exit code %d, %q; want %d and %q", c.args, code, out, c.code, c.says)
-		}
-	}
-}
-
 // An interface that is not there yet, comes, and goes again: the recorder lives and says so.
 func TestInterfaceComesAndGoes(t *testing.T) {
 	ns := testns.New(t)

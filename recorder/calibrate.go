@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spikebox/spikebox/format/unit"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/vital"
@@ -105,5 +106,5 @@ func (c *Calibration) Expr() string {
 	if math.IsNaN(c.Limit) {
 		return ""
 	}
-	return c.Name + " > " + Notation(c.Limit, c.Unit)
+	return c.Name + " > " + unit.Format(c.Limit, c.Unit)
 }

@@ -5,14 +5,13 @@ package recorder
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/unit"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/host"
@@ -163,18 +162,5 @@ func describe(t format.Trigger) string {
 	if t.Kind != "vital" {
 		return strings.TrimSpace(t.Kind + " " + t.Reason)
 	}
-	return fmt.Sprintf("%s (it is %s)", t.Expr, Notation(t.Value, t.Unit))
-}
-
-// Notation prints a vital's value as people read it and as a trigger's limit is written.
-func Notation(v float64, unit string) string {
-	switch unit {
-	case "s":
-		return time.Duration(v * float64(time.Second)).Round(time.Microsecond).String()
-	case "ratio":
-		return strconv.FormatFloat(100*v, 'g', 4, 64) + "%"
-	case "B":
-		return strconv.FormatFloat(math.Round(10*v/(1<<20))/10, 'f', -1, 64) + "MiB"
-	}
-	return strconv.FormatFloat(v, 'g', 6, 64)
+	return fmt.Sprintf("%s (it is %s)", t.Expr, unit.Format(t.Value, t.Unit))
 }

@@ -66,13 +66,27 @@ func Load(root string) ([]*Case, error) {
 		}
 		c := &Case{Dir: filepath.Dir(path), Name: filepath.Base(filepath.Dir(path))}
 		dec := json.NewDecoder(bytes.NewReader(text))
-		dec.DisallowUnknownFields()
+		dec.DisallowUnknownFields() // a misspelt expectation would expect nothing
 		if err := dec.Decode(c); err != nil {
 			return nil, fmt.Errorf("read %s: %w", path, err)
 		}
 		all = append(all, c)
 	}
 	return all, nil
+}
+
+// Find reads the case of a name below root.
+func Find(root, name string) (*Case, error) {
+	all, err := Load(root)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range all {
+		if c.Name == name {
+			return c, nil
+		}
+	}
+	return nil, fmt.Errorf("find case %q in %s: there is none", name, root)
 }
 
 // Build writes the case as a file below dir and gives its path.
@@ -136,7 +150,7 @@ func (c *Case) manifest() *format.Manifest {
 	m.Window.Trigger = m.Trigger.Time
 	if m.Clocks == nil {
 		for _, at := range []time.Time{Start, end} {
-			since := at.Sub(Start).Nanoseconds() + 1e12
+			since := at.Sub(Start).Nanoseconds() + 1e12 // booted 1000 s before
 			m.Clocks = append(m.Clocks, format.Clock{At: "armed", Realtime: at.UnixNano(), Monotonic: since, Boottime: since, Synchronized: true, MaxErrorNs: 2e6})
 		}
 		m.Clocks[1].At = "freeze"
@@ -209,6 +223,7 @@ func (c *Case) netstat(w *format.Writer) error {
 			return fmt.Errorf("case %s: netstat.csv: %w", c.Name, err)
 		}
 		name := "snapshots/" + Start.Add(seconds(at)).Format("2006-01-02T15:04:05.000000000Z") + "/proc/net/netstat"
+		// A line of names, a line of values (netstat_seq_show in net/ipv4/proc.c).
 		body := fmt.Sprintf("TcpExt: %s\nTcpExt: %s\n", names, strings.ReplaceAll(values, ",", " "))
 		if err := w.Add(name, []byte(body)); err != nil {
 			return err

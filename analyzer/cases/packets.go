@@ -170,7 +170,7 @@ func (b *builder) frame(s segment) ([]byte, error) {
 	const isn = 1000
 	seq, ok := b.sent[way]
 	if !ok || strings.Contains(s.flags, "S") {
-		seq = isn
+		seq = isn // also of a SYN that is sent again: its number makes it a repetition
 	}
 	has := func(flag string) bool { return strings.Contains(s.flags, flag) }
 	tcp := &layers.TCP{

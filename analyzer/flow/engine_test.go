@@ -15,12 +15,29 @@ func stamped(val, ecr uint32) func(*packet.Packet) {
 // id sets the IP identification.
 func id(n uint16) func(*packet.Packet) { return func(p *packet.Packet) { p.IPID = n } }
 
-// What happened to the server's data, told by one side of events.
-func TestEvents(t *testing.T) {
-	for name, c := range map[string]struct {
-		play func(s *script)
-		want []string // events of the server
-	}{
+// conversations are what a script plays after the handshake, and the server's events of it.
+type conversations map[string]struct {
+	play func(s *script)
+	want []string
+}
+
+// tells plays each conversation in a table of its own.
+func (all conversations) tells(t *testing.T) {
+	for name, c := range all {
+		t.Run(name, func(t *testing.T) {
+			s := play(t).open()
+			c.play(s)
+			s.table.Flush()
+			if got := s.kinds(Server); !slices.Equal(got, c.want) {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// Data that was sent again, or came late: which of the two, by whatever tells.
+func TestAgainOrLate(t *testing.T) {
+	conversations{
 		"in order": {func(s *script) {
 			s.reply(0, 1000)
 			s.reply(1000, 2000)
@@ -59,6 +76,22 @@ func TestEvents(t *testing.T) {
 			s.reply(2000, 3000)
 			s.at(15*ms).reply(1000, 2000)
 		}, []string{"ambiguous"}},
+		"acknowledged, sent again": {func(s *script) {
+			s.reply(0, 1000)
+			s.at(10 * ms).acks(1000)
+			s.at(300*ms).reply(0, 1000)
+		}, []string{"retransmit", "spurious"}},
+		"FIN again": {func(s *script) {
+			fin := packet.Packet{Flags: packet.FIN | packet.ACK, Seq: 9001, Ack: 1001}
+			s.send(true, fin)
+			s.at(220*ms).send(true, fin)
+		}, []string{"fin", "retransmit"}},
+	}.tells(t)
+}
+
+// What looks like data that was sent again, and is something else.
+func TestNotAgain(t *testing.T) {
+	conversations{
 		"captured twice": {func(s *script) {
 			s.reply(0, 1000, id(7))
 			s.at(20_000).reply(0, 1000, id(7))
@@ -77,22 +110,12 @@ func TestEvents(t *testing.T) {
 				s.at(5000).reply(i*1460, i*1460+1460, id(uint16(7+i)))
 			}
 		}, slices.Repeat([]string{"capture-duplicate"}, 4)},
-		"acknowledged, sent again": {func(s *script) {
-			s.reply(0, 1000)
-			s.at(10 * ms).acks(1000)
-			s.at(300*ms).reply(0, 1000)
-		}, []string{"retransmit", "spurious"}},
 		"keep-alive": {func(s *script) {
 			s.reply(0, 1000)
 			s.at(10 * ms).acks(1000)
 			s.at(60*second).reply(999, 999)
 			s.at(60*second).reply(999, 1000) // with a byte, as old stacks send it
 		}, []string{"keep-alive", "keep-alive"}},
-		"FIN again": {func(s *script) {
-			fin := packet.Packet{Flags: packet.FIN | packet.ACK, Seq: 9001, Ack: 1001}
-			s.send(true, fin)
-			s.at(220*ms).send(true, fin)
-		}, []string{"fin", "retransmit"}},
 		"acknowledged but not captured": {func(s *script) {
 			s.at(10 * ms).acks(1000)
 			s.at(10*ms).reply(1000, 2000)
@@ -101,16 +124,7 @@ func TestEvents(t *testing.T) {
 			s.acks(1000)
 			s.reply(0, 1000)
 		}, []string{"acked-unseen"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := play(t).open()
-			c.play(s)
-			s.table.Flush()
-			if got := s.kinds(Server); !slices.Equal(got, c.want) {
-				t.Errorf("%v, want %v", got, c.want)
-			}
-		})
-	}
+	}.tells(t)
 }
 
 // A timeout repeats the first segment, a tail-loss probe the last, and three duplicate ACKs are not
@@ -188,7 +202,7 @@ func TestFINs(t *testing.T) {
 	s.at(880*ms).send(true, fin) // the acknowledgement was lost behind the tap
 	s.table.Flush()
 	f, d := &s.flows[0], &s.rows[0].S2C
-	if !slices.Equal(d.FINOffsets, []float64{0.22, 0.66, 1.541}) || d.Retransmits != 3 || d.RetransmitsTimeout != 2 {
+	if !slices.Equal(Offsets(d.FINs), []float64{0.22, 0.66, 1.541}) || d.Retransmits != 3 || d.RetransmitsTimeout != 2 {
 		t.Errorf("%+v", d)
 	}
 	if fins := f.S2C().FINs; fins[2].Answered || !fins[3].Answered {

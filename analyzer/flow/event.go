@@ -1,10 +1,5 @@
 package flow
 
-import (
-	"strconv"
-	"time"
-)
-
 // EventKind says what happened in a flow.
 type EventKind uint8
 
@@ -95,88 +90,4 @@ type Event struct {
 	Seq       uint32
 	Len       uint32
 	Value     int64
-}
-
-// EventRow is an event in the form of `spikebox flows --events FLOW --json`: one object a line. What
-// does not belong to the kind of event is left out. Names are never changed or removed; new ones may
-// be added.
-type EventRow struct {
-	Flow          uint64    `json:"flow"` // number of the flow, as in [Row]
-	Time          time.Time `json:"time"`
-	Offset        float64   `json:"offset_s"` // since the flow's first packet
-	Input         uint16    `json:"input"`    // index of the input that the frame is in
-	Frame         uint64    `json:"frame"`
-	Side          string    `json:"side"`
-	Event         string    `json:"event"`
-	Seq           uint32    `json:"seq"` // absolute: Wireshark's tcp.seq_raw or, for windows, tcp.ack_raw
-	Len           uint32    `json:"len"`
-	Number        *int64    `json:"number,omitempty"` // of the SYN or SYN-ACK, from 1
-	Segments      *int64    `json:"segments,omitempty"`
-	Bytes         *int64    `json:"bytes,omitempty"`
-	Duration      *float64  `json:"ms,omitempty"`
-	Mechanism     string    `json:"mechanism,omitempty"`
-	Backoff       uint8     `json:"backoff,omitempty"`
-	NeverCaptured bool      `json:"never_captured,omitempty"`
-	Evidence      string    `json:"evidence,omitempty"`
-	State         string    `json:"state,omitempty"` // of the connection, when it was reset
-	ICMPType      *int64    `json:"icmp_type,omitempty"`
-	ICMPCode      *int64    `json:"icmp_code,omitempty"`
-}
-
-// Row returns the event in its JSON form.
-func (e *Event) Row() EventRow {
-	r := EventRow{
-		Flow: e.Flow.Number(), Time: time.Unix(0, e.Time).UTC(), Offset: float64(e.Time-e.Flow.First) / 1e9,
-		Input: e.Input, Frame: e.Frame, Side: e.Side.String(), Event: e.Kind.String(), Seq: e.Seq, Len: e.Len,
-		NeverCaptured: e.Never, Backoff: e.Backoff, Evidence: e.Evidence.String(),
-	}
-	value := e.Value
-	switch e.Kind {
-	case EventSYN:
-		r.Number = &value
-	case EventRetransmit:
-		r.Segments, r.Mechanism = &value, e.Mechanism.String()
-	case EventSpurious:
-		r.Segments = &value
-	case EventEstablished, EventReordered, EventRTT, EventThink, EventWindowOpen:
-		if ms := float64(value) / 1e6; ms >= 0 {
-			r.Duration = &ms
-		}
-	case EventWindowShrunk, EventAckedUnseen:
-		r.Bytes = &value
-	case EventReset:
-		r.State = State(value).String()
-	case EventICMPError:
-		icmp, code := value>>8, value&0xff
-		r.ICMPType, r.ICMPCode = &icmp, &code
-	}
-	return r
-}
-
-// EventCSVHeader names the columns of EventRow.CSV, as the JSON form does.
-var EventCSVHeader = []string{
-	"flow", "time", "offset_s", "input", "frame", "side", "event", "seq", "len", "number", "segments",
-	"bytes", "ms", "mechanism", "backoff", "never_captured", "evidence", "state", "icmp_type", "icmp_code",
-}
-
-// CSV returns the columns of EventCSVHeader; what does not belong to the kind of event is empty.
-func (r *EventRow) CSV() []string {
-	optional := func(n *int64) string {
-		if n == nil {
-			return ""
-		}
-		return strconv.FormatInt(*n, 10)
-	}
-	ms := ""
-	if r.Duration != nil {
-		ms = strconv.FormatFloat(*r.Duration, 'f', -1, 64)
-	}
-	return []string{
-		strconv.FormatUint(r.Flow, 10), r.Time.Format(time.RFC3339Nano), strconv.FormatFloat(r.Offset, 'f', 9, 64),
-		strconv.Itoa(int(r.Input)), strconv.FormatUint(r.Frame, 10), r.Side, r.Event,
-		strconv.FormatUint(uint64(r.Seq), 10), strconv.FormatUint(uint64(r.Len), 10),
-		optional(r.Number), optional(r.Segments), optional(r.Bytes), ms,
-		r.Mechanism, strconv.Itoa(int(r.Backoff)), strconv.FormatBool(r.NeverCaptured), r.Evidence, r.State,
-		optional(r.ICMPType), optional(r.ICMPCode),
-	}
 }

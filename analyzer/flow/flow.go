@@ -72,6 +72,10 @@ type Flow struct {
 	Dirs  [2]Direction // indexed by the Side that sent
 }
 
+// Number returns the number of the flow among all of the table, in the order of their first packets
+// and from 1: the same inputs always give it the same.
+func (f *Flow) Number() uint64 { return f.order + 1 }
+
 // C2S returns what the client sent.
 func (f *Flow) C2S() *Direction { return &f.Dirs[Client] }
 
@@ -205,6 +209,17 @@ func (h *Handshake) RTT() int64 {
 		return -1
 	}
 	return h.ServerRTT + h.ClientRTT
+}
+
+// Answered counts the SYN-ACK repetitions before which an ACK of an earlier one had been captured:
+// the host received an answer and did not take it.
+func (h *Handshake) Answered() (n int) {
+	for _, s := range h.SYNACKs[min(1, len(h.SYNACKs)):] {
+		if s.Answered {
+			n++
+		}
+	}
+	return n
 }
 
 // Options sets what a table does beside counting. The zero value is good.

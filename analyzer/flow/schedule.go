@@ -39,6 +39,19 @@ func (set ScheduleSet) List() []Schedule {
 	return list
 }
 
+// Names returns the names of the members in the order of the constants; nobody may write to them.
+func (set ScheduleSet) Names() []string {
+	// Nearly every set has one member: its name is there, and nothing is allocated.
+	if s := set.first(); set == 1<<s {
+		return scheduleNames[s : s+1 : s+1]
+	}
+	names := []string{}
+	for _, s := range set.List() {
+		names = append(names, s.String())
+	}
+	return names
+}
+
 // waits are the seconds between transmissions of each schedule; the last is repeated, because the
 // number of retries is a setting (tcp_syn_retries) and not part of the schedule.
 var waits = [schedules][]float64{

@@ -15,6 +15,12 @@ const (
 	fewSamples = 12
 )
 
+// Quantiles sums up samples of a duration, in milliseconds. Without samples all are 0.
+type Quantiles struct {
+	N                  uint64
+	Min, P50, P99, Max float64
+}
+
 // sketch sums up durations in a fixed space: their number, extremes and a log-linear histogram,
 // which is taken from a pool once there are more than a few.
 type sketch struct {

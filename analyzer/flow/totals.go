@@ -2,16 +2,16 @@ package flow
 
 import "net/netip"
 
-// Totals sums up every flow that has ended, in the form of `analyze --json`.
+// Totals sums up every flow that has ended.
 type Totals struct {
-	Packets           uint64                `json:"packets"` // all packets given to the table, TCP or not
-	TCPPackets        uint64                `json:"tcp_packets"`
-	Flows             uint64                `json:"flows"`
-	Retransmitted     map[netip.Addr]uint64 `json:"retransmitted"` // segments by sender
-	Reordered         uint64                `json:"reordered"`
-	Ambiguous         uint64                `json:"ambiguous"`
-	CaptureDuplicates uint64                `json:"capture_duplicates"`
-	PeakFlows         int                   `json:"peak_flows"` // most flows alive at once
+	Packets           uint64 // all packets given to the table, TCP or not
+	TCPPackets        uint64
+	Flows             uint64
+	Retransmitted     map[netip.Addr]uint64 // segments by sender
+	Reordered         uint64
+	Ambiguous         uint64
+	CaptureDuplicates uint64
+	PeakFlows         int // most flows alive at once
 }
 
 // flow adds a flow that has ended.

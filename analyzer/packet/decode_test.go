@@ -29,55 +29,26 @@ func decoded(link uint32, data []byte) Packet {
 
 // extended returns a segment behind IPv6 extension headers.
 func extended(headers ...byte) []byte {
-	tcp := pkt.TCP{Src: client6, Dst: server6, Seq: 5, Flags: 16, Payload: 9}.Segment()
+	tcp := segment6.Segment()
 	return pkt.IPv6(client6.Addr(), server6.Addr(), headers[0], append(headers[1:], tcp...))
 }
 
-// A segment is recognised on every link and behind every header that is known.
-func TestFindsTCP(t *testing.T) {
-	v4 := pkt.TCP{Src: client, Dst: server, Seq: 5, Flags: 16, Payload: 9}
-	v6 := pkt.TCP{Src: client6, Dst: server6, Seq: 5, Flags: 16, Payload: 9}
-	ip4, ip6 := v4.IP(), v6.IP()
-	a, b := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.2")
-	sll := append([]byte{0, 4, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0}, ip4...)
-	sll2 := append([]byte{8, 0, 0, 0, 0, 0, 0, 3, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0}, ip4...)
-	tunnel := func(proto uint8, payload ...[]byte) []byte {
-		return pkt.IPv4(a, b, proto, 0, 0, slices.Concat(payload...))
-	}
-	vxlan := pkt.UDP(999, 4789, slices.Concat([]byte{8, 0, 0, 0, 0, 0, 1, 0}, v4.Frame()))
-	geneve := pkt.UDP(999, 6081, slices.Concat([]byte{1, 0, 0x65, 0x58, 0, 0, 1, 0, 0, 0, 0, 0}, v4.Frame()))
-	for name, c := range map[string]struct {
-		link uint32
-		data []byte
-		v6   bool
-	}{
-		"ethernet":          {1, v4.Frame(), false},
-		"ethernet v6":       {1, v6.Frame(), true},
-		"vlan":              {1, pkt.Ethernet(0x8100, pkt.VLAN(77, 0x0800, ip4)), false},
-		"qinq":              {1, pkt.Ethernet(0x88a8, pkt.VLAN(77, 0x8100, pkt.VLAN(5, 0x86dd, ip6))), true},
-		"sll":               {113, sll, false},
-		"sll2":              {276, sll2, false},
-		"raw":               {101, ip4, false},
-		"raw v6":            {101, ip6, true},
-		"raw of BSD":        {12, ip4, false},
-		"ipv4 link":         {228, ip4, false},
-		"null little":       {0, append([]byte{2, 0, 0, 0}, ip4...), false},
-		"null big":          {0, append([]byte{0, 0, 0, 30}, ip6...), true},
-		"loop":              {108, append([]byte{0, 0, 0, 24}, ip6...), true},
-		"hop by hop":        {101, extended(0, 6, 0, 1, 4, 0, 0, 0, 0), true},
-		"two extensions":    {101, extended(60, 43, 0, 1, 4, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0), true},
-		"authentication":    {101, extended(51, 6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), true},
-		"atomic fragment":   {101, extended(44, 6, 0, 0, 0, 0, 0, 0, 1), true},
-		"ip in ip":          {101, tunnel(4, ip4), false},
-		"v6 in v4":          {101, tunnel(41, ip6), true},
-		"gre":               {101, tunnel(47, []byte{0, 0, 8, 0}, ip4), false},
-		"gre with all":      {101, tunnel(47, []byte{0xb0, 0, 0x86, 0xdd}, make([]byte, 12), ip6), true},
-		"gre with ethernet": {101, tunnel(47, []byte{0, 0, 0x65, 0x58}, v4.Frame()), false},
-		"vxlan":             {101, tunnel(17, vxlan), false},
-		"geneve":            {101, tunnel(17, geneve), false},
-		"mpls":              {1, pkt.Ethernet(0x8847, append([]byte{0, 1, 0, 64, 0, 2, 1, 64}, ip4...)), false},
-		"pppoe":             {1, pkt.Ethernet(0x8864, append([]byte{0x11, 0, 0, 1, 0, 99, 0, 0x57}, ip6...)), true},
-	} {
+// wrapped are segments of client or client6, each as it comes on a link.
+type wrapped map[string]struct {
+	link uint32
+	data []byte
+	v6   bool
+}
+
+// The segments that are wrapped.
+var (
+	segment4 = pkt.TCP{Src: client, Dst: server, Seq: 5, Flags: 16, Payload: 9}
+	segment6 = pkt.TCP{Src: client6, Dst: server6, Seq: 5, Flags: 16, Payload: 9}
+)
+
+// isFound wants every segment recognised, and none believed that was cut.
+func (all wrapped) isFound(t *testing.T) {
+	for name, c := range all {
 		t.Run(name, func(t *testing.T) {
 			p := decoded(c.link, c.data)
 			src, dst := client, server
@@ -90,7 +61,30 @@ func TestFindsTCP(t *testing.T) {
 			cutEverywhere(t, c.link, c.data)
 		})
 	}
-	if p := decoded(1, pkt.Ethernet(0x8100, pkt.VLAN(77, 0x0800, ip4))); p.VLAN != 77 {
+}
+
+// A segment is recognised on every link that is known.
+func TestFindsTCPOnLinks(t *testing.T) {
+	ip4, ip6 := segment4.IP(), segment6.IP()
+	vlan := pkt.Ethernet(0x8100, pkt.VLAN(77, 0x0800, ip4))
+	sll := append([]byte{0, 4, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0}, ip4...)
+	sll2 := append([]byte{8, 0, 0, 0, 0, 0, 0, 3, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0}, ip4...)
+	wrapped{
+		"ethernet":    {1, segment4.Frame(), false},
+		"ethernet v6": {1, segment6.Frame(), true},
+		"vlan":        {1, vlan, false},
+		"qinq":        {1, pkt.Ethernet(0x88a8, pkt.VLAN(77, 0x8100, pkt.VLAN(5, 0x86dd, ip6))), true},
+		"sll":         {113, sll, false},
+		"sll2":        {276, sll2, false},
+		"raw":         {101, ip4, false},
+		"raw v6":      {101, ip6, true},
+		"raw of BSD":  {12, ip4, false},
+		"ipv4 link":   {228, ip4, false},
+		"null little": {0, append([]byte{2, 0, 0, 0}, ip4...), false},
+		"null big":    {0, append([]byte{0, 0, 0, 30}, ip6...), true},
+		"loop":        {108, append([]byte{0, 0, 0, 24}, ip6...), true},
+	}.isFound(t)
+	if p := decoded(1, vlan); p.VLAN != 77 {
 		t.Errorf("VLAN %d", p.VLAN)
 	}
 	if p := decoded(113, sll); p.Dir != DirOut {
@@ -99,6 +93,32 @@ func TestFindsTCP(t *testing.T) {
 	if p := decoded(276, sll2); p.Dir != DirIn {
 		t.Errorf("direction %d of an incoming cooked packet", p.Dir)
 	}
+}
+
+// A segment is recognised behind every header that is known, and in every tunnel.
+func TestFindsTCPBehindHeaders(t *testing.T) {
+	ip4, ip6 := segment4.IP(), segment6.IP()
+	a, b := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.2")
+	tunnel := func(proto uint8, payload ...[]byte) []byte {
+		return pkt.IPv4(a, b, proto, 0, 0, slices.Concat(payload...))
+	}
+	vxlan := pkt.UDP(999, 4789, slices.Concat([]byte{8, 0, 0, 0, 0, 0, 1, 0}, segment4.Frame()))
+	geneve := pkt.UDP(999, 6081, slices.Concat([]byte{1, 0, 0x65, 0x58, 0, 0, 1, 0, 0, 0, 0, 0}, segment4.Frame()))
+	wrapped{
+		"hop by hop":        {101, extended(0, 6, 0, 1, 4, 0, 0, 0, 0), true},
+		"two extensions":    {101, extended(60, 43, 0, 1, 4, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0), true},
+		"authentication":    {101, extended(51, 6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), true},
+		"atomic fragment":   {101, extended(44, 6, 0, 0, 0, 0, 0, 0, 1), true},
+		"ip in ip":          {101, tunnel(4, ip4), false},
+		"v6 in v4":          {101, tunnel(41, ip6), true},
+		"gre":               {101, tunnel(47, []byte{0, 0, 8, 0}, ip4), false},
+		"gre with all":      {101, tunnel(47, []byte{0xb0, 0, 0x86, 0xdd}, make([]byte, 12), ip6), true},
+		"gre with ethernet": {101, tunnel(47, []byte{0, 0, 0x65, 0x58}, segment4.Frame()), false},
+		"vxlan":             {101, tunnel(17, vxlan), false},
+		"geneve":            {101, tunnel(17, geneve), false},
+		"mpls":              {1, pkt.Ethernet(0x8847, append([]byte{0, 1, 0, 64, 0, 2, 1, 64}, ip4...)), false},
+		"pppoe":             {1, pkt.Ethernet(0x8864, append([]byte{0x11, 0, 0, 1, 0, 99, 0, 0x57}, ip6...)), true},
+	}.isFound(t)
 }
 
 // cutEverywhere decodes every prefix of a packet: what was cut must not be believed.

@@ -100,6 +100,7 @@ func (r *pcapReader) next(rec *record) error {
 	if !r.nano {
 		rec.time = int64(seconds)*1e9 + int64(fraction)*1e3
 	}
+	// No packet is shorter than what was captured of it, whatever its writer says.
 	rec.wireLen = max(wire, length)
 	rec.iface, rec.dir = r.device, DirUnknown
 	return nil

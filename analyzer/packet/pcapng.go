@@ -145,6 +145,7 @@ func (r *ngReader) description(body []byte) error {
 		}
 	})
 	i.index = r.reg.add(Interface{Name: name, LinkType: i.link, Snaplen: i.snaplen})
+	// Packets name an interface by its place in the section (draft-ietf-opsawg-pcapng §4.2).
 	r.ifaces = append(r.ifaces, i)
 	return nil
 }

@@ -85,7 +85,7 @@ func OpenFiles(paths ...string) (*Source, error) {
 				closeAll(files)
 				return nil, err
 			}
-			files = append(files, f)
+			files = append(files, f) // standard input is not ours to close
 		}
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 			s.size.Add(info.Size())

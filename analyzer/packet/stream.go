@@ -46,6 +46,7 @@ var (
 // decompress returns the plain content of r, and what has to be called when it is no longer read.
 func decompress(r io.Reader) (io.Reader, func(), error) {
 	br := bufio.NewReaderSize(r, 64<<10)
+	// Less than four bytes are for the reader of captures to refuse, by the file's name.
 	first, err := br.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err

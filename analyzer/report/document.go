@@ -9,7 +9,6 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/evidence"
-	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/format"
 )
 
@@ -48,9 +47,21 @@ type Unknown struct {
 	NextTime string `json:"next_time"`
 }
 
+// FlowTotals is [flow.Totals].
+type FlowTotals struct {
+	Packets           uint64                `json:"packets"` // TCP or not
+	TCPPackets        uint64                `json:"tcp_packets"`
+	Flows             uint64                `json:"flows"`
+	Retransmitted     map[netip.Addr]uint64 `json:"retransmitted"` // segments by sender
+	Reordered         uint64                `json:"reordered"`
+	Ambiguous         uint64                `json:"ambiguous"`
+	CaptureDuplicates uint64                `json:"capture_duplicates"`
+	PeakFlows         int                   `json:"peak_flows"` // most flows alive at once
+}
+
 // Totals sums up the packets.
 type Totals struct {
-	flow.Totals
+	FlowTotals
 	FirstPacket *time.Time `json:"first_packet"` // null without packets
 	LastPacket  *time.Time `json:"last_packet"`
 	Dropped     uint64     `json:"dropped"` // by the capture itself
@@ -83,6 +94,7 @@ func Make(e *evidence.Evidence, results []check.Result) *Document {
 		Absent: []Absent{}, Unknown: []Unknown{}, Inputs: e.Inputs, Totals: totals(e.Packets), Bundle: bundle(e),
 		EvidenceLost: len(e.Partial.List) > 0,
 	}
+	// Programs iterate over it without asking: [] and never null.
 	if d.Findings == nil {
 		d.Findings = []*check.Finding{}
 	}
@@ -108,7 +120,7 @@ func totals(p *evidence.Packets) Totals {
 	if p == nil {
 		return t
 	}
-	t.Totals = p.Totals
+	t.FlowTotals = FlowTotals(p.Totals)
 	t.Dropped, _ = p.Drops()
 	t.Truncated = len(p.Damage) > 0
 	if p.Totals.Packets > 0 {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/bits"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/format"
 )
 
 // Histogram is how long a softirq or function ran, over some seconds and CPUs.
@@ -32,8 +34,12 @@ const (
 
 // Histograms adds up latencies by name and part of the window: the second in which the
 // vital went beyond its limit, and those after it, are During. A second belongs to it
-// with any part of it.
-func Histograms(rows []evidence.Latency, since time.Time) []Histogram {
+// with any part of it. A trigger by hand crossed nothing: its own time divides them.
+func Histograms(rows []evidence.Latency, trigger format.Trigger) []Histogram {
+	since := trigger.Since
+	if since.IsZero() {
+		since = trigger.Time
+	}
 	type key struct{ part, kind, name string }
 	sums, seconds := map[key]*Histogram{}, map[key]map[int64]bool{}
 	for i := range rows {
@@ -47,6 +53,7 @@ func Histograms(rows []evidence.Latency, since time.Time) []Histogram {
 			seconds[k] = map[int64]bool{}
 		}
 		sums[k].add(r)
+		// Each CPU has a row of the same second.
 		seconds[k][r.Time] = true
 		sums[k].Seconds = len(seconds[k])
 	}
@@ -75,6 +82,30 @@ func (h *Histogram) add(r *evidence.Latency) {
 // barWidth is that of the article which made these histograms known.
 const barWidth = 50
 
+// HistogramJSON prints an object a line.
+func HistogramJSON(w io.Writer, all []Histogram) error {
+	enc := json.NewEncoder(w)
+	for i := range all {
+		if err := enc.Encode(&all[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HistogramText prints histograms with an empty line between two.
+func HistogramText(w io.Writer, all []Histogram) error {
+	for i := range all {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := all[i].Print(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Print writes the histogram as SystemTap does: value, bar, count. A value is the
 // bucket's lower bound.
 func (h *Histogram) Print(w io.Writer) error {
@@ -92,6 +123,7 @@ func (h *Histogram) Print(w io.Writer) error {
 		largest = max(largest, n)
 	}
 	for i := max(0, first); i < len(h.Buckets); i++ {
+		// In 128 bits: counts come from a file, and 50 times one of them may not fit into 64.
 		hi, lo := bits.Mul64(h.Buckets[i], barWidth)
 		bar, _ := bits.Div64(hi, lo, largest)
 		fmt.Fprintf(&b, "%5s |%-*s %d\n", power(i), barWidth, strings.Repeat("@", int(bar)), h.Buckets[i])

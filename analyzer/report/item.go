@@ -3,30 +3,29 @@ package report
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spikebox/spikebox/analyzer/check"
-	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 // itemText writes a piece of evidence: where it stands, and what it says.
 func itemText(i check.Item) string {
 	switch i.Kind {
 	case "counter":
-		return fmt.Sprintf("%s +%s", i.Where, words.Number(*i.Value))
+		return fmt.Sprintf("%s +%s", i.Where, unit.Number(*i.Value))
 	case "setting":
 		if i.Value == nil {
 			return fmt.Sprintf("%s = %s", i.Where, i.Text)
 		}
-		return fmt.Sprintf("%s = %s", i.Where, quantity(*i.Value, i.Unit))
+		return fmt.Sprintf("%s = %s", i.Where, unit.Prose(*i.Value, i.Unit))
 	case "socket":
-		return fmt.Sprintf("%s %s: %s, %s waiting, room for %s", i.Member, i.Where, i.Text, words.Number(*i.Value), words.Number(*i.Limit))
+		return fmt.Sprintf("%s %s: %s, %s waiting, room for %s", i.Member, i.Where, i.Text, unit.Number(*i.Value), unit.Number(*i.Limit))
 	}
 	said := strings.TrimSpace(i.Member + " " + firstFrames(i.Where))
 	if i.Value != nil {
-		said += ": " + quantity(*i.Value, i.Unit)
+		said += ": " + unit.Prose(*i.Value, i.Unit)
 		if i.Limit != nil {
-			said += fmt.Sprintf(" (limit %s)", quantity(*i.Limit, i.Unit))
+			said += fmt.Sprintf(" (limit %s)", unit.Prose(*i.Limit, i.Unit))
 		}
 	}
 	if i.Text != "" {
@@ -44,24 +43,6 @@ func firstFrames(where string) string {
 		return where
 	}
 	return "frames " + strings.Join(list[:most], " ") + " …"
-}
-
-// quantity writes a number with its unit.
-func quantity(v float64, unit string) string {
-	switch unit {
-	case "s":
-		return words.Duration(time.Duration(v * 1e9))
-	case "ratio":
-		return words.Percent(v)
-	case "", "1":
-		return words.Number(v)
-	case "1/s":
-		return words.Number(v) + "/s"
-	}
-	if v == 1 && strings.HasSuffix(unit, "s") {
-		unit = strings.TrimSuffix(unit, "s")
-	}
-	return words.Number(v) + " " + unit
 }
 
 // remedyText writes what to do, with the setting's value now and then.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 // Style says how text is laid out.
@@ -125,12 +126,12 @@ func (p *page) entry(name, text string) {
 // about says what was looked at.
 func (p *page) about(d *Document) {
 	lasted := d.Window.End.Sub(d.Window.Start)
-	when := fmt.Sprintf("%s to %s UTC, %s", d.Window.Start.Format("2006-01-02 15:04:05.000"), words.Clock(d.Window.End), words.Duration(lasted))
+	when := fmt.Sprintf("%s to %s UTC, %s", d.Window.Start.Format("2006-01-02 15:04:05.000"), words.Clock(d.Window.End), unit.Duration(lasted))
 	if b := d.Bundle; b != nil {
 		p.entry("host", fmt.Sprintf("%s, Linux %s, %s", b.Host.Name, b.Host.Kernel, words.Plural(b.Host.CPUs, "CPU", "CPUs")))
 		p.entry("window", when)
 		p.entry("trigger", trigger(d))
-	} else if d.Totals.Packets > 0 {
+	} else if d.Totals.Packets > 0 { // without any, no time is known
 		p.entry("window", when)
 	}
 	packets := fmt.Sprintf("%s in %s", words.Plural(d.Totals.Packets, "packet", "packets"), words.Plural(d.Totals.Flows, "connection", "connections"))
@@ -140,7 +141,7 @@ func (p *page) about(d *Document) {
 	}
 	packets += fmt.Sprintf("; %s sent again", words.Plural(again, "segment", "segments"))
 	if d.Totals.Dropped > 0 {
-		packets += fmt.Sprintf("; %s lost by the capture", words.Count(d.Totals.Dropped))
+		packets += fmt.Sprintf("; %s lost by the capture", unit.Count(d.Totals.Dropped))
 	}
 	p.entry("packets", packets)
 	if d.Bundle != nil && d.Bundle.Filter != "" {
@@ -165,7 +166,7 @@ func trigger(d *Document) string {
 	if t.Vital == "" {
 		return text
 	}
-	return text + ", when it was " + quantity(t.Value, t.Unit)
+	return text + ", when it was " + unit.Prose(t.Value, t.Unit)
 }
 
 // finding sets one finding, indented below its cause. Its headline is left out where it

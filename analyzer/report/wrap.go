@@ -27,6 +27,7 @@ func wrap(text string, width int) []string {
 	var lines []string
 	line, used := strings.Builder{}, 0
 	for _, word := range bound(strings.Fields(text)) {
+		// Before it is measured: what is replaced has a width, control characters have none.
 		word = Plain(word)
 		n := runes(word)
 		if used > 0 && used+1+n > width {

@@ -1,13 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/pflag"
 
@@ -67,17 +63,18 @@ func setupAnalyze(flags *pflag.FlagSet) func(context.Context, []string) error {
 func runAnalyze(paths []string, f analyzeFlags) error {
 	bar := startBar()
 	doc, err := analyzer.Run(paths, evidence.Options{Progress: &bar.progress})
+	// Before anything is printed: the bar and the report may be on the same terminal.
 	bar.stop()
 	if err != nil {
 		return opened(err)
 	}
 	if f.dir != "" {
-		if err := writeReport(f.dir, doc); err != nil {
+		if err := report.Write(f.dir, doc); err != nil {
 			return err
 		}
 	}
 	if f.json {
-		err = writeJSON(os.Stdout, doc)
+		err = report.JSON(os.Stdout, doc)
 	} else {
 		err = report.Text(os.Stdout, doc, style())
 	}
@@ -96,55 +93,6 @@ func outcome(doc *report.Document, failOn string) error {
 		return &cli.Coded{Code: cli.Damaged}
 	case doc.EvidenceLost:
 		return &cli.Coded{Code: cli.Missing}
-	}
-	return nil
-}
-
-// writeJSON writes a document for programs and people alike: indented, and with < and >
-// as they are, since filters are full of them.
-func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
-// writeReport writes the report's files, each under its final name only when whole.
-func writeReport(dir string, doc *report.Document) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make report folder: %w", err)
-	}
-	var text, findings bytes.Buffer
-	if err := report.Text(&text, doc, report.Style{Width: 100}); err != nil {
-		return err
-	}
-	if err := writeJSON(&findings, doc); err != nil {
-		return fmt.Errorf("encode findings: %w", err)
-	}
-	for name, content := range map[string][]byte{"report.txt": text.Bytes(), "findings.json": findings.Bytes()} {
-		if err := replaceFile(filepath.Join(dir, name), content); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// replaceFile writes a file beside its place and moves it there.
-func replaceFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = f.Write(content)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }

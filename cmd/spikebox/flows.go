@@ -3,14 +3,17 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/listing"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 )
 
@@ -50,6 +53,16 @@ Exit code 3: a capture ends before its end, or the bundle holds no packets.`,
 	Setup: setupFlows,
 }
 
+// sortHelp lists the keys for the help page.
+func sortHelp() string {
+	var b strings.Builder
+	b.WriteString("Keys of --sort:")
+	for _, k := range listing.Keys {
+		fmt.Fprintf(&b, "\n  %-15s %s", k.Name, k.Doc)
+	}
+	return b.String()
+}
+
 // flowFlags are the flags of flows.
 type flowFlags struct {
 	csv, json, wide bool
@@ -74,6 +87,7 @@ func setupFlows(flags *pflag.FlagSet) func(context.Context, []string) error {
 		if err := f.check(args, flags.Changed("top")); err != nil {
 			return err
 		}
+		// As much as a pipe holds (pipe(7)): a row is some hundred bytes, and there may be millions.
 		out := bufio.NewWriterSize(os.Stdout, 1<<16)
 		err := f.run(out, args)
 		if ferr := out.Flush(); err == nil && ferr != nil {
@@ -96,7 +110,7 @@ func (f *flowFlags) check(args []string, topped bool) error {
 		return cli.Usagef("top %d: want at least 1", f.top)
 	case f.events != "" && (f.sort != "" || topped || len(f.peers)+len(f.ports) > 0):
 		return cli.Usagef("--events is about one connection: it takes no --sort, --top, --peer or --port")
-	case f.sort != "" && sortKey(f.sort) == nil:
+	case f.sort != "" && listing.FindKey(f.sort) == nil:
 		return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no sort key %q", f.sort), Hint: "spikebox help flows lists them"}
 	}
 	for _, p := range f.ports {
@@ -115,18 +129,15 @@ func (f *flowFlags) run(w io.Writer, paths []string) error {
 	return f.listFlows(w, paths)
 }
 
-// printer prints rows one by one; with nil it prints what comes before the first.
-type printer[T any] func(*T) error
-
-// flowPrinter chooses the form.
-func (f *flowFlags) flowPrinter(w io.Writer) printer[flow.Row] {
+// form chooses one of the three forms of a row.
+func form[T any](f *flowFlags, json, csv, table listing.Printer[T]) listing.Printer[T] {
 	switch {
 	case f.json:
-		return jsonFlows(w)
+		return listing.Headed(json)
 	case f.csv:
-		return csvFlows(w)
+		return listing.Headed(csv)
 	}
-	return tableFlows(w, f.wide, style().Width)
+	return listing.Headed(table)
 }
 
 // listFlows prints flows while they end, so that memory grows with live ones only; those
@@ -134,15 +145,16 @@ func (f *flowFlags) flowPrinter(w io.Writer) printer[flow.Row] {
 // turns out to be one. The first error of writing ends printing; reading goes on to its
 // end.
 func (f *flowFlags) listFlows(w io.Writer, paths []string) error {
-	put, selected := onceHeaded(f.flowPrinter(w)), f.selection()
-	kept := f.ranking()
+	put := form(f, listing.JSON[listing.Row](w), listing.CSV(w), listing.Table(w, f.wide, style().Width))
+	selected, kept := listing.Selection{Peers: f.peers, Ports: f.ports}, f.ranking()
 	e, err := readFlows(paths, evidence.Options{Flow: func(fl *flow.Flow) {
 		switch {
-		case !selected(fl):
+		case !selected.Has(fl):
 		case kept != nil:
-			kept.add(fl)
+			kept.Add(fl)
 		default:
-			row := fl.Row()
+			// Now, because the table takes the flow back when this returns.
+			row := listing.MakeRow(fl)
 			put(&row)
 		}
 	}})
@@ -150,7 +162,7 @@ func (f *flowFlags) listFlows(w io.Writer, paths []string) error {
 		return err
 	}
 	if kept != nil {
-		for _, r := range kept.sorted() {
+		for _, r := range kept.Sorted() {
 			put(r)
 		}
 	}
@@ -160,20 +172,49 @@ func (f *flowFlags) listFlows(w io.Writer, paths []string) error {
 	return whole(e)
 }
 
-// onceHeaded lets put print the head before the first row, or alone where no row came.
-// After an error put prints nothing more and gives the error again.
-func onceHeaded[T any](put printer[T]) printer[T] {
-	headed := false
-	var failed error
-	return func(r *T) error {
-		if !headed {
-			headed, failed = true, put(nil)
-		}
-		if r != nil && failed == nil {
-			failed = put(r)
-		}
-		return failed
+// ranking is what --sort and --top ask for; nil where rows are printed as they come.
+func (f *flowFlags) ranking() *listing.Ranking {
+	switch {
+	case f.sort != "":
+		return listing.NewRanking(listing.FindKey(f.sort), f.top)
+	case f.top > 0:
+		return listing.NewRanking(listing.FindKey("bytes"), f.top)
 	}
+	return nil
+}
+
+// listEvents prints the events of the connection as they are found: nothing is kept.
+func (f *flowFlags) listEvents(w io.Writer, paths []string) error {
+	meant, err := listing.Which(f.events)
+	if err != nil {
+		return &cli.Coded{Code: cli.Usage, Err: err}
+	}
+	put := form(f, listing.JSON[listing.EventRow](w), listing.EventCSV(w), listing.EventTable(w, len(paths) > 1))
+	found := false
+	e, err := readFlows(paths, evidence.Options{
+		Event: func(e *flow.Event) {
+			if meant(e.Flow) {
+				row := listing.MakeEventRow(e)
+				put(&row)
+			}
+		},
+		Flow: func(fl *flow.Flow) { found = found || meant(fl) },
+	})
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		none := &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("no connection %s in the input", f.events), Hint: "spikebox flows lists them with their numbers"}
+		var lost *cli.Coded
+		if errors.As(whole(e), &lost) { // it may have been in what is lost
+			none.Code = lost.Code
+		}
+		return none
+	}
+	if err := put(nil); err != nil {
+		return fmt.Errorf("write events: %w", err)
+	}
+	return whole(e)
 }
 
 // readFlows makes the pass over the packets.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -41,7 +40,13 @@ Softirqs belong to the machine, not to a network namespace.`,
 			if err != nil {
 				return err
 			}
-			if err := printHistograms(rows, r.Manifest, *asJSON); err != nil {
+			histograms := report.Histograms(rows, r.Manifest.Trigger)
+			if *asJSON {
+				err = report.HistogramJSON(os.Stdout, histograms)
+			} else {
+				err = report.HistogramText(os.Stdout, histograms)
+			}
+			if err != nil {
 				return err
 			}
 			return damaged(r.Damage())
@@ -51,6 +56,7 @@ Softirqs belong to the machine, not to a network namespace.`,
 
 // latencies reads the rows that were asked for. A bundle without them says why.
 func latencies(r *format.Reader, name string, cpu int) ([]evidence.Latency, error) {
+	// One member by the seek table: to read the bundle as evidence would take its packets, too.
 	member, err := r.Open(evidence.LatencyMember)
 	if err != nil {
 		return nil, err
@@ -84,26 +90,4 @@ func noLatencies(m *format.Manifest) error {
 		}
 	}
 	return &cli.Coded{Code: cli.Missing, Err: fmt.Errorf("no softirq or function of this name and CPU ran in the window")}
-}
-
-func printHistograms(rows []evidence.Latency, m *format.Manifest, asJSON bool) error {
-	since := m.Trigger.Since
-	if since.IsZero() {
-		since = m.Trigger.Time
-	}
-	for i, h := range report.Histograms(rows, since) {
-		if asJSON {
-			if err := json.NewEncoder(os.Stdout).Encode(h); err != nil {
-				return err
-			}
-			continue
-		}
-		if i > 0 {
-			fmt.Println()
-		}
-		if err := h.Print(os.Stdout); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -2,11 +2,8 @@ package main
 
 import (
 	"compress/gzip"
-	"errors"
-	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -16,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/spikebox/spikebox/analyzer/cases"
+	"github.com/spikebox/spikebox/cmd/internal/clitest"
 )
 
 func TestMain(m *testing.M) {
@@ -23,17 +21,23 @@ func TestMain(m *testing.M) {
 }
 
 // The command line as its users meet it: scripts in testdata/script, with the cases of
-// testdata/cases as real files, NAME.spike.tar.zst or NAME.pcapng.
+// testdata/cases as real files, NAME.spike.tar.zst or NAME.pcapng, in $CASES, and bundles of
+// real runs in $BUNDLES.
 func TestScripts(t *testing.T) {
 	built := build(t)
+	bundles, err := filepath.Abs("../../testdata/bundles")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("CASES", built)
+			env.Setenv("BUNDLES", bundles)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code":     exitCode,
+			"code":     clitest.Code,
 			"compress": compress,
 			"cut":      cut,
 			"flip":     flip,
@@ -61,24 +65,6 @@ func build(t *testing.T) string {
 		}
 	}
 	return dir
-}
-
-// exitCode runs "code N COMMAND …" and wants exactly that exit code.
-func exitCode(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: code N COMMAND …")
-	}
-	got := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		exit, ok := errors.AsType[*exec.ExitError](err)
-		if !ok {
-			ts.Fatalf("run %v: %v", args[1:], err)
-		}
-		got = exit.ExitCode()
-	}
-	if fmt.Sprint(got) != args[0] {
-		ts.Fatalf("exit code %d, want %s", got, args[0])
-	}
 }
 
 // cut writes "cut FILE BYTES NEW": FILE without its last BYTES.

@@ -3,16 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/pflag"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
-	"github.com/spikebox/spikebox/format"
 	rule "github.com/spikebox/spikebox/recorder/trigger"
 )
 
@@ -43,23 +41,6 @@ trigger.`,
 	},
 }
 
-// trial is one trigger's run over the bundle, and a line of `replay --json`.
-type trial struct {
-	Trigger string   `json:"trigger"`
-	Firings []firing `json:"firings"`
-	Most    *float64 `json:"most"`  // the vital's largest value, or smallest for "<"; null without any
-	Unit    string   `json:"unit"`  // of values and limits
-	Ticks   int      `json:"ticks"` // at which the vital was measured
-}
-
-// firing is one moment at which the trigger would have cut the rings.
-type firing struct {
-	Time  time.Time `json:"time"`
-	Since time.Time `json:"since"` // when the value crossed the limit
-	Value float64   `json:"value"`
-	Limit float64   `json:"limit"`
-}
-
 // runReplay takes units from the manifest, so that a bundle of an older recorder with
 // other vitals is read by its own names.
 func runReplay(path string, exprs []string, asJSON bool) error {
@@ -87,7 +68,7 @@ func runReplay(path string, exprs []string, asJSON bool) error {
 		if asJSON {
 			err = lines.Encode(run)
 		} else {
-			err = run.print(e.Manifest)
+			err = run.Text(os.Stdout, e.Manifest.Trigger.Time)
 		}
 		if err != nil {
 			return err
@@ -96,57 +77,12 @@ func runReplay(path string, exprs []string, asJSON bool) error {
 	return damaged(e.Damage)
 }
 
-// try steps a trigger with the vital's values.
-func try(t *rule.Trigger, s *timeline.Series) trial {
-	run := trial{Trigger: t.Expr, Unit: t.Unit, Firings: []firing{}}
-	if s == nil {
-		return run
-	}
+// try steps a trigger with the vital's values. Triggers are the recorder's and series are
+// the analyzer's: neither knows the other, and they meet here.
+func try(t *rule.Trigger, s *timeline.Series) *report.Trial {
 	eval := rule.NewEval(t)
-	for i, v := range s.V {
-		if f, ok := eval.Step(evidence.Unix(s.T[i]), v); ok {
-			run.Firings = append(run.Firings, firing{f.Time, f.Since, f.Value, f.Limit})
-		}
-		if v != v { // not measured at this tick
-			continue
-		}
-		run.Ticks++
-		if run.Most == nil || t.Above == (v > *run.Most) {
-			run.Most = &v
-		}
-	}
-	return run
-}
-
-// print writes one trigger's run for people.
-func (r *trial) print(m *format.Manifest) error {
-	verdict := "would not have fired"
-	if len(r.Firings) > 0 {
-		verdict = "would have fired"
-	}
-	_, err := fmt.Printf("%s: %s\n", r.Trigger, verdict)
-	for _, f := range r.Firings {
-		fmt.Printf("  at %s, %+.2f s from the bundle's own trigger: %s (limit %s), crossed at %s\n",
-			f.Time.Format("15:04:05.000"), f.Time.Sub(m.Trigger.Time).Seconds(), r.amount(f.Value), r.amount(f.Limit), f.Since.Format("15:04:05.000"))
-	}
-	switch {
-	case r.Most == nil:
-		fmt.Println("  the vital was not measured in the window")
-	case len(r.Firings) == 0:
-		fmt.Printf("  furthest it went: %s, in %d ticks\n", r.amount(*r.Most), r.Ticks)
-	}
-	return err
-}
-
-// amount writes a value in the notation of a trigger's limit.
-func (r *trial) amount(v float64) string {
-	switch r.Unit {
-	case "s":
-		return time.Duration(v * 1e9).Round(time.Microsecond).String()
-	case "ratio":
-		return fmt.Sprintf("%.3g%%", v*100)
-	case "1/s":
-		return fmt.Sprintf("%.3g/s", v)
-	}
-	return fmt.Sprintf("%.6g", v)
+	return report.Try(t.Expr, t.Unit, t.Above, s, func(now time.Time, v float64) (report.Firing, bool) {
+		f, ok := eval.Step(now, v)
+		return report.Firing{Time: f.Time, Since: f.Since, Value: f.Value, Limit: f.Limit}, ok
+	})
 }

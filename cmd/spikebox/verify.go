@@ -8,6 +8,7 @@ import (
 
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 var verify = &cli.Command{
@@ -40,20 +41,6 @@ func runVerify(args []string) error {
 	for _, m := range r.Members() {
 		bytes += m.Size
 	}
-	fmt.Printf("%s: %d members, %s, every sum is right\n", r.Manifest.Name, len(r.Members()), size(bytes))
+	fmt.Printf("%s: %d members, %s, every sum is right\n", r.Manifest.Name, len(r.Members()), unit.Size(bytes))
 	return nil
-}
-
-// size writes a number of bytes for people.
-func size(n int64) string {
-	const k = 1024
-	switch {
-	case n < k:
-		return fmt.Sprintf("%d B", n)
-	case n < k*k:
-		return fmt.Sprintf("%.1f KiB", float64(n)/k)
-	case n < k*k*k:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(k*k))
-	}
-	return fmt.Sprintf("%.1f GiB", float64(n)/(k*k*k))
 }

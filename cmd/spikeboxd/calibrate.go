@@ -5,9 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -30,28 +28,7 @@ limit is three times the largest value that it saw.`,
 				return cli.Usagef("calibrate takes a duration of more than 0 and no argument")
 			}
 			said := func(line string) { fmt.Fprintln(os.Stderr, "spikeboxd: "+line) }
-			return printCalibration(recorder.Calibrate(ctx, "/", *span, said))
+			return recorder.PrintCalibration(os.Stdout, recorder.Calibrate(ctx, "/", *span, said))
 		}
 	},
-}
-
-func printCalibration(all []recorder.Calibration) error {
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "MEDIAN\t99 %\tLARGEST\t  TRIGGER")
-	for i := range all {
-		c := &all[i]
-		expr := c.Expr()
-		if expr == "" {
-			expr = c.Name + " was not measured"
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t  %s\n", figure(c.P50, c.Unit), figure(c.P99, c.Unit), figure(c.Max, c.Unit), expr)
-	}
-	return table.Flush()
-}
-
-func figure(v float64, unit string) string {
-	if math.IsNaN(v) {
-		return "-"
-	}
-	return recorder.Notation(v, unit)
 }

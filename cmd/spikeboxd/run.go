@@ -41,86 +41,110 @@ kernel can tell; what it is not allowed to see is said once and in the manifest.
 	Setup: setupRun,
 }
 
+// runFlags are the flags of run: a configuration, and what becomes one.
+type runFlags struct {
+	recorder.Config
+	ring, keepBytes cli.Bytes
+	minFree         cli.Percent
+	peers           cli.Prefixes
+	ports           []uint
+	rtt             time.Duration
+	synRecv         int
+	netns           string
+}
+
 func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
-	cfg := recorder.Config{Build: cli.Build("spikeboxd")}
-	ringBytes, keepBytes, minFree := cli.Bytes(capture.DefaultBytes), cli.Bytes(2<<30), cli.Percent(0.1)
-	var peers cli.Prefixes
-	var ports []uint
-	var rtt time.Duration
-	var synRecv int
-	var netns string
-	flags.StringSliceVar(&cfg.Interfaces, "interface", nil, "interface to record; repeatable (default: every one that is up)")
-	flags.DurationVar(&rtt, "rtt", 0, "short for --trigger 'rtt.p99 > DURATION for 1s'")
-	flags.IntVar(&synRecv, "syn-recv", 0, "short for --trigger 'syn_recv > N'")
-	flags.StringArrayVar(&cfg.Triggers, "trigger", nil, "vital and limit that cut a bundle; repeatable")
-	flags.StringArrayVar(&cfg.Patterns, "kmsg", nil, "regular expression; a kernel-log line that matches cuts a bundle; repeatable")
-	flags.DurationVar(&cfg.Before, "before", 30*time.Second, "how much of the time before the trigger goes into the bundle")
-	flags.DurationVar(&cfg.After, "after", 10*time.Second, "how much of the time after the trigger goes into the bundle")
-	flags.StringVar(&cfg.Dir, "dir", "/var/lib/spikebox", "folder for bundles")
-	flags.Var(&ringBytes, "ring", "memory of the packet rings together")
-	flags.IntVar(&cfg.SnapLen, "snaplen", capture.DefaultSnapLen, "most header bytes kept of a packet")
-	flags.IntVar(&cfg.Payload, "payload", 0, "bytes kept behind the headers")
-	flags.IntVar(&cfg.Conntrack, "conntrack-max", 200_000, "most lines of the connection-tracking dump; its summary is exact all the same")
-	flags.UintSliceVar(&ports, "port", nil, "record only packets from or to this port; repeatable")
-	flags.Var(&peers, "peer", "record only packets from or to this address or prefix; repeatable")
-	flags.DurationVar(&cfg.Policy.Cooldown, "cooldown", 5*time.Minute, "shortest time between two bundles of one trigger")
-	flags.IntVar(&cfg.Policy.MaxPerDay, "max-per-day", 20, "most bundles in 24 hours; 0 is no cap")
-	flags.IntVar(&cfg.Retention.Keep, "keep", 20, "most bundles in the folder, the oldest goes first; 0 is no cap")
-	flags.Var(&keepBytes, "keep-bytes", "most bytes of bundles in the folder; 0B is no cap")
-	flags.Var(&minFree, "min-free", "share of the file system that stays free")
-	flags.StringVar(&cfg.Control, "control", control.Socket, "control socket; empty: none")
-	flags.StringVar(&netns, "netns", "own", "own: kernel events of this network namespace; all: of every one on the machine")
-	flags.BoolVar(&cfg.Once, "once", false, "end after the first bundle and print its path")
-	flags.StringVar(&cfg.Root, "root", "/", "where /proc, /sys and /dev lie; another tree than / is for tests of the recorder itself")
-	flags.BoolVar(&cfg.DryRun, "dry-run", false, "say what would fire, write nothing")
+	var f runFlags
+	f.declare(flags)
 	return func(ctx context.Context, args []string) error {
 		if len(args) > 0 {
 			return cli.Usagef("run takes no argument %q", args[0])
 		}
-		if err := refuse(flags, rtt, synRecv, cfg); err != nil {
+		if err := f.refuse(flags); err != nil {
 			return err
 		}
-		if flags.Changed("rtt") {
-			cfg.Triggers = append(cfg.Triggers, fmt.Sprintf("rtt.p99 > %v for 1s", rtt))
-		}
-		if flags.Changed("syn-recv") {
-			cfg.Triggers = append(cfg.Triggers, fmt.Sprintf("syn_recv > %d", synRecv))
-		}
-		for _, p := range ports {
-			if p == 0 || p > 65535 {
-				return cli.Usagef("port %d: want 1 to 65535", p)
-			}
-			cfg.Ports = append(cfg.Ports, uint16(p))
-		}
-		if netns != "own" && netns != "all" {
-			return cli.Usagef("netns %q: want own or all", netns)
-		}
-		cfg.AllNetNS = netns == "all"
-		cfg.RingBytes, cfg.Peers = int(ringBytes), peers
-		cfg.Retention.Bytes, cfg.Retention.MinFree = int64(keepBytes), float64(minFree)
-		cfg.Flags = inForce(flags)
-		return arm(ctx, cfg)
+		return arm(ctx, f.config(flags))
 	}
+}
+
+// declare names the flags in the order of the help page.
+func (f *runFlags) declare(flags *pflag.FlagSet) {
+	// A flag.Value has no default beside the one that it holds.
+	f.ring, f.keepBytes, f.minFree = capture.DefaultBytes, 2<<30, 0.1
+	flags.StringSliceVar(&f.Interfaces, "interface", nil, "interface to record; repeatable (default: every one that is up)")
+	flags.DurationVar(&f.rtt, "rtt", 0, "short for --trigger 'rtt.p99 > DURATION for 1s'")
+	flags.IntVar(&f.synRecv, "syn-recv", 0, "short for --trigger 'syn_recv > N'")
+	flags.StringArrayVar(&f.Triggers, "trigger", nil, "vital and limit that cut a bundle; repeatable")
+	flags.StringArrayVar(&f.Patterns, "kmsg", nil, "regular expression; a kernel-log line that matches cuts a bundle; repeatable")
+	flags.DurationVar(&f.Before, "before", 30*time.Second, "how much of the time before the trigger goes into the bundle")
+	flags.DurationVar(&f.After, "after", 10*time.Second, "how much of the time after the trigger goes into the bundle")
+	flags.StringVar(&f.Dir, "dir", "/var/lib/spikebox", "folder for bundles")
+	flags.Var(&f.ring, "ring", "memory of the packet rings together")
+	flags.IntVar(&f.SnapLen, "snaplen", capture.DefaultSnapLen, "most header bytes kept of a packet")
+	flags.IntVar(&f.Payload, "payload", 0, "bytes kept behind the headers")
+	flags.IntVar(&f.Conntrack, "conntrack-max", 200_000, "most lines of the connection-tracking dump; its summary is exact all the same")
+	flags.UintSliceVar(&f.ports, "port", nil, "record only packets from or to this port; repeatable")
+	flags.Var(&f.peers, "peer", "record only packets from or to this address or prefix; repeatable")
+	flags.DurationVar(&f.Policy.Cooldown, "cooldown", 5*time.Minute, "shortest time between two bundles of one trigger")
+	flags.IntVar(&f.Policy.MaxPerDay, "max-per-day", 20, "most bundles in 24 hours; 0 is no cap")
+	flags.IntVar(&f.Retention.Keep, "keep", 20, "most bundles in the folder, the oldest goes first; 0 is no cap")
+	flags.Var(&f.keepBytes, "keep-bytes", "most bytes of bundles in the folder; 0B is no cap")
+	flags.Var(&f.minFree, "min-free", "share of the file system that stays free")
+	flags.StringVar(&f.Control, "control", control.Socket, "control socket; empty: none")
+	flags.StringVar(&f.netns, "netns", "own", "own: kernel events of this network namespace; all: of every one on the machine")
+	flags.BoolVar(&f.Once, "once", false, "end after the first bundle and print its path")
+	flags.StringVar(&f.Root, "root", "/", "where /proc, /sys and /dev lie; another tree than / is for tests of the recorder itself")
+	flags.BoolVar(&f.DryRun, "dry-run", false, "say what would fire, write nothing")
 }
 
 // refuse names a number that no recorder can be armed with: a limit below zero would fire at
 // once and for ever.
-func refuse(flags *pflag.FlagSet, rtt time.Duration, synRecv int, cfg recorder.Config) error {
+func (f *runFlags) refuse(flags *pflag.FlagSet) error {
+	// pflag takes any sign; an --rtt that is not given is 0 as well, and only Changed tells.
 	switch {
-	case flags.Changed("rtt") && rtt <= 0:
-		return cli.Usagef("rtt %v: want more than 0", rtt)
-	case synRecv < 0:
-		return cli.Usagef("syn-recv %d: want 0 or more", synRecv)
-	case cfg.Policy.Cooldown < 0:
-		return cli.Usagef("cooldown %v: want 0 or more", cfg.Policy.Cooldown)
-	case cfg.Policy.MaxPerDay < 0:
-		return cli.Usagef("max-per-day %d: want 0 or more", cfg.Policy.MaxPerDay)
-	case cfg.Retention.Keep < 0:
-		return cli.Usagef("keep %d: want 0 or more", cfg.Retention.Keep)
-	case cfg.Conntrack <= 0:
-		return cli.Usagef("conntrack-max %d: want at least 1", cfg.Conntrack)
+	case flags.Changed("rtt") && f.rtt <= 0:
+		return cli.Usagef("rtt %v: want more than 0", f.rtt)
+	case f.synRecv < 0:
+		return cli.Usagef("syn-recv %d: want 0 or more", f.synRecv)
+	case f.Policy.Cooldown < 0:
+		return cli.Usagef("cooldown %v: want 0 or more", f.Policy.Cooldown)
+	case f.Policy.MaxPerDay < 0:
+		return cli.Usagef("max-per-day %d: want 0 or more", f.Policy.MaxPerDay)
+	case f.Retention.Keep < 0:
+		return cli.Usagef("keep %d: want 0 or more", f.Retention.Keep)
+	case f.Conntrack <= 0:
+		return cli.Usagef("conntrack-max %d: want at least 1", f.Conntrack)
+	}
+	for _, p := range f.ports {
+		if p == 0 || p > 65535 {
+			return cli.Usagef("port %d: want 1 to 65535", p)
+		}
+	}
+	if f.netns != "own" && f.netns != "all" {
+		return cli.Usagef("netns %q: want own or all", f.netns)
 	}
 	return nil
+}
+
+// config gives what the recorder is armed with.
+func (f *runFlags) config(flags *pflag.FlagSet) recorder.Config {
+	cfg := f.Config
+	cfg.Build = cli.Build("spikeboxd")
+	if flags.Changed("rtt") {
+		// One slow tick may be one late acknowledgement: the hold asks for a second of them.
+		cfg.Triggers = append(cfg.Triggers, fmt.Sprintf("rtt.p99 > %v for 1s", f.rtt))
+	}
+	if flags.Changed("syn-recv") {
+		cfg.Triggers = append(cfg.Triggers, fmt.Sprintf("syn_recv > %d", f.synRecv))
+	}
+	for _, p := range f.ports {
+		cfg.Ports = append(cfg.Ports, uint16(p))
+	}
+	cfg.AllNetNS = f.netns == "all"
+	cfg.RingBytes, cfg.Peers = int(f.ring), f.peers
+	cfg.Retention.Bytes, cfg.Retention.MinFree = int64(f.keepBytes), float64(f.minFree)
+	cfg.Flags = inForce(flags)
+	return cfg
 }
 
 // inForce gives every flag's value, for the manifest.

@@ -3,6 +3,8 @@ package trigger
 import (
 	"math"
 	"time"
+
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 const (
@@ -19,10 +21,10 @@ const (
 // baselineFloor keeps a factor meaningful on a quiet host, where the mean is near
 // zero and any value would be many times it. By unit; other units have no floor.
 var baselineFloor = map[string]float64{
-	"s":     0.010, // 10 ms: five times less than that is no incident
-	"1":     10,
-	"1/s":   10,
-	"ratio": 0.01,
+	unit.Seconds:   0.010, // 10 ms: five times less than that is no incident
+	unit.One:       10,
+	unit.PerSecond: 10,
+	unit.Ratio:     0.01,
 }
 
 // Fired says that a trigger's condition has held for its time.

@@ -13,9 +13,10 @@ package trigger
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 // Trigger is one parsed expression.
@@ -42,11 +43,10 @@ func Parse(expr string, lookup Lookup) (*Trigger, error) {
 		return nil, fmt.Errorf("parse trigger %q: want VITAL > LIMIT [for DURATION]", expr)
 	}
 	t.Vital = words[0]
-	unit, ok := lookup(t.Vital)
-	if !ok {
+	var known bool
+	if t.Unit, known = lookup(t.Vital); !known {
 		return nil, fmt.Errorf("parse trigger %q: unknown vital %q", expr, t.Vital)
 	}
-	t.Unit = unit
 	switch words[1] {
 	case ">":
 		t.Above = true
@@ -76,14 +76,14 @@ func (t *Trigger) limit(word string) error {
 		if !t.Above {
 			return fmt.Errorf("a factor (%s) goes with > only", word)
 		}
-		v, err := number64(number)
+		v, err := unit.ParseNumber(number)
 		if err == nil && v <= 1 {
 			return fmt.Errorf("factor %s: want more than 1x", word)
 		}
 		t.Limit = v
 		return err
 	}
-	v, err := value(word, t.Unit)
+	v, err := unit.Parse(word, t.Unit)
 	t.Limit = v
 	return err
 }
@@ -98,44 +98,4 @@ func (t *Trigger) hold(keyword, duration string) error {
 	}
 	t.For = d
 	return nil
-}
-
-// value reads a limit in the notation of its unit and gives it in that unit.
-func value(word, unit string) (float64, error) {
-	switch {
-	case unit == "s":
-		d, err := time.ParseDuration(word)
-		if err != nil {
-			return 0, fmt.Errorf("limit %q: want a duration such as 200ms", word)
-		}
-		return d.Seconds(), nil
-	case strings.HasSuffix(word, "%"):
-		if unit != "ratio" {
-			return 0, fmt.Errorf("limit %q: a percentage goes with a ratio, this vital counts in %q", word, unit)
-		}
-		v, err := number64(strings.TrimSuffix(word, "%"))
-		return v / 100, err
-	case unit == "B":
-		return bytes(word)
-	}
-	return number64(word)
-}
-
-func number64(word string) (float64, error) {
-	v, err := strconv.ParseFloat(word, 64)
-	if err != nil || v != v || v-v != 0 { // not a number, NaN, or infinite
-		return 0, fmt.Errorf("limit %q: want a number", word)
-	}
-	return v, nil
-}
-
-func bytes(word string) (float64, error) {
-	scale := 1.0
-	for i, suffix := range []string{"KiB", "MiB", "GiB"} {
-		if number, ok := strings.CutSuffix(word, suffix); ok {
-			word, scale = number, float64(uint64(1024)<<(10*i))
-		}
-	}
-	v, err := number64(word)
-	return v * scale, err
 }

@@ -28,6 +28,8 @@ func Pcap(order binary.AppendByteOrder, nano bool, link uint32, records ...Recor
 		magic, unit = 0xa1b23c4d, 1
 	}
 	b := order.AppendUint32(nil, magic)
+	// Version 2.4, the only one in use, then zone and accuracy, which are always 0
+	// (draft-ietf-opsawg-pcap §4).
 	b = order.AppendUint16(b, 2)
 	b = order.AppendUint16(b, 4)
 	b = append(b, make([]byte, 8)...)

@@ -94,6 +94,8 @@ func (g *generator) answer(c *connection) {
 	for i := range answer {
 		c.ack = first + uint32(i)*segment
 		c.add(false, TCP{Flags: 16, Payload: segment})
+		// Every second segment is acknowledged (RFC 1122 §4.2.3.2), and each one above a gap
+		// (RFC 5681 §4.2).
 		if lost >= 0 && i > lost {
 			hole := first + uint32(lost)*segment
 			c.ack = hole

@@ -28,6 +28,7 @@ func (s *sim) send(i int) {
 	p := s.packet(true, packet.ACK)
 	p.Seq, p.Ack, p.Payload, p.TSecr = s.seqOf(i), 6, mss, s.recentTS
 	s.arm()
+	// Lost before the tap: the capture will hold the repetition only.
 	if s.chance(s.LossBefore) {
 		return
 	}
@@ -112,7 +113,7 @@ func (s *sim) blocks(a *packet.Packet, i int, again bool) {
 				return
 			}
 		}
-		if a.NSACK < 3 {
+		if a.NSACK < 3 { // beside timestamps there is room for three (RFC 2018 §3)
 			a.SACKs[a.NSACK] = b
 			a.NSACK++
 		}
@@ -162,7 +163,7 @@ func (s *sim) acknowledged(a packet.Packet) {
 	if s.recovering && s.una >= s.recoverTo {
 		s.recovering = false
 	}
-	if !s.recovering && s.dupAcks >= 3 {
+	if !s.recovering && s.dupAcks >= 3 { // RFC 5681 §3.2
 		s.recovering, s.recoverTo = true, s.next
 		for i := s.una; i < s.next; i++ {
 			s.segs[i].again = false

@@ -1,36 +1,20 @@
-// Package words writes numbers, times and lists the way findings say them: short,
-// with units, and the same everywhere.
+// Package words puts counts with their nouns, times and lists the way findings say them;
+// the numbers in them are those of package unit.
 package words
 
 import (
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spikebox/spikebox/format/unit"
 )
 
-// Count gives a whole number with thousands separated: 1,234,567.
-func Count[N int | int64 | uint64 | uint32](n N) string {
-	digits := strconv.FormatInt(int64(n), 10)
-	sign := ""
-	if digits[0] == '-' {
-		sign, digits = "-", digits[1:]
-	}
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return sign + digits
-}
-
-// Number gives a value with three significant digits and no trailing zeros; from 1000 on
-// it is rounded to a whole number.
-func Number(v float64) string {
-	if (v == math.Trunc(v) || math.Abs(v) >= 1000) && math.Abs(v) < 1e15 {
-		return Count(int64(math.Round(v)))
-	}
-	return strconv.FormatFloat(v, 'g', 3, 64)
-}
+// Count, Number, Percent and Duration are the prose notations of package unit.
+func Count[N int | int64 | uint64 | uint32](n N) string { return unit.Count(n) }
+func Number(v float64) string                           { return unit.Number(v) }
+func Percent(ratio float64) string                      { return unit.Percent(ratio) }
+func Duration(d time.Duration) string                   { return unit.Duration(d) }
 
 // Plural gives a count with its noun: 1 flow, 2 flows.
 func Plural[N int | int64 | uint64 | uint32](n N, one, many string) string {
@@ -51,51 +35,6 @@ func Of(part, whole uint64, one, many string) string {
 	return fmt.Sprintf("%s of %s (%s)", Count(part), Plural(whole, one, many), Percent(float64(part)/float64(whole)))
 }
 
-// Percent gives a ratio in percent, finer where it is small.
-func Percent(ratio float64) string {
-	p := ratio * 100
-	switch {
-	case p > 0 && p < 0.01:
-		return "< 0.01 %"
-	case p < 1:
-		return strconv.FormatFloat(p, 'f', 2, 64) + " %"
-	case p < 10:
-		return strconv.FormatFloat(p, 'f', 1, 64) + " %"
-	}
-	return strconv.FormatFloat(p, 'f', 0, 64) + " %"
-}
-
-// Duration gives a length of time with three significant digits: 24.5 ms, 1.02 s, 2m10s.
-func Duration(d time.Duration) string {
-	switch {
-	case d < 0:
-		return "-" + Duration(-d)
-	case d >= time.Minute:
-		return d.Round(time.Second).String()
-	case d >= time.Second:
-		return digits(d.Seconds()) + " s"
-	case d >= time.Millisecond:
-		return digits(float64(d)/1e6) + " ms"
-	}
-	return digits(float64(d)/1e3) + " µs"
-}
-
-// digits gives three significant digits of a number below 1000.
-func digits(v float64) string {
-	precision := 2
-	switch {
-	case v >= 100:
-		precision = 0
-	case v >= 10:
-		precision = 1
-	}
-	s := strconv.FormatFloat(v, 'f', precision, 64)
-	if strings.Contains(s, ".") {
-		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	}
-	return s
-}
-
 // Clock gives the time of day with milliseconds, UTC.
 func Clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 
@@ -109,7 +48,7 @@ func Seconds(offsets []float64) string {
 			parts = append(parts, "…")
 			break
 		}
-		parts = append(parts, digits(o))
+		parts = append(parts, unit.Digits(o))
 	}
 	return strings.Join(parts, ", ") + " s"
 }

@@ -79,6 +79,7 @@ func (p *Program) Main(ctx context.Context, args []string) int {
 }
 
 func (p *Program) dispatch(ctx context.Context, args []string) error {
+	// Before a subcommand is known no flag set is, either: these three are words like the others.
 	name := p.Default
 	if len(args) > 0 && (!strings.HasPrefix(args[0], "-") || args[0] == "-h" || args[0] == "--help" || args[0] == "--version") {
 		name, args = strings.TrimLeft(args[0], "-"), args[1:]

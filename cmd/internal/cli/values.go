@@ -2,45 +2,25 @@ package cli
 
 import (
 	"fmt"
-	"math"
 	"net/netip"
-	"strconv"
 	"strings"
+
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 // Bytes is a flag that takes a size with a unit: 64MiB, 2GiB, 512KiB, 1000B.
 type Bytes int64
 
-var byteUnits = []struct {
-	suffix string
-	scale  int64
-}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"B", 1}}
-
 // Set reads the flag's value.
 func (b *Bytes) Set(s string) error {
-	for _, u := range byteUnits {
-		number, ok := strings.CutSuffix(s, u.suffix)
-		if !ok {
-			continue
-		}
-		v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if err != nil || !(v >= 0) || v*float64(u.scale) > math.MaxInt64/2 {
-			return fmt.Errorf("size %q: want a number before %s", s, u.suffix)
-		}
-		*b = Bytes(v * float64(u.scale))
-		return nil
+	n, err := unit.ParseSize(s)
+	if err == nil {
+		*b = Bytes(n)
 	}
-	return fmt.Errorf("size %q: want a unit, such as 64MiB", s)
+	return err
 }
 
-func (b *Bytes) String() string {
-	for i := len(byteUnits) - 2; i >= 0; i-- {
-		if u := byteUnits[i]; int64(*b) >= u.scale && int64(*b)%u.scale == 0 {
-			return strconv.FormatInt(int64(*b)/u.scale, 10) + u.suffix
-		}
-	}
-	return strconv.FormatInt(int64(*b), 10) + "B"
-}
+func (b *Bytes) String() string { return unit.FormatSize(int64(*b)) }
 
 // Type names the value in help pages.
 func (b *Bytes) Type() string { return "size" }
@@ -50,16 +30,14 @@ type Percent float64
 
 // Set reads the flag's value.
 func (p *Percent) Set(s string) error {
-	number, ok := strings.CutSuffix(s, "%")
-	v, err := strconv.ParseFloat(number, 64)
-	if !ok || err != nil || !(v >= 0 && v <= 100) {
-		return fmt.Errorf("share %q: want a percentage such as 10%%", s)
+	share, err := unit.ParseShare(s)
+	if err == nil {
+		*p = Percent(share)
 	}
-	*p = Percent(v / 100)
-	return nil
+	return err
 }
 
-func (p *Percent) String() string { return strconv.FormatFloat(100*float64(*p), 'g', -1, 64) + "%" }
+func (p *Percent) String() string { return unit.FormatShare(float64(*p)) }
 
 // Type names the value in help pages.
 func (p *Percent) Type() string { return "percent" }

@@ -1,0 +1,115 @@
+package listing
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spikebox/spikebox/format/unit"
+)
+
+// column is one column of the table of flows.
+type column struct {
+	name  string
+	width int // 0: the last one
+	left  bool
+	// which tables have it
+	level int
+	text  func(*Row) string
+}
+
+// The tables: for 80 columns, for fullWidth, and with all there is.
+const (
+	narrow = iota
+	full
+	wide
+)
+
+// fullWidth is what the columns of the full table take.
+const fullWidth = 118
+
+// columns are as wide as IPv4 needs; an IPv6 address pushes its row to the right.
+var columns = []column{
+	{"FLOW", 5, false, narrow, func(r *Row) string { return strconv.FormatUint(r.Flow, 10) }},
+	{"FIRST", 12, true, full, func(r *Row) string { return r.First.Format("15:04:05.000") }},
+	{"CLIENT", 21, true, narrow, func(r *Row) string { return netip.AddrPortFrom(r.Client, r.ClientPort).String() }},
+	{"SERVER", 21, true, narrow, func(r *Row) string { return netip.AddrPortFrom(r.Server, r.ServerPort).String() }},
+	{"PACKETS", 7, false, full, func(r *Row) string { return fmt.Sprint(r.C2S.Packets + r.S2C.Packets) }},
+	{"BYTES", 7, false, narrow, func(r *Row) string { return unit.ShortSize(int64(r.C2S.Bytes + r.S2C.Bytes)) }},
+	{"RTT", 6, false, narrow, func(r *Row) string { return known(medianRTT(r)) }},
+	{"P99", 6, false, full, func(r *Row) string { return known(max(r.C2S.RTT.P99, r.S2C.RTT.P99)) }},
+	{"SYN", 3, false, full, func(r *Row) string { return again(r.SYNRetransmits) }},
+	{"SACK", 4, false, full, func(r *Row) string { return again(r.SYNACKRetransmits) }},
+	{"RETR", 4, false, narrow, func(r *Row) string { return again(r.C2S.Retransmits + r.S2C.Retransmits) }},
+	{"LOST", 4, false, wide, func(r *Row) string { return again(r.C2S.NeverCaptured + r.S2C.NeverCaptured) }},
+	{"REORD", 5, false, wide, func(r *Row) string { return again(r.C2S.Reordered + r.S2C.Reordered) }},
+	{"AMBIG", 5, false, wide, func(r *Row) string { return again(r.C2S.Ambiguous + r.S2C.Ambiguous) }},
+	{"ZEROWIN", 7, false, wide, func(r *Row) string { return again(r.C2S.ZeroWindows + r.S2C.ZeroWindows) }},
+	{"THINK", 6, false, wide, func(r *Row) string { return known(r.S2C.Think.P99) }},
+	{"END", 10, true, narrow, ending},
+	{"FILTER", 0, true, wide, func(r *Row) string { return r.Filter }},
+}
+
+// Table prints the columns for which there is room in width, or all of them, whose rows
+// are far longer than a terminal is wide.
+func Table(w io.Writer, all bool, width int) Printer[Row] {
+	level := narrow
+	switch {
+	case all:
+		level = wide
+	case width >= fullWidth:
+		level = full
+	}
+	var line strings.Builder
+	return func(r *Row) error {
+		line.Reset()
+		for _, c := range columns {
+			if c.level > level {
+				continue
+			}
+			text, width := c.name, c.width
+			if r != nil {
+				text = c.text(r)
+			}
+			if c.left {
+				width = -width
+			}
+			// fmt pads by runes, so that µ and · do not shift the columns behind them.
+			fmt.Fprintf(&line, "%*s ", width, text)
+		}
+		_, err := fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+		return err
+	}
+}
+
+// medianRTT is a flow's usual round trip in ms: what both sides' data took to the other
+// side and back, added, as the handshake's is. Without samples it is the handshake's; 0
+// is unknown.
+func medianRTT(r *Row) float64 {
+	if ms := r.C2S.RTT.P50 + r.S2C.RTT.P50; ms > 0 || r.HandshakeRTT == nil {
+		return ms
+	}
+	return *r.HandshakeRTT
+}
+
+// ending shortens the names of how a flow ended to ten characters.
+func ending(r *Row) string { return strings.Replace(r.End, "reset-by-", "rst-", 1) }
+
+// known writes milliseconds, and a dash for none.
+func known(ms float64) string {
+	if ms <= 0 {
+		return "-"
+	}
+	return unit.ShortDuration(time.Duration(ms * 1e6))
+}
+
+// again writes a count of repetitions, with a dot for none: what is wrong stands out.
+func again(n uint32) string {
+	if n == 0 {
+		return "·"
+	}
+	return strconv.FormatUint(uint64(n), 10)
+}

@@ -1,0 +1,115 @@
+//go:build linux
+
+package recorder
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"text/tabwriter"
+
+	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/unit"
+)
+
+// PrintVitals lists the vitals, and below them why some are not measured, or not in the best
+// way: each reason once, at the first vital that it costs.
+func (s *Survey) PrintVitals(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "VITAL\tUNIT\tMEASURED BY\tMEANING")
+	for _, v := range s.Vitals {
+		by := v.Source
+		if by == "" {
+			by = "nothing"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", v.Name, v.Unit, by, v.Doc)
+	}
+	err := table.Flush()
+	// One missing capability takes many vitals at once; repeated for each it would bury the list.
+	said := map[string]bool{}
+	for _, v := range s.Vitals {
+		if v.Reason != "" && !said[v.Reason] {
+			said[v.Reason] = true
+			_, err = fmt.Fprintf(w, "\n%s: %s\n", v.Name, v.Reason)
+		}
+	}
+	return err
+}
+
+// PrintSources lists the sources.
+func (s *Survey) PrintSources(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "SOURCE\tSTATE\tBY\tWHAT IT IS")
+	for _, src := range s.Sources {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", src.Name, src.State, src.Variant, src.Doc)
+	}
+	return table.Flush()
+}
+
+// missing is what one cause costs.
+type missing struct {
+	cause   string
+	sources []SurveyedSource
+}
+
+// missing gathers the sources that are not complete by their causes, in the order of the
+// survey: one missing capability is one paragraph.
+func (s *Survey) missing() (all []missing) {
+	at := map[string]int{}
+	for _, src := range s.Sources {
+		if src.State == format.Complete {
+			continue
+		}
+		i, known := at[src.Reason]
+		if !known {
+			i = len(all)
+			at[src.Reason] = i
+			all = append(all, missing{cause: src.Reason})
+		}
+		all[i].sources = append(all[i].sources, src)
+	}
+	return all
+}
+
+// PrintDiagnosis says what is missing, why, and what that costs, and how many sources are
+// not complete.
+func (s *Survey) PrintDiagnosis(w io.Writer) (incomplete int, err error) {
+	for _, m := range s.missing() {
+		fmt.Fprintln(w, m.cause+":")
+		for _, src := range m.sources {
+			costs := ""
+			if src.Without != "" {
+				costs = ", which costs: " + src.Without
+			}
+			fmt.Fprintf(w, "  %s is %s%s\n", src.Name, src.State, costs)
+		}
+		incomplete += len(m.sources)
+	}
+	if incomplete == 0 {
+		_, err = fmt.Fprintf(w, "all %d sources and %d vitals are there\n", len(s.Sources), len(s.Vitals))
+	} else {
+		_, err = fmt.Fprintf(w, "%d of %d sources are not complete; the recorder runs on with the others\n", incomplete, len(s.Sources))
+	}
+	return incomplete, err
+}
+
+// PrintCalibration lists what the vitals did and the triggers that follow.
+func PrintCalibration(w io.Writer, all []Calibration) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "MEDIAN\t99 %\tLARGEST\t  TRIGGER")
+	for i := range all {
+		c := &all[i]
+		expr := c.Expr()
+		if expr == "" {
+			expr = c.Name + " was not measured"
+		}
+		value := func(v float64) string {
+			if math.IsNaN(v) { // not measured at a single tick
+				return "-"
+			}
+			return unit.Format(v, c.Unit)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t  %s\n", value(c.P50), value(c.P99), value(c.Max), expr)
+	}
+	return table.Flush()
+}
