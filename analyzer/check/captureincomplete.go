@@ -6,6 +6,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 var lostShare = Limit{"lost", 0.01, "ratio",
@@ -88,8 +89,8 @@ func (c *Case) lostPackets(f *Finding, lose loser) {
 		}
 		f.Subjects = append(f.Subjects, subject.Interface{Name: i.Name})
 		lose(Item{Kind: "packets", Member: c.packetsMember(nil), Where: "interface " + i.Name,
-			Value: val(float64(i.Drops)), Unit: "packets", Text: words.Percent(share)},
-			"the capture on %q lost %s (%s)", i.Name, words.Plural(i.Drops, "packet", "packets"), words.Percent(share))
+			Value: val(float64(i.Drops)), Unit: "packets", Text: unit.Percent(share)},
+			"the capture on %q lost %s (%s)", i.Name, words.Plural(i.Drops, "packet", "packets"), unit.Percent(share))
 	}
 	for _, d := range p.Damage {
 		lose(Item{Kind: "packets", Member: d.Input, Where: fmt.Sprintf("offset %d", d.Offset)},
@@ -108,7 +109,7 @@ func (c *Case) lostSources(lose loser) {
 		}
 		what := fmt.Sprintf("the source %q is %s", s.Name, s.State)
 		if s.Lost > 0 {
-			what += fmt.Sprintf(" and lost %s %s", words.Count(s.Lost), s.Unit)
+			what += fmt.Sprintf(" and lost %s %s", unit.Count(s.Lost), s.Unit)
 		}
 		lose(manifestItem(fmt.Sprintf("sources[%s]", s.Name), string(s.State)+": "+s.Reason), "%s", what+inBrackets(s.Reason))
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 var clockStep = Limit{"step", 0.010, "s",
@@ -49,7 +50,7 @@ func runClock(c *Case) Answer {
 	if len(findings) > 0 {
 		return present(findings...)
 	}
-	return absent("the clock was not stepped, and it is synchronised to within %s", words.Duration(time.Duration(last.MaxErrorNs)))
+	return absent("the clock was not stepped, and it is synchronised to within %s", unit.Duration(time.Duration(last.MaxErrorNs)))
 }
 
 // stepped compares two readings: both clocks tick alike, so that what the wall clock went
@@ -68,7 +69,7 @@ func stepped(a, b format.Clock) *Finding {
 	f := &Finding{Severity: Warning, Title: "The clock was stepped", Object: "clock", effect: "times of other sources do not fit"}
 	f.at(timeline.Span{Start: a.Realtime, End: max(b.Realtime, a.Realtime+1)})
 	f.Headline = fmt.Sprintf("The host's clock was set %s by %s between %q and %q: times in log files before it do not fit the bundle's.",
-		way, words.Duration(time.Duration(math.Abs(step)*1e9)), a.At, b.At)
+		way, unit.Duration(time.Duration(math.Abs(step)*1e9)), a.At, b.At)
 	item := manifestItem(fmt.Sprintf("clocks[%s] to clocks[%s]", a.At, b.At), "realtime against monotonic at "+words.Clock(evidence.Unix(b.Realtime)))
 	item.Value, item.Limit, item.Unit = val(step), val(clockStep.Value), "s"
 	f.Evidence = []Item{item}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 var listenOverflow = Check{
@@ -81,7 +82,7 @@ func (f *Finding) otherDrops(c *Case, dropped float64) {
 	const full = "netstat.TcpExt.TCPReqQFullDrop"
 	if n := c.sum(full); n > 0 {
 		f.Headline = fmt.Sprintf("Listeners dropped %s; for %s of them the queue of half-open connections was full and SYN cookies are off.",
-			words.Plural(uint64(dropped), "connection attempt", "connection attempts"), words.Count(uint64(n)))
+			words.Plural(uint64(dropped), "connection attempt", "connection attempts"), unit.Count(uint64(n)))
 		f.Evidence = append(f.Evidence, c.counterItem(full))
 		f.Remedy = append(f.Remedy, Remedy{What: "Turn SYN cookies on, or make the queue longer.", Setting: "net.ipv4.tcp_syncookies",
 			Current: c.Evidence.Settings["net/ipv4/tcp_syncookies"], Proposed: "1"})
@@ -96,7 +97,7 @@ const mostListeners = 3
 // one, since the reader may be about to restart that program.
 func (f *Finding) overflowSummary(over float64, listeners []*listener) {
 	times := words.Plural(uint64(over), "time", "times")
-	lasted := words.Duration(f.End.Sub(f.Start))
+	lasted := unit.Duration(f.End.Sub(f.Start))
 	if len(listeners) == 0 {
 		f.Headline = fmt.Sprintf("An accept queue overflowed %s within %s.", times, lasted)
 		f.Detail = "Which listener's cannot be told: no listener's queue was seen over its limit."
@@ -105,7 +106,7 @@ func (f *Finding) overflowSummary(over float64, listeners []*listener) {
 	l := listeners[0]
 	f.Object = l.at.String()
 	f.Headline = fmt.Sprintf("The accept queue of %s overflowed %s within %s, and the kernel dropped connection attempts.", l, times, lasted)
-	f.Detail = fmt.Sprintf("%s waited to be accepted where there is room for %s.", words.Sentence(words.Plural(l.queue, "connection", "connections")), words.Count(l.limit))
+	f.Detail = fmt.Sprintf("%s waited to be accepted where there is room for %s.", words.Sentence(words.Plural(l.queue, "connection", "connections")), unit.Count(l.limit))
 	if l.guess {
 		f.Detail = "Its queue was never seen over its limit; it is named because its clients were ignored."
 	}
@@ -119,7 +120,7 @@ func (f *Finding) overflowSummary(over float64, listeners []*listener) {
 	f.Object = fmt.Sprintf("%s and %d more", l.at, len(listeners)-1)
 	f.Headline = fmt.Sprintf("The accept queues of %s overflowed %s within %s together, and the kernel dropped connection attempts.", words.List(named), times, lasted)
 	f.Detail = fmt.Sprintf("At %s %s waited to be accepted where there is room for %s; the others are in the evidence.",
-		l.at, words.Plural(l.queue, "connection", "connections"), words.Count(l.limit))
+		l.at, words.Plural(l.queue, "connection", "connections"), unit.Count(l.limit))
 }
 
 // names lists listeners with their processes.

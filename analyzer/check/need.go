@@ -9,6 +9,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 // Need is evidence that a check cannot do without.
@@ -138,8 +139,8 @@ func (c *Case) readings(what, path, source string) have {
 				longest = g
 			}
 		}
-		return partial("%s covers %s of the window, with %s missing from %s", path, words.Percent(part),
-			words.Duration(time.Duration(longest.End-longest.Start)), words.Clock(evidence.Unix(longest.Start)))
+		return partial("%s covers %s of the window, with %s missing from %s", path, unit.Percent(part),
+			unit.Duration(time.Duration(longest.End-longest.Start)), words.Clock(evidence.Unix(longest.Start)))
 	}
 	return have{state: whole}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 var (
@@ -74,7 +75,7 @@ func runRTT(c *Case) Answer {
 		return s.none(line, c)
 	}
 	s.sort(c.peers())
-	f := &Finding{Severity: Warning, effect: "round trips of up to " + words.Duration(seconds(s.most))}
+	f := &Finding{Severity: Warning, effect: "round trips of up to " + unit.Duration(seconds(s.most))}
 	if s.most >= rttSevere.Value {
 		f.Severity = Critical
 	}
@@ -89,16 +90,16 @@ func runRTT(c *Case) Answer {
 
 // none says how far the round trips stayed from a spike.
 func (s *spike) none(line *timeline.Series, c *Case) Answer {
-	limit := words.Duration(seconds(s.limit))
+	limit := unit.Duration(seconds(s.limit))
 	v, _, ok := line.Max(c.Window)
 	switch {
 	case !ok:
 		return absent("no peer's round trips rose above %s and %g times their usual", limit, rttFactor.Value)
 	case v <= s.limit:
-		return absent("rtt.p99 was %s at most; the limit is %s", words.Duration(seconds(v)), limit)
+		return absent("rtt.p99 was %s at most; the limit is %s", unit.Duration(seconds(v)), limit)
 	}
 	return absent("rtt.p99 rose to %s, but for less than %s or to less than %g times its usual",
-		words.Duration(seconds(v)), words.Duration(seconds(rttHold.Value)), rttFactor.Value)
+		unit.Duration(seconds(v)), unit.Duration(seconds(rttHold.Value)), rttFactor.Value)
 }
 
 // seconds makes a duration of a value in seconds.
@@ -161,9 +162,9 @@ func (s *spike) summary(where string) (headline, detail string) {
 	if s.vital {
 		measure = "The slowest hundredth of the round trips"
 	}
-	headline = fmt.Sprintf("%s took up to %s for %s", measure, words.Duration(seconds(s.most)), words.Duration(time.Duration(s.span.End-s.span.Start)))
+	headline = fmt.Sprintf("%s took up to %s for %s", measure, unit.Duration(seconds(s.most)), unit.Duration(time.Duration(s.span.End-s.span.Start)))
 	if s.usual > 0 {
-		headline += fmt.Sprintf(", usually %s", words.Duration(seconds(s.usual)))
+		headline += fmt.Sprintf(", usually %s", unit.Duration(seconds(s.usual)))
 	}
 	headline += ": " + where + "."
 	switch {
@@ -172,7 +173,7 @@ func (s *spike) summary(where string) (headline, detail string) {
 	case len(s.slow) == 0:
 		detail = "Seen from the tap no peer was slow: the time was lost inside this host."
 	case len(s.slow) == 1:
-		detail = fmt.Sprintf("Slow was %s, %s in the mean; %s.", s.slow[0].addr, words.Duration(seconds(s.slow[0].mean)), s.others())
+		detail = fmt.Sprintf("Slow was %s, %s in the mean; %s.", s.slow[0].addr, unit.Duration(seconds(s.slow[0].mean)), s.others())
 	default:
 		detail = fmt.Sprintf("Slow were %s; %s.", words.Plural(len(s.slow), "peer", "peers"), s.others())
 	}
@@ -187,7 +188,7 @@ func (s *spike) others() string {
 	case 1:
 		return "1 other was not"
 	}
-	return words.Count(len(s.other)) + " others were not"
+	return unit.Count(len(s.other)) + " others were not"
 }
 
 // items is the evidence: the vital at its worst, and the slowest peers with a filter that
@@ -207,7 +208,7 @@ func (s *spike) items(c *Case) []Item {
 		items = append(items, Item{
 			Kind: "packets", Member: c.packetsMember(nil), Where: "round trips to " + p.addr.String(),
 			Value: val(p.mean), Limit: val(s.limit), Unit: "s",
-			Text:   fmt.Sprintf("%s, up to %s", words.Plural(p.n, "sample", "samples"), words.Duration(seconds(p.max))),
+			Text:   fmt.Sprintf("%s, up to %s", words.Plural(p.n, "sample", "samples"), unit.Duration(seconds(p.max))),
 			Filter: fmt.Sprintf("%s.addr == %s && tcp.analysis.ack_rtt > %g", ip, p.addr, s.limit/2),
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 var synRetransmit = Check{
@@ -126,7 +127,7 @@ func (t trouble) latePlace() where {
 	for _, h := range t.Examples {
 		longest = max(longest, h.SYNACKs[0].Time-h.SYNs[0].Time)
 	}
-	after := words.Duration(time.Duration(longest))
+	after := unit.Duration(time.Duration(longest))
 	if t.service.Way == handshake.Inbound {
 		return where{"this host answered late",
 			fmt.Sprintf("Nothing was lost: the SYN-ACKs left this host up to %s after the SYNs had come. They, or the SYNs, waited inside this host.", after),

@@ -11,6 +11,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 // Limits that both handshake checks share.
@@ -124,9 +125,9 @@ func (t trouble) whom() string {
 		}
 	}
 	if len(t.Clients) >= handshake.MaxClients {
-		return "more than " + words.Count(handshake.MaxClients) + " clients"
+		return "more than " + unit.Count(handshake.MaxClients) + " clients"
 	}
-	return words.Count(len(t.Clients)) + " clients"
+	return unit.Count(len(t.Clients)) + " clients"
 }
 
 // best is the example that shows the schedule best: the one with the most repetitions.
@@ -172,7 +173,7 @@ func (c *Case) packetsItem(t trouble, sent func(h *handshake.Handshake) []flow.S
 	for i := range t.Examples[:min(len(t.Examples), most)] {
 		h := &t.Examples[i]
 		for _, s := range sent(h) {
-			frames = append(frames, words.Count(int64(s.Frame)))
+			frames = append(frames, unit.Count(int64(s.Frame)))
 		}
 		filters = append(filters, "("+h.Filter+")")
 	}

@@ -10,18 +10,12 @@ import (
 	"github.com/spikebox/spikebox/format/unit"
 )
 
-// Count, Number, Percent and Duration are the prose notations of package unit.
-func Count[N int | int64 | uint64 | uint32](n N) string { return unit.Count(n) }
-func Number(v float64) string                           { return unit.Number(v) }
-func Percent(ratio float64) string                      { return unit.Percent(ratio) }
-func Duration(d time.Duration) string                   { return unit.Duration(d) }
-
 // Plural gives a count with its noun: 1 flow, 2 flows.
 func Plural[N int | int64 | uint64 | uint32](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return Count(n) + " " + many
+	return unit.Count(n) + " " + many
 }
 
 // Of gives a part of a whole: 41 of 60 (68 %). All of it is said as such.
@@ -32,7 +26,7 @@ func Of(part, whole uint64, one, many string) string {
 	case part == whole:
 		return "all " + Plural(whole, one, many)
 	}
-	return fmt.Sprintf("%s of %s (%s)", Count(part), Plural(whole, one, many), Percent(float64(part)/float64(whole)))
+	return fmt.Sprintf("%s of %s (%s)", unit.Count(part), Plural(whole, one, many), unit.Percent(float64(part)/float64(whole)))
 }
 
 // Clock gives the time of day with milliseconds, UTC.
