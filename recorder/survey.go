@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/probe"
@@ -67,7 +68,7 @@ func MakeSurvey(root string) *Survey {
 	for i, r := range k.Results {
 		s.add(k.Sources(time.Now())[i], r.Probe.Doc, r.Probe.Without)
 	}
-	for i, r := range source.CollectAll(context.Background(), source.Env{Root: root, At: source.AtEnd}, source.OneOffs) {
+	for i, r := range source.CollectAll(context.Background(), source.Env{Root: root, At: member.AtEnd}, source.OneOffs) {
 		s.add(r.Source, source.OneOffs[i].Doc, "")
 	}
 	return s

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
 )
@@ -167,7 +168,7 @@ func (k *Kernel) readSoftirqs(slot int) error {
 		return nil
 	}
 	return k.Probes.Softirqs.Read(func(cpu, vector int, d *probe.Durations) {
-		k.add(latencyKey{cpu: cpu, name: probe.VectorName(vector), kind: "softirq"}, d)
+		k.add(latencyKey{cpu: cpu, name: probe.VectorName(vector), kind: member.Softirq}, d)
 		if vector == probe.NetRX {
 			k.softirq[slot] = max(k.softirq[slot], d.Max)
 		}
@@ -179,7 +180,7 @@ func (k *Kernel) readFunctions() error {
 		return nil
 	}
 	return k.Probes.Functions.Read(func(cpu int, function string, d *probe.Durations) {
-		k.add(latencyKey{cpu: cpu, name: function, kind: "function"}, d)
+		k.add(latencyKey{cpu: cpu, name: function, kind: member.Function}, d)
 	})
 }
 

@@ -4,7 +4,6 @@ package trace
 
 import (
 	"bytes"
-	"encoding/json"
 	"net"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
@@ -55,7 +55,7 @@ func TestCutHoldsWhatTheKernelTold(t *testing.T) {
 			t.Log(err)
 		}
 		sent := find(t, c, "reset-sent")
-		if sent.Remote != "127.0.0.1" && sent.Local != "127.0.0.1" || sent.Time < start.UnixNano() {
+		if !sent.Remote.IsLoopback() && !sent.Local.IsLoopback() || sent.Time < start.UnixNano() {
 			t.Errorf("event %+v, want a reset on loopback after %d", sent, start.UnixNano())
 		}
 		var latencies bytes.Buffer
@@ -65,23 +65,23 @@ func TestCutHoldsWhatTheKernelTold(t *testing.T) {
 	})
 }
 
-func find(t *testing.T, c *Cut, kind string) event {
+func find(t *testing.T, c *Cut, kind string) member.Event {
 	t.Helper()
 	var out bytes.Buffer
 	if err := c.WriteEvents(&out); err != nil {
 		t.Error(err)
 	}
-	for line := range strings.Lines(out.String()) {
-		var e event
-		if err := json.Unmarshal([]byte(line), &e); err != nil {
-			t.Errorf("line %q: %v", line, err)
-		}
+	events, err := member.ParseEvents(out.Bytes())
+	if err != nil {
+		t.Error(err)
+	}
+	for _, e := range events {
 		if e.Kind == kind {
 			return e
 		}
 	}
 	t.Errorf("no event of kind %s in %q", kind, out.String())
-	return event{}
+	return member.Event{}
 }
 
 // Samples become a profile that pprof reads, each address once.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/probe"
 )
 
@@ -52,7 +53,7 @@ func (k *Kernel) Sources(start time.Time) []format.Source {
 	}
 	s := format.Source{
 		Name: "events", State: format.Complete, Details: map[string]string{},
-		Members: []string{"events.jsonl", "softirq.jsonl", "drops.csv", "stacks.pb.gz"},
+		Members: []string{member.EventsName, member.LatenciesName, member.DropsName, member.StacksName},
 	}
 	if s.Lost = k.lostSince(start); s.Lost > 0 {
 		s.State, s.Unit = format.Partial, "events"

@@ -8,33 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/nldump"
 )
-
-// Link is a network interface.
-type Link struct {
-	Index          uint32            `json:"ifindex"`
-	Name           string            `json:"name"`
-	Kind           string            `json:"kind,omitempty"`       // bond, veth … ; none for hardware
-	MemberKind     string            `json:"slave_kind,omitempty"` // of its master
-	Master         uint32            `json:"master,omitempty"`     // ifindex
-	Lower          uint32            `json:"link,omitempty"`       // ifindex of what it is stacked on, or of its peer
-	Device         string            `json:"device,omitempty"`     // of hardware: its bus address
-	Address        string            `json:"address,omitempty"`
-	MTU            uint64            `json:"mtu"`
-	Flags          []string          `json:"flags,omitempty"`
-	State          string            `json:"operstate,omitempty"`
-	Carrier        *bool             `json:"carrier,omitempty"`
-	CarrierChanges uint64            `json:"carrier_changes"`
-	Promiscuity    uint64            `json:"promiscuity,omitempty"`
-	TxQueues       uint64            `json:"tx_queues,omitempty"`
-	RxQueues       uint64            `json:"rx_queues,omitempty"`
-	TxQueueLen     uint64            `json:"tx_queue_len"`
-	Qdisc          string            `json:"qdisc,omitempty"`
-	GSOMaxSize     uint64            `json:"gso_max_size,omitempty"`
-	XDP            bool              `json:"xdp,omitempty"`
-	Stats          map[string]uint64 `json:"stats,omitempty"` // struct rtnl_link_stats64
-}
 
 // Attributes that package unix has no name for (include/uapi/linux/if_link.h).
 const (
@@ -57,12 +33,12 @@ var linkStats = []string{"rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx
 	"rx_compressed", "tx_compressed", "rx_nohandler", "rx_otherhost_dropped"}
 
 // Links calls f for every interface until f says no more.
-func Links(f func(*Link) bool) error {
+func Links(f func(*member.Link) bool) error {
 	return dump("links", unix.RTM_GETLINK, 0, unix.SizeofIfInfomsg, nil, func(head, attrs []byte) bool {
-		l := Link{Index: binary.NativeEndian.Uint32(head[4:]), Flags: flags(linkFlags, uint64(binary.NativeEndian.Uint32(head[8:])))}
+		l := member.Link{Index: binary.NativeEndian.Uint32(head[4:]), Flags: flags(linkFlags, uint64(binary.NativeEndian.Uint32(head[8:])))}
 		for kind, value := range nldump.Attrs(attrs) {
-			l.text(kind, value)
-			l.number(kind, nldump.Uint(value))
+			linkText(&l, kind, value)
+			linkNumber(&l, kind, nldump.Uint(value))
 		}
 		return f(&l)
 	})
@@ -85,7 +61,7 @@ func Names() (map[uint32]string, error) {
 	return names, err
 }
 
-func (l *Link) text(kind uint16, value []byte) {
+func linkText(l *member.Link, kind uint16, value []byte) {
 	switch kind {
 	case unix.IFLA_IFNAME:
 		l.Name = nldump.Text(value)
@@ -118,7 +94,7 @@ func (l *Link) text(kind uint16, value []byte) {
 	}
 }
 
-func (l *Link) number(kind uint16, v uint64) {
+func linkNumber(l *member.Link, kind uint16, v uint64) {
 	switch kind {
 	case unix.IFLA_MTU:
 		l.MTU = v
