@@ -8,6 +8,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // Severity says how bad a finding is.
@@ -175,7 +176,7 @@ func (c *Case) counterItem(series string) Item {
 	}
 	item.Member = s.Source
 	if span, ok := s.Where(c.Window, func(v float64) bool { return v > 0 }); ok {
-		item.Member = evidence.SnapshotName(evidence.Unix(span.End), s.Source)
+		item.Member = member.SnapshotName(evidence.Unix(span.End), s.Source)
 	}
 	return item
 }
@@ -186,7 +187,7 @@ func (c *Case) settingItem(path string) (Item, bool) {
 	if !ok {
 		return Item{}, false
 	}
-	item := Item{Kind: "setting", Member: evidence.SysctlMember(path), Where: evidence.SysctlName(path), Text: text}
+	item := Item{Kind: "setting", Member: member.SysctlMember(path), Where: member.SysctlName(path), Text: text}
 	if v, ok := c.Evidence.Settings.Int(path, 0); ok && !strings.ContainsAny(text, " \t") {
 		item.Value, item.Text = val(float64(v)), ""
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // Limits that both handshake checks share.
@@ -167,7 +168,7 @@ func (c *Case) packetsMember(examples []evidence.Handshake) string {
 			return captures[i]
 		}
 	}
-	return "packets.pcapng"
+	return member.PacketsName
 }
 
 // syns and synacks choose which transmissions of a handshake a finding is about.

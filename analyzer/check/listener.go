@@ -9,15 +9,16 @@ import (
 	"strconv"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // listener is a listening socket whose accept queue matters to a finding.
 type listener struct {
 	addr         netip.AddrPort
-	queue, limit uint32           // of the accept queue, when it was fullest
-	socket       *evidence.Socket // nil where the sockets do not list it
-	item         Item             // the evidence that it was overfull
-	guess        bool             // its queue was never seen overfull: its clients tell
+	queue, limit uint32         // of the accept queue, when it was fullest
+	socket       *member.Socket // nil where the sockets do not list it
+	item         Item           // the evidence that it was overfull
+	guess        bool           // its queue was never seen overfull: its clients tell
 }
 
 // overfull gives the listeners whose accept queue was over its limit, the worst first:
@@ -38,12 +39,12 @@ func (c *Case) overfull() []*listener {
 	}
 	for i := range c.Evidence.Queues {
 		if q := &c.Evidence.Queues[i]; q.Overfull() {
-			note(q.Local, q.AcceptQueue, q.AcceptLimit, Item{Kind: "socket", Member: "listeners.csv", Where: "line " + strconv.Itoa(q.Line)})
+			note(q.Local, q.AcceptQueue, q.AcceptLimit, Item{Kind: "socket", Member: member.ListenersName, Where: "line " + strconv.Itoa(q.Line)})
 		}
 	}
 	for i := range c.Evidence.Sockets {
 		if s := &c.Evidence.Sockets[i]; s.Overfull() {
-			note(listenAddr(s), s.RecvQ, s.SendQ, Item{Kind: "socket", Member: "sockets.jsonl", Where: "line " + strconv.Itoa(s.Line)})
+			note(listenAddr(s), s.RecvQ, s.SendQ, Item{Kind: "socket", Member: member.SocketsName, Where: "line " + strconv.Itoa(s.Line)})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *listener) int { return cmp.Compare(b.fill(), a.fill()) })
@@ -66,7 +67,7 @@ func (c *Case) ignoring() *listener {
 	}
 	s := c.listenerOf(most)
 	return &listener{addr: listenAddr(s), queue: s.RecvQ, limit: s.SendQ, socket: s, guess: true, item: Item{
-		Kind: "socket", Member: "sockets.jsonl", Where: "line " + strconv.Itoa(s.Line), Unit: "connections",
+		Kind: "socket", Member: member.SocketsName, Where: "line " + strconv.Itoa(s.Line), Unit: "connections",
 		Value: val(float64(s.RecvQ)), Limit: val(float64(s.SendQ)), Text: "LISTEN " + hostPort(s),
 	}}
 }
@@ -77,13 +78,13 @@ func ignored(v *evidence.Service) uint64 {
 }
 
 // socketAt gives the listening socket bound to exactly an address and port.
-func (c *Case) socketAt(addr netip.AddrPort) *evidence.Socket {
-	return c.Evidence.Listener(func(s *evidence.Socket) bool { return listenAddr(s) == addr })
+func (c *Case) socketAt(addr netip.AddrPort) *member.Socket {
+	return c.Evidence.Listener(func(s *member.Socket) bool { return listenAddr(s) == addr })
 }
 
 // listenerOf gives the socket that accepts a service's connections.
-func (c *Case) listenerOf(v *evidence.Service) *evidence.Socket {
-	return c.Evidence.Listener(func(s *evidence.Socket) bool {
+func (c *Case) listenerOf(v *evidence.Service) *member.Socket {
+	return c.Evidence.Listener(func(s *member.Socket) bool {
 		return s.LocalPort == v.Server.Port() && (s.Local.IsUnspecified() || s.Local.Unmap() == v.Server.Addr())
 	})
 }
@@ -102,12 +103,12 @@ func (l *listener) owner() string {
 }
 
 // listenAddr is a socket's address and port, IPv4 ones in their own form.
-func listenAddr(s *evidence.Socket) netip.AddrPort {
+func listenAddr(s *member.Socket) netip.AddrPort {
 	return netip.AddrPortFrom(s.Local.Unmap(), s.LocalPort)
 }
 
 // hostPort writes a listening socket's address.
-func hostPort(s *evidence.Socket) string { return bound(listenAddr(s)) }
+func hostPort(s *member.Socket) string { return bound(listenAddr(s)) }
 
 // bound writes an address that a listener is bound to; "*" is every address, as ss(8)
 // has it.
@@ -120,7 +121,7 @@ func bound(a netip.AddrPort) string {
 }
 
 // owner names the process that a listening socket belongs to.
-func owner(s *evidence.Socket) string {
+func owner(s *member.Socket) string {
 	switch n := len(s.Process); {
 	case n == 0:
 		return "process unknown"

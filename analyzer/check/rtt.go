@@ -8,6 +8,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 var (
@@ -174,7 +175,7 @@ func (s *spike) others() string {
 func (s *spike) items(c *Case) []Item {
 	var items []Item
 	if v, at, ok := c.Lines.Get(rttVital).Max(s.span); ok {
-		items = append(items, Item{Kind: "series", Member: "vitals.csv", Where: rttVital, Value: val(v), Limit: val(s.limit), Unit: "s",
+		items = append(items, Item{Kind: "series", Member: member.VitalsName, Where: rttVital, Value: val(v), Limit: val(s.limit), Unit: "s",
 			Text: "largest at " + words.Clock(evidence.Unix(at))})
 	}
 	const most = 5 // peers; the summary says how many there were

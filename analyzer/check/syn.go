@@ -7,6 +7,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 var synRetransmit = Check{
@@ -72,7 +73,7 @@ func (c *Case) synFinding(t trouble) *Finding {
 
 // filtered says that the bundle lists listeners, and none for the service's port.
 func (c *Case) filtered(t trouble) bool {
-	any := c.Evidence.Listener(func(*evidence.Socket) bool { return true })
+	any := c.Evidence.Listener(func(*member.Socket) bool { return true })
 	return any != nil && t.service.Completed == 0 && c.listenerOf(t.service) == nil
 }
 

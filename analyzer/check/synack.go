@@ -5,6 +5,7 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 var synackRetransmit = Check{
@@ -61,7 +62,7 @@ func (c *Case) synackFinding(t trouble) *Finding {
 		f.Evidence = append(f.Evidence, c.counterItem(overflows))
 	}
 	if v, at, ok := c.Lines.Get("syn_recv").Max(c.Window); ok {
-		f.Evidence = append(f.Evidence, Item{Kind: "series", Member: "vitals.csv", Where: "syn_recv", Value: val(v), Unit: "1",
+		f.Evidence = append(f.Evidence, Item{Kind: "series", Member: member.VitalsName, Where: "syn_recv", Value: val(v), Unit: "1",
 			Text: "largest at " + words.Clock(evidence.Unix(at))})
 	}
 	f.Remedy = []Remedy{{What: place.look}}

@@ -8,9 +8,8 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/packet"
+	"github.com/spikebox/spikebox/format/member"
 )
-
-const packetsMember = "packets.pcapng"
 
 // Packets is what the pass over all packets has found.
 type Packets struct {
@@ -108,7 +107,7 @@ func (p *Packets) see(pkt *packet.Packet) {
 
 // ways tells this host from its peers, and connections that it accepts from those that
 // it opens.
-func (p *Packets) ways(sockets []Socket) {
+func (p *Packets) ways(sockets []member.Socket) {
 	for i := range sockets {
 		if a := sockets[i].Local; a.IsValid() && !a.IsUnspecified() {
 			p.Local[a.Unmap()] = true

@@ -3,8 +3,8 @@ package evidence
 import (
 	"fmt"
 	"path"
-	"strings"
-	"time"
+
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // Text is one kind of kernel text that snapshots hold, and how its numbers are read.
@@ -38,31 +38,6 @@ var Texts = []*Text{
 	&conntrackCountText,
 }
 
-const (
-	snapshotFolder = "snapshots/"
-	// snapshotTime is RFC 3339 with nine digits, so that names sort by time.
-	snapshotTime = "2006-01-02T15:04:05.000000000Z07:00"
-)
-
-// SnapshotName is the member that holds one kernel text of a snapshot.
-func SnapshotName(at time.Time, name string) string {
-	return snapshotFolder + at.UTC().Format(snapshotTime) + "/" + name
-}
-
-// splitSnapshot takes a member's name apart; ok is false where it is no snapshot's.
-func splitSnapshot(member string) (at int64, name string, ok bool) {
-	rest, ok := strings.CutPrefix(member, snapshotFolder)
-	if !ok {
-		return 0, "", false
-	}
-	stamp, name, ok := strings.Cut(rest, "/")
-	t, err := time.Parse(snapshotTime, stamp)
-	if !ok || err != nil {
-		return 0, "", false
-	}
-	return t.UnixNano(), name, true
-}
-
 // textFor gives the Text that reads a path, nil where none does.
 func textFor(name string) *Text {
 	for _, t := range Texts {
@@ -78,18 +53,18 @@ func textFor(name string) *Text {
 
 // readSnapshot adds the numbers of one text of one snapshot. Texts that nobody reads
 // are evidence for people, and no error.
-func readSnapshot(member string, text []byte, c *Columns) error {
-	at, name, ok := splitSnapshot(member)
+func readSnapshot(name string, text []byte, c *Columns) error {
+	at, path, ok := member.SplitSnapshot(name)
 	if !ok {
-		return fmt.Errorf("name is not %s<time>/<path>", snapshotFolder)
+		return fmt.Errorf("name is not %s<time>/<path>", member.SnapshotFolder)
 	}
-	t := textFor(name)
+	t := textFor(path)
 	if t == nil {
 		return nil
 	}
-	r, ok := c.row(name, at)
+	r, ok := c.row(path, at)
 	if !ok {
 		return fmt.Errorf("snapshot is not later than the one before it")
 	}
-	return t.read(name, text, r)
+	return t.read(path, text, r)
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // shared is where larger collections of kernel texts may lie beside the checkout.
@@ -184,23 +186,6 @@ func TestSharedTexts(t *testing.T) {
 	}
 }
 
-func TestSnapshotNames(t *testing.T) {
-	at := time.Date(2026, 11, 21, 3, 4, 5, 600, time.UTC)
-	name := SnapshotName(at, "proc/net/netstat")
-	if want := "snapshots/2026-11-21T03:04:05.000000600Z/proc/net/netstat"; name != want {
-		t.Errorf("name %q, want %q", name, want)
-	}
-	got, path, ok := splitSnapshot(name)
-	if !ok || got != at.UnixNano() || path != "proc/net/netstat" {
-		t.Errorf("split %q: %d, %q, %v", name, got, path, ok)
-	}
-	for _, bad := range []string{"snapshots/x/proc/stat", "snapshots/2026-11-21T03:04:05.000000600Z", "static/proc/stat"} {
-		if _, _, ok := splitSnapshot(bad); ok {
-			t.Errorf("%q was taken for a snapshot", bad)
-		}
-	}
-}
-
 // A CPU or interface that appears late or goes away leaves gaps, and never moves the
 // values of another reading.
 func TestColumnsGaps(t *testing.T) {
@@ -212,12 +197,12 @@ func TestColumnsGaps(t *testing.T) {
 		header + line("eth0", "11") + line("eth1", "5"),
 		header + line("eth1", "6"),
 	} {
-		name := SnapshotName(time.Unix(int64(i), 0), "proc/net/dev")
+		name := member.SnapshotName(time.Unix(int64(i), 0), "proc/net/dev")
 		if err := readSnapshot(name, []byte(text), &c); err != nil {
 			t.Fatal(err)
 		}
 	}
-	late := SnapshotName(time.Unix(1, 0), "proc/net/dev")
+	late := member.SnapshotName(time.Unix(1, 0), "proc/net/dev")
 	if err := readSnapshot(late, nil, &c); err == nil {
 		t.Error("a snapshot older than the last was accepted")
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // Histogram is how long a softirq or function ran, over some seconds and CPUs.
@@ -33,7 +33,7 @@ const (
 // Histograms adds up latencies by name and part of the window: the second in which the
 // vital went beyond its limit, and those after it, are During. A second belongs to it
 // with any part of it.
-func Histograms(rows []evidence.Latency, since time.Time) []Histogram {
+func Histograms(rows []member.Latency, since time.Time) []Histogram {
 	type key struct{ part, kind, name string }
 	sums, seconds := map[key]*Histogram{}, map[key]map[int64]bool{}
 	for i := range rows {
@@ -60,7 +60,7 @@ func Histograms(rows []evidence.Latency, since time.Time) []Histogram {
 	return all
 }
 
-func (h *Histogram) add(r *evidence.Latency) {
+func (h *Histogram) add(r *member.Latency) {
 	h.Count += r.Count
 	h.SumNs += r.SumNs
 	h.MaxNs = max(h.MaxNs, r.MaxNs)

@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 var histogram = &cli.Command{
@@ -50,21 +50,21 @@ Softirqs belong to the machine, not to a network namespace.`,
 }
 
 // latencies reads the rows that were asked for. A bundle without them says why.
-func latencies(r *format.Reader, name string, cpu int) ([]evidence.Latency, error) {
-	member, err := r.Open(evidence.LatencyMember)
+func latencies(r *format.Reader, name string, cpu int) ([]member.Latency, error) {
+	content, err := r.Open(member.LatenciesName)
 	if err != nil {
 		return nil, err
 	}
-	defer member.Close()
-	text, err := io.ReadAll(member)
+	defer content.Close()
+	text, err := io.ReadAll(content)
 	if err != nil {
 		return nil, err
 	}
-	all, err := evidence.ParseLatencies(text)
+	all, err := member.ParseLatencies(text)
 	if err != nil {
-		return nil, fmt.Errorf("read member %q: %w", evidence.LatencyMember, err)
+		return nil, fmt.Errorf("read member %q: %w", member.LatenciesName, err)
 	}
-	var rows []evidence.Latency
+	var rows []member.Latency
 	for _, l := range all {
 		if match, _ := path.Match(name, l.Name); match && (cpu < 0 || l.CPU == cpu) {
 			rows = append(rows, l)
@@ -86,7 +86,7 @@ func noLatencies(m *format.Manifest) error {
 	return &cli.Coded{Code: cli.Missing, Err: fmt.Errorf("no softirq or function of this name and CPU ran in the window")}
 }
 
-func printHistograms(rows []evidence.Latency, m *format.Manifest, asJSON bool) error {
+func printHistograms(rows []member.Latency, m *format.Manifest, asJSON bool) error {
 	since := m.Trigger.Since
 	if since.IsZero() {
 		since = m.Trigger.Time

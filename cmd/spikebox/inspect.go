@@ -36,12 +36,12 @@ var inspect = &cli.Command{
 // inspection is `inspect --json`: the manifest and its members.
 type inspection struct {
 	*format.Manifest
-	Members []member `json:"members"`
-	Damage  []string `json:"damage"`
+	Members []inspected `json:"members"`
+	Damage  []string    `json:"damage"`
 }
 
-// member is a file of the bundle; its sum is empty where SHA256SUMS lacks it.
-type member struct {
+// inspected is a file of the bundle; its sum is empty where SHA256SUMS lacks it.
+type inspected struct {
 	Name     string `json:"name"`
 	Bytes    int64  `json:"bytes"`
 	SHA256   string `json:"sha256"`
@@ -55,9 +55,9 @@ func runInspect(args []string, asJSON bool) error {
 		return err
 	}
 	defer r.Close()
-	all := inspection{Manifest: r.Manifest, Members: []member{}, Damage: []string{}}
+	all := inspection{Manifest: r.Manifest, Members: []inspected{}, Damage: []string{}}
 	for _, m := range r.Members() {
-		all.Members = append(all.Members, member{m.Name, m.Size, m.SHA256, m.Complete})
+		all.Members = append(all.Members, inspected{m.Name, m.Size, m.SHA256, m.Complete})
 	}
 	for _, err := range r.Damage() {
 		all.Damage = append(all.Damage, err.Error())
