@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/pprof/profile"
 	"golang.org/x/sys/unix"
 
@@ -133,5 +134,27 @@ func TestRefusalsAreGrouped(t *testing.T) {
 	want := "kernel probes not armed: a, d: CAP_BPF missing|kernel probes not armed: c: no kprobes"
 	if strings.Join(got, "|") != want {
 		t.Errorf("said %q, want %q", got, want)
+	}
+}
+
+// A second's latencies have its begin for a stamp, as written and read.
+func TestLatenciesAreStampedWithTheBegin(t *testing.T) {
+	begin := time.Now()
+	end := begin.Add(time.Second)
+	k := &Kernel{latencies: ring.NewNewest[Latency](4), current: map[latencyKey]*Latency{}, second: begin}
+	d := probe.Durations{Count: 3, Sum: 9, Max: 5}
+	d.Bucket[2] = 3
+	k.add(latencyKey{cpu: 1, kind: member.Softirq, name: "NET_RX"}, &d)
+	k.roll(end)
+	c := &Cut{end: end}
+	k.latencies.Each(func(l *Latency) { c.latencies = append(c.latencies, *l) })
+	var out bytes.Buffer
+	if err := c.WriteLatencies(&out); err != nil {
+		t.Fatal(err)
+	}
+	got, err := member.ParseLatencies(out.Bytes())
+	want := []member.Latency{{Time: begin.UnixNano(), CPU: 1, Kind: member.Softirq, Name: "NET_RX", Count: 3, SumNs: 9, MaxNs: 5, Buckets: []uint64{0, 0, 3}}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("error %v, (-want +got):\n%s", err, diff)
 	}
 }
