@@ -113,7 +113,7 @@ func (e *ConntrackEntry) appendTuple(b []byte, t *ConntrackTuple, zone string) [
 	b = appendAddress(append(b, "src="...), t.Src)
 	b = appendAddress(append(b, " dst="...), t.Dst)
 	b = append(b, ' ')
-	switch e.Protocol {
+	switch e.Protocol { // as print_tuple of each protocol does: most of them print nothing
 	case protoTCP, protoUDP, protoUDPLite, protoSCTP, protoDCCP:
 		b = appendNumber(b, "sport=", uint64(t.SrcPort))
 		b = appendNumber(b, "dport=", uint64(t.DstPort))

@@ -107,7 +107,7 @@ func (t *ConntrackTuple) set(name string, value []byte) (err error) {
 		t.Src, err = netip.ParseAddr(string(value))
 	case "dst":
 		t.Dst, err = netip.ParseAddr(string(value))
-	case "sport":
+	case "sport": // these refuse the line, since flows are told apart by them
 		err = port(&t.SrcPort)
 	case "dport":
 		err = port(&t.DstPort)

@@ -40,6 +40,7 @@ func ParseDrops(text []byte) ([]Drop, error) {
 		if n == 1 {
 			return nil
 		}
+		// Nothing is quoted: reasons and places are made of C identifiers, which have no comma.
 		fields := bytes.Split(line, []byte{','})
 		if len(fields) != 4 {
 			return fmt.Errorf("%d columns, want 4", len(fields))

@@ -56,7 +56,7 @@ func ParseVitals(text []byte) (Vitals, error) {
 			if string(fields[0]) != "time" {
 				return fmt.Errorf("header begins with %q, want \"time\"", clip(fields[0]))
 			}
-			v.Names = make([]string, 0, len(fields)-1)
+			v.Names = make([]string, 0, len(fields)-1) // never nil, without a vital too: the header was there
 			for _, f := range fields[1:] {
 				v.Names = append(v.Names, string(f))
 			}

@@ -46,6 +46,7 @@ func collectConntrack(ctx context.Context, env Env, sink *Sink) error {
 		return err
 	}
 	out := bufio.NewWriterSize(stream, 64<<10)
+	// These are read before the dump, which takes seconds on a large table that moves meanwhile.
 	t := member.ConntrackSummary{Count: count, Max: env.number("nf_conntrack_max"), Buckets: env.number("nf_conntrack_buckets")}
 	if err := dumpConntrack(ctx, &t, out, env.conntrackMax(), sink); err != nil {
 		return err

@@ -53,6 +53,8 @@ func collectEthtool(ctx context.Context, env Env, sink *Sink) error {
 	if err := errors.Join(out.close(), ctx.Err()); err != nil || env.At == member.AtTrigger {
 		return err
 	}
+	// At the trigger the settings are not asked for: they do not change within a window, and
+	// each question holds the lock (see ethtoolMost).
 	for _, l := range all {
 		text, err := settings(conn, &l).Append(nil)
 		if err := errors.Join(err, ctx.Err()); err != nil {

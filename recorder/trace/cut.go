@@ -29,6 +29,8 @@ type Cut struct {
 // Cut copies the window's records; rendering them is left to the cut.
 func (k *Kernel) Cut(start, end time.Time, clock format.Clock) *Cut {
 	c := &Cut{start: start, end: end, offset: clock.Realtime - clock.Monotonic, names: k.Probes.Names}
+	// All events are put on the clock as it stands now: one that was stepped in between moves
+	// none of them against another.
 	within := func(mono int64) bool {
 		at := mono + c.offset
 		return at >= start.UnixNano() && at <= end.UnixNano()
@@ -100,7 +102,7 @@ func (c *Cut) event(e *probe.Event) *member.Event {
 	if e.Remote.IsValid() {
 		line.Remote, line.RemotePort = e.Remote.Addr(), e.Remote.Port()
 	}
-	switch e.Kind {
+	switch e.Kind { // reasons have other numbers in each kernel: a reader can use the name only
 	case probe.Drop:
 		line.Reason, line.Place = c.names.Drop(e.Reason), c.symbols.Name(e.Place)
 	case probe.ResetSent:

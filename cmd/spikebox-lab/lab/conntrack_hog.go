@@ -42,7 +42,7 @@ func runConntrackHog(s *stage) {
 	s.until("its connections", time.Minute, func() bool {
 		c, err := edge.counters()
 		s.check(err)
-		return c["state.ESTABLISHED"] >= int64(n)
+		return c["state.ESTAB"] >= int64(n)
 	})
 	s.cut()
 	s.collect(30 * time.Second)

@@ -19,6 +19,8 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netns"
+
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // TestRetransmissionsEqualTheKernels loses packets on both sides of real connections,
@@ -153,8 +155,8 @@ func (s *stage) resent(h *host) kernelCount {
 func (s *stage) quiet(h *host) bool {
 	c, err := h.counters()
 	s.check(err)
-	for _, state := range tcpStates[1:] {
-		if state != "LISTEN" && state != "TIME_WAIT" && c["state."+state] > 0 {
+	for number := uint8(1); member.TCPStateName(number) != ""; number++ {
+		if state := member.TCPStateName(number); state != member.StateListen && state != "TIME_WAIT" && c["state."+state] > 0 {
 			return false
 		}
 	}
