@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/source"
@@ -65,7 +66,7 @@ func (r *Recorder) fire(t format.Trigger) {
 func collectEarly(env source.Env) <-chan []source.Result {
 	out := make(chan []source.Result, 1)
 	go func() {
-		env.At = source.AtTrigger
+		env.At = member.AtTrigger
 		out <- source.CollectAll(context.Background(), env, source.OneOffsAtTrigger())
 	}()
 	return out

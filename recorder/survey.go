@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/probe"
@@ -52,7 +53,7 @@ func MakeSurvey(root string) *Survey {
 	for _, r := range probes.Results {
 		s.add(r.Source(), r.Probe.Doc, r.Probe.Without)
 	}
-	for _, r := range source.CollectAll(context.Background(), source.Env{Root: root, At: source.AtEnd}, source.OneOffs) {
+	for _, r := range source.CollectAll(context.Background(), source.Env{Root: root, At: member.AtEnd}, source.OneOffs) {
 		s.add(r.Source, r.OneOff.Doc, "")
 	}
 	return s

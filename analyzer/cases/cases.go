@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // Start is when every case begins.
@@ -111,7 +112,7 @@ func (c *Case) Build(dir string) (string, error) {
 		return "", err
 	}
 	if packets != nil {
-		err = errors.Join(w.NewFrame(), w.Add("packets.pcapng", packets))
+		err = errors.Join(w.NewFrame(), w.Add(member.PacketsName, packets))
 	}
 	if err != nil {
 		return "", err
@@ -165,12 +166,12 @@ func (c *Case) manifest() *format.Manifest {
 
 // members adds the texts of the case, with their times made absolute.
 func (c *Case) members(w *format.Writer) error {
-	for _, name := range []string{"vitals.csv", "listeners.csv", "kmsg.txt", "sockets.jsonl"} {
+	for _, name := range []string{member.VitalsName, member.ListenersName, member.KmsgName, member.SocketsName} {
 		text, err := os.ReadFile(filepath.Join(c.Dir, name))
 		if os.IsNotExist(err) {
 			continue
 		}
-		if err == nil && name != "sockets.jsonl" {
+		if err == nil && name != member.SocketsName {
 			text, err = absolute(text)
 		}
 		if err == nil {
@@ -222,7 +223,7 @@ func (c *Case) netstat(w *format.Writer) error {
 		if err != nil {
 			return fmt.Errorf("case %s: netstat.csv: %w", c.Name, err)
 		}
-		name := "snapshots/" + Start.Add(seconds(at)).Format("2006-01-02T15:04:05.000000000Z") + "/proc/net/netstat"
+		name := member.SnapshotName(Start.Add(seconds(at)), "proc/net/netstat")
 		// A line of names, a line of values (netstat_seq_show in net/ipv4/proc.c).
 		body := fmt.Sprintf("TcpExt: %s\nTcpExt: %s\n", names, strings.ReplaceAll(values, ",", " "))
 		if err := w.Add(name, []byte(body)); err != nil {

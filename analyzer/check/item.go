@@ -7,6 +7,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // val points to a number, for the fields of Item that may be absent.
@@ -22,7 +23,7 @@ func (c *Case) counterItem(series string) Item {
 	}
 	item.Member = s.Source
 	if span, ok := s.Where(c.Window, func(v float64) bool { return v > 0 }); ok {
-		item.Member = evidence.SnapshotName(evidence.Unix(span.End), s.Source)
+		item.Member = member.SnapshotName(evidence.Unix(span.End), s.Source)
 	}
 	return item
 }
@@ -33,7 +34,7 @@ func (c *Case) settingItem(path string) (Item, bool) {
 	if !ok {
 		return Item{}, false
 	}
-	item := Item{Kind: "setting", Member: evidence.SysctlMember(path), Where: evidence.SysctlName(path), Text: text}
+	item := Item{Kind: "setting", Member: member.SysctlMember(path), Where: member.SysctlName(path), Text: text}
 	if v, ok := c.Evidence.Settings.Int(path, 0); ok && !strings.ContainsAny(text, " \t") {
 		item.Value, item.Text = val(float64(v)), ""
 	}
@@ -44,7 +45,7 @@ func (c *Case) settingItem(path string) (Item, bool) {
 // has no value there.
 func (c *Case) largestItem(vital, unit string, in timeline.Span) (Item, bool) {
 	v, at, ok := c.Lines.Get(vital).Max(in)
-	return Item{Kind: "series", Member: "vitals.csv", Where: vital, Value: val(v), Unit: unit,
+	return Item{Kind: "series", Member: member.VitalsName, Where: vital, Value: val(v), Unit: unit,
 		Text: "largest at " + words.Clock(evidence.Unix(at))}, ok
 }
 

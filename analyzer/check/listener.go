@@ -7,18 +7,18 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // listener is a listening socket whose accept queue matters to a finding.
 type listener struct {
 	at           subject.Listener
-	queue, limit uint32           // of the accept queue, when it was fullest
-	socket       *evidence.Socket // nil where the sockets do not list it
-	item         Item             // the evidence that it was overfull
-	guess        bool             // its queue was never seen overfull: its clients tell
+	queue, limit uint32         // of the accept queue, when it was fullest
+	socket       *member.Socket // nil where the sockets do not list it
+	item         Item           // the evidence that it was overfull
+	guess        bool           // its queue was never seen overfull: its clients tell
 }
 
 // overfull gives the listeners whose accept queue was over its limit, the worst first:
@@ -41,12 +41,12 @@ func (c *Case) overfull() []*listener {
 	// there is where the vital was switched off.
 	for i := range c.Evidence.Queues {
 		if q := &c.Evidence.Queues[i]; q.Overfull() {
-			note(subject.Listener{Addr: q.Local}, q.AcceptQueue, q.AcceptLimit, Item{Kind: "socket", Member: "listeners.csv", Where: "line " + strconv.Itoa(q.Line)})
+			note(subject.Listener{Addr: q.Local}, q.AcceptQueue, q.AcceptLimit, Item{Kind: "socket", Member: member.ListenersName, Where: "line " + strconv.Itoa(q.Line)})
 		}
 	}
 	for i := range c.Evidence.Sockets {
 		if s := &c.Evidence.Sockets[i]; s.Overfull() {
-			note(bound(s), s.RecvQ, s.SendQ, Item{Kind: "socket", Member: "sockets.jsonl", Where: "line " + strconv.Itoa(s.Line)})
+			note(bound(s), s.RecvQ, s.SendQ, Item{Kind: "socket", Member: member.SocketsName, Where: "line " + strconv.Itoa(s.Line)})
 		}
 	}
 	// By how full, not by how long: 5 of 4 is overfull, 900 of 1000 is a busy hour.
@@ -70,7 +70,7 @@ func (c *Case) ignoring() *listener {
 	}
 	s := c.listenerOf(most)
 	return &listener{at: bound(s), queue: s.RecvQ, limit: s.SendQ, socket: s, guess: true, item: Item{
-		Kind: "socket", Member: "sockets.jsonl", Where: "line " + strconv.Itoa(s.Line), Unit: "connections",
+		Kind: "socket", Member: member.SocketsName, Where: "line " + strconv.Itoa(s.Line), Unit: "connections",
 		Value: val(float64(s.RecvQ)), Limit: val(float64(s.SendQ)), Text: "LISTEN " + bound(s).String(),
 	}}
 }
@@ -81,14 +81,14 @@ func ignored(v *handshake.Service) uint64 {
 }
 
 // socketAt gives the listening socket bound to exactly an address and port.
-func (c *Case) socketAt(at subject.Listener) *evidence.Socket {
-	return c.Evidence.Listener(func(s *evidence.Socket) bool { return bound(s) == at })
+func (c *Case) socketAt(at subject.Listener) *member.Socket {
+	return c.Evidence.Listener(func(s *member.Socket) bool { return bound(s) == at })
 }
 
 // listenerOf gives the socket that accepts a service's connections.
-func (c *Case) listenerOf(v *handshake.Service) *evidence.Socket {
+func (c *Case) listenerOf(v *handshake.Service) *member.Socket {
 	service := subject.Service{Addr: v.Server}
-	return c.Evidence.Listener(func(s *evidence.Socket) bool { return subject.Meets(bound(s), service) })
+	return c.Evidence.Listener(func(s *member.Socket) bool { return subject.Meets(bound(s), service) })
 }
 
 // subjects are the listener and the processes that should accept from it.
@@ -116,12 +116,12 @@ func (l *listener) owner() string {
 }
 
 // bound is what a listening socket is bound to, IPv4 addresses in their own form.
-func bound(s *evidence.Socket) subject.Listener {
+func bound(s *member.Socket) subject.Listener {
 	return subject.Listener{Addr: netip.AddrPortFrom(s.Local.Unmap(), s.LocalPort)}
 }
 
 // owner names the process that a listening socket belongs to.
-func owner(s *evidence.Socket) string {
+func owner(s *member.Socket) string {
 	switch n := len(s.Process); {
 	case n == 0:
 		return "process unknown"

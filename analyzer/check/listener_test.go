@@ -9,6 +9,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 func TestProposedBacklog(t *testing.T) {
@@ -34,9 +35,9 @@ func TestProposedBacklog(t *testing.T) {
 func listening(queues ...[3]uint32) *Case {
 	e := &evidence.Evidence{}
 	for _, q := range queues {
-		e.Sockets = append(e.Sockets, evidence.Socket{
+		e.Sockets = append(e.Sockets, member.Socket{
 			State: "LISTEN", Local: netip.MustParseAddr("0.0.0.0"), LocalPort: uint16(q[0]), RecvQ: q[1], SendQ: q[2],
-			Process: []evidence.Process{{PID: int(q[0])}},
+			Process: []member.Process{{PID: int(q[0])}},
 		})
 	}
 	return &Case{Evidence: e}

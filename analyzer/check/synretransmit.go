@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -74,7 +74,7 @@ func (c *Case) synFinding(t trouble) *Finding {
 
 // filtered says that the bundle lists listeners, and none for the service's port.
 func (c *Case) filtered(t trouble) bool {
-	any := c.Evidence.Listener(func(*evidence.Socket) bool { return true })
+	any := c.Evidence.Listener(func(*member.Socket) bool { return true })
 	return any != nil && t.service.Completed == 0 && c.listenerOf(t.service) == nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -197,7 +198,7 @@ func (c *Case) packetsMember(examples []handshake.Handshake) string {
 			return captures[i]
 		}
 	}
-	return "packets.pcapng"
+	return member.PacketsName
 }
 
 // syns and synacks choose which transmissions of a handshake a finding is about.

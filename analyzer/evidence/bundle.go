@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // members says how the bundle's members become evidence; a name that ends in a slash
@@ -14,71 +15,71 @@ import (
 // or is read elsewhere: packets.pcapng by the packet pass.
 var members = []struct {
 	name string
-	read func(e *Evidence, member string, text []byte) error
+	read func(e *Evidence, name string, text []byte) error
 }{
-	{vitalsMember, func(e *Evidence, _ string, text []byte) error {
+	{member.VitalsName, func(e *Evidence, _ string, text []byte) error {
 		return readVitals(text, e.Manifest.Vitals, &e.Columns)
 	}},
-	{kmsgMember, func(e *Evidence, _ string, text []byte) (err error) {
-		e.Log, err = ParseKmsg(text)
+	{member.KmsgName, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Log, err = member.ParseKmsg(text)
 		return err
 	}},
-	{eventsMember, func(e *Evidence, _ string, text []byte) (err error) {
-		e.Events, err = ParseEvents(text)
+	{member.EventsName, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Events, err = member.ParseEvents(text)
 		addEvents(&e.Columns, e.Events)
 		return err
 	}},
-	{LatencyMember, func(e *Evidence, _ string, text []byte) (err error) {
-		e.Latencies, err = ParseLatencies(text)
+	{member.LatenciesName, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Latencies, err = member.ParseLatencies(text)
 		addLatencies(&e.Columns, e.Latencies)
 		return err
 	}},
-	{dropsMember, func(e *Evidence, _ string, text []byte) (err error) {
-		e.Drops, err = ParseDrops(text)
+	{member.DropsName, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Drops, err = member.ParseDrops(text)
 		addDrops(&e.Columns, e.Drops)
 		return err
 	}},
-	{qdiscMember, func(e *Evidence, _ string, text []byte) error {
-		all, err := ParseQdiscs(text)
-		addReadings(&e.Columns, qdiscMember, all, func(number string) bool { return qdiscCounters[number] })
+	{member.QdiscsName, func(e *Evidence, _ string, text []byte) error {
+		all, err := member.ParseQdiscs(text)
+		addQdiscs(&e.Columns, all)
 		return err
 	}},
-	{driverMember, func(e *Evidence, _ string, text []byte) error {
-		all, err := ParseDriverStatistics(text)
-		addReadings(&e.Columns, driverMember, all, func(string) bool { return true })
+	{member.StatisticsName, func(e *Evidence, _ string, text []byte) error {
+		all, err := member.ParseStatistics(text)
+		addDrivers(&e.Columns, all)
 		return err
 	}},
-	{conntrackMember, func(e *Evidence, _ string, text []byte) error {
-		c, err := ParseConntrack(text)
+	{member.ConntrackName, func(e *Evidence, _ string, text []byte) error {
+		c, err := sumConntrack(text)
 		if e.Conntrack == nil { // the summary counts what the dump lacks
 			e.Conntrack = c
 		}
 		return err
 	}},
-	{conntrackSummary, func(e *Evidence, _ string, text []byte) error {
-		c, err := ParseConntrackSummary(text)
+	{member.ConntrackSummaryName, func(e *Evidence, _ string, text []byte) error {
+		c, err := member.ParseConntrackSummary(text)
 		if err == nil {
 			e.Conntrack = c
 		}
 		return err
 	}},
-	{processesMember, func(e *Evidence, _ string, text []byte) (err error) {
-		e.Processes, err = ParseProcesses(text)
+	{member.ProcessesName, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Processes, err = member.ParseProcesses(text)
 		return err
 	}},
-	{queuesMember, func(e *Evidence, _ string, text []byte) (err error) {
-		e.Queues, err = ParseQueues(text)
+	{member.ListenersName, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Queues, err = member.ParseQueues(text)
 		return err
 	}},
-	{socketsMember, func(e *Evidence, _ string, text []byte) (err error) {
-		e.Sockets, err = ParseSockets(text)
+	{member.SocketsName, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Sockets, err = member.ParseSockets(text)
 		return err
 	}},
-	{snapshotFolder, func(e *Evidence, member string, text []byte) error {
-		return readSnapshot(member, text, &e.Columns)
+	{member.SnapshotFolder, func(e *Evidence, name string, text []byte) error {
+		return readSnapshot(name, text, &e.Columns)
 	}},
-	{sysctlFolder, func(e *Evidence, member string, text []byte) error {
-		e.Settings[strings.TrimPrefix(member, sysctlFolder)] = ParseSysctl(text)
+	{member.SysctlFolder, func(e *Evidence, name string, text []byte) error {
+		e.Settings[strings.TrimPrefix(name, member.SysctlFolder)] = member.ParseSysctl(text)
 		return nil
 	}},
 }
@@ -122,7 +123,7 @@ func (e *Evidence) readBundle(r *format.Reader) {
 }
 
 // readerFor gives the function that reads a member, nil where none does.
-func readerFor(name string) func(e *Evidence, member string, text []byte) error {
+func readerFor(name string) func(e *Evidence, name string, text []byte) error {
 	for _, m := range members {
 		if name == m.name || strings.HasSuffix(m.name, "/") && strings.HasPrefix(name, m.name) {
 			return m.read

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/spikebox/spikebox/analyzer/column"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // A token bucket that dropped between the trigger and the end: a counter with two
@@ -18,7 +19,7 @@ func TestReadingsOfDevices(t *testing.T) {
 {"at":"end","time":9,"interface":"eth0","statistics":{"rx_missed":3}}
 `
 	var e Evidence
-	for _, m := range []struct{ name, text string }{{qdiscMember, qdiscs}, {driverMember, drivers}} {
+	for _, m := range []struct{ name, text string }{{member.QdiscsName, qdiscs}, {member.StatisticsName, drivers}} {
 		if err := readerFor(m.name)(&e, m.name, []byte(m.text)); err != nil {
 			t.Fatal(err)
 		}
@@ -36,19 +37,16 @@ func TestReadingsOfDevices(t *testing.T) {
 	if c := e.Columns.Get("qdisc.lo.noqueue.0:.drops"); c != nil {
 		t.Errorf("a number that was always zero: %+v", c)
 	}
-	if all, err := ParseQdiscs([]byte(qdiscs + "{\n")); err == nil || len(all) != 4 {
-		t.Errorf("a broken line: %d readings, %v; want those before it and an error", len(all), err)
-	}
 }
 
-func FuzzParseReadings(f *testing.F) {
+func FuzzReadings(f *testing.F) {
 	f.Add([]byte(`{"time":5,"interface":"eth0","kind":"tbf","handle":"1:","drops":10}`))
 	f.Add([]byte(`{"time":5,"interface":"eth0","statistics":{"x":1}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var c column.Columns
-		for _, parse := range []func([]byte) ([]Reading, error){ParseQdiscs, ParseDriverStatistics} {
-			all, _ := parse(text)
-			addReadings(&c, "fuzz", all, func(string) bool { return true }) // must not panic
-		}
+		qdiscs, _ := member.ParseQdiscs(text)
+		addQdiscs(&c, qdiscs) // must not panic
+		drivers, _ := member.ParseStatistics(text)
+		addDrivers(&c, drivers)
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/column"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // Evidence is everything that the analyzer knows about an incident.
@@ -18,14 +19,14 @@ type Evidence struct {
 	// Manifest is the bundle's, nil where only captures were given.
 	Manifest  *format.Manifest
 	Columns   column.Columns
-	Sockets   []Socket
-	Queues    []Queue // of listeners, tick by tick
-	Log       []LogLine
-	Events    []Event
-	Latencies []Latency
-	Drops     []Drop
-	Conntrack *Conntrack // nil without a dump
-	Processes []ProcessUse
+	Sockets   []member.Socket
+	Queues    []member.Queue // of listeners, tick by tick
+	Log       []member.LogLine
+	Events    []member.Event
+	Latencies []member.Latency
+	Drops     []member.Drop
+	Conntrack *member.ConntrackSummary // nil without a dump
+	Processes []member.ProcessUse
 	Settings  Settings
 	Packets   *Packets // nil where no input holds packets
 	// Damage says what the bundle has lost since it was written: it is broken, and
@@ -69,10 +70,10 @@ func (e *Evidence) Source(name string) (s format.Source, ok bool) {
 
 // Listener gives the listening socket that matches, as it was when the trigger fired
 // where that is known. A socket bound to one address is preferred to one bound to all.
-func (e *Evidence) Listener(matches func(s *Socket) bool) *Socket {
-	var best *Socket
-	rank := func(s *Socket) (r int) {
-		if s.At == atTrigger {
+func (e *Evidence) Listener(matches func(s *member.Socket) bool) *member.Socket {
+	var best *member.Socket
+	rank := func(s *member.Socket) (r int) {
+		if s.At == member.AtTrigger {
 			r++
 		}
 		if !s.Local.IsUnspecified() {

@@ -4,21 +4,23 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
+
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // A listener bound to one address goes before one bound to all, and the trigger's reading
 // before the end's, whatever their order.
 func TestListener(t *testing.T) {
-	socket := func(at, local string) Socket {
-		return Socket{At: at, State: "LISTEN", Local: netip.MustParseAddr(local), LocalPort: 80}
+	socket := func(at, local string) member.Socket {
+		return member.Socket{At: at, State: member.StateListen, Local: netip.MustParseAddr(local), LocalPort: 80}
 	}
-	any := func(*Socket) bool { return true }
-	e := Evidence{Sockets: []Socket{{State: "ESTAB", At: atTrigger, Local: netip.MustParseAddr("192.0.2.1")}}}
+	any := func(*member.Socket) bool { return true }
+	e := Evidence{Sockets: []member.Socket{{State: "ESTAB", At: member.AtTrigger, Local: netip.MustParseAddr("192.0.2.1")}}}
 	if l := e.Listener(any); l != nil {
 		t.Errorf("%+v listens", l)
 	}
 	// Each goes before those listed above it, and stands behind them.
-	for _, s := range []Socket{socket("end", "0.0.0.0"), socket(atTrigger, "0.0.0.0"), socket("end", "192.0.2.1"), socket(atTrigger, "192.0.2.1")} {
+	for _, s := range []member.Socket{socket(member.AtEnd, "0.0.0.0"), socket(member.AtTrigger, "0.0.0.0"), socket(member.AtEnd, "192.0.2.1"), socket(member.AtTrigger, "192.0.2.1")} {
 		e.Sockets = append(e.Sockets, s)
 		if l := e.Listener(any); l != &e.Sockets[len(e.Sockets)-1] {
 			t.Errorf("%s %s does not go before the others: %+v does", s.At, s.Local, l)

@@ -10,9 +10,8 @@ import (
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/packet"
 	"github.com/spikebox/spikebox/analyzer/rtt"
+	"github.com/spikebox/spikebox/format/member"
 )
-
-const packetsMember = "packets.pcapng"
 
 // Packets is what the pass over all packets has found.
 type Packets struct {
@@ -113,7 +112,7 @@ func (p *Packets) see(pkt *packet.Packet) {
 
 // ways tells this host from its peers, and connections that it accepts from those that
 // it opens.
-func (p *Packets) ways(sockets []Socket) {
+func (p *Packets) ways(sockets []member.Socket) {
 	// A host whose connections all began before the window sends and gets no SYN in it:
 	// then only its sockets tell its addresses.
 	for i := range sockets {

@@ -7,6 +7,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/packet"
 	"github.com/spikebox/spikebox/analyzer/rtt"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // packetAddr writes an IPv4 address as packets hold it.
@@ -22,18 +23,18 @@ func TestLocalAddresses(t *testing.T) {
 		return &packet.Packet{Kind: packet.TCP, Dir: dir, Flags: flags,
 			Src: packetAddr("192.0.2.1"), Dst: packetAddr("192.0.2.2")}
 	}
-	socket := Socket{Local: netip.MustParseAddr("::ffff:192.0.2.3")}
+	socket := member.Socket{Local: netip.MustParseAddr("::ffff:192.0.2.3")}
 	for name, tt := range map[string]struct {
 		packet  *packet.Packet
-		sockets []Socket
+		sockets []member.Socket
 		local   string
 	}{
 		"sent":             {syn(packet.DirOut, packet.SYN), nil, "192.0.2.1"},
 		"received":         {syn(packet.DirIn, packet.SYN), nil, "192.0.2.2"},
 		"no direction":     {syn(packet.DirUnknown, packet.SYN), nil, ""},
 		"no SYN":           {syn(packet.DirIn, packet.ACK), nil, ""},
-		"a socket":         {syn(packet.DirIn, packet.ACK), []Socket{socket}, "192.0.2.3"},
-		"a socket for all": {syn(packet.DirIn, packet.ACK), []Socket{{Local: netip.MustParseAddr("0.0.0.0")}}, ""},
+		"a socket":         {syn(packet.DirIn, packet.ACK), []member.Socket{socket}, "192.0.2.3"},
+		"a socket for all": {syn(packet.DirIn, packet.ACK), []member.Socket{{Local: netip.MustParseAddr("0.0.0.0")}}, ""},
 	} {
 		p := &Packets{Local: map[netip.Addr]bool{}, trips: &rtt.Peers{}}
 		for _, host := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"} {

@@ -14,6 +14,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/packet"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // Options sets how evidence is read. The zero value is good.
@@ -66,7 +67,7 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 	packets, err := readPackets(in, opts)
 	<-done
 	if err != nil && in.own && !opts.OnlyFlows {
-		e.Partial.add(packetsMember, err) // the rest of the bundle is still evidence
+		e.Partial.add(member.PacketsName, err) // the rest of the bundle is still evidence
 		err = nil
 	}
 	if err != nil {
@@ -108,10 +109,10 @@ func openInputs(paths []string, opts Options) (*inputs, error) {
 	if in.bundle == nil || opts.NoPackets {
 		return in, nil
 	}
-	if own, err := in.bundle.Open(packetsMember); err == nil {
+	if own, err := in.bundle.Open(member.PacketsName); err == nil {
 		in.own = len(in.captures) == 0
 		in.closer = append(in.closer, own)
-		in.captures = append(in.captures, packet.Input{Name: packetsMember, Reader: counted(own, opts.Progress, sizeOf(in.bundle))})
+		in.captures = append(in.captures, packet.Input{Name: member.PacketsName, Reader: counted(own, opts.Progress, sizeOf(in.bundle))})
 	}
 	return in, nil
 }
@@ -202,7 +203,7 @@ func (in *inputs) capture(name string, r io.Reader, p *Progress, size int64) {
 // sizeOf gives the length of the bundle's packets.
 func sizeOf(r *format.Reader) int64 {
 	for _, m := range r.Members() {
-		if m.Name == packetsMember {
+		if m.Name == member.PacketsName {
 			return m.Size
 		}
 	}

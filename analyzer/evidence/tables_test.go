@@ -8,9 +8,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/spikebox/spikebox/analyzer/column"
+	"github.com/spikebox/spikebox/format/member"
 )
 
-func TestParseConntrack(t *testing.T) {
+func TestSumConntrack(t *testing.T) {
 	// The forms of /proc/net/nf_conntrack of 4.x and 6.x, and of conntrack(8).
 	const text = `ipv4     2 tcp      6 431989 ESTABLISHED src=192.0.2.7 dst=192.0.2.10 sport=60534 dport=8009 src=192.0.2.10 dst=192.0.2.7 sport=8009 dport=60534 [ASSURED] mark=0 secmark=0 use=2
 ipv4     2 tcp      6 116 SYN_SENT src=192.0.2.7 dst=203.0.113.3 sport=54928 dport=443 [UNREPLIED] src=203.0.113.3 dst=192.0.2.7 sport=443 dport=54928 mark=0 zone=3 use=2
@@ -18,35 +19,30 @@ ipv6     10 icmpv6   58 29 src=2001:db8::1 dst=2001:db8::2 type=128 code=0 id=7 
 udp      17 29 src=192.0.2.9 dst=192.0.2.10 sport=53 dport=5353 [UNREPLIED] src=192.0.2.10 dst=192.0.2.9 sport=5353 dport=53 mark=0 use=1
 tcp 6 src=nobody
 `
-	c, err := ParseConntrack([]byte(text))
+	c, err := sumConntrack([]byte(text))
 	if err == nil || !strings.HasPrefix(err.Error(), "line 5: 3 words") {
 		t.Errorf("error %v, want one about line 5", err)
 	}
-	want := &Conntrack{
+	want := &member.ConntrackSummary{
 		Entries: 4, Lines: 4, Unreplied: 2, Assured: 1,
 		ByState: map[string]map[string]uint64{"tcp": {"ESTABLISHED": 1, "SYN_SENT": 1}, "icmpv6": {"REPLIED": 1}, "udp": {"UNREPLIED": 1}},
 		ByZone:  map[string]uint64{"0": 3, "3": 1},
-		Sources: []ConntrackSource{
-			{netip.MustParseAddr("192.0.2.7"), 2}, {netip.MustParseAddr("192.0.2.9"), 1}, {netip.MustParseAddr("2001:db8::1"), 1},
+		TopSources: []member.ConntrackSource{
+			{Addr: netip.MustParseAddr("192.0.2.7"), Entries: 2}, {Addr: netip.MustParseAddr("192.0.2.9"), Entries: 1}, {Addr: netip.MustParseAddr("2001:db8::1"), Entries: 1},
 		},
 	}
 	if diff := cmp.Diff(want, c, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	first, _, _ := strings.Cut(text, "\n")
-	e, err := ParseConntrackEntry([]byte(first))
-	if err != nil || e.SrcPort != 60534 || e.DstPort != 8009 || e.Timeout != 431989 || !e.Assured || e.Unreplied {
-		t.Errorf("entry %+v, %v", e, err)
-	}
 }
 
 // columnsOf reads one member into numbers.
-func columnsOf(t *testing.T, member, text string) *column.Columns {
+func columnsOf(t *testing.T, name, text string) *column.Columns {
 	t.Helper()
 	var e Evidence
 	for _, m := range members {
-		if m.name == member {
-			if err := m.read(&e, member, []byte(text)); err != nil {
+		if m.name == name {
+			if err := m.read(&e, name, []byte(text)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -96,30 +92,22 @@ func TestEventColumns(t *testing.T) {
 func TestConntrackSummary(t *testing.T) {
 	const summary = `{"entries":200000,"lines":1,"cut":true,"max":262144,"unreplied":7,"by_state":{"tcp":{"SYN_SENT":200000}},"top_sources":[{"addr":"192.0.2.7","n":150000}],"top_sources_error":12}`
 	const line = "tcp 6 100 SYN_SENT src=192.0.2.7 dst=192.0.2.8 sport=1 dport=2\n"
-	for _, order := range [][]string{{conntrackMember, conntrackSummary}, {conntrackSummary, conntrackMember}} {
+	for _, order := range [][]string{{member.ConntrackName, member.ConntrackSummaryName}, {member.ConntrackSummaryName, member.ConntrackName}} {
 		var e Evidence
 		for _, name := range order {
 			text := line
-			if name == conntrackSummary {
+			if name == member.ConntrackSummaryName {
 				text = summary
 			}
 			if err := readerFor(name)(&e, name, []byte(text)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if c := e.Conntrack; c.Entries != 200000 || !c.Cut || c.Max != 262144 || c.Sources[0].Entries != 150000 {
+		if c := e.Conntrack; c.Entries != 200000 || !c.Cut || *c.Max != 262144 || c.TopSources[0].Entries != 150000 {
 			t.Errorf("%v: %+v", order, c)
 		}
 	}
-	if _, err := ParseConntrackSummary([]byte("[]")); err == nil {
+	if _, err := member.ParseConntrackSummary([]byte("[]")); err == nil {
 		t.Error("a list was taken for a summary")
-	}
-}
-
-func TestParseProcesses(t *testing.T) {
-	got, err := ParseProcesses([]byte(`{"at":"trigger","time":5,"pid":7,"comm":"nginx","utime":12,"stime":3,"start":900}` + "\nx\n"))
-	want := []ProcessUse{{At: "trigger", Time: 5, PID: 7, Comm: "nginx", UTime: 12, STime: 3, Start: 900}}
-	if diff := cmp.Diff(want, got); diff != "" || err == nil {
-		t.Errorf("error %v, (-want +got):\n%s", err, diff)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // Histogram is how long a softirq or function ran, over some seconds and CPUs.
@@ -35,7 +35,7 @@ const (
 // Histograms adds up latencies by name and part of the window: the second in which the
 // vital went beyond its limit, and those after it, are During. A second belongs to it
 // with any part of it. A trigger by hand crossed nothing: its own time divides them.
-func Histograms(rows []evidence.Latency, trigger format.Trigger) []Histogram {
+func Histograms(rows []member.Latency, trigger format.Trigger) []Histogram {
 	since := trigger.Since
 	if since.IsZero() {
 		since = trigger.Time
@@ -67,7 +67,7 @@ func Histograms(rows []evidence.Latency, trigger format.Trigger) []Histogram {
 	return all
 }
 
-func (h *Histogram) add(r *evidence.Latency) {
+func (h *Histogram) add(r *member.Latency) {
 	h.Count += r.Count
 	h.SumNs += r.SumNs
 	h.MaxNs = max(h.MaxNs, r.MaxNs)

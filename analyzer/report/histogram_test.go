@@ -5,15 +5,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // The Cloudflare story in small: a stall of 24 ms in the second of the trigger, seen on
 // another CPU than the calm seconds.
 func TestHistograms(t *testing.T) {
 	at := func(s int) int64 { return int64(s) * int64(time.Second) }
-	rows := []evidence.Latency{
+	rows := []member.Latency{
 		{Time: at(10), CPU: 0, Kind: "softirq", Name: "NET_RX", Count: 100, SumNs: 100_000, MaxNs: 1500, Buckets: bucket(10, 100)},
 		{Time: at(11), CPU: 0, Kind: "softirq", Name: "NET_RX", Count: 50, SumNs: 50_000, MaxNs: 1200, Buckets: bucket(10, 50)},
 		{Time: at(12), CPU: 0, Kind: "softirq", Name: "NET_RX", Count: 10, SumNs: 10_000, MaxNs: 1100, Buckets: bucket(10, 10)},

@@ -9,10 +9,10 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 var histogram = &cli.Command{
@@ -55,22 +55,22 @@ Softirqs belong to the machine, not to a network namespace.`,
 }
 
 // latencies reads the rows that were asked for. A bundle without them says why.
-func latencies(r *format.Reader, name string, cpu int) ([]evidence.Latency, error) {
+func latencies(r *format.Reader, name string, cpu int) ([]member.Latency, error) {
 	// One member by the seek table: to read the bundle as evidence would take its packets, too.
-	member, err := r.Open(evidence.LatencyMember)
+	content, err := r.Open(member.LatenciesName)
 	if err != nil {
 		return nil, err
 	}
-	defer member.Close()
-	text, err := io.ReadAll(member)
+	defer content.Close()
+	text, err := io.ReadAll(content)
 	if err != nil {
 		return nil, err
 	}
-	all, err := evidence.ParseLatencies(text)
+	all, err := member.ParseLatencies(text)
 	if err != nil {
-		return nil, fmt.Errorf("read member %q: %w", evidence.LatencyMember, err)
+		return nil, fmt.Errorf("read member %q: %w", member.LatenciesName, err)
 	}
-	var rows []evidence.Latency
+	var rows []member.Latency
 	for _, l := range all {
 		if match, _ := path.Match(name, l.Name); match && (cpu < 0 || l.CPU == cpu) {
 			rows = append(rows, l)

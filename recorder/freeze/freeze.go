@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/ring"
@@ -113,7 +114,7 @@ type Report struct {
 func (h *Held) Write(ctx context.Context) (Report, error) {
 	defer h.Close()
 	env := h.req.Env
-	env.At = source.AtEnd
+	env.At = member.AtEnd
 	m := h.req.Manifest
 	spooling := h.spool(&m)
 	// Packets go aside while the sources are asked: until that is done the kernel has only the
@@ -158,22 +159,23 @@ func (h *Held) stream(ctx context.Context, w *format.Writer, m *format.Manifest,
 	// something that is read alone begins.
 	steps := []func() error{
 		func() error { return w.Manifest(m) },
-		func() error { return w.Add("vitals.csv", h.vitals) },
-		func() error { return w.Add("listeners.csv", h.listeners) },
-		func() error { return w.Add("kmsg.txt", h.log) },
+		func() error { return w.Add(member.VitalsName, h.vitals) },
+		func() error { return w.Add(member.ListenersName, h.listeners) },
+		func() error { return w.Add(member.KmsgName, h.log) },
 		w.NewFrame,
 		func() error { return h.told(w) },
 		w.NewFrame,
-		func() error { return members(w, results, "sockets.jsonl") },
-		func() error { return members(w, results, "processes.jsonl") },
+		func() error { return members(w, results, member.SocketsName) },
+		func() error { return members(w, results, member.ProcessesName) },
 		w.NewFrame,
-		func() error { return members(w, results, "conntrack") },
+		func() error { return members(w, results, member.ConntrackName) },
+		func() error { return members(w, results, member.ConntrackSummaryName) },
 		w.NewFrame,
-		func() error { return members(w, results, "static/") },
+		func() error { return members(w, results, member.StaticFolder) },
 		w.NewFrame,
 		func() error { return h.snapshots(w) },
 		w.NewFrame,
-		func() error { return w.AddSized("packets.pcapng", packets.size, packets.writeTo) },
+		func() error { return w.AddSized(member.PacketsName, packets.size, packets.writeTo) },
 	}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
@@ -229,32 +231,29 @@ func joined(w *format.Writer, name string, parts []*source.Member) error {
 func (h *Held) told(w *format.Writer) error {
 	// Rendered into a sink, as the sources' members are: a tar header has the size in front.
 	var sink source.Sink
-	for _, member := range []struct {
+	for _, told := range []struct {
 		name   string
 		render func(io.Writer) error
 	}{
-		{"events.jsonl", h.trace.WriteEvents},
-		{"softirq.jsonl", h.trace.WriteLatencies},
-		{"drops.csv", h.trace.WriteDrops},
-		{"stacks.pb.gz", h.trace.WriteStacks},
+		{member.EventsName, h.trace.WriteEvents},
+		{member.LatenciesName, h.trace.WriteLatencies},
+		{member.DropsName, h.trace.WriteDrops},
+		{member.StacksName, h.trace.WriteStacks},
 	} {
-		stream, err := sink.Stream(member.name)
+		stream, err := sink.Stream(told.name)
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(member.render(stream), stream.Close()); err != nil {
-			return fmt.Errorf("render member %q: %w", member.name, err)
+		if err := errors.Join(told.render(stream), stream.Close()); err != nil {
+			return fmt.Errorf("render member %q: %w", told.name, err)
 		}
 	}
 	return members(w, []source.Result{{Sink: &sink}}, "")
 }
 
-// snapshotTime is RFC 3339 with nine digits, so that names sort as times do.
-const snapshotTime = "2006-01-02T15:04:05.000000000Z"
-
 func (h *Held) snapshots(w *format.Writer) error {
 	return h.texts.Snapshots(h.req.Start, h.end, func(at time.Time, path string, text []byte) error {
-		return w.Add("snapshots/"+h.wall(at).UTC().Format(snapshotTime)+"/"+path, text)
+		return w.Add(member.SnapshotName(h.wall(at), path), text)
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/capture"
 )
 
@@ -16,7 +17,7 @@ import (
 // of them was recorded from the window's start to its end without loss.
 func packetSource(cut *capture.Cut, start time.Time) format.Source {
 	s := format.Source{
-		Name: "packets", State: format.Complete, Variant: "tpacket_v3", Members: []string{"packets.pcapng"},
+		Name: "packets", State: format.Complete, Variant: "tpacket_v3", Members: []string{member.PacketsName},
 		Details: map[string]string{},
 	}
 	var reasons []string
@@ -69,5 +70,5 @@ func detail(to map[string]string, i capture.Stats) {
 	set("packets", strconv.FormatUint(i.Held, 10))
 	set("lost", strconv.FormatUint(i.Lost, 10))
 	set("nic_drops", strconv.FormatUint(i.NICDrops, 10))
-	set("from", i.From.UTC().Format(snapshotTime))
+	set("from", i.From.UTC().Format(member.SnapshotTime))
 }

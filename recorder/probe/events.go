@@ -15,6 +15,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/spikebox/spikebox/bpf"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // Kind is what happened, as in bpf/event.h.
@@ -34,10 +35,10 @@ const (
 	Kinds // their number, and one
 )
 
-// kindNames are in the order of the kinds.
+// kindNames are in the order of the kinds; a stack is a sample of stacks.pb.gz.
 var kindNames = [Kinds]string{
-	"unknown", "retransmit", "syn-retransmit", "synack-retransmit", "reset-sent",
-	"reset-received", "drop", "late-rtt", "long-softirq", "stack",
+	"unknown", member.Retransmit, member.SYNRetransmit, member.SYNACKRetransmit, member.ResetSent,
+	member.ResetReceived, member.PacketDrop, member.LateRTT, member.LongSoftirq, "stack",
 }
 
 // String returns the name as in events.jsonl; unknown for anything else.

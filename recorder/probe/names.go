@@ -7,21 +7,18 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/spikebox/spikebox/format/member"
 )
 
-// stateNames are ss(8)'s, with underscores (include/net/tcp_states.h).
-var stateNames = [TCPStates]string{
-	"", "ESTAB", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT",
-	"CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "SYN_RECV",
-}
-
-// StateName returns the name of a TCP state; empty for 0. A half-open connection's
-// state in the kernel, NEW_SYN_RECV, has the name SYN_RECV that users know.
+// StateName returns the name of a TCP state; empty for 0, its number where it has none. A
+// half-open connection's state in the kernel, NEW_SYN_RECV, has the name SYN_RECV that users
+// know.
 func StateName(state uint8) string {
-	if state >= TCPStates {
-		return fmt.Sprint(state)
+	if name := member.TCPStateName(state); name != "" || state == 0 {
+		return name
 	}
-	return stateNames[state]
+	return fmt.Sprint(state)
 }
 
 // ReasonNames are the running kernel's reasons of drops and of resets sent, whose

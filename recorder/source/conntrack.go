@@ -5,7 +5,6 @@ package source
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/conntrack"
 	"github.com/spikebox/spikebox/recorder/internal/kmod"
 	"github.com/spikebox/spikebox/recorder/internal/nldump"
@@ -32,23 +32,6 @@ var connections = &OneOff{
 	Collect: collectConntrack,
 }
 
-// tracked is conntrack-summary.json (format/SPEC.md, "conntrack-summary.json").
-type tracked struct {
-	Entries      uint64                       `json:"entries"`
-	Lines        uint64                       `json:"lines"`
-	Cut          bool                         `json:"cut"`
-	Count        *uint64                      `json:"count,omitempty"`
-	Max          *uint64                      `json:"max,omitempty"`
-	Buckets      *uint64                      `json:"buckets,omitempty"`
-	Unreplied    uint64                       `json:"unreplied"`
-	Assured      uint64                       `json:"assured"`
-	Offloaded    uint64                       `json:"offloaded"`
-	ByState      map[string]map[string]uint64 `json:"by_state"`
-	ByZone       map[uint16]uint64            `json:"by_zone"`
-	TopSources   []conntrack.Source           `json:"top_sources"`
-	SourcesError uint64                       `json:"top_sources_error"`
-}
-
 // collectConntrack writes the table's first lines, and counts all of it.
 func collectConntrack(ctx context.Context, env Env, sink *Sink) error {
 	count := env.number("nf_conntrack_count")
@@ -60,35 +43,36 @@ func collectConntrack(ctx context.Context, env Env, sink *Sink) error {
 	if !kmod.Present(env.Root, "nf_conntrack_netlink") {
 		return missing("the kernel module nf_conntrack_netlink is not loaded, and asking for the table would load it")
 	}
-	stream, err := sink.Stream("conntrack.txt")
+	stream, err := sink.Stream(member.ConntrackName)
 	if err != nil {
 		return err
 	}
 	out := bufio.NewWriterSize(stream, 64<<10)
-	t := tracked{Count: count, Max: env.number("nf_conntrack_max"), Buckets: env.number("nf_conntrack_buckets")}
-	if err := t.dump(ctx, out, env.conntrackMax(), sink); err != nil {
+	// These are read before the dump, which takes seconds on a large table that moves meanwhile.
+	t := member.ConntrackSummary{Count: count, Max: env.number("nf_conntrack_max"), Buckets: env.number("nf_conntrack_buckets")}
+	if err := dumpConntrack(ctx, &t, out, env.conntrackMax(), sink); err != nil {
 		return err
 	}
 	if err := errors.Join(out.Flush(), stream.Close()); err != nil {
-		return fmt.Errorf("write member %q: %w", "conntrack.txt", err)
+		return fmt.Errorf("write member %q: %w", member.ConntrackName, err)
 	}
-	summary, err := json.MarshalIndent(t, "", "  ")
+	summary, err := t.Append(nil)
 	if err != nil {
 		return fmt.Errorf("encode summary of conntrack: %w", err)
 	}
-	sink.Add("conntrack-summary.json", append(summary, '\n'))
+	sink.Add(member.ConntrackSummaryName, summary)
 	return nil
 }
 
-// dump writes at most so many lines and counts every entry.
-func (t *tracked) dump(ctx context.Context, out *bufio.Writer, most uint64, sink *Sink) error {
+// dumpConntrack writes at most so many lines and counts every entry.
+func dumpConntrack(ctx context.Context, t *member.ConntrackSummary, out *bufio.Writer, most uint64, sink *Sink) error {
 	summary := conntrack.NewSummary()
 	now := uint64(time.Now().UnixNano())
-	err := conntrack.Dump(func(e *conntrack.Entry) bool {
+	err := conntrack.Dump(func(e *member.ConntrackEntry) bool {
 		summary.Add(e)
 		if t.Lines < most {
 			t.Lines++
-			out.Write(e.AppendLine(out.AvailableBuffer(), now)) // Flush tells of errors
+			out.Write(e.Append(out.AvailableBuffer(), now)) // Flush tells of errors
 		}
 		return ctx.Err() == nil
 	})
@@ -103,7 +87,10 @@ func (t *tracked) dump(ctx context.Context, out *bufio.Writer, most uint64, sink
 		return ctx.Err()
 	}
 	t.Entries, t.Unreplied, t.Assured, t.Offloaded = summary.Entries, summary.Unreplied, summary.Assured, summary.Offloaded
-	t.ByState, t.ByZone = summary.ByState, summary.ByZone
+	t.ByState, t.ByZone = summary.ByState, map[string]uint64{}
+	for zone, n := range summary.ByZone {
+		t.ByZone[strconv.Itoa(int(zone))] = n
+	}
 	t.TopSources, t.SourcesError = summary.TopSources(), summary.SourcesError
 	if t.Cut = t.Lines < t.Entries; t.Cut {
 		sink.Lost, sink.Unit = t.Entries-t.Lines, "entries"

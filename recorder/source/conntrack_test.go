@@ -5,7 +5,6 @@ package source
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
@@ -56,28 +56,22 @@ func TestConntrackIsCutButCountedWhole(t *testing.T) {
 	const n, most = 3_000, 1_000
 	testns.Run(t, func() {
 		testns.Inject(t, n, 3)
-		r, texts := gather(t, connections, Env{At: AtEnd, ConntrackMax: most})
+		r, texts := gather(t, connections, Env{At: member.AtEnd, ConntrackMax: most})
 		if r.Source.State != format.Partial || r.Source.Lost != n-most || r.Source.Unit != "entries" {
 			t.Errorf("source %+v, want it partial by %d entries", r.Source, n-most)
 		}
 		if lines := strings.Count(texts["conntrack.txt"], "\n"); lines != most {
 			t.Errorf("%d lines, want %d", lines, most)
 		}
-		var s struct {
-			tracked
-			TopSources []struct {
-				Addr string
-				N    uint64
-			} `json:"top_sources"`
-		}
-		if err := json.Unmarshal([]byte(texts["conntrack-summary.json"]), &s); err != nil {
+		s, err := member.ParseConntrackSummary([]byte(texts["conntrack-summary.json"]))
+		if err != nil {
 			t.Error(err)
 			return
 		}
-		if s.Entries != n || s.Lines != most || !s.Cut || s.ByState["tcp"]["ESTABLISHED"] != n || s.ByZone[0] != n || *s.Count != n {
+		if s.Entries != n || s.Lines != most || !s.Cut || s.ByState["tcp"]["ESTABLISHED"] != n || s.ByZone["0"] != n || *s.Count != n {
 			t.Errorf("summary %+v, want all of %d entries", s, n)
 		}
-		if len(s.TopSources) != 3 || s.TopSources[2].N != n/3 || s.TopSources[2].Addr != "10.0.0.2" {
+		if len(s.TopSources) != 3 || s.TopSources[2].Entries != n/3 || s.TopSources[2].Addr.String() != "10.0.0.2" {
 			t.Errorf("top sources %+v", s.TopSources)
 		}
 	})
@@ -89,7 +83,7 @@ func TestConntrackNeverLoadsWhatIsNotThere(t *testing.T) {
 		"module nf_conntrack)":                             {"proc/version": ""},
 		"kernel module nf_conntrack_netlink is not loaded": {count: "7\n", "proc/modules": "nf_conntrack 172032 1 xt_state, Live 0x0\n"},
 	} {
-		r, texts := gather(t, connections, Env{At: AtEnd, Root: tree(t, files)})
+		r, texts := gather(t, connections, Env{At: member.AtEnd, Root: tree(t, files)})
 		if r.Source.State != format.Unsupported || !strings.Contains(r.Source.Reason, want) || len(texts) != 0 {
 			t.Errorf("source %+v, want it unsupported for %q", r.Source, want)
 		}
@@ -102,7 +96,7 @@ func BenchmarkConntrack(b *testing.B) {
 	testns.Run(b, func() {
 		testns.Inject(b, 200_000, 50_000)
 		for b.Loop() {
-			r := collect(context.Background(), Env{Root: "/", At: AtEnd}, connections)
+			r := collect(context.Background(), Env{Root: "/", At: member.AtEnd}, connections)
 			if r.Source.State != format.Complete {
 				b.Errorf("source %+v", r.Source)
 				return

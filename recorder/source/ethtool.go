@@ -5,15 +5,14 @@ package source
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/ethtool"
 	"github.com/spikebox/spikebox/recorder/internal/rtnl"
 )
@@ -30,30 +29,6 @@ var nics = &OneOff{
 	Collect:   collectEthtool,
 }
 
-// statisticsLine is one line of static/ethtool/statistics.jsonl.
-type statisticsLine struct {
-	At         string            `json:"at"`
-	Time       int64             `json:"time"`
-	Interface  string            `json:"interface"`
-	Statistics map[string]uint64 `json:"statistics"`
-}
-
-// nic is static/ethtool/<interface>.json. A question that the driver does not know is in
-// Unsupported, one that went wrong in Errors.
-type nic struct {
-	Interface   string            `json:"interface"`
-	Index       uint32            `json:"ifindex"`
-	Driver      *ethtool.Driver   `json:"driver,omitempty"`
-	Link        *ethtool.Link     `json:"link,omitempty"`
-	Ring        map[string]uint32 `json:"ring,omitempty"`
-	Channels    map[string]uint32 `json:"channels,omitempty"`
-	Coalesce    map[string]uint32 `json:"coalesce,omitempty"`
-	Pause       map[string]uint32 `json:"pause,omitempty"`
-	Features    map[string]string `json:"features,omitempty"`
-	Unsupported []string          `json:"unsupported,omitempty"`
-	Errors      map[string]string `json:"errors,omitempty"`
-}
-
 // collectEthtool reads the statistics first, close to the moment, and at the end the
 // settings too.
 func collectEthtool(ctx context.Context, env Env, sink *Sink) error {
@@ -66,41 +41,43 @@ func collectEthtool(ctx context.Context, env Env, sink *Sink) error {
 		return err
 	}
 	defer conn.Close()
-	out, err := sink.lines("static/ethtool/statistics.jsonl", ethtoolMost)
+	out, err := newLines[member.Statistics](sink, member.StatisticsName, ethtoolMost)
 	if err != nil {
 		return err
 	}
 	for _, l := range all {
 		if stats, err := conn.Statistics(l.Name); err == nil && len(stats) > 0 && out.room() && ctx.Err() == nil {
-			out.write(statisticsLine{env.At, time.Now().UnixNano(), l.Name, stats})
+			out.write(&member.Statistics{At: env.At, Time: time.Now().UnixNano(), Interface: l.Name, Statistics: stats})
 		}
 	}
-	if err := errors.Join(out.close(), ctx.Err()); err != nil || env.At == AtTrigger {
+	if err := errors.Join(out.close(), ctx.Err()); err != nil || env.At == member.AtTrigger {
 		return err
 	}
+	// At the trigger the settings are not asked for: they do not change within a window, and
+	// each question holds the lock (see ethtoolMost).
 	for _, l := range all {
-		text, err := json.MarshalIndent(settings(conn, &l), "", "  ")
+		text, err := settings(conn, &l).Append(nil)
 		if err := errors.Join(err, ctx.Err()); err != nil {
 			return fmt.Errorf("ask driver of %s: %w", l.Name, err)
 		}
-		sink.Add("static/ethtool/"+fileName(l.Name, l.Index)+".json", append(text, '\n'))
+		sink.Add(member.NICName(l.Name, l.Index), text)
 	}
 	return nil
 }
 
 // ethtoolLinks gives the interfaces to ask: hardware before what is made of software.
-func ethtoolLinks(sink *Sink) ([]rtnl.Link, error) {
-	var all []rtnl.Link
-	err := rtnl.Links(func(l *rtnl.Link) bool {
+func ethtoolLinks(sink *Sink) ([]member.Link, error) {
+	var all []member.Link
+	err := rtnl.Links(func(l *member.Link) bool {
 		if !slices.Contains(l.Flags, "LOOPBACK") {
-			all = append(all, rtnl.Link{Name: l.Name, Index: l.Index, Kind: l.Kind})
+			all = append(all, member.Link{Name: l.Name, Index: l.Index, Kind: l.Kind})
 		}
 		return true
 	})
 	if err = sink.interrupted(err); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(all, func(a, b rtnl.Link) int {
+	slices.SortStableFunc(all, func(a, b member.Link) int {
 		return cmp.Or(cmp.Compare(min(1, len(a.Kind)), min(1, len(b.Kind))), cmp.Compare(a.Index, b.Index))
 	})
 	if len(all) > ethtoolMost {
@@ -111,13 +88,13 @@ func ethtoolLinks(sink *Sink) ([]rtnl.Link, error) {
 	return all, nil
 }
 
-func settings(conn *ethtool.Conn, l *rtnl.Link) *nic {
-	n := &nic{Interface: l.Name, Index: l.Index, Errors: map[string]string{}}
+func settings(conn *ethtool.Conn, l *member.Link) *member.NIC {
+	n := &member.NIC{Interface: l.Name, Index: l.Index, Errors: map[string]string{}}
 	var err error
 	n.Driver, err = conn.Driver(l.Name)
-	n.note("driver", err)
+	note(n, "driver", err)
 	n.Link, err = conn.Link(l.Name)
-	n.note("link", err)
+	note(n, "link", err)
 	for _, q := range []struct {
 		ethtool.Question
 		answer *map[string]uint32
@@ -128,34 +105,18 @@ func settings(conn *ethtool.Conn, l *rtnl.Link) *nic {
 		{ethtool.Pause, &n.Pause},
 	} {
 		*q.answer, err = conn.Numbers(l.Name, q.Question)
-		n.note(q.Name, err)
+		note(n, q.Name, err)
 	}
 	n.Features, err = conn.Features(l.Name)
-	n.note("features", err)
+	note(n, "features", err)
 	return n
 }
 
-func (n *nic) note(question string, err error) {
+func note(n *member.NIC, question string, err error) {
 	switch {
 	case errors.Is(err, unix.EOPNOTSUPP):
 		n.Unsupported = append(n.Unsupported, question)
 	case err != nil:
 		n.Errors[question] = err.Error()
 	}
-}
-
-// fileName makes the name of an interface, which may hold almost any byte but a slash, one
-// that is safe in a bundle and on every system. What had to be changed gets its number, so
-// that no two are the same.
-func fileName(name string, index uint32) string {
-	safe := strings.Map(func(r rune) rune {
-		if r == '.' || r == '-' || r == '@' || r == '_' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
-			return r
-		}
-		return '_'
-	}, name)
-	if safe != name || strings.Trim(safe, ".") == "" {
-		return fmt.Sprintf("%s~%d", safe, index)
-	}
-	return safe
 }

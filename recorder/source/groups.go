@@ -5,6 +5,7 @@ package source
 import (
 	"net/netip"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/sockdiag"
 )
 
@@ -35,7 +36,7 @@ func socketsToOwn(at string) wanted {
 	dumpStates(1<<sockdiag.Listen, func(s *sockdiag.Socket) {
 		w[s.Inode], ports[s.Local.Port()] = len(w), true
 	})
-	if at != AtEnd {
+	if at != member.AtEnd {
 		return w
 	}
 	groups := map[group]*members{}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
@@ -44,7 +45,7 @@ func TestLargeGroupsHaveOwners(t *testing.T) {
 			kept = append(kept, s)
 		}
 		var sink Sink // collected on this thread: only it is in the namespace
-		if err := sockets.Collect(context.Background(), Env{Root: "/", At: AtEnd}, &sink); err != nil {
+		if err := sockets.Collect(context.Background(), Env{Root: "/", At: member.AtEnd}, &sink); err != nil {
 			t.Error(err)
 			return
 		}
@@ -54,7 +55,7 @@ func TestLargeGroupsHaveOwners(t *testing.T) {
 		}
 		waiting, owned := 0, 0
 		for line := range strings.Lines(text.String()) {
-			var s Socket
+			var s member.Socket
 			if err := json.Unmarshal([]byte(line), &s); err != nil {
 				t.Errorf("line %q: %v", line, err)
 			}

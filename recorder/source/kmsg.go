@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/ring"
 )
 
@@ -109,8 +110,7 @@ func parseKmsg(record []byte) (LogLine, bool) {
 	return LogLine{Mono: us * 1000, Level: priority & 7, Text: string(text[:min(len(text), kmsgLine)])}, true
 }
 
-// Cut renders the window's lines, "<Unix ns> <level> <text>", with clock as it stands at
-// the freeze.
+// Cut renders kmsg.txt of the window, with clock as it stands at the freeze.
 func (k *KernelLog) Cut(start, end time.Time, clock format.Clock) []byte {
 	var out []byte
 	k.lines.Each(func(l *LogLine) {
@@ -118,16 +118,15 @@ func (k *KernelLog) Cut(start, end time.Time, clock format.Clock) []byte {
 		if at < start.UnixNano() || at > end.UnixNano() {
 			return
 		}
-		out = strconv.AppendInt(out, at, 10)
-		out = strconv.AppendInt(append(out, ' '), int64(l.Level), 10)
-		out = append(append(append(out, ' '), l.Text...), '\n')
+		line := member.LogLine{Time: at, Level: l.Level, Text: l.Text}
+		out = line.Append(out)
 	})
 	return out
 }
 
 // Source gives the log's state for the manifest; start is the window's.
 func (k *KernelLog) Source(start time.Time, clock format.Clock) format.Source {
-	s := format.Source{Name: "kmsg", State: format.Complete, Members: []string{"kmsg.txt"}, Lost: k.lost}
+	s := format.Source{Name: "kmsg", State: format.Complete, Members: []string{member.KmsgName}, Lost: k.lost}
 	switch {
 	case k.fd < 0 && k.lines.Oldest() == nil:
 		s.State, s.Reason, s.Members = State(k.failed), k.failed.Error(), nil

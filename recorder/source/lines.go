@@ -4,51 +4,52 @@ package source
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // lines is a member of JSON Lines that keeps at most so many, and counts all.
-type lines struct {
+type lines[T any] struct {
 	name   string
 	stream io.WriteCloser
 	out    *bufio.Writer
-	enc    *json.Encoder
+	rows   *member.Writer[T]
 	most   uint64
 	n      uint64
 	err    error
 }
 
-// lines begins a member.
-func (s *Sink) lines(name string, most uint64) (*lines, error) {
+// newLines begins a member.
+func newLines[T any](s *Sink, name string, most uint64) (*lines[T], error) {
 	stream, err := s.Stream(name)
 	if err != nil {
 		return nil, err
 	}
 	out := bufio.NewWriterSize(stream, 16<<10)
-	return &lines{name: name, stream: stream, out: out, enc: json.NewEncoder(out), most: most}, nil
+	return &lines[T]{name: name, stream: stream, out: out, rows: member.NewWriter[T](out), most: most}, nil
 }
 
 // room counts a line that is to come and says whether it will be kept.
-func (l *lines) room() bool {
+func (l *lines[T]) room() bool {
 	l.n++
 	return l.n <= l.most
 }
 
 // write keeps a line. The first error is told by close.
-func (l *lines) write(v any) {
+func (l *lines[T]) write(row *T) {
 	if l.err == nil {
-		l.err = l.enc.Encode(v)
+		l.err = l.rows.Write(row)
 	}
 }
 
 // lost is how many lines were not kept.
-func (l *lines) lost() uint64 { return l.n - min(l.n, l.most) }
+func (l *lines[T]) lost() uint64 { return l.n - min(l.n, l.most) }
 
 // close completes the member.
-func (l *lines) close() error {
+func (l *lines[T]) close() error {
 	if err := errors.Join(l.err, l.out.Flush(), l.stream.Close()); err != nil {
 		return fmt.Errorf("write member %q: %w", l.name, err)
 	}

@@ -4,7 +4,6 @@ package source
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/rtnl"
 )
 
@@ -26,71 +26,44 @@ var links = &OneOff{
 	Collect: collectLinks,
 }
 
-// netlinkSummary is static/netlink/summary.json: exact counts, also of what was cut.
-type netlinkSummary struct {
-	Links      uint64                       `json:"links"`
-	Addresses  uint64                       `json:"addresses"`
-	Routes     map[string]uint64            `json:"routes"` // by family
-	Rules      uint64                       `json:"rules"`
-	Neighbours map[string]map[string]uint64 `json:"neighbours"` // by family and state
-}
-
 // linkTables writes one member after the other.
 type linkTables struct {
 	ctx     context.Context
 	sink    *Sink
 	names   map[uint32]string
-	summary netlinkSummary
+	summary member.NetlinkSummary
 	cut     []string
 }
 
-// What is about an interface has its name first.
-type (
-	addressLine struct {
-		Interface string `json:"interface,omitempty"`
-		*rtnl.Address
-	}
-	routeLine struct {
-		Interface string `json:"interface,omitempty"`
-		*rtnl.Route
-	}
-	neighbourLine struct {
-		Interface string `json:"interface,omitempty"`
-		*rtnl.Neighbour
-	}
-)
-
 func collectLinks(ctx context.Context, _ Env, sink *Sink) error {
-	t := &linkTables{ctx: ctx, sink: sink, names: map[uint32]string{}, summary: netlinkSummary{
+	t := &linkTables{ctx: ctx, sink: sink, names: map[uint32]string{}, summary: member.NetlinkSummary{
 		Routes: map[string]uint64{}, Neighbours: map[string]map[string]uint64{},
 	}}
-	for _, table := range []struct {
-		name string
-		dump func(*lines) error
-	}{
-		{"links", t.links},
-		{"addresses", t.addresses},
-		{"routes", t.routes},
-		{"rules", t.rules},
-		{"neighbours", t.neighbours},
+	for _, write := range []func() error{
+		func() error { return writeTable(t, "links", member.LinksName, t.links) },
+		func() error { return writeTable(t, "addresses", member.AddressesName, t.addresses) },
+		func() error { return writeTable(t, "routes", member.RoutesName, t.routes) },
+		func() error { return writeTable(t, "rules", member.RulesName, t.rules) },
+		func() error { return writeTable(t, "neighbours", member.NeighboursName, t.neighbours) },
 	} {
-		if err := t.write(table.name, table.dump); err != nil {
+		if err := write(); err != nil {
 			return err
 		}
 	}
 	if len(t.cut) > 0 {
 		sink.Unit, sink.Partial = "lines", fmt.Sprintf("only the first %d were kept of %s; the summary counts all", linesMost, strings.Join(t.cut, ", "))
 	}
-	summary, err := json.MarshalIndent(t.summary, "", "  ")
+	summary, err := t.summary.Append(nil)
 	if err != nil {
 		return fmt.Errorf("encode summary of links: %w", err)
 	}
-	sink.Add("static/netlink/summary.json", append(summary, '\n'))
+	sink.Add(member.NetlinkSummaryName, summary)
 	return nil
 }
 
-func (t *linkTables) write(name string, dump func(*lines) error) error {
-	out, err := t.sink.lines("static/netlink/"+name+".jsonl", linesMost)
+// writeTable writes one table as a member; what is its name for people.
+func writeTable[T any](t *linkTables, what, name string, dump func(*lines[T]) error) error {
+	out, err := newLines[T](t.sink, name, linesMost)
 	if err != nil {
 		return err
 	}
@@ -99,14 +72,14 @@ func (t *linkTables) write(name string, dump func(*lines) error) error {
 	}
 	if out.lost() > 0 {
 		t.sink.Lost += out.lost()
-		t.cut = append(t.cut, name)
+		t.cut = append(t.cut, what)
 	}
 	return errors.Join(out.close(), t.ctx.Err())
 }
 
-func (t *linkTables) links(out *lines) error {
+func (t *linkTables) links(out *lines[member.Link]) error {
 	defer func() { t.summary.Links = out.n }()
-	return rtnl.Links(func(l *rtnl.Link) bool {
+	return rtnl.Links(func(l *member.Link) bool {
 		t.names[l.Index] = l.Name
 		if out.room() {
 			out.write(l)
@@ -115,36 +88,38 @@ func (t *linkTables) links(out *lines) error {
 	})
 }
 
-func (t *linkTables) addresses(out *lines) error {
+func (t *linkTables) addresses(out *lines[member.Address]) error {
 	defer func() { t.summary.Addresses = out.n }()
 	return t.each(func(family uint8) error {
-		return rtnl.Addresses(family, func(a *rtnl.Address) bool {
+		return rtnl.Addresses(family, func(a *member.Address) bool {
 			if out.room() {
-				out.write(addressLine{t.names[a.Index], a})
+				a.Interface = t.names[a.Index]
+				out.write(a)
 			}
 			return t.ctx.Err() == nil
 		})
 	})
 }
 
-func (t *linkTables) routes(out *lines) error {
+func (t *linkTables) routes(out *lines[member.Route]) error {
 	return t.each(func(family uint8) error {
 		before := out.n
 		defer func() { t.summary.Routes[rtnl.FamilyName(family)] = out.n - before }()
-		return rtnl.Routes(family, func(decode func() *rtnl.Route) bool {
+		return rtnl.Routes(family, func(decode func() *member.Route) bool {
 			if out.room() {
 				r := decode()
-				out.write(routeLine{t.names[r.Index], r})
+				r.Interface = t.names[r.Index]
+				out.write(r)
 			}
 			return t.ctx.Err() == nil
 		})
 	})
 }
 
-func (t *linkTables) rules(out *lines) error {
+func (t *linkTables) rules(out *lines[member.Rule]) error {
 	defer func() { t.summary.Rules = out.n }()
 	return t.each(func(family uint8) error {
-		err := rtnl.Rules(family, func(r *rtnl.Rule) bool {
+		err := rtnl.Rules(family, func(r *member.Rule) bool {
 			if out.room() {
 				out.write(r)
 			}
@@ -157,14 +132,15 @@ func (t *linkTables) rules(out *lines) error {
 	})
 }
 
-func (t *linkTables) neighbours(out *lines) error {
+func (t *linkTables) neighbours(out *lines[member.Neighbour]) error {
 	return t.each(func(family uint8) error {
 		states := map[string]uint64{}
 		t.summary.Neighbours[rtnl.FamilyName(family)] = states
-		return rtnl.Neighbours(family, func(n *rtnl.Neighbour) bool {
+		return rtnl.Neighbours(family, func(n *member.Neighbour) bool {
 			states[n.State]++
 			if out.room() {
-				out.write(neighbourLine{t.names[n.Index], n})
+				n.Interface = t.names[n.Index]
+				out.write(n)
 			}
 			return t.ctx.Err() == nil
 		})

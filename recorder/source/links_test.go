@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
-	"github.com/spikebox/spikebox/recorder/internal/rtnl"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
@@ -76,28 +76,28 @@ func TestLinksRoundTrip(t *testing.T) {
 		mac, _ := net.ParseMAC("02:00:00:00:00:09")
 		do(t, netlink.NeighAdd(&netlink.Neigh{LinkIndex: index, IP: net.IPv4(10, 1, 0, 9), HardwareAddr: mac, State: netlink.NUD_PERMANENT}))
 
-		r, texts := gather(t, links, Env{At: AtEnd})
+		r, texts := gather(t, links, Env{At: member.AtEnd})
 		if r.Source.State != format.Complete || !slices.Equal(r.Source.Members, []string{"static/netlink/"}) {
 			t.Errorf("source %+v", r.Source)
 		}
-		seen := parse[rtnl.Link](t, texts["static/netlink/links.jsonl"])
-		at := slices.IndexFunc(seen, func(l rtnl.Link) bool { return l.Name == "a" })
+		seen := parse[member.Link](t, texts["static/netlink/links.jsonl"])
+		at := slices.IndexFunc(seen, func(l member.Link) bool { return l.Name == "a" })
 		if a := seen[at]; a.Kind != "veth" || a.TxQueues != 2 || !slices.Contains(a.Flags, "LOWER_UP") || len(a.Stats) < 23 || a.Carrier == nil {
 			t.Errorf("link %+v", a)
 		}
-		at = slices.IndexFunc(seen, func(l rtnl.Link) bool { return l.Name == "b" })
+		at = slices.IndexFunc(seen, func(l member.Link) bool { return l.Name == "b" })
 		if b := seen[at]; b.Master != uint32(bridge.Attrs().Index) || b.MemberKind != "bridge" {
 			t.Errorf("member of the bridge %+v", b)
 		}
-		for member, line := range map[string]string{
+		for table, line := range map[string]string{
 			"addresses":  `{"interface":"a","ifindex":INDEX,"family":"inet","address":"10.1.0.1/24","scope":"global","flags":["permanent"]}`,
 			"routes":     `{"interface":"a","family":"inet","type":"unicast","table":300,"dst":"10.2.0.0/16","gateway":"10.1.0.2","ifindex":INDEX,"protocol":"boot","scope":"global","metric":5,"metrics":{"initcwnd":20,"mtu":1300}}`,
 			"rules":      `{"family":"inet","priority":100,"iif":"a","fwmark":7,"fwmask":4294967295,"action":"lookup","table":300}`,
 			"neighbours": `{"interface":"a","ifindex":INDEX,"family":"inet","address":"10.1.0.9","lladdr":"02:00:00:00:00:09","state":"PERMANENT"`,
 		} {
 			line = strings.ReplaceAll(line, "INDEX", fmt.Sprint(index))
-			if !strings.Contains(texts["static/netlink/"+member+".jsonl"], line) {
-				t.Errorf("%s lack\n%s\nin\n%s", member, line, texts["static/netlink/"+member+".jsonl"])
+			if !strings.Contains(texts["static/netlink/"+table+".jsonl"], line) {
+				t.Errorf("%s lack\n%s\nin\n%s", table, line, texts["static/netlink/"+table+".jsonl"])
 			}
 		}
 		hops := fmt.Sprintf(`"nexthops":[{"gateway":"10.1.0.3","ifindex":%d,"weight":1},{"gateway":"10.1.0.4","ifindex":%[1]d,"weight":3}]`, index)
@@ -119,8 +119,8 @@ func TestLinksAreCutButCountedWhole(t *testing.T) {
 		for i := range n {
 			do(t, netlink.NeighAdd(&netlink.Neigh{LinkIndex: veth.Attrs().Index, IP: net.IPv4(10, 9, byte(i>>8), byte(i)), HardwareAddr: mac, State: netlink.NUD_PERMANENT}))
 		}
-		r, texts := gather(t, links, Env{At: AtEnd})
-		var s netlinkSummary
+		r, texts := gather(t, links, Env{At: member.AtEnd})
+		var s member.NetlinkSummary
 		do(t, json.Unmarshal([]byte(texts["static/netlink/summary.json"]), &s))
 		if s.Neighbours["inet"]["PERMANENT"] != n || r.Source.State != format.Partial || r.Source.Lost < n-linesMost {
 			t.Errorf("%+v of source %+v, want all %d counted", s, r.Source, n)
@@ -143,9 +143,9 @@ func TestQdiscCountsDrops(t *testing.T) {
 		htb := netlink.NewHtb(netlink.QdiscAttrs{LinkIndex: 1, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT})
 		do(t, netlink.QdiscAdd(htb), netlink.ClassAdd(netlink.NewHtbClass(
 			netlink.ClassAttrs{LinkIndex: 1, Parent: netlink.MakeHandle(1, 0), Handle: netlink.MakeHandle(1, 0x2a)}, netlink.HtbClassAttrs{Rate: 1e6})))
-		read := func(at string) (tbf, class qdiscLine) {
+		read := func(at string) (tbf, class member.Qdisc) {
 			_, texts := gather(t, qdiscs, Env{At: at})
-			for _, q := range parse[qdiscLine](t, texts["static/qdisc.jsonl"]) {
+			for _, q := range parse[member.Qdisc](t, texts["static/qdisc.jsonl"]) {
 				switch {
 				case q.Interface == "a" && q.Kind == "tbf":
 					tbf = q
@@ -158,7 +158,7 @@ func TestQdiscCountsDrops(t *testing.T) {
 			}
 			return tbf, class
 		}
-		before, _ := read(AtTrigger)
+		before, _ := read(member.AtTrigger)
 		conn, err := net.Dial("udp", "10.1.0.2:9")
 		mac, _ := net.ParseMAC("02:00:00:00:00:09")
 		do(t, err, netlink.NeighAdd(&netlink.Neigh{LinkIndex: veth.Attrs().Index, IP: net.IPv4(10, 1, 0, 2), HardwareAddr: mac, State: netlink.NUD_PERMANENT}))
@@ -166,15 +166,15 @@ func TestQdiscCountsDrops(t *testing.T) {
 		for range 50 {
 			conn.Write(make([]byte, 1000))
 		}
-		after, class := read(AtEnd)
-		if before.Qdisc == nil || after.Qdisc == nil || before.Handle != "10:" || after.Parent != "root" {
+		after, class := read(member.AtEnd)
+		if before.Handle != "10:" || after.Parent != "root" {
 			t.Errorf("token bucket %+v, then %+v", before, after)
 			return
 		}
 		if before.Drops != 0 || after.Drops < 40 || after.Backlog == 0 || after.QLen == 0 || after.Time <= before.Time {
-			t.Errorf("token bucket %+v, then %+v; want more than 40 drops", before.Qdisc, after.Qdisc)
+			t.Errorf("token bucket %+v, then %+v; want more than 40 drops", before, after)
 		}
-		if class.Qdisc == nil || class.Handle != "1:2a" {
+		if class.Handle != "1:2a" {
 			t.Errorf("class %+v, want 1:2a", class)
 		}
 	})

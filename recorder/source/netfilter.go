@@ -5,7 +5,6 @@ package source
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/kmod"
 	"github.com/spikebox/spikebox/recorder/internal/nft"
 )
@@ -30,23 +30,8 @@ var netfilter = &OneOff{
 	Collect: collectNetfilter,
 }
 
-// firewalls is static/netfilter.json.
-type firewalls struct {
-	Nftables []*nft.Table `json:"nftables"` // null where the kernel has no nf_tables
-	IPv4     []legacy     `json:"iptables"` // null where the kernel has no iptables
-	IPv6     []legacy     `json:"ip6tables"`
-}
-
-// legacy is a table of iptables.
-type legacy struct {
-	Table string `json:"table"`
-	// Entries counts rules, the policy of each of its chains and one at the end.
-	Entries uint32 `json:"entries"`
-	Bytes   uint32 `json:"bytes"`
-}
-
 func collectNetfilter(ctx context.Context, env Env, sink *Sink) error {
-	var f firewalls
+	var f member.Netfilter
 	if kmod.Present(env.Root, "nf_tables") { // else there can be no table
 		tables, err := nft.Ruleset(elementsMost, func() bool { return ctx.Err() == nil })
 		f.Nftables = tables
@@ -65,17 +50,17 @@ func collectNetfilter(ctx context.Context, env Env, sink *Sink) error {
 	if err := errors.Join(err4, err6, ctx.Err()); err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(f, "", "  ")
+	text, err := f.Append(nil)
 	if err != nil {
 		return fmt.Errorf("encode sizes of netfilter: %w", err)
 	}
-	sink.Add("static/netfilter.json", append(text, '\n'))
+	sink.Add(member.NetfilterName, text)
 	return nil
 }
 
 // legacyTables gives the sizes of the tables that this namespace has. Only those are asked
 // for: asking for another would make it (net/netfilter/x_tables.c, xt_find_table_lock).
-func legacyTables(root, names string, family int) ([]legacy, error) {
+func legacyTables(root, names string, family int) ([]member.LegacyTable, error) {
 	text, err := os.ReadFile(filepath.Join(root, names))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -83,7 +68,7 @@ func legacyTables(root, names string, family int) ([]legacy, error) {
 	if err != nil {
 		return nil, err
 	}
-	tables := []legacy{}
+	tables := []member.LegacyTable{}
 	for _, name := range strings.Fields(string(text)) {
 		t, err := legacyTable(family, name)
 		if err != nil {
@@ -95,7 +80,7 @@ func legacyTables(root, names string, family int) ([]legacy, error) {
 }
 
 // legacyTable asks by IPT_SO_GET_INFO or IP6T_SO_GET_INFO, which are the same number.
-func legacyTable(family int, name string) (legacy, error) {
+func legacyTable(family int, name string) (member.LegacyTable, error) {
 	const (
 		getInfo  = 64
 		infoSize = 84 // struct ipt_getinfo: name, valid_hooks, 2 × 5 offsets, entries, size
@@ -103,7 +88,7 @@ func legacyTable(family int, name string) (legacy, error) {
 	level := map[int]uintptr{unix.AF_INET: unix.SOL_IP, unix.AF_INET6: unix.SOL_IPV6}[family]
 	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 	if err != nil {
-		return legacy{}, err
+		return member.LegacyTable{}, err
 	}
 	defer unix.Close(fd)
 	var info [infoSize]byte
@@ -112,7 +97,7 @@ func legacyTable(family int, name string) (legacy, error) {
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), level, getInfo,
 		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
 	if errno != 0 {
-		return legacy{}, errno
+		return member.LegacyTable{}, errno
 	}
-	return legacy{name, binary.NativeEndian.Uint32(info[76:]), binary.NativeEndian.Uint32(info[80:])}, nil
+	return member.LegacyTable{Table: name, Entries: binary.NativeEndian.Uint32(info[76:]), Bytes: binary.NativeEndian.Uint32(info[80:])}, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
@@ -46,12 +47,12 @@ func TestNetfilterCountsAndTellsNoContents(t *testing.T) {
 	const rules, elements = 3, 3000
 	testns.Run(t, func() {
 		ruleset(t, rules, elements)
-		r, texts := gather(t, netfilter, Env{At: AtEnd})
+		r, texts := gather(t, netfilter, Env{At: member.AtEnd})
 		if r.Source.State != format.Complete {
 			t.Errorf("source %+v", r.Source)
 		}
 		text := texts["static/netfilter.json"]
-		var f firewalls
+		var f member.Netfilter
 		do(t, json.Unmarshal([]byte(text), &f))
 		if len(f.Nftables) != 1 || len(f.Nftables[0].Chains) != 2 || len(f.Nftables[0].Sets) != 1 {
 			t.Errorf("tables in %s", text)
@@ -75,8 +76,8 @@ func TestNetfilterCountsAndTellsNoContents(t *testing.T) {
 // afterwards.
 func TestNetfilterMakesNoTable(t *testing.T) {
 	testns.Run(t, func() {
-		_, texts := gather(t, netfilter, Env{At: AtEnd})
-		var f firewalls
+		_, texts := gather(t, netfilter, Env{At: member.AtEnd})
+		var f member.Netfilter
 		do(t, json.Unmarshal([]byte(texts["static/netfilter.json"]), &f))
 		if len(f.Nftables) != 0 || len(f.IPv4) != 0 || len(f.IPv6) != 0 {
 			t.Errorf("%+v in a fresh namespace", f)
@@ -105,21 +106,21 @@ func TestLegacyTables(t *testing.T) {
 func TestEthtoolOfVeth(t *testing.T) {
 	testns.Run(t, func() {
 		setUp(t)
-		_, texts := gather(t, nics, Env{At: AtTrigger})
-		r, late := gather(t, nics, Env{At: AtEnd})
+		_, texts := gather(t, nics, Env{At: member.AtTrigger})
+		r, late := gather(t, nics, Env{At: member.AtEnd})
 		if r.Source.State != format.Complete || !slices.Equal(r.Source.Members, []string{"static/ethtool/"}) || late["static/ethtool/lo.json"] != "" {
 			t.Errorf("source %+v", r.Source)
 		}
-		for at, text := range map[string]string{AtTrigger: texts["static/ethtool/statistics.jsonl"], AtEnd: late["static/ethtool/statistics.jsonl"]} {
-			lines := parse[statisticsLine](t, text)
-			i := slices.IndexFunc(lines, func(l statisticsLine) bool { return l.Interface == "a" })
+		for at, text := range map[string]string{member.AtTrigger: texts["static/ethtool/statistics.jsonl"], member.AtEnd: late["static/ethtool/statistics.jsonl"]} {
+			lines := parse[member.Statistics](t, text)
+			i := slices.IndexFunc(lines, func(l member.Statistics) bool { return l.Interface == "a" })
 			peer, err := netlink.LinkByName("b")
 			do(t, err)
 			if i < 0 || lines[i].At != at || lines[i].Statistics["peer_ifindex"] != uint64(peer.Attrs().Index) {
 				t.Errorf("statistics at the %s: %s", at, text)
 			}
 		}
-		var n nic
+		var n member.NIC
 		do(t, json.Unmarshal([]byte(late["static/ethtool/a.json"]), &n))
 		if n.Driver == nil || n.Driver.Name != "veth" || n.Link == nil || *n.Link.Speed != 10_000 || n.Link.Duplex != "full" || !*n.Link.Detected {
 			t.Errorf("veth %+v in %s", n, late["static/ethtool/a.json"])
@@ -131,15 +132,4 @@ func TestEthtoolOfVeth(t *testing.T) {
 			t.Errorf("unsupported %q, want pause among them", n.Unsupported)
 		}
 	})
-}
-
-func TestFileNames(t *testing.T) {
-	for name, want := range map[string]string{
-		"eth0": "eth0", "bond0.100": "bond0.100", "veth1@if2": "veth1@if2",
-		"a\\b": "a_b~7", "a:b": "a_b~7", "ü": "_~7", "\xff": "_~7", "...": "...~7",
-	} {
-		if got := fileName(name, 7); got != want {
-			t.Errorf("file for %q: %q, want %q", name, got, want)
-		}
-	}
 }

@@ -11,17 +11,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-)
 
-// Process owns a socket.
-type Process struct {
-	PID     int    `json:"pid"`
-	Comm    string `json:"comm"`
-	Cmdline string `json:"cmdline,omitempty"` // its first word: the program as it was started
-	Cgroup  string `json:"cgroup,omitempty"`
-	FDs     int    `json:"fds,omitempty"`      // open file descriptors
-	FDLimit uint64 `json:"fd_limit,omitempty"` // RLIMIT_NOFILE, soft
-}
+	"github.com/spikebox/spikebox/format/member"
+)
 
 // wanted are sockets whose processes are looked for: inodes, and the number of what each
 // stands for. A listener has a number of its own; a sample of a group shares one, and one
@@ -39,13 +31,13 @@ type search struct {
 	root    string
 	wanted  wanted
 	missing map[int]bool // numbers of which no owner is found yet
-	found   map[uint32][]Process
+	found   map[uint32][]member.Process
 }
 
 // owners finds processes that hold the wanted sockets. It ends when the context does and
 // gives what it has found: processes that may not be looked into are left out.
-func owners(ctx context.Context, root string, w wanted) map[uint32][]Process {
-	s := search{ctx: ctx, root: root, wanted: w, missing: map[int]bool{}, found: map[uint32][]Process{}}
+func owners(ctx context.Context, root string, w wanted) map[uint32][]member.Process {
+	s := search{ctx: ctx, root: root, wanted: w, missing: map[int]bool{}, found: map[uint32][]member.Process{}}
 	for _, number := range w {
 		s.missing[number] = true
 	}
@@ -81,7 +73,7 @@ func (s *search) look(pid, from, to int) {
 	if err != nil || len(fds) <= from {
 		return
 	}
-	var p *Process
+	var p *member.Process
 	seen := map[uint32]bool{}
 	for _, fd := range fds[from:] {
 		inode, ok := socketInode(filepath.Join(dir, "fd", fd))
@@ -144,7 +136,7 @@ func fdLimit(dir string) uint64 {
 	return limit
 }
 
-func process(dir string, pid int) *Process {
+func process(dir string, pid int) *member.Process {
 	read := func(name string) string {
 		text, _ := os.ReadFile(filepath.Join(dir, name))
 		return string(bytes.TrimSpace(text))
@@ -158,6 +150,6 @@ func process(dir string, pid int) *Process {
 		cgroup = ""
 	}
 	fds, _ := names(filepath.Join(dir, "fd"), -1) // it could be listed before
-	return &Process{PID: pid, Comm: read("comm"), Cmdline: cmdline, Cgroup: cgroup,
+	return &member.Process{PID: pid, Comm: read("comm"), Cmdline: cmdline, Cgroup: cgroup,
 		FDs: len(fds), FDLimit: fdLimit(dir)}
 }

@@ -5,7 +5,6 @@ package source
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // processesMost bounds the list: a host with more processes that have ever run than
@@ -27,32 +28,16 @@ var processes = &OneOff{
 	Collect:   collectProcesses,
 }
 
-// processLine is one line of processes.jsonl. Times count in USER_HZ since the process
-// began; two dumps give what was used between them.
-type processLine struct {
-	At      string `json:"at"`
-	Time    int64  `json:"time"`
-	PID     int    `json:"pid"`
-	PPID    uint64 `json:"ppid"`
-	Comm    string `json:"comm"`
-	State   string `json:"state"`
-	UTime   uint64 `json:"utime"`
-	STime   uint64 `json:"stime"`
-	Threads uint64 `json:"threads"`
-	Start   uint64 `json:"start"` // ticks after boot
-	RSS     uint64 `json:"rss_pages"`
-}
-
 func collectProcesses(ctx context.Context, env Env, sink *Sink) error {
 	entries, err := os.ReadDir(filepath.Join(env.Root, "proc"))
 	if err != nil {
 		return fmt.Errorf("list processes: %w", err)
 	}
-	stream, err := sink.Stream("processes.jsonl")
+	stream, err := sink.Stream(member.ProcessesName)
 	if err != nil {
 		return err
 	}
-	out, now, n := json.NewEncoder(stream), time.Now().UnixNano(), 0
+	out, now, n := member.NewProcessWriter(stream), time.Now().UnixNano(), 0
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
@@ -70,7 +55,7 @@ func collectProcesses(ctx context.Context, env Env, sink *Sink) error {
 			continue
 		}
 		line.At, line.Time, line.PID = env.At, now, pid
-		if err := out.Encode(line); err != nil {
+		if err := out.Write(&line); err != nil {
 			return err
 		}
 	}
@@ -84,7 +69,7 @@ var errNotStat = errors.New("not in the form of /proc/PID/stat")
 
 // readProcess reads "pid (comm) state ppid …" (fs/proc/array.c, do_task_stat). The name
 // may hold blanks and parentheses, so fields are counted from the last one.
-func readProcess(path string) (line processLine, err error) {
+func readProcess(path string) (line member.ProcessUse, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return line, err
@@ -98,13 +83,15 @@ func readProcess(path string) (line processLine, err error) {
 		return line, errNotStat
 	}
 	line.Comm, line.State = string(text[open+1:end]), fields[0]
+	var ppid, threads uint64
 	for _, f := range []struct {
 		to    *uint64
 		field int // as proc(5) counts
-	}{{&line.PPID, 4}, {&line.UTime, 14}, {&line.STime, 15}, {&line.Threads, 20}, {&line.Start, 22}, {&line.RSS, 24}} {
+	}{{&ppid, 4}, {&line.UTime, 14}, {&line.STime, 15}, {&threads, 20}, {&line.Start, 22}, {&line.RSSPages, 24}} {
 		if *f.to, err = strconv.ParseUint(fields[f.field-3], 10, 64); err != nil {
 			return line, errNotStat
 		}
 	}
+	line.PPID, line.Threads = int(ppid), int(threads)
 	return line, nil
 }

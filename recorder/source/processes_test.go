@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/spikebox/spikebox/format/member"
 )
 
 func TestReadProcess(t *testing.T) {
@@ -13,7 +15,7 @@ func TestReadProcess(t *testing.T) {
 	// The name is whatever the process likes: blanks and parentheses too.
 	write(t, root, "stat", "42 (a) b (c)) S 7 1 1 0 -1 0 0 0 0 0 11 22 0 0 20 0 5 0 999 1000 33 18446744073709551615 1 1\n")
 	got, err := readProcess(root + "/stat")
-	want := processLine{Comm: "a) b (c)", State: "S", PPID: 7, UTime: 11, STime: 22, Threads: 5, Start: 999, RSS: 33}
+	want := member.ProcessUse{Comm: "a) b (c)", State: "S", PPID: 7, UTime: 11, STime: 22, Threads: 5, Start: 999, RSSPages: 33}
 	if err != nil || got != want {
 		t.Errorf("read %+v (%v), want %+v", got, err, want)
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/nldump"
 	"github.com/spikebox/spikebox/recorder/internal/rtnl"
 )
@@ -25,33 +26,26 @@ var qdiscs = &OneOff{
 	Collect:   collectQdiscs,
 }
 
-// qdiscLine is one line of static/qdisc.jsonl.
-type qdiscLine struct {
-	At        string `json:"at"`
-	Time      int64  `json:"time"`
-	Interface string `json:"interface"`
-	*rtnl.Qdisc
-}
-
 func collectQdiscs(ctx context.Context, env Env, sink *Sink) error {
 	names, err := rtnl.Names()
 	if err != nil && !errors.Is(err, nldump.ErrInterrupted) {
 		return err
 	}
-	out, err := sink.lines("static/qdisc.jsonl", qdiscMost)
+	out, err := newLines[member.Qdisc](sink, member.QdiscsName, qdiscMost)
 	if err != nil {
 		return err
 	}
-	now := time.Now().UnixNano()
-	keep := func(q *rtnl.Qdisc) bool {
+	now := time.Now().UnixNano() // one for all lines: those of one time are one reading
+	keep := func(q *member.Qdisc) bool {
 		if out.room() {
-			out.write(qdiscLine{env.At, now, names[q.Index], q})
+			q.At, q.Time, q.Interface = env.At, now, names[q.Index]
+			out.write(q)
 		}
 		return ctx.Err() == nil
 	}
 	var classful []uint32
-	err = rtnl.Qdiscs(func(q *rtnl.Qdisc) bool {
-		if q.HasClasses() && !slices.Contains(classful, q.Index) {
+	err = rtnl.Qdiscs(func(q *member.Qdisc) bool {
+		if rtnl.HasClasses(q) && !slices.Contains(classful, q.Index) {
 			classful = append(classful, q.Index)
 		}
 		return keep(q)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/procfs"
 	"github.com/spikebox/spikebox/recorder/ring"
 )
@@ -150,7 +151,7 @@ func (s *Snapshots) Cut() (*ring.TextCut, error) { return s.ring.Cut() }
 // Source gives the snapshots' state for the manifest.
 func (s *Snapshots) Source() format.Source {
 	src := format.Source{
-		Name: "snapshots", State: format.Complete, Members: []string{"snapshots/"}, CPUNs: int64(s.cost),
+		Name: "snapshots", State: format.Complete, Members: []string{member.SnapshotFolder}, CPUNs: int64(s.cost),
 		Details: map[string]string{
 			"taken":      strconv.Itoa(s.taken),
 			"ring_bytes": strconv.Itoa(s.ring.Bytes()),

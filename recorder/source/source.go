@@ -18,6 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // OneOff is evidence that is collected once, at the cut.
@@ -32,16 +33,10 @@ type OneOff struct {
 	Collect   func(context.Context, Env, *Sink) error
 }
 
-// The moments at which one-off sources are collected: values of Env.At.
-const (
-	AtTrigger = "trigger"
-	AtEnd     = "end"
-)
-
 // Env is what one-off sources need to know of the recorder.
 type Env struct {
 	Root string // of /proc and /sys: "/", or a fixture tree
-	At   string // AtTrigger or AtEnd
+	At   string // member.AtTrigger or member.AtEnd
 	// ConntrackMax bounds the lines of conntrack.txt; 0 means 200,000.
 	ConntrackMax int
 }
@@ -73,8 +68,8 @@ func OneOffsAtTrigger() []*OneOff {
 
 // name tells the collection at the trigger from that at the end.
 func (s *OneOff) name(env Env) string {
-	if env.At == AtTrigger {
-		return s.Name + "." + AtTrigger
+	if env.At == member.AtTrigger {
+		return s.Name + "." + member.AtTrigger
 	}
 	return s.Name
 }
@@ -215,14 +210,14 @@ func collect(ctx context.Context, env Env, s *OneOff) Result {
 
 // appendFolder names a source's members in the manifest: the member itself, or the
 // folder below static/ for the many small ones.
-func appendFolder(names []string, member string) []string {
-	if folder, ok := staticFolder(member); ok {
-		member = folder
+func appendFolder(names []string, name string) []string {
+	if folder, ok := staticFolder(name); ok {
+		name = folder
 	}
 	for _, n := range names {
-		if n == member {
+		if n == name {
 			return names
 		}
 	}
-	return append(names, member)
+	return append(names, name)
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // missing is an error that names what the kernel lacks.
@@ -33,13 +34,14 @@ func State(err error) format.State {
 
 // staticFolder gives the folder that a member below static/ lies in: of kernel texts two
 // levels deep (static/proc/sys/), of others one (static/netlink/).
-func staticFolder(member string) (string, bool) {
-	parts, depth := strings.Split(member, "/"), 2
-	if len(parts) > 1 && (parts[1] == "proc" || parts[1] == "sys") {
-		depth = 3
+func staticFolder(name string) (string, bool) {
+	path, static := strings.CutPrefix(name, member.StaticFolder)
+	parts, depth := strings.Split(path, "/"), 1
+	if parts[0] == "proc" || parts[0] == "sys" {
+		depth = 2
 	}
-	if len(parts) <= depth || parts[0] != "static" {
+	if !static || len(parts) <= depth {
 		return "", false
 	}
-	return strings.Join(parts[:depth], "/") + "/", true
+	return member.StaticName(strings.Join(parts[:depth], "/")) + "/", true
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // sysctlTrees are walked whole; what holds one file per interface is left out, because
@@ -89,8 +91,8 @@ func sysctl(root, path string, sink *Sink) {
 	if err != nil {
 		return
 	}
-	member, err := filepath.Rel(root, path)
+	name, err := filepath.Rel(root, path)
 	if err == nil {
-		sink.Add("static/"+member, text)
+		sink.Add(member.StaticName(name), text)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/spikebox/spikebox/format/member"
 )
 
 const (
@@ -65,14 +67,14 @@ func (s *Sink) text(root, path string) error {
 	if err != nil {
 		return nil
 	}
-	member, err := filepath.Rel(root, path)
+	name, err := filepath.Rel(root, path)
 	if err != nil {
 		return fmt.Errorf("name text %s: %w", path, err)
 	}
 	if len(text) > textSize {
 		text = text[:textSize]
-		s.Partial = fmt.Sprintf("of %s only the first %d bytes are kept", member, textSize)
+		s.Partial = fmt.Sprintf("of %s only the first %d bytes are kept", name, textSize)
 	}
-	s.Add("static/"+member, text)
+	s.Add(member.StaticName(name), text)
 	return nil
 }

@@ -4,13 +4,12 @@ package trace
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/probe"
 )
 
@@ -87,46 +86,24 @@ func (c *Cut) Resolve() (err error) {
 
 func (c *Cut) wall(at time.Time) int64 { return c.end.Add(at.Sub(c.end)).UnixNano() }
 
-// event is one line of events.jsonl (format/SPEC.md, "events.jsonl").
-type event struct {
-	Time       int64  `json:"time"`
-	Kind       string `json:"kind"`
-	CPU        uint16 `json:"cpu"`
-	NetNS      uint32 `json:"netns,omitempty"`
-	Local      string `json:"local,omitempty"`
-	LocalPort  uint16 `json:"local_port,omitempty"`
-	Remote     string `json:"remote,omitempty"`
-	RemotePort uint16 `json:"remote_port,omitempty"`
-	Protocol   uint8  `json:"protocol,omitempty"`
-	State      string `json:"state,omitempty"`
-	Reason     string `json:"reason,omitempty"`
-	Place      string `json:"place,omitempty"`
-	Seq        uint32 `json:"seq,omitempty"`
-	SeqLen     uint32 `json:"seq_len,omitempty"`
-	Retries    uint8  `json:"retries,omitempty"`
-	SYNQueue   uint64 `json:"syn_queue,omitempty"`
-	Vector     string `json:"vector,omitempty"`
-	DurationNs int64  `json:"duration_ns,omitempty"`
-}
-
 // WriteEvents writes events.jsonl.
 func (c *Cut) WriteEvents(w io.Writer) error {
-	return lines(w, len(c.events), func(i int) any { return c.event(&c.events[i]) })
+	return lines(w, member.NewEventWriter, len(c.events), func(i int) *member.Event { return c.event(&c.events[i]) })
 }
 
-func (c *Cut) event(e *probe.Event) event {
-	line := event{
-		Time: e.Time + c.offset, Kind: e.Kind.String(), CPU: e.CPU, NetNS: e.NetNS, Protocol: e.Proto,
-		State: probe.StateName(e.State), Seq: e.Seq, SeqLen: e.SeqLen, Retries: e.Retries,
+func (c *Cut) event(e *probe.Event) *member.Event {
+	line := &member.Event{
+		Time: e.Time + c.offset, Kind: e.Kind.String(), CPU: int(e.CPU), NetNS: uint64(e.NetNS), Protocol: e.Proto,
+		State: probe.StateName(e.State), Seq: e.Seq, SeqLen: e.SeqLen, Retries: int(e.Retries),
 		SYNQueue: e.SYNQueue, DurationNs: int64(e.Duration),
 	}
 	if e.Local.IsValid() {
-		line.Local, line.LocalPort = e.Local.Addr().String(), e.Local.Port()
+		line.Local, line.LocalPort = e.Local.Addr(), e.Local.Port()
 	}
 	if e.Remote.IsValid() {
-		line.Remote, line.RemotePort = e.Remote.Addr().String(), e.Remote.Port()
+		line.Remote, line.RemotePort = e.Remote.Addr(), e.Remote.Port()
 	}
-	switch e.Kind {
+	switch e.Kind { // reasons have other numbers in each kernel: a reader can use the name only
 	case probe.Drop:
 		line.Reason, line.Place = c.names.Drop(e.Reason), c.symbols.Name(e.Place)
 	case probe.ResetSent:
@@ -137,52 +114,36 @@ func (c *Cut) event(e *probe.Event) event {
 	return line
 }
 
-// latency is one line of softirq.jsonl (format/SPEC.md, "softirq.jsonl").
-type latency struct {
-	Time    int64    `json:"time"`
-	CPU     int      `json:"cpu"`
-	Kind    string   `json:"kind"`
-	Name    string   `json:"name"`
-	Count   uint64   `json:"count"`
-	SumNs   int64    `json:"sum_ns"`
-	MaxNs   int64    `json:"max_ns"`
-	Buckets []uint64 `json:"buckets"` // [i] counts 2^i ≤ ns < 2^(i+1); trailing zeros are left out
-}
-
 // WriteLatencies writes softirq.jsonl.
 func (c *Cut) WriteLatencies(w io.Writer) error {
-	return lines(w, len(c.latencies), func(i int) any {
+	return lines(w, member.NewLatencyWriter, len(c.latencies), func(i int) *member.Latency {
 		l := &c.latencies[i]
 		buckets := l.D.Bucket[:]
 		for len(buckets) > 0 && buckets[len(buckets)-1] == 0 {
 			buckets = buckets[:len(buckets)-1]
 		}
-		return latency{Time: c.wall(l.At), CPU: l.CPU, Kind: l.Kind, Name: l.Name, Count: l.D.Count,
+		return &member.Latency{Time: c.wall(l.At), CPU: l.CPU, Kind: l.Kind, Name: l.Name, Count: l.D.Count,
 			SumNs: int64(l.D.Sum), MaxNs: int64(l.D.Max), Buckets: buckets}
 	})
 }
 
 // WriteDrops writes drops.csv: what each place in the kernel dropped in each second.
 func (c *Cut) WriteDrops(w io.Writer) error {
-	out := []byte("time,reason,place,count\n")
+	out := []byte(member.DropsHeader)
 	for _, d := range c.drops {
-		out = strconv.AppendInt(out, c.wall(d.at), 10)
-		out = append(append(out, ','), c.names.Drop(d.cause.reason)...)
-		out = append(append(out, ','), c.symbols.Name(d.cause.place)...)
-		out = strconv.AppendUint(append(out, ','), d.count, 10)
-		out = append(out, '\n')
+		line := member.Drop{Time: c.wall(d.at), Reason: c.names.Drop(d.cause.reason), Place: c.symbols.Name(d.cause.place), Count: d.count}
+		out = line.Append(out)
 	}
 	_, err := w.Write(out)
 	return err
 }
 
-// lines writes n JSON values, one a line.
-func lines(w io.Writer, n int, value func(int) any) error {
+// lines writes n rows.
+func lines[T any](w io.Writer, rows func(io.Writer) *member.Writer[T], n int, row func(int) *T) error {
 	buf := bufio.NewWriter(w)
-	enc := json.NewEncoder(buf)
-	enc.SetEscapeHTML(false)
+	out := rows(buf)
 	for i := range n {
-		if err := enc.Encode(value(i)); err != nil {
+		if err := out.Write(row(i)); err != nil {
 			return fmt.Errorf("encode line %d: %w", i+1, err)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 type Latency struct {
 	At   time.Time // start of the second
 	CPU  int
-	Kind string // softirq or function
+	Kind string // member.Softirq, member.Function
 	Name string // NET_RX, tcp_collapse
 	D    probe.Durations
 }

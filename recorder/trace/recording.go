@@ -8,6 +8,7 @@ package trace
 import (
 	"time"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
 )
@@ -116,7 +117,7 @@ func (r *Recording) readEvents() error {
 // Softirq counts how long the runs of one softirq vector took on a CPU. The meter of
 // softirqs, which reads them at each tick, hands them here.
 func (r *Recording) Softirq(cpu, vector int, d *probe.Durations) {
-	r.add(latencyKey{cpu: cpu, name: probe.VectorName(vector), kind: "softirq"}, d)
+	r.add(latencyKey{cpu: cpu, name: probe.VectorName(vector), kind: member.Softirq}, d)
 }
 
 func (r *Recording) readFunctions() error {
@@ -124,6 +125,6 @@ func (r *Recording) readFunctions() error {
 		return nil
 	}
 	return r.probes.Functions.Read(func(cpu int, function string, d *probe.Durations) {
-		r.add(latencyKey{cpu: cpu, name: function, kind: "function"}, d)
+		r.add(latencyKey{cpu: cpu, name: function, kind: member.Function}, d)
 	})
 }

@@ -4,16 +4,17 @@ package trace
 
 import (
 	"bytes"
-	"encoding/json"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/pprof/profile"
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
@@ -57,7 +58,7 @@ func TestCutHoldsWhatTheKernelTold(t *testing.T) {
 			t.Log(err)
 		}
 		sent := find(t, c, "reset-sent")
-		if sent.Remote != "127.0.0.1" && sent.Local != "127.0.0.1" || sent.Time < start.UnixNano() {
+		if !sent.Remote.IsLoopback() && !sent.Local.IsLoopback() || sent.Time < start.UnixNano() {
 			t.Errorf("event %+v, want a reset on loopback after %d", sent, start.UnixNano())
 		}
 		var latencies bytes.Buffer
@@ -67,23 +68,23 @@ func TestCutHoldsWhatTheKernelTold(t *testing.T) {
 	})
 }
 
-func find(t *testing.T, c *Cut, kind string) event {
+func find(t *testing.T, c *Cut, kind string) member.Event {
 	t.Helper()
 	var out bytes.Buffer
 	if err := c.WriteEvents(&out); err != nil {
 		t.Error(err)
 	}
-	for line := range strings.Lines(out.String()) {
-		var e event
-		if err := json.Unmarshal([]byte(line), &e); err != nil {
-			t.Errorf("line %q: %v", line, err)
-		}
+	events, err := member.ParseEvents(out.Bytes())
+	if err != nil {
+		t.Error(err)
+	}
+	for _, e := range events {
 		if e.Kind == kind {
 			return e
 		}
 	}
 	t.Errorf("no event of kind %s in %q", kind, out.String())
-	return event{}
+	return member.Event{}
 }
 
 // Samples become a profile that pprof reads, each address once.
@@ -121,5 +122,27 @@ func TestLossesOfTheWindow(t *testing.T) {
 	}
 	if got := r.lostSince(at(0)); got != 125 {
 		t.Errorf("lost %d since the start, want 125", got)
+	}
+}
+
+// A second's latencies have its begin for a stamp, as written and read.
+func TestLatenciesAreStampedWithTheBegin(t *testing.T) {
+	begin := time.Now()
+	end := begin.Add(time.Second)
+	r := &Recording{latencies: ring.NewNewest[Latency](4), current: map[latencyKey]*Latency{}, second: begin}
+	d := probe.Durations{Count: 3, Sum: 9, Max: 5}
+	d.Bucket[2] = 3
+	r.add(latencyKey{cpu: 1, kind: member.Softirq, name: "NET_RX"}, &d)
+	r.roll(end)
+	c := &Cut{end: end}
+	r.latencies.Each(func(l *Latency) { c.latencies = append(c.latencies, *l) })
+	var out bytes.Buffer
+	if err := c.WriteLatencies(&out); err != nil {
+		t.Fatal(err)
+	}
+	got, err := member.ParseLatencies(out.Bytes())
+	want := []member.Latency{{Time: begin.UnixNano(), CPU: 1, Kind: member.Softirq, Name: "NET_RX", Count: 3, SumNs: 9, MaxNs: 5, Buckets: []uint64{0, 0, 3}}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("error %v, (-want +got):\n%s", err, diff)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/probe"
 )
 
@@ -48,7 +49,7 @@ func (r *Recording) Sources(start time.Time) []format.Source {
 	}
 	s := format.Source{
 		Name: "events", State: format.Complete, Details: map[string]string{},
-		Members: []string{"events.jsonl", "softirq.jsonl", "drops.csv", "stacks.pb.gz"},
+		Members: []string{member.EventsName, member.LatenciesName, member.DropsName, member.StacksName},
 	}
 	// Of the window only: a flood of drops last week says nothing of this incident.
 	if s.Lost = r.lostSince(start); s.Lost > 0 {

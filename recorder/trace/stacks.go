@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/probe"
 )
 
@@ -14,8 +15,8 @@ import (
 // softirqs: samples and the time they stand for, labelled by vector and CPU.
 func (c *Cut) WriteStacks(w io.Writer) error {
 	p := &profile.Profile{
-		SampleType:    []*profile.ValueType{{Type: "samples", Unit: "count"}, {Type: "softirq", Unit: "nanoseconds"}},
-		PeriodType:    &profile.ValueType{Type: "softirq", Unit: "nanoseconds"},
+		SampleType:    []*profile.ValueType{{Type: member.StackSamples, Unit: member.StackSamplesUnit}, {Type: member.StackTime, Unit: member.StackTimeUnit}},
+		PeriodType:    &profile.ValueType{Type: member.StackTime, Unit: member.StackTimeUnit},
 		Period:        int64(c.period),
 		TimeNanos:     c.start.UnixNano(),
 		DurationNanos: int64(c.end.Sub(c.start)),
@@ -25,8 +26,8 @@ func (c *Cut) WriteStacks(w io.Writer) error {
 		s := &c.stacks[i]
 		sample := &profile.Sample{
 			Value:    []int64{1, int64(c.period)},
-			Label:    map[string][]string{"vector": {probe.VectorName(int(s.vector))}},
-			NumLabel: map[string][]int64{"cpu": {int64(s.cpu)}},
+			Label:    map[string][]string{member.StackVector: {probe.VectorName(int(s.vector))}},
+			NumLabel: map[string][]int64{member.StackCPU: {int64(s.cpu)}},
 		}
 		for _, address := range s.frames[:s.n] {
 			sample.Location = append(sample.Location, b.location(address))

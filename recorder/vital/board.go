@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // Board is all meters, opened, and the row of their values at the last tick. Which value
@@ -190,7 +191,7 @@ func (b *Board) States() (states []MeterState) {
 func (r *running) source() format.Source {
 	s := format.Source{
 		Name: "vitals." + r.ID, State: format.Complete, Reason: r.reason(),
-		Members: []string{"vitals.csv"}, Lost: r.failed, CPUNs: int64(r.cost),
+		Members: []string{member.VitalsName}, Lost: r.failed, CPUNs: int64(r.cost),
 	}
 	if r.failed > 0 {
 		s.Unit = "ticks"

@@ -37,5 +37,5 @@ func runConntrackHog(s *lab.Stage) {
 	s.Load(clients, edge, 443, actor.Client{
 		Group: "crawler", From: lab.Addresses(lab.CrowdNet, 1), Rate: float64(n) / 4, Count: n, Requests: 1, Bytes: 100, Hold: true,
 	})
-	s.Until("its connections", time.Minute, func() bool { return edge.Count("state.ESTABLISHED") >= int64(n) })
+	s.Until("its connections", time.Minute, func() bool { return edge.Count("state.ESTAB") >= int64(n) })
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format/kerneltext"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // counters reads the kernel's counters of the host: /proc/net/netstat and snmp
@@ -75,10 +76,6 @@ func addConntrack(into map[string]int64, text []byte) error {
 	})
 }
 
-// tcpStates names the states by their numbers (include/net/tcp_states.h).
-var tcpStates = []string{"", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",
-	"TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING"}
-
 // stateCounts counts the IPv4 TCP sockets by state, by sock_diag, half-open and TIME_WAIT included.
 func stateCounts(into map[string]int64) error {
 	socks, err := netlink.SocketDiagTCP(unix.AF_INET)
@@ -86,9 +83,7 @@ func stateCounts(into map[string]int64) error {
 		return fmt.Errorf("list sockets: %w", err)
 	}
 	for _, s := range socks {
-		if int(s.State) < len(tcpStates) {
-			into["state."+tcpStates[s.State]]++
-		}
+		into["state."+member.TCPStateName(s.State)]++
 	}
 	return nil
 }

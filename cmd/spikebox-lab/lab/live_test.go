@@ -13,13 +13,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netns"
+
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // TestRetransmissionsEqualTheKernels loses packets on both sides of real connections,
@@ -153,9 +154,8 @@ func (s *Stage) resent(h *Host) kernelCount {
 func (s *Stage) quiet(h *Host) bool {
 	c, err := h.counters()
 	s.check(err)
-	for name, n := range c {
-		state, isState := strings.CutPrefix(name, "state.")
-		if isState && n > 0 && state != "LISTEN" && state != "TIME_WAIT" {
+	for number := uint8(1); member.TCPStateName(number) != ""; number++ {
+		if state := member.TCPStateName(number); state != member.StateListen && state != "TIME_WAIT" && c["state."+state] > 0 {
 			return false
 		}
 	}

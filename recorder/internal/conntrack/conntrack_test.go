@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
@@ -84,9 +85,9 @@ func TestLinesAreTheKernels(t *testing.T) {
 			traffic(t)
 			var text []byte
 			protocols := map[string]int{}
-			if err := Dump(func(e *Entry) bool {
-				text = e.AppendLine(text, e.Start)
-				protocols[ProtocolName(e.Protocol)]++
+			if err := Dump(func(e *member.ConntrackEntry) bool {
+				text = e.Append(text, e.Start)
+				protocols[e.Proto]++
 				return true
 			}); err != nil {
 				t.Error(err)
@@ -111,37 +112,13 @@ func TestLinesAreTheKernels(t *testing.T) {
 	}
 }
 
-// TestLineForms covers what needs hardware, zones or labels to be seen.
-func TestLineForms(t *testing.T) {
-	addr := netip.MustParseAddr
-	tuple := Tuple{Src: addr("10.0.0.1"), Dst: addr("10.0.0.2"), SrcPort: 1, DstPort: 2}
-	zoned := tuple
-	zoned.Zone = 4
-	for want, e := range map[string]Entry{
-		"ipv4     2 tcp      6 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 [OFFLOAD] mark=0 zone=0 use=3\n":                                                   {Family: 2, Protocol: 6, State: 3, Status: SeenReply | Assured | Offload, Orig: tuple, Reply: tuple, Use: 3},
-		"ipv4     2 tcp      6 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 [HW_OFFLOAD] mark=0 zone=0 use=0\n":                                                {Family: 2, Protocol: 6, Status: SeenReply | HWOffload, Orig: tuple, Reply: tuple},
-		"ipv4     2 sctp     132 7 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 zone-orig=4 [UNREPLIED] src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 mark=9 secctx=a:b use=1\n":                 {Family: 2, Protocol: 132, State: 4, Timeout: 7, Orig: zoned, Reply: tuple, Mark: 9, Label: "a:b", Use: 1},
-		"ipv4     2 gre      47 0 src=10.0.0.1 dst=10.0.0.2 srckey=0x1 dstkey=0x2 [UNREPLIED] src=10.0.0.1 dst=10.0.0.2 srckey=0x1 dstkey=0x2 zone-reply=4 mark=0 delta-time=5 use=1\n":               {Family: 2, Protocol: 47, Orig: tuple, Reply: zoned, Start: 1e9, Use: 1},
-		"ipv4     2 tcp      6 0 STATE_77 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 packets=1 bytes=40 [UNREPLIED] src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 packets=0 bytes=0 mark=0 zone=5 use=0\n": {Family: 2, Protocol: 6, State: 77, Zone: 5, Orig: counted(tuple, 1, 40), Reply: counted(tuple, 0, 0)},
-	} {
-		if got := string(e.AppendLine(nil, 6e9+5)); got != want {
-			t.Errorf("printed\n%q\nwant\n%q", got, want)
-		}
-	}
-}
-
-func counted(t Tuple, packets, bytes uint64) Tuple {
-	t.HasCounter, t.Packets, t.Bytes = true, packets, bytes
-	return t
-}
-
 // TestSummaryAtScale counts more entries than fit into a datagram, exactly.
 func TestSummaryAtScale(t *testing.T) {
 	const n, sources = 20_000, 7
 	testns.Run(t, func() {
 		testns.Inject(t, n, sources)
 		s := NewSummary()
-		if err := Dump(func(e *Entry) bool { s.Add(e); return true }); err != nil {
+		if err := Dump(func(e *member.ConntrackEntry) bool { s.Add(e); return true }); err != nil {
 			t.Error(err)
 			return
 		}
@@ -149,7 +126,7 @@ func TestSummaryAtScale(t *testing.T) {
 			t.Errorf("summary %+v, want %d established and assured entries in zone 0", s, n)
 		}
 		top := s.TopSources()
-		if len(top) != sources || top[0] != (Source{netip.MustParseAddr("10.0.0.0"), (n + sources - 1) / sources}) || s.SourcesError != 0 {
+		if len(top) != sources || top[0] != (member.ConntrackSource{Addr: netip.MustParseAddr("10.0.0.0"), Entries: (n + sources - 1) / sources}) || s.SourcesError != 0 {
 			t.Errorf("top sources %v with error %d", top, s.SourcesError)
 		}
 	})
@@ -164,17 +141,17 @@ func TestSourcesBeyondTheirCounters(t *testing.T) {
 	hogs := uint64(0)
 	for i := range entries {
 		src := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		s.Add(&Entry{Family: unix.AF_INET, Protocol: unix.IPPROTO_TCP, Orig: Tuple{Src: src}})
+		s.Add(&member.ConntrackEntry{Proto: "tcp", Orig: member.ConntrackTuple{Src: src}})
 		if i%each == 0 {
 			hogs++
-			s.Add(&Entry{Family: unix.AF_INET, Protocol: unix.IPPROTO_TCP, Orig: Tuple{Src: hog}})
+			s.Add(&member.ConntrackEntry{Proto: "tcp", Orig: member.ConntrackTuple{Src: hog}})
 		}
 	}
 	top := s.TopSources()
 	if len(s.sources) > sourceCounters || len(top) > topSources {
 		t.Errorf("%d counters and %d sources, want at most %d and %d", len(s.sources), len(top), sourceCounters, topSources)
 	}
-	if top[0].Addr != hog || top[0].N > hogs || top[0].N+s.SourcesError < hogs || s.SourcesError == 0 || s.SourcesError > s.Entries/sourceCounters {
+	if top[0].Addr != hog || top[0].Entries > hogs || top[0].Entries+s.SourcesError < hogs || s.SourcesError == 0 || s.SourcesError > s.Entries/sourceCounters {
 		t.Errorf("top source %v with error %d, want %v with %d", top[0], s.SourcesError, hog, hogs)
 	}
 }
@@ -182,9 +159,9 @@ func TestSourcesBeyondTheirCounters(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte{2, 0, 0, 0, 20, 0, 1, 0x80, 16, 0, 1, 0x80, 8, 0, 1, 0, 10, 0, 0, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var e Entry
-		if e.decode(b) { // must not panic, nor may what it prints be more than one line
-			if line := string(e.AppendLine(nil, 0)); strings.Count(line, "src=") < 2 || !strings.HasSuffix(line, "\n") {
+		var e member.ConntrackEntry
+		if decode(&e, b) { // must not panic, nor may what it prints be more than one line
+			if line := string(e.Append(nil, 0)); strings.Count(line, "src=") < 2 || !strings.HasSuffix(line, "\n") {
 				t.Error(line)
 			}
 		}
@@ -199,9 +176,9 @@ func BenchmarkDump(b *testing.B) {
 		line := make([]byte, 0, 1024)
 		for b.Loop() {
 			s, bytes := NewSummary(), 0
-			if err := Dump(func(e *Entry) bool {
+			if err := Dump(func(e *member.ConntrackEntry) bool {
 				s.Add(e)
-				bytes += len(e.AppendLine(line, 0))
+				bytes += len(e.Append(line, 0))
 				return true
 			}); err != nil || s.Entries != n {
 				b.Error(fmt.Errorf("%d entries: %w", s.Entries, err))

@@ -5,6 +5,8 @@ package conntrack
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/spikebox/spikebox/format/member"
 )
 
 const (
@@ -31,49 +33,37 @@ type Summary struct {
 	SourcesError uint64
 }
 
-// Source is one address that connections come from, and how many.
-type Source struct {
-	Addr netip.Addr `json:"addr"`
-	N    uint64     `json:"n"`
-}
-
 // NewSummary makes an empty one.
 func NewSummary() *Summary {
 	return &Summary{ByState: map[string]map[string]uint64{}, ByZone: map[uint16]uint64{}, sources: map[netip.Addr]uint64{}}
 }
 
 // Add counts an entry.
-func (s *Summary) Add(e *Entry) {
+func (s *Summary) Add(e *member.ConntrackEntry) {
 	s.Entries++
-	if e.Status&SeenReply == 0 {
+	if e.Unreplied {
 		s.Unreplied++
 	}
-	if e.Status&Assured != 0 {
+	if e.Assured {
 		s.Assured++
 	}
-	if e.Status&(Offload|HWOffload) != 0 {
+	if e.Offloaded {
 		s.Offloaded++
 	}
-	protocol := ProtocolName(e.Protocol)
-	if s.ByState[protocol] == nil {
-		s.ByState[protocol] = map[string]uint64{}
+	if s.ByState[e.Proto] == nil {
+		s.ByState[e.Proto] = map[string]uint64{}
 	}
-	s.ByState[protocol][e.stateOrStatus()]++
-	s.ByZone[e.OrigZone()]++
+	s.ByState[e.Proto][e.StateOrStatus()]++
+	s.ByZone[origZone(e)]++
 	s.addSource(e.Orig.Src)
 }
 
-func (e *Entry) stateOrStatus() string {
-	if state := e.StateName(); state != "" {
-		return state
+// origZone is the zone that the original direction is looked up in.
+func origZone(e *member.ConntrackEntry) uint16 {
+	if e.Orig.Zone != 0 {
+		return e.Orig.Zone
 	}
-	switch {
-	case e.Status&Assured != 0:
-		return "ASSURED"
-	case e.Status&SeenReply != 0:
-		return "REPLIED"
-	}
-	return "UNREPLIED"
+	return e.Zone
 }
 
 // addSource counts by the algorithm of Misra and Gries (Science of Computer Programming 2,
@@ -95,28 +85,28 @@ func (s *Summary) addSource(addr netip.Addr) {
 }
 
 // TopSources gives the sources with the most entries, most first.
-func (s *Summary) TopSources() []Source {
-	top := make([]Source, 0, topSources+1)
+func (s *Summary) TopSources() []member.ConntrackSource {
+	top := make([]member.ConntrackSource, 0, topSources+1)
 	for addr, n := range s.sources {
-		if len(top) == topSources && !before(Source{addr, n}, top[topSources-1]) {
+		if len(top) == topSources && !before(member.ConntrackSource{Addr: addr, Entries: n}, top[topSources-1]) {
 			continue
 		}
-		at, _ := slices.BinarySearchFunc(top, Source{addr, n}, func(a, b Source) int {
+		at, _ := slices.BinarySearchFunc(top, member.ConntrackSource{Addr: addr, Entries: n}, func(a, b member.ConntrackSource) int {
 			if before(a, b) {
 				return -1
 			}
 			return 1
 		})
-		top = slices.Insert(top, at, Source{addr, n})
+		top = slices.Insert(top, at, member.ConntrackSource{Addr: addr, Entries: n})
 		top = top[:min(len(top), topSources)]
 	}
 	return top
 }
 
 // before orders by number, and by address where that is the same.
-func before(a, b Source) bool {
-	if a.N != b.N {
-		return a.N > b.N
+func before(a, b member.ConntrackSource) bool {
+	if a.Entries != b.Entries {
+		return a.Entries > b.Entries
 	}
 	return a.Addr.Less(b.Addr)
 }

@@ -12,6 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // Conn is a socket of the network namespace that it was opened in.
@@ -49,31 +51,14 @@ func (c *Conn) ask(link string, command uint32, buf []byte) error {
 	return nil
 }
 
-// Driver is who drives an interface.
-type Driver struct {
-	Name     string `json:"name"`
-	Version  string `json:"version,omitempty"`
-	Firmware string `json:"firmware,omitempty"`
-	Bus      string `json:"bus,omitempty"`
-}
-
 // Driver asks for the driver.
-func (c *Conn) Driver(link string) (*Driver, error) {
+func (c *Conn) Driver(link string) (*member.NICDriver, error) {
 	b := make([]byte, 196) // struct ethtool_drvinfo
 	if err := c.ask(link, unix.ETHTOOL_GDRVINFO, b); err != nil {
 		return nil, err
 	}
 	text := func(at int) string { return unix.ByteSliceToString(b[at : at+32]) }
-	return &Driver{Name: text(4), Version: text(36), Firmware: text(68), Bus: text(100)}, nil
-}
-
-// Link is the state of the link. What the driver does not know is absent.
-type Link struct {
-	Detected        *bool   `json:"detected,omitempty"`
-	Speed           *uint32 `json:"speed_mbits,omitempty"`
-	Duplex          string  `json:"duplex,omitempty"` // half or full
-	Autonegotiation *bool   `json:"autoneg,omitempty"`
-	Port            *uint8  `json:"port,omitempty"` // PORT_*: 0 twisted pair, 3 fibre, 5 direct attach, 255 other …
+	return &member.NICDriver{Name: text(4), Version: text(36), Firmware: text(68), Bus: text(100)}, nil
 }
 
 const (
@@ -83,7 +68,7 @@ const (
 )
 
 // Link asks for speed, duplex, autonegotiation and carrier.
-func (c *Conn) Link(link string) (*Link, error) {
+func (c *Conn) Link(link string) (*member.NICLink, error) {
 	// The first answer only tells, negated, of how many words the masks of modes are made;
 	// the second one is the settings (net/ethtool/ioctl.c, ethtool_get_link_ksettings).
 	b := make([]byte, linkSettingsSize+3*4*maxMaskWords)
@@ -99,7 +84,7 @@ func (c *Conn) Link(link string) (*Link, error) {
 	if err := c.ask(link, unix.ETHTOOL_GLINKSETTINGS, b); err != nil {
 		return nil, err
 	}
-	l := &Link{Duplex: map[byte]string{0: "half", 1: "full"}[b[8]], Port: &b[9]}
+	l := &member.NICLink{Duplex: map[byte]string{0: "half", 1: "full"}[b[8]], Port: &b[9]}
 	if speed := binary.NativeEndian.Uint32(b[4:]); speed != unknownSpeed {
 		l.Speed = &speed
 	}

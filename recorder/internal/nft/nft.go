@@ -13,36 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/nldump"
 )
-
-// Table is a table with its sizes.
-type Table struct {
-	Family string   `json:"family"`
-	Name   string   `json:"name"`
-	Chains []*Chain `json:"chains"`
-	Sets   []*Set   `json:"sets"`
-	family uint8
-}
-
-// Chain is a chain. Type, hook, priority and policy are those of base chains.
-type Chain struct {
-	Name     string `json:"name"`
-	Type     string `json:"type,omitempty"`
-	Hook     string `json:"hook,omitempty"`
-	Priority *int32 `json:"priority,omitempty"`
-	Device   string `json:"device,omitempty"`
-	Policy   string `json:"policy,omitempty"` // accept or drop
-	Rules    uint64 `json:"rules"`
-}
-
-// Set is a set, a map or a flow meter.
-type Set struct {
-	Name     string `json:"name"`
-	Type     string `json:"type"` // of its keys
-	Elements uint64 `json:"elements"`
-	AtLeast  bool   `json:"at_least,omitempty"` // counting was given up
-}
 
 // Messages and attributes of include/uapi/linux/netfilter/nf_tables.h.
 const (
@@ -72,8 +45,8 @@ var keyTypes = map[uint64]string{5: "integer", 7: "ipv4_addr", 8: "ipv6_addr", 9
 // are counted up to there. With nldump.ErrInterrupted it gives what it has: somebody
 // changed the rules meanwhile. It needs CAP_NET_ADMIN, and loads the kernel module
 // nf_tables where that is missing: look first (package kmod).
-func Ruleset(most uint64, goOn func() bool) ([]*Table, error) {
-	r := &reader{most: most, goOn: goOn, all: []*Table{}, tables: map[key]*Table{}, chains: map[key]*Chain{}}
+func Ruleset(most uint64, goOn func() bool) ([]*member.NftTable, error) {
+	r := &reader{most: most, goOn: goOn, all: []*member.NftTable{}, tables: map[key]*member.NftTable{}, chains: map[key]*member.NftChain{}}
 	for _, step := range []struct {
 		what string
 		kind uint16
@@ -90,9 +63,9 @@ func Ruleset(most uint64, goOn func() bool) ([]*Table, error) {
 	}
 	// Elements come per set and last: the kernel dumps them for one set at a time only
 	// (nf_tables_getsetelem), and the sets must be known.
-	for _, t := range r.all {
+	for i, t := range r.all {
 		for _, s := range t.Sets {
-			if err := r.changed(r.elements(t, s)); err != nil {
+			if err := r.changed(r.elements(r.families[i], t.Name, s)); err != nil {
 				return nil, err
 			}
 		}
@@ -118,9 +91,10 @@ type key struct {
 type reader struct {
 	most        uint64
 	goOn        func() bool
-	all         []*Table
-	tables      map[key]*Table
-	chains      map[key]*Chain
+	all         []*member.NftTable
+	families    []uint8 // of all
+	tables      map[key]*member.NftTable
+	chains      map[key]*member.NftChain
 	interrupted error
 }
 
@@ -138,18 +112,18 @@ func (r *reader) dump(what string, kind uint16, family uint8, attrs []byte, take
 }
 
 func (r *reader) table(family uint8, attrs []byte) {
-	t := &Table{Family: named(family), family: family, Chains: []*Chain{}, Sets: []*Set{}}
+	t := &member.NftTable{Family: named(family), Chains: []*member.NftChain{}, Sets: []*member.NftSet{}}
 	for kind, value := range nldump.Attrs(attrs) {
 		if kind == unix.NFTA_TABLE_NAME {
 			t.Name = nldump.Text(value)
 		}
 	}
-	r.all = append(r.all, t)
+	r.all, r.families = append(r.all, t), append(r.families, family)
 	r.tables[key{family, t.Name, ""}] = t
 }
 
 func (r *reader) chain(family uint8, attrs []byte) {
-	c := &Chain{}
+	c := &member.NftChain{}
 	var table string
 	for kind, value := range nldump.Attrs(attrs) {
 		switch kind {
@@ -162,7 +136,7 @@ func (r *reader) chain(family uint8, attrs []byte) {
 		case unix.NFTA_CHAIN_POLICY:
 			c.Policy = map[uint64]string{0: "drop", 1: "accept"}[nldump.BigUint(value)]
 		case unix.NFTA_CHAIN_HOOK:
-			c.hook(family, value)
+			hook(c, family, value)
 		}
 	}
 	r.chains[key{family, table, c.Name}] = c
@@ -171,7 +145,7 @@ func (r *reader) chain(family uint8, attrs []byte) {
 	}
 }
 
-func (c *Chain) hook(family uint8, attrs []byte) {
+func hook(c *member.NftChain, family uint8, attrs []byte) {
 	for kind, value := range nldump.Attrs(attrs) {
 		switch kind {
 		case unix.NFTA_HOOK_HOOKNUM:
@@ -207,7 +181,7 @@ func (r *reader) rule(family uint8, attrs []byte) {
 }
 
 func (r *reader) set(family uint8, attrs []byte) {
-	s := &Set{}
+	s := &member.NftSet{}
 	var table string
 	for kind, value := range nldump.Attrs(attrs) {
 		switch kind {
@@ -238,11 +212,11 @@ func keyType(t uint64) string {
 }
 
 // elements counts the elements of a set.
-func (r *reader) elements(t *Table, s *Set) error {
-	attrs := append(attr(unix.NFTA_SET_ELEM_LIST_TABLE, t.Name), attr(unix.NFTA_SET_ELEM_LIST_SET, s.Name)...)
+func (r *reader) elements(family uint8, table string, s *member.NftSet) error {
+	attrs := append(attr(unix.NFTA_SET_ELEM_LIST_TABLE, table), attr(unix.NFTA_SET_ELEM_LIST_SET, s.Name)...)
 	counting := *r
 	counting.goOn = func() bool { return s.Elements < r.most && r.goOn() }
-	err := counting.dump("elements", msgGetSetElem, t.family, attrs, func(_ uint8, attrs []byte) {
+	err := counting.dump("elements", msgGetSetElem, family, attrs, func(_ uint8, attrs []byte) {
 		for kind, value := range nldump.Attrs(attrs) {
 			if kind == unix.NFTA_SET_ELEM_LIST_ELEMENTS {
 				for range nldump.Attrs(value) {

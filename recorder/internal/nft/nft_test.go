@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/nftables"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
@@ -57,7 +58,7 @@ func FuzzReader(f *testing.F) {
 	f.Add(uint8(1), attr(1, "filter"))
 	f.Add(uint8(2), append(attr(1, "filter"), attr(3, "input")...))
 	f.Fuzz(func(t *testing.T, family uint8, attrs []byte) {
-		r := &reader{tables: map[key]*Table{}, chains: map[key]*Chain{}}
+		r := &reader{tables: map[key]*member.NftTable{}, chains: map[key]*member.NftChain{}}
 		r.table(family, attrs) // must not panic, like the others
 		r.chain(family, attrs)
 		r.rule(family, attrs)

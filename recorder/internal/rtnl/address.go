@@ -8,27 +8,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/nldump"
 )
-
-// Address is an address of an interface.
-type Address struct {
-	Index  uint32   `json:"ifindex"`
-	Family string   `json:"family"`
-	Local  string   `json:"address"`        // with the length of its prefix
-	Peer   string   `json:"peer,omitempty"` // of a point-to-point link
-	Scope  string   `json:"scope"`
-	Flags  []string `json:"flags,omitempty"`
-}
 
 // addressFlags are IFA_F_* (include/uapi/linux/if_addr.h) by bit.
 var addressFlags = []string{"secondary", "nodad", "optimistic", "dadfailed", "homeaddress", "deprecated", "tentative",
 	"permanent", "managetempaddr", "noprefixroute", "mcautojoin", "stable-privacy"}
 
-// Addresses calls f for every address until f says no more.
-func Addresses(family uint8, f func(*Address) bool) error {
+// Addresses calls f for every address of a family until f says no more. The name of its
+// interface is left to f, here and below: netlink tells the number only.
+func Addresses(family uint8, f func(*member.Address) bool) error {
 	return dump(FamilyName(family)+" addresses", unix.RTM_GETADDR, family, unix.SizeofIfAddrmsg, nil, func(head, attrs []byte) bool {
-		a := Address{Index: binary.NativeEndian.Uint32(head[4:]), Family: FamilyName(head[0]),
+		a := member.Address{Index: binary.NativeEndian.Uint32(head[4:]), Family: FamilyName(head[0]),
 			Scope: named(scopes, uint64(head[3])), Flags: flags(addressFlags, uint64(head[2]))}
 		for kind, value := range nldump.Attrs(attrs) {
 			switch kind {
@@ -50,21 +42,6 @@ func Addresses(family uint8, f func(*Address) bool) error {
 	})
 }
 
-// Neighbour is an entry of the ARP or neighbour discovery cache.
-type Neighbour struct {
-	Index   uint32 `json:"ifindex"`
-	Family  string `json:"family"`
-	Address string `json:"address"`
-	Link    string `json:"lladdr,omitempty"`
-	State   string `json:"state"`
-	Router  bool   `json:"router,omitempty"`
-	// Ages in ticks of 1/100 s (USER_HZ), of struct nda_cacheinfo.
-	Confirmed uint32 `json:"confirmed_ticks"`
-	Used      uint32 `json:"used_ticks"`
-	Updated   uint32 `json:"updated_ticks"`
-	Probes    uint64 `json:"probes,omitempty"`
-}
-
 // neighbourStates are NUD_* (include/uapi/linux/neighbour.h).
 var neighbourStates = map[uint64]string{0: "NONE", 1: "INCOMPLETE", 2: "REACHABLE", 4: "STALE", 8: "DELAY", 16: "PROBE",
 	32: "FAILED", 64: "NOARP", 128: "PERMANENT"}
@@ -72,10 +49,10 @@ var neighbourStates = map[uint64]string{0: "NONE", 1: "INCOMPLETE", 2: "REACHABL
 const ntfRouter = 1 << 7 // NTF_ROUTER
 
 // Neighbours calls f for every neighbour of a family until f says no more.
-func Neighbours(family uint8, f func(*Neighbour) bool) error {
+func Neighbours(family uint8, f func(*member.Neighbour) bool) error {
 	return dump(FamilyName(family)+" neighbours", unix.RTM_GETNEIGH, family, unix.SizeofNdMsg, nil, func(head, attrs []byte) bool {
 		native := binary.NativeEndian
-		n := Neighbour{Index: native.Uint32(head[4:]), Family: FamilyName(head[0]),
+		n := member.Neighbour{Index: native.Uint32(head[4:]), Family: FamilyName(head[0]),
 			State: named(neighbourStates, uint64(native.Uint16(head[8:]))), Router: head[10]&ntfRouter != 0}
 		for kind, value := range nldump.Attrs(attrs) {
 			switch {

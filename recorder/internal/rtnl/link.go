@@ -8,33 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/nldump"
 )
-
-// Link is a network interface.
-type Link struct {
-	Index          uint32            `json:"ifindex"`
-	Name           string            `json:"name"`
-	Kind           string            `json:"kind,omitempty"`       // bond, veth … ; none for hardware
-	MemberKind     string            `json:"slave_kind,omitempty"` // of its master
-	Master         uint32            `json:"master,omitempty"`     // ifindex
-	Lower          uint32            `json:"link,omitempty"`       // ifindex of what it is stacked on, or of its peer
-	Device         string            `json:"device,omitempty"`     // of hardware: its bus address
-	Address        string            `json:"address,omitempty"`
-	MTU            uint64            `json:"mtu"`
-	Flags          []string          `json:"flags,omitempty"`
-	State          string            `json:"operstate,omitempty"`
-	Carrier        *bool             `json:"carrier,omitempty"`
-	CarrierChanges uint64            `json:"carrier_changes"`
-	Promiscuity    uint64            `json:"promiscuity,omitempty"`
-	TxQueues       uint64            `json:"tx_queues,omitempty"`
-	RxQueues       uint64            `json:"rx_queues,omitempty"`
-	TxQueueLen     uint64            `json:"tx_queue_len"`
-	Qdisc          string            `json:"qdisc,omitempty"`
-	GSOMaxSize     uint64            `json:"gso_max_size,omitempty"`
-	XDP            bool              `json:"xdp,omitempty"`
-	Stats          map[string]uint64 `json:"stats,omitempty"` // struct rtnl_link_stats64
-}
 
 // Attributes that package unix has no name for (include/uapi/linux/if_link.h).
 const (
@@ -57,7 +33,7 @@ var linkStats = []string{"rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx
 	"rx_compressed", "tx_compressed", "rx_nohandler", "rx_otherhost_dropped"}
 
 // Links calls f for every interface until f says no more.
-func Links(f func(*Link) bool) error {
+func Links(f func(*member.Link) bool) error {
 	return dump("links", unix.RTM_GETLINK, 0, unix.SizeofIfInfomsg, nil, func(head, attrs []byte) bool {
 		m := ParseLink(head, attrs)
 		m.Flags = flags(linkFlags, uint64(m.Bits))
@@ -76,7 +52,7 @@ func Links(f func(*Link) bool) error {
 // LinkMessage is one RTM_NEWLINK message: a Link without Flags and Stats, which take time
 // to spell out, and what programs decide by.
 type LinkMessage struct {
-	Link
+	member.Link
 	Hardware uint16 // ARPHRD_*: how its packets begin
 	Bits     uint32 // IFF_*
 	Foreign  bool   // Lower is in another network namespace
@@ -88,13 +64,13 @@ type LinkMessage struct {
 // (include/uapi/linux/if_link.h).
 func ParseLink(head, attrs []byte) LinkMessage {
 	m := LinkMessage{
-		Link:     Link{Index: binary.NativeEndian.Uint32(head[4:])},
+		Link:     member.Link{Index: binary.NativeEndian.Uint32(head[4:])},
 		Hardware: binary.NativeEndian.Uint16(head[2:]),
 		Bits:     binary.NativeEndian.Uint32(head[8:]),
 	}
 	for kind, value := range nldump.Attrs(attrs) {
-		m.text(kind, value)
-		m.number(kind, nldump.Uint(value))
+		linkText(&m.Link, kind, value)
+		linkNumber(&m.Link, kind, nldump.Uint(value))
 		switch kind {
 		case unix.IFLA_LINK_NETNSID:
 			m.Foreign = true
@@ -131,7 +107,7 @@ func Names() (map[uint32]string, error) {
 	return names, err
 }
 
-func (l *Link) text(kind uint16, value []byte) {
+func linkText(l *member.Link, kind uint16, value []byte) {
 	switch kind {
 	case unix.IFLA_IFNAME:
 		l.Name = nldump.Text(value)
@@ -157,7 +133,7 @@ func (l *Link) text(kind uint16, value []byte) {
 	}
 }
 
-func (l *Link) number(kind uint16, v uint64) {
+func linkNumber(l *member.Link, kind uint16, v uint64) {
 	switch kind {
 	case unix.IFLA_MTU:
 		l.MTU = v

@@ -8,24 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/nldump"
 )
-
-// Qdisc is a queue discipline of an interface, or a class of one, with its counters.
-type Qdisc struct {
-	Index      uint32 `json:"ifindex"`
-	Class      bool   `json:"class,omitempty"`
-	Kind       string `json:"kind"`
-	Handle     string `json:"handle"` // as tc(8) prints them: "8001:", of a class "1:10"
-	Parent     string `json:"parent"` // "root", "ingress", or a handle
-	Bytes      uint64 `json:"bytes"`
-	Packets    uint64 `json:"packets"`
-	Drops      uint64 `json:"drops"`
-	Overlimits uint64 `json:"overlimits"`
-	Requeues   uint64 `json:"requeues"`
-	Backlog    uint64 `json:"backlog"` // bytes
-	QLen       uint64 `json:"qlen"`    // packets
-}
 
 const (
 	tcmsgSize = 20 // struct tcmsg, include/uapi/linux/rtnetlink.h
@@ -39,11 +24,11 @@ const (
 // classful are the kinds whose classes have counters that their disciplines have not.
 var classful = map[string]bool{"htb": true, "hfsc": true, "drr": true, "qfq": true, "ets": true, "cbq": true}
 
-// HasClasses says that Classes has something to tell.
-func (q *Qdisc) HasClasses() bool { return classful[q.Kind] }
+// HasClasses says that Classes has something to tell of a discipline.
+func HasClasses(q *member.Qdisc) bool { return classful[q.Kind] }
 
 // Qdiscs calls f for every queue discipline until f says no more.
-func Qdiscs(f func(*Qdisc) bool) error {
+func Qdiscs(f func(*member.Qdisc) bool) error {
 	invisible := binary.NativeEndian.AppendUint16(nil, unix.SizeofNlAttr)
 	invisible = binary.NativeEndian.AppendUint16(invisible, tcaDumpInvisible)
 	return dump("queue disciplines", unix.RTM_GETQDISC, 0, tcmsgSize, invisible, func(head, attrs []byte) bool {
@@ -52,7 +37,7 @@ func Qdiscs(f func(*Qdisc) bool) error {
 }
 
 // Classes calls f for every class of an interface until f says no more.
-func Classes(index uint32, f func(*Qdisc) bool) error {
+func Classes(index uint32, f func(*member.Qdisc) bool) error {
 	body := make([]byte, tcmsgSize)
 	binary.NativeEndian.PutUint32(body[4:], index)
 	r := nldump.Request{What: "classes", Protocol: unix.NETLINK_ROUTE, Type: unix.RTM_GETTCLASS, Body: body}
@@ -66,22 +51,22 @@ func Classes(index uint32, f func(*Qdisc) bool) error {
 	})
 }
 
-func decodeQdisc(head, attrs []byte) *Qdisc {
+func decodeQdisc(head, attrs []byte) *member.Qdisc {
 	native := binary.NativeEndian
-	q := &Qdisc{Index: native.Uint32(head[4:]), Handle: handle(native.Uint32(head[8:])), Parent: parent(native.Uint32(head[12:]))}
+	q := &member.Qdisc{Index: native.Uint32(head[4:]), Handle: handle(native.Uint32(head[8:])), Parent: parent(native.Uint32(head[12:]))}
 	for kind, value := range nldump.Attrs(attrs) {
 		switch kind {
 		case tcaKind:
 			q.Kind = nldump.Text(value)
 		case tcaStats2:
-			q.stats(value)
+			qdiscStats(q, value)
 		}
 	}
 	return q
 }
 
-// stats reads TCA_STATS2 (include/uapi/linux/gen_stats.h).
-func (q *Qdisc) stats(b []byte) {
+// qdiscStats reads TCA_STATS2 (include/uapi/linux/gen_stats.h).
+func qdiscStats(q *member.Qdisc, b []byte) {
 	native := binary.NativeEndian
 	packets64 := false
 	for kind, v := range nldump.Attrs(b) {

@@ -7,33 +7,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/nldump"
 )
-
-// Route is an entry of a routing table.
-type Route struct {
-	Family   string            `json:"family"`
-	Type     string            `json:"type"` // unicast, local, blackhole …
-	Table    uint64            `json:"table"`
-	To       string            `json:"dst"`           // prefix, or "default"
-	From     string            `json:"src,omitempty"` // prefix
-	Gateway  string            `json:"gateway,omitempty"`
-	Index    uint32            `json:"ifindex,omitempty"`
-	Protocol string            `json:"protocol"`
-	Scope    string            `json:"scope,omitempty"`
-	Priority uint64            `json:"metric,omitempty"`
-	Source   string            `json:"prefsrc,omitempty"`
-	NextHop  uint64            `json:"nhid,omitempty"` // number of a nexthop object
-	Hops     []Hop             `json:"nexthops,omitempty"`
-	Metrics  map[string]uint64 `json:"metrics,omitempty"` // RTAX_*: mtu, initcwnd, rto_min …
-}
-
-// Hop is one of several next hops.
-type Hop struct {
-	Gateway string `json:"gateway,omitempty"`
-	Index   uint32 `json:"ifindex"`
-	Weight  int    `json:"weight"`
-}
 
 // Names of numbers in include/uapi/linux/rtnetlink.h and iproute2's rt_protos.
 var (
@@ -48,14 +24,14 @@ const rtaNextHopID = 30 // RTA_NH_ID, since Linux 5.3
 
 // Routes calls f for every route of all tables of a family until f says no more. Decoding
 // is left to f: it has the message's parts only while it runs.
-func Routes(family uint8, f func(decode func() *Route) bool) error {
+func Routes(family uint8, f func(decode func() *member.Route) bool) error {
 	return dump(FamilyName(family)+" routes", unix.RTM_GETROUTE, family, unix.SizeofRtMsg, nil, func(head, attrs []byte) bool {
-		return f(func() *Route { return decodeRoute(head, attrs) })
+		return f(func() *member.Route { return decodeRoute(head, attrs) })
 	})
 }
 
-func decodeRoute(head, attrs []byte) *Route {
-	r := &Route{
+func decodeRoute(head, attrs []byte) *member.Route {
+	r := &member.Route{
 		Family: FamilyName(head[0]), Type: named(routeTypes, uint64(head[7])), Table: uint64(head[4]),
 		Protocol: named(routeProtocols, uint64(head[5])), Scope: named(scopes, uint64(head[6])),
 		To: prefix(head[0], nil, head[1]),
@@ -90,13 +66,13 @@ func decodeRoute(head, attrs []byte) *Route {
 }
 
 // hops reads RTA_MULTIPATH: struct rtnexthop, each with attributes behind it.
-func hops(b []byte) (all []Hop) {
+func hops(b []byte) (all []member.Hop) {
 	for len(b) >= unix.SizeofRtNexthop {
 		size := int(binary.NativeEndian.Uint16(b))
 		if size < unix.SizeofRtNexthop || size > len(b) {
 			return all
 		}
-		h := Hop{Index: binary.NativeEndian.Uint32(b[4:]), Weight: int(b[3]) + 1}
+		h := member.Hop{Index: binary.NativeEndian.Uint32(b[4:]), Weight: int(b[3]) + 1}
 		for kind, value := range nldump.Attrs(b[unix.SizeofRtNexthop:size]) {
 			if kind == unix.RTA_GATEWAY {
 				h.Gateway = address(value)
@@ -118,23 +94,6 @@ func metrics(b []byte) map[string]uint64 {
 	return m
 }
 
-// Rule says which table a packet is routed by (ip-rule(8)).
-type Rule struct {
-	Family   string `json:"family"`
-	Priority uint64 `json:"priority"`
-	From     string `json:"from,omitempty"`
-	To       string `json:"to,omitempty"`
-	In       string `json:"iif,omitempty"`
-	Out      string `json:"oif,omitempty"`
-	Mark     uint64 `json:"fwmark,omitempty"`
-	Mask     uint64 `json:"fwmask,omitempty"`
-	Action   string `json:"action"`
-	Table    uint64 `json:"table,omitempty"`
-	L3MDev   bool   `json:"l3mdev,omitempty"`
-	IPProto  uint64 `json:"ip_protocol,omitempty"`
-	Inverted bool   `json:"not,omitempty"`
-}
-
 // ruleActions are FR_ACT_* (include/uapi/linux/fib_rules.h).
 var ruleActions = map[uint64]string{1: "lookup", 2: "goto", 3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
 
@@ -146,14 +105,14 @@ const (
 )
 
 // Rules calls f for every routing rule of a family until f says no more.
-func Rules(family uint8, f func(*Rule) bool) error {
+func Rules(family uint8, f func(*member.Rule) bool) error {
 	return dump(FamilyName(family)+" rules", unix.RTM_GETRULE, family, fibRuleSize, nil, func(head, attrs []byte) bool {
 		return f(decodeRule(head, attrs))
 	})
 }
 
-func decodeRule(head, attrs []byte) *Rule {
-	r := &Rule{Family: FamilyName(head[0]), Table: uint64(head[4]), Action: named(ruleActions, uint64(head[7])),
+func decodeRule(head, attrs []byte) *member.Rule {
+	r := &member.Rule{Family: FamilyName(head[0]), Table: uint64(head[4]), Action: named(ruleActions, uint64(head[7])),
 		Inverted: binary.NativeEndian.Uint32(head[8:])&fibRuleInvert != 0}
 	for kind, value := range nldump.Attrs(attrs) {
 		switch kind {

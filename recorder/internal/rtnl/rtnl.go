@@ -2,8 +2,8 @@
 
 // Package rtnl dumps what the kernel's routing netlink (rtnetlink(7)) tells of links,
 // queue disciplines, addresses, routes, rules and neighbours, one value at a time. All of
-// it belongs to the network namespace of the calling thread. The structs' JSON forms are
-// those of the bundle.
+// it belongs to the network namespace of the calling thread. The rows are those of the bundle
+// (package member).
 package rtnl
 
 import (

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
@@ -17,7 +18,7 @@ func TestNamesAreThoseOfLinks(t *testing.T) {
 			t.Error(err)
 		}
 		n := 0
-		if err := Links(func(l *Link) bool {
+		if err := Links(func(l *member.Link) bool {
 			if n++; names[l.Index] != l.Name {
 				t.Errorf("interface %d is %q and %q", l.Index, names[l.Index], l.Name)
 			}
@@ -32,7 +33,7 @@ func TestNamesAreThoseOfLinks(t *testing.T) {
 func TestAFamilyGivesOnlyItsOwn(t *testing.T) {
 	testns.Run(t, func() {
 		for _, family := range Families {
-			if err := Addresses(family, func(a *Address) bool {
+			if err := Addresses(family, func(a *member.Address) bool {
 				if a.Family != FamilyName(family) {
 					t.Errorf("asked for %s, got %+v", FamilyName(family), a)
 				}
@@ -69,9 +70,9 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("route to nowhere: %+v", r)
 		}
 		decodeRule(head, attrs)
-		var l Link
+		var l member.Link
 		for kind := range uint16(64) {
-			l.text(kind, attrs)
+			linkText(&l, kind, attrs)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package evidence
+package member
 
 import (
 	"bytes"
@@ -9,23 +9,40 @@ import (
 	"github.com/spikebox/spikebox/format/kerneltext"
 )
 
-const queuesMember = "listeners.csv"
+// ListenersName holds the queues of listening sockets.
+const ListenersName = "listeners.csv"
+
+// ListenersHeader is its first line, and so its columns (SPEC.md, "listeners.csv").
+const ListenersHeader = "time,local,port,syn_queue,accept_queue,accept_limit\n"
 
 // Queue is one listener at one tick at which anything was in its queues.
 type Queue struct {
-	Time        int64 // Unix ns
+	Time        int64 // of the tick, as in vitals.csv
 	Line        int   // in listeners.csv, counted from 1
 	Local       netip.AddrPort
-	SynQueue    int64 // half-open connections; -1 where they could not be counted
-	AcceptQueue uint32
-	AcceptLimit uint32
+	SynQueue    int64  // half-open connections; -1 where they could not be counted
+	AcceptQueue uint32 // connections that wait for accept(2)
+	AcceptLimit uint32 // the backlog in force: min(listen's, somaxconn)
 }
 
 // Overfull says whether the accept queue holds more than its limit; see Socket.Overfull.
 func (q *Queue) Overfull() bool { return q.AcceptQueue > q.AcceptLimit }
 
-// ParseQueues reads listeners.csv (SPEC.md, "listeners.csv"): a header, then
-// "time,local,port,syn_queue,accept_queue,accept_limit".
+// Append appends the listener's line.
+func (q *Queue) Append(b []byte) []byte {
+	b = strconv.AppendInt(b, q.Time, 10)
+	b = q.Local.Addr().AppendTo(append(b, ','))
+	b = strconv.AppendUint(append(b, ','), uint64(q.Local.Port()), 10)
+	b = append(b, ',')
+	if q.SynQueue >= 0 {
+		b = strconv.AppendInt(b, q.SynQueue, 10)
+	}
+	b = strconv.AppendUint(append(b, ','), uint64(q.AcceptQueue), 10)
+	b = strconv.AppendUint(append(b, ','), uint64(q.AcceptLimit), 10)
+	return append(b, '\n')
+}
+
+// ParseQueues reads listeners.csv. IPv4 addresses of IPv6 sockets are given as IPv4.
 func ParseQueues(text []byte) ([]Queue, error) {
 	var queues []Queue
 	err := kerneltext.Lines(text, func(n int, line []byte) error {
@@ -48,8 +65,8 @@ func queue(fields [][]byte) (q Queue, err error) {
 	if len(fields) < 6 {
 		return q, fmt.Errorf("%d columns, want 6", len(fields))
 	}
-	if q.Time, err = strconv.ParseInt(string(fields[0]), 10, 64); err != nil {
-		return q, fmt.Errorf("time %q is not in Unix nanoseconds", kerneltext.Clip(fields[0]))
+	if q.Time, err = stamp(fields[0]); err != nil {
+		return q, err
 	}
 	addr, err := netip.ParseAddr(string(fields[1]))
 	if err != nil {

@@ -1,0 +1,111 @@
+package member
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"github.com/spikebox/spikebox/format/kerneltext"
+)
+
+// SocketsName holds TCP sockets, at the trigger (listeners and half-open ones) and at the
+// end (all).
+const SocketsName = "sockets.jsonl"
+
+// Socket is one line of sockets.jsonl (SPEC.md, "sockets.jsonl"): what sock_diag(7) said
+// about one socket, at one of the moments when the recorder asked.
+type Socket struct {
+	At         string     `json:"at"`   // AtTrigger, AtEnd
+	Time       int64      `json:"time"` // when the dump began, the same for all of its sockets
+	Line       int        `json:"-"`    // in sockets.jsonl, counted from 1
+	Family     string     `json:"family"`
+	State      string     `json:"state"` // see TCPStateName
+	Local      netip.Addr `json:"local"`
+	LocalPort  uint16     `json:"local_port"`
+	Remote     netip.Addr `json:"remote,omitzero"` // none of a listener
+	RemotePort uint16     `json:"remote_port,omitempty"`
+	// RecvQ and SendQ are, for a listener, the length of its accept queue and the
+	// queue's limit; otherwise bytes that wait.
+	RecvQ       uint32    `json:"recv_q"`
+	SendQ       uint32    `json:"send_q"`
+	SynQueue    *uint32   `json:"syn_queue,omitempty"` // of a listener: half-open connections, where it could be had
+	UID         uint32    `json:"uid"`
+	Inode       uint64    `json:"inode,omitempty"`
+	Interface   uint32    `json:"ifindex,omitempty"` // that it is bound to
+	Cookie      uint64    `json:"cookie,omitempty"`
+	Timer       string    `json:"timer,omitempty"`      // on, keepalive, timewait, persist
+	ExpiresMs   uint32    `json:"expires_ms,omitempty"` // until the timer fires
+	Retransmits uint32    `json:"retransmits,omitempty"`
+	Memory      *Memory   `json:"mem,omitempty"`
+	Info        *TCPInfo  `json:"tcp_info,omitempty"`
+	Process     []Process `json:"process,omitempty"`
+}
+
+// Memory is SK_MEMINFO_* (include/uapi/linux/sock_diag.h, Linux 6.18), in bytes but for
+// Drops, in packets.
+type Memory struct {
+	RMem       uint32 `json:"rmem"`
+	RcvBuf     uint32 `json:"rcvbuf"`
+	WMem       uint32 `json:"wmem"`
+	SndBuf     uint32 `json:"sndbuf"`
+	Fwd        uint32 `json:"fwd"`
+	WMemQueued uint32 `json:"wmem_queued"`
+	Opt        uint32 `json:"opt"`
+	Backlog    uint32 `json:"backlog"`
+	Drops      uint32 `json:"drops"`
+}
+
+// TCPInfo is the part of struct tcp_info that explains latency
+// (include/uapi/linux/tcp.h, Linux 6.18). What an older kernel does not tell is 0.
+type TCPInfo struct {
+	RTTUs         uint32 `json:"rtt_us"`
+	RTTVarUs      uint32 `json:"rttvar_us"`
+	MinRTTUs      uint32 `json:"min_rtt_us"`
+	RTOUs         uint32 `json:"rto_us"`
+	Retrans       uint32 `json:"retrans"` // segments that are out again now
+	TotalRetrans  uint32 `json:"total_retrans"`
+	Lost          uint32 `json:"lost"`
+	Unacked       uint32 `json:"unacked"`
+	SndCwnd       uint32 `json:"snd_cwnd"` // segments
+	BytesAcked    uint64 `json:"bytes_acked"`
+	BytesReceived uint64 `json:"bytes_received"`
+	SegsOut       uint32 `json:"segs_out"`
+	SegsIn        uint32 `json:"segs_in"`
+}
+
+// Process owns a socket.
+type Process struct {
+	PID     int    `json:"pid"`
+	Comm    string `json:"comm"`
+	Cmdline string `json:"cmdline,omitempty"` // its first word: the program as it was started
+	Cgroup  string `json:"cgroup,omitempty"`
+	FDs     int    `json:"fds,omitempty"`      // open file descriptors
+	FDLimit uint64 `json:"fd_limit,omitempty"` // RLIMIT_NOFILE, soft; 0 where it is unlimited
+}
+
+// Listening says whether the socket accepts connections.
+func (s *Socket) Listening() bool { return s.State == StateListen }
+
+// Overfull says whether a listener's accept queue holds more than its limit, which
+// is when the kernel drops: sk_acceptq_is_full compares with ">"
+// (include/net/sock.h, Linux 6.18), so the queue can hold one more than its limit.
+func (s *Socket) Overfull() bool { return s.Listening() && s.RecvQ > s.SendQ }
+
+// ParseSockets reads sockets.jsonl.
+func ParseSockets(text []byte) ([]Socket, error) {
+	sockets := make([]Socket, 0, bytes.Count(text, []byte{'\n'})+1)
+	err := kerneltext.Lines(text, func(n int, line []byte) error {
+		s := Socket{Line: n}
+		if err := json.Unmarshal(line, &s); err != nil {
+			return fmt.Errorf("read socket: %w", err)
+		}
+		sockets = append(sockets, s)
+		return nil
+	})
+	return sockets, err
+}
+
+// NewSocketWriter writes sockets.jsonl.
+func NewSocketWriter(w io.Writer) *Writer[Socket] { return NewWriter[Socket](w) }
