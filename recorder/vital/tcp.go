@@ -35,6 +35,8 @@ var tcpVitals = []tcpVital{
 		counters: []string{"Tcp RetransSegs"}, of: []string{"Tcp OutSegs", "Tcp RetransSegs"}},
 	{Vital: Vital{"resets", "1/s", "RSTs sent, and connections that peers reset (Tcp OutRsts, EstabResets)"},
 		counters: []string{"Tcp OutRsts", "Tcp EstabResets"}},
+	{Vital: Vital{"rto", "1/s", "retransmission timeouts that fired, those of SYNs too (TcpExt TCPTimeouts)"},
+		counters: []string{"TcpExt TCPTimeouts"}},
 }
 
 var tcpMeter = &Meter{

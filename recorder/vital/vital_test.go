@@ -64,7 +64,7 @@ func measure(t *testing.T, m *Meter, root string, change func()) map[string]floa
 }
 
 func TestMeters(t *testing.T) {
-	const netstat = "TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPReqQFullDrop TCPSynRetrans\nTcpExt: "
+	const netstat = "TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPReqQFullDrop TCPSynRetrans TCPTimeouts\nTcpExt: "
 	const snmp = "Tcp: OutSegs RetransSegs InErrs OutRsts EstabResets\nTcp: "
 	const conntrack = "entries searched found new invalid ignore delete delete_list insert insert_failed drop early_drop x\n"
 	softnet := func(counters string) string { return "0000001f " + counters + " 0 0 0 0 0 0\n" }
@@ -75,9 +75,9 @@ func TestMeters(t *testing.T) {
 		want          map[string]float64
 	}{
 		{tcpMeter,
-			map[string]string{"proc/net/netstat": netstat + "1 2 3 4 5\n", "proc/net/snmp": snmp + "100 0 0 7 3\n"},
-			map[string]string{"proc/net/netstat": netstat + "11 7 23 9 6\n", "proc/net/snmp": snmp + "190 10 0 8 4\n"},
-			map[string]float64{"listen.overflows": 5, "listen.drops": 20, "cookies": 15, "syn.retrans": 1, "retrans.ratio": 0.1, "resets": 2}},
+			map[string]string{"proc/net/netstat": netstat + "1 2 3 4 5 6\n", "proc/net/snmp": snmp + "100 0 0 7 3\n"},
+			map[string]string{"proc/net/netstat": netstat + "11 7 23 9 6 10\n", "proc/net/snmp": snmp + "190 10 0 8 4\n"},
+			map[string]float64{"listen.overflows": 5, "listen.drops": 20, "cookies": 15, "syn.retrans": 1, "retrans.ratio": 0.1, "resets": 2, "rto": 4}},
 		{softnetMeter,
 			map[string]string{"proc/net/softnet_stat": softnet("00000001 00000002") + softnet("00000000 00000000")},
 			map[string]string{"proc/net/softnet_stat": softnet("0000000b 00000003") + softnet("00000001 00000002")},
