@@ -69,10 +69,11 @@ type half struct {
 	recentAt uint8
 	recent   [4]print // fingerprints of the last packets
 
-	ackTime  int64 // Unix ns of the peer's last ACK that could make this side send again
-	sentTime int64 // Unix ns of the last data
-	srtt     int64 // ns, smoothed as RFC 6298 does; 0 unknown
-	rttMin   int64 // ns
+	windowTime int64 // Unix ns of the packet that offered the window
+	ackTime    int64 // Unix ns of the peer's last ACK that could make this side send again
+	sentTime   int64 // Unix ns of the last data
+	srtt       int64 // ns, smoothed as RFC 6298 does; 0 unknown
+	rttMin     int64 // ns
 
 	// Rarely needed.
 	isn          uint32    // initial sequence number
