@@ -147,10 +147,24 @@ func (x *Direction) pieces(g *segment) uint32 {
 	return max((g.end-g.seq+size-1)/size, 1)
 }
 
+// maxAckDelay is how long a receiver may wait with an acknowledgement, ns: less than 0.5 s
+// (RFC 1122 §4.2.3.2).
+const maxAckDelay = 500e6
+
+// prompt reports whether the receiver sent an acknowledgement for its own sake. One that comes with
+// data, a FIN or a keep-alive comes when the program has something to say: when the acknowledgement
+// before it was not captured, or was lost, that may be an hour later.
+func (f *Flow) prompt(s Side, p *packet.Packet) bool {
+	return p.SeqLen() == 0 && !f.Dirs[s].asksAgain(p)
+}
+
 // sample takes the round trip that an acknowledgement of the first n segments shows, if it covers
-// neither a retransmission nor a hole (Karn's rule, RFC 6298 §3). With timestamps it is measured
-// from the oldest segment whose TSval is echoed (RFC 7323 §4.3), otherwise from the segment that
-// ends where the acknowledgement does.
+// neither a retransmission nor a hole (Karn's rule, RFC 6298 §3). It advances the left edge, as the
+// RTTM rule demands (RFC 7323 §4.1). With timestamps it is measured from the oldest segment whose
+// TSval is echoed (RFC 7323 §4.3), otherwise from the segment that ends where the acknowledgement
+// does. One that data may have brought must come within the time that a receiver may wait beyond the
+// path's own round trip, as the last prompt acknowledgement or the shortest of all shows it: so a
+// satellite's 900 ms and a path with a queue of a second count, and a user's pause does not.
 func (t *Table) sample(f *Flow, s Side, p *packet.Packet, live []segment, n int) {
 	stamped := p.Opts&packet.OptTS != 0
 	var from *segment
@@ -178,7 +192,12 @@ func (t *Table) sample(f *Flow, s Side, p *packet.Packet, live []segment, n int)
 	from.marks |= markTimed
 	y := &f.Dirs[s.Other()]
 	rtt := p.Time - from.sent
-	if rtt < 0 {
+	switch {
+	case rtt < 0:
+		return
+	case f.prompt(s, p):
+		y.promptRTT = rtt
+	case rtt >= max(y.rttMin, y.promptRTT)+maxAckDelay:
 		return
 	}
 	y.rtt.add(rtt, &t.histograms)

@@ -74,6 +74,7 @@ type half struct {
 	sentTime   int64 // Unix ns of the last data
 	srtt       int64 // ns, smoothed as RFC 6298 does; 0 unknown
 	rttMin     int64 // ns
+	promptRTT  int64 // ns, the last that no program can have drawn out; 0 unknown
 
 	// Rarely needed.
 	isn          uint32    // initial sequence number

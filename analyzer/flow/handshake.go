@@ -107,7 +107,7 @@ func (h *Handshake) serverRTT(f *Flow, p *packet.Packet) {
 func (t *Table) finalAck(f *Flow, p *packet.Packet) {
 	h := &f.Handshake
 	h.AckTime, h.AckFrame, h.Completed = p.Time, p.Frame, true
-	if p.Ack == f.S2C().isn+1 && p.Payload == 0 {
+	if p.Ack == f.S2C().isn+1 && p.Payload == 0 && p.Flags&packet.FIN == 0 {
 		// Otherwise the ACK that completed the handshake was not captured, only a later one.
 		h.ClientRTT = answered(h.SYNACKs, p)
 		f.Dirs[Server].estimate(h.ClientRTT)

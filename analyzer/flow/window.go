@@ -108,11 +108,14 @@ func (t *Table) bare(f *Flow, s Side, p *packet.Packet) {
 		x.base, x.next, x.una = p.Seq, p.Seq, p.Seq
 		return
 	}
-	if !x.acked || p.Seq != x.una-1 || p.Flags&packet.ACK == 0 || x.old(p) {
+	if p.Flags&packet.ACK == 0 || !x.asksAgain(p) || x.old(p) {
 		return
 	}
 	t.probe(f, s, p)
 }
+
+// asksAgain reports whether a segment of this side lies one byte before what the peer expects.
+func (x *Direction) asksAgain(p *packet.Packet) bool { return x.acked && p.Seq == x.una-1 }
 
 // old reports whether the timestamp says that a packet of this side was overtaken by later ones.
 func (x *Direction) old(p *packet.Packet) bool {
