@@ -17,7 +17,7 @@ type engine struct {
 
 	clientHigh bool // the client is the higher end of the key
 	closed     bool // both sides have closed, or one has reset
-	reset1st   bool // a RST was seen
+	resetSYN   bool // the last SYN was answered by a RST
 	stepped    bool // time went back in this flow
 	refused    bool // the last answer to a SYN was a RST
 	asking     bool // the client has sent a request that the server has not begun to answer

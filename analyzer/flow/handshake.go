@@ -32,9 +32,9 @@ func (t *Table) syn(f *Flow, s Side, p *packet.Packet) {
 		f.negotiate()
 		return
 	}
-	sent.Answered, sent.Reset = len(h.SYNACKs) > 0, f.reset1st
+	sent.Answered, sent.Reset = len(h.SYNACKs) > 0, f.resetSYN
 	h.SYNs = t.transmission(f, s, p, h.SYNs, sent, &h.SYNRetransmits)
-	f.reset1st = false
+	f.resetSYN = false
 }
 
 // begin sets where the numbering of a side starts.
@@ -134,12 +134,20 @@ func answered(sent []Sent, p *packet.Packet) int64 {
 	return -1
 }
 
+// answersSYN reports whether a RST answers a SYN of x: it acknowledges it, or data that came with it;
+// whatever else comes before a SYN-ACK a client must not believe (RFC 9293 §3.10.7.3).
+func answersSYN(x *Direction, p *packet.Packet) bool {
+	return p.Flags&packet.ACK != 0 && after(p.Ack, x.isn) && !after(p.Ack, x.next)
+}
+
 // rst follows a segment that resets the connection.
 func (t *Table) rst(f *Flow, s Side, p *packet.Packet) {
 	x := &f.Dirs[s]
 	x.Resets++
-	f.reset1st = true
 	state := f.state()
+	if state == StateSynSent && s == Server && answersSYN(f.C2S(), p) {
+		f.resetSYN = true
+	}
 	t.emit(f, p, Event{Kind: EventReset, Side: s, Seq: p.Seq, Value: int64(state)})
 	// The first RST decides. Those that follow answer what was still on its way, and a refused SYN may
 	// be sent again and be answered.
