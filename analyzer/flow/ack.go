@@ -6,7 +6,7 @@ import "github.com/spikebox/spikebox/analyzer/packet"
 func (t *Table) ack(f *Flow, s Side, p *packet.Packet) {
 	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
 	h := &f.Handshake
-	if s == Client && h.AckTime == 0 && len(h.SYNACKs) > 0 && !before(p.Ack, y.isn+1) {
+	if s == Client && h.AckTime == 0 && y.hasISN && !before(p.Ack, y.isn+1) {
 		t.finalAck(f, p)
 	}
 	if !y.started {
