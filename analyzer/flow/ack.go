@@ -295,7 +295,7 @@ func (y *Direction) mark(b packet.SACK) {
 }
 
 // dsack follows a report that bytes came twice: their retransmission was not needed. What was left
-// ambiguous is proven to be a retransmission.
+// ambiguous is proven to be a retransmission (RFC 2883, RFC 3708).
 func (t *Table) dsack(f *Flow, s Side, p *packet.Packet, b packet.SACK) {
 	sender := s.Other()
 	y := &f.Dirs[sender]
@@ -305,9 +305,40 @@ func (t *Table) dsack(f *Flow, s Side, p *packet.Packet, b packet.SACK) {
 			if !before(g.seq, b.Right) || !after(g.end, b.Left) || g.marks&markSpurious != 0 {
 				continue
 			}
+			if g.marks&markAmbiguous != 0 {
+				t.resolve(f, sender, p, g.sent)
+			}
 			if g.marks&markResent != 0 {
 				t.spurious(f, sender, p, g, ByDSACK)
 			}
 		}
 	}
+}
+
+// resolve counts the frame that was left ambiguous at a time as the retransmission that the packet p
+// proves it to be. What made the sender send it again is not known any more. It does not count as
+// never captured, because that means lost before the tap, and the receiver had it.
+func (t *Table) resolve(f *Flow, sender Side, p *packet.Packet, at int64) {
+	y := &f.Dirs[sender]
+	e := Event{Kind: EventRetransmit, Side: sender, Evidence: ByDSACK}
+	for _, list := range [2][]segment{y.past, y.live()} {
+		for i := range list {
+			g := &list[i]
+			// The report may be about one segment of the frame; all of it was sent again.
+			if g.marks&markAmbiguous == 0 || g.sent != at {
+				continue
+			}
+			g.marks = g.marks&^markAmbiguous | markResent
+			if e.Len == 0 {
+				e.Seq = g.seq
+			}
+			e.Len += g.end - g.seq
+		}
+	}
+	e.Value = int64(y.pieces(&segment{end: e.Len}))
+	y.Ambiguous--
+	y.Retransmits += uint32(e.Value)
+	y.RetransmitsUnknown += uint32(e.Value)
+	y.RetransmittedBytes += uint64(e.Len)
+	t.emit(f, p, e)
 }

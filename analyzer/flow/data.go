@@ -213,7 +213,7 @@ func (x *Direction) resent(p *packet.Packet, seq, end uint32) {
 		needless := g.marks & markSACKed
 		g.stamp(p)
 		g.sent, g.tx = p.Time, min(g.tx, 254)+1
-		g.marks = g.marks&^markSpurious | markResent
+		g.marks = g.marks&^(markSpurious|markAmbiguous) | markResent
 		if needless != 0 {
 			g.marks |= markSpurious // counted at once
 		}
@@ -280,9 +280,21 @@ func (t *Table) ambiguous(f *Flow, s Side, p *packet.Packet, v verdict, seq, end
 	x.Ambiguous++
 	// As if it were a retransmission in one respect: it must not give a round-trip sample.
 	x.fill(p, seq, end)
-	for i, list := 0, x.cover(seq, end); i < len(list); i++ {
+	// A duplicate that the network made is reported like a retransmission: a DSACK proves nothing of it.
+	var mark marks
+	if v.by != ByIPID {
+		mark = markAmbiguous
+	}
+	list := x.cover(seq, end)
+	for i := range list {
 		list[i].tx = max(list[i].tx, 2)
-		list[i].marks |= markAmbiguous
+		list[i].marks |= mark
+	}
+	if len(list) == 0 && mark != 0 {
+		// All of it was acknowledged before; the receiver may still have something to say of it.
+		g := segment{sent: p.Time, seq: seq, end: end, tx: 1, marks: mark | markTimed}
+		g.stamp(p)
+		x.keep(g)
 	}
 	t.emit(f, p, Event{Kind: EventAmbiguous, Side: s, Evidence: v.by, Seq: p.Seq, Len: p.Payload})
 }

@@ -21,6 +21,9 @@
 //     less than a round trip is reordering, a reported gap and more than one a retransmission.
 //     Between them, after a step of the clock, and where the capture itself lost packets: ambiguous.
 //
+// Identifications order packets for two round trips: counters go around. What was left ambiguous is a
+// retransmission once the receiver reports its bytes as received twice (DSACK, RFC 2883).
+//
 // A retransmission counts as spurious, in addition to its mechanism, when a DSACK reports it, when
 // the acknowledgement echoes the timestamp of the original (RFC 3522), or when the bytes had been
 // acknowledged or selectively acknowledged before the tap saw it.
