@@ -83,6 +83,9 @@ func (t *Table) fresh(f *Flow, s Side, p *packet.Packet, seq, end uint32) {
 	// Identifications are learned from originals in their order: only those show how a sender counts.
 	x.ids.next(p.IPID)
 	x.recovered = NoMechanism
+	if p.Opts&packet.OptTS != 0 {
+		f.Dirs[s.Other()].trip.end(p)
+	}
 	x.UniqueBytes += uint64(payloadIn(p, seq, end))
 	g := x.push(&t.slabs)
 	g.sent, g.seq, g.end, g.tx = p.Time, seq, end, 1

@@ -30,8 +30,9 @@
 //
 // # Mechanism
 //
-// An acknowledgement makes a sender send again at once, a timer after a silence. Without duplicate
-// ACKs and SACK only a timer can be the reason. The first repetition of a single outstanding segment
+// An acknowledgement makes a sender send again at once, a timer after a silence. How long the way from
+// the tap to the sender is belongs to the silence; where the sender's peer only receives, the echoes
+// of its timestamps show it. Without duplicate ACKs and SACK only a timer can be the reason. The first repetition of a single outstanding segment
 // is called a tail-loss probe where both sides permit SACK: Linux schedules the probe for the moment
 // at which the timeout would fire, so the two cannot be told apart, and there it is the probe.
 //
@@ -48,6 +49,8 @@
 //   - So does one that was itself overtaken by data sent after it: it is called reordered.
 //   - Where a sender neither stamps nor numbers its packets, a duplicate that the network made looks
 //     like a retransmission, and a clock that is stepped forward makes round trips look long.
+//   - Without timestamps nothing shows at the receiver how a queue on the way to it fills: a fast
+//     retransmission that is 150 ms later than the last one was may be called a timeout.
 //   - Without the handshake the scale of windows is not known: zero windows are found, full and
 //     shrunk ones are not; and a frame counts as segments of 1460 bytes, or 1440 for IPv6.
 //   - Quantiles are right within 3 %; minimum and maximum are exact.

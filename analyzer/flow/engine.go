@@ -75,6 +75,7 @@ type half struct {
 	srtt       int64 // ns, smoothed as RFC 6298 does; 0 unknown
 	rttMin     int64 // ns
 	promptRTT  int64 // ns, the last that no program can have drawn out; 0 unknown
+	trip       trip  // to the peer, for the mechanism of what it sends again
 
 	// Rarely needed.
 	isn          uint32    // initial sequence number
@@ -196,6 +197,9 @@ func (t *Table) segment(f *Flow, s Side, p *packet.Packet) {
 	}
 	if p.Opts&packet.OptTS != 0 && (!x.stamped || after(p.TSval, x.tsMax)) {
 		x.tsMax, x.stamped = p.TSval, true
+		if p.Flags&packet.SYN == 0 {
+			x.trip.begin(p)
+		}
 	}
 }
 

@@ -134,7 +134,7 @@ func (f *Flow) judgeByTime(s Side, p *packet.Packet, g *segment) verdict {
 		return verdict{kind: isAmbiguous}
 	case age < shortest*3/4 && g.marks&markAlarmed == 0 && x.AckedUnseen+y.AckedUnseen == 0:
 		return verdict{kind: isReordered, by: ByTime}
-	case reported && age >= current:
+	case reported && age >= current && y.far() > 0: // a way that is not known is not short
 		return verdict{kind: isRetransmission, by: BySACK}
 	case f.tooLate(age):
 		return verdict{kind: isRetransmission, by: ByTime}
