@@ -5,6 +5,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -116,12 +117,12 @@ func (k *Check) ask(c *Case) Answer {
 		lost = lost || have.lost
 		switch have.state {
 		case missing:
-			a := unknown(have.why, need.next(c))
+			a := unknown(have.why, cmp.Or(have.next, need.next(c)))
 			a.Lost = have.lost
 			return a
 		case partly:
 			lossy = append(lossy, have.why)
-			next = append(next, need.next(c))
+			next = append(next, cmp.Or(have.next, need.next(c)))
 		}
 	}
 	a := k.run(c)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/packet"
 )
 
@@ -19,6 +20,7 @@ type Packets struct {
 	Stats       packet.Stats
 	Interfaces  []packet.Interface
 	Damage      []*packet.DamageError // where a capture ends before its end
+	Undecoded   []packet.Undecoded    // what was not looked into
 	Services    []*Service
 	// Local holds this host's addresses as far as the capture's direction flags tell
 	// them; empty for a capture without such flags.
@@ -62,6 +64,7 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 	table.Flush()
 	p.Totals = table.Totals()
 	p.Stats, p.Interfaces, p.Damage = source.Stats(), source.Interfaces(), source.Damage()
+	p.Undecoded = p.Stats.Undecoded()
 	p.Services = all.list()
 	return p, nil
 }
@@ -124,6 +127,39 @@ func (p *Packets) ways(sockets []Socket) {
 			s.Way = Inbound
 		}
 	}
+}
+
+// Hidden gives the number of packets in which connections may be that were not looked into.
+func (p *Packets) Hidden() (n uint64) {
+	for _, u := range p.Undecoded {
+		if u.Opaque {
+			n += u.Packets
+		}
+	}
+	return n
+}
+
+// Unseen is a clause about the packets that may hide connections, "12 packets in WireGuard and 3 of link
+// type 147 were not looked into", or empty where there are none.
+func Unseen(list []packet.Undecoded) string {
+	var parts []string
+	verb := "was"
+	for _, u := range list {
+		if !u.Opaque {
+			continue
+		}
+		count := words.Count(u.Packets)
+		if len(parts) == 0 {
+			count = words.Plural(u.Packets, "packet", "packets")
+		}
+		if parts = append(parts, count+" "+u.Where()); u.Packets > 1 || len(parts) > 1 {
+			verb = "were"
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return words.List(parts) + " " + verb + " not looked into"
 }
 
 // Drops gives the packets that the capture lost by its own account, and whether it

@@ -53,6 +53,28 @@ type Undecoded struct {
 	Opaque bool `json:"opaque"`
 }
 
+// Where says where the packets are, as it follows their number: "in WireGuard", "of link type 147".
+func (u Undecoded) Where() string {
+	for _, name := range opaqueNames[1:] {
+		if u.What == name {
+			return "in " + name
+		}
+	}
+	for kind, words := range brokenWords {
+		if u.What == kind.String() {
+			return words
+		}
+	}
+	return "of " + u.What
+}
+
+// brokenWords says what is wrong with packets whose headers could not be read.
+var brokenWords = map[Kind]string{
+	ShortLink: "cut within the link header", ShortIP: "cut within the IP header", ShortTCP: "cut within the TCP header",
+	ShortPayload: "cut within the UDP or ICMP header",
+	BadIP:        "with a broken IP header", BadTCP: "with a broken TCP header",
+}
+
 // Undecoded lists what was not looked into, the most packets first. No packet is in it twice.
 func (s *Stats) Undecoded() []Undecoded {
 	list := []Undecoded{}
@@ -67,8 +89,8 @@ func (s *Stats) Undecoded() []Undecoded {
 	for link, n := range s.Links {
 		add(fmt.Sprintf("link type %d", link), n, true)
 	}
-	for _, k := range [...]Kind{ShortLink, ShortIP, ShortTCP, ShortPayload, BadIP, BadTCP} {
-		add(k.String(), s.Kinds[k], true)
+	for kind := range brokenWords {
+		add(kind.String(), s.Kinds[kind], true)
 	}
 	for number, n := range s.Protos {
 		add(fmt.Sprintf("IP protocol %d", number), n, false)
