@@ -290,7 +290,7 @@ func (f *Flow) finish() {
 	for i := range f.Dirs {
 		d := &f.Dirs[i]
 		if d.zero {
-			d.ZeroWindowTime += f.Last - d.zeroSince
+			d.ZeroWindowTime += max(f.Last-d.zeroSince, 0) // the clock may have been set back
 		}
 	}
 }

@@ -33,7 +33,7 @@ func (f *Flow) mechanism(s Side, p *packet.Packet, v *verdict, seq, end uint32) 
 	case Fast:
 		if x.recovery != Fast && p.Opts&packet.OptTS == 0 {
 			// Without timestamps this is all that shows how long the way to the sender is by now.
-			f.Dirs[s.Other()].trip.longer(silence)
+			f.Dirs[s.Other()].trip.longer(max(silence, 0))
 		}
 		x.fast()
 	}
