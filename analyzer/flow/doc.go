@@ -30,17 +30,20 @@
 //
 // # Mechanism
 //
-// An acknowledgement makes a sender send again at once, a timer after a silence. How long the way from
-// the tap to the sender is belongs to the silence; where the sender's peer only receives, the echoes
-// of its timestamps show it. Without duplicate ACKs and SACK only a timer can be the reason. The first repetition of a single outstanding segment
-// is called a tail-loss probe where both sides permit SACK: Linux schedules the probe for the moment
-// at which the timeout would fire, so the two cannot be told apart, and there it is the probe.
+// An acknowledgement makes a sender send again at once, a timer after a silence. The way from the tap to
+// the sender and back is part of either; where the peer only receives, the echoes of its timestamps
+// show how long it is by now. Without duplicate ACKs and SACK only a timer can be the reason.
+//
+// The first repetition of a single outstanding segment is called a tail-loss probe where both sides
+// permit SACK: Linux schedules the probe for the moment at which the timeout would fire, so the two
+// cannot be told apart, and there it is the probe.
 //
 // # Round trips
 //
 // With timestamps a sample runs from the oldest segment whose TSval is echoed, so a delayed
 // acknowledgement is part of it; without, from the segment that ends where the acknowledgement does.
-// No sample is taken from an acknowledgement that covers a retransmission or a hole.
+// No sample is taken from an acknowledgement that covers a retransmission or a hole, nor from one that
+// came with data, a FIN or a keep-alive half a second and more beyond the path's own round trip.
 //
 // # What cannot be known
 //

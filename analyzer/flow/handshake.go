@@ -39,7 +39,7 @@ func (t *Table) syn(f *Flow, s Side, p *packet.Packet) {
 		// Both sides open at once: the server has sent a SYN of its own, and the client answers it. These
 		// are no repetitions of what the sides send otherwise.
 		h.Simultaneous = true
-		t.handshook(f, s, p, h.crossed[s], false)
+		t.countSYN(f, s, p, h.crossed[s], false)
 		h.crossed[s]++
 		if s == Server {
 			h.crossedTime = p.Time
@@ -77,16 +77,16 @@ func (t *Table) transmission(f *Flow, s Side, p *packet.Packet, sent Sent, list 
 		*again++
 		before = *again
 	}
-	t.handshook(f, s, p, before, sent.Answered)
+	t.countSYN(f, s, p, before, sent.Answered)
 	if len(*list) < maxSent {
 		*list = append(*list, sent)
 	}
 }
 
-// handshook counts a SYN or SYN-ACK of which so many were sent before. One after the first is a
+// countSYN counts a SYN or SYN-ACK of which so many were sent before. One after the first is a
 // retransmission, which the kernel counts in RetransSegs: the SYN by its timer, the SYN-ACK by its
 // timer or because the SYN came again (tcp_rtx_synack, Linux 6.18).
-func (t *Table) handshook(f *Flow, s Side, p *packet.Packet, before uint32, answered bool) {
+func (t *Table) countSYN(f *Flow, s Side, p *packet.Packet, before uint32, answered bool) {
 	x := &f.Dirs[s]
 	e := Event{Kind: EventSYN, Side: s, Seq: p.Seq, Value: int64(before) + 1}
 	if before > 0 {

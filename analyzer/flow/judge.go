@@ -96,9 +96,9 @@ func (f *Flow) sendOrder(s Side, p *packet.Packet, g *segment) (int32, Evidence)
 
 // tooLate reports whether a packet that comes so many ns after another cannot have been sent before it.
 //
-// Late packets have an end (RFC 4737 §4.2 calls it the late time), and a sender waits no longer for it:
-// a round trip after the segment above the hole it has the receiver's report, and RACK then waits for
-// one smoothed round trip at most (RFC 8985 §6.2). What comes two round trips later and more was sent
+// A late packet (RFC 4737 §4.3) is waited for only so long: a round trip after the segment above the hole
+// its sender has the receiver's report, and RACK then waits for one smoothed round trip at most
+// (RFC 8985 §6.2). What comes two round trips later and more was sent
 // again. Where they are shorter than any timer, or not known, the bound is the shortest timer: before
 // it has run, nothing can be a timeout.
 func (f *Flow) tooLate(age int64) bool {

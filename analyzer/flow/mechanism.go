@@ -21,7 +21,7 @@ func (f *Flow) mechanism(s Side, p *packet.Packet, v *verdict, seq, end uint32) 
 	silence := p.Time - max(x.ackTime, x.sentTime)
 	x.raise()
 	m := x.byAck(seq)
-	limit := f.patienceOf(s, m == Fast || x.sacked && after(x.sackHigh, seq))
+	limit := f.silenceLimit(s, m == Fast || x.sacked && after(x.sackHigh, seq))
 	// Where no acknowledgement can have been the reason, less silence will do.
 	timer := silence >= limit || m == NoMechanism && silence >= minRTO/2
 	if timer {
@@ -40,9 +40,9 @@ func (f *Flow) mechanism(s Side, p *packet.Packet, v *verdict, seq, end uint32) 
 	return m
 }
 
-// patienceOf is the silence, in ns, that a retransmission of side s by acknowledgements can still have
+// silenceLimit is the silence, in ns, that a retransmission of side s by acknowledgements can still have
 // before it; told says that the peer has told of a gap.
-func (f *Flow) patienceOf(s Side, told bool) int64 {
+func (f *Flow) silenceLimit(s Side, told bool) int64 {
 	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
 	far := y.far()
 	// A quarter less than the shortest timer: the last news at the tap may be later than the one that

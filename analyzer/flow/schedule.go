@@ -52,9 +52,9 @@ var waits = [schedules][]float64{
 // the timer somewhere within one, so that the first wait lacks what had passed of it; each later
 // timer is set when one fires, on a tick, and is whole. Stacks with an initial RTO of 3 s count ticks
 // of half a second, as BSD's slow timer does (Stevens, TCP/IP Illustrated 1, §18.2: 5.5 to 6 s of 6):
-// Windows up to 2012 R2, whose TcpInitialRtt is 3 s, waits 2.78 to 2.93 s (rto007 and comp007 of the
-// TCPRS suite). Windows with an
-// RTO of 1 s counts the clock's ticks of 1/64 s, and Linux jiffies of at most 1/100 s.
+// Windows up to 2012 R2, whose TcpInitialRtt is 3 s, waits 2.78 s in rto007 and 2.93 s in comp007 of the
+// TCPRS suite. Windows with an RTO of 1 s counts the clock's ticks of 1/64 s, Linux jiffies of at most
+// 1/100 s.
 var early = [schedules]float64{
 	ScheduleExponential1: 1. / 64,
 	ScheduleLinear:       1. / 64,
