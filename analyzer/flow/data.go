@@ -169,6 +169,12 @@ func (t *Table) duplicate(f *Flow, s Side, p *packet.Packet) {
 // retransmission counts a segment that was sent before.
 func (t *Table) retransmission(f *Flow, s Side, p *packet.Packet, v verdict, seq, end uint32) {
 	x := &f.Dirs[s]
+	if p.Flags&packet.SYN != 0 {
+		// Fast open: the SYN that carries the data has been counted, and it is one segment.
+		x.RetransmittedBytes += uint64(payloadIn(p, seq, end))
+		x.resent(p, seq, end)
+		return
+	}
 	n := x.segments(&f.Dirs[s.Other()], p)
 	m := f.mechanism(s, p, &v, seq, end)
 	x.Retransmits += n
@@ -284,8 +290,9 @@ func (t *Table) ambiguous(f *Flow, s Side, p *packet.Packet, v verdict, seq, end
 	// As if it were a retransmission in one respect: it must not give a round-trip sample.
 	x.fill(p, seq, end)
 	// A duplicate that the network made is reported like a retransmission: a DSACK proves nothing of it.
+	// And a SYN with data has been counted as a repetition.
 	var mark marks
-	if v.by != ByIPID {
+	if v.by != ByIPID && p.Flags&packet.SYN == 0 {
 		mark = markAmbiguous
 	}
 	list := x.cover(seq, end)
