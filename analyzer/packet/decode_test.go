@@ -32,41 +32,82 @@ func extended(headers ...byte) []byte {
 	return pkt.IPv6(client6.Addr(), server6.Addr(), headers[0], append(headers[1:], tcp...))
 }
 
+// link is data on a link that holds one segment.
+type link struct {
+	kind uint32
+	data []byte
+	v6   bool
+}
+
+// findsTCP fails unless the segment is recognised, and never from part of it.
+func findsTCP(t *testing.T, packets map[string]link) {
+	t.Helper()
+	for name, c := range packets {
+		t.Run(name, func(t *testing.T) {
+			p := decoded(c.kind, c.data)
+			src, dst := client, server
+			if c.v6 {
+				src, dst = client6, server6
+			}
+			if p.Kind != TCP || p.SrcAddrPort() != src || p.DstAddrPort() != dst || p.Seq != 5 || p.Payload != 9 {
+				t.Fatalf("got %v %v > %v seq %d payload %d", p.Kind, p.SrcAddrPort(), p.DstAddrPort(), p.Seq, p.Payload)
+			}
+			cutEverywhere(t, c.kind, c.data)
+		})
+	}
+}
+
+// The segment that all of these carry.
+var (
+	segment4 = pkt.TCP{Src: client, Dst: server, Seq: 5, Flags: 16, Payload: 9}
+	segment6 = pkt.TCP{Src: client6, Dst: server6, Seq: 5, Flags: 16, Payload: 9}
+)
+
 // A segment is recognised on every link and behind every header that is known.
 func TestFindsTCP(t *testing.T) {
-	v4 := pkt.TCP{Src: client, Dst: server, Seq: 5, Flags: 16, Payload: 9}
-	v6 := pkt.TCP{Src: client6, Dst: server6, Seq: 5, Flags: 16, Payload: 9}
-	ip4, ip6 := v4.IP(), v6.IP()
-	a, b := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.2")
+	v4, v6, ip4, ip6 := segment4, segment6, segment4.IP(), segment6.IP()
 	sll := append([]byte{0, 4, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0}, ip4...)
 	sll2 := append([]byte{8, 0, 0, 0, 0, 0, 0, 3, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0}, ip4...)
+	findsTCP(t, map[string]link{
+		"ethernet":        {1, v4.Frame(), false},
+		"ethernet v6":     {1, v6.Frame(), true},
+		"vlan":            {1, pkt.Ethernet(0x8100, pkt.VLAN(77, 0x0800, ip4)), false},
+		"qinq":            {1, pkt.Ethernet(0x88a8, pkt.VLAN(77, 0x8100, pkt.VLAN(5, 0x86dd, ip6))), true},
+		"sll":             {113, sll, false},
+		"sll2":            {276, sll2, false},
+		"raw":             {101, ip4, false},
+		"raw v6":          {101, ip6, true},
+		"raw of BSD":      {12, ip4, false},
+		"ipv4 link":       {228, ip4, false},
+		"null little":     {0, append([]byte{2, 0, 0, 0}, ip4...), false},
+		"null big":        {0, append([]byte{0, 0, 0, 30}, ip6...), true},
+		"loop":            {108, append([]byte{0, 0, 0, 24}, ip6...), true},
+		"hop by hop":      {101, extended(0, 6, 0, 1, 4, 0, 0, 0, 0), true},
+		"two extensions":  {101, extended(60, 43, 0, 1, 4, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0), true},
+		"authentication":  {101, extended(51, 6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), true},
+		"atomic fragment": {101, extended(44, 6, 0, 0, 0, 0, 0, 0, 1), true},
+	})
+	if p := decoded(1, pkt.Ethernet(0x8100, pkt.VLAN(77, 0x0800, ip4))); p.VLAN != 77 {
+		t.Errorf("VLAN %d", p.VLAN)
+	}
+	if p := decoded(113, sll); p.Dir != DirOut {
+		t.Errorf("direction %d of an outgoing cooked packet", p.Dir)
+	}
+	if p := decoded(276, sll2); p.Dir != DirIn {
+		t.Errorf("direction %d of an incoming cooked packet", p.Dir)
+	}
+}
+
+// Likewise inside every tunnel.
+func TestFindsTCPInTunnels(t *testing.T) {
+	v4, ip4, ip6 := segment4, segment4.IP(), segment6.IP()
+	a, b := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.2")
 	tunnel := func(proto uint8, payload ...[]byte) []byte {
 		return pkt.IPv4(a, b, proto, 0, 0, slices.Concat(payload...))
 	}
 	vxlan := pkt.UDP(999, 4789, slices.Concat([]byte{8, 0, 0, 0, 0, 0, 1, 0}, v4.Frame()))
 	geneve := pkt.UDP(999, 6081, slices.Concat([]byte{1, 0, 0x65, 0x58, 0, 0, 1, 0, 0, 0, 0, 0}, v4.Frame()))
-	for name, c := range map[string]struct {
-		link uint32
-		data []byte
-		v6   bool
-	}{
-		"ethernet":          {1, v4.Frame(), false},
-		"ethernet v6":       {1, v6.Frame(), true},
-		"vlan":              {1, pkt.Ethernet(0x8100, pkt.VLAN(77, 0x0800, ip4)), false},
-		"qinq":              {1, pkt.Ethernet(0x88a8, pkt.VLAN(77, 0x8100, pkt.VLAN(5, 0x86dd, ip6))), true},
-		"sll":               {113, sll, false},
-		"sll2":              {276, sll2, false},
-		"raw":               {101, ip4, false},
-		"raw v6":            {101, ip6, true},
-		"raw of BSD":        {12, ip4, false},
-		"ipv4 link":         {228, ip4, false},
-		"null little":       {0, append([]byte{2, 0, 0, 0}, ip4...), false},
-		"null big":          {0, append([]byte{0, 0, 0, 30}, ip6...), true},
-		"loop":              {108, append([]byte{0, 0, 0, 24}, ip6...), true},
-		"hop by hop":        {101, extended(0, 6, 0, 1, 4, 0, 0, 0, 0), true},
-		"two extensions":    {101, extended(60, 43, 0, 1, 4, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0), true},
-		"authentication":    {101, extended(51, 6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), true},
-		"atomic fragment":   {101, extended(44, 6, 0, 0, 0, 0, 0, 0, 1), true},
+	findsTCP(t, map[string]link{
 		"ip in ip":          {101, tunnel(4, ip4), false},
 		"v6 in v4":          {101, tunnel(41, ip6), true},
 		"gre":               {101, tunnel(47, []byte{0, 0, 8, 0}, ip4), false},
@@ -83,28 +124,7 @@ func TestFindsTCP(t *testing.T) {
 		"gre in vxlan":      {101, tunnel(17, pkt.UDP(999, 4789, slices.Concat([]byte{8, 0, 0, 0, 0, 0, 1, 0}, pkt.Ethernet(0x0800, tunnel(47, []byte{0, 0, 8, 0}, ip4))))), false},
 		"mpls":              {1, pkt.Ethernet(0x8847, append([]byte{0, 1, 0, 64, 0, 2, 1, 64}, ip4...)), false},
 		"pppoe":             {1, pkt.Ethernet(0x8864, append([]byte{0x11, 0, 0, 1, 0, 99, 0, 0x57}, ip6...)), true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := decoded(c.link, c.data)
-			src, dst := client, server
-			if c.v6 {
-				src, dst = client6, server6
-			}
-			if p.Kind != TCP || p.SrcAddrPort() != src || p.DstAddrPort() != dst || p.Seq != 5 || p.Payload != 9 {
-				t.Fatalf("got %v %v > %v seq %d payload %d", p.Kind, p.SrcAddrPort(), p.DstAddrPort(), p.Seq, p.Payload)
-			}
-			cutEverywhere(t, c.link, c.data)
-		})
-	}
-	if p := decoded(1, pkt.Ethernet(0x8100, pkt.VLAN(77, 0x0800, ip4))); p.VLAN != 77 {
-		t.Errorf("VLAN %d", p.VLAN)
-	}
-	if p := decoded(113, sll); p.Dir != DirOut {
-		t.Errorf("direction %d of an outgoing cooked packet", p.Dir)
-	}
-	if p := decoded(276, sll2); p.Dir != DirIn {
-		t.Errorf("direction %d of an incoming cooked packet", p.Dir)
-	}
+	})
 }
 
 // cutEverywhere decodes every prefix of a packet: what was cut must not be believed.
