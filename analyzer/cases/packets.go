@@ -1,34 +1,37 @@
 package cases
 
 import (
-	"bytes"
-	"encoding/binary"
-	"errors"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/google/gopacket"
-	"github.com/google/gopacket/layers"
 )
 
 // Pcapng makes a capture from packets in words, one a line:
 //
 //	host 192.0.2.10                                        its packets are outgoing, others incoming
 //	drops 12                                               the capture lost so many
+//	link 147                                               the link type, a LINKTYPE_ number; Ethernet unless said
 //	0.5 198.51.100.1:1000 > 192.0.2.10:80 S                a segment: flags of S A F R P
 //	0.6 192.0.2.10:80 > 198.51.100.1:1000 A 1400           with so many bytes of payload
-//	0.7 192.0.2.10:80 > 198.51.100.1:1000 SA 0 900 500     with a timestamp and the one that it echoes
+//	0.7 192.0.2.10:80 > 198.51.100.1:1000 A 1400 seq=1     and with header fields, see below
+//	0.8 198.51.100.1:51820 > 192.0.2.10:51820 udp 148      a UDP datagram
+//	0.9 198.51.100.1:0 > 192.0.2.10:0 proto=50 120         another IP protocol; ports mean nothing
 //	exchange 1.0 198.51.100.1:1001 > 192.0.2.10:80 20ms    a whole connection with this round trip
 //
 // Sequence numbers follow from what each side has sent; a SYN is always the same. Lines
 // may come in any order. Without a host it is a plain capture: no packet has a direction, and
 // nothing says what was dropped.
+//
+// Header fields of a segment are seq and ack, which count as Wireshark's relative numbers do, the SYN
+// being 0; sack=1001-2001,3001-4001 in the same numbers; id, the IP identification; ts=TSval/TSecr;
+// win, unscaled; mss, wscale and sackok of a SYN. data=01000000 gives the first bytes of the
+// payload in hexadecimal digits; the others are zero.
 func Pcapng(text string, start time.Time) ([]byte, error) {
-	b := builder{start: start, sent: map[string]uint32{}}
+	b := builder{start: start, link: linkEthernet, sent: map[string]uint32{}}
 	for n, line := range strings.Split(text, "\n") {
 		line, _, _ = strings.Cut(line, "#")
 		if strings.TrimSpace(line) == "" {
@@ -41,18 +44,37 @@ func Pcapng(text string, start time.Time) ([]byte, error) {
 	return b.write()
 }
 
+// linkEthernet is LINKTYPE_ETHERNET.
+const linkEthernet = 1
+
+// segment is one packet.
 type segment struct {
 	at       time.Duration
 	src, dst netip.AddrPort
-	flags    string
+	proto    uint8  // IP protocol number
+	flags    string // TCP's
 	payload  int
-	stamps   []byte // TSval and TSecr; nil without the option
+	data     []byte // the first bytes of the payload
+	fields
 }
 
+// fields are what a line may say of a packet's headers; nil is what follows from the lines before.
+type fields struct {
+	seq, ack, win *uint32
+	id            uint16
+	stamps        *[2]uint32 // TSval, TSecr
+	sack          [][2]uint32
+	mss           uint16
+	wscale        *uint8
+	sackPermitted bool
+}
+
+// builder collects packets.
 type builder struct {
 	start    time.Time
 	host     netip.Addr
 	drops    uint64
+	link     uint16
 	segments []segment
 	sent     map[string]uint32 // sequence number that a side sends next, by "src>dst"
 }
@@ -65,6 +87,10 @@ func (b *builder) line(f []string) (err error) {
 	case "drops":
 		b.drops, err = strconv.ParseUint(f[1], 10, 64)
 		return err
+	case "link":
+		link, err := strconv.ParseUint(f[1], 10, 16)
+		b.link = uint16(link)
+		return err
 	case "exchange":
 		return b.exchange(f[1:])
 	}
@@ -73,9 +99,15 @@ func (b *builder) line(f []string) (err error) {
 	return err
 }
 
+// IP protocol numbers (IANA).
+const (
+	protoTCP = 6
+	protoUDP = 17
+)
+
 func parseSegment(f []string) (s segment, err error) {
 	if len(f) < 5 || f[2] != ">" {
-		return s, fmt.Errorf("want \"TIME SRC > DST FLAGS [BYTES]\", not %q", strings.Join(f, " "))
+		return s, fmt.Errorf("want \"TIME SRC > DST FLAGS [BYTES] [FIELD=VALUE …]\", not %q", strings.Join(f, " "))
 	}
 	at, err := strconv.ParseFloat(f[0], 64)
 	if err != nil {
@@ -87,15 +119,95 @@ func parseSegment(f []string) (s segment, err error) {
 	if s.dst, err = netip.ParseAddrPort(f[3]); err != nil {
 		return s, err
 	}
-	s.at, s.flags = seconds(at), f[4]
-	if len(f) > 5 {
-		s.payload, err = strconv.Atoi(f[5])
+	s.at, s.flags, s.proto = seconds(at), f[4], protoTCP
+	if number, ok := strings.CutPrefix(f[4], "proto="); ok {
+		n, err := strconv.ParseUint(number, 10, 8)
+		if err != nil {
+			return s, err
+		}
+		s.proto = uint8(n)
+	} else if f[4] == "udp" {
+		s.proto = protoUDP
 	}
-	for _, stamp := range f[min(len(f), 6):] {
-		v, perr := strconv.ParseUint(stamp, 10, 32)
-		s.stamps, err = binary.BigEndian.AppendUint32(s.stamps, uint32(v)), errors.Join(err, perr)
+	f = f[5:]
+	if len(f) > 0 && !strings.Contains(f[0], "=") && f[0] != "sackok" {
+		if s.payload, err = strconv.Atoi(f[0]); err != nil {
+			return s, err
+		}
+		f = f[1:]
 	}
-	return s, err
+	for _, field := range f {
+		if err := s.field(field); err != nil {
+			return s, fmt.Errorf("field %q: %w", field, err)
+		}
+	}
+	return s, nil
+}
+
+// field takes one header field.
+func (s *segment) field(text string) (err error) {
+	name, value, _ := strings.Cut(text, "=")
+	number := func(bits int) uint32 {
+		n, wrong := strconv.ParseUint(value, 10, bits)
+		if wrong != nil {
+			err = wrong
+		}
+		return uint32(n)
+	}
+	switch name {
+	case "seq":
+		n := number(32)
+		s.seq = &n
+	case "ack":
+		n := number(32)
+		s.ack = &n
+	case "win":
+		n := number(16)
+		s.win = &n
+	case "id":
+		s.id = uint16(number(16))
+	case "mss":
+		s.mss = uint16(number(16))
+	case "wscale":
+		n := uint8(number(8))
+		s.wscale = &n
+	case "sackok":
+		s.sackPermitted = true
+	case "data":
+		s.data, err = hex.DecodeString(value)
+		s.payload = max(s.payload, len(s.data))
+	case "ts":
+		var pair [2]uint32
+		pair, err = twoNumbers(value, "/")
+		s.stamps = &pair
+	case "sack":
+		for block := range strings.SplitSeq(value, ",") {
+			pair, err := twoNumbers(block, "-")
+			if err != nil {
+				return err
+			}
+			s.sack = append(s.sack, pair)
+		}
+	default:
+		return fmt.Errorf("there is no such field")
+	}
+	return err
+}
+
+// twoNumbers reads two numbers with a separator between them.
+func twoNumbers(text, separator string) (pair [2]uint32, err error) {
+	a, b, ok := strings.Cut(text, separator)
+	if !ok {
+		return pair, fmt.Errorf("want two numbers with %q between them", separator)
+	}
+	for i, digits := range [2]string{a, b} {
+		n, err := strconv.ParseUint(digits, 10, 32)
+		if err != nil {
+			return pair, err
+		}
+		pair[i] = uint32(n)
+	}
+	return pair, nil
 }
 
 // exchange is a connection in which all is well: the tap is beside the server, so that
@@ -114,11 +226,11 @@ func (b *builder) exchange(f []string) error {
 	}
 	at := s.at
 	client := func(flags string, payload int) {
-		b.segments = append(b.segments, segment{at: at, src: s.src, dst: s.dst, flags: flags, payload: payload})
+		b.segments = append(b.segments, segment{at: at, src: s.src, dst: s.dst, proto: protoTCP, flags: flags, payload: payload})
 		at += 50 * time.Microsecond
 	}
 	server := func(flags string, payload int) {
-		b.segments = append(b.segments, segment{at: at, src: s.dst, dst: s.src, flags: flags, payload: payload})
+		b.segments = append(b.segments, segment{at: at, src: s.dst, dst: s.src, proto: protoTCP, flags: flags, payload: payload})
 		at += rtt
 	}
 	client("S", 0)
@@ -132,98 +244,36 @@ func (b *builder) exchange(f []string) error {
 	return nil
 }
 
-// write lays the segments out as pcapng (draft-ietf-opsawg-pcapng): a section, one
-// interface with nanoseconds, enhanced packet blocks with their direction, statistics.
-func (b *builder) write() ([]byte, error) {
-	slices.SortStableFunc(b.segments, func(x, y segment) int { return int(x.at - y.at) })
-	var out bytes.Buffer
-	block(&out, 0x0A0D0D0A, le32(0x1A2B3C4D), le16(1, 0), le32(0xFFFFFFFF, 0xFFFFFFFF))
-	block(&out, 1, le16(1, 0), le32(0), option(2, []byte("eth0")), option(9, []byte{9}), option(0, nil))
-	for _, s := range b.segments {
-		frame, err := b.frame(s)
-		if err != nil {
-			return nil, err
-		}
-		at := uint64(b.start.Add(s.at).UnixNano())
-		parts := [][]byte{le32(0, uint32(at>>32), uint32(at), uint32(len(frame)), uint32(len(frame))), padded(frame)}
-		if b.host.IsValid() {
-			direction := uint32(1) // epb_flags: 1 inbound, 2 outbound
-			if s.src.Addr() == b.host {
-				direction = 2
-			}
-			parts = append(parts, option(2, le32(direction)), option(0, nil))
-		}
-		block(&out, 6, parts...)
-	}
-	if !b.host.IsValid() {
-		return out.Bytes(), nil
-	}
-	received := binary.LittleEndian.AppendUint64(nil, uint64(len(b.segments)))
-	dropped := binary.LittleEndian.AppendUint64(nil, b.drops)
-	block(&out, 5, le32(0, 0, 0), option(4, received), option(5, dropped), option(0, nil))
-	return out.Bytes(), nil
-}
+// isn is the sequence number of every SYN.
+const isn = 1000
 
-// frame encodes one segment.
-func (b *builder) frame(s segment) ([]byte, error) {
+// number gives the sequence and acknowledgement numbers of a segment, and notes what its side sends
+// next.
+func (b *builder) number(s *segment) (seq, ack uint32) {
 	way, back := s.src.String()+">"+s.dst.String(), s.dst.String()+">"+s.src.String()
-	const isn = 1000
 	seq, ok := b.sent[way]
 	if !ok || strings.Contains(s.flags, "S") {
-		seq = isn // also of a SYN that is sent again: its number makes it a repetition
+		seq = isn
 	}
-	has := func(flag string) bool { return strings.Contains(s.flags, flag) }
-	tcp := &layers.TCP{
-		SrcPort: layers.TCPPort(s.src.Port()), DstPort: layers.TCPPort(s.dst.Port()), Seq: seq, Window: 64000,
-		SYN: has("S"), ACK: has("A"), FIN: has("F"), RST: has("R"), PSH: has("P"),
+	if s.seq != nil {
+		seq = isn + *s.seq
 	}
-	if tcp.ACK {
-		tcp.Ack = b.sent[back]
-	}
-	if s.stamps != nil {
-		tcp.Options = []layers.TCPOption{{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: s.stamps}}
+	if strings.Contains(s.flags, "A") {
+		ack = b.sent[back]
+		if s.ack != nil {
+			ack = isn + *s.ack
+		}
 	}
 	next := seq + uint32(s.payload)
-	if tcp.SYN || tcp.FIN {
+	if strings.ContainsAny(s.flags, "SF") {
 		next++
 	}
 	b.sent[way] = max(b.sent[way], next)
-	eth := &layers.Ethernet{SrcMAC: make([]byte, 6), DstMAC: make([]byte, 6), EthernetType: layers.EthernetTypeIPv4}
-	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: s.src.Addr().AsSlice(), DstIP: s.dst.Addr().AsSlice()}
-	if err := tcp.SetNetworkLayerForChecksum(ip); err != nil {
-		return nil, err
-	}
-	buf := gopacket.NewSerializeBuffer()
-	err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true},
-		eth, ip, tcp, gopacket.Payload(make([]byte, s.payload)))
-	return buf.Bytes(), err
+	return seq, ack
 }
 
-// block writes a pcapng block around its parts.
-func block(out *bytes.Buffer, kind uint32, parts ...[]byte) {
-	body := bytes.Join(parts, nil)
-	length := uint32(12 + len(body))
-	out.Write(le32(kind, length))
-	out.Write(body)
-	out.Write(le32(length))
-}
-
-func option(code uint16, value []byte) []byte {
-	return append(le16(code, uint16(len(value))), padded(value)...)
-}
-
-func padded(b []byte) []byte { return append(bytes.Clone(b), make([]byte, -len(b)&3)...) }
-
-func le16(values ...uint16) (b []byte) {
-	for _, v := range values {
-		b = binary.LittleEndian.AppendUint16(b, v)
-	}
-	return b
-}
-
-func le32(values ...uint32) (b []byte) {
-	for _, v := range values {
-		b = binary.LittleEndian.AppendUint32(b, v)
-	}
-	return b
+// sorted gives the packets in the order of their times; of equal times, in that of their lines.
+func (b *builder) sorted() []segment {
+	slices.SortStableFunc(b.segments, func(x, y segment) int { return int(x.at - y.at) })
+	return b.segments
 }

@@ -8,6 +8,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -100,12 +101,12 @@ func (k *Check) ask(c *Case) Answer {
 		case missing:
 			// What was lost of an earlier need does not count then: without this one the
 			// check could not have answered anyway.
-			a := unknown(have.why, need.next(c))
+			a := unknown(have.why, cmp.Or(have.next, need.next(c)))
 			a.Lost = have.lost
 			return a
 		case partly:
 			lossy = append(lossy, have.why)
-			next = append(next, need.next(c))
+			next = append(next, cmp.Or(have.next, need.next(c)))
 		}
 	}
 	// Also on lossy evidence: what was seen has happened, and capture-incomplete says beside it

@@ -36,6 +36,7 @@ type have struct {
 	// What a bare capture cannot hold, what the kernel does not support and what was
 	// switched off is not lost.
 	lost bool
+	next string // how to have it next time, where the need does not know; a clause
 }
 
 // partial is evidence with something lost.
@@ -103,8 +104,27 @@ var needPackets = &Need{
 		if s.State == format.Partial {
 			return partial("the packets are partial: %s", s.Reason)
 		}
-		return have{state: whole}
+		return c.readable()
 	},
+}
+
+// readable says whether the packets could be looked into. Connections inside WireGuard or on a link type
+// that nobody decodes may be in any trouble; where more packets are hidden than can be read, silence of
+// the others rules nothing out.
+func (c *Case) readable() have {
+	p := c.Evidence.Packets
+	hidden := p.Hidden()
+	if hidden <= p.Totals.TCPPackets {
+		return have{state: whole}
+	}
+	h := have{
+		state: partly, why: evidence.Unseen(p.Undecoded),
+		next: "record on an interface whose packets can be read: behind WireGuard that is wg0",
+	}
+	if p.Totals.TCPPackets == 0 {
+		h.state, h.lost = missing, true
+	}
+	return h
 }
 
 var needTCPExt = &Need{

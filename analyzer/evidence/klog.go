@@ -26,6 +26,8 @@ type messageKind struct {
 const (
 	dev     = `(?P<dev>[^\s:()]+)`
 	address = `(?:\[?(?P<addr>[0-9a-fA-F.:]+?)\]?:)?`
+	ended   = `(?:$|[,.]| - | at | \()`
+	victim  = `Killed process (?P<pid>\d+) \((?P<comm>.*?)\) total-vm`
 )
 
 // messageKinds lists the kinds with the kernel files that print them; the spellings
@@ -48,7 +50,10 @@ var messageKinds = []messageKind{
 	// net/sched/sch_generic.c, dev_watchdog: from 6.x on with the device's own prefix and the time.
 	{kind: "tx_timeout", patterns: compile(
 		`NETDEV WATCHDOG: `+dev+` \((?P<driver>[^)]*)\): transmit queue (?P<queue>\d+) timed out(?: (?P<ms>\d+) ms)?`,
-		`(?P<driver>\S+) (?P<bus>\S+) `+dev+`: NETDEV WATCHDOG: CPU: (?P<cpu>\d+): transmit queue (?P<queue>\d+) timed out (?P<ms>\d+) ms`)},
+		`(?P<driver>\S+) (?P<bus>\S+) `+dev+`: NETDEV WATCHDOG: CPU: (?P<cpu>\d+): transmit queue (?P<queue>\d+) timed out (?P<ms>\d+) ms`,
+		// drivers/net/virtio_net.c, virtnet_tx_timeout, and mlx5/core/en_main.c, mlx5e_tx_timeout (6.1, 6.12).
+		`(?P<driver>\S+) (?P<bus>\S+) `+dev+`: TX timeout on queue: (?P<queue>\d+), .* (?P<us>\d+) usecs ago`,
+		`(?P<driver>mlx5_core) (?P<bus>\S+) `+dev+`: TX timeout detected`)},
 	// drivers/net/ethernet/intel.
 	{kind: "tx_hang", patterns: compile(`(?P<driver>\S+) (?P<bus>\S+) ` + dev + `: Detected (?:Tx|Hardware) Unit Hang`)},
 	// net/ipv4/tcp_input.c, tcp_gro_dev_warn.
@@ -63,9 +68,25 @@ var messageKinds = []messageKind{
 	// net/core/dev.c, __dev_set_promiscuity: "device" went away in 6.5.
 	{kind: "promiscuous", fixed: map[string]string{"on": "1"}, patterns: compile(`(?:device )?` + dev + `:? entered promiscuous mode`)},
 	{kind: "promiscuous", fixed: map[string]string{"on": "0"}, patterns: compile(`(?:device )?` + dev + `:? left promiscuous mode`)},
-	// drivers, in their own words.
-	{kind: "link_down", patterns: compile(`(?i)` + dev + `:? (?:NIC )?Link is Down`)},
-	{kind: "link_up", patterns: compile(`(?i)` + dev + `:? (?:NIC )?Link is Up`)},
+	// drivers, in their own words: most have "Link is Down", and mlx5/core/en_main.c, mlx5e_update_carrier,
+	// and some twenty others (6.1, 6.12) "Link down". What stands behind tells it from "Link up failed".
+	{kind: "link_down", patterns: compile(`(?i)`+dev+`:? (?:NIC )?Link is Down`, `(?i)`+dev+`: Link down`+ended)},
+	// virtio_net says nothing of its link; net/ipv6/addrconf.c, addrconf_notify, does for every device
+	// until 6.1 (in 6.12 it is pr_debug), and nothing when the link goes.
+	{kind: "link_up", patterns: compile(`(?i)`+dev+`:? (?:NIC )?Link is Up`, `(?i)`+dev+`: Link up`+ended,
+		`ADDRCONF\(NETDEV_CHANGE\): `+dev+`: link becomes ready`)},
+	// mlx5/core/events.c, port_module (6.1, 6.12).
+	{kind: "port_module", patterns: compile(`(?P<driver>mlx5_core) (?P<bus>\S+): Port module event(?:\[error\])?: module (?P<module>\d+), Cable (?P<status>\w+)`)},
+	// kernel/softlockup.c (2.6.27), kernel/watchdog.c, watchdog_timer_fn (6.1, 6.12).
+	{kind: "soft_lockup", patterns: compile(`BUG: soft lockup - CPU#(?P<cpu>\d+) stuck for (?P<s>\d+)s!(?: \[(?P<comm>.*):(?P<pid>\d+)\])?`)},
+	// kernel/watchdog_hld.c, watchdog_overflow_callback (6.1); kernel/watchdog.c, watchdog_hardlockup_check (6.12).
+	{kind: "hard_lockup", patterns: compile(`Watchdog detected hard LOCKUP on cpu (?P<cpu>\d+)`)},
+	// mm/oom_kill.c, dump_header and __oom_kill_process (6.1, 6.12); in reports of 4.x the victim's line does
+	// not say whose memory was out.
+	{kind: "oom", patterns: compile(`(?:^|\] |: )(?P<comm>[^\]:]*?) invoked oom-killer: gfp_mask`)},
+	{kind: "oom_kill", fixed: map[string]string{"scope": "cgroup"}, patterns: compile(`Memory cgroup out of memory: ` + victim)},
+	{kind: "oom_kill", fixed: map[string]string{"scope": "host"}, patterns: compile(`Out of memory(?: \(oom_kill_allocating_task\))?: ` + victim)},
+	{kind: "oom_kill", patterns: compile(victim)},
 }
 
 // compile makes the patterns of one kind; a broken one fails every test of the package.

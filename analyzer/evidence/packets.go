@@ -8,9 +8,11 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/handshake"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/packet"
 	"github.com/spikebox/spikebox/analyzer/rtt"
 	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 // Packets is what the pass over all packets has found.
@@ -20,6 +22,7 @@ type Packets struct {
 	Stats       packet.Stats
 	Interfaces  []packet.Interface
 	Damage      []*packet.DamageError // where a capture ends before its end
+	Undecoded   []packet.Undecoded    // what was not looked into
 	Services    []*handshake.Service
 	// Local holds this host's addresses as far as the capture's direction flags tell
 	// them; empty for a capture without such flags.
@@ -64,6 +67,7 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 	p.Totals = table.Totals()
 	p.Stats, p.Interfaces, p.Damage = source.Stats(), source.Interfaces(), source.Damage()
 	p.Services = services.List()
+	p.Undecoded = p.Stats.Undecoded()
 	return p, nil
 }
 
@@ -130,6 +134,39 @@ func (p *Packets) ways(sockets []member.Socket) {
 			s.Way = handshake.Inbound
 		}
 	}
+}
+
+// Hidden gives the number of packets in which connections may be that were not looked into.
+func (p *Packets) Hidden() (n uint64) {
+	for _, u := range p.Undecoded {
+		if u.Opaque {
+			n += u.Packets
+		}
+	}
+	return n
+}
+
+// Unseen is a clause about the packets that may hide connections, "12 packets in WireGuard and 3 of link
+// type 147 were not looked into", or empty where there are none.
+func Unseen(list []packet.Undecoded) string {
+	var parts []string
+	verb := "was"
+	for _, u := range list {
+		if !u.Opaque {
+			continue
+		}
+		count := unit.Count(u.Packets)
+		if len(parts) == 0 {
+			count = words.Plural(u.Packets, "packet", "packets")
+		}
+		if parts = append(parts, count+" "+u.Where()); u.Packets > 1 || len(parts) > 1 {
+			verb = "were"
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return words.List(parts) + " " + verb + " not looked into"
 }
 
 // Drops gives the packets that the capture lost by its own account, and whether it

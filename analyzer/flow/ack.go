@@ -6,7 +6,7 @@ import "github.com/spikebox/spikebox/analyzer/packet"
 func (t *Table) ack(f *Flow, s Side, p *packet.Packet) {
 	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
 	h := &f.Handshake
-	if s == Client && h.AckTime == 0 && len(h.SYNACKs) > 0 && !before(p.Ack, y.isn+1) {
+	if s == Client && h.AckTime == 0 && y.hasISN && !before(p.Ack, y.isn+1) {
 		t.finalAck(f, p)
 	}
 	if !y.started {
@@ -147,10 +147,24 @@ func (x *Direction) pieces(g *segment) uint32 {
 	return max((g.end-g.seq+size-1)/size, 1)
 }
 
+// maxAckDelay is how long a receiver may wait with an acknowledgement, ns: less than 0.5 s
+// (RFC 1122 §4.2.3.2).
+const maxAckDelay = 500e6
+
+// prompt reports whether the receiver sent an acknowledgement for its own sake. One that comes with
+// data, a FIN or a keep-alive comes when the program has something to say: when the acknowledgement
+// before it was not captured, or was lost, that may be an hour later.
+func (f *Flow) prompt(s Side, p *packet.Packet) bool {
+	return p.SeqLen() == 0 && !f.Dirs[s].asksAgain(p)
+}
+
 // sample takes the round trip that an acknowledgement of the first n segments shows, if it covers
-// neither a retransmission nor a hole (Karn's rule, RFC 6298 §3). With timestamps it is measured
-// from the oldest segment whose TSval is echoed (RFC 7323 §4.3), otherwise from the segment that
-// ends where the acknowledgement does.
+// neither a retransmission nor a hole (Karn's rule, RFC 6298 §3). It advances the left edge, as the
+// RTTM rule demands (RFC 7323 §4.1). With timestamps it is measured from the oldest segment whose
+// TSval is echoed (RFC 7323 §4.3), otherwise from the segment that ends where the acknowledgement
+// does. One that data may have brought must come within the time that a receiver may wait beyond the
+// path's own round trip, as the last prompt acknowledgement or the shortest of all shows it: so a
+// satellite's 900 ms and a path with a queue of a second count, and a user's pause does not.
 func (t *Table) sample(f *Flow, s Side, p *packet.Packet, live []segment, n int) {
 	stamped := p.Opts&packet.OptTS != 0
 	var from *segment
@@ -178,7 +192,12 @@ func (t *Table) sample(f *Flow, s Side, p *packet.Packet, live []segment, n int)
 	from.marks |= markTimed
 	y := &f.Dirs[s.Other()]
 	rtt := p.Time - from.sent
-	if rtt < 0 {
+	switch {
+	case rtt < 0:
+		return
+	case f.prompt(s, p):
+		y.promptRTT = rtt
+	case rtt >= max(y.rttMin, y.promptRTT)+maxAckDelay:
 		return
 	}
 	y.rtt.add(rtt, &t.histograms)
@@ -276,7 +295,7 @@ func (y *Direction) mark(b packet.SACK) {
 }
 
 // dsack follows a report that bytes came twice: their retransmission was not needed. What was left
-// ambiguous is proven to be a retransmission.
+// ambiguous is proven to be a retransmission (RFC 2883, RFC 3708).
 func (t *Table) dsack(f *Flow, s Side, p *packet.Packet, b packet.SACK) {
 	sender := s.Other()
 	y := &f.Dirs[sender]
@@ -286,9 +305,40 @@ func (t *Table) dsack(f *Flow, s Side, p *packet.Packet, b packet.SACK) {
 			if !before(g.seq, b.Right) || !after(g.end, b.Left) || g.marks&markSpurious != 0 {
 				continue
 			}
+			if g.marks&markAmbiguous != 0 {
+				t.resolve(f, sender, p, g.sent)
+			}
 			if g.marks&markResent != 0 {
 				t.spurious(f, sender, p, g, ByDSACK)
 			}
 		}
 	}
+}
+
+// resolve counts the frame that was left ambiguous at a time as the retransmission that the packet p
+// proves it to be. What made the sender send it again is not known any more. It does not count as
+// never captured, because that means lost before the tap, and the receiver had it.
+func (t *Table) resolve(f *Flow, sender Side, p *packet.Packet, at int64) {
+	y := &f.Dirs[sender]
+	e := Event{Kind: EventRetransmit, Side: sender, Evidence: ByDSACK}
+	for _, list := range [2][]segment{y.past, y.live()} {
+		for i := range list {
+			g := &list[i]
+			// The report may be about one segment of the frame; all of it was sent again.
+			if g.marks&markAmbiguous == 0 || g.sent != at {
+				continue
+			}
+			g.marks = g.marks&^markAmbiguous | markResent
+			if e.Len == 0 {
+				e.Seq = g.seq
+			}
+			e.Len += g.end - g.seq
+		}
+	}
+	e.Value = int64(y.pieces(&segment{end: e.Len}))
+	y.Ambiguous--
+	y.Retransmits += uint32(e.Value)
+	y.RetransmitsUnknown += uint32(e.Value)
+	y.RetransmittedBytes += uint64(e.Len)
+	t.emit(f, p, e)
 }

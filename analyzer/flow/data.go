@@ -83,6 +83,9 @@ func (t *Table) fresh(f *Flow, s Side, p *packet.Packet, seq, end uint32) {
 	// Identifications are learned from originals in their order: only those show how a sender counts.
 	x.ids.next(p.IPID)
 	x.recovered = NoMechanism
+	if p.Opts&packet.OptTS != 0 {
+		f.Dirs[s.Other()].trip.end(p)
+	}
 	x.UniqueBytes += uint64(payloadIn(p, seq, end))
 	g := x.push(&t.slabs)
 	g.sent, g.seq, g.end, g.tx = p.Time, seq, end, 1
@@ -166,6 +169,12 @@ func (t *Table) duplicate(f *Flow, s Side, p *packet.Packet) {
 // retransmission counts a segment that was sent before.
 func (t *Table) retransmission(f *Flow, s Side, p *packet.Packet, v verdict, seq, end uint32) {
 	x := &f.Dirs[s]
+	if p.Flags&packet.SYN != 0 {
+		// Fast open: the SYN that carries the data has been counted, and it is one segment.
+		x.RetransmittedBytes += uint64(payloadIn(p, seq, end))
+		x.resent(p, seq, end)
+		return
+	}
 	n := x.segments(&f.Dirs[s.Other()], p)
 	m := f.mechanism(s, p, &v, seq, end)
 	x.Retransmits += n
@@ -213,7 +222,7 @@ func (x *Direction) resent(p *packet.Packet, seq, end uint32) {
 		needless := g.marks & markSACKed
 		g.stamp(p)
 		g.sent, g.tx = p.Time, min(g.tx, 254)+1
-		g.marks = g.marks&^markSpurious | markResent
+		g.marks = g.marks&^(markSpurious|markAmbiguous) | markResent
 		if needless != 0 {
 			g.marks |= markSpurious // counted at once
 		}
@@ -280,9 +289,22 @@ func (t *Table) ambiguous(f *Flow, s Side, p *packet.Packet, v verdict, seq, end
 	x.Ambiguous++
 	// As if it were a retransmission in one respect: it must not give a round-trip sample.
 	x.fill(p, seq, end)
-	for i, list := 0, x.cover(seq, end); i < len(list); i++ {
+	// A duplicate that the network made is reported like a retransmission: a DSACK proves nothing of it.
+	// And a SYN with data has been counted as a repetition.
+	var mark marks
+	if v.by != ByIPID && p.Flags&packet.SYN == 0 {
+		mark = markAmbiguous
+	}
+	list := x.cover(seq, end)
+	for i := range list {
 		list[i].tx = max(list[i].tx, 2)
-		list[i].marks |= markAmbiguous
+		list[i].marks |= mark
+	}
+	if len(list) == 0 && mark != 0 {
+		// All of it was acknowledged before; the receiver may still have something to say of it.
+		g := segment{sent: p.Time, seq: seq, end: end, tx: 1, marks: mark | markTimed}
+		g.stamp(p)
+		x.keep(g)
 	}
 	t.emit(f, p, Event{Kind: EventAmbiguous, Side: s, Evidence: v.by, Seq: p.Seq, Len: p.Payload})
 }

@@ -17,7 +17,7 @@ type engine struct {
 
 	clientHigh bool // the client is the higher end of the key
 	closed     bool // both sides have closed, or one has reset
-	reset1st   bool // a RST was seen
+	resetSYN   bool // the last SYN was answered by a RST
 	stepped    bool // time went back in this flow
 	refused    bool // the last answer to a SYN was a RST
 	asking     bool // the client has sent a request that the server has not begun to answer
@@ -69,10 +69,13 @@ type half struct {
 	recentAt uint8
 	recent   [4]print // fingerprints of the last packets
 
-	ackTime  int64 // Unix ns of the peer's last ACK that could make this side send again
-	sentTime int64 // Unix ns of the last data
-	srtt     int64 // ns, smoothed as RFC 6298 does; 0 unknown
-	rttMin   int64 // ns
+	windowTime int64 // Unix ns of the packet that offered the window
+	ackTime    int64 // Unix ns of the peer's last ACK that could make this side send again
+	sentTime   int64 // Unix ns of the last data
+	srtt       int64 // ns, smoothed as RFC 6298 does; 0 unknown
+	rttMin     int64 // ns
+	promptRTT  int64 // ns, the last that no program can have drawn out; 0 unknown
+	trip       trip  // to the peer, for the mechanism of what it sends again
 
 	// Rarely needed.
 	isn          uint32    // initial sequence number
@@ -194,6 +197,9 @@ func (t *Table) segment(f *Flow, s Side, p *packet.Packet) {
 	}
 	if p.Opts&packet.OptTS != 0 && (!x.stamped || after(p.TSval, x.tsMax)) {
 		x.tsMax, x.stamped = p.TSval, true
+		if p.Flags&packet.SYN == 0 {
+			x.trip.begin(p)
+		}
 	}
 }
 
@@ -284,7 +290,7 @@ func (f *Flow) finish() {
 	for i := range f.Dirs {
 		d := &f.Dirs[i]
 		if d.zero {
-			d.ZeroWindowTime += f.Last - d.zeroSince
+			d.ZeroWindowTime += max(f.Last-d.zeroSince, 0) // the clock may have been set back
 		}
 	}
 }

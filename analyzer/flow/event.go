@@ -10,7 +10,7 @@ const (
 	EventRetransmit                        // bytes sent again; Value is the number of segments
 	EventSpurious                          // an earlier retransmission proved needless; Value is the number of segments
 	EventReordered                         // an original arrived late; Value is by how many ns
-	EventAmbiguous                         // retransmitted or reordered, not to be told which
+	EventAmbiguous                         // retransmitted or reordered, not to be told which, unless a retransmit by DSACK follows
 	EventCaptureDuplicate                  // the capture holds this packet twice
 	EventRTT                               // a round-trip sample of the side's data; Value is in ns
 	EventThink                             // the server began to answer; Value is its think time in ns

@@ -200,7 +200,13 @@ type Handshake struct {
 	SYNACKSchedule    Schedule
 	SYNACKSchedules   ScheduleSet
 	Completed         bool // the client's ACK of a SYN-ACK was captured
+	Simultaneous      bool // both sides sent a SYN before either got one (RFC 9293 §3.5)
 	SYNACKsLost       bool // SYNs and SYN-ACKs repeated and no ACK: the client never saw the SYN-ACK
+
+	// Where both sides opened at once, how many SYNs the server and SYN-ACKs the client has sent, and
+	// when the server sent its last SYN, in Unix ns.
+	crossed     [2]uint32
+	crossedTime int64
 }
 
 // RTT returns the whole round trip of the handshake, SYN to ACK, in ns; -1 when not to be told.

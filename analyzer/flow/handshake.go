@@ -25,16 +25,26 @@ func (t *Table) syn(f *Flow, s Side, p *packet.Packet) {
 	}
 	h := &f.Handshake
 	sent := Sent{Time: p.Time, Frame: p.Frame, Input: p.Input, ts: p.TSval}
-	if p.Flags&packet.ACK != 0 {
+	f.negotiate()
+	switch answer := p.Flags&packet.ACK != 0; {
+	case answer && s == Server:
 		sent.Answered, sent.Asked = h.AckTime != 0, h.asked()
-		h.SYNACKs = t.transmission(f, s, p, h.SYNACKs, sent, &h.SYNACKRetransmits)
+		t.transmission(f, s, p, sent, &h.SYNACKs, &h.SYNACKRetransmits)
 		h.serverRTT(f, p)
-		f.negotiate()
-		return
+	case !answer && s == Client:
+		sent.Answered, sent.Reset = len(h.SYNACKs) > 0, f.resetSYN
+		t.transmission(f, s, p, sent, &h.SYNs, &h.SYNRetransmits)
+		f.resetSYN = false
+	default:
+		// Both sides open at once: the server has sent a SYN of its own, and the client answers it. These
+		// are no repetitions of what the sides send otherwise.
+		h.Simultaneous = true
+		t.countSYN(f, s, p, h.crossed[s], false)
+		h.crossed[s]++
+		if s == Server {
+			h.crossedTime = p.Time
+		}
 	}
-	sent.Answered, sent.Reset = len(h.SYNACKs) > 0, f.reset1st
-	h.SYNs = t.transmission(f, s, p, h.SYNs, sent, &h.SYNRetransmits)
-	f.reset1st = false
 }
 
 // begin sets where the numbering of a side starts.
@@ -59,27 +69,36 @@ func (x *Direction) announce(p *packet.Packet) {
 	x.hasEdge = false
 }
 
-// transmission adds one SYN or SYN-ACK to the list of its kind. One after the first is a
+// transmission adds one SYN or SYN-ACK to the list of its kind, and counts it in again unless it is the
+// first.
+func (t *Table) transmission(f *Flow, s Side, p *packet.Packet, sent Sent, list *[]Sent, again *uint32) {
+	before := uint32(0)
+	if len(*list) > 0 {
+		*again++
+		before = *again
+	}
+	t.countSYN(f, s, p, before, sent.Answered)
+	if len(*list) < maxSent {
+		*list = append(*list, sent)
+	}
+}
+
+// countSYN counts a SYN or SYN-ACK of which so many were sent before. One after the first is a
 // retransmission, which the kernel counts in RetransSegs: the SYN by its timer, the SYN-ACK by its
 // timer or because the SYN came again (tcp_rtx_synack, Linux 6.18).
-func (t *Table) transmission(f *Flow, s Side, p *packet.Packet, list []Sent, sent Sent, again *uint32) []Sent {
+func (t *Table) countSYN(f *Flow, s Side, p *packet.Packet, before uint32, answered bool) {
 	x := &f.Dirs[s]
-	e := Event{Kind: EventSYN, Side: s, Seq: p.Seq, Value: 1}
-	if len(list) > 0 {
-		*again++
-		e.Mechanism, e.Value = Timeout, int64(*again)+1
+	e := Event{Kind: EventSYN, Side: s, Seq: p.Seq, Value: int64(before) + 1}
+	if before > 0 {
+		e.Mechanism = Timeout
 		x.Retransmits++
 		x.RetransmitsTimeout++
-		x.MaxBackoff = max(x.MaxBackoff, uint8(min(*again, 255)))
-		if sent.Answered {
+		x.MaxBackoff = max(x.MaxBackoff, uint8(min(before, 255)))
+		if answered {
 			x.RetransmitsSpurious++
 		}
 	}
 	t.emit(f, p, e)
-	if len(list) < maxSent {
-		list = append(list, sent)
-	}
-	return list
 }
 
 // asked reports whether a SYN has been repeated since the last SYN-ACK.
@@ -103,13 +122,25 @@ func (h *Handshake) serverRTT(f *Flow, p *packet.Packet) {
 	}
 }
 
+// clientRTT measures from SYN-ACK to the ACK that p is, or from the server's own SYN where both sides
+// opened at once; of several nobody knows which was answered.
+func (h *Handshake) clientRTT(p *packet.Packet) int64 {
+	switch h.crossed[Server] {
+	case 0:
+		return answered(h.SYNACKs, p)
+	case 1:
+		return max(p.Time-h.crossedTime, -1)
+	}
+	return -1
+}
+
 // finalAck measures from SYN-ACK to the ACK that completes the handshake.
 func (t *Table) finalAck(f *Flow, p *packet.Packet) {
 	h := &f.Handshake
 	h.AckTime, h.AckFrame, h.Completed = p.Time, p.Frame, true
-	if p.Ack == f.S2C().isn+1 && p.Payload == 0 {
+	if p.Ack == f.S2C().isn+1 && p.Payload == 0 && p.Flags&packet.FIN == 0 {
 		// Otherwise the ACK that completed the handshake was not captured, only a later one.
-		h.ClientRTT = answered(h.SYNACKs, p)
+		h.ClientRTT = h.clientRTT(p)
 		f.Dirs[Server].estimate(h.ClientRTT)
 	}
 	if !f.closed {
@@ -134,12 +165,20 @@ func answered(sent []Sent, p *packet.Packet) int64 {
 	return -1
 }
 
+// answersSYN reports whether a RST answers a SYN of x: it acknowledges it, or data that came with it;
+// whatever else comes before a SYN-ACK a client must not believe (RFC 9293 §3.10.7.3).
+func answersSYN(x *Direction, p *packet.Packet) bool {
+	return p.Flags&packet.ACK != 0 && after(p.Ack, x.isn) && !after(p.Ack, x.next)
+}
+
 // rst follows a segment that resets the connection.
 func (t *Table) rst(f *Flow, s Side, p *packet.Packet) {
 	x := &f.Dirs[s]
 	x.Resets++
-	f.reset1st = true
 	state := f.state()
+	if state == StateSynSent && s == Server && answersSYN(f.C2S(), p) {
+		f.resetSYN = true
+	}
 	t.emit(f, p, Event{Kind: EventReset, Side: s, Seq: p.Seq, Value: int64(state)})
 	// The first RST decides. Those that follow answer what was still on its way, and a refused SYN may
 	// be sent again and be answered.

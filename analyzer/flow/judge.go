@@ -60,13 +60,13 @@ func (f *Flow) judgeSeen(s Side, p *packet.Packet, g *segment) verdict {
 	x := &f.Dirs[s]
 	v := verdict{kind: isRetransmission, by: BySeen, tx: g.tx, since: g.sent}
 	age := p.Time - g.sent
-	order, by := x.order(p, g)
+	order, by := f.sendOrder(s, p, g)
 	numbered := !p.V6 && p.IPID != 0
-	switch same := numbered && uint32(p.IPID-g.ipid) < x.pieces(g); {
+	switch same := numbered && uint32(p.IPID-g.ipid) < x.pieces(g) && !f.tooLate(age); {
 	case same && max(age, -age) <= copyWithin:
 		v.kind, v.by = isCopy, ByIPID
 	case same && x.ids.varying():
-		// The same packet once more, much later: the network has duplicated it.
+		// The same packet once more, later, but within the life of one: the network has duplicated it.
 		v.kind, v.by = isAmbiguous, ByIPID
 	case order < 0:
 		// Sent before the copy that was captured first, which was the retransmission.
@@ -78,22 +78,38 @@ func (f *Flow) judgeSeen(s Side, p *packet.Packet, g *segment) verdict {
 	return v
 }
 
-// order compares when p was sent with a segment: negative when p was first, 0 without evidence.
-func (x *Direction) order(p *packet.Packet, g *segment) (int32, Evidence) {
+// sendOrder compares when side s sent p with when it sent a segment: negative when p was first, 0 without
+// evidence.
+func (f *Flow) sendOrder(s Side, p *packet.Packet, g *segment) (int32, Evidence) {
 	if g.marks&markStamped != 0 && p.Opts&packet.OptTS != 0 && p.TSval != g.ts {
 		return int32(p.TSval - g.ts), ByTimestamp
 	}
-	if !p.V6 && p.IPID != g.ipid && p.IPID != 0 && g.ipid != 0 && x.ids.counting() {
-		return int32(int16(p.IPID - g.ipid)), ByIPID
+	if !p.V6 && p.IPID != g.ipid && p.IPID != 0 && g.ipid != 0 && f.Dirs[s].ids.counting() {
+		// A host that numbers the packets of all its connections together goes once around between a
+		// packet and its timeout: then the larger number is the older.
+		if order := int32(int16(p.IPID - g.ipid)); order > 0 || !f.tooLate(p.Time-g.sent) {
+			return order, ByIPID
+		}
 	}
 	return 0, NoEvidence
+}
+
+// tooLate reports whether a packet that comes so many ns after another cannot have been sent before it.
+//
+// A late packet (RFC 4737 §4.3) is waited for only so long: a round trip after the segment above the hole
+// its sender has the receiver's report, and RACK then waits for one smoothed round trip at most
+// (RFC 8985 §6.2). What comes two round trips later and more was sent
+// again. Where they are shorter than any timer, or not known, the bound is the shortest timer: before
+// it has run, nothing can be a timeout.
+func (f *Flow) tooLate(age int64) bool {
+	// Across a step of the clock nothing is known about the age.
+	return !f.stepped && age >= max(2*(f.Dirs[Client].srtt+f.Dirs[Server].srtt), minRTO)
 }
 
 // judgeHole decides about bytes that were not captured when later ones were: a reordered original
 // was sent before the segment above the hole, a retransmission after it.
 func (f *Flow) judgeHole(s Side, p *packet.Packet, g *segment) verdict {
-	x := &f.Dirs[s]
-	switch order, by := x.order(p, g); {
+	switch order, by := f.sendOrder(s, p, g); {
 	case order < 0:
 		return verdict{kind: isReordered, by: by}
 	case order > 0:
@@ -118,9 +134,9 @@ func (f *Flow) judgeByTime(s Side, p *packet.Packet, g *segment) verdict {
 		return verdict{kind: isAmbiguous}
 	case age < shortest*3/4 && g.marks&markAlarmed == 0 && x.AckedUnseen+y.AckedUnseen == 0:
 		return verdict{kind: isReordered, by: ByTime}
-	case reported && age >= current:
+	case reported && age >= current && y.far() > 0: // a way that is not known is not short
 		return verdict{kind: isRetransmission, by: BySACK}
-	case age >= minRTO && age >= 2*current:
+	case f.tooLate(age):
 		return verdict{kind: isRetransmission, by: ByTime}
 	}
 	return verdict{kind: isAmbiguous}
@@ -146,7 +162,7 @@ func (f *Flow) judgePast(s Side, p *packet.Packet, seq, end uint32) verdict {
 	// Bytes from before the capture, and those whose hole was forgotten, were sent before only if the
 	// timestamp is the newest of all: then other data, sent later than the original, came before it.
 	newest := x.stamped && p.Opts&packet.OptTS != 0 && after(p.TSval, x.tsMax)
-	if (x.forgot || before(seq, x.base)) && !newest || x.overtaken(p) {
+	if (x.forgot || before(seq, x.base)) && !newest || f.overtaken(s, p) {
 		// What was sent before later packets may be a copy that the network made.
 		return verdict{kind: isAmbiguous}
 	}
@@ -164,7 +180,7 @@ func (f *Flow) judgeUnseen(s Side, p *packet.Packet, g *segment) verdict {
 	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
 	age := p.Time - g.sent
 	if g.marks&markStamped != 0 {
-		switch order, by := x.order(p, g); {
+		switch order, by := f.sendOrder(s, p, g); {
 		case order < 0:
 			return verdict{kind: isReordered, by: by, since: g.sent}
 		case order > 0:
@@ -176,19 +192,21 @@ func (f *Flow) judgeUnseen(s Side, p *packet.Packet, g *segment) verdict {
 	case age >= 0 && age <= copyWithin/10:
 		// Captured just after its own acknowledgement: two queues, one capture.
 		return verdict{kind: isOriginal}
-	case current > 0 && age >= minRTO && age >= 2*current && !f.stepped:
+	case current > 0 && f.tooLate(age):
 		return verdict{kind: isRetransmission, by: ByTime, never: true, needless: true, since: g.sent}
 	}
 	return verdict{kind: isAmbiguous}
 }
 
-// overtaken reports whether timestamp or identification say that this side sent p before packets
-// that were captured earlier.
-func (x *Direction) overtaken(p *packet.Packet) bool {
+// overtaken reports whether timestamp or identification say that side s sent p before packets that
+// were captured earlier.
+func (f *Flow) overtaken(s Side, p *packet.Packet) bool {
+	x := &f.Dirs[s]
 	if x.old(p) {
 		return true
 	}
-	return !p.V6 && p.IPID != 0 && x.ids.counting() && int16(p.IPID-x.ids.last) < 0
+	return !p.V6 && p.IPID != 0 && x.ids.counting() && int16(p.IPID-x.ids.last) < 0 &&
+		!f.tooLate(p.Time-x.sentTime)
 }
 
 // ipids watches whether the IP identification of a sender counts up from packet to packet, as Linux

@@ -19,7 +19,7 @@ const (
 	markSACKed    marks = 1 << iota // the receiver has it
 	markTimed                       // it has given its round-trip sample, or must not give one
 	markSpurious                    // its retransmission has been counted as spurious
-	markAmbiguous                   // it was counted as ambiguous
+	markAmbiguous                   // its last transmission was counted as ambiguous, and a DSACK would decide
 	markAcked                       // a hole that was acknowledged: its bytes count as AckedUnseen
 	markStamped                     // ts is valid
 	markResent                      // a transmission of it was counted as a retransmission

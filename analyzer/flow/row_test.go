@@ -30,7 +30,7 @@ type sideRow struct {
 
 // sameRows compares all that rows export.
 var sameRows = cmp.Options{
-	cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}), cmpopts.IgnoreUnexported(Flow{}, Direction{}, Sent{}),
+	cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}), cmpopts.IgnoreUnexported(Flow{}, Direction{}, Handshake{}, Sent{}),
 }
 
 // Row copies what is valid during the call of a table's sink only.

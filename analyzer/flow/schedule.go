@@ -61,9 +61,21 @@ var waits = [schedules][]float64{
 	ScheduleAfterReset:   {0.5, 0.5},
 }
 
+// early is how many seconds the first wait of a schedule may be short. A stack that counts ticks sets
+// the timer somewhere within one, so that the first wait lacks what had passed of it; each later
+// timer is set when one fires, on a tick, and is whole. Stacks with an initial RTO of 3 s count ticks
+// of half a second, as BSD's slow timer does (Stevens, TCP/IP Illustrated 1, §18.2: 5.5 to 6 s of 6):
+// Windows up to 2012 R2, whose TcpInitialRtt is 3 s, waits 2.78 s in rto007 and 2.93 s in comp007 of the
+// TCPRS suite. Windows with an RTO of 1 s counts the clock's ticks of 1/64 s, Linux jiffies of at most
+// 1/100 s.
+var early = [schedules]float64{
+	ScheduleExponential1: 1. / 64,
+	ScheduleLinear:       1. / 64,
+	ScheduleExponential3: 0.5,
+}
+
 const (
-	// A timer of the kernel's wheel fires up to one eighth of its length late (kernel/time/timer.c,
-	// LVL_GRAN) and never early.
+	// A timer of Linux' wheel fires up to one eighth of its length late (kernel/time/timer.c, LVL_GRAN).
 	lateBy = 1.125
 	// Capture times jitter and clocks are slewed, so that a gap may look this much shorter, and on
 	// top of lateBy this much longer: a busy sender is scheduled late.
@@ -80,7 +92,7 @@ func matchSchedules(gaps []float64, afterReset bool) ScheduleSet {
 		return 1 << ScheduleNone
 	}
 	if afterReset {
-		if fits(gaps, waits[ScheduleAfterReset]) {
+		if fits(gaps, waits[ScheduleAfterReset], 0) {
 			return 1 << ScheduleAfterReset
 		}
 		return 1 << ScheduleOther
@@ -98,7 +110,11 @@ func matchSchedules(gaps []float64, afterReset bool) ScheduleSet {
 func fitting(gaps []float64, starts int) (set ScheduleSet) {
 	for s := ScheduleExponential1; s <= ScheduleExponential3; s++ {
 		for skip := 0; skip < min(starts, len(waits[s])-1); skip++ {
-			if fits(gaps, waits[s][skip:]) {
+			short := early[s]
+			if skip > 0 {
+				short = 0 // the first that was captured was sent on a tick
+			}
+			if fits(gaps, waits[s][skip:], short) {
 				set |= 1 << s
 			}
 		}
@@ -106,13 +122,15 @@ func fitting(gaps []float64, starts int) (set ScheduleSet) {
 	return set
 }
 
-// fits reports whether each gap is the wait that is due, or up to an eighth longer.
-func fits(gaps, due []float64) bool {
+// fits reports whether each gap is the wait that is due, or up to an eighth longer; the first may be
+// short by so many seconds.
+func fits(gaps, due []float64, short float64) bool {
 	for i, gap := range gaps {
 		wait := due[min(i, len(due)-1)]
-		if gap < wait*(1-jitter) || gap > wait*lateBy+jitter {
+		if gap < (wait-short)*(1-jitter) || gap > wait*lateBy+jitter {
 			return false
 		}
+		short = 0
 	}
 	return true
 }

@@ -120,59 +120,6 @@ func TestAddAllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzTable feeds packets with arbitrary headers of one connection: nothing may panic, the counts
-// must add up, and no flow may get lost.
-func FuzzTable(f *testing.F) {
-	f.Add([]byte{2, 0, 0, 0, 0, 0, 18, 0, 1, 0, 0, 0, 16, 1, 1, 0, 0, 0, 24, 1, 1, 9, 0, 0})
-	f.Add([]byte{16, 1, 1, 200, 1, 7, 16, 1, 5, 200, 1, 7, 16, 1, 3, 200, 200, 7, 17, 0, 9, 0, 90, 7})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		ended := uint32(0)
-		table := NewTable(func(fl *Flow) {
-			_ = fl.Filter()
-			for i := range fl.Dirs {
-				d := &fl.Dirs[i]
-				ended += d.Packets
-				if d.UniqueBytes > d.Bytes+uint64(d.Packets) || d.Retransmits > d.Segments {
-					t.Fatalf("%+v", fl.Row())
-				}
-			}
-		}, Options{Events: func(*Event) {}})
-		packets := uint32(0)
-		for ; len(data) >= 6; data = data[6:] {
-			p := fuzzed(data)
-			table.Add(&p)
-			packets++
-		}
-		table.Flush()
-		if ended != packets {
-			t.Fatalf("%d packets, %d in flows", packets, ended)
-		}
-	})
-}
-
-// fuzzed makes a packet of six bytes: flags, direction and options, sequence and acknowledgement
-// numbers, payload and time. Numbers are small, so that they meet.
-func fuzzed(b []byte) packet.Packet {
-	p := packet.Packet{
-		Kind: packet.TCP, Flags: packet.Flags(b[0]), HeaderLen: 20, SrcPort: 40000, DstPort: 80,
-		Seq: uint32(int8(b[2])) * 10, Ack: uint32(int8(b[3])) * 10, Payload: uint32(b[4]),
-		Window: uint16(b[3]) * uint16(b[1]>>7), Time: int64(int8(b[5])) * 50 * ms,
-		IPID: uint16(b[1] >> 4), Src: packet.Addr{1}, Dst: packet.Addr{2},
-	}
-	if b[1]&1 != 0 {
-		p.Src, p.Dst, p.SrcPort, p.DstPort = p.Dst, p.Src, p.DstPort, p.SrcPort
-	}
-	if b[1]&2 != 0 {
-		p.Opts, p.TSval, p.TSecr = packet.OptTS, uint32(b[5]), uint32(b[4])
-	}
-	if b[1]&4 != 0 {
-		p.NSACK = 2
-		p.SACKs[0] = packet.SACK{Left: p.Ack + 10, Right: p.Ack + 30}
-		p.SACKs[1] = packet.SACK{Left: p.Seq, Right: p.Ack + 50}
-	}
-	return p
-}
-
 // Results do not depend on how the file is cut into reads, nor on its compression.
 func TestReadsDoNotMatter(t *testing.T) {
 	var file bytes.Buffer

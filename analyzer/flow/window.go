@@ -24,7 +24,7 @@ func (f *Flow) scaleKnown() bool { return f.Dirs[Client].hasISN && f.Dirs[Server
 // window follows the receive window in a packet that side s sent, which is not an old one.
 func (t *Table) window(f *Flow, s Side, p *packet.Packet) {
 	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
-	if x.outdated(p) {
+	if f.outdated(s, p) {
 		return
 	}
 	win := x.scaled(p)
@@ -42,7 +42,7 @@ func (t *Table) window(f *Flow, s Side, p *packet.Packet) {
 		y.full = false
 		x.edge, x.hasEdge = edge, true
 	}
-	x.window, x.windowID = win, p.IPID
+	x.window, x.windowID, x.windowTime = win, p.IPID, p.Time
 	if (win == 0) == x.zero {
 		return
 	}
@@ -57,14 +57,15 @@ func (t *Table) window(f *Flow, s Side, p *packet.Packet) {
 	t.emit(f, p, Event{Kind: EventWindowOpen, Side: s, Seq: p.Ack, Value: closed})
 }
 
-// outdated reports whether timestamp or IP identification say that a packet of this side came after
-// one that was sent later: its window is out of date.
-func (x *Direction) outdated(p *packet.Packet) bool {
+// outdated reports whether timestamp or IP identification say that a packet of side s came after one
+// that was sent later: its window is out of date.
+func (f *Flow) outdated(s Side, p *packet.Packet) bool {
+	x := &f.Dirs[s]
 	if x.old(p) {
 		return true
 	}
 	back := int16(p.IPID - x.windowID)
-	return p.IPID != 0 && x.windowID != 0 && back < 0 && back > -1024
+	return back < 0 && back > -1024 && p.IPID != 0 && x.windowID != 0 && !f.tooLate(p.Time-x.windowTime)
 }
 
 // shrink notes that the right edge lies by bytes left of where it was. It counts when that is more
@@ -107,11 +108,14 @@ func (t *Table) bare(f *Flow, s Side, p *packet.Packet) {
 		x.base, x.next, x.una = p.Seq, p.Seq, p.Seq
 		return
 	}
-	if !x.acked || p.Seq != x.una-1 || p.Flags&packet.ACK == 0 || x.old(p) {
+	if p.Flags&packet.ACK == 0 || !x.asksAgain(p) || x.old(p) {
 		return
 	}
 	t.probe(f, s, p)
 }
+
+// asksAgain reports whether a segment of this side lies one byte before what the peer expects.
+func (x *Direction) asksAgain(p *packet.Packet) bool { return x.acked && p.Seq == x.una-1 }
 
 // old reports whether the timestamp says that a packet of this side was overtaken by later ones.
 func (x *Direction) old(p *packet.Packet) bool {

@@ -26,6 +26,7 @@ const (
 	etherIPv6   = 0x86dd
 	etherMPLS   = 0x8847
 	etherPPPoE  = 0x8864
+	etherMACsec = 0x88e5
 	minimumType = 0x0600 // a smaller number is the length of an IEEE 802.3 frame
 )
 
@@ -90,7 +91,7 @@ func (d *decoder) ether(p *Packet, kind uint16, data []byte) {
 		d.ipv6(p, data)
 	case etherARP:
 		p.Kind = ARP
-	case etherMPLS, etherPPPoE:
+	case etherMPLS, etherPPPoE, etherMACsec:
 		p.Kind = OtherEther
 		d.tunnelEther(p, data)
 	default:

@@ -33,24 +33,19 @@ func extended(headers ...byte) []byte {
 	return pkt.IPv6(client6.Addr(), server6.Addr(), headers[0], append(headers[1:], tcp...))
 }
 
-// wrapped are segments of client or client6, each as it comes on a link.
-type wrapped map[string]struct {
-	link uint32
+// link is data on a link that holds one segment.
+type link struct {
+	kind uint32
 	data []byte
 	v6   bool
 }
 
-// The segments that are wrapped.
-var (
-	segment4 = pkt.TCP{Src: client, Dst: server, Seq: 5, Flags: 16, Payload: 9}
-	segment6 = pkt.TCP{Src: client6, Dst: server6, Seq: 5, Flags: 16, Payload: 9}
-)
-
-// isFound wants every segment recognised, and none believed that was cut.
-func (all wrapped) isFound(t *testing.T) {
-	for name, c := range all {
+// findsTCP fails unless the segment is recognised, and never from part of it.
+func findsTCP(t *testing.T, packets map[string]link) {
+	t.Helper()
+	for name, c := range packets {
 		t.Run(name, func(t *testing.T) {
-			p := decoded(c.link, c.data)
+			p := decoded(c.kind, c.data)
 			src, dst := client, server
 			if c.v6 {
 				src, dst = client6, server6
@@ -58,33 +53,42 @@ func (all wrapped) isFound(t *testing.T) {
 			if p.Kind != TCP || p.SrcAddrPort() != src || p.DstAddrPort() != dst || p.Seq != 5 || p.Payload != 9 {
 				t.Fatalf("got %v %v > %v seq %d payload %d", p.Kind, p.SrcAddrPort(), p.DstAddrPort(), p.Seq, p.Payload)
 			}
-			cutEverywhere(t, c.link, c.data)
+			cutEverywhere(t, c.kind, c.data)
 		})
 	}
 }
 
-// A segment is recognised on every link that is known.
-func TestFindsTCPOnLinks(t *testing.T) {
-	ip4, ip6 := segment4.IP(), segment6.IP()
-	vlan := pkt.Ethernet(0x8100, pkt.VLAN(77, 0x0800, ip4))
+// The segment that all of these carry.
+var (
+	segment4 = pkt.TCP{Src: client, Dst: server, Seq: 5, Flags: 16, Payload: 9}
+	segment6 = pkt.TCP{Src: client6, Dst: server6, Seq: 5, Flags: 16, Payload: 9}
+)
+
+// A segment is recognised on every link and behind every header that is known.
+func TestFindsTCP(t *testing.T) {
+	v4, v6, ip4, ip6 := segment4, segment6, segment4.IP(), segment6.IP()
 	sll := append([]byte{0, 4, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0}, ip4...)
 	sll2 := append([]byte{8, 0, 0, 0, 0, 0, 0, 3, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0}, ip4...)
-	wrapped{
-		"ethernet":    {1, segment4.Frame(), false},
-		"ethernet v6": {1, segment6.Frame(), true},
-		"vlan":        {1, vlan, false},
-		"qinq":        {1, pkt.Ethernet(0x88a8, pkt.VLAN(77, 0x8100, pkt.VLAN(5, 0x86dd, ip6))), true},
-		"sll":         {113, sll, false},
-		"sll2":        {276, sll2, false},
-		"raw":         {101, ip4, false},
-		"raw v6":      {101, ip6, true},
-		"raw of BSD":  {12, ip4, false},
-		"ipv4 link":   {228, ip4, false},
-		"null little": {0, append([]byte{2, 0, 0, 0}, ip4...), false},
-		"null big":    {0, append([]byte{0, 0, 0, 30}, ip6...), true},
-		"loop":        {108, append([]byte{0, 0, 0, 24}, ip6...), true},
-	}.isFound(t)
-	if p := decoded(1, vlan); p.VLAN != 77 {
+	findsTCP(t, map[string]link{
+		"ethernet":        {1, v4.Frame(), false},
+		"ethernet v6":     {1, v6.Frame(), true},
+		"vlan":            {1, pkt.Ethernet(0x8100, pkt.VLAN(77, 0x0800, ip4)), false},
+		"qinq":            {1, pkt.Ethernet(0x88a8, pkt.VLAN(77, 0x8100, pkt.VLAN(5, 0x86dd, ip6))), true},
+		"sll":             {113, sll, false},
+		"sll2":            {276, sll2, false},
+		"raw":             {101, ip4, false},
+		"raw v6":          {101, ip6, true},
+		"raw of BSD":      {12, ip4, false},
+		"ipv4 link":       {228, ip4, false},
+		"null little":     {0, append([]byte{2, 0, 0, 0}, ip4...), false},
+		"null big":        {0, append([]byte{0, 0, 0, 30}, ip6...), true},
+		"loop":            {108, append([]byte{0, 0, 0, 24}, ip6...), true},
+		"hop by hop":      {101, extended(0, 6, 0, 1, 4, 0, 0, 0, 0), true},
+		"two extensions":  {101, extended(60, 43, 0, 1, 4, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0), true},
+		"authentication":  {101, extended(51, 6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), true},
+		"atomic fragment": {101, extended(44, 6, 0, 0, 0, 0, 0, 0, 1), true},
+	})
+	if p := decoded(1, pkt.Ethernet(0x8100, pkt.VLAN(77, 0x0800, ip4))); p.VLAN != 77 {
 		t.Errorf("VLAN %d", p.VLAN)
 	}
 	if p := decoded(113, sll); p.Dir != DirOut {
@@ -95,30 +99,33 @@ func TestFindsTCPOnLinks(t *testing.T) {
 	}
 }
 
-// A segment is recognised behind every header that is known, and in every tunnel.
-func TestFindsTCPBehindHeaders(t *testing.T) {
-	ip4, ip6 := segment4.IP(), segment6.IP()
+// Likewise inside every tunnel.
+func TestFindsTCPInTunnels(t *testing.T) {
+	v4, ip4, ip6 := segment4, segment4.IP(), segment6.IP()
 	a, b := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.2")
 	tunnel := func(proto uint8, payload ...[]byte) []byte {
 		return pkt.IPv4(a, b, proto, 0, 0, slices.Concat(payload...))
 	}
-	vxlan := pkt.UDP(999, 4789, slices.Concat([]byte{8, 0, 0, 0, 0, 0, 1, 0}, segment4.Frame()))
-	geneve := pkt.UDP(999, 6081, slices.Concat([]byte{1, 0, 0x65, 0x58, 0, 0, 1, 0, 0, 0, 0, 0}, segment4.Frame()))
-	wrapped{
-		"hop by hop":        {101, extended(0, 6, 0, 1, 4, 0, 0, 0, 0), true},
-		"two extensions":    {101, extended(60, 43, 0, 1, 4, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0), true},
-		"authentication":    {101, extended(51, 6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), true},
-		"atomic fragment":   {101, extended(44, 6, 0, 0, 0, 0, 0, 0, 1), true},
+	vxlan := pkt.UDP(999, 4789, slices.Concat([]byte{8, 0, 0, 0, 0, 0, 1, 0}, v4.Frame()))
+	geneve := pkt.UDP(999, 6081, slices.Concat([]byte{1, 0, 0x65, 0x58, 0, 0, 1, 0, 0, 0, 0, 0}, v4.Frame()))
+	findsTCP(t, map[string]link{
 		"ip in ip":          {101, tunnel(4, ip4), false},
 		"v6 in v4":          {101, tunnel(41, ip6), true},
 		"gre":               {101, tunnel(47, []byte{0, 0, 8, 0}, ip4), false},
 		"gre with all":      {101, tunnel(47, []byte{0xb0, 0, 0x86, 0xdd}, make([]byte, 12), ip6), true},
-		"gre with ethernet": {101, tunnel(47, []byte{0, 0, 0x65, 0x58}, segment4.Frame()), false},
+		"gre with ethernet": {101, tunnel(47, []byte{0, 0, 0x65, 0x58}, v4.Frame()), false},
 		"vxlan":             {101, tunnel(17, vxlan), false},
 		"geneve":            {101, tunnel(17, geneve), false},
+		"gtp-u":             {101, tunnel(17, pkt.UDP(999, 2152, slices.Concat([]byte{0x30, 255, 0, 49, 0, 0, 0, 7}, ip4))), false},
+		"gtp-u with number": {101, tunnel(17, pkt.UDP(2152, 2152, slices.Concat([]byte{0x32, 255, 0, 73, 0, 0, 0, 7, 0, 1, 0, 0}, ip6))), true},
+		"gtp-u with qfi":    {101, tunnel(17, pkt.UDP(2152, 2152, slices.Concat([]byte{0x34, 255, 0, 57, 0, 0, 0, 7, 0, 0, 0, 0x85, 1, 0, 9, 0}, ip4))), false},
+		"gre in udp":        {101, tunnel(17, pkt.UDP(49152, 4754, slices.Concat([]byte{0x20, 0, 8, 0, 0, 0, 0, 5}, ip4))), false},
+		"ah":                {101, pkt.IPv4(client.Addr(), server.Addr(), 51, 0, 0, slices.Concat([]byte{6, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2}, make([]byte, 12), v4.Segment())), false},
+		"ah, tunnel mode":   {101, tunnel(51, []byte{4, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2}, make([]byte, 12), ip4), false},
+		"gre in vxlan":      {101, tunnel(17, pkt.UDP(999, 4789, slices.Concat([]byte{8, 0, 0, 0, 0, 0, 1, 0}, pkt.Ethernet(0x0800, tunnel(47, []byte{0, 0, 8, 0}, ip4))))), false},
 		"mpls":              {1, pkt.Ethernet(0x8847, append([]byte{0, 1, 0, 64, 0, 2, 1, 64}, ip4...)), false},
 		"pppoe":             {1, pkt.Ethernet(0x8864, append([]byte{0x11, 0, 0, 1, 0, 99, 0, 0x57}, ip6...)), true},
-	}.isFound(t)
+	})
 }
 
 // cutEverywhere decodes every prefix of a packet: what was cut must not be believed.
@@ -302,5 +309,58 @@ func compare(t *testing.T, p *Packet, g gopacket.Packet) {
 		p.SrcPort != uint16(tcp.SrcPort) || p.DstPort != uint16(tcp.DstPort) ||
 		int(p.HeaderLen) != 4*int(tcp.DataOffset) {
 		t.Fatalf("frame %d: %+v, gopacket %+v", p.Frame, p, tcp)
+	}
+}
+
+// What a packet hides, or seems to, is named; what only shares a port is not.
+func TestOpaque(t *testing.T) {
+	a, b := client.Addr(), server.Addr()
+	ip := func(proto uint8, payload ...[]byte) []byte {
+		return pkt.IPv4(a, b, proto, 0, 0, slices.Concat(payload...))
+	}
+	inner := pkt.TCP{Src: client, Dst: server, Flags: 16}.IP()
+	deep := inner
+	for range maxTunnels + 1 {
+		deep = ip(4, deep)
+	}
+	ahs := slices.Repeat([]byte{51, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, maxTunnels+2)
+	for name, c := range map[string]struct {
+		link uint32
+		data []byte
+		want Opaque
+	}{
+		"tcp":                    {101, inner, Clear},
+		"esp":                    {101, ip(50, make([]byte, 40)), InESP},
+		"esp over v6":            {101, pkt.IPv6(client6.Addr(), server6.Addr(), 50, make([]byte, 40)), InESP},
+		"esp in udp":             {101, ip(17, pkt.UDP(4500, 4500, []byte{1, 2, 3, 4, 0, 0, 0, 1})), InESPUDP},
+		"ike":                    {101, ip(17, pkt.UDP(4500, 4500, make([]byte, 40))), Clear},
+		"ike keep-alive":         {101, ip(17, pkt.UDP(4500, 4500, []byte{255})), Clear},
+		"wireguard":              {101, ip(17, pkt.UDP(51820, 999, append([]byte{4, 0, 0, 0}, make([]byte, 92)...))), InWireGuard},
+		"wireguard, headers":     {101, ip(17, pkt.UDP(999, 51820, make([]byte, 92)))[:28], InWireGuard},
+		"other on its port":      {101, ip(17, pkt.UDP(51820, 53, []byte{0x12, 0x34, 1, 0})), Clear},
+		"l2tp":                   {101, ip(17, pkt.UDP(1701, 1701, []byte{0, 2, 0, 1, 0, 1, 0, 33})), InL2TP},
+		"l2tp control":           {101, ip(17, pkt.UDP(1701, 1701, []byte{0xc8, 2, 0, 12, 0, 1, 0, 33})), Clear},
+		"l2tp version 3":         {101, ip(115, make([]byte, 40)), InL2TP},
+		"pptp":                   {101, ip(47, []byte{0x30, 1, 0x88, 0x0b, 0, 0, 0, 0}), InGRE},
+		"gre of something":       {101, ip(47, []byte{0, 0, 0x88, 0xcc, 0, 0, 0, 0}), InGRE},
+		"gtp-u of something":     {101, ip(17, pkt.UDP(2152, 2152, []byte{0x30, 255, 0, 4, 0, 0, 0, 7, 1, 2, 3, 4})), InGTPU},
+		"gtp-u, cut":             {101, ip(17, pkt.UDP(2152, 2152, append([]byte{0x30, 255, 0, 40, 0, 0, 0, 7}, inner...)))[:40], InGTPU},
+		"gtp-u echo":             {101, ip(17, pkt.UDP(2152, 2152, []byte{0x32, 1, 0, 4, 0, 0, 0, 0, 0, 1, 0, 0})), Clear},
+		"gtp-u, endless":         {101, ip(17, pkt.UDP(2152, 2152, append([]byte{0x34, 255, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0x85}, slices.Repeat([]byte{1, 0, 9, 0x85}, 40)...))), InGTPU},
+		"vxlan, cut":             {101, ip(17, pkt.UDP(9, 4789, append([]byte{8, 0, 0, 0, 0, 0, 1, 0}, make([]byte, 60)...)))[:50], InVXLAN},
+		"vxlan without its flag": {101, ip(17, pkt.UDP(9, 4789, make([]byte, 60))), Clear},
+		"macsec":                 {1, pkt.Ethernet(0x88e5, make([]byte, 60)), InMACsec},
+		"pppoe encrypted":        {1, pkt.Ethernet(0x8864, []byte{0x11, 0, 0, 1, 0, 9, 0, 0xfd, 1, 2, 3, 4}), InPPPoE},
+		"pppoe control":          {1, pkt.Ethernet(0x8864, []byte{0x11, 0, 0, 1, 0, 9, 0xc0, 0x21, 1, 2, 3, 4}), Clear},
+		"mpls pseudowire":        {1, pkt.Ethernet(0x8847, []byte{0, 1, 1, 64, 0, 0, 0, 1}), InMPLS},
+		"too deep":               {101, deep, InIPIP},
+		"ah in ah":               {101, ip(51, ahs), InAH},
+		"wireguard in gre":       {101, ip(47, []byte{0, 0, 8, 0}, ip(17, pkt.UDP(51820, 9, append([]byte{1, 0, 0, 0}, make([]byte, 144)...)))), InWireGuard},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if p := decoded(c.link, c.data); p.Opaque != c.want {
+				t.Errorf("%q in %v, want %q", p.Opaque, p.Kind, c.want)
+			}
+		})
 	}
 }

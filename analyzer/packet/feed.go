@@ -30,6 +30,7 @@ type count struct {
 	bytes, captured     uint64
 	truncated, backward uint64
 	kinds               [kinds]uint32
+	opaque              [opaques]uint32
 	others              []other
 }
 
@@ -138,6 +139,11 @@ func (r *reading) decode(p *Packet, rec *record, c *count) {
 		c.truncated++
 	}
 	c.kinds[p.Kind]++
+	if p.Opaque != Clear {
+		// What it is hidden in says more than the number of the header that was read last.
+		c.opaque[p.Opaque]++
+		return
+	}
 	switch p.Kind {
 	case OtherEther:
 		c.others = append(c.others, other{p.Kind, uint32(p.EtherType)})

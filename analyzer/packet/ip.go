@@ -13,9 +13,11 @@ const (
 	protoRouting  = 43
 	protoFragment = 44
 	protoGRE      = 47
+	protoESP      = 50
 	protoAH       = 51
 	protoICMPv6   = 58
 	protoDestOpts = 60
+	protoL2TP     = 115
 	protoMobility = 135
 )
 
@@ -149,9 +151,32 @@ func (d *decoder) transport(p *Packet, proto uint8, data []byte, length int) {
 		p.icmp(data, length)
 	case protoICMPv6:
 		p.icmpv6(data, length)
+	case protoAH:
+		d.authentication(p, data, length)
 	default:
 		p.Kind = OtherIP
 		d.tunnelIP(p, data)
+	}
+}
+
+// authentication decodes what follows an authentication header (RFC 4302) over IPv4; over IPv6 it is one
+// of the extension headers. It is as readable as without.
+func (d *decoder) authentication(p *Packet, data []byte, length int) {
+	if len(data) < 12 {
+		p.Kind = ShortIP
+		return
+	}
+	size := 4 * (int(data[1]) + 2)
+	switch {
+	case size < 12 || size > length:
+		p.Kind = BadIP
+	case d.depth == maxTunnels:
+		p.Kind, p.Opaque = OtherIP, InAH
+	default:
+		p.Proto = data[0]
+		d.depth++
+		d.transport(p, p.Proto, data[min(size, len(data)):], length-size)
+		d.depth--
 	}
 }
 

@@ -5,7 +5,8 @@
 // input or any io.Reader. [Open] yields packets in time order. The decoder allocates nothing for
 // what it knows: Ethernet, VLAN and QinQ, Linux cooked captures, raw IP, loopback links, IPv4, IPv6
 // with extension headers, TCP with options, UDP, ICMP with the header it quotes, and what GRE, VXLAN,
-// Geneve, IP-in-IP, MPLS and PPPoE carry. What it does not know is counted by [Kind], never dropped silently.
+// Geneve, GTP-U, IP-in-IP, MPLS and PPPoE carry, behind authentication headers, too. What it does not
+// know is counted by [Kind] and [Opaque], never dropped silently.
 package packet
 
 import "net/netip"
@@ -141,6 +142,7 @@ type Packet struct {
 	HeaderLen uint8 // TCP header with options, bytes
 
 	ICMPType, ICMPCode uint8
+	Opaque             Opaque // inside what a packet is hidden that was not decoded
 	ICMPID, ICMPSeq    uint16 // of echo requests and replies
 
 	CapLen, WireLen uint32 // bytes captured and bytes on the wire, link header included

@@ -35,9 +35,11 @@ type Stats struct {
 	Truncated uint64          // packets of which the file holds less than was on the wire
 	Backward  uint64          // packets older than their predecessor in the same input
 	Kinds     map[Kind]uint64 // packets by kind
-	Ether     map[uint16]uint64
-	Protos    map[uint8]uint64
-	Links     map[uint32]uint64 // packets on link types that no decoder here knows
+	// Packets with another one inside that was not decoded, by what hides it.
+	Opaque map[Opaque]uint64
+	Ether  map[uint16]uint64 // of other EtherTypes than those
+	Protos map[uint8]uint64  // of other transport protocols than those
+	Links  map[uint32]uint64 // packets on link types that no decoder here knows
 }
 
 // DamageError says where and why an input could not be read to its end. What came before it was
@@ -131,6 +133,7 @@ func Open(inputs ...Input) (*Source, error) {
 func newSource() *Source {
 	s := &Source{stop: make(chan struct{})}
 	s.stats.Kinds = map[Kind]uint64{}
+	s.stats.Opaque = map[Opaque]uint64{}
 	s.stats.Ether = map[uint16]uint64{}
 	s.stats.Protos = map[uint8]uint64{}
 	s.stats.Links = map[uint32]uint64{}
@@ -246,6 +249,11 @@ func (s *Source) took(b *batch) {
 	for k, n := range c.kinds {
 		if n > 0 {
 			s.stats.Kinds[Kind(k)] += uint64(n)
+		}
+	}
+	for o, n := range c.opaque {
+		if n > 0 {
+			s.stats.Opaque[Opaque(o)] += uint64(n)
 		}
 	}
 	for _, o := range c.others {

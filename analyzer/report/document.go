@@ -9,6 +9,7 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/packet"
 	"github.com/spikebox/spikebox/format"
 )
 
@@ -65,7 +66,9 @@ type Totals struct {
 	FirstPacket *time.Time `json:"first_packet"` // null without packets
 	LastPacket  *time.Time `json:"last_packet"`
 	Dropped     uint64     `json:"dropped"` // by the capture itself
-	Truncated   bool       `json:"truncated"`
+	// What was not looked into, the most packets first.
+	Undecoded []packet.Undecoded `json:"undecoded"`
+	Truncated bool               `json:"truncated"`
 }
 
 // Window is the span of time that was looked at.
@@ -117,11 +120,13 @@ func Make(e *evidence.Evidence, results []check.Result) *Document {
 func totals(p *evidence.Packets) Totals {
 	var t Totals
 	t.Retransmitted = map[netip.Addr]uint64{}
+	t.Undecoded = []packet.Undecoded{}
 	if p == nil {
 		return t
 	}
 	t.FlowTotals = FlowTotals(p.Totals)
 	t.Dropped, _ = p.Drops()
+	t.Undecoded = p.Undecoded
 	t.Truncated = len(p.Damage) > 0
 	if p.Totals.Packets > 0 {
 		first, last := evidence.Unix(p.First), evidence.Unix(p.Last)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/check"
+	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/format/unit"
 )
@@ -142,6 +143,9 @@ func (p *page) about(d *Document) {
 	packets += fmt.Sprintf("; %s sent again", words.Plural(again, "segment", "segments"))
 	if d.Totals.Dropped > 0 {
 		packets += fmt.Sprintf("; %s lost by the capture", unit.Count(d.Totals.Dropped))
+	}
+	if unseen := evidence.Unseen(d.Totals.Undecoded); unseen != "" {
+		packets += "; " + unseen
 	}
 	p.entry("packets", packets)
 	if d.Bundle != nil && d.Bundle.Filter != "" {

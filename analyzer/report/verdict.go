@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/check"
+	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 )
 
@@ -97,8 +98,12 @@ func (d *Document) nothing(remarks int) string {
 func (d *Document) silence() string {
 	open := len(d.Unknown)
 	asked := open + len(d.Absent) + d.found()
+	unseen := evidence.Unseen(d.Totals.Undecoded)
+	if unseen != "" {
+		unseen = "; " + unseen
+	}
 	if 2*open > asked {
-		return fmt.Sprintf("Hardly anything can be told: %d of %d checks could not answer", open, asked)
+		return fmt.Sprintf("Hardly anything can be told: %d of %d checks could not answer", open, asked) + unseen
 	}
 	text := fmt.Sprintf("None of the %d checks", asked-open)
 	if open > 0 {
@@ -119,7 +124,7 @@ func (d *Document) silence() string {
 	if open > 0 {
 		text += fmt.Sprintf("; %d could not answer", open)
 	}
-	return text
+	return text + unseen
 }
 
 // found counts the checks that answered present.

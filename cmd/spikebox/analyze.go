@@ -23,8 +23,8 @@ input), or a bundle with captures of other machines. A bare capture answers only
 what packets can tell.
 
 Exit code 3: evidence that a check needs was lost (the capture dropped packets or ends
-before its end, a source failed, a text cannot be read). What a bare capture cannot
-hold, and sources that are unsupported or switched off, do not count.
+before its end, no packet can be read, a source failed, a text cannot be read). What a
+bare capture cannot hold, and sources that are unsupported or switched off, do not count.
 Exit code 4: the bundle is damaged; what is whole was analysed.
 Exit code 1 with --fail-on: a finding is as bad as that, whatever else is the case.`,
 	Examples: []string{

@@ -20,11 +20,15 @@ type Interrupt struct {
 // words, devices one.
 func ParseInterrupts(text []byte) (cpus []int, rows []Interrupt, err error) {
 	cpus, err = underCPUs(text, func(cpus []int, line []byte, fields [][]byte) error {
-		name, ok := bytes.CutSuffix(fields[0], []byte{':'})
+		name, first, ok := bytes.Cut(fields[0], []byte{':'})
 		if !ok || len(name) == 0 {
 			return fmt.Errorf("want a name and a colon, not %q", Clip(line))
 		}
-		counts, rest := leading(fields[1:], len(cpus))
+		// arm64 sets no blank behind the colon, so that a counter of ten digits sticks to it.
+		if fields = fields[1:]; len(first) > 0 {
+			fields = append([][]byte{first}, fields...)
+		}
+		counts, rest := leading(fields, len(cpus))
 		if len(counts) != len(cpus) && (len(counts) != 1 || len(rest) > 0) {
 			return fmt.Errorf("%s: %d counters for %d CPUs", Clip(name), len(counts), len(cpus))
 		}

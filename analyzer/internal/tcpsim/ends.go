@@ -32,19 +32,19 @@ func (s *sim) send(i int) {
 	if s.chance(s.LossBefore) {
 		return
 	}
-	delay, sent := s.ToTap, s.now
+	delay, sent, byTimer := s.toTap(), s.now, s.byTimer
 	if s.chance(s.Reorder) {
 		delay += s.rand.Int64N(s.ReorderBy)
 	}
-	s.after(delay, func() { s.pass(i, p, label, sent) })
+	s.after(delay, func() { s.pass(i, p, label, sent, byTimer) })
 	if s.chance(s.Duplicate) {
-		s.after(delay+s.rand.Int64N(3e6), func() { s.pass(i, p, Duplicate, sent) })
+		s.after(delay+s.rand.Int64N(3e6), func() { s.pass(i, p, Duplicate, sent, false) })
 	}
 }
 
 // pass takes a segment past the tap.
-func (s *sim) pass(i int, p packet.Packet, label Label, sent int64) {
-	s.capture(p, label, sent)
+func (s *sim) pass(i int, p packet.Packet, label Label, sent int64, byTimer bool) {
+	s.capture(p, label, sent, byTimer)
 	if !s.chance(s.LossAfter) {
 		s.after(s.FromTap, func() { s.receive(i, p) })
 	}
@@ -64,7 +64,7 @@ func (s *sim) arm() {
 // timeout sends the first outstanding segment again and forgets what was known (RFC 6298, RFC 6582).
 func (s *sim) timeout() {
 	s.backoff++
-	s.recovering, s.recoverTo, s.dupAcks = true, s.next, 0
+	s.recovering, s.byTimer, s.recoverTo, s.dupAcks = true, true, s.next, 0
 	for i := s.una; i < s.next; i++ {
 		s.segs[i].again = false
 	}
@@ -97,7 +97,7 @@ func (s *sim) receive(i int, p packet.Packet) {
 		s.blocks(&a, i, again)
 	}
 	s.after(s.FromTap, func() {
-		s.capture(a, Control, s.now)
+		s.capture(a, Control, s.now, false)
 		if !s.chance(s.LossACK) {
 			s.after(s.ToTap, func() { s.acknowledged(a) })
 		}
@@ -143,6 +143,10 @@ func (s *sim) blocks(a *packet.Packet, i int, again bool) {
 // acknowledged takes an acknowledgement at the server.
 func (s *sim) acknowledged(a packet.Packet) {
 	acked := int(a.Ack-s.ISN-1) / mss
+	if int32(a.TSval-s.recentTS) > 0 {
+		s.recentTS = a.TSval
+	}
+	s.srtt = 2*(s.toTap()+s.FromTap) + 1
 	for _, b := range a.SACKs[:a.NSACK] {
 		for i := int(b.Left-s.ISN-1) / mss; i < int(b.Right-s.ISN-1)/mss; i++ {
 			if i >= s.una && i < len(s.segs) {
@@ -164,7 +168,7 @@ func (s *sim) acknowledged(a packet.Packet) {
 		s.recovering = false
 	}
 	if !s.recovering && s.dupAcks >= 3 { // RFC 5681 §3.2
-		s.recovering, s.recoverTo = true, s.next
+		s.recovering, s.byTimer, s.recoverTo = true, false, s.next
 		for i := s.una; i < s.next; i++ {
 			s.segs[i].again = false
 		}

@@ -25,8 +25,9 @@ const (
 // Captured is a packet at the tap.
 type Captured struct {
 	packet.Packet
-	Label Label
-	Sent  int64 // when its sender sent it, in Unix ns
+	Label   Label
+	Sent    int64 // when its sender sent it, in Unix ns
+	ByTimer bool  // of a retransmission: a timeout, or slow start after it; otherwise acknowledgements made it
 }
 
 // Config describes a transfer of the server's data to the client. Probabilities are per packet.
@@ -36,6 +37,7 @@ type Config struct {
 	Window     int // segments in flight at most
 	ISN        uint32
 	ToTap      int64 // ns from the server to the tap
+	Queue      int64 // ns by which that way grows until the end: a queue that fills
 	FromTap    int64 // ns from the tap to the client
 	Timestamps bool
 	SACK       bool
@@ -99,13 +101,14 @@ type sim struct {
 	una, next       int
 	dupAcks         int
 	recovering      bool
+	byTimer         bool // a timeout began the recovery
 	recoverTo       int
 	backoff         int
 	timer           int // number of the timer that counts; others are stale
 	srtt            int64
 	retransmissions int
 	serverID        uint16
-	recentTS        uint32 // of the client's data, for the server's TSecr
+	recentTS        uint32 // of the client's packets, for the server's TSecr
 
 	received  []bool
 	expected  int
@@ -145,6 +148,9 @@ func (s *sim) after(ns int64, do func()) {
 // chance reports true with probability p.
 func (s *sim) chance(p float64) bool { return p > 0 && s.rand.Float64() < p }
 
+// toTap is how long a packet takes from the server to the tap now.
+func (s *sim) toTap() int64 { return s.ToTap + s.Queue*int64(s.una)/int64(len(s.segs)) }
+
 // stamp is a host's timestamp clock, in ms as on Linux.
 func (s *sim) stamp() uint32 { return uint32(s.now / 1e6) }
 
@@ -170,7 +176,7 @@ func (s *sim) packet(fromServer bool, flags packet.Flags) packet.Packet {
 }
 
 // capture records a packet at the tap.
-func (s *sim) capture(p packet.Packet, label Label, sent int64) {
+func (s *sim) capture(p packet.Packet, label Label, sent int64, byTimer bool) {
 	if s.chance(s.ClockStep) {
 		s.skew += s.rand.Int64N(2e9) - 1e9
 	}
@@ -178,10 +184,10 @@ func (s *sim) capture(p packet.Packet, label Label, sent int64) {
 		return
 	}
 	p.Time = s.now + s.skew
-	s.captured = append(s.captured, Captured{p, label, sent})
+	s.captured = append(s.captured, Captured{p, label, sent, byTimer})
 	if s.chance(s.CaptureCopy) {
 		p.Time += 2000
-		s.captured = append(s.captured, Captured{p, Copy, sent})
+		s.captured = append(s.captured, Captured{p, Copy, sent, false})
 	}
 	for i := range s.captured[max(0, len(s.captured)-2):] {
 		at := max(0, len(s.captured)-2) + i
@@ -194,17 +200,17 @@ func (s *sim) handshake() {
 	syn := s.packet(false, packet.SYN)
 	syn.Seq = 5
 	s.options(&syn)
-	s.capture(syn, Control, s.now)
+	s.capture(syn, Control, s.now, false)
 	s.now += 2 * s.ToTap
 	synack := s.packet(true, packet.SYN|packet.ACK)
 	synack.Seq, synack.Ack, synack.TSecr = s.ISN, 6, syn.TSval
 	s.options(&synack)
-	s.capture(synack, Control, s.now)
+	s.capture(synack, Control, s.now, false)
 	s.tsRecent, s.recentTS = synack.TSval, syn.TSval
 	s.now += 2*s.FromTap + 1
 	ack := s.packet(false, packet.ACK)
 	ack.Seq, ack.Ack, ack.TSecr = 6, s.ISN+1, synack.TSval
-	s.capture(ack, Control, s.now)
+	s.capture(ack, Control, s.now, false)
 	s.now += s.ToTap
 }
 

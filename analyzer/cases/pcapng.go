@@ -1,0 +1,148 @@
+package cases
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strings"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+)
+
+// write lays the packets out as pcapng (draft-ietf-opsawg-pcapng): a section, one
+// interface with nanoseconds, enhanced packet blocks with their direction, statistics.
+func (b *builder) write() ([]byte, error) {
+	var out bytes.Buffer
+	block(&out, 0x0A0D0D0A, le32(0x1A2B3C4D), le16(1, 0), le32(0xFFFFFFFF, 0xFFFFFFFF))
+	block(&out, 1, le16(b.link, 0), le32(0), option(2, []byte("eth0")), option(9, []byte{9}), option(0, nil))
+	for _, s := range b.sorted() {
+		frame, err := b.frame(&s)
+		if err != nil {
+			return nil, err
+		}
+		at := uint64(b.start.Add(s.at).UnixNano())
+		parts := [][]byte{le32(0, uint32(at>>32), uint32(at), uint32(len(frame)), uint32(len(frame))), padded(frame)}
+		if b.host.IsValid() {
+			direction := uint32(1) // epb_flags: 1 inbound, 2 outbound
+			if s.src.Addr() == b.host {
+				direction = 2
+			}
+			parts = append(parts, option(2, le32(direction)), option(0, nil))
+		}
+		block(&out, 6, parts...)
+	}
+	if !b.host.IsValid() {
+		return out.Bytes(), nil
+	}
+	received := binary.LittleEndian.AppendUint64(nil, uint64(len(b.segments)))
+	dropped := binary.LittleEndian.AppendUint64(nil, b.drops)
+	block(&out, 5, le32(0, 0, 0), option(4, received), option(5, dropped), option(0, nil))
+	return out.Bytes(), nil
+}
+
+// frame encodes one packet.
+func (b *builder) frame(s *segment) ([]byte, error) {
+	eth := &layers.Ethernet{SrcMAC: make([]byte, 6), DstMAC: make([]byte, 6), EthernetType: layers.EthernetTypeIPv4}
+	ip := &layers.IPv4{
+		Version: 4, TTL: 64, Id: s.id, Protocol: layers.IPProtocol(s.proto),
+		SrcIP: s.src.Addr().AsSlice(), DstIP: s.dst.Addr().AsSlice(),
+	}
+	payload := make([]byte, s.payload)
+	copy(payload, s.data)
+	stack := []gopacket.SerializableLayer{eth, ip}
+	switch s.proto {
+	case protoTCP:
+		tcp := b.tcp(s)
+		if err := tcp.SetNetworkLayerForChecksum(ip); err != nil {
+			return nil, err
+		}
+		stack = append(stack, tcp)
+	case protoUDP:
+		udp := &layers.UDP{SrcPort: layers.UDPPort(s.src.Port()), DstPort: layers.UDPPort(s.dst.Port())}
+		if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
+			return nil, err
+		}
+		stack = append(stack, udp)
+	}
+	buf := gopacket.NewSerializeBuffer()
+	err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true},
+		append(stack, gopacket.Payload(payload))...)
+	return buf.Bytes(), err
+}
+
+// tcp gives the header of a segment.
+func (b *builder) tcp(s *segment) *layers.TCP {
+	has := func(flag string) bool { return strings.Contains(s.flags, flag) }
+	tcp := &layers.TCP{
+		SrcPort: layers.TCPPort(s.src.Port()), DstPort: layers.TCPPort(s.dst.Port()), Window: 64000,
+		SYN: has("S"), ACK: has("A"), FIN: has("F"), RST: has("R"), PSH: has("P"), Options: s.options(),
+	}
+	tcp.Seq, tcp.Ack = b.number(s)
+	if s.win != nil {
+		tcp.Window = uint16(*s.win)
+	}
+	return tcp
+}
+
+// options gives the TCP options in the order in which Linux sends them; gopacket fills up to four bytes.
+func (s *segment) options() (list []layers.TCPOption) {
+	add := func(kind layers.TCPOptionKind, data []byte) {
+		list = append(list, layers.TCPOption{OptionType: kind, OptionLength: uint8(2 + len(data)), OptionData: data})
+	}
+	if s.mss != 0 {
+		add(layers.TCPOptionKindMSS, binary.BigEndian.AppendUint16(nil, s.mss))
+	}
+	if s.sackPermitted {
+		add(layers.TCPOptionKindSACKPermitted, nil)
+	}
+	if s.stamps != nil {
+		add(layers.TCPOptionKindTimestamps, be32(s.stamps[:]...))
+	}
+	if s.wscale != nil {
+		add(layers.TCPOptionKindWindowScale, []byte{*s.wscale})
+	}
+	if len(s.sack) > 0 {
+		var edges []uint32
+		for _, block := range s.sack {
+			edges = append(edges, isn+block[0], isn+block[1])
+		}
+		add(layers.TCPOptionKindSACK, be32(edges...))
+	}
+	return list
+}
+
+// block writes a pcapng block around its parts.
+func block(out *bytes.Buffer, kind uint32, parts ...[]byte) {
+	body := bytes.Join(parts, nil)
+	length := uint32(12 + len(body))
+	out.Write(le32(kind, length))
+	out.Write(body)
+	out.Write(le32(length))
+}
+
+func option(code uint16, value []byte) []byte {
+	return append(le16(code, uint16(len(value))), padded(value)...)
+}
+
+func padded(b []byte) []byte { return append(bytes.Clone(b), make([]byte, -len(b)&3)...) }
+
+func le16(values ...uint16) (b []byte) {
+	for _, v := range values {
+		b = binary.LittleEndian.AppendUint16(b, v)
+	}
+	return b
+}
+
+func le32(values ...uint32) (b []byte) {
+	for _, v := range values {
+		b = binary.LittleEndian.AppendUint32(b, v)
+	}
+	return b
+}
+
+func be32(values ...uint32) (b []byte) {
+	for _, v := range values {
+		b = binary.BigEndian.AppendUint32(b, v)
+	}
+	return b
+}
