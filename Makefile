@@ -4,7 +4,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS = -s -w -X github.com/spikebox/spikebox/cmd/internal/cli.version=$(VERSION)
 
-.PHONY: build demo test test-vm bench lint generate generated cross clean
+.PHONY: build demo test test-vm bench bench-armed lint generate generated cross clean
 build:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
@@ -31,6 +31,18 @@ test-vm:
 # Figures as ratios against peers in the same run; peers that are missing are said.
 bench:
 	go test -run '^$$' -bench . -benchtime 3x -timeout 60m ./...
+
+# What an armed recorder costs a web server, by variant and load, in pairs of windows that alternate
+# (PAIRS, WINDOW, ONLY=prefixes of variants' names). Wants root, wrk, tcpdump and a quiet machine;
+# nginx is unpacked below out/, so that no server is started by installing it.
+PAIRS = 20
+WINDOW = 3s
+bench-armed:
+	@command -v wrk tcpdump >/dev/null || apt-get install -y -qq --no-install-recommends wrk tcpdump
+	@command -v nginx >/dev/null || test -x out/peers/usr/sbin/nginx || \
+	  { mkdir -p out/peers && cd out/peers && apt-get download -qq nginx && dpkg -x nginx_*.deb .; }
+	NGINX=$$(command -v nginx || echo $(CURDIR)/out/peers/usr/sbin/nginx) SPIKEBOX_BENCH_PAIRS=$(PAIRS) SPIKEBOX_BENCH_WINDOW=$(WINDOW) \
+	  SPIKEBOX_BENCH_ONLY='$(ONLY)' go test -v -count=1 -timeout 5h -run TestArmedCost ./recorder/internal/bench
 
 lint:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }

@@ -67,6 +67,7 @@ var house = []wing{
 		{"recorder/control", "the control socket: status and its client"},
 		{"recorder/freeze", "cuts the rings and writes the bundle"},
 		{"recorder", "the armed recorder"},
+		{"recorder/internal/bench", "tests: what an armed recorder costs a web server"},
 	}},
 	{"analyzer", []string{"format"}, []room{
 		{"analyzer/internal/words", "sentences for people"},

@@ -26,16 +26,27 @@ static __always_inline __u32 log2_u64(__u64 v)
 	return r | (v >> 1);
 }
 
-static __always_inline void record_duration(struct durations *d, __u64 ns)
+/*
+ * Adds to one CPU's durations. Where what is measured is never interrupted by another of
+ * its kind on the same CPU, as a softirq is not, the adds are plain: a locked one takes as
+ * long as the rest of a program.
+ */
+static __always_inline void record_duration(struct durations *d, __u64 ns, int interrupted)
 {
 	__u32 b = log2_u64(ns);
 
 	if (b >= LOG2_BUCKETS)
 		b = LOG2_BUCKETS - 1;
 	barrier_var(b);
-	if (b < LOG2_BUCKETS)
-		__sync_fetch_and_add(&d->bucket[b], 1);
-	__sync_fetch_and_add(&d->sum, ns);
+	if (interrupted) {
+		if (b < LOG2_BUCKETS)
+			__sync_fetch_and_add(&d->bucket[b], 1);
+		__sync_fetch_and_add(&d->sum, ns);
+	} else {
+		if (b < LOG2_BUCKETS)
+			d->bucket[b]++;
+		d->sum += ns;
+	}
 	if (ns > d->max)
 		d->max = ns;
 }

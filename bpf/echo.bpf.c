@@ -108,7 +108,7 @@ static __always_inline void answered(struct sk_buff *skb, void *ip)
 	e = bpf_map_lookup_elem(&echo_cpu, &cpu);
 	if (!start || !e)
 		return;
-	record_duration(&e->delay, bpf_ktime_get_ns() - *start);
+	record_duration(&e->delay, bpf_ktime_get_ns() - *start, 1);
 	bpf_map_delete_elem(&echo_pending, &x);
 }
 

@@ -78,7 +78,7 @@ static __always_inline int leave(__u32 function)
 
 	if (!start || !f)
 		return 0;
-	record_duration(&f->function[function], bpf_ktime_get_ns() - *start);
+	record_duration(&f->function[function], bpf_ktime_get_ns() - *start, 1);
 	bpf_map_delete_elem(&function_running, &key);
 	return 0;
 }

@@ -30,6 +30,7 @@
  * baseline, since that is not a sample.
  */
 #include "event.h"
+#include "transitions.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -214,6 +215,10 @@ int BPF_PROG(rtt_state, struct sock *sk, int from, int to)
 {
 	__u64 key = (__u64)sk;
 
+	if (!in_netns(&sk->__sk_common) || !bpf_skc_to_tcp_sock(sk))
+		return 0;
+	/* One program for both, because each run costs more than what it does. */
+	count_transition(from, to);
 	if (from == TCP_ESTABLISHED || to == TCP_ESTABLISHED)
 		observe(sk, to == TCP_ESTABLISHED);
 	if (use_lru && to == TCP_CLOSE)

@@ -27,19 +27,20 @@ type RttSamples struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	RttMapEventAccount = "event_account"
-	RttMapEvents       = "events"
-	RttMapRttLru       = "rtt_lru"
-	RttMapRttSamples   = "rtt_samples"
-	RttMapRttSockets   = "rtt_sockets"
-	RttProgRttRead     = "rtt_read"
-	RttProgRttSegment  = "rtt_segment"
-	RttProgRttState    = "rtt_state"
-	RttVarEventLimit   = "event_limit"
-	RttVarLateUs       = "late_us"
-	RttVarNetns        = "netns"
-	RttVarStackLimit   = "stack_limit"
-	RttVarUseLru       = "use_lru"
+	RttMapEventAccount   = "event_account"
+	RttMapEvents         = "events"
+	RttMapRttLru         = "rtt_lru"
+	RttMapRttSamples     = "rtt_samples"
+	RttMapRttSockets     = "rtt_sockets"
+	RttMapTcpTransitions = "tcp_transitions"
+	RttProgRttRead       = "rtt_read"
+	RttProgRttSegment    = "rtt_segment"
+	RttProgRttState      = "rtt_state"
+	RttVarEventLimit     = "event_limit"
+	RttVarLateUs         = "late_us"
+	RttVarNetns          = "netns"
+	RttVarStackLimit     = "stack_limit"
+	RttVarUseLru         = "use_lru"
 )
 
 // LoadRtt returns the embedded CollectionSpec for Rtt.
@@ -93,11 +94,12 @@ type RttProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RttMapSpecs struct {
-	EventAccount *ebpf.MapSpec `ebpf:"event_account"`
-	Events       *ebpf.MapSpec `ebpf:"events"`
-	RttLru       *ebpf.MapSpec `ebpf:"rtt_lru"`
-	RttSamples   *ebpf.MapSpec `ebpf:"rtt_samples"`
-	RttSockets   *ebpf.MapSpec `ebpf:"rtt_sockets"`
+	EventAccount   *ebpf.MapSpec `ebpf:"event_account"`
+	Events         *ebpf.MapSpec `ebpf:"events"`
+	RttLru         *ebpf.MapSpec `ebpf:"rtt_lru"`
+	RttSamples     *ebpf.MapSpec `ebpf:"rtt_samples"`
+	RttSockets     *ebpf.MapSpec `ebpf:"rtt_sockets"`
+	TcpTransitions *ebpf.MapSpec `ebpf:"tcp_transitions"`
 }
 
 // RttVariableSpecs contains global variables before they are loaded into the kernel.
@@ -131,11 +133,12 @@ func (o *RttObjects) Close() error {
 //
 // It can be passed to LoadRttObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RttMaps struct {
-	EventAccount *ebpf.Map `ebpf:"event_account"`
-	Events       *ebpf.Map `ebpf:"events"`
-	RttLru       *ebpf.Map `ebpf:"rtt_lru"`
-	RttSamples   *ebpf.Map `ebpf:"rtt_samples"`
-	RttSockets   *ebpf.Map `ebpf:"rtt_sockets"`
+	EventAccount   *ebpf.Map `ebpf:"event_account"`
+	Events         *ebpf.Map `ebpf:"events"`
+	RttLru         *ebpf.Map `ebpf:"rtt_lru"`
+	RttSamples     *ebpf.Map `ebpf:"rtt_samples"`
+	RttSockets     *ebpf.Map `ebpf:"rtt_sockets"`
+	TcpTransitions *ebpf.Map `ebpf:"tcp_transitions"`
 }
 
 func (m *RttMaps) Close() error {
@@ -145,6 +148,7 @@ func (m *RttMaps) Close() error {
 		m.RttLru,
 		m.RttSamples,
 		m.RttSockets,
+		m.TcpTransitions,
 	)
 }
 

@@ -31,7 +31,7 @@ int BPF_PROG(softirq_end, __u32 vector)
 		return 0;
 	ns = bpf_ktime_get_ns() - s->start[vector];
 	s->start[vector] = 0;
-	record_duration(&s->vector[vector], ns);
+	record_duration(&s->vector[vector], ns, 0);
 	if (ns < long_softirq)
 		return 0;
 	e = begin(LONG_SOFTIRQ);

@@ -1,43 +1,17 @@
 //go:build ignore
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * How often TCP sockets went from each state to each other one. TIME_WAIT and half-open
- * connections are not sockets of their own and do not pass here; a socket that goes
- * to TIME_WAIT, or whose FIN_WAIT2 the kernel keeps as one, goes to CLOSE.
+ * Changes of TCP state, where the program of round-trip times, which counts them beside
+ * its own work (rtt.bpf.c), is not loaded.
  */
-#include "filter.h"
+#include "transitions.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-/* One CPU's counts: [from * TCP_STATES + to], padded to whole cache lines. */
-struct transitions {
-	__u64 count[TCP_STATES * TCP_STATES];
-	__u64 pad[7];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* the loader sets it to the number of possible CPUs */
-	__type(key, __u32);
-	__type(value, struct transitions);
-} tcp_transitions SEC(".maps");
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tcp_state, struct sock *sk, __u32 from, __u32 to)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
-	struct transitions *t;
-	__u32 i;
-
-	if (!in_netns(&sk->__sk_common) || !bpf_skc_to_tcp_sock(sk))
-		return 0;
-	t = bpf_map_lookup_elem(&tcp_transitions, &cpu);
-	if (!t || from >= TCP_STATES || to >= TCP_STATES)
-		return 0;
-	i = from * TCP_STATES + to;
-	barrier_var(i);
-	if (i < TCP_STATES * TCP_STATES)
-		__sync_fetch_and_add(&t->count[i], 1);
+	if (in_netns(&sk->__sk_common) && bpf_skc_to_tcp_sock(sk))
+		count_transition(from, to);
 	return 0;
 }

@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
@@ -154,6 +155,9 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 	r.rings.Listeners = ring.NewNewest[ring.Listener](ticks * listenersPerTick)
 	r.rings.Board = vital.Open(vital.Env{
 		Root: cfg.Root, Probes: r.probes, Listeners: r.rings.Listeners, Softirq: r.rings.Trace.Softirq,
+		Asked: func(vital string) bool {
+			return slices.ContainsFunc(triggers, func(t *trigger.Trigger) bool { return t.Vital == vital })
+		},
 	}, cfg.Log)
 	r.rings.Rows = ring.NewRows(ticks, len(r.rings.Board.Infos()))
 	return r, nil

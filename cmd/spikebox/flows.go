@@ -145,7 +145,7 @@ func form[T any](f *flowFlags, json, csv, table listing.Printer[T]) listing.Prin
 // turns out to be one. The first error of writing ends printing; reading goes on to its
 // end.
 func (f *flowFlags) listFlows(w io.Writer, paths []string) error {
-	put := form(f, listing.JSON[listing.Row](w), listing.CSV(w), listing.Table(w, f.wide, style().Width))
+	put, done := listing.Behind(form(f, listing.JSON[listing.Row](w), listing.CSV(w), listing.Table(w, f.wide, style().Width)))
 	selected, kept := listing.Selection{Peers: f.peers, Ports: f.ports}, f.ranking()
 	e, err := readFlows(paths, evidence.Options{Flow: func(fl *flow.Flow) {
 		switch {
@@ -159,6 +159,7 @@ func (f *flowFlags) listFlows(w io.Writer, paths []string) error {
 		}
 	}})
 	if err != nil {
+		done() // what came before the error is printed
 		return err
 	}
 	if kept != nil {
@@ -166,7 +167,8 @@ func (f *flowFlags) listFlows(w io.Writer, paths []string) error {
 			put(r)
 		}
 	}
-	if err := put(nil); err != nil {
+	put(nil) // the columns' names, where no row came
+	if err := done(); err != nil {
 		return fmt.Errorf("write flows: %w", err)
 	}
 	return whole(e)

@@ -30,22 +30,38 @@ type Echo struct {
 	seen   []bpf.SoftirqDurations // by CPU, at the last Read
 }
 
-// openEcho arms the probe for a namespace.
+// openEcho loads the probe for a namespace, and tries whether it can be attached.
 func openEcho(h hub, o Options) (*Echo, error) {
 	spec, err := bpf.LoadEcho()
 	if err != nil {
 		return nil, fmt.Errorf("read embedded probe echo: %w", err)
 	}
 	l, err := load(h, wanted{id: "echo", spec: spec, vars: map[string]any{bpf.EchoVarNetns: o.NetNS},
-		perCPU: []string{bpf.EchoMapEchoCpu}})
+		perCPU: []string{bpf.EchoMapEchoCpu}, idle: true})
 	if err != nil {
 		return nil, err
+	}
+	if err := errors.Join(l.attach(), l.detach()); err != nil {
+		return nil, errors.Join(refuse("echo", err), l.Close())
 	}
 	cpus, err := share[bpf.EchoEchoes](l.Maps[bpf.EchoMapEchoCpu])
 	if err != nil {
 		return nil, errors.Join(refuse("echo", err), l.Close())
 	}
 	return &Echo{l, cpus, make([]bpf.SoftirqDurations, len(cpus.slots))}, nil
+}
+
+// Watch attaches the programs, or takes them off: they look at every packet that comes or
+// goes, four runs for a request of HTTP and its answer, which nobody should pay for a host
+// that is never pinged. Asked again for what is, it does nothing.
+func (e *Echo) Watch(on bool) error {
+	switch {
+	case on == (len(e.loaded.links) > 0):
+		return nil
+	case on:
+		return e.loaded.attach()
+	}
+	return e.loaded.detach()
 }
 
 // Read puts the delays of the echo replies sent since the last Read into *into, which

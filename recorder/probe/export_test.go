@@ -64,6 +64,9 @@ func programs(armed io.Closer) []*loaded {
 	case *Listeners:
 		return []*loaded{p.loaded}
 	case *States:
+		if p.loaded == nil { // rtt's program counts
+			return nil
+		}
 		return []*loaded{p.loaded}
 	case *Softirqs:
 		return []*loaded{p.loaded}

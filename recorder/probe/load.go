@@ -23,6 +23,7 @@ import (
 // a link that the garbage collector finds is detached.
 type loaded struct {
 	*ebpf.Collection
+	spec  *ebpf.CollectionSpec
 	links []link.Link
 }
 
@@ -59,6 +60,7 @@ type wanted struct {
 	spec   *ebpf.CollectionSpec
 	vars   map[string]any // constants by their C name
 	perCPU []string       // maps with a slot for each CPU
+	idle   bool           // the topic attaches its programs itself
 }
 
 // load puts the programs into the kernel and attaches those on BTF tracepoints, which
@@ -72,20 +74,41 @@ func load(h hub, w wanted) (*loaded, error) {
 	if err != nil {
 		return nil, refuse(w.id, err)
 	}
-	l := &loaded{Collection: coll}
-	// Functions, iterators and clocks are attached by their topics.
-	for name, prog := range coll.Programs {
-		if w.spec.Programs[name].AttachType != ebpf.AttachTraceRawTp {
+	l := &loaded{Collection: coll, spec: w.spec}
+	if w.idle {
+		return l, nil
+	}
+	if err := l.attach(); err != nil {
+		l.Close()
+		return nil, refuse(w.id, err)
+	}
+	return l, nil
+}
+
+// attach puts every program on its BTF tracepoint. Functions, iterators and clocks are
+// attached by their topics.
+func (l *loaded) attach() error {
+	for name, prog := range l.Programs {
+		if l.spec.Programs[name].AttachType != ebpf.AttachTraceRawTp {
 			continue
 		}
 		at, err := link.AttachTracing(link.TracingOptions{Program: prog})
 		if err != nil {
-			l.Close()
-			return nil, refuse(w.id, fmt.Errorf("attach %s: %w", name, err))
+			return errors.Join(fmt.Errorf("attach %s: %w", name, err), l.detach())
 		}
 		l.links = append(l.links, at)
 	}
-	return l, nil
+	return nil
+}
+
+// detach takes the programs off again, and keeps them loaded.
+func (l *loaded) detach() error {
+	var errs []error
+	for _, at := range l.links {
+		errs = append(errs, at.Close())
+	}
+	l.links = nil
+	return errors.Join(errs...)
 }
 
 // prepare fits the topic to this machine: constants, CPUs, and what is missing here.
@@ -123,13 +146,9 @@ func unlockMemory() error {
 
 // Close detaches and unloads everything.
 func (l *loaded) Close() error {
-	var errs []error
-	for _, at := range l.links {
-		errs = append(errs, at.Close())
-	}
-	l.links = nil
+	err := l.detach()
 	l.Collection.Close()
-	return errors.Join(errs...)
+	return err
 }
 
 // choose keeps that one of two programs for a tracepoint which fits the running

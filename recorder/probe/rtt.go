@@ -65,7 +65,7 @@ func loadRTT(h hub, o Options, lru bool) (*RTT, error) {
 	} else {
 		spec.Maps[bpf.RttMapRttLru].MaxEntries = 1 // unused: costs no memory
 	}
-	l, err := load(h, wanted{id: "rtt", spec: spec, vars: vars, perCPU: []string{bpf.RttMapRttSamples}})
+	l, err := load(h, wanted{id: "rtt", spec: spec, vars: vars, perCPU: []string{bpf.RttMapRttSamples, bpf.RttMapTcpTransitions}})
 	if err != nil {
 		return nil, err
 	}

@@ -77,6 +77,8 @@ func TestEchoDelay(t *testing.T) {
 	go drain(w)
 	s := armAll(t, Options{NetNS: inode(t, ns)})
 	other := armAll(t, Options{NetNS: 1})
+	must(t, s.Echo.Watch(true))
+	must(t, other.Echo.Watch(true))
 	for i := range asked {
 		_, err := w.Write(echoRequest([4]byte{10, 9, 0, 2}, [4]byte{10, 9, 0, 1}, uint16(i)))
 		must(t, err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"github.com/cilium/ebpf"
 	"github.com/spikebox/spikebox/bpf"
 )
 
@@ -64,8 +65,13 @@ var stateProbe = Probe{
 	Needs:   tracing,
 	Without: "sockets per state at each tick; sock_diag(7) lists them all, once a second at most",
 	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
+		// The program of round-trip times sits on the same tracepoint, and counts for both.
+		if s.RTT != nil {
+			s.States, err = statesIn(s.RTT.loaded.Maps[bpf.RttMapTcpTransitions], nil)
+			return s.States, "with rtt", err
+		}
 		s.States, err = openStates(s.hub, o)
-		return s.States, "", err
+		return s.States, "alone", err
 	},
 }
 
@@ -98,7 +104,7 @@ func (t *Transitions) Gain(state int) int64 {
 
 // States is the armed probe of TCP state changes.
 type States struct {
-	loaded *loaded
+	loaded *loaded // nil where another probe's program counts
 	cpus   *shared[bpf.TcpStateTransitions]
 	seen   Transitions // totals over all CPUs at the last Read
 }
@@ -114,9 +120,18 @@ func openStates(h hub, o Options) (*States, error) {
 	if err != nil {
 		return nil, err
 	}
-	cpus, err := share[bpf.TcpStateTransitions](l.Maps[bpf.TcpStateMapTcpTransitions])
+	s, err := statesIn(l.Maps[bpf.TcpStateMapTcpTransitions], l)
 	if err != nil {
-		return nil, errors.Join(refuse("state", err), l.Close())
+		return nil, errors.Join(err, l.Close())
+	}
+	return s, nil
+}
+
+// statesIn reads what a program counts into m.
+func statesIn(m *ebpf.Map, l *loaded) (*States, error) {
+	cpus, err := share[bpf.TcpStateTransitions](m)
+	if err != nil {
+		return nil, refuse("state", err)
 	}
 	return &States{loaded: l, cpus: cpus}, nil
 }
@@ -142,4 +157,10 @@ func (s *States) Read(into *Transitions) error {
 }
 
 // Close disarms the probe.
-func (s *States) Close() error { return errors.Join(s.cpus.Close(), s.loaded.Close()) }
+func (s *States) Close() error {
+	err := s.cpus.Close()
+	if s.loaded != nil {
+		err = errors.Join(err, s.loaded.Close())
+	}
+	return err
+}

@@ -86,25 +86,3 @@ var softirqMeter = &Meter{
 		}
 	})},
 }
-
-var echoMeter = &Meter{
-	ID:  "echo",
-	Doc: "how fast this host answers ping",
-	Vitals: []Vital{
-		{"echo.delay", "s", "longest time from an ICMP echo request's arrival to its reply, within the last second of ticks"},
-	},
-	Variants: []Variant{probeVariant("echo", func(env Env) probed {
-		var delays ring.Second[probe.Durations]
-		return func(_ time.Time, out []float64) error {
-			err := env.Probes.Echo.Read(delays.Push(probe.Durations{}))
-			var all probe.Durations
-			for d := range delays.All() {
-				all.Merge(d)
-			}
-			if all.Count > 0 { // no reply is no delay of 0
-				out[0] = all.Max.Seconds()
-			}
-			return err
-		}
-	})},
-}

@@ -42,6 +42,8 @@ type Env struct {
 	Root      string                      // of /proc and /sys: "/", or a fixture tree
 	Probes    *probe.Set                  // those that are armed; nil: none was tried
 	Listeners *ring.Newest[ring.Listener] // where the listeners meter keeps each listener's queues; nil: nowhere
+	// Asked says whether a trigger looks at a vital; nil: none does.
+	Asked func(vital string) bool
 	// Softirq is handed what the softirq meter reads of each CPU and vector; nil: nobody.
 	Softirq func(cpu, vector int, d *probe.Durations)
 }
