@@ -21,7 +21,7 @@ var tcpMeter = &Meter{
 		{"retrans.ratio", "ratio", "segments sent again, of all sent (Tcp RetransSegs, OutSegs)"},
 		{"resets", "1/s", "RSTs sent, and connections that peers reset (Tcp OutRsts, EstabResets)"},
 	},
-	Variants: []Variant{{Name: "proc", Open: openTCP}},
+	Variants: []Variant{{Name: "proc", Late: true, Open: openTCP}},
 }
 
 // tcpCounters are the counters that the vitals are made of, by the kernel's names; one that
