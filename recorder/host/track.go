@@ -1,0 +1,138 @@
+//go:build linux
+
+package host
+
+import (
+	"math"
+	"time"
+
+	"github.com/spikebox/spikebox/recorder/ring"
+)
+
+// Track keeps the clocks' readings of the last ticks, in a ring.
+type Track struct {
+	clocks   Clocks
+	readings *ring.Newest[Moment]
+}
+
+// NewTrack makes room for so many readings.
+func NewTrack(clocks Clocks, readings int) *Track {
+	return &Track{clocks, ring.NewNewest[Moment](readings)}
+}
+
+// Tick reads the clocks and keeps what they say.
+func (t *Track) Tick() Moment {
+	m := t.clocks()
+	t.readings.Push(m)
+	return m
+}
+
+// Past gives the readings from the last one before start on, and the clock that base makes
+// of them.
+func (t *Track) Past(base Moment, start time.Time) *Past {
+	p := &Past{Base: base}
+	t.readings.Each(func(m *Moment) {
+		if len(p.Readings) == 1 && !m.At.After(start) {
+			p.Readings = p.Readings[:0]
+		}
+		p.Readings = append(p.Readings, *m)
+	})
+	p.split()
+	return p
+}
+
+// Past is what the clocks did in a window. It stays as it is while recording goes on.
+type Past struct {
+	Base     Moment   // whose Place is the bundle's clock
+	Readings []Moment // oldest first
+	eras     []era
+}
+
+// Jump is how much two clocks must have moved against each other to have jumped, or to be
+// told of: a thousand times what lies between the readings of one Moment, and less than
+// what matters to anybody who compares with another host's log.
+const Jump = time.Millisecond
+
+// era is a time in which CLOCK_REALTIME was not set: its distance from CLOCK_MONOTONIC stays
+// what it was. The two are slewed alike.
+type era struct {
+	offset   int64 // CLOCK_REALTIME less CLOCK_MONOTONIC
+	from, to int64 // CLOCK_MONOTONIC: it began after from and ended before to, a tick each
+}
+
+// split finds the eras.
+func (p *Past) split() {
+	for i, m := range p.Readings {
+		offset := m.Realtime - m.Monotonic
+		if i == 0 {
+			p.eras = append(p.eras, era{offset: offset, from: math.MinInt64, to: math.MaxInt64})
+			continue
+		}
+		last := &p.eras[len(p.eras)-1]
+		if d := offset - last.offset; d < int64(Jump) && d > -int64(Jump) {
+			continue
+		}
+		// Between two readings: packets on either side of the step may lie in either.
+		last.to = m.Monotonic
+		p.eras = append(p.eras, era{offset: offset, from: p.Readings[i-1].Monotonic, to: math.MaxInt64})
+	}
+}
+
+// Stamps puts stamps that the kernel took of CLOCK_REALTIME as it stood then, such as those of
+// packets, on the bundle's clock. It takes them in the order in which they were taken.
+type Stamps struct {
+	past   *Past
+	at     int   // the era of the last one
+	newest int64 // CLOCK_MONOTONIC, of all so far
+}
+
+// Stamps begins with the oldest. Without readings (p is nil) stamps stay as they are.
+func (p *Past) Stamps() Stamps { return Stamps{past: p, newest: math.MinInt64} }
+
+// swap is how far stamps may be out of their order: CPUs that feed one ring swap neighbours.
+const swap = 5 * time.Millisecond
+
+// Place gives the Unix ns on the bundle's clock of a stamp that was taken between two instants
+// (zero: not known).
+//
+// One stamp may belong to two eras: after a clock was set back it shows a time again. What is
+// known of the instant tells them apart where the step is larger, and else the order, because
+// time does not run backwards. On a link where nothing passed for as long as a small step
+// back takes, neither does, and the stamp stays off by the step.
+func (s *Stamps) Place(stamp int64, after, until time.Time) int64 {
+	if s.past == nil || len(s.past.eras) == 0 {
+		return stamp
+	}
+	base := s.past.Base
+	if len(s.past.eras) == 1 {
+		return base.Place(stamp - s.past.eras[0].offset)
+	}
+	low, high := int64(math.MinInt64), int64(math.MaxInt64)
+	if !after.IsZero() {
+		low = base.Mono(after)
+	}
+	if !until.IsZero() {
+		high = base.Mono(until)
+	}
+	best, least := s.at, math.Inf(1)
+	for i, e := range s.past.eras {
+		mono := stamp - e.offset
+		wrong := beyond(mono, max(low, e.from), min(high, e.to))
+		if s.newest > math.MinInt64 {
+			wrong += beyond(mono, s.newest-int64(swap), math.MaxInt64)
+		}
+		// Of equals the era that the last one was of.
+		if wrong < least || wrong == least && i == s.at {
+			best, least = i, wrong
+		}
+	}
+	s.at = best
+	mono := stamp - s.past.eras[best].offset
+	s.newest = max(s.newest, mono)
+	return base.Place(mono)
+}
+
+// beyond is how far v lies outside of [low, high].
+func beyond(v, low, high int64) float64 {
+	return max(0, float64(low)-float64(v), float64(v)-float64(high))
+}
