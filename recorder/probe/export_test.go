@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
-	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
