@@ -42,7 +42,7 @@ func (r *Recorder) fire(t format.Trigger) {
 	// clock as it stands now; the window is reckoned from the one that has the monotonic reading.
 	// A clock that is set meanwhile, which may be the incident, would else end the window at
 	// once, or never.
-	at, clock := t.Time, r.rings.Clocks.Tick()
+	at, clock := t.Time, r.rings.Clocks.Now()
 	if r.incident != nil {
 		clock = r.incident.clock
 	}
