@@ -1,8 +1,6 @@
 package evidence
 
-import (
-	"github.com/spikebox/spikebox/analyzer/column"
-)
+import "github.com/spikebox/spikebox/analyzer/column"
 
 // inSeconds adds rows that are kept by the second, and stamped with its begin, as numbers
 // over time. Rows of one second make one reading, and that stands at the second's end, where

@@ -11,6 +11,7 @@ import (
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/ring"
+	"github.com/spikebox/spikebox/recorder/vital"
 )
 
 // vitalsCSV renders the window's ticks.
@@ -41,26 +42,29 @@ func listenersCSV(listeners *ring.Listeners, start time.Time, clock host.Moment)
 	return out
 }
 
-// listenerSource is the state of listeners.csv: that of the meter that saw the queues, and
-// what the ring has no room for.
+// listenerSource is the state of listeners.csv: that of the meter that reads the queues, and
+// what the ring had no room for.
 func listenerSource(meter format.Source, listeners *ring.Listeners, start time.Time) format.Source {
-	s := format.Source{Name: "listeners", State: meter.State, Variant: meter.Variant, Reason: meter.Reason, Members: []string{member.ListenersName}}
-	if s.State == format.Unsupported || s.State == format.Failed {
-		s.Members = nil
-		return s
-	}
+	s := format.Source{Name: "listeners", State: format.Complete, Variant: meter.Variant, Members: []string{member.ListenersName}}
 	left, ticks, from := listeners.Missing(start)
-	if left == 0 && from.IsZero() {
-		return s
-	}
-	s.State = format.Partial
+	var missing []string
 	if s.Lost = uint64(left); left > 0 {
 		s.Unit = "queues"
-		s.Reason += fmt.Sprintf("; in %d ticks more listeners were busy than are kept: the fullest are", ticks)
+		missing = append(missing, fmt.Sprintf("in %d ticks more listeners were busy than are kept, which are the fullest", ticks))
 	}
 	if !from.IsZero() {
-		s.Reason += fmt.Sprintf("; the ring had no room for the first %v of the window", from.Sub(start).Round(10*time.Millisecond))
+		missing = append(missing, fmt.Sprintf("the ring had no room for the first %v of the window", from.Sub(start).Round(10*time.Millisecond)))
 	}
-	s.Reason = strings.TrimPrefix(s.Reason, "; ")
+	if meter.Lost > 0 {
+		missing = append(missing, fmt.Sprintf("the queues could not be read at %d ticks since arming: %s", meter.Lost, meter.Reason))
+	}
+	switch {
+	case meter.State == format.Unsupported, meter.State == format.Failed:
+		s.State, s.Reason, s.Members = meter.State, meter.Reason, nil
+	case meter.Variant == vital.ListenersUnseen: // the file is there, and has no line
+		s.State, s.Reason, s.Members = format.Unsupported, meter.Reason, nil
+	case len(missing) > 0:
+		s.State, s.Reason = format.Partial, strings.Join(missing, "; ")
+	}
 	return s
 }

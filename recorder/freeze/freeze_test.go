@@ -278,3 +278,31 @@ func TestFailureLeavesNothing(t *testing.T) {
 	}
 	written(t, rings, request(t, root))
 }
+
+// The source of listeners.csv is complete where the ring held all, and says what it did not.
+func TestListenerSource(t *testing.T) {
+	start := time.Now()
+	full := ring.NewListeners(2408) // keeps 27 a tick
+	for n := range 30 {
+		full.Add(ring.Listener{AcceptQueue: uint32(n + 1), AcceptLimit: 10})
+	}
+	full.EndTick(start)
+	for _, c := range []struct {
+		meter     format.Source
+		listeners *ring.Listeners
+		state     format.State
+		reason    string
+	}{
+		{format.Source{State: format.Complete, Variant: "ebpf"}, ring.NewListeners(8), format.Complete, ""},
+		{format.Source{State: format.Partial, Variant: "sock_diag", Reason: "no eBPF"}, ring.NewListeners(8), format.Complete, ""},
+		{format.Source{State: format.Partial, Variant: "proc", Reason: "no sock_diag"}, ring.NewListeners(8), format.Unsupported, "no sock_diag"},
+		{format.Source{State: format.Unsupported, Reason: "nothing"}, ring.NewListeners(8), format.Unsupported, "nothing"},
+		{format.Source{State: format.Partial, Variant: "ebpf", Lost: 3, Reason: "torn"}, ring.NewListeners(8), format.Partial, "the queues could not be read at 3 ticks since arming: torn"},
+		{format.Source{State: format.Complete, Variant: "ebpf"}, full, format.Partial, "in 1 ticks more listeners were busy than are kept, which are the fullest"},
+	} {
+		s := listenerSource(c.meter, c.listeners, start)
+		if s.State != c.state || s.Reason != c.reason || (len(s.Members) > 0) != (c.state != format.Unsupported) {
+			t.Errorf("of %+v: %+v, want %s: %q", c.meter, s, c.state, c.reason)
+		}
+	}
+}

@@ -52,8 +52,8 @@ type Past struct {
 }
 
 // Jump is how much two clocks must have moved against each other to have jumped, or to be
-// told of: a thousand times what lies between the readings of one Moment, and less than
-// what matters to anybody who compares with another host's log.
+// told of: twenty times what may lie between the readings of one Moment, and less than what
+// matters to anybody who compares with another host's log.
 const Jump = time.Millisecond
 
 // era is a time in which CLOCK_REALTIME was not set: its distance from CLOCK_MONOTONIC stays

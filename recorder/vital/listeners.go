@@ -13,8 +13,12 @@ import (
 	"github.com/spikebox/spikebox/recorder/ring"
 )
 
-// ListenerSource is the meter's name in the manifest.
-const ListenerSource = "vitals.listeners"
+const (
+	// ListenerSource is the meter's name in the manifest.
+	ListenerSource = "vitals.listeners"
+	// ListenersUnseen is the variant that counts half-open connections and sees no queue.
+	ListenersUnseen = "proc"
+)
 
 var listenerMeter = &Meter{
 	ID:  "listeners",
@@ -26,7 +30,7 @@ var listenerMeter = &Meter{
 	Variants: []Variant{
 		probeVariant("listeners", readListeners),
 		{Name: "sock_diag", Lack: "SYN_RECV is counted once a second and up to 20,000, not per listener", Open: openListenerDump},
-		{Name: "proc", Late: true, Lack: "SYN_RECV is counted once a second out of /proc/net/tcp, accept queues are not seen", Open: openListenerProc},
+		{Name: ListenersUnseen, Late: true, Lack: "SYN_RECV is counted once a second out of /proc/net/tcp, accept queues are not seen", Open: openListenerProc},
 	},
 }
 
