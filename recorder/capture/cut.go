@@ -138,6 +138,10 @@ func (p *Packets) holdSince(since time.Time, clock *host.Past, lo bool) *part {
 		}
 	}
 	p.hold, t.from = first, first
+	// Copied, since the ring goes on while the cut is written.
+	for n := t.from; n <= t.to; n++ {
+		t.passes = append(t.passes, p.pass(n))
+	}
 	// Of the block that the kernel is filling, what is in it now. Where the ring is full there
 	// is none: head has come round to the oldest block, which is not the kernel's but waits to
 	// be given back, and to read it as the newest would put old packets behind new ones.

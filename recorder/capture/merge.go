@@ -13,6 +13,7 @@ type part struct {
 	ring     *Packets
 	from, to uint64 // the finished blocks
 	open     int    // packets of block to, which the kernel had not finished; often 0
+	passes   []pass // of the blocks, that of to last
 	since    int64  // older packets are left out; on the cut's clock
 	clock    *host.Past
 	lo       bool // the copies of leaving packets are left out
@@ -51,7 +52,7 @@ func (c *cursor) enter() {
 		c.left = 0
 		return
 	}
-	c.off, c.when = c.b.first(), c.ring.pass(c.blk)
+	c.off, c.when = c.b.first(), c.passes[c.blk-c.from]
 }
 
 // next returns the next packet, or nil at the end.

@@ -107,9 +107,6 @@ func (s *Stamps) Place(stamp int64, after, until time.Time) int64 {
 		return stamp
 	}
 	base := s.past.Base
-	if len(s.past.eras) == 1 {
-		return base.Place(stamp - s.past.eras[0].offset)
-	}
 	low, high := int64(math.MinInt64), int64(math.MaxInt64)
 	if !after.IsZero() {
 		low = base.Mono(after)
@@ -131,6 +128,12 @@ func (s *Stamps) Place(stamp int64, after, until time.Time) int64 {
 	}
 	s.at = best
 	mono := stamp - s.past.eras[best].offset
+	if !until.IsZero() && mono-high > int64(swap) {
+		// It is of no era that is known: of one before the first reading.
+		if mono = low; after.IsZero() {
+			mono = high
+		}
+	}
 	s.newest = max(s.newest, mono)
 	return base.Place(mono)
 }

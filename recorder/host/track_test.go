@@ -124,3 +124,18 @@ func TestPast(t *testing.T) {
 		t.Errorf("%d readings from %d on, want 14 from 6.75 s on", n, got.Readings[0].Monotonic)
 	}
 }
+
+// A stamp of before the first reading, when the wall clock was an hour ahead, is no packet of
+// the next hour.
+func TestStampOfAnUnknownEra(t *testing.T) {
+	p := told(nil, 10)
+	after, until := p.Base.At.Add(-20*time.Second), p.Base.At.Add(-9*time.Second)
+	ahead := p.Base.Wall(until).Add(time.Hour).UnixNano()
+	stamps := p.Stamps()
+	if got := stamps.Place(ahead, after, until); got != p.Base.Wall(after).UnixNano() {
+		t.Errorf("put at %d, want %d", got, p.Base.Wall(after).UnixNano())
+	}
+	if got := stamps.Place(ahead, time.Time{}, until); got != p.Base.Wall(until).UnixNano() {
+		t.Errorf("put at %d, want %d", got, p.Base.Wall(until).UnixNano())
+	}
+}
