@@ -29,7 +29,6 @@ type cursor struct {
 	at   int64 // of the packet that next gave, Unix ns on the cut's clock
 
 	stamps host.Stamps
-	when   pass // of the block
 }
 
 // cursor begins at the oldest packet.
@@ -52,7 +51,9 @@ func (c *cursor) enter() {
 		c.left = 0
 		return
 	}
-	c.off, c.when = c.b.first(), c.passes[c.blk-c.from]
+	c.off = c.b.first()
+	filled := c.passes[c.blk-c.from]
+	c.stamps.Between(filled.after, filled.until)
 }
 
 // next returns the next packet, or nil at the end.
@@ -68,7 +69,7 @@ func (c *cursor) next() packet {
 		p := c.b.packet(c.off)
 		c.off += p.next()
 		c.left--
-		c.at = c.stamps.Place(p.time(), c.when.after, c.when.until)
+		c.at = c.stamps.Place(p.time())
 		if c.at < c.since || c.lo && p.kind() == unix.PACKET_OUTGOING {
 			continue
 		}

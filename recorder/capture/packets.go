@@ -245,5 +245,6 @@ func (p *Packets) reaches(clock *host.Past) time.Time {
 		return time.Unix(0, p.forgotten)
 	}
 	stamps := clock.Stamps()
-	return clock.Base.Instant(stamps.Place(p.forgotten, p.forgot.after, p.forgot.until))
+	stamps.Between(p.forgot.after, p.forgot.until)
+	return clock.Base.Instant(stamps.Place(p.forgotten))
 }

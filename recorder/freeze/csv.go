@@ -50,7 +50,7 @@ func listenerSource(meter format.Source, listeners *ring.Listeners, start time.T
 	var missing []string
 	if s.Lost = uint64(left); left > 0 {
 		s.Unit = "queues"
-		missing = append(missing, fmt.Sprintf("in %d ticks more listeners were busy than are kept, which are the fullest", ticks))
+		missing = append(missing, fmt.Sprintf("more listeners were busy than are kept, which are the fullest (ticks: %d)", ticks))
 	}
 	if !from.IsZero() {
 		missing = append(missing, fmt.Sprintf("the ring had no room for the first %v of the window", from.Sub(start).Round(10*time.Millisecond)))

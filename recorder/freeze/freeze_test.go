@@ -298,7 +298,7 @@ func TestListenerSource(t *testing.T) {
 		{format.Source{State: format.Partial, Variant: "proc", Reason: "no sock_diag"}, ring.NewListeners(8), format.Unsupported, "no sock_diag"},
 		{format.Source{State: format.Unsupported, Reason: "nothing"}, ring.NewListeners(8), format.Unsupported, "nothing"},
 		{format.Source{State: format.Partial, Variant: "ebpf", Lost: 3, Reason: "torn"}, ring.NewListeners(8), format.Partial, "the queues could not be read at 3 ticks since arming: torn"},
-		{format.Source{State: format.Complete, Variant: "ebpf"}, full, format.Partial, "in 1 ticks more listeners were busy than are kept, which are the fullest"},
+		{format.Source{State: format.Complete, Variant: "ebpf"}, full, format.Partial, "more listeners were busy than are kept, which are the fullest (ticks: 1)"},
 	} {
 		s := listenerSource(c.meter, c.listeners, start)
 		if s.State != c.state || s.Reason != c.reason || (len(s.Members) > 0) != (c.state != format.Unsupported) {

@@ -84,58 +84,71 @@ func (p *Past) split() {
 // Stamps puts stamps that the kernel took of CLOCK_REALTIME as it stood then, such as those of
 // packets, on the bundle's clock. It takes them in the order in which they were taken.
 type Stamps struct {
-	past   *Past
-	at     int   // the era of the last one
-	newest int64 // CLOCK_MONOTONIC, of all so far
+	past      *Past
+	at        int   // the era of the last one
+	newest    int64 // CLOCK_MONOTONIC, of all so far
+	low, high int64 // between which those that come were taken
 }
 
-// Stamps begins with the oldest. Without readings (p is nil) stamps stay as they are.
-func (p *Past) Stamps() Stamps { return Stamps{past: p, newest: math.MinInt64} }
+// Stamps begins with the oldest. Without readings (p is nil or empty) stamps stay as they are.
+func (p *Past) Stamps() Stamps {
+	if p != nil && len(p.eras) == 0 {
+		p = nil
+	}
+	return Stamps{past: p, newest: math.MinInt64, low: math.MinInt64, high: math.MaxInt64}
+}
+
+// Between says between which instants the stamps that come were taken; zero: not known.
+func (s *Stamps) Between(after, until time.Time) {
+	s.low, s.high = math.MinInt64, math.MaxInt64
+	if s.past != nil && !after.IsZero() {
+		s.low = s.past.Base.Mono(after)
+	}
+	if s.past != nil && !until.IsZero() {
+		s.high = s.past.Base.Mono(until)
+	}
+}
 
 // swap is how far stamps may be out of their order: CPUs that feed one ring swap neighbours.
-const swap = 5 * time.Millisecond
+const swap = int64(5 * time.Millisecond)
 
-// Place gives the Unix ns on the bundle's clock of a stamp that was taken between two instants
-// (zero: not known).
-//
-// One stamp may belong to two eras: after a clock was set back it shows a time again. What is
-// known of the instant tells them apart where the step is larger, and else the order, because
-// time does not run backwards. On a link where nothing passed for as long as a small step
-// back takes, neither does, and the stamp stays off by the step.
-func (s *Stamps) Place(stamp int64, after, until time.Time) int64 {
-	if s.past == nil || len(s.past.eras) == 0 {
+// Place gives the Unix ns on the bundle's clock of a stamp.
+func (s *Stamps) Place(stamp int64) int64 {
+	if s.past == nil {
 		return stamp
 	}
-	base := s.past.Base
-	low, high := int64(math.MinInt64), int64(math.MaxInt64)
-	if !after.IsZero() {
-		low = base.Mono(after)
+	if len(s.past.eras) > 1 {
+		s.at = s.era(stamp)
 	}
-	if !until.IsZero() {
-		high = base.Mono(until)
+	mono := stamp - s.past.eras[s.at].offset
+	if mono-swap > s.high {
+		// It is of no era that is known: of one before the first reading.
+		if mono = s.low; mono == math.MinInt64 {
+			mono = s.high
+		}
 	}
+	s.newest = max(s.newest, mono)
+	return s.past.Base.Place(mono)
+}
+
+// era is that of a stamp. One may belong to two: after a clock was set back it shows a time
+// again. What is known of the instant tells them apart where the step is larger, and else
+// the order, because time does not run backwards. On a link where nothing passed for as long
+// as a small step back takes, neither does, and the stamp stays off by the step.
+func (s *Stamps) era(stamp int64) int {
 	best, least := s.at, math.Inf(1)
 	for i, e := range s.past.eras {
 		mono := stamp - e.offset
-		wrong := beyond(mono, max(low, e.from), min(high, e.to))
+		wrong := beyond(mono, max(s.low, e.from), min(s.high, e.to))
 		if s.newest > math.MinInt64 {
-			wrong += beyond(mono, s.newest-int64(swap), math.MaxInt64)
+			wrong += beyond(mono, s.newest-swap, math.MaxInt64)
 		}
 		// Of equals the era that the last one was of.
 		if wrong < least || wrong == least && i == s.at {
 			best, least = i, wrong
 		}
 	}
-	s.at = best
-	mono := stamp - s.past.eras[best].offset
-	if !until.IsZero() && mono-high > int64(swap) {
-		// It is of no era that is known: of one before the first reading.
-		if mono = low; after.IsZero() {
-			mono = high
-		}
-	}
-	s.newest = max(s.newest, mono)
-	return base.Place(mono)
+	return best
 }
 
 // beyond is how far v lies outside of [low, high].

@@ -84,7 +84,8 @@ func TestStamps(t *testing.T) {
 					after = past.Base.At.Add(time.Duration(at) - 10*time.Second - 400*ms)
 					until = past.Base.At.Add(time.Duration(at) - 10*time.Second + 300*ms)
 				}
-				got := stamps.Place(at+offset, after, until)
+				stamps.Between(after, until)
+				got := stamps.Place(at + offset)
 				want := past.Base.Place(at)
 				if d := time.Duration(got - want).Abs(); d > 250*ms {
 					t.Fatalf("%s, known %v: the packet of %v is put %v off", name, known, time.Duration(at), time.Duration(got-want))
@@ -105,7 +106,7 @@ func btoi(b bool) int {
 func TestStampsWithoutReadings(t *testing.T) {
 	for _, p := range []*Past{nil, {}} {
 		stamps := p.Stamps()
-		if got := stamps.Place(5, time.Time{}, time.Time{}); got != 5 {
+		if got := stamps.Place(5); got != 5 {
 			t.Errorf("stamp 5 becomes %d", got)
 		}
 	}
@@ -132,10 +133,12 @@ func TestStampOfAnUnknownEra(t *testing.T) {
 	after, until := p.Base.At.Add(-20*time.Second), p.Base.At.Add(-9*time.Second)
 	ahead := p.Base.Wall(until).Add(time.Hour).UnixNano()
 	stamps := p.Stamps()
-	if got := stamps.Place(ahead, after, until); got != p.Base.Wall(after).UnixNano() {
+	stamps.Between(after, until)
+	if got := stamps.Place(ahead); got != p.Base.Wall(after).UnixNano() {
 		t.Errorf("put at %d, want %d", got, p.Base.Wall(after).UnixNano())
 	}
-	if got := stamps.Place(ahead, time.Time{}, until); got != p.Base.Wall(until).UnixNano() {
+	stamps.Between(time.Time{}, until)
+	if got := stamps.Place(ahead); got != p.Base.Wall(until).UnixNano() {
 		t.Errorf("put at %d, want %d", got, p.Base.Wall(until).UnixNano())
 	}
 }
