@@ -52,6 +52,7 @@ func ParseClocks(text []byte) ([]Clocks, error) {
 		if len(fields) != 6 {
 			return fmt.Errorf("%d columns, want 6", len(fields))
 		}
+		// A reason that a later writer has is kept as it is: the numbers say what happened.
 		c := Clocks{Line: n, Reason: string(fields[5])}
 		for i, to := range []*int64{&c.Time, &c.Realtime, &c.Monotonic, &c.Boottime, &c.Raw} {
 			var err error

@@ -143,6 +143,7 @@ func (b *Board) retry(now time.Time) {
 			r.reader.Close()
 		}
 		r.variant, r.reader, r.since = v, reader, now
+		// Beside a better one that was refused it is still the lesser, and says why.
 		if v == &r.Variants[0] {
 			r.refused = nil
 		}
