@@ -68,7 +68,7 @@ type Window struct {
 }
 
 // Clock is one simultaneous reading of the kernel's clocks, in nanoseconds, and
-// of adjtimex(2)'s state. All times of a bundle are on Realtime as it stood at "freeze"
+// of adjtimex(2)'s state. All times of a bundle are on Realtime as it stood at "trigger"
 // (SPEC.md, "Clocks").
 type Clock struct {
 	At           string `json:"at"` // armed, trigger, freeze

@@ -59,8 +59,8 @@ var DefaultTriggers = []string{
 }
 
 // sources is what the one-off sources need to know.
-func (c *Config) sources() source.Env {
-	return source.Env{Root: c.Root, ConntrackMax: c.Conntrack}
+func (c *Config) sources(clock host.Moment) source.Env {
+	return source.Env{Root: c.Root, ConntrackMax: c.Conntrack, Clock: clock}
 }
 
 // ownNetNS is what AllNetNS cannot widen: the kernel shows it to one namespace at a time.
@@ -153,7 +153,7 @@ func lateRTT(triggers []*trigger.Trigger) time.Duration {
 func fired(f trigger.Fired) format.Trigger {
 	return format.Trigger{
 		Kind: "vital", Expr: f.Trigger.Expr, Vital: f.Trigger.Vital,
-		Limit: f.Limit, Value: f.Value, Unit: f.Trigger.Unit, Time: f.Time, Since: f.Since.UTC(),
+		Limit: f.Limit, Value: f.Value, Unit: f.Trigger.Unit, Time: f.Time, Since: f.Since,
 	}
 }
 

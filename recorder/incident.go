@@ -25,7 +25,8 @@ type incident struct {
 	first  format.Trigger
 	joined []format.Trigger
 	end    time.Time
-	clock  format.Clock
+	clock  host.Moment            // the bundle's: as it stood at the trigger
+	read   format.Clock           // the same, for the manifest
 	early  <-chan []source.Result // of the one-off sources that are collected at the trigger
 }
 
@@ -37,11 +38,18 @@ type result struct {
 
 // fire begins an incident, or joins the one that goes on.
 func (r *Recorder) fire(t format.Trigger) {
-	// Two instants of one trigger. What is shown is UTC, and UTC drops the monotonic reading;
-	// the window is reckoned from the one that has it. A clock that is set meanwhile, which may
-	// be the incident, would else end the window at once, or never.
-	at := t.Time
-	t.Time = at.UTC()
+	// Two instants of one trigger. What is shown is on the bundle's clock, which is the wall
+	// clock as it stands now; the window is reckoned from the one that has the monotonic reading.
+	// A clock that is set meanwhile, which may be the incident, would else end the window at
+	// once, or never.
+	at, clock := t.Time, r.rings.Clocks.Now()
+	if r.incident != nil {
+		clock = r.incident.clock
+	}
+	t.Time = clock.Wall(at)
+	if !t.Since.IsZero() {
+		t.Since = clock.Wall(t.Since)
+	}
 	if r.cfg.DryRun {
 		r.cfg.Log("would fire: " + describe(t))
 		return
@@ -56,8 +64,8 @@ func (r *Recorder) fire(t format.Trigger) {
 	}
 	r.cfg.Log(fmt.Sprintf("triggered: %s; cutting in %v", describe(t), r.cfg.After))
 	r.incident = &incident{
-		at: at, first: t, end: at.Add(r.cfg.After), clock: host.Clock("trigger"),
-		early: collectEarly(r.cfg.sources()),
+		at: at, first: t, end: at.Add(r.cfg.After), clock: clock, read: clock.Reading("trigger"),
+		early: collectEarly(r.cfg.sources(clock)),
 	}
 	r.snapshot.Reset(snapshotUrgent)
 }
@@ -87,8 +95,8 @@ func (r *Recorder) cut() {
 	}
 	began := time.Now()
 	held, err := freeze.Take(r.rings, freeze.Request{
-		Env: r.cfg.sources(), Dir: r.cfg.Dir, Manifest: r.manifest(in),
-		Start: start, Trigger: in.at, Early: in.early,
+		Env: r.cfg.sources(in.clock), Dir: r.cfg.Dir, Manifest: r.manifest(in),
+		Start: start, Trigger: in.at, Clock: in.clock, Early: in.early,
 	})
 	// Set where the cut fails, too: the failure comes back over results like any other.
 	r.writing = true
@@ -146,6 +154,6 @@ func (r *Recorder) manifest(in *incident) format.Manifest {
 		Warnings: warnings,
 		Recorder: r.cfg.Build, Host: r.host, Config: r.cfg.Flags,
 		Trigger: in.first, Joined: in.joined,
-		Clocks: []format.Clock{r.armed, in.clock},
+		Clocks: []format.Clock{r.armed, in.read},
 	}
 }

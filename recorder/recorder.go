@@ -47,8 +47,6 @@ const (
 	snapshotUrgent = 100 * time.Millisecond
 	// snapshotBytes holds five minutes of a host with a few dozen CPUs.
 	snapshotBytes = 8 << 20
-	// listenersPerTick is the room for busy listeners: a proxy has a handful.
-	listenersPerTick = 8
 )
 
 // Recorder is one armed recorder. All its methods run in the goroutine of Run.
@@ -128,7 +126,7 @@ func prepare(cfg Config) {
 // arm opens every ring and meter.
 func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*Recorder, error) {
 	r := &Recorder{
-		cfg: cfg, host: host.Facts(), armed: host.Clock("armed"), since: time.Now(),
+		cfg: cfg, host: host.Facts(), armed: host.Now().Reading("armed"), since: time.Now(),
 		triggers: trigger.NewSet(triggers, cfg.Policy), patterns: patterns,
 		results: make(chan result, 1), requests: make(chan format.Trigger),
 		asked: make(chan chan<- control.Status),
@@ -151,8 +149,9 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 	r.probes = openProbes(probe.Options{NetNS: cfg.netns(), LateRTT: lateRTT(triggers)}, cfg.Log)
 	window := cfg.Before + cfg.After
 	ticks := int(window/Tick) + 8 // some more than the window, for a late cut
-	r.rings.Trace = trace.New(r.probes, window, r.host.CPUs, cfg.Log)
-	r.rings.Listeners = ring.NewNewest[ring.Listener](ticks * listenersPerTick)
+	r.rings.Clocks = host.NewTrack(host.Now, ticks)
+	r.rings.Trace = trace.New(r.probes, time.Now(), window, r.host.CPUs, cfg.Log)
+	r.rings.Listeners = ring.NewListeners(ticks)
 	r.rings.Board = vital.Open(vital.Env{
 		Root: cfg.Root, Probes: r.probes, Listeners: r.rings.Listeners, Softirq: r.rings.Trace.Softirq,
 		Asked: func(vital string) bool {
@@ -221,6 +220,7 @@ func (r *Recorder) loop(ctx context.Context) error {
 
 // tick measures the vitals, evaluates the triggers, and cuts where a window has ended.
 func (r *Recorder) tick(now time.Time) {
+	r.rings.Clocks.Tick()
 	r.rings.Log.Read(r.match)
 	// Vitals before the trace: the meter of softirqs hands it what they took, and its Tick
 	// may close the second to which that belongs.

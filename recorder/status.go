@@ -61,7 +61,7 @@ func (r *Recorder) status() control.Status {
 			s.Vitals[c.Name] = c.Value
 		}
 	}
-	s.Sources = append(r.rings.Board.Sources(), r.rings.Snapshots.Source())
+	s.Sources = append(r.rings.Board.Sources(r.since), r.rings.Snapshots.Source())
 	s.Sources = append(s.Sources, r.rings.Trace.Sources(r.since)...)
 	return s
 }

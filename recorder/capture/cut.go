@@ -8,6 +8,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"github.com/spikebox/spikebox/recorder/host"
 )
 
 // Cut is what all rings of a Set held at one instant. While it is open that history is
@@ -20,6 +22,7 @@ import (
 type Cut struct {
 	set     *Set
 	at      time.Time
+	clock   *host.Past
 	parts   []*part
 	stats   []Stats // of all interfaces, those without a ring behind
 	held    uint64
@@ -34,8 +37,8 @@ type Stats struct {
 	Bytes    int64  // that were kept of them
 	Lost     uint64 // packets of the window for which there was no room
 	NICDrops uint64 // packets of the window that the interface dropped itself, to within 10 s
-	// From and To is the window in which nothing is missing but Lost. From is later than
-	// the cut's since where the ring does not reach back so far.
+	// From and To is the window in which nothing is missing but Lost, in instants of this
+	// process. From is later than the cut's since where the ring does not reach back so far.
 	From, To time.Time
 }
 
@@ -58,10 +61,12 @@ const (
 )
 
 // Cut holds what the rings have recorded from since on (zero: all that there is) until
-// now. One cut can be open at a time: see ErrCutOpen.
-func (s *Set) Cut(since time.Time) (*Cut, error) {
+// now. The kernel stamps packets with CLOCK_REALTIME as it stands when they come; clock puts
+// them on the bundle's (nil: they stay as they are). One cut can be open at a time: see
+// ErrCutOpen.
+func (s *Set) Cut(since time.Time, clock *host.Past) (*Cut, error) {
 	s.countNIC(time.Now())
-	c, err := s.hold(since)
+	c, err := s.hold(since, clock)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +94,7 @@ func (c *Cut) measure() {
 }
 
 // hold takes the instant: it notes where each ring stands.
-func (s *Set) hold(since time.Time) (*Cut, error) {
+func (s *Set) hold(since time.Time, clock *host.Past) (*Cut, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -98,24 +103,20 @@ func (s *Set) hold(since time.Time) (*Cut, error) {
 	if s.cut != nil {
 		return nil, ErrCutOpen
 	}
-	c := &Cut{set: s, at: time.Now()}
-	from := int64(0)
-	if !since.IsZero() {
-		from = since.UnixNano()
-	}
+	c := &Cut{set: s, at: time.Now(), clock: clock}
 	var bare []Stats
 	for _, m := range s.members {
 		if m.ring == nil {
-			bare = append(bare, Stats{Status: m.status(0)})
+			bare = append(bare, Stats{Status: m.status(c.at, clock)})
 			continue
 		}
-		c.parts = append(c.parts, m.ring.holdSince(from, m.link.loopback()))
+		c.parts = append(c.parts, m.ring.holdSince(since, clock, m.link.loopback()))
 	}
 	// In a loop of its own: every ring has noted where it stands before any counter is read,
 	// so that the instants of two interfaces lie microseconds apart.
 	for _, m := range s.members {
 		if m.ring != nil {
-			c.stats = append(c.stats, m.window(from, c.at))
+			c.stats = append(c.stats, m.window(since, c.at, clock))
 		}
 	}
 	c.stats = append(c.stats, bare...)
@@ -123,17 +124,24 @@ func (s *Set) hold(since time.Time) (*Cut, error) {
 	return c, nil
 }
 
-// holdSince keeps the blocks with packets from a time on.
-func (p *Packets) holdSince(from int64, lo bool) *part {
+// holdSince keeps the blocks with packets from a time on (zero: all).
+func (p *Packets) holdSince(since time.Time, clock *host.Past, lo bool) *part {
 	p.advance()
 	first := p.tail
-	// Packets lie up to reorderTime out of their order, so a block whose last one is a little too
-	// old may hold one that is not. What is too old within a block the cursor leaves out.
-	for first < p.head && p.block(first).last() < from-reorderTime {
-		first++
+	t := &part{ring: p, to: p.head, clock: clock, lo: lo}
+	if !since.IsZero() {
+		t.since = wall(since, clock)
+		// A block has no packet that is later than the look that found it finished, whatever the
+		// wall clock said meanwhile. What is too old within a block the cursor leaves out.
+		for first < p.head && p.pass(first).until.Before(since) {
+			first++
+		}
 	}
-	p.hold = first
-	t := &part{ring: p, from: first, to: p.head, since: from, lo: lo}
+	p.hold, t.from = first, first
+	// Copied, since the ring goes on while the cut is written.
+	for n := t.from; n <= t.to; n++ {
+		t.passes = append(t.passes, p.pass(n))
+	}
 	// Of the block that the kernel is filling, what is in it now. Where the ring is full there
 	// is none: head has come round to the oldest block, which is not the kernel's but waits to
 	// be given back, and to read it as the newest would put old packets behind new ones.
@@ -143,18 +151,26 @@ func (p *Packets) holdSince(from int64, lo bool) *part {
 	return t
 }
 
-// window is what is known of m's packets from a time to another.
-func (m *member) window(from int64, to time.Time) Stats {
-	st := Stats{Status: m.status(to.UnixNano()), To: to}
-	st.From = st.Covered
-	if t := time.Unix(0, from); t.After(st.From) {
-		st.From = t
+// wall is an instant on the clock of a cut, Unix ns.
+func wall(at time.Time, clock *host.Past) int64 {
+	if clock == nil {
+		return at.UnixNano()
 	}
-	if m.armed.IsZero() || st.From.After(to) { // never there; or the clock was set back since
+	return clock.Base.Wall(at).UnixNano()
+}
+
+// window is what is known of m's packets from a time to another.
+func (m *member) window(since, to time.Time, clock *host.Past) Stats {
+	st := Stats{Status: m.status(to, clock), To: to}
+	st.From = st.Covered
+	if since.After(st.From) {
+		st.From = since
+	}
+	if m.armed.IsZero() || st.From.After(to) { // never there
 		st.From = to
 	}
-	st.Lost = m.ring.losses.since(st.From.UnixNano())
-	st.NICDrops = m.nic.since(st.From.UnixNano())
+	st.Lost = m.ring.losses.since(st.From)
+	st.NICDrops = m.nic.since(st.From)
 	return st
 }
 
@@ -237,7 +253,8 @@ func describe(st Stats, f Filter) string {
 // foot writes what stands behind the packets.
 func (c *Cut) foot(g *pcapng) {
 	for i := range c.parts {
-		g.stats(i, c.stats[i])
+		st := c.stats[i]
+		g.stats(i, st, wall(st.From, c.clock), wall(st.To, c.clock))
 	}
 }
 
@@ -254,12 +271,12 @@ func (c *Cut) WritePcapng(w io.Writer, o PcapngOptions) error {
 	near := c.nearest(o)
 	m := newMerger(c.parts)
 	queues := append(merger(nil), m...)
-	for p, i := m.next(); p != nil; p, i = m.next() {
+	for e, i := m.next(); e.p != nil; e, i = m.next() {
 		comment := ""
-		if near != nil && &p[0] == &near[0] {
+		if near != nil && &e.p[0] == &near[0] {
 			comment = o.Comment
 		}
-		g.packet(i, c.parts[i].ring.kind, p, comment)
+		g.packet(i, c.parts[i].ring.kind, e, comment)
 		// Blocks are released as often as the buffer is written, not for each packet: that takes
 		// the lock which the goroutine that serves the rings waits for.
 		if g.full() {
@@ -287,7 +304,7 @@ func (c *Cut) nearest(o PcapngOptions) packet {
 	for _, p := range c.parts {
 		cur := p.cursor()
 		for q := cur.next(); q != nil; q = cur.next() {
-			if d := max(q.time()-want, want-q.time()); best < 0 || d < best {
+			if d := max(cur.at-want, want-cur.at); best < 0 || d < best {
 				near, best = q, d
 			}
 		}

@@ -5,7 +5,6 @@ package capture
 import (
 	"encoding/binary"
 	"io"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -154,15 +153,15 @@ func (g *pcapng) device(kind linkKind, snap int, name, description, filter strin
 }
 
 // stats closes an interface.
-func (g *pcapng) stats(index int, s Stats) {
+func (g *pcapng) stats(index int, s Stats, from, to int64) {
 	at := g.begin(blockStats)
 	g.u32(uint32(index))
-	g.time(s.To.UnixNano())
+	g.time(to)
 	for _, t := range []struct {
 		code uint16
-		at   time.Time
-	}{{statsStart, s.From}, {statsEnd, s.To}} {
-		ns := uint64(t.at.UnixNano())
+		at   int64
+	}{{statsStart, from}, {statsEnd, to}} {
+		ns := uint64(t.at)
 		b := binary.LittleEndian.AppendUint32(nil, uint32(ns>>32))
 		g.option(t.code, binary.LittleEndian.AppendUint32(b, uint32(ns)))
 	}
@@ -191,7 +190,8 @@ func commentSize(comment string) int64 {
 }
 
 // packet writes one packet, with its VLAN tag where it was.
-func (g *pcapng) packet(index int, kind linkKind, p packet, comment string) {
+func (g *pcapng) packet(index int, kind linkKind, e entry, comment string) {
+	p := e.p
 	at := g.begin(blockPacket)
 	data, tag, tagged := p.frame(kind)
 	n := len(data)
@@ -200,7 +200,7 @@ func (g *pcapng) packet(index int, kind linkKind, p packet, comment string) {
 		n, wire = n+vlanTag, wire+vlanTag
 	}
 	g.u32(uint32(index))
-	g.time(p.time())
+	g.time(e.time)
 	g.u32(uint32(n), uint32(wire))
 	if tagged {
 		g.buf = append(g.buf, data[:12]...)

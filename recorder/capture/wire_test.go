@@ -230,7 +230,7 @@ type frame struct {
 // cutNow makes a cut of everything and writes it; the size must be the announced one.
 func cutNow(t testing.TB, s *Set) ([]byte, []Stats) {
 	t.Helper()
-	c, err := s.Cut(time.Time{})
+	c, err := s.Cut(time.Time{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

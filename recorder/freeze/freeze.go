@@ -30,10 +30,11 @@ type Rings struct {
 	Packets   *capture.Set
 	Board     *vital.Board
 	Rows      *ring.Rows
-	Listeners *ring.Newest[ring.Listener]
+	Listeners *ring.Listeners
 	Snapshots *source.Snapshots
 	Log       *source.KernelLog
 	Trace     *trace.Recording
+	Clocks    *host.Track
 }
 
 // Request says what to cut and why.
@@ -43,6 +44,8 @@ type Request struct {
 	Manifest format.Manifest // with host, recorder, configuration, triggers, and the clocks so far
 	Start    time.Time       // of the window
 	Trigger  time.Time
+	// Clock is the reading at the trigger, on which every time of the bundle is placed.
+	Clock host.Moment
 	// Early gives, once, what was collected when the trigger fired.
 	Early <-chan []source.Result
 }
@@ -52,6 +55,7 @@ type Held struct {
 	req       Request
 	end       time.Time
 	vitals    []byte
+	clocks    []byte
 	listeners []byte
 	log       []byte
 	trace     *trace.Cut
@@ -64,14 +68,17 @@ type Held struct {
 // goes on. Close must be called when the Held is done with.
 func Take(rings Rings, req Request) (*Held, error) {
 	h := &Held{req: req}
+	rings.Clocks.Tick()
+	past := rings.Clocks.Past(req.Clock, req.Start)
 	// Packets first: their cut waits some milliseconds for those that the kernel is still
 	// copying, and the window's end, taken behind it, is later than all that is in it.
-	cut, err := rings.Packets.Cut(req.Start)
+	cut, err := rings.Packets.Cut(req.Start, past)
 	if err != nil {
 		return nil, err
 	}
 	h.packets = cut
-	h.end = time.Now()
+	end := rings.Clocks.Tick()
+	h.end = end.At
 	texts, err := rings.Snapshots.Cut()
 	if err != nil {
 		h.Close()
@@ -81,19 +88,26 @@ func Take(rings Rings, req Request) (*Held, error) {
 	infos := rings.Board.Infos()
 	// Small things are rendered at once and large ones held: rows are overwritten by the next
 	// tick, compressed texts and packet blocks stay as they are.
-	h.vitals = vitalsCSV(rings.Rows, infos, req.Start, h.end)
-	h.listeners = listenersCSV(rings.Listeners, req.Start, h.end)
-	clock := host.Clock("freeze")
-	h.log = rings.Log.Cut(req.Start, h.end, clock)
-	h.trace = rings.Trace.Cut(req.Start, h.end, clock)
-	h.sources = append(h.sources, packetSource(h.packets, req.Start))
-	h.sources = append(h.sources, rings.Board.Sources()...)
-	h.sources = append(h.sources, rings.Snapshots.Source(), rings.Log.Source(req.Start, clock))
+	h.vitals = vitalsCSV(rings.Rows, infos, req.Start, req.Clock)
+	h.clocks = clocksCSV(past)
+	h.listeners = listenersCSV(rings.Listeners, req.Start, req.Clock)
+	h.log = rings.Log.Cut(req.Start, h.end, req.Clock)
+	h.trace = rings.Trace.Cut(req.Start, h.end, req.Clock)
+	h.sources = append(h.sources, packetSource(h.packets, req.Start, req.Clock))
+	meters := rings.Board.Sources(req.Start)
+	h.sources = append(h.sources, meters...)
+	for _, meter := range meters {
+		if meter.Name == vital.ListenerSource {
+			h.sources = append(h.sources, listenerSource(meter, rings.Listeners, req.Start))
+		}
+	}
+	h.sources = append(h.sources, clockSource(past, req.Start))
+	h.sources = append(h.sources, rings.Snapshots.Source(), rings.Log.Source(req.Start, req.Clock))
 	h.sources = append(h.sources, rings.Trace.Sources(req.Start)...)
 	m := &h.req.Manifest
 	m.Vitals = infos
-	m.Window = format.Window{Start: req.Start.UTC(), Trigger: req.Trigger.UTC(), End: h.end.UTC()}
-	m.Clocks = append(m.Clocks, clock)
+	m.Window = format.Window{Start: req.Clock.Wall(req.Start), Trigger: req.Clock.Wall(req.Trigger), End: req.Clock.Wall(h.end)}
+	m.Clocks = append(m.Clocks, end.Reading("freeze"))
 	return h, nil
 }
 
@@ -137,7 +151,7 @@ func (h *Held) Write(ctx context.Context) (Report, error) {
 	for _, r := range results {
 		m.Sources = append(m.Sources, r.Source)
 	}
-	w, err := create(h.req.Dir, name(m.Host.Name, m.Trigger), h.req.Trigger)
+	w, err := create(h.req.Dir, name(m.Host.Name, m.Trigger), m.Window.Trigger)
 	if err != nil {
 		return Report{}, err
 	}
@@ -160,6 +174,7 @@ func (h *Held) stream(ctx context.Context, w *format.Writer, m *format.Manifest,
 	steps := []func() error{
 		func() error { return w.Manifest(m) },
 		func() error { return w.Add(member.VitalsName, h.vitals) },
+		func() error { return w.Add(member.ClocksName, h.clocks) },
 		func() error { return w.Add(member.ListenersName, h.listeners) },
 		func() error { return w.Add(member.KmsgName, h.log) },
 		w.NewFrame,
@@ -253,7 +268,7 @@ func (h *Held) told(w *format.Writer) error {
 
 func (h *Held) snapshots(w *format.Writer) error {
 	return h.texts.Snapshots(h.req.Start, h.end, func(at time.Time, path string, text []byte) error {
-		return w.Add(member.SnapshotName(h.wall(at), path), text)
+		return w.Add(member.SnapshotName(h.req.Clock.Wall(at), path), text)
 	})
 }
 
@@ -266,7 +281,7 @@ type spoolResult struct {
 // spool writes the packets aside in the background and gives the rings back.
 func (h *Held) spool(m *format.Manifest) <-chan spoolResult {
 	opts := capture.PcapngOptions{
-		Trigger: h.req.Trigger, Comment: comment(m.Trigger), Hardware: m.Host.Arch,
+		Trigger: m.Window.Trigger, Comment: comment(m.Trigger), Hardware: m.Host.Arch,
 		OS: "Linux " + m.Host.Kernel, Application: m.Recorder.Program + " " + m.Recorder.Version,
 	}
 	done := make(chan spoolResult, 1)
@@ -277,10 +292,6 @@ func (h *Held) spool(m *format.Manifest) <-chan spoolResult {
 	}()
 	return done
 }
-
-// wall puts a time that carries a monotonic reading on CLOCK_REALTIME as it stood at
-// the freeze: a clock that was stepped in between moves all times alike.
-func (h *Held) wall(at time.Time) time.Time { return h.end.Add(at.Sub(h.end)) }
 
 // create takes the first free name: two triggers may fire within one second.
 func create(dir, name string, at time.Time) (*format.Writer, error) {
