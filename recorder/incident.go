@@ -5,7 +5,6 @@ package recorder
 import (
 	"context"
 	"fmt"
-	"os"
 	"runtime/debug"
 	"time"
 
@@ -87,7 +86,7 @@ func (r *Recorder) cut() {
 	}
 	began := time.Now()
 	held, err := freeze.Take(r.rings, freeze.Request{
-		Env: r.cfg.sources(), Dir: r.cfg.Dir, Manifest: r.manifest(in),
+		Env: r.cfg.sources(), Store: r.store, Manifest: r.manifest(in),
 		Start: start, Trigger: in.at, Early: in.early,
 	})
 	// Set where the cut fails, too: the failure comes back over results like any other.
@@ -97,22 +96,11 @@ func (r *Recorder) cut() {
 		return
 	}
 	r.cfg.Log(fmt.Sprintf("rings cut in %v; recording goes on", time.Since(began).Round(10*time.Microsecond)))
-	go func() { r.results <- r.write(held) }()
+	go func() { r.results <- write(held) }()
 }
 
-// write makes room and writes. It runs beside the loop and touches only what is its own.
-func (r *Recorder) write(held *freeze.Held) result {
-	defer held.Close()
-	if err := os.MkdirAll(r.cfg.Dir, 0o700); err != nil {
-		return result{err: fmt.Errorf("make folder for bundles: %w", err)}
-	}
-	removed, err := r.cfg.Retention.Prune(r.cfg.Dir)
-	for _, path := range removed {
-		r.cfg.Log("removed an old bundle to make room: " + path)
-	}
-	if err != nil {
-		return result{err: err}
-	}
+// write runs beside the loop and touches only what is its own.
+func write(held *freeze.Held) result {
 	report, err := held.Write(context.Background())
 	held.Close()
 	debug.FreeOSMemory() // what a host with 100,000 sockets took is not ours between two bundles
@@ -130,8 +118,20 @@ func (r *Recorder) finish(res result) {
 	}
 	r.cfg.Log(fmt.Sprintf("bundle written: %s (%d bytes, %d packets, durable %v after the cut)",
 		res.report.Path, res.report.Bytes, res.report.Packets, res.report.Durable.Round(time.Millisecond)))
+	for _, err := range res.report.Troubles {
+		r.cfg.Log("warning: " + err.Error())
+	}
+	if res.report.Fallback {
+		r.cfg.Log("warning: that bundle is in --fallback-dir; the next one is tried in --dir again")
+	}
+	if res.report.LeftOut != "" {
+		r.cfg.Log("warning: that bundle has " + res.report.LeftOut)
+	}
+	for _, path := range res.report.Removed {
+		r.cfg.Log("removed an old bundle, for there is a new one: " + path)
+	}
 	r.written++
-	r.last = res.report.Path
+	r.last = res.report
 	if r.cfg.Written != nil {
 		r.cfg.Written(res.report.Path)
 	}

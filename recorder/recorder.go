@@ -18,6 +18,7 @@ package recorder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -66,10 +67,11 @@ type Recorder struct {
 	requests chan format.Trigger
 	asked    chan chan<- control.Status
 	snapshot *time.Ticker
-	failed   error  // why the last bundle could not be written
-	written  int    // bundles
-	lost     int    // bundles that could not be written
-	last     string // path of the last bundle
+	store    *freeze.Store
+	failed   error         // why the last bundle could not be written
+	written  int           // bundles
+	lost     int           // bundles that could not be written
+	last     freeze.Report // of the last bundle that was written
 	ticked   time.Time
 }
 
@@ -101,26 +103,28 @@ func Run(ctx context.Context, cfg Config) error {
 	return r.loop(ctx)
 }
 
-// prepare makes the bundles' folder and clears what a killed recorder left in it. An
+// prepare makes the bundles' folders and looks after what a killed recorder left there. An
 // error does not keep the recorder from being armed: the folder may be mounted later.
 func prepare(cfg Config) {
 	if cfg.DryRun {
 		return
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		cfg.Log(fmt.Sprintf("error: make folder for bundles: %v; armed all the same, it will be tried again at a trigger", err))
-		return
-	}
-	left, err := format.Sweep(cfg.Dir)
-	for _, l := range left {
-		if l.Kept == "" {
-			cfg.Log("removed what an interrupted recorder left, as nothing of it can be read: " + l.Partial)
+	for _, dir := range cfg.dirs() {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			cfg.Log(fmt.Sprintf("error: make folder for bundles: %v; armed all the same, it will be tried again at a trigger", err))
 			continue
 		}
-		cfg.Log("kept what an interrupted recorder left of a bundle: " + filepath.Join(cfg.Dir, l.Kept))
-	}
-	if err != nil {
-		cfg.Log("error: " + err.Error())
+		left, err := format.Sweep(dir)
+		for _, l := range left {
+			if l.Kept == "" {
+				cfg.Log("removed what an interrupted recorder left, as nothing of it can be read: " + l.Partial)
+				continue
+			}
+			cfg.Log("kept what an interrupted recorder left of a bundle: " + filepath.Join(dir, l.Kept))
+		}
+		if err != nil {
+			cfg.Log("error: " + err.Error())
+		}
 	}
 }
 
@@ -132,6 +136,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 		results: make(chan result, 1), requests: make(chan format.Trigger),
 		asked: make(chan chan<- control.Status),
 	}
+	r.store = freeze.NewStore(r.host.Name, cfg.Retention, cfg.dirs()...)
 	packets, err := capture.OpenSet(cfg.packets())
 	if err != nil {
 		return nil, err
@@ -245,15 +250,21 @@ func (r *Recorder) match(line *source.LogLine) {
 	}
 }
 
-// stop finishes what is pending when the recorder is told to end.
-func (r *Recorder) stop() error {
+// stop finishes what is pending when the recorder is told to end. It fails where that is
+// lost: what was lost days ago was said then, and is no reason for a service to have failed.
+func (r *Recorder) stop() (err error) {
+	finish := func() {
+		res := <-r.results
+		r.finish(res)
+		err = errors.Join(err, res.err)
+	}
 	if r.writing {
-		r.finish(<-r.results)
+		finish()
 	}
 	if r.incident != nil {
 		r.cfg.Log("told to stop: cutting now, before the window's end")
 		r.cut()
-		r.finish(<-r.results)
+		finish()
 	}
-	return r.failed
+	return err
 }

@@ -46,7 +46,7 @@ func (r *Recorder) status() control.Status {
 	s := control.Status{
 		Program: r.cfg.Build.Program + " " + r.cfg.Build.Version, PID: os.Getpid(), Host: r.host.Name,
 		Armed: r.since.UTC(), LastTick: r.ticked.UTC(), Triggers: r.watched(), Vitals: map[string]float64{},
-		Pending: r.incident != nil || r.writing, Bundles: r.written, LastBundle: r.last, Lost: r.lost,
+		Pending: r.incident != nil || r.writing, Bundles: r.written, LastBundle: r.last.Path, LeftOut: r.last.LeftOut, Fallback: r.last.Fallback, Lost: r.lost,
 		Suppressed: r.triggers.Suppressed,
 	}
 	if r.failed != nil {

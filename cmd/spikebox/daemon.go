@@ -87,6 +87,12 @@ func printStatus(s *control.Status) error {
 	if s.LastBundle != "" {
 		fmt.Fprintf(w, "last bundle\t%s\n", s.LastBundle)
 	}
+	if s.Fallback {
+		fmt.Fprintf(w, "\tin the fallback folder, because --dir did not take it\n")
+	}
+	if s.LeftOut != "" {
+		fmt.Fprintf(w, "\thas %s\n", s.LeftOut)
+	}
 	if s.LastError != "" {
 		fmt.Fprintf(w, "last error\t%s\n", s.LastError)
 	}

@@ -3,7 +3,6 @@
 package capture
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -201,7 +200,7 @@ func (c *Cut) Packets() uint64 { return c.held }
 func (c *Cut) Size(o PcapngOptions) int64 {
 	g := newPcapng(io.Discard)
 	c.head(g, o)
-	c.foot(g)
+	c.foot(g, c.stats)
 	if c.held == 0 {
 		return g.n + c.blocks
 	}
@@ -235,46 +234,10 @@ func describe(st Stats, f Filter) string {
 }
 
 // foot writes what stands behind the packets.
-func (c *Cut) foot(g *pcapng) {
+func (c *Cut) foot(g *pcapng, stats []Stats) {
 	for i := range c.parts {
-		g.stats(i, c.stats[i])
+		g.stats(i, stats[i])
 	}
-}
-
-// WritePcapng writes the cut as one pcapng section, its packets in the order of their
-// times, in a single pass. Blocks are given back to the kernel as they have been
-// written, so that it can be called once.
-func (c *Cut) WritePcapng(w io.Writer, o PcapngOptions) error {
-	if c.written {
-		return errors.New("write packets: the cut was written before, and its blocks were given back")
-	}
-	c.written = true
-	g := newPcapng(w)
-	c.head(g, o)
-	near := c.nearest(o)
-	m := newMerger(c.parts)
-	queues := append(merger(nil), m...)
-	for p, i := m.next(); p != nil; p, i = m.next() {
-		comment := ""
-		if near != nil && &p[0] == &near[0] {
-			comment = o.Comment
-		}
-		g.packet(i, c.parts[i].ring.kind, p, comment)
-		// Blocks are released as often as the buffer is written, not for each packet: that takes
-		// the lock which the goroutine that serves the rings waits for.
-		if g.full() {
-			if err := g.flush(); err != nil {
-				return fmt.Errorf("write packets: %w", err)
-			}
-			c.release(queues)
-		}
-	}
-	c.foot(g)
-	if err := g.flush(); err != nil {
-		return fmt.Errorf("write packets: %w", err)
-	}
-	c.unhold()
-	return nil
 }
 
 // nearest finds the packet that carries the comment.

@@ -4,6 +4,7 @@ package capture
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"time"
 
@@ -64,7 +65,10 @@ func (g *pcapng) full() bool { return len(g.buf) >= pcapngBuffer }
 func (g *pcapng) flush() error {
 	_, err := g.w.Write(g.buf)
 	g.buf = g.buf[:0]
-	return err
+	if err != nil {
+		return fmt.Errorf("write packets: %w", err)
+	}
+	return nil
 }
 
 // u16 adds 16-bit numbers.

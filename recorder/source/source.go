@@ -126,6 +126,14 @@ func (s *stream) Write(p []byte) (int, error) {
 
 func (s *stream) Close() error { return s.enc.Close() }
 
+// Held is what the member takes as it is held, in bytes: compressed where it is large.
+func (m *Member) Held() int64 {
+	if m.z == nil {
+		return int64(len(m.raw))
+	}
+	return int64(m.z.Len())
+}
+
 // WriteTo writes the member's content, Size bytes.
 func (m *Member) WriteTo(w io.Writer) (int64, error) {
 	if m.z == nil {
