@@ -69,12 +69,13 @@ var errStalled = errors.New("the file system does not answer")
 type patient struct {
 	disk
 	limit   time.Duration
+	after   func(time.Duration) <-chan time.Time // time.After, or a test's
 	mu      sync.Mutex
 	hanging map[string]<-chan struct{} // by folder
 }
 
-func newPatient(d disk, limit time.Duration) *patient {
-	return &patient{disk: d, limit: limit, hanging: map[string]<-chan struct{}{}}
+func newPatient(d disk) *patient {
+	return &patient{disk: d, limit: opLimit, after: time.After, hanging: map[string]<-chan struct{}{}}
 }
 
 // stuck says whether an operation in a folder has not come back.
@@ -104,12 +105,10 @@ func within[T any](p *patient, dir string, f func() (T, error)) (v T, err error)
 		v, err := f()
 		results <- result{v, err}
 	}()
-	limit := time.NewTimer(p.limit)
-	defer limit.Stop()
 	select {
 	case r := <-results:
 		return r.v, r.err
-	case <-limit.C:
+	case <-p.after(p.limit):
 	}
 	p.mu.Lock()
 	p.hanging[dir] = ended
@@ -248,4 +247,4 @@ func (f *boundedFile) Write(p []byte) (int, error) {
 }
 
 // errBound is what a bundle gives that would take more than it may.
-var errBound = errors.New("more than --keep-bytes and --min-free leave for it")
+var errBound = errors.New("that is more than what is free, --min-free and --keep-bytes leave for it")

@@ -38,9 +38,9 @@ const snapshotsKept = 10
 
 // The texts of the smallest bundle are cut to these, in bytes before compression. It may
 // take 1 MiB of the disk; JSON of random addresses and numbers, the worst there is, is
-// compressed to a third.
+// compressed to a third; the rest is for the manifest.
 const (
-	smallLines = 1 << 20   // of vitals, events and sockets each
+	smallLines = 768 << 10 // of vitals, events and sockets each
 	smallLog   = 128 << 10 // of the kernel log and of listeners' queues each
 )
 

@@ -29,7 +29,7 @@ type Store struct {
 
 // NewStore writes bundles of a host to dirs, in the order in which they are tried.
 func NewStore(host string, keep Retention, dirs ...string) *Store {
-	return &Store{host: host, dirs: dirs, keep: keep, disk: newPatient(system{format.OS}, opLimit)}
+	return &Store{host: host, dirs: dirs, keep: keep, disk: newPatient(system{format.OS})}
 }
 
 // put writes a bundle to the first folder that takes it.
