@@ -13,6 +13,7 @@ import (
 	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/source"
+	"github.com/spikebox/spikebox/recorder/trigger"
 )
 
 // joinedMost bounds the triggers of one bundle, for a script that sends signals in a loop.
@@ -32,6 +33,33 @@ type incident struct {
 type result struct {
 	report freeze.Report
 	err    error
+}
+
+// consider fires for what expr names unless the policy holds it back.
+func (r *Recorder) consider(expr string, t format.Trigger) {
+	ok, muted := r.triggers.Allow(expr, t.Time, r.incident != nil)
+	if muted != nil {
+		r.cfg.Log(fmt.Sprintf("held back until %s by --%s: %s", muted.Until.UTC().Format(time.RFC3339), muted.Reason, describe(t)))
+	}
+	if !ok {
+		return
+	}
+	if r.ledger != nil {
+		now := time.Now()
+		r.ledger.put(r.triggers.Spent(now), now)
+	}
+	r.fire(t)
+}
+
+// heldBack is what the policy holds back, in the manifest's form.
+func heldBack(all []trigger.Held) []format.HeldBack {
+	var out []format.HeldBack
+	for _, h := range all {
+		out = append(out, format.HeldBack{
+			Trigger: h.Trigger, Count: h.Count, Since: h.Since.UTC(), Until: h.Until.UTC(), Reason: h.Reason,
+		})
+	}
+	return out
 }
 
 // fire begins an incident, or joins the one that goes on.
@@ -130,6 +158,7 @@ func (r *Recorder) finish(res result) {
 	for _, path := range res.report.Removed {
 		r.cfg.Log("removed an old bundle, for there is a new one: " + path)
 	}
+	r.triggers.Told(r.told)
 	r.written++
 	r.last = res.report
 	if r.cfg.Written != nil {
@@ -138,6 +167,7 @@ func (r *Recorder) finish(res result) {
 }
 
 func (r *Recorder) manifest(in *incident) format.Manifest {
+	r.told = r.triggers.HeldBack(time.Now())
 	var warnings []string
 	if r.cfg.AllNetNS {
 		warnings = append(warnings, ownNetNS)
@@ -145,7 +175,7 @@ func (r *Recorder) manifest(in *incident) format.Manifest {
 	return format.Manifest{
 		Warnings: warnings,
 		Recorder: r.cfg.Build, Host: r.host, Config: r.cfg.Flags,
-		Trigger: in.first, Joined: in.joined,
+		Trigger: in.first, Joined: in.joined, HeldBack: heldBack(r.told),
 		Clocks: []format.Clock{r.armed, in.clock},
 	}
 }

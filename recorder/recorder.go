@@ -68,10 +68,12 @@ type Recorder struct {
 	asked    chan chan<- control.Status
 	snapshot *time.Ticker
 	store    *freeze.Store
-	failed   error         // why the last bundle could not be written
-	written  int           // bundles
-	lost     int           // bundles that could not be written
-	last     freeze.Report // of the last bundle that was written
+	ledger   *ledger        // nil with Config.DryRun
+	told     []trigger.Held // in the bundle that is being written
+	failed   error          // why the last bundle could not be written
+	written  int            // bundles
+	lost     int            // bundles that could not be written
+	last     freeze.Report  // of the last bundle that was written
 	ticked   time.Time
 }
 
@@ -132,13 +134,19 @@ func prepare(cfg Config) {
 func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*Recorder, error) {
 	r := &Recorder{
 		cfg: cfg, host: host.Facts(), armed: host.Clock("armed"), since: time.Now(),
-		triggers: trigger.NewSet(triggers, cfg.Policy), patterns: patterns,
-		results: make(chan result, 1), requests: make(chan format.Trigger),
+		patterns: patterns,
+		results:  make(chan result, 1), requests: make(chan format.Trigger),
 		asked: make(chan chan<- control.Status),
 	}
+	var spent map[string]trigger.Spent
+	if !cfg.DryRun {
+		r.ledger, spent = openLedger(cfg.Dir, r.host.Name, r.since, cfg.Log)
+	}
+	r.triggers = trigger.NewSet(triggers, cfg.Policy, spent)
 	r.store = freeze.NewStore(r.host.Name, cfg.Retention, cfg.dirs()...)
 	packets, err := capture.OpenSet(cfg.packets())
 	if err != nil {
+		r.close()
 		return nil, err
 	}
 	r.rings.Packets = packets
@@ -175,7 +183,12 @@ func openProbes(o probe.Options, log func(string)) *probe.Set {
 
 // close gives back what arm opened, which may be a part of it.
 func (r *Recorder) close() {
-	r.rings.Packets.Close()
+	if r.ledger != nil {
+		r.ledger.close()
+	}
+	if r.rings.Packets != nil {
+		r.rings.Packets.Close()
+	}
 	if r.rings.Snapshots != nil {
 		r.rings.Snapshots.Close()
 	}
@@ -231,7 +244,7 @@ func (r *Recorder) tick(now time.Time) {
 	// Last, so that all of it is in the rings: with --after 0 the cut comes at once, and
 	// holds the row and the events that it fired for.
 	for _, f := range r.triggers.Step(now, r.rings.Board.Value) {
-		r.fire(fired(f))
+		r.consider(f.Trigger.Expr, fired(f))
 	}
 	// One bundle at a time: while one is written its blocks of the packet rings are held,
 	// and capture gives no second cut. A window that ends meanwhile is cut late, and longer.
@@ -243,9 +256,8 @@ func (r *Recorder) tick(now time.Time) {
 // match fires for a line of the kernel log that one of the patterns finds.
 func (r *Recorder) match(line *source.LogLine) {
 	for _, p := range r.patterns {
-		now := time.Now()
-		if p.MatchString(line.Text) && r.triggers.Allow("kmsg "+p.String(), now) {
-			r.fire(format.Trigger{Kind: "kmsg", Expr: p.String(), Reason: line.Text, Time: now})
+		if p.MatchString(line.Text) {
+			r.consider("kmsg "+p.String(), format.Trigger{Kind: "kmsg", Expr: p.String(), Reason: line.Text, Time: time.Now()})
 		}
 	}
 }

@@ -87,7 +87,7 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.UintSliceVar(&f.ports, "port", nil, "record only packets from or to this port; repeatable")
 	flags.Var(&f.peers, "peer", "record only packets from or to this address or prefix; repeatable")
 	flags.DurationVar(&f.Policy.Cooldown, "cooldown", 5*time.Minute, "shortest time between two bundles of one trigger")
-	flags.IntVar(&f.Policy.MaxPerDay, "max-per-day", 20, "most bundles in 24 hours; 0 is no cap")
+	flags.IntVar(&f.Policy.MaxPerDay, "max-per-day", 20, "most bundles of one trigger in 24 hours; all together three times as many, and each its first all the same; 0 is no cap")
 	flags.IntVar(&f.Retention.Keep, "keep", 20, "most bundles of this host in a folder; of the most frequent trigger the oldest goes first, the last of a trigger and those with NAME.keep beside them stay; 0 is no cap")
 	flags.Var(&f.keepBytes, "keep-bytes", "most bytes of this host's bundles in a folder, the new one included; 0B is no cap")
 	flags.Var(&f.minFree, "min-free", "share of the file system that stays free: old bundles go for it where that helps, and a new one takes little of it")

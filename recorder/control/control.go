@@ -32,7 +32,8 @@ type Status struct {
 	LeftOut    string             `json:"last_bundle_left_out,omitempty"`    // what it has where not everything, and why
 	Lost       int                `json:"lost"`                              // bundles that could not be written
 	LastError  string             `json:"last_error,omitempty"`
-	Suppressed int                `json:"suppressed"` // firings held back by cooldown and cap
+	HeldBack   []format.HeldBack  `json:"held_back,omitempty"` // by trigger: now, or since the last bundle
+	Suppressed int                `json:"suppressed"`          // firings held back by cooldown and cap
 }
 
 // InterfaceStatus is one interface's ring.

@@ -226,11 +226,11 @@ func name(host string, t format.Trigger) string {
 	if what == "" {
 		what = t.Kind
 	}
-	return plain(host) + "-" + t.Time.UTC().Format(nameTime) + "-" + plain(what)
+	return Plain(host) + "-" + t.Time.UTC().Format(nameTime) + "-" + Plain(what)
 }
 
-// plain keeps what is safe in file names everywhere.
-func plain(s string) string {
+// Plain keeps of a host's name, or of a vital's, what is safe in file names everywhere.
+func Plain(s string) string {
 	safe := strings.Map(func(r rune) rune {
 		if r == '.' || r == '_' || r == '-' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
 			return r

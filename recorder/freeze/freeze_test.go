@@ -236,7 +236,7 @@ func TestPlain(t *testing.T) {
 	for in, want := range map[string]string{
 		"web-1.example": "web-1.example", "../../etc/passwd": "passwd", "": "unnamed", "..": "unnamed", "a b\x00c": "a_b_c", "größe": "gr__e",
 	} {
-		if got := plain(in); got != want {
+		if got := Plain(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
 	}

@@ -78,7 +78,7 @@ func parseName(name, host string) (b stored, ok bool) {
 	if !ok {
 		return b, false
 	}
-	rest, ok = strings.CutPrefix(rest, plain(host)+"-")
+	rest, ok = strings.CutPrefix(rest, Plain(host)+"-")
 	if !ok || len(rest) <= len(nameTime) || rest[len(nameTime)] != '-' {
 		return b, false
 	}
