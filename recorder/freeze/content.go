@@ -27,6 +27,7 @@ type content struct {
 	told     []source.Result // by the probes
 	results  []source.Result // of the one-off sources
 	packets  *spool
+	spend    bool  // the spool gives its room on the disk to the bundle as that is written
 	lost     error // why there are no packets
 	// snapshots calls f for each text with the name of its member; textBytes is what they
 	// take compressed.
@@ -145,7 +146,7 @@ func (c *content) writePackets(w *format.Writer, x extent) error {
 	if err != nil {
 		return err
 	}
-	return w.AddSized(member.PacketsName, size, func(to io.Writer) error { return c.packets.writeTo(to, x) })
+	return w.AddSized(member.PacketsName, size, func(to io.Writer) error { return c.packets.writeTo(to, x, c.spend) })
 }
 
 func (c *content) writeSnapshots(w *format.Writer, x extent) error {

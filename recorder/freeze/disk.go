@@ -39,7 +39,13 @@ func (system) Remove(path string) error { return os.Remove(path) }
 
 func (system) List(dir, host string) ([]stored, error) { return list(dir, host) }
 
-func (system) Unnamed(dir string) (spoolFile, error) { return unnamed(dir) }
+func (system) Unnamed(dir string) (spoolFile, error) {
+	f, err := unnamed(dir)
+	if err != nil {
+		return nil, err
+	}
+	return nameless{f}, nil
+}
 
 func (system) Space(dir string) (space, error) {
 	var fs unix.Statfs_t
@@ -206,6 +212,10 @@ func (f *patientSpool) ReadAt(b []byte, off int64) (int, error) {
 	own := make([]byte, len(b))
 	n, err := within(f.p, f.dir, func() (int, error) { return f.spoolFile.ReadAt(own, off) })
 	return copy(b, own[:n]), err
+}
+
+func (f *patientSpool) Punch(off, n int64) error {
+	return f.p.done(f.dir, func() error { return f.spoolFile.Punch(off, n) })
 }
 
 func (f *patientSpool) Close() error { return f.p.done(f.dir, f.spoolFile.Close) }

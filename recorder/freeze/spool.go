@@ -4,6 +4,7 @@ package freeze
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -82,14 +83,40 @@ func (s *spool) size(x extent) (content, compressed int64, err error) {
 	return content, compressed, nil
 }
 
-// writeTo gives the content back.
-func (s *spool) writeTo(w io.Writer, x extent) error {
+// far are the pieces that an extent without all packets leaves out.
+func (s *spool) far() []*pile { return []*pile{&s.before, &s.after} }
+
+// onDisk is what of far lies in files.
+func (s *spool) onDisk() (size int64) {
+	for _, p := range s.far() {
+		if p.file != nil {
+			size += p.size - int64(p.memory.Len())
+		}
+	}
+	return size
+}
+
+// dropFar makes room on the disk that the spool lies on.
+func (s *spool) dropFar() {
+	for _, p := range s.far() {
+		if p.file != nil {
+			p.drop(errSpent)
+		}
+	}
+}
+
+// errSpent: the packets made room for the bundle.
+var errSpent = errors.New("packets far from the trigger gave their room on the disk to the bundle")
+
+// writeTo gives the content back. With spend the files of far shrink as they are read, and
+// it can be had once only.
+func (s *spool) writeTo(w io.Writer, x extent, spend bool) error {
 	head, piles, foot := s.parts(x)
 	if _, err := w.Write(head.Bytes()); err != nil {
 		return err
 	}
 	for _, p := range piles {
-		if err := p.writeTo(w); err != nil {
+		if err := p.writeTo(w, spend && p != &s.near); err != nil {
 			return fmt.Errorf("read spooled packets: %w", err)
 		}
 	}
@@ -107,6 +134,8 @@ func (s *spool) close() {
 type spoolFile interface {
 	io.WriteCloser
 	io.ReaderAt
+	// Punch gives back the room of n bytes from an offset on, which are lost.
+	Punch(off, n int64) error
 }
 
 // pile is one piece of the packets: compressed, in memory up to a bound and then in a
@@ -161,7 +190,7 @@ func (p *pile) drop(why error) {
 	}
 }
 
-func (p *pile) writeTo(w io.Writer) error {
+func (p *pile) writeTo(w io.Writer, spend bool) error {
 	if p.size == 0 {
 		return nil
 	}
@@ -169,7 +198,12 @@ func (p *pile) writeTo(w io.Writer) error {
 	// hangs in the disk may wake while the next reads.
 	var r io.Reader = bytes.NewReader(p.memory.Bytes())
 	if p.file != nil {
-		r = io.MultiReader(r, io.NewSectionReader(p.file, 0, p.size-int64(p.memory.Len())))
+		var file io.Reader = io.NewSectionReader(p.file, 0, p.size-int64(p.memory.Len()))
+		if spend {
+			p.err = errSpent
+			file = &spending{Reader: file, file: p.file}
+		}
+		r = io.MultiReader(r, file)
 	}
 	dec, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
 	if err != nil {
@@ -198,6 +232,33 @@ func (c compressed) Write(b []byte) (n int, err error) {
 	n, err = p.file.Write(b)
 	p.size += int64(n)
 	return n, err
+}
+
+// spending reads a file and gives its room back behind itself.
+type spending struct {
+	io.Reader
+	file       spoolFile
+	read, gone int64
+}
+
+// spendEvery is how much is given back at once: what a bundle may lack for the moment.
+const spendEvery = 256 << 10
+
+func (s *spending) Read(b []byte) (int, error) {
+	n, err := s.Reader.Read(b)
+	if s.read += int64(n); s.read-s.gone >= spendEvery {
+		// A file system that cannot do this is as full as it was, and the bundle will find out.
+		s.file.Punch(s.gone, s.read-s.gone)
+		s.gone = s.read
+	}
+	return n, err
+}
+
+// nameless is a spoolFile of the operating system.
+type nameless struct{ *os.File }
+
+func (f nameless) Punch(off, n int64) error {
+	return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
 }
 
 // unnamed opens a file without a name; where the file system has no O_TMPFILE, one whose

@@ -21,10 +21,11 @@ import (
 // Old bundles go only after a new one is durable, and only this host's. One bundle is
 // written at a time.
 type Store struct {
-	host string
-	dirs []string
-	keep Retention // of each folder
-	disk *patient
+	host  string
+	dirs  []string
+	keep  Retention // of each folder
+	disk  *patient
+	spool string // the folder that has the spool
 }
 
 // NewStore writes bundles of a host to dirs, in the order in which they are tried.
@@ -61,15 +62,9 @@ func (s *Store) putIn(ctx context.Context, dir string, c *content) (Report, erro
 	if err := s.disk.MkdirAll(dir); err != nil {
 		return Report{}, fmt.Errorf("make folder for bundles: %w", err)
 	}
-	soft, most := s.room(dir, c)
 	var why error
 	for x := whole; x <= smallest; x++ {
-		limit := most
-		// The smallest may take of what is to stay free: that is there for the host's other
-		// programs, who do not miss 1 MiB, and the bundle would be missed.
-		if x < smallest {
-			limit = min(soft, most)
-		}
+		limit := s.limit(dir, c, x)
 		if err := c.fits(x, limit, dir); err != nil {
 			why = err
 			continue
@@ -98,6 +93,28 @@ func (s *Store) room(dir string, c *content) (soft, most int64) {
 	}
 	b, _ := parseName(c.name+format.Ext, s.host)
 	return s.keep.room(old, b.kind, on)
+}
+
+// limit is what an extent of a bundle may take of a folder.
+func (s *Store) limit(dir string, c *content, x extent) int64 {
+	spooled := s.spool == dir && c.packets != nil
+	if spooled && x == nearPackets {
+		c.packets.dropFar()
+	}
+	soft, most := s.room(dir, c)
+	// The smallest may take of what is to stay free: that is there for the host's other
+	// programs, who do not miss 1 MiB, and the bundle would be missed.
+	if x == smallest {
+		return most
+	}
+	// Packets that wait on the disk that has to take them would make a bundle need its room
+	// twice: where there is room once, they give theirs as they are written.
+	c.spend = false
+	if size, err := c.size(x); err == nil && spooled && x == whole && size > soft {
+		soft += c.packets.onDisk()
+		c.spend = true
+	}
+	return min(soft, most)
 }
 
 // fits says whether an extent may be tried. Without that each trigger would fill the disk to
@@ -200,5 +217,6 @@ func (s *Store) unnamed() (spoolFile, error) {
 			best, free = dir, on.free
 		}
 	}
+	s.spool = best
 	return s.disk.Unnamed(best)
 }

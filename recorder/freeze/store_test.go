@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -347,7 +348,7 @@ func TestPiles(t *testing.T) {
 		open func() (spoolFile, error)
 		bad  bool
 	}{
-		{"in memory and a file", func() (spoolFile, error) { return file, nil }, false},
+		{"in memory and a file", func() (spoolFile, error) { return nameless{file}, nil }, false},
 		{"no file", func() (spoolFile, error) { return nil, unix.ENOSPC }, true},
 	} {
 		p := &pile{most: 100_000, open: c.open}
@@ -367,9 +368,97 @@ func TestPiles(t *testing.T) {
 		}
 		for range 2 { // it can be read again
 			got.Reset()
-			if err := p.writeTo(&got); err != nil || !bytes.Equal(got.Bytes(), data) || p.content != 500_000 {
+			if err := p.writeTo(&got, false); err != nil || !bytes.Equal(got.Bytes(), data) || p.content != 500_000 {
 				t.Errorf("%s: %d bytes of %d (%v)", c.name, got.Len(), p.content, err)
 			}
 		}
+	}
+}
+
+// onTmpfs runs f with a folder on a real file system of its own, of some KiB.
+func onTmpfs(t *testing.T, kib int, f func(dir string)) {
+	t.Helper()
+	dir := t.TempDir()
+	done := make(chan error)
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlock: the mount goes with the thread
+		err := unix.Unshare(unix.CLONE_NEWNS)
+		if err == nil {
+			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+		}
+		if err == nil {
+			err = unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dk", kib))
+		}
+		if err == nil {
+			// Named by way of this thread: a patient disk works in others.
+			f(fmt.Sprintf("/proc/self/task/%d/root%s", unix.Gettid(), dir))
+		}
+		done <- err
+	}()
+	if err := <-done; errors.Is(err, unix.EPERM) && os.Getenv("CI") != "true" {
+		t.Skip("needs root: run make test as root")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// On a real disk of any size there is as much of a bundle as it has room for, and the more
+// room the more of it.
+func TestRealDisk(t *testing.T) {
+	last := smallest + 1
+	for _, kib := range []int{24, 32, 48, 64, 80, 96, 128, 256} {
+		onTmpfs(t, kib, func(dir string) {
+			c := recorded(100, 60_000)
+			r, err := NewStore("web", Retention{}, dir).put(t.Context(), c)
+			x := whole
+			for err == nil && r.LeftOut != "" && !strings.HasPrefix(r.LeftOut, x.String()+": ") {
+				x++
+			}
+			if err != nil || x > last {
+				t.Errorf("%d KiB: %v is left of the bundle, and of a smaller disk's %v (%v)", kib, x, last, err)
+			}
+			last = x
+		})
+	}
+	if last != whole {
+		t.Errorf("of the largest disk's bundle there is %v", last)
+	}
+}
+
+// A disk that has room for a bundle once takes it, though its packets wait there: they give
+// their room as they are written.
+func TestSpoolNeedsNoRoomTwice(t *testing.T) {
+	const packets = 3 << 20
+	for _, c := range []struct {
+		kib  int
+		want extent
+	}{{2 * packets >> 10, whole}, {packets>>10 + packets>>12, whole}, {packets>>10 - 100, nearPackets}} {
+		onTmpfs(t, c.kib, func(dir string) {
+			store := NewStore("web", Retention{}, dir)
+			bundle := recorded(100, 0)
+			for _, p := range []*pile{&bundle.packets.before, &bundle.packets.near, &bundle.packets.after} {
+				*p = pile{most: nearMemory, open: store.unnamed}
+				if p != &bundle.packets.near {
+					p.most = 0
+				}
+				p.Write(noise(packets / 3))
+				p.end()
+			}
+			defer bundle.packets.close()
+			if n := bundle.packets.onDisk(); n < packets/3 {
+				t.Fatalf("%d bytes wait on the disk", n)
+			}
+			r, err := store.put(t.Context(), bundle)
+			if err != nil || (c.want == whole) != (r.LeftOut == "") || !strings.HasPrefix(r.LeftOut+": ", map[bool]string{true: ": ", false: c.want.String()}[c.want == whole]) {
+				t.Fatalf("%d KiB for %d of packets: left out %q (%v), want %v", c.kib, packets>>10, r.LeftOut, err, c.want)
+			}
+			b, err := format.Open(r.Path, format.Limits{})
+			must(t, err)
+			defer b.Close()
+			for _, err := range format.Check(b) {
+				t.Error(err)
+			}
+		})
 	}
 }
