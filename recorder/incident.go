@@ -146,6 +146,7 @@ func (r *Recorder) finish(res result) {
 	}
 	r.cfg.Log(fmt.Sprintf("bundle written: %s (%d bytes, %d packets, durable %v after the cut)",
 		res.report.Path, res.report.Bytes, res.report.Packets, res.report.Durable.Round(time.Millisecond)))
+	// Warnings behind the bundle's own line: whoever waits for that does not wait for them.
 	for _, err := range res.report.Troubles {
 		r.cfg.Log("warning: " + err.Error())
 	}

@@ -105,6 +105,7 @@ func within[T any](p *patient, dir string, f func() (T, error)) (v T, err error)
 		v   T
 		err error
 	}
+	// Both have room for the goroutine that is left alone: it ends whenever the disk lets it.
 	results, ended := make(chan result, 1), make(chan struct{})
 	go func() {
 		defer close(ended)

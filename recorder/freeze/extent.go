@@ -133,6 +133,7 @@ func around(text []byte, at time.Time, most int, header bool) []byte {
 		head, text = text[:end], text[end:]
 		most -= len(head)
 	}
+	// Found line by line and not by halving: there is not one length of lines.
 	split := len(text)
 	for pos := 0; pos < len(text); {
 		if lineTime(text[pos:]) > at.UnixNano() {

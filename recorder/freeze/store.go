@@ -73,6 +73,8 @@ func (s *Store) putIn(ctx context.Context, dir string, c *content) (Report, erro
 		if r.Path != "" {
 			return s.kept(dir, r, err), nil
 		}
+		// Also where the disk is sound: what could not be read back of the packets or the
+		// snapshots costs itself only, if the next extent has none.
 		if why = err; ctx.Err() != nil || !helpsLess(err) {
 			break
 		}
@@ -157,7 +159,7 @@ func (s *Store) attempt(ctx context.Context, dir string, c *content, x extent, l
 		return Report{}, errors.Join(err, w.Abort())
 	}
 	path, err := w.Commit()
-	if path == "" {
+	if path == "" { // with a path the error is one of the folder, and the bundle is there
 		return Report{}, errors.Join(err, w.Abort())
 	}
 	r := Report{Path: path, Bytes: on.taken, Packets: c.count(x), Sources: m.Sources}
