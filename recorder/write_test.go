@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
@@ -60,7 +61,8 @@ func TestFolderThatTakesNothing(t *testing.T) {
 // it written to the other folder; with room again the next one is whole.
 func TestFullDisk(t *testing.T) {
 	full, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
-	d := start(t, testns.New(t), `mount -t tmpfs -o size=10m none `+full+` && exec "$@"`, "--dir", full, "--fallback-dir", other)
+	socket := filepath.Join(t.TempDir(), "control.sock")
+	d := start(t, testns.New(t), `mount -t tmpfs -o size=10m none `+full+` && exec "$@"`, "--dir", full, "--fallback-dir", other, "--control", socket)
 	d.says("armed on", 1)
 	inside := fmt.Sprintf("/proc/%d/root%s", d.cmd.Process.Pid, full)
 	d.dir = inside
@@ -86,6 +88,11 @@ func TestFullDisk(t *testing.T) {
 	d.says("bundle written: "+other, 1)
 	d.says("no space left on device", 1)
 	d.bundle() // the old one has not gone for it
+	client := control.Client{Socket: socket}
+	d.wait("tells where the bundle is", func() bool {
+		s, _, err := client.Status(t.Context())
+		return err == nil && s.Fallback && filepath.Dir(s.LastBundle) == other && s.Bundles == 3 && s.Lost == 0
+	})
 	if err := os.Remove(filepath.Join(inside, ".stuff")); err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,9 @@ type space struct {
 	size, free int64 // free is what an unprivileged user could fill
 }
 
+// unbounded is more than any disk has, and still something can be added to it.
+const unbounded = int64(1) << 60
+
 // system is the disk that there is.
 type system struct{ format.Disk }
 
@@ -52,7 +55,10 @@ func (system) Space(dir string) (space, error) {
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return space{}, &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
-	return space{size: int64(fs.Blocks) * fs.Bsize, free: int64(fs.Bavail) * fs.Bsize}, nil
+	if fs.Blocks == 0 { // without a size, such as a tmpfs that was mounted with size=0
+		return space{free: unbounded}, nil
+	}
+	return space{size: int64(fs.Blocks) * fs.Frsize, free: int64(fs.Bavail) * fs.Frsize}, nil
 }
 
 const (

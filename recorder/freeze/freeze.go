@@ -101,6 +101,7 @@ func (h *Held) Close() { h.packets.Close() }
 
 // Report says what became of a bundle.
 type Report struct {
+	at      time.Time // of its final name
 	Path    string
 	Bytes   int64
 	Packets uint64        // that are in it
@@ -136,7 +137,7 @@ func (h *Held) Write(ctx context.Context) (Report, error) {
 	}
 	h.fill(c)
 	report, err := h.req.Store.put(ctx, c)
-	report.Durable = time.Since(h.end)
+	report.Durable = report.at.Sub(h.end)
 	return report, err
 }
 

@@ -5,7 +5,6 @@ package freeze
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,7 +117,7 @@ func (r Retention) room(all []stored, kind string, on space) (soft, most int64) 
 	c := newChoice(append(all[:len(all):len(all)], stored{kind: kind, spared: true}))
 	for c.next() {
 	}
-	most = math.MaxInt64
+	most = unbounded
 	if r.Bytes > 0 {
 		most = r.Bytes - c.size
 	}

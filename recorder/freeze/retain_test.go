@@ -71,7 +71,6 @@ func TestSurplus(t *testing.T) {
 
 // What a new bundle may take before anything goes.
 func TestRoom(t *testing.T) {
-	const unbounded = 1<<63 - 1
 	for _, c := range []struct {
 		name       string
 		bundles    string

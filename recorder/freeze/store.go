@@ -7,10 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/unit"
@@ -87,7 +87,7 @@ func (s *Store) putIn(ctx context.Context, dir string, c *content) (Report, erro
 func (s *Store) room(dir string, c *content) (soft, most int64) {
 	on, err := s.disk.Space(dir)
 	if err != nil {
-		on = space{free: math.MaxInt64}
+		on = space{free: unbounded}
 	}
 	old, err := s.disk.List(dir, s.host)
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *Store) attempt(ctx context.Context, dir string, c *content, x extent, l
 	if path == "" { // with a path the error is one of the folder, and the bundle is there
 		return Report{}, errors.Join(err, w.Abort())
 	}
-	r := Report{Path: path, Bytes: on.taken, Packets: c.count(x), Sources: m.Sources}
+	r := Report{at: time.Now(), Path: path, Bytes: on.taken, Packets: c.count(x), Sources: m.Sources}
 	if x > whole {
 		r.LeftOut = fmt.Sprintf("%v: %s", x, reason)
 	}

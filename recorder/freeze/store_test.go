@@ -191,6 +191,11 @@ func TestRealDisk(t *testing.T) {
 			last, seen[x] = x, true
 		})
 	}
+	onTmpfs(t, 0, func(dir string) { // without a size
+		if r, err := NewStore("web", Retention{MinFree: 0.1}, dir).put(t.Context(), recorded(100, 60_000)); err != nil || r.LeftOut != "" {
+			t.Errorf("of a disk without a size: %q (%v)", r.LeftOut, err)
+		}
+	})
 	if len(seen) < int(smallest) || last != whole {
 		t.Errorf("bundles of %d extents, the last of them %v", len(seen), last)
 	}
