@@ -4,7 +4,6 @@ package capture
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"time"
 )
@@ -14,7 +13,7 @@ import (
 // reserve, a good third of each ring. Where that is filled before the cut is written, the
 // newest packets are lost, and counted, and never those of the cut.
 //
-// Stats, Size and the like may be called at any time before Close, but a Cut's methods
+// Stats and the like may be called at any time before Close, but a Cut's methods
 // may not be called at the same time.
 type Cut struct {
 	set     *Set
@@ -22,7 +21,6 @@ type Cut struct {
 	parts   []*part
 	stats   []Stats // of all interfaces, those without a ring behind
 	held    uint64
-	blocks  int64 // size of all packet blocks
 	written bool
 }
 
@@ -69,7 +67,7 @@ func (s *Set) Cut(since time.Time) (*Cut, error) {
 	return c, nil
 }
 
-// measure counts what the cut holds, so that the file's size is known before it is written.
+// measure counts what the cut holds.
 func (c *Cut) measure() {
 	for i, p := range c.parts {
 		st := &c.stats[i]
@@ -81,7 +79,6 @@ func (c *Cut) measure() {
 			}
 			st.Held++
 			st.Bytes += int64(n)
-			c.blocks += packetSize(n)
 		}
 		c.held += st.Held
 	}
@@ -195,17 +192,6 @@ func (c *Cut) Stats() []Stats { return c.stats }
 
 // Packets is the number of packets in the cut.
 func (c *Cut) Packets() uint64 { return c.held }
-
-// Size is the exact size of the file that WritePcapng writes.
-func (c *Cut) Size(o PcapngOptions) int64 {
-	g := newPcapng(io.Discard)
-	c.head(g, o)
-	c.foot(g, c.stats)
-	if c.held == 0 {
-		return g.n + c.blocks
-	}
-	return g.n + c.blocks + commentSize(o.Comment)
-}
 
 // head writes what stands before the packets.
 func (c *Cut) head(g *pcapng, o PcapngOptions) {

@@ -47,7 +47,6 @@ const (
 type pcapng struct {
 	w   io.Writer
 	buf []byte
-	n   int64 // bytes, buffer included
 }
 
 // pcapngBuffer is what is written at once; a few of them fit into the CPU's cache.
@@ -103,7 +102,6 @@ func (g *pcapng) end(at int) {
 	n := uint32(len(g.buf) - at + 4)
 	binary.LittleEndian.PutUint32(g.buf[at+4:], n)
 	g.u32(n)
-	g.n += int64(n)
 }
 
 // option writes one option; an empty one is left out.
@@ -176,22 +174,6 @@ func (g *pcapng) stats(index int, s Stats) {
 	g.counter(statsOSDrop, s.Lost)
 	g.endOptions()
 	g.end(at)
-}
-
-// packetOverhead is what a packet block takes beside data and comment: type, length,
-// interface, time, two lengths, flags, end of options, length.
-const packetOverhead = 28 + 8 + 4 + 4
-
-// packetSize is the size of a packet block with n bytes of data.
-func packetSize(n int) int64 { return int64(packetOverhead + (n+3)&^3) }
-
-// commentSize is what a comment adds to a packet block.
-func commentSize(comment string) int64 {
-	n := min(len(comment), 0xffff)
-	if n == 0 {
-		return 0
-	}
-	return int64(4 + (n+3)&^3)
 }
 
 // packet writes one packet, with its VLAN tag where it was.

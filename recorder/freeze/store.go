@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -30,6 +32,10 @@ type Store struct {
 
 // NewStore writes bundles of a host to dirs, in the order in which they are tried.
 func NewStore(host string, keep Retention, dirs ...string) *Store {
+	dirs = slices.Clone(dirs)
+	for i := range dirs {
+		dirs[i] = filepath.Clean(dirs[i]) // one folder has one spelling here
+	}
 	return &Store{host: host, dirs: dirs, keep: keep, disk: newPatient(system{format.OS})}
 }
 
@@ -156,17 +162,25 @@ func (s *Store) attempt(ctx context.Context, dir string, c *content, x extent, l
 	}
 	m := c.manifestOf(x, reason)
 	if err := c.write(ctx, w, x, m); err != nil {
-		return Report{}, errors.Join(err, w.Abort())
+		return Report{}, aborted(w, err)
 	}
 	path, err := w.Commit()
 	if path == "" { // with a path the error is one of the folder, and the bundle is there
-		return Report{}, errors.Join(err, w.Abort())
+		return Report{}, aborted(w, err)
 	}
 	r := Report{at: time.Now(), Path: path, Bytes: on.taken, Packets: c.count(x), Sources: m.Sources}
 	if x > whole {
 		r.LeftOut = fmt.Sprintf("%v: %s", x, reason)
 	}
 	return r, err
+}
+
+// aborted removes what is there of a bundle. The error is one line, for logs and manifests.
+func aborted(w *format.Writer, why error) error {
+	if err := w.Abort(); err != nil {
+		return fmt.Errorf("%w; %w", why, err)
+	}
+	return why
 }
 
 // create takes the first free name: two triggers may fire within one second.
