@@ -17,6 +17,7 @@ type Manifest struct {
 	Config   map[string]string `json:"config"`
 	Trigger  Trigger           `json:"trigger"`
 	Joined   []Trigger         `json:"joined,omitempty"` // triggers that fired before the cut was done
+	HeldBack []HeldBack        `json:"held_back,omitempty"`
 	Window   Window            `json:"window"`
 	Clocks   []Clock           `json:"clocks"`
 	Sources  []Source          `json:"sources"`
@@ -58,6 +59,15 @@ type Trigger struct {
 	Time   time.Time `json:"time"`             // when it fired
 	Since  time.Time `json:"since,omitzero"`   // since when the vital had been beyond the limit
 	Reason string    `json:"reason,omitempty"` // free text of an operator
+}
+
+// HeldBack is a trigger that fired and cut no bundle.
+type HeldBack struct {
+	Trigger string    `json:"trigger"` // its expression, or kmsg and a pattern
+	Count   int       `json:"count"`   // firings since the bundle before this one
+	Since   time.Time `json:"since"`   // the first of them
+	Until   time.Time `json:"until"`   // when it could cut a bundle again
+	Reason  string    `json:"reason"`  // the option that held it back: cooldown or max-per-day
 }
 
 // Window is the span of time that a bundle covers.

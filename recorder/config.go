@@ -35,6 +35,7 @@ type Config struct {
 	Before     time.Duration
 	After      time.Duration
 	Dir        string
+	Fallback   string // folder for bundles that Dir does not take; empty: none
 	Control    string // path of the control socket; empty: none
 	Policy     trigger.Policy
 	Retention  freeze.Retention
@@ -56,6 +57,14 @@ var DefaultTriggers = []string{
 	"listen.overflows > 0",
 	"syn_recv > 250",
 	"rtt.p99 > 5x for 2s",
+}
+
+// dirs are the folders for bundles, in the order in which they are tried.
+func (c *Config) dirs() []string {
+	if c.Fallback == "" {
+		return []string{c.Dir}
+	}
+	return []string{c.Dir, c.Fallback}
 }
 
 // sources is what the one-off sources need to know.

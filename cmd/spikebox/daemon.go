@@ -84,8 +84,17 @@ func printStatus(s *control.Status) error {
 		}
 	}
 	fmt.Fprintf(w, "bundles\t%d written, %d lost, %d triggers held back\n", s.Bundles, s.Lost, s.Suppressed)
+	for _, h := range s.HeldBack {
+		fmt.Fprintf(w, "held back\t%s: %d times, until %s, by --%s\n", h.Trigger, h.Count, h.Until.Format(time.RFC3339), h.Reason)
+	}
 	if s.LastBundle != "" {
 		fmt.Fprintf(w, "last bundle\t%s\n", s.LastBundle)
+	}
+	if s.Fallback {
+		fmt.Fprintf(w, "\tin the fallback folder, because --dir did not take it\n")
+	}
+	if s.LeftOut != "" {
+		fmt.Fprintf(w, "\thas %s\n", s.LeftOut)
 	}
 	if s.LastError != "" {
 		fmt.Fprintf(w, "last error\t%s\n", s.LastError)

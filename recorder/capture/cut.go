@@ -3,9 +3,7 @@
 package capture
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -17,7 +15,7 @@ import (
 // reserve, a good third of each ring. Where that is filled before the cut is written, the
 // newest packets are lost, and counted, and never those of the cut.
 //
-// Stats, Size and the like may be called at any time before Close, but a Cut's methods
+// Stats and the like may be called at any time before Close, but a Cut's methods
 // may not be called at the same time.
 type Cut struct {
 	set     *Set
@@ -26,7 +24,6 @@ type Cut struct {
 	parts   []*part
 	stats   []Stats // of all interfaces, those without a ring behind
 	held    uint64
-	blocks  int64 // size of all packet blocks
 	written bool
 }
 
@@ -75,7 +72,7 @@ func (s *Set) Cut(since time.Time, clock *host.Past) (*Cut, error) {
 	return c, nil
 }
 
-// measure counts what the cut holds, so that the file's size is known before it is written.
+// measure counts what the cut holds.
 func (c *Cut) measure() {
 	for i, p := range c.parts {
 		st := &c.stats[i]
@@ -87,7 +84,6 @@ func (c *Cut) measure() {
 			}
 			st.Held++
 			st.Bytes += int64(n)
-			c.blocks += packetSize(n)
 		}
 		c.held += st.Held
 	}
@@ -213,17 +209,6 @@ func (c *Cut) Stats() []Stats { return c.stats }
 // Packets is the number of packets in the cut.
 func (c *Cut) Packets() uint64 { return c.held }
 
-// Size is the exact size of the file that WritePcapng writes.
-func (c *Cut) Size(o PcapngOptions) int64 {
-	g := newPcapng(io.Discard)
-	c.head(g, o)
-	c.foot(g)
-	if c.held == 0 {
-		return g.n + c.blocks
-	}
-	return g.n + c.blocks + commentSize(o.Comment)
-}
-
 // head writes what stands before the packets.
 func (c *Cut) head(g *pcapng, o PcapngOptions) {
 	g.section(o)
@@ -251,47 +236,11 @@ func describe(st Stats, f Filter) string {
 }
 
 // foot writes what stands behind the packets.
-func (c *Cut) foot(g *pcapng) {
+func (c *Cut) foot(g *pcapng, stats []Stats) {
 	for i := range c.parts {
-		st := c.stats[i]
+		st := stats[i]
 		g.stats(i, st, wall(st.From, c.clock), wall(st.To, c.clock))
 	}
-}
-
-// WritePcapng writes the cut as one pcapng section, its packets in the order of their
-// times, in a single pass. Blocks are given back to the kernel as they have been
-// written, so that it can be called once.
-func (c *Cut) WritePcapng(w io.Writer, o PcapngOptions) error {
-	if c.written {
-		return errors.New("write packets: the cut was written before, and its blocks were given back")
-	}
-	c.written = true
-	g := newPcapng(w)
-	c.head(g, o)
-	near := c.nearest(o)
-	m := newMerger(c.parts)
-	queues := append(merger(nil), m...)
-	for e, i := m.next(); e.p != nil; e, i = m.next() {
-		comment := ""
-		if near != nil && &e.p[0] == &near[0] {
-			comment = o.Comment
-		}
-		g.packet(i, c.parts[i].ring.kind, e, comment)
-		// Blocks are released as often as the buffer is written, not for each packet: that takes
-		// the lock which the goroutine that serves the rings waits for.
-		if g.full() {
-			if err := g.flush(); err != nil {
-				return fmt.Errorf("write packets: %w", err)
-			}
-			c.release(queues)
-		}
-	}
-	c.foot(g)
-	if err := g.flush(); err != nil {
-		return fmt.Errorf("write packets: %w", err)
-	}
-	c.unhold()
-	return nil
 }
 
 // nearest finds the packet that carries the comment.

@@ -4,6 +4,7 @@ package capture
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 
 	"golang.org/x/sys/unix"
@@ -45,7 +46,6 @@ const (
 type pcapng struct {
 	w   io.Writer
 	buf []byte
-	n   int64 // bytes, buffer included
 }
 
 // pcapngBuffer is what is written at once; a few of them fit into the CPU's cache.
@@ -63,7 +63,10 @@ func (g *pcapng) full() bool { return len(g.buf) >= pcapngBuffer }
 func (g *pcapng) flush() error {
 	_, err := g.w.Write(g.buf)
 	g.buf = g.buf[:0]
-	return err
+	if err != nil {
+		return fmt.Errorf("write packets: %w", err)
+	}
+	return nil
 }
 
 // u16 adds 16-bit numbers.
@@ -98,7 +101,6 @@ func (g *pcapng) end(at int) {
 	n := uint32(len(g.buf) - at + 4)
 	binary.LittleEndian.PutUint32(g.buf[at+4:], n)
 	g.u32(n)
-	g.n += int64(n)
 }
 
 // option writes one option; an empty one is left out.
@@ -171,22 +173,6 @@ func (g *pcapng) stats(index int, s Stats, from, to int64) {
 	g.counter(statsOSDrop, s.Lost)
 	g.endOptions()
 	g.end(at)
-}
-
-// packetOverhead is what a packet block takes beside data and comment: type, length,
-// interface, time, two lengths, flags, end of options, length.
-const packetOverhead = 28 + 8 + 4 + 4
-
-// packetSize is the size of a packet block with n bytes of data.
-func packetSize(n int) int64 { return int64(packetOverhead + (n+3)&^3) }
-
-// commentSize is what a comment adds to a packet block.
-func commentSize(comment string) int64 {
-	n := min(len(comment), 0xffff)
-	if n == 0 {
-		return 0
-	}
-	return int64(4 + (n+3)&^3)
 }
 
 // packet writes one packet, with its VLAN tag where it was.

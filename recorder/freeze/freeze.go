@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -40,7 +39,7 @@ type Rings struct {
 // Request says what to cut and why.
 type Request struct {
 	Env      source.Env      // of the one-off sources
-	Dir      string          // where the bundle goes
+	Store    *Store          // where the bundle goes
 	Manifest format.Manifest // with host, recorder, configuration, triggers, and the clocks so far
 	Start    time.Time       // of the window
 	Trigger  time.Time
@@ -116,136 +115,81 @@ func (h *Held) Close() { h.packets.Close() }
 
 // Report says what became of a bundle.
 type Report struct {
+	at      time.Time // of its final name
 	Path    string
 	Bytes   int64
-	Packets uint64
+	Packets uint64        // that are in it
 	Durable time.Duration // from Take to the bundle's final name
 	Sources []format.Source
+	// LeftOut says what of the recording is in it where not everything is, and why.
+	LeftOut string
+	// Fallback: it lies in another folder than the first.
+	Fallback bool
+	Removed  []string // older bundles, after this one was durable
+	// Troubles are of folders that would not take it, and of the keeping of old bundles.
+	Troubles []error
 }
 
-// Write collects the one-off sources and writes the bundle. Whatever goes wrong, there
-// is never a file under a final name that is not whole.
+// Write collects the one-off sources and writes the bundle to the store. Whatever goes
+// wrong, there is never a file under a final name that is not whole.
 func (h *Held) Write(ctx context.Context) (Report, error) {
 	defer h.Close()
 	env := h.req.Env
 	env.At = member.AtEnd
-	m := h.req.Manifest
-	spooling := h.spool(&m)
+	c := &content{name: name(h.req.Manifest.Host.Name, h.req.Manifest.Trigger), manifest: h.req.Manifest, at: h.req.Manifest.Window.Trigger}
+	spooling := h.spool()
 	// Packets go aside while the sources are asked: until that is done the kernel has only the
 	// rings' reserve, and a source may take its whole time limit.
 	late := source.CollectAll(ctx, env, source.OneOffs)
 	// The trigger's results go before the end's, because members joins what has one name in this
 	// order: sockets.jsonl begins with the queues as they were when it fired. They are waited for
 	// last, since they had the whole window to come; with --after 0 both are asked at once.
-	results := append(<-h.req.Early, late...)
+	c.results = append(<-h.req.Early, late...)
 	packets := <-spooling
-	if packets.err != nil {
-		return Report{}, packets.err
+	if c.packets, c.lost = packets.spool, packets.err; c.packets != nil {
+		defer c.packets.close()
 	}
-	defer packets.close()
+	h.fill(c)
+	report, err := h.req.Store.put(ctx, c)
+	report.Durable = report.at.Sub(h.end)
+	return report, err
+}
+
+// fill puts into a content what the rings held.
+func (h *Held) fill(c *content) {
+	m := &c.manifest
 	m.Sources = h.sources
 	// Named here and not in Take: kallsyms takes 50 ms, during which there would be no tick.
 	if err := h.trace.Resolve(); err != nil {
 		m.Warnings = append(m.Warnings, err.Error())
 	}
-	for _, r := range results {
+	told, err := h.told()
+	if err != nil { // one member less is no reason to lose the others
+		m.Warnings = append(m.Warnings, err.Error())
+	}
+	c.told = []source.Result{{Sink: told}}
+	for _, r := range c.results {
 		m.Sources = append(m.Sources, r.Source)
 	}
-	w, err := create(h.req.Dir, name(m.Host.Name, m.Trigger), m.Window.Trigger)
-	if err != nil {
-		return Report{}, err
+	var rendered source.Sink
+	rendered.Add(member.VitalsName, h.vitals)
+	rendered.Add(member.ClocksName, h.clocks)
+	rendered.Add(member.ListenersName, h.listeners)
+	rendered.Add(member.KmsgName, h.log)
+	c.plain = rendered.Members
+	c.textBytes = h.texts.Bytes()
+	c.snapshots = func(f func(at time.Time, name string, text []byte) error) error {
+		return h.texts.Snapshots(h.req.Start, h.end, func(at time.Time, path string, text []byte) error {
+			return f(at, member.SnapshotName(h.req.Clock.Wall(at), path), text)
+		})
 	}
-	path, err := h.stream(ctx, w, &m, results, packets.spool)
-	if err != nil {
-		return Report{}, errors.Join(err, w.Abort())
-	}
-	report := Report{Path: path, Durable: time.Since(h.end), Packets: h.packets.Packets(), Sources: m.Sources}
-	if info, err := os.Stat(path); err == nil {
-		report.Bytes = info.Size()
-	}
-	return report, nil
 }
 
-// stream writes the members in the order of format/SPEC.md: small and telling ones
-// first, so that a truncated copy is still worth having.
-func (h *Held) stream(ctx context.Context, w *format.Writer, m *format.Manifest, results []source.Result, packets *spool) (string, error) {
-	// A frame is what a reader can jump to, and what damage costs: each begins where
-	// something that is read alone begins.
-	steps := []func() error{
-		func() error { return w.Manifest(m) },
-		func() error { return w.Add(member.VitalsName, h.vitals) },
-		func() error { return w.Add(member.ClocksName, h.clocks) },
-		func() error { return w.Add(member.ListenersName, h.listeners) },
-		func() error { return w.Add(member.KmsgName, h.log) },
-		w.NewFrame,
-		func() error { return h.told(w) },
-		w.NewFrame,
-		func() error { return members(w, results, member.SocketsName) },
-		func() error { return members(w, results, member.ProcessesName) },
-		w.NewFrame,
-		func() error { return members(w, results, member.ConntrackName) },
-		func() error { return members(w, results, member.ConntrackSummaryName) },
-		w.NewFrame,
-		func() error { return members(w, results, member.StaticFolder) },
-		w.NewFrame,
-		func() error { return h.snapshots(w) },
-		w.NewFrame,
-		func() error { return w.AddSized(member.PacketsName, packets.size, packets.writeTo) },
-	}
-	for _, step := range steps {
-		if err := ctx.Err(); err != nil {
-			return "", fmt.Errorf("write bundle: %w", err)
-		}
-		if err := step(); err != nil {
-			return "", err
-		}
-	}
-	return w.Commit()
-}
-
-// members writes the one-off members whose name begins with a prefix. Those of the same
-// name, of a source that was asked at the trigger and at the end, become one.
-func members(w *format.Writer, results []source.Result, prefix string) error {
-	parts := map[string][]*source.Member{}
-	var names []string
-	for _, r := range results {
-		for _, m := range r.Sink.Members {
-			if !strings.HasPrefix(m.Name, prefix) {
-				continue
-			}
-			if parts[m.Name] == nil {
-				names = append(names, m.Name)
-			}
-			parts[m.Name] = append(parts[m.Name], m)
-		}
-	}
-	for _, name := range names {
-		if err := joined(w, name, parts[name]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func joined(w *format.Writer, name string, parts []*source.Member) error {
-	var size int64
-	for _, m := range parts {
-		size += m.Size
-	}
-	return w.AddSized(name, size, func(to io.Writer) error {
-		for _, m := range parts {
-			if _, err := m.WriteTo(to); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// told writes what the kernel's probes told.
-func (h *Held) told(w *format.Writer) error {
+// told renders what the kernel's probes told.
+func (h *Held) told() (*source.Sink, error) {
 	// Rendered into a sink, as the sources' members are: a tar header has the size in front.
-	var sink source.Sink
+	sink := &source.Sink{}
+	var errs []error
 	for _, told := range []struct {
 		name   string
 		render func(io.Writer) error
@@ -256,20 +200,14 @@ func (h *Held) told(w *format.Writer) error {
 		{member.StacksName, h.trace.WriteStacks},
 	} {
 		stream, err := sink.Stream(told.name)
-		if err != nil {
-			return err
+		if err == nil {
+			err = errors.Join(told.render(stream), stream.Close())
 		}
-		if err := errors.Join(told.render(stream), stream.Close()); err != nil {
-			return fmt.Errorf("render member %q: %w", told.name, err)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("render member %q: %w", told.name, err))
 		}
 	}
-	return members(w, []source.Result{{Sink: &sink}}, "")
-}
-
-func (h *Held) snapshots(w *format.Writer) error {
-	return h.texts.Snapshots(h.req.Start, h.end, func(at time.Time, path string, text []byte) error {
-		return w.Add(member.SnapshotName(h.req.Clock.Wall(at), path), text)
-	})
+	return sink, errors.Join(errs...)
 }
 
 // spoolResult is what became of the packets.
@@ -278,8 +216,9 @@ type spoolResult struct {
 	err error
 }
 
-// spool writes the packets aside in the background and gives the rings back.
-func (h *Held) spool(m *format.Manifest) <-chan spoolResult {
+// spool puts the packets aside in the background and gives the rings back.
+func (h *Held) spool() <-chan spoolResult {
+	m := &h.req.Manifest
 	opts := capture.PcapngOptions{
 		Trigger: m.Window.Trigger, Comment: comment(m.Trigger), Hardware: m.Host.Arch,
 		OS: "Linux " + m.Host.Kernel, Application: m.Recorder.Program + " " + m.Recorder.Version,
@@ -287,22 +226,10 @@ func (h *Held) spool(m *format.Manifest) <-chan spoolResult {
 	done := make(chan spoolResult, 1)
 	go func() {
 		defer h.Close()
-		s, err := spooled(h.req.Dir, h.packets.Size(opts), func(to io.Writer) error { return h.packets.WritePcapng(to, opts) })
+		s, err := spooled(h.packets, h.req.Trigger, h.req.Store.unnamed, opts)
 		done <- spoolResult{s, err}
 	}()
 	return done
-}
-
-// create takes the first free name: two triggers may fire within one second.
-func create(dir, name string, at time.Time) (*format.Writer, error) {
-	for n := 2; ; n++ {
-		w, err := format.Create(dir, name, at)
-		if !errors.Is(err, os.ErrExist) || n > 100 {
-			return w, err
-		}
-		base, _, _ := strings.Cut(name, "~")
-		name = fmt.Sprintf("%s~%d", base, n)
-	}
 }
 
 // name is <host>-<time>-<trigger>.
@@ -311,11 +238,11 @@ func name(host string, t format.Trigger) string {
 	if what == "" {
 		what = t.Kind
 	}
-	return plain(host) + "-" + t.Time.UTC().Format("20060102T150405Z") + "-" + plain(what)
+	return Plain(host) + "-" + t.Time.UTC().Format(nameTime) + "-" + Plain(what)
 }
 
-// plain keeps what is safe in file names everywhere.
-func plain(s string) string {
+// Plain keeps of a host's name, or of a vital's, what is safe in file names everywhere.
+func Plain(s string) string {
 	safe := strings.Map(func(r rune) rune {
 		if r == '.' || r == '_' || r == '-' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
 			return r

@@ -82,7 +82,7 @@ func request(t *testing.T, root string, early ...source.Result) Request {
 	results <- early
 	trigger := format.Trigger{Kind: "vital", Expr: "syn_recv > 250", Vital: "syn_recv", Time: at}
 	return Request{
-		Env: source.Env{Root: root}, Dir: t.TempDir(), Start: at.Add(-10 * time.Second), Trigger: at, Clock: host.Now(), Early: results,
+		Env: source.Env{Root: root}, Store: NewStore("web/1", Retention{}, t.TempDir()), Start: at.Add(-10 * time.Second), Trigger: at, Clock: host.Now(), Early: results,
 		Manifest: format.Manifest{Trigger: trigger, Host: format.Host{Name: "web/1"}},
 	}
 }
@@ -221,11 +221,11 @@ func TestFailingSource(t *testing.T) {
 func TestNameCollisions(t *testing.T) {
 	rings, root := armed(t)
 	req := request(t, root)
-	dir := req.Dir
+	dir := req.Store.dirs[0]
 	base := "1-" + req.Trigger.UTC().Format("20060102T150405Z") + "-syn_recv"
 	for _, want := range []string{base, base + "~2", base + "~3"} {
 		again := request(t, root)
-		again.Dir, again.Trigger, again.Manifest = dir, req.Trigger, req.Manifest
+		again.Store, again.Trigger, again.Manifest = req.Store, req.Trigger, req.Manifest
 		r, _ := written(t, rings, again)
 		if r.Manifest.Name != want {
 			t.Errorf("bundle %q, want %q", r.Manifest.Name, want)
@@ -240,7 +240,7 @@ func TestPlain(t *testing.T) {
 	for in, want := range map[string]string{
 		"web-1.example": "web-1.example", "../../etc/passwd": "passwd", "": "unnamed", "..": "unnamed", "a b\x00c": "a_b_c", "größe": "gr__e",
 	} {
-		if got := plain(in); got != want {
+		if got := Plain(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
 	}
@@ -258,12 +258,12 @@ func TestFailureLeavesNothing(t *testing.T) {
 		dir  func(string) string
 		want error
 	}{
-		{"the folder is gone", t.Context(), func(dir string) string { return filepath.Join(dir, "gone") }, os.ErrNotExist},
+		{"there is no folder", t.Context(), func(string) string { return "/proc/self/bundles" }, os.ErrNotExist},
 		{"told to stop", ended, func(dir string) string { return dir }, context.Canceled},
 	} {
 		req := request(t, root)
-		dir := req.Dir
-		req.Dir = c.dir(dir)
+		dir := req.Store.dirs[0]
+		req.Store.dirs[0] = c.dir(dir)
 		held, err := Take(rings, req)
 		must(t, err)
 		if _, err := Take(rings, req); !errors.Is(err, capture.ErrCutOpen) {

@@ -164,6 +164,14 @@ func (s *Sink) names() (names []string) {
 	return names
 }
 
+// Held is what the member takes as it is held, in bytes: compressed where it is large.
+func (m *Member) Held() int64 {
+	if m.z == nil {
+		return int64(len(m.raw))
+	}
+	return int64(m.z.Len())
+}
+
 // WriteTo writes the member's content, Size bytes.
 func (m *Member) WriteTo(w io.Writer) (int64, error) {
 	if m.z == nil {

@@ -128,58 +128,6 @@ func TestEvalFactor(t *testing.T) {
 	}
 }
 
-// The cooldown is each trigger's own and counts from its firing, not from what was held
-// back; the day's cap is of all triggers together, and a firing leaves it after 24 hours.
-func TestSetPolicy(t *testing.T) {
-	var triggers []*Trigger
-	for _, expr := range []string{"syn_recv > 5", "rtt.p99 > 5s"} {
-		parsed, err := Parse(expr, units)
-		if err != nil {
-			t.Fatal(err)
-		}
-		triggers = append(triggers, parsed)
-	}
-	s := NewSet(triggers, Policy{Cooldown: time.Minute, MaxPerDay: 3})
-	const day = 24 * time.Hour
-	suppressed := 0
-	for _, step := range []struct {
-		at         time.Duration
-		over       string // the vitals that are over their limits
-		fired      string
-		suppressed int
-	}{
-		{0, "syn_recv", "syn_recv", 0},
-		{30 * time.Second, "syn_recv rtt.p99", "rtt.p99", 1},
-		{59 * time.Second, "syn_recv", "", 1},
-		{time.Minute, "syn_recv", "syn_recv", 0},
-		{5 * time.Minute, "rtt.p99", "", 1}, // the fourth
-		{day, "syn_recv", "syn_recv", 0},    // the first is a day ago
-		{day + 10*time.Second, "rtt.p99", "", 1},
-		{day + 30*time.Second, "rtt.p99", "rtt.p99", 0},
-	} {
-		now := time.Unix(0, 0).Add(step.at)
-		var fired []string
-		for _, f := range s.Step(now, func(vital string) float64 {
-			if strings.Contains(step.over, vital) {
-				return 6
-			}
-			return 0
-		}) {
-			fired = append(fired, f.Trigger.Vital)
-		}
-		if got := strings.Join(fired, " "); got != step.fired {
-			t.Errorf("at %v: %q fired, want %q", step.at, got, step.fired)
-		}
-		if suppressed += step.suppressed; s.Suppressed != suppressed {
-			t.Errorf("at %v: %d held back, want %d", step.at, s.Suppressed, suppressed)
-		}
-		s.Step(now.Add(time.Second), func(string) float64 { return 0 }) // clears what fired
-	}
-	if s.Allow("kmsg oops", time.Unix(0, 0).Add(day+31*time.Second)) {
-		t.Error("a line of the kernel log goes past the day's cap")
-	}
-}
-
 func equal(a, b []int) bool {
 	if len(a) != len(b) {
 		return false
