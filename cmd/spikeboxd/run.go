@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/spikebox/spikebox/cmd/internal/cli"
+	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
@@ -148,9 +149,15 @@ func (f *runFlags) config(flags *pflag.FlagSet) recorder.Config {
 }
 
 // inForce gives every flag's value, for the manifest.
-func inForce(flags *pflag.FlagSet) map[string]string {
-	all := map[string]string{}
-	flags.VisitAll(func(f *pflag.Flag) { all[f.Name] = f.Value.String() })
+func inForce(flags *pflag.FlagSet) map[string]format.Setting {
+	all := map[string]format.Setting{}
+	flags.VisitAll(func(f *pflag.Flag) {
+		if list, ok := f.Value.(interface{ GetSlice() []string }); ok { // as pflag.SliceValue has it
+			all[f.Name] = format.Setting{List: append([]string{}, list.GetSlice()...)}
+			return
+		}
+		all[f.Name] = format.Setting{Text: f.Value.String()}
+	})
 	return all
 }
 
