@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/spf13/pflag"
 
@@ -74,9 +73,9 @@ func runAnalyze(paths []string, f analyzeFlags) error {
 		}
 	}
 	if f.json {
-		err = report.JSON(os.Stdout, doc)
+		err = report.JSON(cli.Out, doc)
 	} else {
-		err = report.Text(os.Stdout, doc, style())
+		err = report.Text(cli.Out, doc, style())
 	}
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)

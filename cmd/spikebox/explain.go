@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/spf13/pflag"
 
@@ -22,7 +21,7 @@ var explain = &cli.Command{
 		return func(_ context.Context, args []string) error {
 			switch len(args) {
 			case 0:
-				return report.ListChecks(os.Stdout, check.All)
+				return report.ListChecks(cli.Out, check.All)
 			case 1:
 				return explainCheck(args[0])
 			}
@@ -37,5 +36,5 @@ func explainCheck(id string) error {
 	if c == nil {
 		return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no such check %q", id), Hint: "spikebox explain lists them"}
 	}
-	return report.Explain(os.Stdout, c)
+	return report.Explain(cli.Out, c)
 }

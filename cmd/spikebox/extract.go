@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"strings"
 
@@ -61,7 +60,7 @@ func unpack(r *format.Reader, dir string, want []string) error {
 	write := format.Extract
 	if dir == "-" {
 		write = func(r *format.Reader, _ string, want func(string) bool) ([]error, error) {
-			return copyMembers(os.Stdout, r, want)
+			return copyMembers(cli.Raw(), r, want)
 		}
 	}
 	bad, err := write(r, dir, wants)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -88,7 +87,7 @@ func setupFlows(flags *pflag.FlagSet) func(context.Context, []string) error {
 			return err
 		}
 		// As much as a pipe holds (pipe(7)): a row is some hundred bytes, and there may be millions.
-		out := bufio.NewWriterSize(os.Stdout, 1<<16)
+		out := bufio.NewWriterSize(cli.Out, 1<<16)
 		err := f.run(out, args)
 		if ferr := out.Flush(); err == nil && ferr != nil {
 			err = fmt.Errorf("write flows: %w", ferr)
@@ -239,7 +238,7 @@ func whole(e *evidence.Evidence) error {
 		return &cli.Coded{Code: cli.Missing, Err: fmt.Errorf("the bundle holds no packets"), Hint: "spikebox inspect says why"}
 	}
 	for _, d := range e.Packets.Damage {
-		fmt.Fprintf(os.Stderr, "spikebox: damaged: %v\n", d)
+		cli.Say("spikebox: damaged: %v", d)
 	}
 	if err := damaged(e.Damage); err != nil || len(e.Packets.Damage) == 0 {
 		return err

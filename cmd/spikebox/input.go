@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"os"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/packet"
@@ -52,7 +50,7 @@ func damaged(errs []error) error {
 		return nil
 	}
 	for _, err := range errs {
-		fmt.Fprintf(os.Stderr, "spikebox: damaged: %v\n", err)
+		cli.Say("spikebox: damaged: %v", err)
 	}
 	return &cli.Coded{Code: cli.Damaged}
 }

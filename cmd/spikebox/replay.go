@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"os"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -57,7 +56,7 @@ func runReplay(path string, exprs []string, asJSON bool) error {
 		return unit, ok
 	}
 	set := timeline.Build(&e.Columns)
-	lines := json.NewEncoder(os.Stdout)
+	lines := json.NewEncoder(cli.Out)
 	lines.SetEscapeHTML(false) // triggers are full of >
 	for _, expr := range exprs {
 		t, err := rule.Parse(expr, lookup)
@@ -68,7 +67,7 @@ func runReplay(path string, exprs []string, asJSON bool) error {
 		if asJSON {
 			err = lines.Encode(run)
 		} else {
-			err = run.Text(os.Stdout, e.Manifest.Trigger.Time)
+			err = run.Text(cli.Out, e.Manifest.Trigger.Time)
 		}
 		if err != nil {
 			return err

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -65,7 +64,7 @@ func runTimeline(path string, f timelineFlags) error {
 	// All over the bundle's window, not over their own readings: a late series begins late.
 	start, end := e.Window()
 	window := timeline.Span{Start: start, End: end}
-	out := bufio.NewWriterSize(os.Stdout, 1<<16)
+	out := bufio.NewWriterSize(cli.Out, 1<<16)
 	switch {
 	case f.csv:
 		err = report.SeriesCSV(out, series)
@@ -93,7 +92,7 @@ func readTexts(path string) (*evidence.Evidence, error) {
 		return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("%s is a capture", path), Hint: "numbers over time are in bundles only"}
 	}
 	for _, p := range e.Partial.List {
-		fmt.Fprintf(os.Stderr, "spikebox: partial: %v\n", p)
+		cli.Say("spikebox: partial: %v", p)
 	}
 	return e, nil
 }

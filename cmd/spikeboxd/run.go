@@ -6,10 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/pflag"
 
@@ -161,20 +158,9 @@ func inForce(flags *pflag.FlagSet) map[string]format.Setting {
 	return all
 }
 
-// oneLine takes control characters out: an operator's reason and a line of the kernel log,
-// with the name of a process in it, do not command the terminal and begin no line of the log.
-func oneLine(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return '?'
-		}
-		return r
-	}, text)
-}
-
 func arm(ctx context.Context, cfg recorder.Config) error {
-	cfg.Log = func(line string) { fmt.Fprintln(os.Stderr, "spikeboxd: "+oneLine(line)) }
-	cfg.Written = func(path string) { fmt.Println(path) }
+	cfg.Log = func(line string) { cli.Say("spikeboxd: %s", line) }
+	cfg.Written = func(path string) { fmt.Fprintln(cli.Raw(), path) }
 	err := recorder.Run(ctx, cfg)
 	if usage := (*recorder.ConfigError)(nil); errors.As(err, &usage) {
 		return &cli.Coded{Code: cli.Usage, Err: err, Hint: "spikeboxd help run explains the flags"}
