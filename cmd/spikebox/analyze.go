@@ -68,7 +68,10 @@ func runAnalyze(paths []string, f analyzeFlags) error {
 		return opened(err)
 	}
 	if f.dir != "" {
-		if err := report.Write(f.dir, doc); err != nil {
+		writing.Lock()
+		err := report.Write(f.dir, doc)
+		writing.Unlock()
+		if err != nil {
 			return err
 		}
 	}
