@@ -65,7 +65,7 @@ func runAnalyze(paths []string, f analyzeFlags) error {
 	// Before anything is printed: the bar and the report may be on the same terminal.
 	bar.stop()
 	if err != nil {
-		return opened(err)
+		return opened(paths, anyInput, err)
 	}
 	if f.dir != "" {
 		writing.Lock()

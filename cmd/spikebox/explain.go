@@ -34,7 +34,11 @@ var explain = &cli.Command{
 func explainCheck(id string) error {
 	c := check.Find(id)
 	if c == nil {
-		return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no such check %q", id), Hint: "spikebox explain lists them"}
+		var ids []string
+		for _, c := range check.All {
+			ids = append(ids, c.ID)
+		}
+		return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no such check %q", id), Hint: cli.Meant(id, ids, "spikebox explain lists them")}
 	}
 	return report.Explain(cli.Out, c)
 }

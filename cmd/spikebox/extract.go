@@ -71,7 +71,12 @@ func unpack(ctx context.Context, r *format.Reader, dir string, want []string) er
 	}
 	for _, pattern := range want {
 		if !found[pattern] {
-			return &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("extract member %q: it is not in the bundle", pattern), Hint: "spikebox inspect lists the members"}
+			var names []string
+			for _, m := range r.Members() {
+				names = append(names, m.Name)
+			}
+			hint := cli.Meant(pattern, names, "spikebox inspect lists the members")
+			return &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("extract member %q: it is not in the bundle", pattern), Hint: hint}
 		}
 	}
 	return damaged(append(r.Damage(), bad...))

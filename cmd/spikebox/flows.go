@@ -110,7 +110,11 @@ func (f *flowFlags) check(args []string, topped bool) error {
 	case f.events != "" && (f.sort != "" || topped || len(f.peers)+len(f.ports) > 0):
 		return cli.Usagef("--events is about one connection: it takes no --sort, --top, --peer or --port")
 	case f.sort != "" && listing.FindKey(f.sort) == nil:
-		return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no sort key %q", f.sort), Hint: "spikebox help flows lists them"}
+		var names []string
+		for _, k := range listing.Keys {
+			names = append(names, k.Name)
+		}
+		return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no sort key %q", f.sort), Hint: cli.Meant(f.sort, names, "spikebox help flows lists them")}
 	}
 	for _, p := range f.ports {
 		if p == 0 || p > 65535 {
@@ -223,7 +227,7 @@ func readFlows(paths []string, opts evidence.Options) (*evidence.Evidence, error
 	e, err := evidence.Read(paths, opts)
 	bar.stop()
 	if err != nil {
-		return nil, opened(err)
+		return nil, opened(paths, anyInput, err)
 	}
 	return e, nil
 }

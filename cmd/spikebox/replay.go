@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -51,8 +53,12 @@ func runReplay(path string, exprs []string, asJSON bool) error {
 	for _, v := range e.Manifest.Vitals {
 		units[v.Name] = v.Unit
 	}
+	missing := ""
 	lookup := func(vital string) (string, bool) {
 		unit, ok := units[vital]
+		if !ok {
+			missing = vital
+		}
 		return unit, ok
 	}
 	set := timeline.Build(&e.Columns)
@@ -61,7 +67,7 @@ func runReplay(path string, exprs []string, asJSON bool) error {
 	for _, expr := range exprs {
 		t, err := rule.Parse(expr, lookup)
 		if err != nil {
-			return &cli.Coded{Code: cli.Usage, Err: err, Hint: "spikebox timeline BUNDLE names the vitals"}
+			return &cli.Coded{Code: cli.Usage, Err: err, Hint: cli.Meant(missing, slices.Sorted(maps.Keys(units)), "spikebox timeline BUNDLE names the vitals")}
 		}
 		run := try(t, set.Get(t.Vital))
 		if asJSON {

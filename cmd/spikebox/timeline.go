@@ -12,6 +12,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
+	"github.com/spikebox/spikebox/format"
 )
 
 var timelines = &cli.Command{
@@ -86,10 +87,10 @@ func runTimeline(path string, f timelineFlags) error {
 func readTexts(path string) (*evidence.Evidence, error) {
 	e, err := evidence.Read([]string{path}, evidence.Options{NoPackets: true})
 	if err != nil {
-		return nil, opened(err)
+		return nil, opened([]string{path}, onlyBundles, err)
 	}
 	if e.Manifest == nil {
-		return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("%s is a capture", path), Hint: "numbers over time are in bundles only"}
+		return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("read %s: it is %s", path, format.Capture), Hint: "numbers over time are in bundles only; analyze and flows take captures, too"}
 	}
 	for _, p := range e.Partial.List {
 		cli.Say("spikebox: partial: %v", p)
@@ -110,7 +111,8 @@ func pick(all *timeline.Set, globs []string) ([]*timeline.Series, error) {
 		}
 		// Silence would read as calm in a script whose pattern is misspelt.
 		if len(found) == 0 {
-			return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("no series %q in the bundle", glob), Hint: "spikebox timeline BUNDLE lists those that changed"}
+			hint := cli.Meant(glob, all.Names(), "spikebox timeline BUNDLE lists those that changed")
+			return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("no series %q in the bundle", glob), Hint: hint}
 		}
 		for _, s := range found {
 			if !slices.Contains(picked, s) {

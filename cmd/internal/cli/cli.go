@@ -99,7 +99,7 @@ func (p *Program) dispatch(ctx context.Context, args []string) error {
 	}
 	c := p.command(name)
 	if c == nil {
-		return &Coded{Code: Usage, Err: fmt.Errorf("no such subcommand %q", name), Hint: p.Name + " help lists them"}
+		return p.unknown(name)
 	}
 	return p.run(ctx, c, args)
 }
@@ -122,7 +122,7 @@ func (p *Program) run(ctx context.Context, c *Command, args []string) error {
 	case errors.Is(err, pflag.ErrHelp):
 		return p.page(Out, c)
 	case err != nil:
-		return &Coded{Code: Usage, Err: err, Hint: p.Name + " help " + c.Name + " lists the flags"}
+		return p.refused(c, flags, err)
 	}
 	return run(ctx, flags.Args())
 }
@@ -163,7 +163,7 @@ func (p *Program) help(args []string) error {
 	}
 	c := p.command(args[0])
 	if c == nil {
-		return &Coded{Code: Usage, Err: fmt.Errorf("no such subcommand %q", args[0]), Hint: p.Name + " help lists them"}
+		return p.unknown(args[0])
 	}
 	return p.page(Out, c)
 }

@@ -106,7 +106,7 @@ func TestCommandLines(t *testing.T) {
 		"play":                 {Usage, "", "tool: error: no such subcommand \"play\"\ntool: hint: tool help lists them\n", ""},
 		"help play":            {Usage, "", "tool: error: no such subcommand \"play\"\ntool: hint: tool help lists them\n", ""},
 		"work --colour":        {Usage, "", "tool: error: unknown flag: --colour\ntool: hint: tool help work lists the flags\n", ""},
-		"work --size 5":        {Usage, "", "tool: error: invalid argument \"5\" for \"--size\" flag: size \"5\": want a unit, such as 64MiB\ntool: hint: tool help work lists the flags\n", ""},
+		"work --size 5":        {Usage, "", "tool: error: --size: size \"5\": want a unit, such as 64MiB\ntool: hint: tool help work lists the flags\n", ""},
 	} {
 		ran := ""
 		code, stdout, stderr := said(t, tool(nil, &ran), strings.Fields(line)...)
