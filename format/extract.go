@@ -24,6 +24,7 @@ func Extract(ctx context.Context, r *Reader, dir string, want func(name string) 
 	}
 	defer root.Close()
 	err = r.Walk(func(m Member, content io.Reader) error {
+		// Also of what is not wanted: to walk past it may take a minute.
 		if want != nil && !want(m.Name) {
 			return ctx.Err()
 		}

@@ -21,6 +21,9 @@ var analyze = &cli.Command{
 input), or a bundle with captures of other machines. A bare capture answers only
 what packets can tell.
 
+findings.json, and what --json prints, is described by the JSON Schema
+analyzer/report/findings.schema.json of the source.
+
 Exit code 3: evidence that a check needs was lost (the capture dropped packets or ends
 before its end, a source failed, a text cannot be read). What a bare capture cannot
 hold, and sources that are unsupported or switched off, do not count.

@@ -32,14 +32,19 @@ func TestNothingOfABundleCommandsTheTerminal(t *testing.T) {
 			{"analyze", "-o", filepath.Join(dir, "report"), path}, {"analyze", "--json", path},
 			{"inspect", path}, {"inspect", "--json", path}, {"verify", path},
 			{"timeline", path}, {"timeline", "--csv", path}, {"timeline", "--json", path}, {"timeline", "--series", "x\x1b\u202e*", path},
-			{"histogram", path}, {"histogram", "--json", path}, {"histogram", "--name", "[\x1b", path},
+			{"histogram", path}, {"histogram", "--json", path},
 			{"flows", path}, {"flows", "--wide", "--sort", "bytes", path}, {"flows", "--csv", path}, {"flows", "--json", path}, {"flows", "--events", "1", path},
 			{"flows", "--events", "\x1b[31m\u202e", path}, {"flows", "--sort", "\x1b\u202e", path},
 			{"replay", "--trigger", "listen.overflows > 0", path}, {"replay", "--json", "--trigger", "syn_recv\u202e > 1", path},
 			{"extract", "-o", filepath.Join(dir, "out"), path}, {"extract", "-o", filepath.Join(dir, "out"), path, "no\x1b\u202e"},
-			{"analyze", path + "\u202e"}, {"an\x1b\u202ealyze"}, {"analyze", "--\x1b\u202e"}, {"explain", "\x1b\u202e"}, {"help", "\u009b"},
+			{"analyze", path + "\u202e"}, {"an\x1b\u202ealyze"}, {"analyze", "--\x1b\u202e"}, {"explain", "\x1b\u202e"}, {"help", "\u202e"},
 		} {
 			out := spikebox(t, line...)
+			// The poison is there: what is not printed would pass, too.
+			all := append(out.stdout, out.stderr...)
+			if visible := bytes.Contains(all, []byte(`\u202e`)); !visible && line[0] != "verify" && line[0] != "flows" {
+				t.Errorf("%s: %q prints no poison, and shows nothing", name, line)
+			}
 			t.Run(name+"/"+strconv.QuoteToASCII(strings.Join(line[:len(line)-1], " ")), func(t *testing.T) { out.check(t, line) })
 		}
 		checkFiles(t, dir, path)
@@ -106,6 +111,9 @@ func (p printed) check(t *testing.T, line []string) {
 		if bad := shown(string(out), "\n\t"); bad != "" {
 			t.Errorf("%q printed %s", line, bad)
 		}
+	}
+	if out := string(p.stdout) + string(p.stderr); strings.Contains(out, "strconv.") {
+		t.Errorf("%q tells of Go: %q", line, out[max(0, strings.Index(out, "strconv.")-80):])
 	}
 	for l := range strings.Lines(string(p.stderr)) { // a stranger's line feed begins no message
 		if !strings.HasPrefix(l, "spikebox: ") {

@@ -62,6 +62,7 @@ func unpack(ctx context.Context, r *format.Reader, dir string, want []string) er
 	if dir == "-" {
 		bad, err = copyMembers(cli.Raw(), r, wants)
 	} else {
+		// To its end, also where the context ends it: the file that is half written goes first.
 		writing.Lock()
 		defer writing.Unlock()
 		bad, err = format.Extract(ctx, r, dir, wants)

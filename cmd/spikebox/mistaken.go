@@ -109,7 +109,7 @@ func decompressed(f *os.File, what string) []byte {
 	default:
 		return nil
 	}
-	first := make([]byte, 512)
+	first := make([]byte, 512) // a tar archive says what it is at 257
 	n, _ := io.ReadFull(inner, first)
 	return first[:n]
 }

@@ -1,13 +1,9 @@
 package main
 
 import (
-	"archive/tar"
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"slices"
@@ -15,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/spikebox/spikebox/analyzer/cases"
 )
 
 // token is poison that stands in one word, as the name of an interface may: CSI and OSC
@@ -52,53 +48,19 @@ var evilNames = []string{"\x1b[31m", "static/\u009b2J", "static/a\u202etxt.exe",
 // poisoned gives the bundle of a real run, every string in it with poison.
 func poisoned(t *testing.T, p poison) []byte {
 	t.Helper()
-	f, err := os.Open("../../testdata/bundles/v1/listen-overflow.spike.tar.zst")
+	bundle, err := os.ReadFile("../../testdata/bundles/v1/listen-overflow.spike.tar.zst")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	z, err := zstd.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer z.Close()
-	var out, sums bytes.Buffer
-	enc, err := zstd.NewWriter(&out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := tar.NewWriter(enc)
-	folder := ""
-	add := func(name string, data []byte) {
-		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(data), name)
-		if err := w.WriteHeader(&tar.Header{Name: folder + "/" + name, Mode: 0o644, Size: int64(len(data)), Format: tar.FormatPAX}); err != nil {
-			t.Fatal(err)
-		}
-		w.Write(data)
-	}
-	for r := tar.NewReader(z); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		data, rerr := io.ReadAll(r)
-		if err != nil || rerr != nil {
-			t.Fatal(err, rerr)
-		}
-		var name string
-		folder, name, _ = strings.Cut(h.Name, "/")
-		if name != "SHA256SUMS" {
-			add(name, p.member(name, data))
-		}
-	}
+	var evil []cases.Extra
 	for _, name := range evilNames {
-		add(name, []byte(line))
+		evil = append(evil, cases.Extra{Name: name, Content: []byte(line)})
 	}
-	add("SHA256SUMS", sums.Bytes())
-	if err := errors.Join(w.Close(), enc.Close()); err != nil {
+	out, err := cases.Repack(bundle, p.member, evil...)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return out.Bytes()
+	return out
 }
 
 // member poisons one member by its form.

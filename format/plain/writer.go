@@ -92,6 +92,7 @@ func (w *Writer) Line(paint bool, spans ...Span) error {
 		if code != "" {
 			w.buf = append(append(append(w.buf, "\x1b["...), code...), 'm')
 		}
+		// Without layout: a line feed of a stranger's would begin a line that looks like ours.
 		w.buf = appendPlain(w.buf, []byte(s.Text), "")
 		if code != "" {
 			w.buf = append(w.buf, "\x1b[0m"...)

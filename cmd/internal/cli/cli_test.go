@@ -179,3 +179,12 @@ func TestVersion(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 }
+
+// Whatever a line quotes, it is one line and shows itself: an operator's reason, a file's
+// name, the kernel log.
+func TestSay(t *testing.T) {
+	p := tool(fmt.Errorf("triggered: \x1b[31m\u202e%s\n\u009b2Jspikeboxd: all is well", "kmsg"), new(string))
+	if _, stdout, stderr := said(t, p, "work"); stdout != "" || stderr != `tool: error: triggered: \u001b[31m\u202ekmsg\u000a\u009b2Jspikeboxd: all is well`+"\n" {
+		t.Errorf("%q, %q", stdout, stderr)
+	}
+}

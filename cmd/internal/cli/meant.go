@@ -47,6 +47,7 @@ func nearest(word string, names []string) string {
 // distance counts the letters to insert, take away, change or swap with their neighbour
 // (optimal string alignment; Boytsov 2011, "Indexing methods for approximate dictionary searching").
 func distance(a, b string) int {
+	// Three rows of the matrix: a swap looks back two.
 	before, above, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range above {
 		above[j] = j
