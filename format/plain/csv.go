@@ -13,11 +13,11 @@ type CSV struct{ out *csv.Writer }
 // NewCSV gives a door to w.
 func NewCSV(w io.Writer) *CSV { return &CSV{csv.NewWriter(w)} }
 
-// Write writes a row, each field of it as [Field] gives it. It may be buffered.
+// Write writes a row, each field of it as a cell that is only shown. It may be buffered.
 func (c *CSV) Write(row []string) error {
 	safe := make([]string, len(row))
 	for i, field := range row {
-		safe[i] = Field(field)
+		safe[i] = cell(field)
 	}
 	return c.out.Write(safe)
 }
@@ -32,10 +32,10 @@ func (c *CSV) Flush() error {
 // (OWASP, "CSV Injection").
 const formula = "=+-@＝＋－＠"
 
-// Field gives a text as a cell that is only shown: a name such as =cmd() gets an
+// cell gives a text as a cell that is only shown: a name such as =cmd() gets an
 // apostrophe before it. Numbers stay as they are. The semicolon parts cells where the
 // comma is the decimal point, whatever is quoted, so behind one it is the same.
-func Field(s string) string {
+func cell(s string) string {
 	s = Line(s)
 	if !strings.ContainsAny(s, formula) {
 		return s

@@ -36,10 +36,6 @@ func Row(cells ...string) string {
 	return strings.Join(safe, "\t")
 }
 
-// Hidden tells whether a character is none that is shown: control and format characters,
-// separators of lines and paragraphs, what is not assigned. It is false for invalid UTF-8.
-func Hidden(r rune) bool { return !unicode.IsPrint(r) }
-
 // clean is the length of what s begins with and can be printed as it is. Layout is what
 // of the control characters may stay.
 func clean[T string | []byte](s T, layout string) int {
@@ -49,7 +45,7 @@ func clean[T string | []byte](s T, layout string) int {
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
-		if r == utf8.RuneError && size <= 1 || Hidden(r) {
+		if r == utf8.RuneError && size <= 1 || !unicode.IsPrint(r) {
 			return i
 		}
 		i += size

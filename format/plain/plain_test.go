@@ -86,13 +86,13 @@ func TestLinePaints(t *testing.T) {
 }
 
 // A spreadsheet calculates nothing of it; numbers stay numbers.
-func TestField(t *testing.T) {
+func TestCell(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "", "eth0": "eth0", "-1.5": "-1.5", "+3": "+3", "1e-7": "1e-7", "a-b": "a-b", "10.0.0.1": "10.0.0.1", "a;b": "a;b",
 		"=cmd()": "'=cmd()", "+cmd()": "'+cmd()", "-2+3": "'-2+3", "@SUM(1)": "'@SUM(1)", "＝1": "'＝1", "\t=1": `\u0009=1`, "\r=1": `\u000d=1`,
 		" =1": " '=1", `"=1`: `"'=1`, "a;=1": "a;'=1", "a;;-x": "a;;'-x", "a;b=1": "a;b=1",
 	} {
-		if got := Field(in); got != want {
+		if got := cell(in); got != want {
 			t.Errorf("%q is %q, want %q", in, got, want)
 		}
 	}
