@@ -37,6 +37,7 @@ type wing struct {
 // picture in ARCHITECTURE.md is drawn from it (go test . -update).
 var house = []wing{
 	{"format", nil, []room{
+		{"format/plain", "the door for strangers' text"},
 		{"format/unit", "numbers with their units, for people and back"},
 		{"format/kerneltext", "parsers of the kernel's texts"},
 		{"format", "the container: Writer, Reader, Check"},

@@ -1,6 +1,12 @@
 package format
 
-import "time"
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"strings"
+	"time"
+)
 
 // Version is the major version of the bundle format that this package writes
 // (SPEC.md, "Versions"). A reader of version N reads 1..N.
@@ -14,15 +20,61 @@ type Manifest struct {
 	Recorder Build  `json:"recorder"`
 	Host     Host   `json:"host"`
 	// Config holds the options in force, by the name of their command-line flag.
-	Config   map[string]string `json:"config"`
-	Trigger  Trigger           `json:"trigger"`
-	Joined   []Trigger         `json:"joined,omitempty"` // triggers that fired before the cut was done
-	HeldBack []HeldBack        `json:"held_back,omitempty"`
-	Window   Window            `json:"window"`
-	Clocks   []Clock           `json:"clocks"`
-	Sources  []Source          `json:"sources"`
-	Vitals   []VitalInfo       `json:"vitals,omitempty"` // the columns of vitals.csv
-	Warnings []string          `json:"warnings,omitempty"`
+	Config   map[string]Setting `json:"config"`
+	Trigger  Trigger            `json:"trigger"`
+	Joined   []Trigger          `json:"joined,omitempty"` // triggers that fired before the cut was done
+	HeldBack []HeldBack         `json:"held_back,omitempty"`
+	Window   Window             `json:"window"`
+	Clocks   []Clock            `json:"clocks"`
+	Sources  []Source           `json:"sources"`
+	Vitals   []VitalInfo        `json:"vitals,omitempty"` // the columns of vitals.csv
+	Warnings []string           `json:"warnings,omitempty"`
+}
+
+// Setting is the value of one option: a string in JSON, or where the option may be given
+// more than once an array of them (SPEC.md, "Manifest").
+type Setting struct {
+	Text string
+	List []string // not nil: the option is a list, and Text is empty
+}
+
+// Values gives the option as a list, a single value too. Recorders wrote lists as the text
+// [a,"b c"] before format 1 was final, and that is read here as well.
+func (s Setting) Values() []string {
+	switch inner, isList := strings.CutPrefix(strings.TrimSuffix(s.Text, "]"), "["); {
+	case s.List != nil:
+		return s.List
+	case !isList && s.Text != "":
+		return []string{s.Text}
+	default:
+		// pflag writes lists as one record of CSV; none is io.EOF.
+		values, _ := csv.NewReader(strings.NewReader(inner)).Read()
+		return values
+	}
+}
+
+// MarshalJSON writes a string or an array.
+func (s Setting) MarshalJSON() ([]byte, error) {
+	var value any = s.Text
+	if s.List != nil {
+		value = s.List
+	}
+	// Not Marshal, which makes \u003e of the > in triggers; who reads the manifest is no browser.
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(value)
+	return out.Bytes(), err
+}
+
+// UnmarshalJSON reads either.
+func (s *Setting) UnmarshalJSON(text []byte) error {
+	if bytes.HasPrefix(text, []byte("[")) {
+		s.Text, s.List = "", []string{} // an empty array is a list, too
+		return json.Unmarshal(text, &s.List)
+	}
+	s.List = nil
+	return json.Unmarshal(text, &s.Text)
 }
 
 // Build names the program that wrote the bundle.
@@ -50,7 +102,7 @@ type Host struct {
 
 // Trigger says why the rings were cut.
 type Trigger struct {
-	Kind   string    `json:"kind"`             // vital, signal, control, drill
+	Kind   string    `json:"kind"`             // vital, kmsg, signal, control
 	Expr   string    `json:"expr,omitempty"`   // as given: rtt.p99 > 200ms for 1s
 	Vital  string    `json:"vital,omitempty"`  // rtt.p99
 	Limit  float64   `json:"limit,omitempty"`  // in Unit

@@ -44,7 +44,7 @@ type Config struct {
 	Once       bool // stop after the first bundle
 	DryRun     bool // say what would fire, write nothing
 	// Flags are the options in force by their names, for the manifest.
-	Flags map[string]string
+	Flags map[string]format.Setting
 	// Log takes one line at a time, for the operator.
 	Log func(string)
 	// Written is told of every bundle on disk.

@@ -103,7 +103,7 @@ func TestControlSocket(t *testing.T) {
 		t.Errorf("trigger %+v", got)
 	}
 	// The manifest keeps the words as they are; the log gives no command to a terminal.
-	d.says("triggered: control be?[31mcause?spikeboxd: error: forged", 1)
+	d.says(`triggered: control be\u001b[31mcause\u000aspikeboxd: error: forged`, 1)
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("socket: %v, %v; only its owner may ask", info.Mode(), err)
 	}

@@ -34,14 +34,14 @@ var Start = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 type Case struct {
 	Name    string
 	Dir     string
-	Story   string            `json:"story"`
-	Capture bool              `json:"capture"` // a bare capture, not a bundle
-	Seconds float64           `json:"seconds"` // length of the window
-	Trigger format.Trigger    `json:"trigger"`
-	Clocks  []format.Clock    `json:"clocks"` // instead of two good readings
-	Sources []format.Source   `json:"sources"`
-	Config  map[string]string `json:"config"` // the recorder's flags
-	Want    Want              `json:"want"`
+	Story   string                    `json:"story"`
+	Capture bool                      `json:"capture"` // a bare capture, not a bundle
+	Seconds float64                   `json:"seconds"` // length of the window
+	Trigger format.Trigger            `json:"trigger"`
+	Clocks  []format.Clock            `json:"clocks"` // instead of two good readings
+	Sources []format.Source           `json:"sources"`
+	Config  map[string]format.Setting `json:"config"` // the recorder's flags
+	Want    Want                      `json:"want"`
 }
 
 // Want is what an analysis must give.

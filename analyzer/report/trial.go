@@ -9,6 +9,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format/plain"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -58,7 +59,7 @@ func (r *Trial) Text(w io.Writer, cut time.Time) error {
 	if len(r.Firings) > 0 {
 		verdict = "would have fired"
 	}
-	_, err := fmt.Fprintf(w, "%s: %s\n", r.Trigger, verdict)
+	_, err := fmt.Fprintf(w, "%s: %s\n", plain.Line(r.Trigger), verdict)
 	for _, f := range r.Firings {
 		_, err = fmt.Fprintf(w, "  at %s, %+.2f s from the bundle's own trigger: %s (limit %s), crossed at %s\n",
 			words.Clock(f.Time), f.Time.Sub(cut).Seconds(), unit.Measured(f.Value, r.Unit), unit.Measured(f.Limit, r.Unit), words.Clock(f.Since))

@@ -3,7 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"os"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -52,23 +53,27 @@ func runReplay(path string, exprs []string, asJSON bool) error {
 	for _, v := range e.Manifest.Vitals {
 		units[v.Name] = v.Unit
 	}
+	missing := ""
 	lookup := func(vital string) (string, bool) {
 		unit, ok := units[vital]
+		if !ok {
+			missing = vital
+		}
 		return unit, ok
 	}
 	set := timeline.Build(&e.Columns)
-	lines := json.NewEncoder(os.Stdout)
+	lines := json.NewEncoder(cli.Out)
 	lines.SetEscapeHTML(false) // triggers are full of >
 	for _, expr := range exprs {
 		t, err := rule.Parse(expr, lookup)
 		if err != nil {
-			return &cli.Coded{Code: cli.Usage, Err: err, Hint: "spikebox timeline BUNDLE names the vitals"}
+			return &cli.Coded{Code: cli.Usage, Err: err, Hint: cli.Meant(missing, slices.Sorted(maps.Keys(units)), "spikebox timeline BUNDLE names the vitals")}
 		}
 		run := try(t, set.Get(t.Vital))
 		if asJSON {
 			err = lines.Encode(run)
 		} else {
-			err = run.Text(os.Stdout, e.Manifest.Trigger.Time)
+			err = run.Text(cli.Out, e.Manifest.Trigger.Time)
 		}
 		if err != nil {
 			return err

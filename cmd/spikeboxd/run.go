@@ -6,14 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/pflag"
 
 	"github.com/spikebox/spikebox/cmd/internal/cli"
+	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
@@ -149,26 +147,21 @@ func (f *runFlags) config(flags *pflag.FlagSet) recorder.Config {
 }
 
 // inForce gives every flag's value, for the manifest.
-func inForce(flags *pflag.FlagSet) map[string]string {
-	all := map[string]string{}
-	flags.VisitAll(func(f *pflag.Flag) { all[f.Name] = f.Value.String() })
+func inForce(flags *pflag.FlagSet) map[string]format.Setting {
+	all := map[string]format.Setting{}
+	flags.VisitAll(func(f *pflag.Flag) {
+		if list, ok := f.Value.(interface{ GetSlice() []string }); ok { // as pflag.SliceValue has it
+			all[f.Name] = format.Setting{List: append([]string{}, list.GetSlice()...)}
+			return
+		}
+		all[f.Name] = format.Setting{Text: f.Value.String()}
+	})
 	return all
 }
 
-// oneLine takes control characters out: an operator's reason and a line of the kernel log,
-// with the name of a process in it, do not command the terminal and begin no line of the log.
-func oneLine(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return '?'
-		}
-		return r
-	}, text)
-}
-
 func arm(ctx context.Context, cfg recorder.Config) error {
-	cfg.Log = func(line string) { fmt.Fprintln(os.Stderr, "spikeboxd: "+oneLine(line)) }
-	cfg.Written = func(path string) { fmt.Println(path) }
+	cfg.Log = func(line string) { cli.Say("spikeboxd: %s", line) }
+	cfg.Written = func(path string) { fmt.Fprintln(cli.Raw(), path) }
 	err := recorder.Run(ctx, cfg)
 	if usage := (*recorder.ConfigError)(nil); errors.As(err, &usage) {
 		return &cli.Coded{Code: cli.Usage, Err: err, Hint: "spikeboxd help run explains the flags"}
