@@ -6,9 +6,11 @@
 package trace
 
 import (
+	"sync"
 	"time"
 
 	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/recorder/internal/rounds"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
 )
@@ -45,17 +47,28 @@ type Recording struct {
 	failing   bool
 
 	second    time.Time // that is being added up
-	current   map[latencyKey]*Latency
+	mu        sync.Mutex
+	current   map[latencyKey]*Latency // under mu: a meter that hung may hand on what it has while this ticks
 	dropsSeen map[dropCause]uint64
-	dropBuf   []probe.DropCount
 	ticks     int
+	gaps      ring.Gaps
+
+	rounds  *rounds.Rounds
+	reading []*rounds.Thing // of the map of drops, with what it gives
+	dropBuf []probe.DropCount
+	dropErr error
+	dropGap ring.Gaps
 }
+
+// gapAllowed is how long the probes may go unread. What they count adds up meanwhile, and
+// their buffer holds some thousand events, but a second of histograms becomes a longer one.
+const gapAllowed = 2 * time.Second
 
 // New makes the rings for what probes tell within a window on a machine with so many
 // CPUs. The probes stay the caller's to close.
 func New(probes *probe.Set, window time.Duration, cpus int, log func(string)) *Recording {
 	seconds := int(window/time.Second) + 2
-	return &Recording{
+	r := &Recording{
 		probes:    probes,
 		events:    ring.NewNewest[probe.Event](eventsKept),
 		stacks:    ring.NewNewest[sample](stacksKept),
@@ -65,12 +78,22 @@ func New(probes *probe.Set, window time.Duration, cpus int, log func(string)) *R
 		log:       log,
 		current:   map[latencyKey]*Latency{},
 		dropsSeen: map[dropCause]uint64{},
+		gaps:      ring.NewGaps(gapAllowed),
+		dropGap:   ring.NewGaps(gapAllowed),
+		rounds:    rounds.New(),
 	}
+	r.reading = []*rounds.Thing{{Read: func() { r.dropBuf, r.dropErr = probes.Drops.Read(r.dropBuf[:0]) }}}
+	return r
 }
 
-// Tick takes what the probes have told since the last one. It never waits.
+// Close ends what reads beside the caller.
+func (r *Recording) Close() { r.rounds.Close() }
+
+// Tick takes what the probes have told since the last one. It waits for nothing but once,
+// and shortly, for a map that does not answer.
 func (r *Recording) Tick(now time.Time) {
 	r.ticks++
+	r.gaps.Filled(now)
 	r.note(r.readEvents())
 	if now.Sub(r.second) < second {
 		return

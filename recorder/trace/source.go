@@ -5,11 +5,13 @@ package trace
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/probe"
+	"github.com/spikebox/spikebox/recorder/ring"
 )
 
 // loss is how many events had been lost when a second began.
@@ -38,8 +40,8 @@ func (r *Recording) lostSince(start time.Time) uint64 {
 }
 
 // Sources gives the states for the manifest: of each probe, and of the events that they
-// share.
-func (r *Recording) Sources(start time.Time) []format.Source {
+// share, in a window.
+func (r *Recording) Sources(start, end time.Time) []format.Source {
 	var sources []format.Source
 	for _, result := range r.probes.Results {
 		sources = append(sources, result.Source())
@@ -55,6 +57,15 @@ func (r *Recording) Sources(start time.Time) []format.Source {
 	if s.Lost = r.lostSince(start); s.Lost > 0 {
 		s.State, s.Unit = format.Partial, "events"
 		s.Reason = "more events than the kernel's rate limit lets through; counters and histograms are whole"
+	}
+	for _, silent := range []struct {
+		what string
+		gaps *ring.Gaps
+	}{{"the probes", &r.gaps}, {"the map of drops", &r.dropGap}} {
+		if m := silent.gaps.Within(start, end); m.Gaps > 0 {
+			s.State = format.Partial
+			s.Reason = strings.TrimPrefix(s.Reason+"; "+silent.what+" gave "+m.String(), "; ")
+		}
 	}
 	if oldest := r.events.Oldest(); r.events.Forgotten() > 0 && oldest != nil {
 		s.Details["oldest_event"] = strconv.FormatInt(oldest.Time, 10)

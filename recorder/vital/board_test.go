@@ -4,9 +4,11 @@ package vital
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/spikebox/spikebox/recorder/internal/rounds"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 	"github.com/spikebox/spikebox/recorder/probe"
 )
@@ -72,5 +74,21 @@ func TestSoftirqsAreHandedOn(t *testing.T) {
 	}
 	if runs == 0 || math.IsNaN(out[0]) {
 		t.Errorf("%d runs handed on, softirq.max is %v", runs, out[0])
+	}
+}
+
+// A tick of a board allocates nothing, though it is measured in another goroutine.
+func TestTickAllocatesNothing(t *testing.T) {
+	b := Open(Env{Root: tree(t, map[string]string{
+		"proc/net/sockstat": "TCP: inuse 1 orphan 3 tw 6 alloc 1 mem 0\n",
+	})}, func(string) {})
+	defer b.Close()
+	for _, r := range b.meters { // dumps of sockets allocate, and are paced
+		if r.ID != "sockstat" {
+			b.things = slices.DeleteFunc(b.things, func(t *rounds.Thing) bool { return t == &r.thing })
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { b.Read(time.Now()) }); n != 0 {
+		t.Errorf("%v allocations in a tick", n)
 	}
 }
