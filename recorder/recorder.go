@@ -71,12 +71,21 @@ type Recorder struct {
 	lost     int    // bundles that could not be written
 	last     string // path of the last bundle
 	ticked   time.Time
+	missed   int             // ticks that did not come
+	stopping bool            // told to end, and finishing what is pending
+	prepared <-chan struct{} // the folder for bundles is, or cannot be
+	log      *lines          // behind Config.Log
 }
 
-// Run arms a recorder and keeps it so until ctx is done; then a bundle that is pending is
-// cut at once and finished. It fails where the recorder cannot be armed, and with
-// Config.Once where the one bundle could not be written.
+// Run arms a recorder and keeps it so until ctx is done or a signal says so; then a bundle
+// that is pending is cut at once and finished. It fails where the recorder cannot be armed,
+// and with Config.Once where the one bundle could not be written.
 func Run(ctx context.Context, cfg Config) error {
+	log, flush := cfg.unblock()
+	defer flush()
+	requests := make(chan format.Trigger)
+	ctx, deaf := hear(ctx, requests, cfg.Log)
+	defer deaf()
 	triggers, patterns, err := cfg.check()
 	if err != nil {
 		return err
@@ -87,23 +96,44 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer server.Close()
 	// The socket was taken first: a second recorder on it ends here, and has locked no memory.
-	prepare(cfg)
+	prepared := prepare(cfg)
 	r, err := arm(cfg, triggers, patterns)
 	if err != nil {
 		return err
 	}
 	defer r.close()
+	r.prepared, r.requests, r.log = prepared, requests, log
 	// Served from now on, for only the loop takes questions. Who asked before waits in the
 	// socket's backlog, and is answered.
 	go server.Serve(r.requests, r.asked)
-	defer signals(r.requests)()
 	r.say()
 	return r.loop(ctx)
 }
 
-// prepare makes the bundles' folder and clears what a killed recorder left in it. An
-// error does not keep the recorder from being armed: the folder may be mounted later.
-func prepare(cfg Config) {
+// folderPatience is how long arming waits for the folder: a file server that is gone would
+// else keep the recorder from being armed.
+const folderPatience = 2 * time.Second
+
+// prepare makes the bundles' folder and clears what a killed recorder left in it, beside its
+// caller where that takes long. No bundle may be written before done is closed: it would be
+// taken for what was left.
+func prepare(cfg Config) (done <-chan struct{}) {
+	ready := make(chan struct{})
+	go func() {
+		defer close(ready)
+		prepareFolder(cfg)
+	}()
+	select {
+	case <-ready:
+	case <-time.After(folderPatience):
+		cfg.Log(fmt.Sprintf("error: the folder for bundles %s does not answer; armed all the same, and bundles wait for it", cfg.Dir))
+	}
+	return ready
+}
+
+// prepareFolder does so. An error does not keep the recorder from being armed: the folder
+// may be mounted later.
+func prepareFolder(cfg Config) {
 	if cfg.DryRun {
 		return
 	}
@@ -129,14 +159,13 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 	r := &Recorder{
 		cfg: cfg, host: host.Facts(), armed: host.Clock("armed"), since: time.Now(),
 		triggers: trigger.NewSet(triggers, cfg.Policy), patterns: patterns,
-		results: make(chan result, 1), requests: make(chan format.Trigger),
-		asked: make(chan chan<- control.Status),
+		results: make(chan result, 1), asked: make(chan chan<- control.Status),
 	}
-	packets, err := capture.OpenSet(cfg.packets())
-	if err != nil {
-		return nil, err
+	packets, refused := capture.OpenSet(cfg.packets())
+	if refused != nil && source.State(refused) != format.Unsupported {
+		return nil, refused
 	}
-	r.rings.Packets = packets
+	r.rings.Packets, r.rings.NoPackets = packets, refused
 	if cfg.AllNetNS {
 		cfg.Log(ownNetNS)
 	}
@@ -156,6 +185,13 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 		Root: cfg.Root, Probes: r.probes, Listeners: r.rings.Listeners, Softirq: r.rings.Trace.Softirq,
 	}, cfg.Log)
 	r.rings.Rows = ring.NewRows(ticks, len(r.rings.Board.Infos()))
+	if refused != nil {
+		if !r.recordsAnything() {
+			r.close()
+			return nil, refused
+		}
+		cfg.Log("packets are not recorded: " + freeze.Refusal(refused))
+	}
 	return r, nil
 }
 
@@ -170,7 +206,12 @@ func openProbes(o probe.Options, log func(string)) *probe.Set {
 
 // close gives back what arm opened, which may be a part of it.
 func (r *Recorder) close() {
-	r.rings.Packets.Close()
+	if r.rings.Packets != nil {
+		r.rings.Packets.Close()
+	}
+	if r.rings.Trace != nil {
+		r.rings.Trace.Close()
+	}
 	if r.rings.Snapshots != nil {
 		r.rings.Snapshots.Close()
 	}
@@ -185,24 +226,35 @@ func (r *Recorder) close() {
 	}
 }
 
-// loop is the armed recorder: everything happens here, one thing at a time.
+// recordsAnything says whether there is a vital or a text without the packets.
+func (r *Recorder) recordsAnything() bool {
+	for _, c := range r.rings.Board.Columns() {
+		if c.Source != "" {
+			return true
+		}
+	}
+	return r.rings.Snapshots.Any()
+}
+
+// loop is the armed recorder: everything happens here, one thing at a time. Nothing that it
+// does may wait for long: see rounds, lines, and the goroutines that hand over by channels.
 func (r *Recorder) loop(ctx context.Context) error {
 	tick := time.NewTicker(Tick)
 	defer tick.Stop()
 	r.snapshot = time.NewTicker(snapshotCalm)
 	defer r.snapshot.Stop()
-	for {
+	told := ctx.Done()
+	for !r.stopping || r.incident != nil || r.writing {
 		// What takes longer than a tick runs beside the loop and comes back over a channel: so
 		// what is kept here needs no lock, and a cut lies between two ticks by itself.
 		select {
-		case <-ctx.Done():
-			return r.stop()
+		case <-told:
+			told = nil
+			r.stop(context.Cause(ctx))
 		case <-tick.C:
 			r.tick(time.Now())
 		case <-r.snapshot.C:
-			if err := r.rings.Snapshots.Take(time.Now()); err != nil {
-				r.cfg.Log("error: take snapshot: " + err.Error())
-			}
+			r.rings.Snapshots.Ask(time.Now())
 		case t := <-r.requests:
 			r.fire(t)
 		case answer := <-r.asked:
@@ -213,16 +265,17 @@ func (r *Recorder) loop(ctx context.Context) error {
 			}
 		}
 	}
+	return r.failed
 }
 
 // tick measures the vitals, evaluates the triggers, and cuts where a window has ended.
 func (r *Recorder) tick(now time.Time) {
+	r.count(now)
 	r.rings.Log.Read(r.match)
 	// Vitals before the trace: the meter of softirqs hands it what they took, and its Tick
 	// may close the second to which that belongs.
 	r.rings.Rows.Push(now, r.rings.Board.Read(now))
 	r.rings.Trace.Tick(now)
-	r.ticked = now
 	// Last, so that all of it is in the rings: with --after 0 the cut comes at once, and
 	// holds the row and the events that it fired for.
 	for _, f := range r.triggers.Step(now, r.rings.Board.Value) {
@@ -230,9 +283,18 @@ func (r *Recorder) tick(now time.Time) {
 	}
 	// One bundle at a time: while one is written its blocks of the packet rings are held,
 	// and capture gives no second cut. A window that ends meanwhile is cut late, and longer.
-	if r.incident != nil && !r.writing && !now.Before(r.incident.end) {
+	if r.incident != nil && !r.writing && (r.stopping || !now.Before(r.incident.end)) {
 		r.cut()
 	}
+}
+
+// count counts the ticks that did not come, because the loop or the whole process stood.
+func (r *Recorder) count(now time.Time) {
+	if !r.ticked.IsZero() {
+		// Rounded: the ticker does not move, so that a late tick is followed by an early one.
+		r.missed += max(0, int((now.Sub(r.ticked)+Tick/2)/Tick)-1)
+	}
+	r.ticked = now
 }
 
 // match fires for a line of the kernel log that one of the patterns finds.
@@ -245,15 +307,19 @@ func (r *Recorder) match(line *source.LogLine) {
 	}
 }
 
-// stop finishes what is pending when the recorder is told to end.
-func (r *Recorder) stop() error {
-	if r.writing {
-		r.finish(<-r.results)
+// stop has the loop end when what is pending is finished. It goes on until then, so that
+// status tells what it waits for.
+func (r *Recorder) stop(cause error) {
+	r.stopping = true
+	switch {
+	case r.incident != nil:
+		r.cfg.Log(cause.Error() + ": cutting now, before the window's end")
+		if !r.writing { // else the next tick cuts
+			r.cut()
+		}
+	case r.writing:
+		r.cfg.Log(cause.Error() + ": finishing the bundle that is being written")
+	default:
+		r.cfg.Log(cause.Error())
 	}
-	if r.incident != nil {
-		r.cfg.Log("told to stop: cutting now, before the window's end")
-		r.cut()
-		r.finish(<-r.results)
-	}
-	return r.failed
 }

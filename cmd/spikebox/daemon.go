@@ -84,6 +84,12 @@ func printStatus(s *control.Status) error {
 		}
 	}
 	fmt.Fprintf(w, "bundles\t%d written, %d lost, %d triggers held back\n", s.Bundles, s.Lost, s.Suppressed)
+	if s.MissedTicks > 0 {
+		fmt.Fprintf(w, "missed\t%d ticks of 250ms did not come since it was armed\n", s.MissedTicks)
+	}
+	if s.LogDropped > 0 {
+		fmt.Fprintf(w, "log\t%d lines dropped, because nobody read them\n", s.LogDropped)
+	}
 	if s.LastBundle != "" {
 		fmt.Fprintf(w, "last bundle\t%s\n", s.LastBundle)
 	}

@@ -27,7 +27,8 @@ import (
 
 // Rings is everything that a cut takes from.
 type Rings struct {
-	Packets   *capture.Set
+	Packets   *capture.Set // nil where NoPackets
+	NoPackets error        // why packets cannot be recorded here
 	Board     *vital.Board
 	Rows      *ring.Rows
 	Listeners *ring.Newest[ring.Listener]
@@ -66,11 +67,13 @@ func Take(rings Rings, req Request) (*Held, error) {
 	h := &Held{req: req}
 	// Packets first: their cut waits some milliseconds for those that the kernel is still
 	// copying, and the window's end, taken behind it, is later than all that is in it.
-	cut, err := rings.Packets.Cut(req.Start)
-	if err != nil {
-		return nil, err
+	if rings.Packets != nil {
+		cut, err := rings.Packets.Cut(req.Start)
+		if err != nil {
+			return nil, err
+		}
+		h.packets = cut
 	}
-	h.packets = cut
 	h.end = time.Now()
 	texts, err := rings.Snapshots.Cut()
 	if err != nil {
@@ -86,10 +89,14 @@ func Take(rings Rings, req Request) (*Held, error) {
 	clock := host.Clock("freeze")
 	h.log = rings.Log.Cut(req.Start, h.end, clock)
 	h.trace = rings.Trace.Cut(req.Start, h.end, clock)
-	h.sources = append(h.sources, packetSource(h.packets, req.Start))
-	h.sources = append(h.sources, rings.Board.Sources()...)
-	h.sources = append(h.sources, rings.Snapshots.Source(), rings.Log.Source(req.Start, clock))
-	h.sources = append(h.sources, rings.Trace.Sources(req.Start)...)
+	if h.packets == nil {
+		h.sources = append(h.sources, rings.PacketsRefused())
+	} else {
+		h.sources = append(h.sources, packetSource(h.packets, req.Start))
+	}
+	h.sources = append(h.sources, rings.Board.Sources(req.Start, h.end)...)
+	h.sources = append(h.sources, rings.Snapshots.Source(req.Start, h.end), rings.Log.Source(req.Start, clock))
+	h.sources = append(h.sources, rings.Trace.Sources(req.Start, h.end)...)
 	m := &h.req.Manifest
 	m.Vitals = infos
 	m.Window = format.Window{Start: req.Start.UTC(), Trigger: req.Trigger.UTC(), End: h.end.UTC()}
@@ -98,7 +105,11 @@ func Take(rings Rings, req Request) (*Held, error) {
 }
 
 // Close gives the packet rings back to recording.
-func (h *Held) Close() { h.packets.Close() }
+func (h *Held) Close() {
+	if h.packets != nil {
+		h.packets.Close()
+	}
+}
 
 // Report says what became of a bundle.
 type Report struct {
@@ -145,7 +156,10 @@ func (h *Held) Write(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{}, errors.Join(err, w.Abort())
 	}
-	report := Report{Path: path, Durable: time.Since(h.end), Packets: h.packets.Packets(), Sources: m.Sources}
+	report := Report{Path: path, Durable: time.Since(h.end), Sources: m.Sources}
+	if h.packets != nil {
+		report.Packets = h.packets.Packets()
+	}
 	if info, err := os.Stat(path); err == nil {
 		report.Bytes = info.Size()
 	}
@@ -175,7 +189,7 @@ func (h *Held) stream(ctx context.Context, w *format.Writer, m *format.Manifest,
 		w.NewFrame,
 		func() error { return h.snapshots(w) },
 		w.NewFrame,
-		func() error { return w.AddSized(member.PacketsName, packets.size, packets.writeTo) },
+		func() error { return packets.add(w) },
 	}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
@@ -270,6 +284,10 @@ func (h *Held) spool(m *format.Manifest) <-chan spoolResult {
 		OS: "Linux " + m.Host.Kernel, Application: m.Recorder.Program + " " + m.Recorder.Version,
 	}
 	done := make(chan spoolResult, 1)
+	if h.packets == nil {
+		done <- spoolResult{}
+		return done
+	}
 	go func() {
 		defer h.Close()
 		s, err := spooled(h.req.Dir, h.packets.Size(opts), func(to io.Writer) error { return h.packets.WritePcapng(to, opts) })

@@ -9,6 +9,9 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // spool holds the packets of a cut on disk, compressed and without a name, so that the
@@ -70,4 +73,16 @@ func (s *spool) writeTo(w io.Writer) error {
 	return nil
 }
 
-func (s *spool) close() { s.file.Close() }
+// add makes the content a member; without packets there is none.
+func (s *spool) add(w *format.Writer) error {
+	if s == nil {
+		return nil
+	}
+	return w.AddSized(member.PacketsName, s.size, s.writeTo)
+}
+
+func (s *spool) close() {
+	if s != nil {
+		s.file.Close()
+	}
+}
