@@ -3,6 +3,7 @@
 package freeze
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -13,6 +14,19 @@ import (
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/host"
 )
+
+// PacketsRefused is the state of packets that cannot be recorded here.
+func (r *Rings) PacketsRefused() format.Source {
+	return format.Source{Name: "packets", State: format.Unsupported, Reason: Refusal(r.NoPackets)}
+}
+
+// Refusal says in one sentence why packets are not recorded, and what they need.
+func Refusal(err error) string {
+	if hinted := (*capture.OpenError)(nil); errors.As(err, &hinted) && hinted.Hint() != "" {
+		return err.Error() + ": " + hinted.Hint()
+	}
+	return err.Error()
+}
 
 // packetSource sums up the interfaces of a cut for the manifest: complete only where each
 // of them was recorded from the window's start to its end without loss.

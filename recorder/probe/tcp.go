@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
+
 	"github.com/spikebox/spikebox/bpf"
 )
 

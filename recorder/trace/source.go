@@ -11,6 +11,7 @@ import (
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/probe"
+	"github.com/spikebox/spikebox/recorder/ring"
 )
 
 // loss is how much had been lost when a second began.
@@ -46,8 +47,8 @@ func (r *Recording) lostSince(start time.Time) loss {
 }
 
 // Sources gives the states for the manifest: of each probe, and of the events that they
-// share.
-func (r *Recording) Sources(start time.Time) []format.Source {
+// share, in a window.
+func (r *Recording) Sources(start, end time.Time) []format.Source {
 	var sources []format.Source
 	lost := r.lostSince(start)
 	for _, result := range r.probes.Results {
@@ -71,6 +72,15 @@ func (r *Recording) Sources(start time.Time) []format.Source {
 		s.Reason = "more events than the kernel's rate limit lets through; counters and histograms are whole"
 	}
 	r.unread(&s, "events", start)
+	for _, silent := range []struct {
+		what string
+		gaps *ring.Gaps
+	}{{"the probes", &r.gaps}, {"the map of drops", &r.dropGap}} {
+		if m := silent.gaps.Within(start, end); m.Gaps > 0 {
+			s.State = format.Partial
+			s.Reason = strings.TrimPrefix(s.Reason+"; "+silent.what+" gave "+m.String(), "; ")
+		}
+	}
 	if oldest := r.events.Oldest(); r.events.Forgotten() > 0 && oldest != nil {
 		s.Details["oldest_event"] = strconv.FormatInt(oldest.Time, 10)
 	}
