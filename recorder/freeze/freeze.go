@@ -238,6 +238,7 @@ func (h *Held) told(w *format.Writer) error {
 		{member.EventsName, h.trace.WriteEvents},
 		{member.LatenciesName, h.trace.WriteLatencies},
 		{member.DropsName, h.trace.WriteDrops},
+		{member.UnattributedName, h.trace.WriteUnattributed},
 		{member.StacksName, h.trace.WriteStacks},
 	} {
 		stream, err := sink.Stream(told.name)

@@ -53,8 +53,9 @@ type drop struct {
 }
 
 type dropCause struct {
-	place  uint64
-	reason uint32
+	place        uint64
+	reason       uint32
+	unattributed bool // it may be any network namespace's
 }
 
 // readDrops keeps what has moved since the last second.
@@ -64,7 +65,7 @@ func (r *Recording) readDrops(now time.Time) (err error) {
 	}
 	r.dropBuf, err = r.probes.Drops.Read(r.dropBuf[:0])
 	for _, c := range r.dropBuf {
-		cause := dropCause{c.Place, c.Reason}
+		cause := dropCause{c.Place, c.Reason, c.Unattributed}
 		before, known := r.dropsSeen[cause]
 		r.dropsSeen[cause] = c.Count
 		if c.Count > before && (known || r.ticks > 1) {

@@ -49,7 +49,7 @@ func (r *Recording) Sources(start time.Time) []format.Source {
 	}
 	s := format.Source{
 		Name: "events", State: format.Complete, Details: map[string]string{},
-		Members: []string{member.EventsName, member.LatenciesName, member.DropsName, member.StacksName},
+		Members: []string{member.EventsName, member.LatenciesName, member.DropsName, member.UnattributedName, member.StacksName},
 	}
 	// Of the window only: a flood of drops last week says nothing of this incident.
 	if s.Lost = r.lostSince(start); s.Lost > 0 {
@@ -65,5 +65,18 @@ func (r *Recording) Sources(start time.Time) []format.Source {
 				c.Seen, c.Limited, c.Full)
 		}
 	}
+	if n := r.unattributedSince(start); n > 0 {
+		s.Details["drop.unattributed"] = fmt.Sprintf("%d packets told nothing of their network namespace: counted apart, without addresses", n)
+	}
 	return append(sources, s)
+}
+
+// unattributedSince counts the drops of a window that may be any namespace's.
+func (r *Recording) unattributedSince(start time.Time) (n uint64) {
+	r.drops.Each(func(d *drop) {
+		if d.cause.unattributed && !d.at.Before(start) {
+			n += d.count
+		}
+	})
+	return n
 }
