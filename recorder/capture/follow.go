@@ -4,7 +4,6 @@ package capture
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -20,10 +19,9 @@ const (
 	// settleTime is how long an interface must have been up before it gets a ring: a
 	// container's veth is up before it is a member of its bridge.
 	settleTime = time.Second
-	// nicEvery is how exactly it is known when an interface dropped packets itself.
+	// nicEvery is how exactly it is known when an interface dropped packets itself, and how
+	// often changes that came in a burst are summed up.
 	nicEvery = 10 * time.Second
-	// orphanAge is how long the ring of a removed interface is kept that nobody named.
-	orphanAge = 10 * time.Minute
 )
 
 // listen opens a socket that receives a notice whenever links or addresses change.
@@ -56,8 +54,10 @@ func (s *Set) follow() {
 			return
 		case <-count.C:
 			s.countNIC(time.Now())
-			s.dropOrphans(time.Now())
-			continue
+			s.sumUp(time.Now())
+			if !s.dropOrphans(time.Now()) {
+				continue // else others may have the memory
+			}
 		case <-retry.C:
 		case <-notices:
 		}
@@ -110,9 +110,7 @@ func (s *Set) compare(now time.Time) (again bool) {
 		again = s.update(m, all, taken, now) || again
 	}
 	again = s.adopt(all, taken, now) || again
-	s.members = slices.DeleteFunc(s.members, func(m *member) bool {
-		return m.ring == nil && m.state == Missing && !m.named
-	})
+	s.forget(now)
 	var bare []*member
 	for _, m := range s.members {
 		if m.ring == nil && m.state != Missing {
@@ -162,7 +160,7 @@ func (s *Set) update(m *member, all []link, taken map[int]bool, now time.Time) (
 	l, ok := m.byName(all, taken)
 	if !ok {
 		if m.state != Missing && m.become(Missing, "it was removed", now) {
-			s.tell(m, "was removed; its history is kept, and it will be recorded again when it is back")
+			s.tell(m, removed(m))
 		}
 		return false
 	}
@@ -180,11 +178,23 @@ func (s *Set) update(m *member, all []link, taken map[int]bool, now time.Time) (
 	}
 	// A socket is for Ethernet or for bare IP packets: the interface needs another one.
 	m.link = l
-	if !s.strip(m) {
-		return true
+	if s.cut != nil {
+		return true // it holds the ring
 	}
+	s.strip(m).Close()
 	m.become(NotRecorded, "", now)
 	return false
+}
+
+// removed says what becomes of an interface that is no more.
+func removed(m *member) string {
+	switch {
+	case m.ring == nil:
+		return "was removed"
+	case m.named:
+		return "was removed; its history is kept, and it will be recorded again when it is back"
+	}
+	return "was removed; its history is kept for as long as a bundle may ask for it"
 }
 
 // note keeps what has changed at a link that m is bound to.
@@ -243,6 +253,7 @@ func (s *Set) adopt(all []link, taken map[int]bool, now time.Time) (again bool) 
 		}
 		seen[l.index], again = first, true
 	}
+	s.unsettled(all, seen, now)
 	s.fresh = seen
 	return again
 }
@@ -255,13 +266,16 @@ func (s *Set) equip(m *member, now time.Time) {
 	if size == 0 {
 		size = max(s.budget/2, minRing())
 	}
+	rings := s.shed(now, size)
 	if size > s.budget {
 		s.fail(m, spent, now)
 		s.mu.Unlock()
+		closeAll(rings)
 		return
 	}
 	s.budget -= size
 	s.mu.Unlock()
+	closeAll(rings)
 	var ring *Packets
 	err := s.home.Do(func() (err error) {
 		ring, err = open(l.name, l.kind(), size, s.cfg.Filter)
@@ -283,28 +297,13 @@ func (s *Set) equip(m *member, now time.Time) {
 // spent is why an interface has no ring.
 const spent = "the memory for rings is spent; use a larger --ring, or name the interfaces"
 
-// strip takes m's ring away, unless a cut holds it.
-func (s *Set) strip(m *member) bool {
-	if s.cut != nil {
-		return false
-	}
-	s.budget += m.ring.geo.bytes()
-	m.share = m.ring.geo.bytes()
-	m.ring.Close()
+// strip takes m's ring away, which no cut may hold, for the caller to close.
+func (s *Set) strip(m *member) *Packets {
+	ring := m.ring
+	s.budget += ring.geo.bytes()
+	m.share = ring.geo.bytes()
 	m.ring, m.armed = nil, time.Time{}
-	return true
-}
-
-// dropOrphans frees the rings of interfaces that were removed long ago and that nobody
-// named: tunnels that come with a new name each time would spend the memory.
-func (s *Set) dropOrphans(now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, m := range s.members {
-		if m.ring != nil && m.state == Missing && !m.named && now.Sub(m.since) > orphanAge {
-			s.strip(m)
-		}
-	}
+	return ring
 }
 
 // countNIC reads what the interfaces have dropped themselves.
@@ -330,18 +329,4 @@ func (s *Set) countNIC(now time.Time) {
 // tell keeps an event for deliver. The caller holds the lock.
 func (s *Set) tell(m *member, text string) {
 	s.events = append(s.events, Event{time.Now(), m.link.name, m.state, m.link.name + " " + text})
-}
-
-// deliver hands the events out, without the lock.
-func (s *Set) deliver() {
-	s.mu.Lock()
-	events := s.events
-	s.events = nil
-	s.mu.Unlock()
-	if s.cfg.Notify == nil {
-		return
-	}
-	for _, e := range events {
-		s.cfg.Notify(e)
-	}
 }

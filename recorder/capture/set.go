@@ -52,6 +52,8 @@ type Status struct {
 	Reason string    // why it is not recorded, or not from the begin
 	Since  time.Time // of State
 	Armed  time.Time // when it was first recorded; zero: not yet
+	Bound  time.Time // when it was last bound: at Armed, and whenever it was made anew
+	Missed uint64    // packets that had passed it before it was bound
 	// Covered is the time from which on the ring holds everything that was recorded.
 	Covered   time.Time
 	RingBytes int
@@ -72,6 +74,8 @@ type member struct {
 	reason string
 	since  time.Time // of state
 	armed  time.Time // when its ring was first bound
+	bindAt time.Time // when its ring was last bound
+	missed uint64    // packets that had passed before
 
 	nic     losses // packets dropped by the interface itself
 	nicAt   uint64 // its counter at the last reading
@@ -89,11 +93,14 @@ type Set struct {
 	stop  chan struct{}  // closed: the goroutines end
 	done  sync.WaitGroup // of the goroutines
 
+	burst burst // of the goroutine that follows
+
 	// mu is held briefly: the goroutine that serves the rings waits for it.
 	mu      sync.Mutex
 	members []*member
 	fresh   map[int]time.Time // when an interface without member was first seen up, by index
 	events  []Event           // not delivered yet
+	unheld  losses            // interfaces that went, of whose packets nothing is held any more
 	budget  int               // bytes that no ring has yet
 	cut     *Cut
 	closed  bool      // no new cuts
@@ -243,7 +250,7 @@ func (s *Set) bind(m *member, l link) error {
 	} else {
 		reason = "it was made anew; what it saw before it was bound is missing"
 	}
-	m.link = l
+	m.link, m.bindAt, m.missed = l, now, l.packets
 	m.nicRead = false // a new interface counts from 0
 	m.become(Recording, reason, now)
 	if !l.up() {
@@ -322,6 +329,7 @@ func (m *member) status(now int64) Status {
 	st := Status{
 		Name: m.link.name, Chosen: m.chosen, Index: m.link.index,
 		State: m.state, Reason: m.reason, Since: m.since, Armed: m.armed,
+		Bound: m.bindAt, Missed: m.missed,
 	}
 	if m.ring == nil {
 		return st
