@@ -14,6 +14,7 @@ import (
 func (c *compiler) ipv4(base int) {
 	strange, fragment, short := c.label(), c.label(), c.label()
 	c.need(base + ipv4Header)
+	c.ends(base+2, base)
 	c.emit(bpf.LoadMemShift{Off: uint32(base)}, bpf.TXA{})
 	c.jumpIf(bpf.JumpLessThan, ipv4Header, short)
 	c.op(bpf.ALUOpAdd, base)
@@ -42,6 +43,7 @@ func (c *compiler) ipv4(base int) {
 func (c *compiler) ipv6(base int) {
 	strange := c.label()
 	c.need(base + ipv6Header)
+	c.ends(base+4, base+ipv6Header)
 	c.peers(base, strange, netip.Addr.Is6)
 	c.setX(base + ipv6Header)
 	c.load(base+6, 1)
@@ -53,6 +55,34 @@ func (c *compiler) ipv6(base int) {
 		c.jumpIf(bpf.JumpNotEqual, ipICMPv6, c.drop)
 		c.jump(c.errors6)
 	}
+}
+
+// ends notes where the packet ends whose length field, in bytes from start on, is at a constant
+// offset. It is 0 in packets of more than 64 KiB (BIG TCP, RFC 2675), which nothing pads.
+func (c *compiler) ends(field, start int) {
+	large := c.label()
+	c.load(field, 2)
+	c.jumpIf(bpf.JumpEqual, 0, large)
+	c.op(bpf.ALUOpAdd, start)
+	c.save(packetEnd)
+	c.place(large)
+}
+
+// endsIP is ends for an IP packet at a constant offset whose version only it knows.
+func (c *compiler) endsIP(at int) {
+	ip4, ip6, known := c.label(), c.label(), c.label()
+	c.need(at + 6)
+	c.load(at, 1)
+	c.op(bpf.ALUOpShiftRight, 4)
+	c.jumpIf(bpf.JumpEqual, 4, ip4)
+	c.jumpIf(bpf.JumpEqual, 6, ip6)
+	c.jump(known)
+	c.place(ip4)
+	c.ends(at+2, at)
+	c.jump(known)
+	c.place(ip6)
+	c.ends(at+4, at+ipv6Header)
+	c.place(known)
 }
 
 // encapsulated says that an encapsulation ends here: X is the first byte inside.
@@ -101,9 +131,10 @@ func (c *compiler) anyIP(transport label) {
 
 // Places in the scratch memory.
 const (
-	length   = iota // of the header in hand
-	protocol        // of the next one
-	asked           // 1: the ports of the encapsulation were asked for, so what is inside is, too
+	length    = iota // of the header in hand
+	protocol         // of the next one
+	packetEnd        // of the outer packet; behind it is padding
+	asked            // 1: the ports of the encapsulation were asked for, so what is inside is, too
 )
 
 // extensions steps over four extension headers, hop-by-hop (jumbo payloads of BIG TCP),

@@ -39,7 +39,7 @@ func mpls(labels int) (b []byte) {
 	return b
 }
 
-func pppoe(kind uint16) []byte { return []byte{0x11, 0, 0, 1, 0, 99, byte(kind >> 8), byte(kind)} }
+func pppoe(kind uint16) []byte { return []byte{0x11, 0, 0, 1, 0, 0, byte(kind >> 8), byte(kind)} }
 
 // wrapping is one way in which a packet holds another: everything before the inner header,
 // and whether an Ethernet frame is inside.
@@ -156,6 +156,41 @@ func TestFilterKeepsLittleOfTheUnknown(t *testing.T) {
 			if got == 0 || got > len(packet)+otherHeader {
 				t.Errorf("%s (raw %v): kept %d bytes, of which %d are headers", name, raw, got, len(packet))
 			}
+		}
+	}
+}
+
+// What stands behind a packet in its frame is not kept, though a header may claim it; nor is
+// what an error quotes of a later fragment, nor of the slow protocols any but LACP's fields.
+func TestFilterKeepsNoPadding(t *testing.T) {
+	long := func(header []byte, at, n int) []byte { // with its length field
+		binary.BigEndian.PutUint16(header[at:], uint16(n))
+		return header
+	}
+	session := func(n int, ip []byte) []byte { return join(eth(0x8864), long(pppoe(0x0021), 4, n), ip) }
+	for name, c := range map[string]struct {
+		frame []byte
+		more  int // bytes that are kept behind it
+	}{
+		"empty DNS":            {join(eth(0x0800), long(ip4(17, 0, 0), 2, 28), ports(8, 1, 53)), 0},
+		"empty DNS 6":          {join(eth(0x86dd), long(ip6(17), 4, 8), ports(8, 1, 53)), 0},
+		"half a TCP header":    {join(eth(0x0800), long(ip4(6, 0, 0), 2, 30), tcp(40)[:10]), 0},
+		"unknown protocol":     {join(eth(0x0800), long(ip4(253, 0, 0), 2, 25), []byte("12345")), 0},
+		"in a session":         {session(2+28, join(ip4(17, 0, 0), ports(8, 1, 53))), 0},
+		"below a label":        {join(eth(0x8847), mpls(1), long(ip4(17, 0, 0), 2, 28), ports(8, 1, 53)), 0},
+		"below a label 6":      {join(eth(0x8847), mpls(2), long(ip6(17), 4, 8), ports(8, 1, 53)), 0},
+		"BIG TCP":              {join(eth(0x86dd), ip6(0), ext(6, 8), tcp(32)), 0},
+		"ARP":                  {join(eth(0x0806), payload(28)), 0},
+		"quoted fragment":      {join(eth(0x0800), ip4(1, 0, 0), icmp(3), ip4(6, 185, 0)), 0},
+		"LACP":                 {join(eth(0x8809), []byte{1}), lacpMessage - 1},
+		"link OAM":             {join(eth(0x8809), []byte{3}), otherHeader - 1},
+		"slow without subtype": {eth(0x8809), otherHeader},
+	} {
+		if got := run(t, Filter{}, ethernet, join(c.frame, secret())); got != len(c.frame)+c.more {
+			t.Errorf("%s: kept %d bytes, want %d", name, got, len(c.frame)+c.more)
+		}
+		if got := run(t, Filter{Payload: 500}, ethernet, join(c.frame, secret())); name == "empty DNS" && got != len(c.frame) {
+			t.Errorf("%s: kept %d bytes as payload, of which there is none", name, got-len(c.frame))
 		}
 	}
 }
