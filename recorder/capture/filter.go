@@ -68,7 +68,8 @@ const (
 // people sent: 0 drops the packet.
 //
 // One encapsulation is walked: IP in IP, GRE, VXLAN, Geneve, PPPoE or MPLS around IP or
-// Ethernet. Of what is not understood, the headers before it and otherHeader bytes are kept.
+// Ethernet. Of what is not understood, the headers before it and otherHeader bytes are kept
+// (SPEC.md, "What can be in a bundle").
 //
 // A load beyond the packet ends the program with 0 in the kernel. Every load is
 // therefore guarded, and a packet that is too short for its own headers is kept whole:

@@ -81,7 +81,7 @@ func (c *compiler) pppoe(header int) {
 	const size, ipv4, ipv6 = 8, 0x0021, 0x0057
 	is := c.label()
 	c.need(header + size)
-	c.ends(header+4, header+6) // its length is that of the protocol number and what follows
+	c.ends(header+4, header+6, 0) // its length is that of the protocol number and what follows
 	c.load(header+size-2, 2)
 	c.jumpIf(bpf.JumpEqual, ipv4, is)
 	c.jumpIf(bpf.JumpEqual, ipv6, is)

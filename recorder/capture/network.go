@@ -4,6 +4,7 @@ package capture
 
 import (
 	"encoding/binary"
+	"math"
 	"net/netip"
 
 	"golang.org/x/net/bpf"
@@ -14,7 +15,7 @@ import (
 func (c *compiler) ipv4(base int) {
 	strange, fragment, short := c.label(), c.label(), c.label()
 	c.need(base + ipv4Header)
-	c.ends(base+2, base)
+	c.ends(base+2, base, ipv4Header)
 	c.emit(bpf.LoadMemShift{Off: uint32(base)}, bpf.TXA{})
 	c.jumpIf(bpf.JumpLessThan, ipv4Header, short)
 	c.op(bpf.ALUOpAdd, base)
@@ -43,7 +44,7 @@ func (c *compiler) ipv4(base int) {
 func (c *compiler) ipv6(base int) {
 	strange := c.label()
 	c.need(base + ipv6Header)
-	c.ends(base+4, base+ipv6Header)
+	c.ends(base+4, base+ipv6Header, 0)
 	c.peers(base, strange, netip.Addr.Is6)
 	c.setX(base + ipv6Header)
 	c.load(base+6, 1)
@@ -58,11 +59,16 @@ func (c *compiler) ipv6(base int) {
 }
 
 // ends notes where the packet ends whose length field, in bytes from start on, is at a constant
-// offset. It is 0 in packets of more than 64 KiB (BIG TCP, RFC 2675), which nothing pads.
-func (c *compiler) ends(field, start int) {
-	large := c.label()
+// offset; a header of least bytes is kept though it may deny itself. The length is 0 where there is
+// more than fits (BIG TCP; RFC 2675).
+func (c *compiler) ends(field, start, least int) {
+	sized, large := c.label(), c.label()
 	c.load(field, 2)
-	c.jumpIf(bpf.JumpEqual, 0, large)
+	c.jumpIf(bpf.JumpGreaterThan, uint32(least), sized)
+	c.emit(bpf.LoadExtension{Num: bpf.ExtLen})
+	c.jumpIf(bpf.JumpGreaterThan, math.MaxUint16, large)
+	c.emit(bpf.LoadConstant{Dst: bpf.RegA, Val: uint32(least)})
+	c.place(sized)
 	c.op(bpf.ALUOpAdd, start)
 	c.save(packetEnd)
 	c.place(large)
@@ -78,10 +84,10 @@ func (c *compiler) endsIP(at int) {
 	c.jumpIf(bpf.JumpEqual, 6, ip6)
 	c.jump(known)
 	c.place(ip4)
-	c.ends(at+2, at)
+	c.ends(at+2, at, ipv4Header)
 	c.jump(known)
 	c.place(ip6)
-	c.ends(at+4, at+ipv6Header)
+	c.ends(at+4, at+ipv6Header, 0)
 	c.place(known)
 }
 

@@ -39,7 +39,7 @@ func mpls(labels int) (b []byte) {
 	return b
 }
 
-func pppoe(kind uint16) []byte { return []byte{0x11, 0, 0, 1, 0, 0, byte(kind >> 8), byte(kind)} }
+func pppoe(kind uint16) []byte { return []byte{0x11, 0, 0, 1, 0xff, 0xff, byte(kind >> 8), byte(kind)} }
 
 // wrapping is one way in which a packet holds another: everything before the inner header,
 // and whether an Ethernet frame is inside.
@@ -179,14 +179,20 @@ func TestFilterKeepsNoPadding(t *testing.T) {
 		"in a session":         {session(2+28, join(ip4(17, 0, 0), ports(8, 1, 53))), 0},
 		"below a label":        {join(eth(0x8847), mpls(1), long(ip4(17, 0, 0), 2, 28), ports(8, 1, 53)), 0},
 		"below a label 6":      {join(eth(0x8847), mpls(2), long(ip6(17), 4, 8), ports(8, 1, 53)), 0},
-		"BIG TCP":              {join(eth(0x86dd), ip6(0), ext(6, 8), tcp(32)), 0},
+		"BIG TCP":              {join(eth(0x86dd), long(ip6(0), 4, 0), ext(6, 8), tcp(32)), 0},
+		"denied length":        {join(eth(0x0800), long(ip4(17, 0, 0), 2, 0)), 0},
+		"nothing":              {join(eth(0x86dd), long(ip6(59), 4, 0)), 0},
 		"ARP":                  {join(eth(0x0806), payload(28)), 0},
 		"quoted fragment":      {join(eth(0x0800), ip4(1, 0, 0), icmp(3), ip4(6, 185, 0)), 0},
 		"LACP":                 {join(eth(0x8809), []byte{1}), lacpMessage - 1},
 		"link OAM":             {join(eth(0x8809), []byte{3}), otherHeader - 1},
 		"slow without subtype": {eth(0x8809), otherHeader},
 	} {
-		if got := run(t, Filter{}, ethernet, join(c.frame, secret())); got != len(c.frame)+c.more {
+		behind := secret()
+		if name == "BIG TCP" {
+			behind = payload(70_000)
+		}
+		if got := run(t, Filter{}, ethernet, join(c.frame, behind)); got != len(c.frame)+c.more {
 			t.Errorf("%s: kept %d bytes, want %d", name, got, len(c.frame)+c.more)
 		}
 		if got := run(t, Filter{Payload: 500}, ethernet, join(c.frame, secret())); name == "empty DNS" && got != len(c.frame) {
