@@ -17,7 +17,7 @@ import (
 func (s *Set) kept() time.Duration { return s.cfg.Before + s.cfg.After }
 
 // shed takes the rings of removed interfaces that nobody named, those that went first before
-// the others: all that no cut will ask for, and, where so many bytes are wanted, those with
+// the others: all that hold nothing or that no cut will ask for, and, where so many bytes are wanted, those with
 // nothing younger than a cut would ask for now. The caller holds the lock, and closes the
 // rings without it: the kernel lets all CPUs pass before it takes a socket away
 // (packet_release, synchronize_net).
@@ -34,7 +34,8 @@ func (s *Set) shed(now time.Time, wanted int) (rings []*Packets) {
 	slices.SortFunc(gone, func(a, b *member) int { return a.since.Compare(b.since) })
 	for _, m := range gone {
 		age := now.Sub(m.since)
-		if age > s.kept() || s.budget < wanted && age > s.cfg.Before {
+		empty := m.armed.IsZero()
+		if empty || age > s.kept() || s.budget < wanted && age > s.cfg.Before {
 			s.unheld.add(m.since.UnixNano(), 1)
 			rings = append(rings, s.strip(m))
 		}

@@ -66,7 +66,7 @@ func TestInterfacesComeAndGo(t *testing.T) {
 		})
 		during := time.Now()
 		in(t, ns, unround(n))
-		eventually(t, "their end", func() bool { return counts(s)[Recording] == 2 })
+		eventually(t, "their end", func() bool { n := counts(s); return n[Recording] == 2 && n[NotRecorded] == 0 })
 		c, err := s.Cut(during)
 		if err != nil {
 			t.Fatal(err)

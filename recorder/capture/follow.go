@@ -3,6 +3,7 @@
 package capture
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -61,11 +62,11 @@ func (s *Set) follow() {
 		case <-retry.C:
 		case <-notices:
 		}
-		begin := time.Now()
-		if again := s.compare(begin); again {
+		again, asked := s.compare(time.Now())
+		if again {
 			retry.Reset(settleTime)
 		}
-		s.pause(max(coalesce, idleShare*time.Since(begin)))
+		s.pause(max(coalesce, idleShare*asked))
 	}
 }
 
@@ -93,11 +94,13 @@ func (s *Set) receive(notices chan<- struct{}) {
 	}
 }
 
-// compare brings rings and interfaces together, and says whether to look again soon.
-func (s *Set) compare(now time.Time) (again bool) {
+// compare brings rings and interfaces together, and says whether to look again soon, and how
+// long it took to ask: making rings takes longer, mostly waiting, and is not for each notice.
+func (s *Set) compare(now time.Time) (again bool, asked time.Duration) {
 	all, err := links(s.ask)
+	asked = time.Since(now)
 	if err != nil {
-		return true
+		return true, asked
 	}
 	s.mu.Lock()
 	taken := map[int]bool{} // links that have a member
@@ -119,10 +122,14 @@ func (s *Set) compare(now time.Time) (again bool) {
 	}
 	s.mu.Unlock()
 	for _, m := range bare {
-		s.equip(m, now)
+		// Where one has gone meanwhile, so may have the others: a ring for each costs more than to ask.
+		if gone := s.equip(m, now); gone {
+			again = true
+			break
+		}
 	}
 	s.deliver()
-	return again
+	return again, asked
 }
 
 // bound returns the link that m's socket is bound to, as it is now.
@@ -216,11 +223,14 @@ func (s *Set) note(m *member, l link, now time.Time) {
 
 // rebind records an interface that is back, or there at last.
 func (s *Set) rebind(m *member, l link, now time.Time) {
-	if err := s.bind(m, l); err != nil {
+	switch err := s.bind(m, l); {
+	case errors.Is(err, unix.ENODEV): // removed since it was listed
+		m.become(Missing, "it was removed before it could be recorded", now)
+	case err != nil:
 		s.fail(m, err.Error(), now)
-		return
+	default:
+		s.tell(m, "is there and recorded")
 	}
-	s.tell(m, "is there and recorded")
 }
 
 // fail says why m is not recorded, once.
@@ -245,7 +255,9 @@ func (s *Set) adopt(all []link, taken map[int]bool, now time.Time) (again bool) 
 		}
 		first, known := s.fresh[l.index]
 		if known && now.Sub(first) >= settleTime {
-			s.members = append(s.members, &member{chosen: l.name, link: l})
+			m := &member{chosen: l.name, link: l}
+			m.become(NotRecorded, "it came up a moment ago", now)
+			s.members = append(s.members, m)
 			continue
 		}
 		if !known {
@@ -258,9 +270,9 @@ func (s *Set) adopt(all []link, taken map[int]bool, now time.Time) (again bool) 
 	return again
 }
 
-// equip gives a ring to a member that has none. It is made outside the lock, because the
-// kernel may take a second to find the memory.
-func (s *Set) equip(m *member, now time.Time) {
+// equip gives a ring to a member that has none, and says whether its interface is gone. It is
+// made outside the lock, because the kernel may take a second to find the memory.
+func (s *Set) equip(m *member, now time.Time) (gone bool) {
 	s.mu.Lock()
 	l, size := m.link, m.share
 	if size == 0 {
@@ -271,7 +283,7 @@ func (s *Set) equip(m *member, now time.Time) {
 		s.fail(m, spent, now)
 		s.mu.Unlock()
 		closeAll(rings)
-		return
+		return false
 	}
 	s.budget -= size
 	s.mu.Unlock()
@@ -286,12 +298,13 @@ func (s *Set) equip(m *member, now time.Time) {
 	if err != nil {
 		s.budget += size
 		s.fail(m, err.Error(), now)
-		return
+		return false
 	}
 	// A ring is made of whole blocks: what it did not take is for the next interface.
 	s.budget += size - ring.geo.bytes()
 	m.ring, m.share = ring, size
 	s.rebind(m, l, now)
+	return m.state == Missing
 }
 
 // spent is why an interface has no ring.
