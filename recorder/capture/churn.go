@@ -82,8 +82,8 @@ func (s *Set) unsettled(all []link, seen map[int]time.Time, now time.Time) {
 	}
 }
 
-// burstRoom is how many changes are told one by one between two summaries: a host's own
-// interfaces flap a few at a time, and of a hundred containers nobody reads each.
+// burstRoom is how many changes are told one by one between two summaries, beside those of the
+// interfaces that a host began with: of a hundred containers nobody reads each.
 const burstRoom = 8
 
 // burst counts the changes that are not told one by one.
@@ -94,6 +94,9 @@ type burst struct {
 
 // admit says whether a change is told by itself, and counts it otherwise.
 func (b *burst) admit(e Event) bool {
+	if e.host {
+		return true
+	}
 	if b.told < burstRoom {
 		b.told++
 		return true
@@ -139,7 +142,7 @@ func (s *Set) deliver() {
 
 // sumUp tells what deliver held back.
 func (s *Set) sumUp(now time.Time) {
-	if e, any := s.burst.summary(now); any && s.cfg.Notify != nil {
+	if e, some := s.burst.summary(now); some && s.cfg.Notify != nil {
 		s.cfg.Notify(e)
 	}
 }

@@ -341,5 +341,5 @@ func (s *Set) countNIC(now time.Time) {
 
 // tell keeps an event for deliver. The caller holds the lock.
 func (s *Set) tell(m *member, text string) {
-	s.events = append(s.events, Event{time.Now(), m.link.name, m.state, m.link.name + " " + text})
+	s.events = append(s.events, Event{time.Now(), m.link.name, m.state, m.link.name + " " + text, m.host})
 }

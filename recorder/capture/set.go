@@ -41,6 +41,7 @@ type Event struct {
 	Interface string // empty where there is none
 	State     State
 	Text      string // one sentence: eth0 is down; its history is kept, …
+	host      bool   // of an interface that was there when the set was opened: always told
 }
 
 // Status is what one interface of a Set has come to.
@@ -66,6 +67,7 @@ type Status struct {
 type member struct {
 	chosen string // the name that it was chosen by
 	named  bool   // by the operator: kept for ever
+	host   bool   // it had a ring when the set was opened, as a host's uplinks do
 	link   link   // as last seen
 	share  int    // bytes that its ring has or had; 0: never had one
 	ring   *Packets
@@ -220,7 +222,7 @@ func (s *Set) arm(some []link, sizes []int, named bool) error {
 			return err
 		}
 		s.budget -= ring.geo.bytes()
-		m := &member{chosen: l.name, named: named, link: l, share: sizes[i], ring: ring}
+		m := &member{chosen: l.name, named: named, host: true, link: l, share: sizes[i], ring: ring}
 		s.members = append(s.members, m)
 		if l.index > 0 {
 			err = s.bind(m, l)
