@@ -19,9 +19,16 @@ func (c *compiler) ethernet(header, tags int) {
 	}
 	c.otherFrame(header)
 	c.place(ip4)
-	c.ipv4(header)
-	c.place(ip6)
-	c.ipv6(header)
+	if header > ethernetHeader && len(c.Peers) == 0 {
+		// Such frames are rare: loads from where X says do, and the kernel has room for one copy only.
+		c.place(ip6)
+		c.setX(header)
+		c.jump(c.tagged)
+	} else {
+		c.ipv4(header)
+		c.place(ip6)
+		c.ipv6(header)
+	}
 	c.place(tagged)
 	if tags > 0 {
 		c.ethernet(header+vlanTag, tags-1)
@@ -67,9 +74,8 @@ func (c *compiler) mpls(header int) {
 		c.need(header + size*(i+1))
 		c.load(header+size*i+2, 1)
 		c.jumpIf(bpf.JumpBitsNotSet, 1, next)
-		c.endsIP(header + size*(i+1))
 		c.encapsulated(header + size*(i+1))
-		c.jump(c.ip)
+		c.jump(c.labelled)
 		c.place(next)
 	}
 	c.unknown(header)

@@ -48,7 +48,7 @@ func (c *compiler) ipv6(base int) {
 	c.peers(base, strange, netip.Addr.Is6)
 	c.setX(base + ipv6Header)
 	c.load(base+6, 1)
-	c.extensions(c.transport)
+	c.extensions(4, c.transport)
 	c.place(strange)
 	if len(c.Peers) > 0 {
 		c.setX(base + ipv6Header)
@@ -74,21 +74,35 @@ func (c *compiler) ends(field, start, least int) {
 	c.place(large)
 }
 
-// endsIP is ends for an IP packet at a constant offset whose version only it knows.
-func (c *compiler) endsIP(at int) {
-	ip4, ip6, known := c.label(), c.label(), c.label()
-	c.need(at + 6)
-	c.load(at, 1)
+// endsX is ends for the IP packet at X, whose version only it knows.
+func (c *compiler) endsX() {
+	ip4, sized, known := c.label(), c.label(), c.label()
+	c.needX(6)
+	c.loadX(0, 1)
 	c.op(bpf.ALUOpShiftRight, 4)
 	c.jumpIf(bpf.JumpEqual, 4, ip4)
-	c.jumpIf(bpf.JumpEqual, 6, ip6)
-	c.jump(known)
+	c.jumpIf(bpf.JumpNotEqual, 6, known)
+	c.loadX(4, 2)
+	c.jumpIf(bpf.JumpEqual, 0, known)
+	c.op(bpf.ALUOpAdd, ipv6Header)
+	c.jump(sized)
 	c.place(ip4)
-	c.ends(at+2, at, ipv4Header)
-	c.jump(known)
-	c.place(ip6)
-	c.ends(at+4, at+ipv6Header, 0)
+	c.loadX(2, 2)
+	c.jumpIf(bpf.JumpLessThan, ipv4Header, known)
+	c.place(sized)
+	c.emit(bpf.ALUOpX{Op: bpf.ALUOpAdd})
+	c.save(packetEnd)
 	c.place(known)
+}
+
+// behind places the code for IP behind tags and labels.
+func (c *compiler) behind() {
+	c.place(c.tagged)
+	c.endsX()
+	c.anyIP(c.transport)
+	c.place(c.labelled)
+	c.endsX()
+	c.jump(c.ip)
 }
 
 // encapsulated says that an encapsulation ends here: X is the first byte inside.
@@ -132,7 +146,7 @@ func (c *compiler) anyIP(transport label) {
 	c.save(protocol)
 	c.forward(ipv6Header)
 	c.recall(protocol)
-	c.extensions(transport)
+	c.extensions(2, transport)
 }
 
 // Places in the scratch memory.
@@ -143,10 +157,10 @@ const (
 	asked            // 1: the ports of the encapsulation were asked for, so what is inside is, too
 )
 
-// extensions steps over four extension headers, hop-by-hop (jumbo payloads of BIG TCP),
-// routing, fragment and one more, and goes to transport.
-func (c *compiler) extensions(transport label) {
-	for range 4 {
+// extensions steps over so many extension headers, and goes to transport. Four are hop-by-hop
+// (jumbo payloads of BIG TCP), routing, fragment and one more; two, what a host itself sends.
+func (c *compiler) extensions(most int, transport label) {
+	for range most {
 		c.extension(transport)
 	}
 	c.jump(transport)

@@ -6,10 +6,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"os"
 	"testing"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
 // token stands for what people sent: a cookie, a password, a name.
@@ -271,6 +274,29 @@ func TestKernelTakesFilters(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Kernels before 6.6 charge a socket's filter to 20 KiB (net.core.optmem_max), as the kernel
+// has translated it: two or three times what is given.
+func TestFilterFitsOldKernels(t *testing.T) {
+	testns.Run(t, func() {
+		if err := os.WriteFile("/proc/sys/net/core/optmem_max", []byte("20480"), 0); err != nil {
+			t.Skipf("the limit is the machine's here, not the namespace's: %v", err)
+		}
+		for _, kind := range []linkKind{ethernet, rawIP} {
+			f, err := Filter{}.withDefaults()
+			if err != nil {
+				t.Fatal(err)
+			}
+			code, err := f.compile(kind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := attachTo(t, code); err != nil {
+				t.Errorf("link %v, %d instructions: %v", kind, len(code), err)
+			}
+		}
+	})
 }
 
 // attachTo gives a program to a socket that receives nothing; no privilege is needed.
