@@ -276,7 +276,7 @@ func TestKernelTakesFilters(t *testing.T) {
 	}
 }
 
-// Kernels before 6.6 charge a socket's filter to 20 KiB (net.core.optmem_max), as the kernel
+// Kernels before 6.8 charge a socket's filter to 20 KiB (net.core.optmem_max), as the kernel
 // has translated it: two or three times what is given.
 func TestFilterFitsOldKernels(t *testing.T) {
 	testns.Run(t, func() {
