@@ -30,6 +30,10 @@ const patience = 60 * time.Second
 var binary string
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(heldEnv); dir != "" {
+		hold(dir)
+		return
+	}
 	dir, err := os.MkdirTemp("", "spikeboxd")
 	if err != nil {
 		panic(err)

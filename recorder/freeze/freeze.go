@@ -208,6 +208,7 @@ func (h *Held) told() (*source.Sink, error) {
 		{member.EventsName, h.trace.WriteEvents},
 		{member.LatenciesName, h.trace.WriteLatencies},
 		{member.DropsName, h.trace.WriteDrops},
+		{member.UnattributedName, h.trace.WriteUnattributed},
 		{member.StacksName, h.trace.WriteStacks},
 	} {
 		stream, err := sink.Stream(told.name)

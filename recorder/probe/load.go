@@ -161,19 +161,27 @@ func (l *loaded) Close() error {
 	return err
 }
 
-// choose keeps that one of two programs for a tracepoint which fits the running
-// kernel: newer, if the tracepoint has so many arguments, or else older.
-func (h hub) choose(spec *ebpf.CollectionSpec, tracepoint string, args int, newer, older string) (kept string, err error) {
+// form is a program for a tracepoint that has at least so many arguments.
+type form struct {
+	args    int
+	program string
+}
+
+// choose keeps that one of the programs for a tracepoint which fits the running kernel: the
+// first whose arguments it has, of forms from the newest to the oldest.
+func (h hub) choose(spec *ebpf.CollectionSpec, tracepoint string, forms ...form) (kept string, err error) {
 	have, err := h.tracepointArgs(tracepoint)
 	if err != nil {
 		return "", err
 	}
-	if have >= args {
-		delete(spec.Programs, older)
-		return newer, nil
+	for i, f := range forms {
+		if kept == "" && (have >= f.args || i == len(forms)-1) {
+			kept = f.program
+			continue
+		}
+		delete(spec.Programs, f.program)
 	}
-	delete(spec.Programs, newer)
-	return older, nil
+	return kept, nil
 }
 
 // tracepointArgs counts a tracepoint's arguments on the running kernel.

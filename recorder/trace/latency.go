@@ -58,8 +58,9 @@ type drop struct {
 }
 
 type dropCause struct {
-	place  uint64
-	reason uint32
+	place        uint64
+	reason       uint32
+	unattributed bool // it may be any network namespace's
 }
 
 // readDrops keeps what has moved in the second that ends. What was counted from arming on
@@ -76,7 +77,7 @@ func (r *Recording) readDrops(now time.Time) error {
 	}
 	r.dropGap.Filled(now)
 	for _, c := range r.dropBuf {
-		cause := dropCause{c.Place, c.Reason}
+		cause := dropCause{c.Place, c.Reason, c.Unattributed}
 		before := r.dropsSeen[cause]
 		r.dropsSeen[cause] = c.Count
 		if c.Count > before {

@@ -64,7 +64,7 @@ func (r *Recording) Sources(start, end time.Time) []format.Source {
 	}
 	s := format.Source{
 		Name: "events", State: format.Complete, Details: map[string]string{},
-		Members: []string{member.EventsName, member.LatenciesName, member.DropsName, member.StacksName},
+		Members: []string{member.EventsName, member.LatenciesName, member.DropsName, member.UnattributedName, member.StacksName},
 	}
 	// Of the window only: a flood of drops last week says nothing of this incident.
 	if s.Lost = lost.events; s.Lost > 0 {
@@ -90,6 +90,9 @@ func (r *Recording) Sources(start, end time.Time) []format.Source {
 				c.Seen, c.Limited, c.Full)
 		}
 	}
+	if n := r.unattributedSince(start); n > 0 {
+		s.Details["drop.unattributed"] = fmt.Sprintf("%d packets told nothing of their network namespace: counted apart, without addresses", n)
+	}
 	return append(sources, s)
 }
 
@@ -109,4 +112,14 @@ func (r *Recording) unread(s *format.Source, what string, start time.Time) {
 	}
 	s.State = format.Partial
 	s.Reason = strings.TrimPrefix(fmt.Sprintf("%s; could not be read %d times since arming: %v", s.Reason, f.n, f.err), "; ")
+}
+
+// unattributedSince counts the drops of a window that may be any namespace's.
+func (r *Recording) unattributedSince(start time.Time) (n uint64) {
+	r.drops.Each(func(d *drop) {
+		if d.cause.unattributed && !d.at.Before(start) {
+			n += d.count
+		}
+	})
+	return n
 }
