@@ -5,6 +5,7 @@
 package evidence
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -23,7 +24,6 @@ type Evidence struct {
 	Queues    []member.Queue // of listeners, tick by tick
 	Log       []member.LogLine
 	Events    []member.Event
-	Latencies []member.Latency
 	Drops     []member.Drop
 	Conntrack *member.ConntrackSummary // nil without a dump
 	Processes []member.ProcessUse
@@ -32,8 +32,11 @@ type Evidence struct {
 	// Damage says what the bundle has lost since it was written: it is broken, and
 	// what is whole was analysed.
 	Damage []error
-	// Partial says which texts could not be read to their end.
+	// Partial says which texts could not be read to their end, or not kept whole.
 	Partial Partials
+
+	text     bytes.Buffer // scratch: the text that is being read
+	settings int          // bytes of Settings
 }
 
 // Input is one file that was analysed.
@@ -103,8 +106,8 @@ type Partials struct {
 	More int // beyond those listed
 }
 
-// add keeps an entry while there is room, and otherwise counts it.
-func (p *Partials) add(member string, err error) {
+// Add keeps an entry while there is room, and otherwise counts it.
+func (p *Partials) Add(member string, err error) {
 	const most = 50
 	if len(p.List) < most {
 		p.List = append(p.List, Partial{member, err})

@@ -143,6 +143,9 @@ func (p *page) about(d *Document) {
 	if d.Totals.Dropped > 0 {
 		packets += fmt.Sprintf("; %s lost by the capture", unit.Count(d.Totals.Dropped))
 	}
+	if last := d.Totals.LastPacket; d.Totals.Truncated && last != nil && last.Before(d.Window.End) {
+		packets += fmt.Sprintf("; they end at %s, before the window does", words.Clock(*last))
+	}
 	p.entry("packets", packets)
 	if d.Bundle != nil && d.Bundle.Filter != "" {
 		p.entry("recorded", "only "+d.Bundle.Filter+"; nothing is known of other packets")

@@ -81,6 +81,7 @@ type Sink struct {
 	Partial string // why the source gives less than all; set by the source
 	Lost    uint64
 	Unit    string // of Lost
+	AtLeast bool   // counting ended: more are missing
 	Details map[string]string
 }
 
@@ -193,7 +194,7 @@ func collect(ctx context.Context, env Env, s *OneOff) Result {
 	err := s.Collect(ctx, env, sink)
 	source := format.Source{
 		Name: s.name(env), State: format.Complete, WallNs: int64(time.Since(began)),
-		Lost: sink.Lost, Unit: sink.Unit, Details: sink.Details,
+		Lost: sink.Lost, AtLeast: sink.AtLeast, Unit: sink.Unit, Details: sink.Details,
 	}
 	switch {
 	case err != nil:
