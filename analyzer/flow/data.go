@@ -167,9 +167,16 @@ func (t *Table) duplicate(f *Flow, s Side, p *packet.Packet) {
 func (t *Table) retransmission(f *Flow, s Side, p *packet.Packet, v verdict, seq, end uint32) {
 	x := &f.Dirs[s]
 	n := x.segments(&f.Dirs[s.Other()], p)
+	x.RetransmittedBytes += uint64(payloadIn(p, seq, end))
+	// A SYN that carries data (RFC 7413) has been counted as a SYN: it is one segment, not two.
+	if p.Flags&packet.SYN != 0 {
+		if n--; n == 0 {
+			x.resent(p, seq, end)
+			return
+		}
+	}
 	m := f.mechanism(s, p, &v, seq, end)
 	x.Retransmits += n
-	x.RetransmittedBytes += uint64(payloadIn(p, seq, end))
 	switch m {
 	case Timeout:
 		x.RetransmitsTimeout += n
