@@ -2,9 +2,8 @@ package member
 
 import (
 	"bytes"
+	"slices"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/spikebox/spikebox/format/kerneltext"
 )
@@ -43,8 +42,8 @@ func FuzzEachLine(f *testing.F) {
 			got, gotNumbers = append(got, string(line)), append(gotNumbers, n)
 			return nil
 		})
-		if diff := cmp.Diff(want, got) + cmp.Diff(numbers, gotNumbers); diff != "" || err != nil {
-			t.Errorf("error %v, (-want +got):\n%s", err, diff)
+		if !slices.Equal(got, want) || !slices.Equal(gotNumbers, numbers) || err != nil {
+			t.Errorf("error %v, lines %q %v, want %q %v", err, got, gotNumbers, want, numbers)
 		}
 	})
 }
