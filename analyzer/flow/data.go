@@ -155,6 +155,11 @@ func (t *Table) again(f *Flow, s Side, p *packet.Packet, seq, end uint32) {
 	if after(end, x.next) {
 		t.fresh(f, s, p, x.next, end)
 	}
+	// Repetitions cut what they cover: a large frame, again byte by byte, would become a queue in which
+	// each cut moves all others.
+	if live := x.live(); len(live) > maxQueue {
+		x.forget(len(live)/2, t)
+	}
 }
 
 // duplicate counts a packet that the capture holds twice.
