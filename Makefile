@@ -4,7 +4,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS = -s -w -X github.com/spikebox/spikebox/cmd/internal/cli.version=$(VERSION)
 
-.PHONY: build demo test test-vm bench bench-armed lint generate generated cross clean
+.PHONY: build demo test test-vm test-hostile fuzz bench bench-armed lint generate generated cross clean
 build:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
@@ -27,6 +27,17 @@ test: build
 # QEMU: some minutes. Wants apt, qemu-system-x86; kernels are cached outside the tree.
 test-vm:
 	SPIKEBOX_TEST_VM=1 go test -v -count=1 -timeout 60m -run TestKernels ./recorder/internal/vm
+
+# The worst files that a stranger can send, at the size at which every bound is reached: the peak
+# memory and time of each command. Some twenty minutes.
+test-hostile:
+	SPIKEBOX_TEST_HOSTILE=1 go test -v -count=1 -timeout 120m -run TestHostile ./cmd/spikebox
+
+# Every fuzz target of the repository, FUZZTIME each, one after the other: executions of each, and
+# a failure where one finds something.
+FUZZTIME ?= 20s
+fuzz:
+	@.ci/fuzz.sh $(FUZZTIME)
 
 # Figures as ratios against peers in the same run; peers that are missing are said.
 bench:

@@ -142,3 +142,15 @@ func FuzzSeekTable(f *testing.F) {
 		}
 	})
 }
+
+// FuzzManifest reads any text as a manifest.
+func FuzzManifest(f *testing.F) {
+	f.Add([]byte(`{"format":1,"name":"x","sources":[{"name":"packets","state":"partial","lost":7}],"trigger":{"time":"2026-01-02T03:04:05Z"}}`))
+	f.Add([]byte(`{"format":2}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := parseManifest(b)
+		if err == nil && (m.Format < 1 || m.Format > Version || len(m.Sources) > maxEntries) {
+			t.Errorf("format %d with %d sources was accepted", m.Format, len(m.Sources))
+		}
+	})
+}

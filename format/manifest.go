@@ -163,6 +163,8 @@ type Source struct {
 	Members []string `json:"members,omitempty"` // member names or folders that hold it
 	Lost    uint64   `json:"lost,omitempty"`
 	Unit    string   `json:"lost_unit,omitempty"` // packets, events, entries, snapshots
+	// AtLeast says that counting ended: more than Lost are missing.
+	AtLeast bool `json:"lost_at_least,omitempty"`
 	// CPUNs and WallNs are what collecting it cost, in ns; 0 where it was not measured.
 	CPUNs  int64 `json:"cpu_ns,omitempty"`
 	WallNs int64 `json:"wall_ns,omitempty"`

@@ -21,7 +21,11 @@ var ErrTruncated = errors.New("the bundle is cut short")
 
 // maxManifest bounds the manifest in bytes, which is held in memory; one with
 // 200 sources and their details has about 100 kB.
-const maxManifest = 8 << 20
+const maxManifest = 2 << 20
+
+// maxEntries bounds each list in the manifest: in 2 MiB there is room for 700,000 empty
+// sources, and every program that reads them takes a multiple of that.
+const maxEntries = 10_000
 
 // VersionError: the bundle was written by a newer recorder.
 type VersionError struct{ Format int }
@@ -256,6 +260,13 @@ func parseManifest(b []byte) (*Manifest, error) {
 	m := new(Manifest)
 	if err := json.Unmarshal(b, m); err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	for what, n := range map[string]int{
+		"sources": len(m.Sources), "vitals": len(m.Vitals), "clocks": len(m.Clocks), "joined triggers": len(m.Joined), "warnings": len(m.Warnings),
+	} {
+		if n > maxEntries {
+			return nil, &LimitError{What: what + " in the manifest", Limit: maxEntries}
+		}
 	}
 	return m, nil
 }

@@ -98,7 +98,7 @@ var vectors = []vector{
 	{name: "bomb", make: func(t *testing.T) []byte {
 		return pack(t, append(archive(), entry{tar.Header{Name: "h/zeros"}, string(make([]byte, 128<<20))}))
 	}, want: "it has more than 1000 bytes of content per byte of the file"},
-	{name: "manifest-of-9-mib", make: manifest(`{"format": 1, "name": "` + strings.Repeat("x", 9<<20) + `"}`), want: "it has more than 8388608 bytes in the manifest"},
+	{name: "manifest-of-9-mib", make: manifest(`{"format": 1, "name": "` + strings.Repeat("x", 9<<20) + `"}`), want: "it has more than 2097152 bytes in the manifest"},
 	{name: "limit-total", make: func(t *testing.T) []byte { return pack(t, archive()) }, lim: Limits{MaxTotal: 2000}, want: "it has more than 2000 bytes of content"},
 	{name: "limit-member", make: func(t *testing.T) []byte { return pack(t, archive()) }, lim: Limits{MaxMember: 3}, want: `it has more than 3 bytes in member "h/spikebox.json"`},
 	{name: "limit-members", make: func(t *testing.T) []byte { return pack(t, archive()) }, lim: Limits{MaxMembers: 1}, want: "it has more than 1 members"},

@@ -140,7 +140,7 @@ func (s *scene) conntrack(t *testing.T) {
 	text := s.text(t, member.ConntrackName)
 	var held *member.ConntrackEntry
 	made := 0
-	if err := member.EachConntrack(text, func(e *member.ConntrackEntry) {
+	if err := member.EachConntrack(bytes.NewReader(text), func(e *member.ConntrackEntry) {
 		if e.Orig.DstPort == heldPort {
 			kept := *e
 			held = &kept

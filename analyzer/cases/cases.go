@@ -41,6 +41,7 @@ type Case struct {
 	Clocks  []format.Clock            `json:"clocks"` // instead of two good readings
 	Sources []format.Source           `json:"sources"`
 	Config  map[string]format.Setting `json:"config"` // the recorder's flags
+	Damage  Damage                    `json:"damage"` // since it was written
 	Want    Want                      `json:"want"`
 }
 
@@ -51,6 +52,8 @@ type Want struct {
 	Findings []string `json:"findings"`
 	Unknown  []string `json:"unknown"` // IDs; every other check must be absent
 	Verdict  []string `json:"verdict"` // words that it must hold
+	Says     []string `json:"says"`    // words that the report must hold, line breaks aside
+	Silent   []string `json:"silent"`  // and words that it must not
 }
 
 // Load reads every case below root, the repository's testdata/cases.
@@ -117,7 +120,11 @@ func (c *Case) Build(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return w.Commit()
+	path, err := w.Commit()
+	if err == nil && c.Damage != (Damage{}) {
+		err = c.Damage.apply(path)
+	}
+	return path, err
 }
 
 func (c *Case) packets() ([]byte, error) {

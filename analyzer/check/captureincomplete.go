@@ -2,10 +2,14 @@ package check
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
+	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -36,12 +40,23 @@ func runIncomplete(c *Case) Answer {
 		f.Evidence = append(f.Evidence, item)
 	}
 	c.lostPackets(f, lose)
-	c.lostSources(lose)
+	c.lostSources(f, lose)
+	c.lostTime(f, lose)
 	for _, p := range c.Evidence.Partial.List {
 		lose(Item{Kind: "log", Member: p.Member, Text: p.Err.Error()}, "%s is broken (%v)", p.Member, p.Err)
 	}
-	for _, err := range c.Evidence.Damage {
-		lose(Item{Kind: "log", Text: err.Error()}, "the bundle is damaged (%v)", err)
+	if c.damaged() {
+		all := c.Evidence.Damage
+		more := ""
+		if len(all) > 1 {
+			more = fmt.Sprintf("; %s more", unit.Count(len(all)-1))
+		}
+		lose(Item{Kind: "log", Text: all[0].Error()}, "the bundle is damaged (%v%s)", all[0], more)
+		const most = 20 // of a thousand that a broken disk may leave; verify lists them all
+		for _, err := range all[1:min(len(all), most)] {
+			f.Evidence = append(f.Evidence, Item{Kind: "log", Text: err.Error()})
+		}
+		f.advise(copyAgain)
 	}
 	if len(lost) == 0 {
 		return c.nothingLost()
@@ -77,17 +92,17 @@ func (c *Case) lostPackets(f *Finding, lose loser) {
 	if p == nil {
 		return
 	}
-	for _, i := range p.Interfaces {
+	for n, i := range p.Interfaces {
 		if i.Drops == 0 {
 			continue
 		}
-		// Of all packets, as each interface's own are not counted apart: the share of a quiet
-		// interface beside a busy one comes out too small.
-		share := float64(i.Drops) / float64(i.Drops+p.Totals.Packets)
+		// Of its own: beside a busy interface's, what a quiet one lost would look like nothing.
+		share := float64(i.Drops) / float64(i.Drops+p.PerIface[n])
 		if share >= lostShare.Value {
 			f.Severity = Warning
 		}
 		f.Subjects = append(f.Subjects, subject.Interface{Name: i.Name})
+		f.advise(needPackets.have(c).next)
 		lose(Item{Kind: "packets", Member: c.packetsMember(nil), Where: "interface " + i.Name,
 			Value: val(float64(i.Drops)), Unit: "packets", Text: unit.Percent(share)},
 			"the capture on %q lost %s (%s)", i.Name, words.Plural(i.Drops, "packet", "packets"), unit.Percent(share))
@@ -99,7 +114,7 @@ func (c *Case) lostPackets(f *Finding, lose loser) {
 }
 
 // lostSources says which sources the manifest calls partial or failed.
-func (c *Case) lostSources(lose loser) {
+func (c *Case) lostSources(f *Finding, lose loser) {
 	if c.Evidence.Manifest == nil {
 		return
 	}
@@ -109,8 +124,37 @@ func (c *Case) lostSources(lose loser) {
 		}
 		what := fmt.Sprintf("the source %q is %s", s.Name, s.State)
 		if s.Lost > 0 {
-			what += fmt.Sprintf(" and lost %s %s", unit.Count(s.Lost), s.Unit)
+			least := ""
+			if s.AtLeast || c.damaged() {
+				least = "at least "
+			}
+			what += fmt.Sprintf(" and lost %s%s %s", least, unit.Count(s.Lost), s.Unit)
 		}
 		lose(manifestItem(fmt.Sprintf("sources[%s]", s.Name), string(s.State)+": "+s.Reason), "%s", what+inBrackets(s.Reason))
+		if s.Name == "packets" && s.Lost > 0 {
+			f.advise(largerRing)
+		} else if s.Reason != "" {
+			f.advise(fmt.Sprintf("mend the source %q (%s)", s.Name, s.Reason))
+		}
+	}
+}
+
+// lostTime says when the recorder recorded nothing. It cannot know of its own sleep: the times of
+// its ticks tell.
+func (c *Case) lostTime(f *Finding, lose loser) {
+	for _, s := range c.stops() {
+		f.Severity = Warning
+		took := time.Duration(s.End - s.Start)
+		lose(Item{Kind: "series", Member: member.VitalsName, Where: "time", Value: val(took.Seconds()), Unit: "s", Limit: val(vitalTick.Seconds())},
+			"the recorder stood still for %s from %s on", unit.Duration(took), words.Clock(evidence.Unix(s.Start)))
+		f.advise(stopped(s))
+	}
+}
+
+// advise adds something to do, once.
+func (f *Finding) advise(what string) {
+	r := Remedy{What: words.Sentence(what) + "."}
+	if what != "" && !slices.Contains(f.Remedy, r) {
+		f.Remedy = append(f.Remedy, r)
 	}
 }

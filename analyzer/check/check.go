@@ -8,7 +8,6 @@
 package check
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 )
@@ -92,7 +91,8 @@ func Run(checks []*Check, c *Case) []Result {
 // ask answers one check. Missing needs make it unknown; lossy ones take away its right
 // to say absent, and keep what it has found.
 func (k *Check) ask(c *Case) Answer {
-	var lossy, next []string
+	var lossy []have
+	var reasons, next []string
 	lost := false
 	for _, need := range k.Needs {
 		have := need.have(c)
@@ -101,23 +101,24 @@ func (k *Check) ask(c *Case) Answer {
 		case missing:
 			// What was lost of an earlier need does not count then: without this one the
 			// check could not have answered anyway.
-			a := unknown(have.why, cmp.Or(have.next, need.next(c)))
+			a := unknown(have.why, need.next(c, have))
 			a.Lost = have.lost
 			return a
 		case partly:
-			lossy = append(lossy, have.why)
-			next = append(next, cmp.Or(have.next, need.next(c)))
+			lossy = append(lossy, have)
+			reasons, next = append(reasons, have.why), append(next, need.next(c, have))
 		}
 	}
 	// Also on lossy evidence: what was seen has happened, and capture-incomplete says beside it
 	// how much is missing.
 	a := k.run(c)
 	if a.Absent != "" && len(lossy) > 0 {
-		a = unknown("nothing found, but "+strings.Join(lossy, "; "), strings.Join(next, "; "))
+		a = unknown("nothing found, but "+strings.Join(reasons, "; "), strings.Join(next, "; "))
 	}
 	a.Lost = lost
 	for _, f := range a.Findings {
 		f.ID = k.ID
+		f.hedge(c, lossy)
 		f.complete(k.Title)
 	}
 	return a

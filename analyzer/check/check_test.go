@@ -44,9 +44,30 @@ func TestCases(t *testing.T) {
 					t.Errorf("the verdict does not say %q:\n%s", words, doc.Verdict)
 				}
 			}
+			text := said(t, doc)
+			for _, words := range c.Want.Says {
+				if !strings.Contains(text, words) {
+					t.Errorf("the report does not say %q:\n%s", words, text)
+				}
+			}
+			for _, words := range c.Want.Silent {
+				if strings.Contains(text, words) {
+					t.Errorf("the report says %q:\n%s", words, text)
+				}
+			}
 			answered(t, doc)
 		})
 	}
+}
+
+// said is the report as one line: its words, wherever they are broken.
+func said(t *testing.T, doc *report.Document) string {
+	t.Helper()
+	var out strings.Builder
+	if err := report.Text(&out, doc, report.Style{Width: 120}); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(strings.Fields(out.String()), " ")
 }
 
 func analyse(t *testing.T, c *cases.Case) *report.Document {

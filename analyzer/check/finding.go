@@ -52,6 +52,10 @@ type Finding struct {
 	CausedBy []string  `json:"caused_by"` // IDs
 	Causes   []Cause   `json:"causes"`    // the same with objects and reasons
 	Flows    []Flow    `json:"flows"`     // examples, those that show most first
+	// AtLeast says that evidence was lost: every count is a lower bound.
+	AtLeast bool `json:"at_least,omitempty"`
+	// EvidenceEnds is the finding's end where that is only the evidence's.
+	EvidenceEnds *time.Time `json:"evidence_ends,omitempty"`
 
 	Subjects []subject.Subject `json:"-"` // what it is about, for its causes and effects to meet it
 	Variant  Variant           `json:"-"`
@@ -71,9 +75,11 @@ type Item struct {
 	Where  string   `json:"where"`           // line 12, frames 4,9, or a series' name
 	Value  *float64 `json:"value,omitempty"` // measured
 	Limit  *float64 `json:"limit,omitempty"` // compared with
-	Unit   string   `json:"unit,omitempty"`
-	Text   string   `json:"text,omitempty"`   // of a log line or a setting that is no number
-	Filter string   `json:"filter,omitempty"` // Wireshark display filter
+	// AtLeast says that some of what Value counts may be missing.
+	AtLeast bool   `json:"at_least,omitempty"`
+	Unit    string `json:"unit,omitempty"`
+	Text    string `json:"text,omitempty"`   // of a log line or a setting that is no number
+	Filter  string `json:"filter,omitempty"` // Wireshark display filter
 }
 
 // Remedy is something to do.

@@ -21,17 +21,23 @@ type listener struct {
 	guess        bool           // its queue was never seen overfull: its clients tell
 }
 
+// mostOverfull bounds the listeners that are looked at: each is searched for among all sockets,
+// and a stranger's bundle may list a hundred thousand.
+const mostOverfull = 100
+
 // overfull gives the listeners whose accept queue was over its limit, the worst first:
 // as the recorder saw them tick by tick, and when the sockets were listed.
 func (c *Case) overfull() []*listener {
 	var all []*listener
+	known := map[subject.Listener]*listener{}
 	note := func(at subject.Listener, queue, limit uint32, item Item) {
-		i := slices.IndexFunc(all, func(l *listener) bool { return l.at == at })
-		if i < 0 {
-			i = len(all)
-			all = append(all, &listener{at: at, socket: c.socketAt(at)})
+		l := known[at]
+		if l == nil {
+			l = &listener{at: at}
+			known[at] = l
+			all = append(all, l)
 		}
-		if l := all[i]; l.item.Member == "" || queue > l.queue {
+		if l.item.Member == "" || queue > l.queue {
 			item.Text = "LISTEN " + at.String()
 			item.Unit, item.Value, item.Limit = "connections", val(float64(queue)), val(float64(limit))
 			l.queue, l.limit, l.item = queue, limit, item
@@ -51,6 +57,10 @@ func (c *Case) overfull() []*listener {
 	}
 	// By how full, not by how long: 5 of 4 is overfull, 900 of 1000 is a busy hour.
 	slices.SortStableFunc(all, func(a, b *listener) int { return cmp.Compare(b.fill(), a.fill()) })
+	all = all[:min(len(all), mostOverfull)]
+	for _, l := range all {
+		l.socket = c.socketAt(l.at)
+	}
 	return all
 }
 
@@ -59,16 +69,22 @@ func (l *listener) fill() float64 { return float64(l.queue) / (float64(l.limit) 
 
 // ignoring guesses the listener that overflowed by its clients: they were ignored most.
 func (c *Case) ignoring() *listener {
-	var most *handshake.Service
+	var all []*handshake.Service
 	for _, v := range c.services() {
-		if v.Way != handshake.Outbound && ignored(v) > 0 && c.listenerOf(v) != nil && (most == nil || ignored(v) > ignored(most)) {
-			most = v
+		if v.Way != handshake.Outbound && ignored(v) > 0 {
+			all = append(all, v)
 		}
 	}
-	if most == nil {
+	slices.SortStableFunc(all, func(a, b *handshake.Service) int { return cmp.Compare(ignored(b), ignored(a)) })
+	var s *member.Socket
+	for _, v := range all[:min(len(all), mostOverfull)] {
+		if s = c.listenerOf(v); s != nil {
+			break
+		}
+	}
+	if s == nil {
 		return nil
 	}
-	s := c.listenerOf(most)
 	return &listener{at: bound(s), queue: s.RecvQ, limit: s.SendQ, socket: s, guess: true, item: Item{
 		Kind: "socket", Member: member.SocketsName, Where: "line " + strconv.Itoa(s.Line), Unit: "connections",
 		Value: val(float64(s.RecvQ)), Limit: val(float64(s.SendQ)), Text: "LISTEN " + bound(s).String(),

@@ -48,7 +48,7 @@ func runListenOverflow(c *Case) Answer {
 	also, _ := c.Lines.Get(drops).Where(c.Window, positive)
 	f := &Finding{Severity: Critical}
 	f.at(moved.Join(also))
-	f.effect = words.Plural(uint64(max(over, dropped)), "connection attempt dropped", "connection attempts dropped")
+	f.effect = c.least(needTCPExt) + words.Plural(uint64(max(over, dropped)), "connection attempt dropped", "connection attempts dropped")
 	f.Evidence = append(f.Evidence, c.counterItem(overflows), c.counterItem(drops))
 	if over == 0 {
 		f.otherDrops(c, dropped)
@@ -65,7 +65,7 @@ func runListenOverflow(c *Case) Answer {
 	for _, l := range listeners {
 		f.Subjects = append(f.Subjects, l.subjects()...)
 	}
-	f.overflowSummary(over, listeners)
+	f.overflowSummary(c.least(needTCPExt)+words.Plural(uint64(over), "time", "times"), listeners)
 	f.Evidence = append(f.Evidence, c.overflowItems(listeners)...)
 	f.Remedy = c.overflowRemedy(over, listeners, f)
 	return present(f)
@@ -77,12 +77,12 @@ func positive(v float64) bool { return v > 0 }
 // cookies off, memory was short, or no route led back.
 func (f *Finding) otherDrops(c *Case, dropped float64) {
 	f.Title = "Listeners dropped connection attempts"
-	f.Headline = fmt.Sprintf("Listeners dropped %s, but not because of a full accept queue (ListenOverflows +0).",
-		words.Plural(uint64(dropped), "connection attempt", "connection attempts"))
+	attempts := c.least(needTCPExt) + words.Plural(uint64(dropped), "connection attempt", "connection attempts")
+	f.Headline = fmt.Sprintf("Listeners dropped %s, but not because of a full accept queue (ListenOverflows +0).", attempts)
 	const full = "netstat.TcpExt.TCPReqQFullDrop"
 	if n := c.sum(full); n > 0 {
 		f.Headline = fmt.Sprintf("Listeners dropped %s; for %s of them the queue of half-open connections was full and SYN cookies are off.",
-			words.Plural(uint64(dropped), "connection attempt", "connection attempts"), unit.Count(uint64(n)))
+			attempts, unit.Count(uint64(n)))
 		f.Evidence = append(f.Evidence, c.counterItem(full))
 		f.Remedy = append(f.Remedy, Remedy{What: "Turn SYN cookies on, or make the queue longer.", Setting: "net.ipv4.tcp_syncookies",
 			Current: c.Evidence.Settings["net/ipv4/tcp_syncookies"], Proposed: "1"})
@@ -95,8 +95,7 @@ const mostListeners = 3
 // overflowSummary names the listeners, the worst first. The counters are the host's: where
 // several queues were full, none of them is charged with the whole. A guess is said to be
 // one, since the reader may be about to restart that program.
-func (f *Finding) overflowSummary(over float64, listeners []*listener) {
-	times := words.Plural(uint64(over), "time", "times")
+func (f *Finding) overflowSummary(times string, listeners []*listener) {
 	lasted := unit.Duration(f.End.Sub(f.Start))
 	if len(listeners) == 0 {
 		f.Headline = fmt.Sprintf("An accept queue overflowed %s within %s.", times, lasted)

@@ -3,13 +3,11 @@ package check
 import (
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
-	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format"
-	"github.com/spikebox/spikebox/format/unit"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // Need is evidence that a check cannot do without.
@@ -36,7 +34,10 @@ type have struct {
 	// What a bare capture cannot hold, what the kernel does not support and what was
 	// switched off is not lost.
 	lost bool
-	next string // how to have it next time, where the need does not know; a clause
+	next string // how to have it next time, where that is known better than by the source
+	// Where it ends before the window does: Unix ns, and what ends then.
+	end int64
+	of  string
 }
 
 // partial is evidence with something lost.
@@ -49,7 +50,10 @@ func impossible(why string) have { return have{state: missing, why: why} }
 
 // next says how to have the evidence next time: by mending the source where the
 // manifest says what it lacked.
-func (n *Need) next(c *Case) string {
+func (n *Need) next(c *Case, h have) string {
+	if h.next != "" {
+		return h.next
+	}
 	if c.Evidence.Manifest == nil {
 		return "analyse the bundle of an armed spikeboxd"
 	}
@@ -69,6 +73,9 @@ func (c *Case) gone(what, source string) have {
 		return impossible(what + " not in a bare capture")
 	}
 	s, ok := c.Evidence.Source(source)
+	if c.damaged() && (!ok || s.State == format.Complete || s.State == format.Partial) {
+		return have{state: missing, why: what + " missing from this copy of the bundle", lost: true, next: copyAgain}
+	}
 	if !ok || s.State == format.Complete {
 		return have{state: missing, why: what + " missing from the bundle", lost: true}
 	}
@@ -95,17 +102,42 @@ var needPackets = &Need{
 		case !armed && p.Totals.Packets == 0: // an armed recorder's silence is evidence, a file's is none
 			return impossible("no packet is in the capture")
 		}
-		if drops := c.dropped(); drops > 0 {
-			return partial("the capture lost %s", words.Plural(drops, "packet", "packets"))
-		}
-		if len(p.Damage) > 0 {
-			return partial("the capture ends before its end: %v", p.Damage[0])
-		}
-		if s.State == format.Partial {
-			return partial("the packets are partial: %s", s.Reason)
-		}
-		return c.readable()
+		return c.packets(p, s)
 	},
+}
+
+// packets says how whole the packets are. What was lost since they were recorded counts more
+// than what the recorder lost: it may be had again.
+func (c *Case) packets(p *evidence.Packets, s format.Source) have {
+	var h have
+	switch cut := p.Cut(); {
+	case p.Broken != nil:
+		h = partial("the packets are damaged: %v", p.Broken)
+		h.next = copyAgain
+		if p.Short {
+			h.end, h.of = p.Last, "packets of this copy"
+		}
+	case len(p.Damage) > 0:
+		h = partial("the capture ends before its end: %v", p.Damage[0])
+		h.next, h.end, h.of = "copy the capture again, or capture anew until it is closed", p.Last, "packets"
+	case c.dropped() > 0:
+		h = partial("the capture lost %s", words.Plural(c.dropped(), "packet", "packets"))
+		h.next = largerRing
+		if c.Evidence.Manifest == nil {
+			h.next = "capture with a larger buffer (dumpcap -B, tcpdump -B), or with spikeboxd"
+		}
+	case s.State == format.Partial:
+		h = partial("the packets are partial: %s", s.Reason)
+		if s.Lost > 0 && s.Unit == "packets" {
+			h.next = largerRing
+		}
+	case len(cut) > 0:
+		h = partial("the packets are too many: %v", cut[0])
+		h.next = readParts
+	default:
+		return c.readable()
+	}
+	return h
 }
 
 // readable says whether the packets could be looked into. Connections inside WireGuard or on a link type
@@ -151,18 +183,7 @@ func (c *Case) readings(what, path, source string) have {
 	if len(times) < 2 { // one reading makes no delta
 		return c.gone(what, source)
 	}
-	part, gaps := timeline.Coverage(times, c.Window)
-	if len(gaps) > 0 {
-		longest := gaps[0]
-		for _, g := range gaps {
-			if g.End-g.Start > longest.End-longest.Start {
-				longest = g
-			}
-		}
-		return partial("%s covers %s of the window, with %s missing from %s", path, unit.Percent(part),
-			unit.Duration(time.Duration(longest.End-longest.Start)), words.Clock(evidence.Unix(longest.Start)))
-	}
-	return have{state: whole}
+	return c.covered(times, snapshotTick, path, "readings")
 }
 
 // needVital makes the need for a column of vitals.csv in which something was measured.
@@ -176,7 +197,7 @@ func needVital(vital, source string) *Need {
 			}
 			for _, v := range s.V {
 				if !math.IsNaN(v) {
-					return have{state: whole}
+					return c.covered(s.T, vitalTick, member.VitalsName, "vitals")
 				}
 			}
 			return impossible("the vital " + vital + " has no value in the window: " + reason(c, vital))

@@ -27,7 +27,7 @@ func TestIncomplete(t *testing.T) {
 		"a source":     {0, []format.Source{source}, Info, `The source "kmsg" is partial and lost 7 lines (overrun).`},
 	} {
 		e := &evidence.Evidence{Manifest: &format.Manifest{Sources: tt.sources}, Packets: &evidence.Packets{
-			Totals: flow.Totals{Packets: 1000}, Interfaces: []packet.Interface{{Name: "eth0", Drops: tt.drops, HasDrops: true}},
+			Totals: flow.Totals{Packets: 1000}, PerIface: []uint64{1000}, Interfaces: []packet.Interface{{Name: "eth0", Drops: tt.drops, HasDrops: true}},
 		}}
 		a := runIncomplete(&Case{Evidence: e})
 		if len(a.Findings) != 1 || a.Findings[0].Severity != tt.severity || a.Findings[0].Headline != tt.headline {

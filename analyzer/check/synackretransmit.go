@@ -41,7 +41,7 @@ repeated, as the server keeps no state.`,
 
 // runSYNACK gives a finding for each service and each of the reasons.
 func runSYNACK(c *Case) Answer {
-	return c.byService("SYN-ACK", "half-open connection", c.synackFinding,
+	return c.byService("SYN-ACK", "half-open connection", "half-open connections", c.synackFinding,
 		handshake.SYNACKAnswered, handshake.SYNACKLost, handshake.SYNACKSilent, handshake.SYNACKLate)
 }
 
@@ -50,7 +50,7 @@ func runSYNACK(c *Case) Answer {
 func (c *Case) synackFinding(t trouble) *Finding {
 	f := c.finding(t)
 	place := c.synackPlace(t)
-	f.effect = words.Plural(t.Flows, "connection stayed half-open", "connections stayed half-open")
+	f.effect = c.least(needPackets) + words.Plural(t.Flows, "connection stayed half-open", "connections stayed half-open")
 	f.Headline = fmt.Sprintf("The SYN-ACK of %s was sent again: %s.", c.attempts(t), place.short)
 	f.Detail = fmt.Sprintf("%s The SYN-ACKs were %s, to %s.", place.sentence, t.schedule(t.best(timed)), t.whom())
 	f.Evidence = append(f.Evidence, c.packetsItem(t, synacks))

@@ -44,7 +44,7 @@ waited in a queue, and nothing was lost.`,
 
 // runSYN gives a finding for each service whose clients repeated their SYNs.
 func runSYN(c *Case) Answer {
-	return c.byService("SYN", "connection attempt repeated", c.synFinding,
+	return c.byService("SYN", "repeated connection attempt", "repeated connection attempts", c.synFinding,
 		handshake.SYNUnanswered, handshake.SYNAnswered, handshake.SYNLate)
 }
 
@@ -58,7 +58,7 @@ func (c *Case) synFinding(t trouble) *Finding {
 		place = where{"nothing listens there", "Nothing listens on this port and no RST was sent: a firewall rule drops them silently.", ""}
 	}
 	offsets := t.best(syns)
-	f.effect = words.Plural(t.Flows, "connection attempt repeated its SYN", "connection attempts repeated their SYNs") + " after " + words.Seconds(offsets)
+	f.effect = c.least(needPackets) + words.Plural(t.Flows, "connection attempt repeated its SYN", "connection attempts repeated their SYNs") + " after " + words.Seconds(offsets)
 	f.Headline = fmt.Sprintf("%s had to repeat the SYN: %s.", words.Sentence(c.attempts(t)), place.short)
 	f.Detail = fmt.Sprintf("%s The SYNs were %s, %s.", place.sentence, t.schedule(offsets), "from "+t.whom())
 	f.Evidence = append(f.Evidence, c.packetsItem(t, syns))

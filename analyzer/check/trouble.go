@@ -64,7 +64,7 @@ func (c *Case) troubles(kinds ...handshake.Trouble) (found []trouble, attempts u
 
 // byService answers whether a segment was sent again in some kinds of trouble: with a
 // finding for each of the worst services, and one that counts what the others had.
-func (c *Case) byService(segment, counted string, finding func(trouble) *Finding, kinds ...handshake.Trouble) Answer {
+func (c *Case) byService(segment, one, many string, finding func(trouble) *Finding, kinds ...handshake.Trouble) Answer {
 	found, attempts := c.troubles(kinds...)
 	if len(found) == 0 {
 		return absent("no %s was sent again in %s", segment, words.Plural(attempts, "connection attempt", "connection attempts"))
@@ -75,7 +75,7 @@ func (c *Case) byService(segment, counted string, finding func(trouble) *Finding
 		findings = append(findings, finding(t))
 	}
 	if rest := found[named:]; len(rest) > 0 {
-		findings = append(findings, c.more(rest, counted))
+		findings = append(findings, c.more(rest, one, many))
 	}
 	return present(findings...)
 }
@@ -115,7 +115,11 @@ func (c *Case) attempts(t trouble) string {
 	if l := c.listenerOf(t.service); l != nil && len(l.Process) > 0 && t.service.Way != handshake.Outbound {
 		server += fmt.Sprintf(" (%s)", owner(l))
 	}
-	return words.Of(t.Flows, t.service.Attempts, noun, noun+"s") + " to " + server
+	least := c.least(needPackets)
+	if least != "" && t.Flows == t.service.Attempts { // "at least all 6" says nothing
+		return least + words.Plural(t.Flows, noun, noun+"s") + " to " + server
+	}
+	return least + words.Of(t.Flows, t.service.Attempts, noun, noun+"s") + " to " + server
 }
 
 // whom tells one client from many.
@@ -152,6 +156,11 @@ func (t trouble) schedule(offsets []float64) string {
 	}
 	if len(offsets) == 0 {
 		return "repeated only as answers to repeated SYNs"
+	}
+	// Held back together and let go at once: that shows no timer, and "after 0, 0 s" nothing at all.
+	const together = 0.1 // s; the shortest first timeout of a SYN is 300 ms
+	if last := offsets[len(offsets)-1]; last < together {
+		return "repeated, and seen together within " + unit.Duration(seconds(last))
 	}
 	text := fmt.Sprintf("repeated after %s", words.Seconds(offsets))
 	if name := scheduleText[most]; name != "" {
@@ -218,7 +227,7 @@ func timed(h *handshake.Handshake) []flow.Sent {
 }
 
 // more says in one finding what the services beyond the named ones had.
-func (c *Case) more(rest []trouble, what string) *Finding {
+func (c *Case) more(rest []trouble, one, many string) *Finding {
 	f := &Finding{Severity: Info, Object: words.Plural(len(rest), "other service", "other services")}
 	var flows uint64
 	span := timeline.Span{}
@@ -233,8 +242,9 @@ func (c *Case) more(rest []trouble, what string) *Finding {
 		}
 	}
 	f.at(span)
-	f.effect = fmt.Sprintf("%s at %s", words.Plural(flows, what, what+"s"), f.Object)
-	f.Headline = fmt.Sprintf("The same happened to %s at %s, each with fewer than those named.", words.Plural(flows, "connection", "connections"), f.Object)
+	least := c.least(needPackets)
+	f.effect = fmt.Sprintf("%s%s at %s", least, words.Plural(flows, one, many), f.Object)
+	f.Headline = fmt.Sprintf("The same happened to %s%s at %s, each with fewer than those named.", least, words.Plural(flows, "connection", "connections"), f.Object)
 	f.Evidence = []Item{c.packetsItem(rest[0], syns)}
 	return f
 }

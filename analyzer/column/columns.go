@@ -4,7 +4,9 @@
 package column
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"sort"
 )
 
@@ -36,13 +38,37 @@ type Axis struct {
 	T []int64 // Unix ns, ascending
 }
 
-// Columns holds every number of the evidence.
+// Columns holds every number of the evidence, in bounded memory.
 type Columns struct {
 	byName map[string]*Column
 	axes   map[string]*Axis
 	sorted []*Column
 	name   []byte // scratch of Row.find
+	held   int    // numbers, gaps and times, and columnCost for each column
+	left   uint64 // numbers that had no room
 }
+
+const (
+	// mostHeld bounds the numbers of all columns: 80 MiB. A host of 128 CPUs has some 25,000
+	// that move, of which a window of 40 s holds 300 readings each.
+	mostHeld = 10 << 20
+	// columnCost is the memory of a column beside its numbers, in numbers of 8 bytes: itself,
+	// its name, its place in the map, and the series that is made of it.
+	columnCost = 48
+)
+
+// afford takes room for so many numbers, if there is any.
+func (c *Columns) afford(n int) bool {
+	if c.held+n > mostHeld {
+		c.left++
+		return false
+	}
+	c.held += n
+	return true
+}
+
+// Left is how many numbers, or whole readings, had no room and are not held.
+func (c *Columns) Left() uint64 { return c.left }
 
 // Get gives a column by its name, nil where the evidence has none.
 func (c *Columns) Get(name string) *Column { return c.byName[name] }
@@ -78,7 +104,7 @@ func (c *Columns) Row(source string, at int64) (Row, bool) {
 		axis = &Axis{}
 		c.axes[source] = axis
 	}
-	if n := len(axis.T); n > 0 && axis.T[n-1] >= at {
+	if n := len(axis.T); n > 0 && axis.T[n-1] >= at || !c.afford(1) {
 		return Row{}, false
 	}
 	axis.T = append(axis.T, at)
@@ -100,7 +126,9 @@ func (r Row) Put(kind Kind, unit string, v float64, parts ...string) {
 	if col == nil {
 		col = r.column(kind, unit)
 	}
-	r.set(col, v)
+	if col != nil {
+		r.set(col, v)
+	}
 }
 
 // Sparse is Put for large tables of mostly zeros: a number that has always been zero
@@ -111,8 +139,14 @@ func (r Row) Sparse(kind Kind, unit string, v float64, parts ...string) {
 		if v == 0 {
 			return
 		}
-		col = r.column(kind, unit)
-		col.V = make([]float64, len(r.axis.T)-1)
+		zeros := len(r.axis.T) - 1
+		if !r.columns.afford(zeros) {
+			return
+		}
+		if col = r.column(kind, unit); col == nil {
+			return
+		}
+		col.V = make([]float64, zeros)
 	}
 	r.set(col, v)
 }
@@ -131,8 +165,11 @@ func (r Row) find(parts []string) *Column {
 	return c.byName[string(c.name)]
 }
 
-// column makes the column whose name find was asked for.
+// column makes the column whose name find was asked for, nil where there is no room.
 func (r Row) column(kind Kind, unit string) *Column {
+	if !r.columns.afford(columnCost) {
+		return nil
+	}
 	name := string(r.columns.name)
 	col := &Column{Name: name, Unit: unit, Kind: kind, Source: r.source, Axis: r.axis}
 	r.columns.byName[name] = col
@@ -142,7 +179,7 @@ func (r Row) column(kind Kind, unit string) *Column {
 // set appends a value at the reading's place, after gaps for readings without it.
 func (r Row) set(col *Column, v float64) {
 	at := len(r.axis.T) - 1
-	if col.Axis != r.axis || len(col.V) > at {
+	if col.Axis != r.axis || len(col.V) > at || !r.columns.afford(at+1-len(col.V)) {
 		return
 	}
 	col.pad(at)
@@ -156,9 +193,17 @@ func (c *Column) pad(n int) {
 	}
 }
 
-// Finish makes every column as long as its axis, after the last reading.
+// Finish makes every column as long as its axis, after the last reading. One whose gaps have
+// no room is given up: a snapshot of a hundred thousand names and a hundred thousand of none
+// would make ten thousand million gaps.
 func (c *Columns) Finish() {
-	for _, col := range c.byName {
-		col.pad(len(col.Axis.T))
+	for _, name := range slices.Sorted(maps.Keys(c.byName)) { // sorted: the same are given up each time
+		col := c.byName[name]
+		n := len(col.Axis.T)
+		if len(col.V) < n && !c.afford(n-len(col.V)) {
+			delete(c.byName, name)
+			continue
+		}
+		col.pad(n)
 	}
 }

@@ -2,6 +2,7 @@ package column
 
 import (
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -57,5 +58,29 @@ func TestSparse(t *testing.T) {
 	}
 	if diff := cmp.Diff([]float64{0, 0, 3}, c.Get("irq.1.cpu1").V); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// However many names and readings a bundle has, what is held is bounded, and what is not is
+// counted; the columns that are held are as long as their axes.
+func TestColumnsAreBounded(t *testing.T) {
+	var c Columns
+	r, _ := c.Row("proc/meminfo", 0)
+	for i := range 50_000 {
+		r.Put(Gauge, "1", 1, "meminfo", strconv.Itoa(i))
+	}
+	for at := range int64(10_000) { // 500 million gaps
+		c.Row("proc/meminfo", at+1)
+	}
+	c.Finish()
+	held := 0
+	for _, col := range c.All() {
+		if len(col.V) != len(col.Axis.T) {
+			t.Fatalf("%s has %d values at %d times", col.Name, len(col.V), len(col.Axis.T))
+		}
+		held += len(col.V) + columnCost
+	}
+	if held > mostHeld || c.Left() == 0 || c.Get("meminfo.0") == nil {
+		t.Errorf("%d numbers are held and %d were left, with %d columns", held, c.Left(), len(c.All()))
 	}
 }

@@ -2,6 +2,8 @@ package evidence
 
 import (
 	"cmp"
+	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -9,16 +11,29 @@ import (
 	"github.com/spikebox/spikebox/format/member"
 )
 
-// maxSources is enough for a verdict that names the worst.
-const maxSources = 20
+const (
+	// maxSources is enough for a verdict that names the worst.
+	maxSources = 20
+	// mostSources bounds the addresses that are counted apart, 8 MB: a flood has any number
+	// of forged ones, each with an entry.
+	mostSources = 100_000
+	// mostStates bounds the words that are taken for states and protocols; the kernel has some
+	// 30.
+	mostStates = 100
+	// otherState counts what is beyond.
+	otherState = "OTHER"
+)
 
-// sumConntrack sums up conntrack.txt, for where the summary is missing. Memory grows
-// with the number of sources.
-func sumConntrack(text []byte) (*member.ConntrackSummary, error) {
+// sumConntrack sums up conntrack.txt, for where the summary is missing.
+func sumConntrack(r io.Reader) (*member.ConntrackSummary, error) {
 	s := &member.ConntrackSummary{ByState: map[string]map[string]uint64{}, ByZone: map[string]uint64{}}
-	sources := map[netip.Addr]uint64{}
-	err := member.EachConntrack(text, func(e *member.ConntrackEntry) {
+	sources, left := map[netip.Addr]uint64{}, 0
+	err := member.EachConntrack(r, func(e *member.ConntrackEntry) {
 		countConntrack(s, e)
+		if _, known := sources[e.Orig.Src]; !known && len(sources) >= mostSources {
+			left++
+			return
+		}
 		sources[e.Orig.Src]++
 	})
 	for addr, n := range sources {
@@ -27,18 +42,28 @@ func sumConntrack(text []byte) (*member.ConntrackSummary, error) {
 	slices.SortFunc(s.TopSources, func(a, b member.ConntrackSource) int {
 		return cmp.Or(cmp.Compare(b.Entries, a.Entries), a.Addr.Compare(b.Addr))
 	})
-	s.TopSources = s.TopSources[:min(len(s.TopSources), maxSources)]
+	s.TopSources = slices.Clone(s.TopSources[:min(len(s.TopSources), maxSources)])
+	if left > 0 && err == nil {
+		err = fmt.Errorf("only the first %d source addresses are counted apart: %d entries of others are not", mostSources, left)
+	}
 	return s, err
 }
 
 // countConntrack adds an entry.
 func countConntrack(s *member.ConntrackSummary, e *member.ConntrackEntry) {
-	states := s.ByState[e.Proto]
+	proto, state := e.Proto, e.StateOrStatus()
+	if s.ByState[proto] == nil && len(s.ByState) >= mostStates {
+		proto = otherState
+	}
+	states := s.ByState[proto]
 	if states == nil {
 		states = map[string]uint64{}
-		s.ByState[e.Proto] = states
+		s.ByState[proto] = states
 	}
-	states[e.StateOrStatus()]++
+	if _, known := states[state]; !known && len(states) >= mostStates {
+		state = otherState
+	}
+	states[state]++
 	s.Entries++
 	s.Lines++
 	s.ByZone[strconv.FormatUint(uint64(e.Zone), 10)]++

@@ -1,70 +1,67 @@
 package evidence
 
 import (
+	"io"
+	"maps"
+	"slices"
+
 	"github.com/spikebox/spikebox/analyzer/column"
 	"github.com/spikebox/spikebox/format/member"
 )
 
-// reading is the numbers of one thing at one moment. What is read twice, at the trigger and
-// at the end, has two of them: the difference is what counts.
-type reading struct {
-	time    int64  // Unix ns
-	name    string // qdisc.eth0.tbf.1:, ethtool.eth0
-	numbers map[string]float64
+// moments makes one reading of what is listed row by row for the same moment. What is read
+// twice, at the trigger and at the end, has two of them: the difference is what counts.
+type moments struct {
+	columns *column.Columns
+	source  string
+	row     column.Row
+	at      int64
+	begun   bool
+	ok      bool
 }
 
-// qdiscCounters are the numbers of a queue discipline that only grow; its others are
-// levels (include/uapi/linux/gen_stats.h).
-var qdiscCounters = map[string]bool{"bytes": true, "packets": true, "drops": true, "overlimits": true, "requeues": true}
-
-// addQdiscs adds the queue disciplines' numbers.
-func addQdiscs(c *column.Columns, all []member.Qdisc) {
-	readings := make([]reading, len(all))
-	for i := range all {
-		q := &all[i]
-		readings[i] = reading{time: q.Time, name: "qdisc." + q.Interface + "." + q.Kind + "." + q.Handle,
-			numbers: map[string]float64{
-				"bytes": float64(q.Bytes), "packets": float64(q.Packets), "drops": float64(q.Drops),
-				"overlimits": float64(q.Overlimits), "requeues": float64(q.Requeues),
-				"backlog": float64(q.Backlog), "qlen": float64(q.QLen),
-			}}
+// of gives the reading of a time; ok is false for one that is older than the last.
+func (m *moments) of(at int64) (row column.Row, ok bool) {
+	if !m.begun || at != m.at {
+		m.row, m.ok = m.columns.Row(m.source, at)
+		m.at, m.begun = at, true
 	}
-	addReadings(c, member.QdiscsName, readings, func(number string) bool { return qdiscCounters[number] })
+	return m.row, m.ok
 }
 
-// addDrivers adds the drivers' own counters. What a driver calls a statistic is taken for a
-// count, as nearly all of them are.
-func addDrivers(c *column.Columns, all []member.Statistics) {
-	readings := make([]reading, len(all))
-	for i := range all {
-		d := &all[i]
-		numbers := make(map[string]float64, len(d.Statistics))
-		for name, v := range d.Statistics {
-			numbers[name] = float64(v)
+// readQdiscs adds the queue disciplines' numbers: qdisc.eth0.tbf.1:.drops. Backlog and qlen
+// are levels, the others only grow (include/uapi/linux/gen_stats.h).
+func readQdiscs(r io.Reader, c *column.Columns) error {
+	m := moments{columns: c, source: member.QdiscsName}
+	return member.EachQdisc(r, func(q *member.Qdisc) {
+		row, ok := m.of(q.Time)
+		if !ok {
+			return
 		}
-		readings[i] = reading{time: d.Time, name: "ethtool." + d.Interface, numbers: numbers}
-	}
-	addReadings(c, member.StatisticsName, readings, func(string) bool { return true })
+		put := func(kind column.Kind, number string, v uint64) {
+			row.Sparse(kind, "1", float64(v), "qdisc", q.Interface, q.Kind, q.Handle, number)
+		}
+		put(column.Counter, "bytes", q.Bytes)
+		put(column.Counter, "packets", q.Packets)
+		put(column.Counter, "drops", q.Drops)
+		put(column.Counter, "overlimits", q.Overlimits)
+		put(column.Counter, "requeues", q.Requeues)
+		put(column.Gauge, "backlog", q.Backlog)
+		put(column.Gauge, "qlen", q.QLen)
+	})
 }
 
-// addReadings adds readings as numbers over time; those of one moment stand together.
-func addReadings(c *column.Columns, source string, all []reading, counts func(number string) bool) {
-	for len(all) > 0 {
-		n := 1
-		for n < len(all) && all[n].time == all[0].time {
-			n++
+// readDrivers adds the drivers' own counters: ethtool.eth0.rx_missed. What a driver calls a
+// statistic is taken for a count, as nearly all of them are.
+func readDrivers(r io.Reader, c *column.Columns) error {
+	m := moments{columns: c, source: member.StatisticsName}
+	return member.EachStatistics(r, func(d *member.Statistics) {
+		row, ok := m.of(d.Time)
+		if !ok {
+			return
 		}
-		if r, ok := c.Row(source, all[0].time); ok {
-			for _, one := range all[:n] {
-				for number, v := range one.numbers {
-					kind, unit := column.Gauge, "1"
-					if counts(number) {
-						kind = column.Counter
-					}
-					r.Sparse(kind, unit, v, one.name, number)
-				}
-			}
+		for _, name := range slices.Sorted(maps.Keys(d.Statistics)) { // the same columns have room each time
+			row.Sparse(column.Counter, "1", float64(d.Statistics[name]), "ethtool", d.Interface, name)
 		}
-		all = all[n:]
-	}
+	})
 }

@@ -1,6 +1,8 @@
 package evidence
 
 import (
+	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/spikebox/spikebox/analyzer/column"
@@ -20,7 +22,7 @@ func TestReadingsOfDevices(t *testing.T) {
 `
 	var e Evidence
 	for _, m := range []struct{ name, text string }{{member.QdiscsName, qdiscs}, {member.StatisticsName, drivers}} {
-		if err := readerFor(m.name)(&e, m.name, []byte(m.text)); err != nil {
+		if err := readerFor(m.name)(&e, m.name, strings.NewReader(m.text)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -44,9 +46,7 @@ func FuzzReadings(f *testing.F) {
 	f.Add([]byte(`{"time":5,"interface":"eth0","statistics":{"x":1}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var c column.Columns
-		qdiscs, _ := member.ParseQdiscs(text)
-		addQdiscs(&c, qdiscs) // must not panic
-		drivers, _ := member.ParseStatistics(text)
-		addDrivers(&c, drivers)
+		_ = readQdiscs(bytes.NewReader(text), &c) // must not panic
+		_ = readDrivers(bytes.NewReader(text), &c)
 	})
 }

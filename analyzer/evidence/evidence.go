@@ -5,6 +5,7 @@
 package evidence
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -24,7 +25,6 @@ type Evidence struct {
 	Clocks    []member.Clocks // their readings; none in a bundle that tells of them in the manifest only
 	Log       []member.LogLine
 	Events    []member.Event
-	Latencies []member.Latency
 	Drops     []member.Drop
 	Conntrack *member.ConntrackSummary // nil without a dump
 	Processes []member.ProcessUse
@@ -33,8 +33,11 @@ type Evidence struct {
 	// Damage says what the bundle has lost since it was written: it is broken, and
 	// what is whole was analysed.
 	Damage []error
-	// Partial says which texts could not be read to their end.
+	// Partial says which texts could not be read to their end, or not kept whole.
 	Partial Partials
+
+	text     bytes.Buffer // scratch: the text that is being read
+	settings int          // bytes of Settings
 }
 
 // Input is one file that was analysed.
@@ -104,8 +107,8 @@ type Partials struct {
 	More int // beyond those listed
 }
 
-// add keeps an entry while there is room, and otherwise counts it.
-func (p *Partials) add(member string, err error) {
+// Add keeps an entry while there is room, and otherwise counts it.
+func (p *Partials) Add(member string, err error) {
 	const most = 50
 	if len(p.List) < most {
 		p.List = append(p.List, Partial{member, err})

@@ -1,9 +1,13 @@
 package evidence
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net/netip"
+	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/spikebox/spikebox/format/member"
 )
@@ -28,12 +32,18 @@ func TestListener(t *testing.T) {
 	}
 }
 
-// A member that was cut short ends with its last whole line.
-func TestWholeLines(t *testing.T) {
-	for text, want := range map[string]string{"a\nb\nc": "a\nb\n", "a\nb\n": "a\nb\n", "abc": "", "": ""} {
-		if got := string(wholeLines([]byte(text))); got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
+// A text that is longer than any kernel's ends with a whole line, and one that is damaged gives
+// nothing.
+func TestWhole(t *testing.T) {
+	var e Evidence
+	long := strings.Repeat("word\n", longestDocument/5+9)
+	text, err := e.whole(strings.NewReader(long))
+	if err == nil || len(text) > longestDocument || !bytes.HasSuffix(text, []byte("word\n")) {
+		t.Errorf("%d bytes, error %v", len(text), err)
+	}
+	broken := errors.New("broken")
+	if text, err := e.whole(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken))); text != nil || !errors.Is(err, broken) {
+		t.Errorf("%q, error %v", text, err)
 	}
 }
 
@@ -41,7 +51,7 @@ func TestWholeLines(t *testing.T) {
 func TestPartialsAreBounded(t *testing.T) {
 	var p Partials
 	for range 57 {
-		p.add("m", errors.New("broken"))
+		p.Add("m", errors.New("broken"))
 	}
 	if len(p.List) != 50 || p.More != 7 {
 		t.Errorf("%d listed and %d more, want 50 and 7", len(p.List), p.More)

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -15,7 +16,7 @@ import (
 // the one before it is left out and said.
 func TestReadVitals(t *testing.T) {
 	var c column.Columns
-	err := readVitals([]byte("time,rtt.p99\n1000,0.1\n3000,0.3\n2000,0.2\n"), []format.VitalInfo{{Name: "rtt.p99", Unit: "s"}}, &c)
+	err := readVitals(strings.NewReader("time,rtt.p99\n1000,0.1\n3000,0.3\n2000,0.2\n"), []format.VitalInfo{{Name: "rtt.p99", Unit: "s"}}, &c)
 	if err == nil || !strings.Contains(err.Error(), "1 rows out of the order of time") {
 		t.Errorf("error %v", err)
 	}
@@ -56,7 +57,7 @@ func FuzzMembers(f *testing.F) {
 			if strings.HasSuffix(name, "/") {
 				name += "2026-11-21T03:04:05.000000600Z/proc/stat"
 			}
-			_ = m.read(&e, name, data)
+			_ = m.read(&e, name, bytes.NewReader(data))
 		}
 		e.Columns.Finish()
 		for _, c := range e.Columns.All() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/handshake"
@@ -23,10 +24,15 @@ type Packets struct {
 	Interfaces  []packet.Interface
 	Damage      []*packet.DamageError // where a capture ends before its end
 	Undecoded   []packet.Undecoded    // what was not looked into
+	Broken      error                 // why the bundle's own are not what was recorded
+	Short       bool                  // since they end early
+	PerIface    []uint64              // packets by index of Interfaces
 	Services    []*handshake.Service
 	// Local holds this host's addresses as far as the capture's direction flags tell
 	// them; empty for a capture without such flags.
 	Local map[netip.Addr]bool
+	// Unsampled counts round trips that were not kept, as there is a bound to seconds times peers.
+	Unsampled uint64
 	// RTT is the round trips to each peer. Without direction flags it holds both ends.
 	RTT []*rtt.Peer
 
@@ -49,7 +55,7 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 	defer source.Close()
 	var services handshake.Services
 	p := &Packets{Local: map[netip.Addr]bool{}, trips: &rtt.Peers{}}
-	table := p.table(&services, opts)
+	table := p.table(&services, in.room(), opts)
 	for {
 		packets, err := source.Batch()
 		if errors.Is(err, io.EOF) {
@@ -66,20 +72,27 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 	table.Flush() // flows that live on when the capture ends are what an incident is about
 	p.Totals = table.Totals()
 	p.Stats, p.Interfaces, p.Damage = source.Stats(), source.Interfaces(), source.Damage()
+	p.PerIface = append(p.PerIface, make([]uint64, max(0, len(p.Interfaces)-len(p.PerIface)))...)
+	if p.Broken = in.broken(); p.Broken != nil {
+		p.Short = !in.whole(member.PacketsName)
+		// The bundle's damage, said once: not a capture's own.
+		p.Damage = slices.DeleteFunc(p.Damage, func(d *packet.DamageError) bool { return errors.Is(d, p.Broken) })
+	}
 	p.Services = services.List()
 	p.Undecoded = p.Stats.Undecoded()
+	p.Unsampled = p.trips.Left()
 	return p, nil
 }
 
 // table makes the table whose flows and events go to the sums and to who asked for them.
-func (p *Packets) table(services *handshake.Services, opts Options) *flow.Table {
+func (p *Packets) table(services *handshake.Services, room int64, opts Options) *flow.Table {
 	if opts.OnlyFlows {
 		// Captures of any length are read this way: not even the bounded sums are kept.
 		sink := opts.Flow
 		if sink == nil {
 			sink = func(*flow.Flow) {}
 		}
-		return flow.NewTable(sink, flow.Options{Events: opts.Event})
+		return flow.NewTable(sink, flow.Options{Events: opts.Event, Room: room})
 	}
 	event := p.trips.Add
 	if opts.Event != nil {
@@ -93,7 +106,19 @@ func (p *Packets) table(services *handshake.Services, opts Options) *flow.Table 
 		if opts.Flow != nil {
 			opts.Flow(f)
 		}
-	}, flow.Options{Events: event})
+	}, flow.Options{Events: event, Room: room})
+}
+
+// Cut says what was not kept of the packets, as memory is bounded.
+func (p *Packets) Cut() []error {
+	var cut []error
+	if n := p.Totals.EndedEarly; n > 0 {
+		cut = append(cut, fmt.Errorf("more connections are open at once than are followed: %d were ended early, and what they go on with counts as others", n))
+	}
+	if p.Unsampled > 0 {
+		cut = append(cut, fmt.Errorf("more peers and seconds than are kept: %d round trips are not", p.Unsampled))
+	}
+	return cut
 }
 
 // see takes what the analyzer needs of a packet beside its flow.
@@ -102,6 +127,10 @@ func (p *Packets) see(pkt *packet.Packet) {
 		p.First = pkt.Time
 	}
 	p.Last = max(p.Last, pkt.Time) // several interfaces' packets come slightly out of order
+	for int(pkt.Interface) >= len(p.PerIface) {
+		p.PerIface = append(p.PerIface, 0)
+	}
+	p.PerIface[pkt.Interface]++
 	// Only SYNs are asked: one is sent to one host on purpose, while other packets that come
 	// in may be broadcast or multicast. It also spares the map a look-up for each packet.
 	if pkt.Kind != packet.TCP || !pkt.Flags.Has(packet.SYN) || pkt.Dir == packet.DirUnknown || len(p.Local) >= maxLocal {

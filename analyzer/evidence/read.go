@@ -67,15 +67,23 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 	packets, err := readPackets(in, opts)
 	<-done
 	if err != nil && in.own && !opts.OnlyFlows {
-		e.Partial.add(member.PacketsName, err) // the rest of the bundle is still evidence
+		e.Partial.Add(member.PacketsName, err) // the rest of the bundle is still evidence
 		err = nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	if broken := in.broken(); broken != nil && in.whole(member.PacketsName) {
+		e.Damage = append(e.Damage, broken) // of what is not whole, opening said it
+	}
 	e.Packets = packets
-	if packets != nil && !opts.OnlyFlows {
-		packets.ways(e.Sockets)
+	if packets != nil {
+		for _, err := range packets.Cut() {
+			e.Partial.Add(in.captures[0].Name, err)
+		}
+		if !opts.OnlyFlows {
+			packets.ways(e.Sockets)
+		}
 	}
 	return e, nil
 }
@@ -87,7 +95,41 @@ type inputs struct {
 	captures []packet.Input
 	// own says that the captures are the bundle's, and broken ones no reason to end.
 	own    bool
+	size   int64   // bytes of all files, as they are
+	member *source // of the bundle's packets; nil without
 	closer []io.Closer
+}
+
+const (
+	// mostPackets bounds the bundle's packets in bytes, which are streamed and cost time only: the
+	// largest sensible rings hold 1 GiB. Those of a larger file may be longer: headers shrink to a
+	// tenth.
+	mostPackets  = 1 << 30
+	packetsRatio = 30
+)
+
+// errManyPackets ends reading packets that would take a day.
+var errManyPackets = fmt.Errorf("only the first of the packets are read: they are longer than %d GiB and %d times the file", mostPackets>>30, packetsRatio)
+
+// broken is why the bundle's packets are not what was recorded: they are cut short, or their sum
+// is wrong. It is known when they have been read.
+func (in *inputs) broken() error {
+	if in.member == nil || in.member.err == io.EOF || in.member.err == errManyPackets {
+		return nil
+	}
+	return in.member.err
+}
+
+// whole says that a member was whole, as far as opening the bundle showed.
+func (in *inputs) whole(name string) bool {
+	return slices.ContainsFunc(in.bundle.Members(), func(m format.Member) bool { return m.Name == name && m.Complete })
+}
+
+// room is the memory that live flows may take. It grows with the files: who analyses 10 GB has a
+// machine for it, while nobody expects a file of some MB to take all memory.
+func (in *inputs) room() int64 {
+	const small = 64 << 20 // bytes
+	return flow.DefaultRoom + 3*max(0, in.size-small)
 }
 
 // close closes everything that was opened; all of it was only read.
@@ -112,7 +154,9 @@ func openInputs(paths []string, opts Options) (*inputs, error) {
 	if own, err := in.bundle.Open(member.PacketsName); err == nil {
 		in.own = len(in.captures) == 0
 		in.closer = append(in.closer, own)
-		in.captures = append(in.captures, packet.Input{Name: member.PacketsName, Reader: counted(own, opts.Progress, sizeOf(in.bundle))})
+		most := int64(max(mostPackets, packetsRatio*in.size))
+		in.member = &source{r: own, left: &most, over: errManyPackets}
+		in.captures = append(in.captures, packet.Input{Name: member.PacketsName, Reader: counted(in.member, opts.Progress, sizeOf(in.bundle))})
 	}
 	return in, nil
 }
@@ -131,6 +175,9 @@ func (in *inputs) open(path string, opts Options) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("open input: %w", err)
+	}
+	if info, err := f.Stat(); err == nil {
+		in.size += info.Size()
 	}
 	// Before the bundle reader: what comes through a pipe is gone when that finds no bundle.
 	if pipe(f) || compressedCapture(f) {

@@ -1,13 +1,33 @@
 package evidence
 
 import (
+	"fmt"
+	"io"
 	"strconv"
 	"strings"
+
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // Settings are the host's sysctls by their path below /proc/sys:
 // net/core/somaxconn. Values keep the kernel's text without the line's end.
 type Settings map[string]string
+
+// readSetting keeps one sysctl.
+func (e *Evidence) readSetting(name string, r io.Reader) error {
+	text, err := e.whole(r)
+	if text == nil && err != nil {
+		return err
+	}
+	name = strings.TrimPrefix(name, member.SysctlFolder)
+	value := member.ParseSysctl(text)
+	const entry = 64 // what a place in the map takes beside the strings
+	if e.settings += textSize(name, value) + entry; e.settings > roomSettings {
+		return fmt.Errorf("it is not kept: there are more than %d MiB of settings", roomSettings>>20)
+	}
+	e.Settings[name] = value
+	return err
+}
 
 // Int gives a setting's n-th number (net/ipv4/tcp_rmem has three), and whether it is there.
 func (s Settings) Int(name string, n int) (int64, bool) {

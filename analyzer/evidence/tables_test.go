@@ -1,6 +1,9 @@
 package evidence
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
 	"math"
 	"net/netip"
 	"strings"
@@ -22,7 +25,7 @@ ipv6     10 icmpv6   58 29 src=2001:db8::1 dst=2001:db8::2 type=128 code=0 id=7 
 udp      17 29 src=192.0.2.9 dst=192.0.2.10 sport=53 dport=5353 [UNREPLIED] src=192.0.2.10 dst=192.0.2.9 sport=5353 dport=53 mark=0 use=1
 tcp 6 src=nobody
 `
-	c, err := sumConntrack([]byte(text))
+	c, err := sumConntrack(strings.NewReader(text))
 	if err == nil || !strings.HasPrefix(err.Error(), "line 5: 3 words") {
 		t.Errorf("error %v, want one about line 5", err)
 	}
@@ -46,12 +49,14 @@ func TestSecondsStandAtTheirEnd(t *testing.T) {
 	const s = int64(1e9)
 	at := func(tenths int64) int64 { return 100*s + tenths*s/10 }
 	e := &Evidence{Manifest: &format.Manifest{Window: format.Window{End: Unix(at(73))}}}
+	drops, latencies := *bytes.NewBufferString(member.DropsHeader), bytes.Buffer{}
 	for i, begin := range []int64{at(0), at(10), at(22), at(50), at(70)} {
-		e.Drops = append(e.Drops, member.Drop{Time: begin, Reason: "NO_SOCKET", Count: uint64(i + 1)})
-		e.Latencies = append(e.Latencies, member.Latency{Time: begin, Kind: "softirq", Name: "NET_RX", Count: uint64(i + 1), MaxNs: int64(i+1) * s})
+		drops.Write((&member.Drop{Time: begin, Reason: "NO_SOCKET", Place: "tcp_v4_rcv", Count: uint64(i + 1)}).Append(nil))
+		fmt.Fprintf(&latencies, `{"time":%d,"cpu":0,"kind":"softirq","name":"NET_RX","count":%d,"sum_ns":1,"max_ns":%d,"buckets":[1]}`+"\n", begin, i+1, int64(i+1)*s)
 	}
-	addDrops(e)
-	addLatencies(e)
+	if err := errors.Join(e.readDrops("", &drops), e.readLatencies("", &latencies)); err != nil {
+		t.Fatal(err)
+	}
 	e.Columns.Finish()
 	nan := math.NaN()
 	wantT := []int64{at(0), at(10), at(22), at(32), at(50), at(60), at(70), at(73)}
@@ -73,7 +78,7 @@ func columnsOf(t *testing.T, name, text string) *column.Columns {
 	var e Evidence
 	for _, m := range members {
 		if m.name == name {
-			if err := m.read(&e, name, []byte(text)); err != nil {
+			if err := m.read(&e, name, strings.NewReader(text)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -130,7 +135,7 @@ func TestConntrackSummary(t *testing.T) {
 			if name == member.ConntrackSummaryName {
 				text = summary
 			}
-			if err := readerFor(name)(&e, name, []byte(text)); err != nil {
+			if err := readerFor(name)(&e, name, strings.NewReader(text)); err != nil {
 				t.Fatal(err)
 			}
 		}

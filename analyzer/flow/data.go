@@ -158,6 +158,11 @@ func (t *Table) again(f *Flow, s Side, p *packet.Packet, seq, end uint32) {
 	if after(end, x.next) {
 		t.fresh(f, s, p, x.next, end)
 	}
+	// Repetitions cut what they cover: a large frame, again byte by byte, would become a queue in which
+	// each cut moves all others.
+	if live := x.live(); len(live) > maxQueue {
+		x.forget(len(live)/2, t)
+	}
 }
 
 // duplicate counts a packet that the capture holds twice.
@@ -176,9 +181,16 @@ func (t *Table) retransmission(f *Flow, s Side, p *packet.Packet, v verdict, seq
 		return
 	}
 	n := x.segments(&f.Dirs[s.Other()], p)
+	x.RetransmittedBytes += uint64(payloadIn(p, seq, end))
+	// A SYN that carries data (RFC 7413) has been counted as a SYN: it is one segment, not two.
+	if p.Flags&packet.SYN != 0 {
+		if n--; n == 0 {
+			x.resent(p, seq, end)
+			return
+		}
+	}
 	m := f.mechanism(s, p, &v, seq, end)
 	x.Retransmits += n
-	x.RetransmittedBytes += uint64(payloadIn(p, seq, end))
 	switch m {
 	case Timeout:
 		x.RetransmitsTimeout += n

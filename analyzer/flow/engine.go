@@ -23,6 +23,8 @@ type engine struct {
 	asking     bool // the client has sent a request that the server has not begun to answer
 	lastSide   Side
 	requestEnd int64
+
+	lists, sents int64 // bytes of its lists, and those of SYNs and FINs among them, as accounted
 }
 
 // links are the places of a live flow among others.
@@ -262,20 +264,28 @@ func (f *Flow) reset(t *Table) {
 	f.think.reset(&t.histograms)
 	// The lists of the handshake and of each side stay with the flow, so that the next one does not
 	// allocate them.
-	syns, synacks := f.Handshake.SYNs[:0], f.Handshake.SYNACKs[:0]
+	syns, synacks := emptied(f.Handshake.SYNs), emptied(f.Handshake.SYNACKs)
 	var past [2][]segment
 	var fins [2][]Sent
 	for i := range f.Dirs {
 		d := &f.Dirs[i]
 		d.rtt.reset(&t.histograms)
 		t.slabs.put(d.queue.list)
-		past[i], fins[i] = d.past[:0], d.FINs[:0]
+		past[i], fins[i] = d.past[:0], emptied(d.FINs)
 	}
 	*f = Flow{}
 	f.Handshake.SYNs, f.Handshake.SYNACKs = syns, synacks
 	for i := range f.Dirs {
 		f.Dirs[i].past, f.Dirs[i].FINs = past[i], fins[i]
 	}
+}
+
+// emptied gives the memory of a list to the next flow, unless it is an odd one's: those would add up.
+func emptied(list []Sent) []Sent {
+	if cap(list) > 8 {
+		return nil
+	}
+	return list[:0]
 }
 
 // finish sets the results that depend on the whole flow.

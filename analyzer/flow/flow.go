@@ -231,4 +231,5 @@ func (h *Handshake) Answered() (n int) {
 // Options sets what a table does beside counting. The zero value is good.
 type Options struct {
 	Events func(*Event) // called for each event, in packet order; the pointer is valid during the call
+	Room   int64        // bytes that live flows may take, about; 0 is DefaultRoom
 }

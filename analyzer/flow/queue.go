@@ -118,13 +118,17 @@ func (q *queue) cover(seq, end uint32) []segment {
 }
 
 // slabs keeps the memory of queues that became empty.
-type slabs struct{ free [][]segment }
+type slabs struct {
+	free [][]segment
+	held int // segments that the free ones have room for
+}
 
 // get returns memory for a few segments.
 func (s *slabs) get() []segment {
 	if n := len(s.free); n > 0 {
 		list := s.free[n-1]
 		s.free = s.free[:n-1]
+		s.held -= cap(list)
 		return list
 	}
 	return make([]segment, 0, 8)
@@ -133,7 +137,9 @@ func (s *slabs) get() []segment {
 // put keeps memory; large pieces are left to the garbage collector, or one flow's long window would
 // be kept for ever.
 func (s *slabs) put(list []segment) {
-	if cap(list) > 0 && cap(list) <= 512 {
+	const mostHeld = 1 << 20 // 24 MB
+	if cap(list) > 0 && cap(list) <= 512 && s.held < mostHeld {
+		s.held += cap(list)
 		s.free = append(s.free, list[:0])
 	}
 }

@@ -120,10 +120,14 @@ func (s *sketch) at(q float64, sorted *[fewSamples]uint16) float64 {
 }
 
 // pool keeps values that are used again; the zero value is empty.
-type pool[T any] struct{ free []*T }
+type pool[T any] struct {
+	free []*T
+	used int // values that are in use
+}
 
 // get returns a value, zero unless put back otherwise.
 func (p *pool[T]) get() *T {
+	p.used++
 	if n := len(p.free); n > 0 {
 		v := p.free[n-1]
 		p.free = p.free[:n-1]
@@ -133,4 +137,13 @@ func (p *pool[T]) get() *T {
 }
 
 // put keeps a value for later.
-func (p *pool[T]) put(v *T) { p.free = append(p.free, v) }
+func (p *pool[T]) put(v *T) {
+	p.used--
+	if len(p.free) < mostFree {
+		p.free = append(p.free, v)
+	}
+}
+
+// mostFree bounds what a pool keeps after a burst: enough for the ups and downs of a busy table, and
+// 8 MB of the largest.
+const mostFree = 4096

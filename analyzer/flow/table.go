@@ -17,6 +17,7 @@ import (
 //     eighth, between SYNs; or more than 65536 such flows wait and it is the most silent of them;
 //   - it was silent for 7500 s: keep-alives come after 7200 s (RFC 1122 §4.2.3.6);
 //   - a SYN with another sequence number takes its ports;
+//   - all of them take more memory than Options.Room, and it is one of the most silent;
 //   - Flush is called.
 //
 // A Table is not safe for use by several goroutines.
@@ -40,6 +41,7 @@ type Table struct {
 	histograms pool[histogram]
 	slabs      slabs
 	event      Event
+	lists      int64  // bytes of the live flows' lists
 	touched    uint32 // keeps the reads of touch from being removed
 }
 
@@ -54,6 +56,9 @@ const (
 
 // NewTable returns an empty table that hands each flow to sink when it has ended.
 func NewTable(sink func(*Flow), opts Options) *Table {
+	if opts.Room == 0 {
+		opts.Room = DefaultRoom
+	}
 	t := &Table{
 		sink: sink, opts: opts, totals: Totals{Retransmitted: map[netip.Addr]uint64{}},
 		chains: make([]*Flow, firstTableSize), secret: rand.Uint64(),
@@ -135,6 +140,7 @@ func (t *Table) icmp(p *packet.Packet) {
 
 // tcp finds or begins the flow of a segment and hands it over.
 func (t *Table) tcp(p *packet.Packet, w *whereabouts) {
+	t.makeRoom()
 	f := w.flow
 	// What was seen may have ended since, and its memory may be another flow's.
 	if f == nil || f.hash != w.hash || f.key != w.key {
@@ -148,6 +154,7 @@ func (t *Table) tcp(p *packet.Packet, w *whereabouts) {
 		f = t.begin(&w.key, w.hash, p, w.fromHigh)
 	}
 	t.segment(f, f.side(w.fromHigh), p)
+	t.account(f, p)
 }
 
 // find returns the live flow with the key.
@@ -203,6 +210,7 @@ func (t *Table) end(f *Flow) {
 	}
 	*link = f.chain
 	t.alive--
+	t.lists -= f.lists
 	t.leave(f)
 	f.finish()
 	t.totals.flow(f)

@@ -35,7 +35,7 @@ type Handshake struct {
 }
 
 // add counts a flow, with the time from its first transmission to its last.
-func (r *Repeats) add(f *flow.Flow, sent []flow.Sent, schedule flow.Schedule) {
+func (r *Repeats) add(f *flow.Flow, sent []flow.Sent, schedule flow.Schedule, kept *stock) {
 	r.Flows++
 	first, last := sent[0].Time, sent[len(sent)-1].Time
 	if r.Flows == 1 || first < r.First {
@@ -48,28 +48,44 @@ func (r *Repeats) add(f *flow.Flow, sent []flow.Sent, schedule flow.Schedule) {
 	}
 	// By address without the port: a client that tries again does so from another port.
 	client := f.Client.Addr()
-	if _, known := r.Clients[client]; known || len(r.Clients) < MaxClients {
+	_, known := r.Clients[client]
+	if !known && len(r.Clients) < MaxClients && kept.clients < mostClients {
+		kept.clients++
+		known = true
+	}
+	if known {
 		r.Clients[client]++
 	}
-	r.example(f, len(sent))
+	r.example(f, len(sent), kept)
 }
 
 // example keeps the flow if it has more repetitions than one that is kept: those show
-// a schedule best.
-func (r *Repeats) example(f *flow.Flow, transmissions int) {
+// a schedule best. Once the stock is used up, a kind of trouble still gets its first, cut short:
+// findings tell of one.
+func (r *Repeats) example(f *flow.Flow, transmissions int, kept *stock) {
+	syns, synacks := f.Handshake.SYNs, f.Handshake.SYNACKs
+	if kept.sents >= mostSents {
+		if len(r.Examples) > 0 {
+			return
+		}
+		const few = 4
+		syns, synacks = syns[:min(len(syns), few)], synacks[:min(len(synacks), few)]
+	}
 	at := len(r.Examples)
 	if at == maxExamples {
 		at = slices.IndexFunc(r.Examples, func(h Handshake) bool { return h.transmissions() < transmissions })
 		if at < 0 {
 			return
 		}
+		kept.sents -= len(r.Examples[at].SYNs) + len(r.Examples[at].SYNACKs)
 	} else {
 		r.Examples = append(r.Examples, Handshake{})
 	}
+	kept.sents += len(syns) + len(synacks)
 	h := &f.Handshake
 	r.Examples[at] = Handshake{
 		Client: f.Client, Server: f.Server,
-		SYNs: slices.Clone(h.SYNs), SYNACKs: slices.Clone(h.SYNACKs),
+		SYNs: slices.Clone(syns), SYNACKs: slices.Clone(synacks),
 		SYNSchedule: h.SYNSchedule, SYNACKSchedule: h.SYNACKSchedule,
 		End: f.End, Filter: f.Filter(),
 	}

@@ -61,7 +61,22 @@ const maxServices = 10000
 type Services struct {
 	byAddr map[netip.AddrPort]*Service
 	rest   Service // of those beyond maxServices
+	kept   stock
 }
+
+// stock is how much of what is kept for examples may still be: of all services together, as
+// each of 10,000 could have its share of a hostile capture.
+type stock struct {
+	clients, sents int // taken
+}
+
+const (
+	// mostClients bounds the clients that are kept of all services, to some 12 MB.
+	mostClients = 200_000
+	// mostSents bounds the transmissions of all examples, to some 8 MB: 16 examples of each kind at
+	// a thousand services.
+	mostSents = 200_000
+)
 
 // service gives the sums of one server, or those of all that are too many.
 func (s *Services) service(server netip.AddrPort) *Service {
@@ -93,10 +108,10 @@ func (s *Services) Add(f *flow.Flow) {
 	shortest(&v.serverRTT, h.ServerRTT)
 	shortest(&v.clientRTT, h.ClientRTT)
 	if t, ok := synTrouble(h); ok {
-		v.Troubles[t].add(f, h.SYNs, h.SYNSchedule)
+		v.Troubles[t].add(f, h.SYNs, h.SYNSchedule, &s.kept)
 	}
 	if t, ok := synackTrouble(h); ok {
-		v.Troubles[t].add(f, h.SYNACKs, h.SYNACKSchedule)
+		v.Troubles[t].add(f, h.SYNACKs, h.SYNACKSchedule, &s.kept)
 	}
 }
 

@@ -64,11 +64,12 @@ func FindKey(name string) *Key {
 // Ranking keeps the flows with the largest values of a key.
 type Ranking struct {
 	by   *Key
-	most int // 0: all
+	most int
 	rows ranks
+	left int
 }
 
-// NewRanking ranks by a key and keeps at most most flows, 0: all.
+// NewRanking ranks by a key and keeps at most most flows.
 func NewRanking(by *Key, most int) *Ranking { return &Ranking{by: by, most: most} }
 
 // ranked is a flow that is kept.
@@ -99,9 +100,10 @@ func (r *ranks) Pop() any {
 // flows of a long capture are not.
 func (r *Ranking) Add(f *flow.Flow) {
 	value := r.by.value(f)
+	if len(r.rows) == r.most {
+		r.left++
+	}
 	switch {
-	case r.most == 0:
-		r.rows = append(r.rows, ranked{value, MakeRow(f)})
 	case len(r.rows) < r.most:
 		heap.Push(&r.rows, ranked{value, MakeRow(f)})
 	case value > r.rows[0].value || value == r.rows[0].value && f.Number() < r.rows[0].row.Flow:
@@ -109,6 +111,9 @@ func (r *Ranking) Add(f *flow.Flow) {
 		heap.Fix(&r.rows, 0)
 	}
 }
+
+// Left is how many flows are not kept.
+func (r *Ranking) Left() int { return r.left }
 
 // Sorted gives the flows in their order.
 func (r *Ranking) Sorted() []*Row {

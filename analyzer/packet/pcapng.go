@@ -30,9 +30,17 @@ const (
 	optOffset     = 14 // if_tsoffset
 )
 
-// maxBlock bounds the blocks that are skipped or read; decryption secrets and name resolutions stay
-// far below.
-const maxBlock = 64 << 20
+// maxBlock bounds the blocks that are skipped or read, as they are held in memory; Wireshark has the
+// same bound (wiretap/pcapng.c, MAX_BLOCK_SIZE).
+const maxBlock = 16 << 20
+
+// maxInterfaces bounds the interfaces of a section, each of which takes memory: the obsolete packet
+// block has 16 bits for them (§4.2 of the draft's appendix).
+const maxInterfaces = 1 << 16
+
+// maxIfName bounds an interface's name, which an option could make 64 KiB long: Linux allows 15
+// bytes, and those of Windows have some 60.
+const maxIfName = 255
 
 // byteOrderMagic follows the length of a section header in the byte order of the section.
 const byteOrderMagic = 0x1a2b3c4d
@@ -129,6 +137,9 @@ func (r *ngReader) description(body []byte) error {
 	if len(body) < 8 {
 		return errShortBlock
 	}
+	if len(r.ifaces) == maxInterfaces {
+		return fmt.Errorf("more than %d interfaces in a section", maxInterfaces)
+	}
 	i := &iface{
 		link:    uint32(r.order.Uint16(body)),
 		snaplen: r.order.Uint32(body[4:]), timeUnit: microseconds,
@@ -137,7 +148,7 @@ func (r *ngReader) description(body []byte) error {
 	r.options(body[8:], func(code uint16, value []byte) {
 		switch {
 		case code == optName:
-			name = string(bytes.TrimRight(value, "\x00"))
+			name = string(bytes.TrimRight(value[:min(len(value), maxIfName)], "\x00"))
 		case code == optResolution && len(value) >= 1:
 			i.timeUnit.resolution = value[0]
 		case code == optOffset && len(value) >= 8:

@@ -45,7 +45,8 @@ var (
 
 // decompress returns the plain content of r, and what has to be called when it is no longer read.
 func decompress(r io.Reader) (io.Reader, func(), error) {
-	br := bufio.NewReaderSize(r, 64<<10)
+	packed := &counter{r: r}
+	br := bufio.NewReaderSize(packed, 64<<10)
 	// Less than four bytes are for the reader of captures to refuse, by the file's name.
 	first, err := br.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -57,16 +58,57 @@ func decompress(r io.Reader) (io.Reader, func(), error) {
 		if err != nil {
 			return nil, nil, fmt.Errorf("open gzip data: %w", err)
 		}
-		return z, func() { z.Close() }, nil
+		return &unpacked{r: z, packed: packed}, func() { z.Close() }, nil
 	case bytes.HasPrefix(first, zstdMagic):
 		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 			zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, nil, fmt.Errorf("open zstd data: %w", err)
 		}
-		return z, z.Close, nil
+		return &unpacked{r: z, packed: packed}, z.Close, nil
 	}
 	return br, func() {}, nil
+}
+
+const (
+	// A compressed capture may unpack to so many times its size, once it is longer than unpackedFloor:
+	// a file of 64 MiB could else keep a reader busy for hours. Headers alone shrink to a tenth, captures
+	// with payload to a third; who trusts a longer one decompresses it before.
+	maxUnpacked   = 30
+	unpackedFloor = 1 << 30
+)
+
+// errUnpacked ends a capture that unpacks to more than any real one.
+var errUnpacked = fmt.Errorf("it unpacks to more than %d GiB and %d times its size: nothing beyond is read, unless you decompress it yourself", unpackedFloor>>30, maxUnpacked)
+
+// counter counts what is read of a compressed input.
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+// Read reads on and counts.
+func (c *counter) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// unpacked is the content of a compressed input, as far as its size is plausible.
+type unpacked struct {
+	r      io.Reader
+	packed *counter
+	n      int64
+}
+
+// Read reads on.
+func (u *unpacked) Read(b []byte) (int, error) {
+	if u.n > unpackedFloor && u.n/maxUnpacked > u.packed.n {
+		return 0, errUnpacked
+	}
+	n, err := u.r.Read(b)
+	u.n += int64(n)
+	return n, err
 }
 
 // offset returns where the next byte is in the decompressed input.

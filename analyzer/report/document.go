@@ -57,7 +57,8 @@ type FlowTotals struct {
 	Reordered         uint64                `json:"reordered"`
 	Ambiguous         uint64                `json:"ambiguous"`
 	CaptureDuplicates uint64                `json:"capture_duplicates"`
-	PeakFlows         int                   `json:"peak_flows"` // most flows alive at once
+	PeakFlows         int                   `json:"peak_flows"`  // most flows alive at once
+	EndedEarly        uint64                `json:"ended_early"` // flows cut in two, for memory
 }
 
 // Totals sums up the packets.
@@ -127,7 +128,7 @@ func totals(p *evidence.Packets) Totals {
 	t.FlowTotals = FlowTotals(p.Totals)
 	t.Dropped, _ = p.Drops()
 	t.Undecoded = p.Undecoded
-	t.Truncated = len(p.Damage) > 0
+	t.Truncated = len(p.Damage) > 0 || p.Short
 	if p.Totals.Packets > 0 {
 		first, last := evidence.Unix(p.First), evidence.Unix(p.Last)
 		t.FirstPacket, t.LastPacket = &first, &last

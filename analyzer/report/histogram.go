@@ -33,33 +33,60 @@ const (
 	During = "from the trigger on"
 )
 
-// Histograms adds up latencies by name and part of the window: the second in which the
-// vital went beyond its limit, and those after it, are During. A second belongs to it
-// with any part of it. A trigger by hand crossed nothing: its own time divides them.
-func Histograms(rows []member.Latency, trigger format.Trigger) []Histogram {
+// Sums adds up latencies by name and part of the window: the second in which the vital went
+// beyond its limit, and those after it, are During. A second belongs to it with any part of
+// it. A trigger by hand crossed nothing: its own time divides them.
+type Sums struct {
+	since   int64 // Unix ns
+	all     map[sumKey]*Histogram
+	seconds map[sumKey]map[int64]bool
+	left    int
+}
+
+// sumKey is what rows are added up by.
+type sumKey struct{ part, kind, name string }
+
+// mostSums bounds the histograms, which are a dozen: a stranger's bundle may have a name on
+// every line.
+const mostSums = 1000
+
+// NewSums divides the window by the trigger.
+func NewSums(trigger format.Trigger) *Sums {
 	since := trigger.Since
 	if since.IsZero() {
 		since = trigger.Time
 	}
-	type key struct{ part, kind, name string }
-	sums, seconds := map[key]*Histogram{}, map[key]map[int64]bool{}
-	for i := range rows {
-		r := &rows[i]
-		k := key{Before, r.Kind, r.Name}
-		if r.Time+int64(time.Second) > since.UnixNano() {
-			k.part = During
-		}
-		if sums[k] == nil {
-			sums[k] = &Histogram{Kind: r.Kind, Name: r.Name, Part: k.part}
-			seconds[k] = map[int64]bool{}
-		}
-		sums[k].add(r)
-		// Each CPU has a row of the same second.
-		seconds[k][r.Time] = true
-		sums[k].Seconds = len(seconds[k])
+	return &Sums{since: since.UnixNano(), all: map[sumKey]*Histogram{}, seconds: map[sumKey]map[int64]bool{}}
+}
+
+// Add adds a row of softirq.jsonl.
+func (s *Sums) Add(r *member.Latency) {
+	k := sumKey{Before, r.Kind, r.Name}
+	if r.Time+int64(time.Second) > s.since {
+		k.part = During
 	}
-	all := make([]Histogram, 0, len(sums))
-	for _, h := range sums {
+	h := s.all[k]
+	if h == nil && len(s.all) >= mostSums {
+		s.left++
+		return
+	}
+	if h == nil {
+		h = &Histogram{Kind: r.Kind, Name: r.Name, Part: k.part}
+		s.all[k], s.seconds[k] = h, map[int64]bool{}
+	}
+	h.add(r)
+	// Each CPU has a row of the same second.
+	s.seconds[k][r.Time] = true
+	h.Seconds = len(s.seconds[k])
+}
+
+// Left is how many rows belong to histograms beyond the bound and are not in the list.
+func (s *Sums) Left() int { return s.left }
+
+// List gives the histograms by kind, name and part.
+func (s *Sums) List() []Histogram {
+	all := make([]Histogram, 0, len(s.all))
+	for _, h := range s.all {
 		all = append(all, *h)
 	}
 	slices.SortFunc(all, func(a, b Histogram) int {

@@ -20,7 +20,11 @@ func TestHistograms(t *testing.T) {
 		{Time: at(12), CPU: 1, Kind: "softirq", Name: "NET_RX", Count: 1, SumNs: 24_000_000, MaxNs: 24_000_000, Buckets: bucket(24, 1)},
 		{Time: at(12), CPU: 1, Kind: "function", Name: "tcp_collapse", Count: 1, SumNs: 23_000_000, MaxNs: 23_000_000, Buckets: bucket(24, 1)},
 	}
-	all := Histograms(rows, format.Trigger{Since: time.Unix(12, 500_000_000), Time: time.Unix(13, 0)})
+	sums := NewSums(format.Trigger{Since: time.Unix(12, 500_000_000), Time: time.Unix(13, 0)})
+	for i := range rows {
+		sums.Add(&rows[i])
+	}
+	all := sums.List()
 	if len(all) != 3 {
 		t.Fatalf("%d histograms, want NET_RX before and during, tcp_collapse during: %+v", len(all), all)
 	}

@@ -18,6 +18,8 @@ type Inspection struct {
 	*format.Manifest
 	Members []Member `json:"members"`
 	Damage  []string `json:"damage"`
+	// SumsCompared is always false: the members are listed, and not read.
+	SumsCompared bool `json:"sums_compared"`
 }
 
 // Member is a file of the bundle; its sum is empty where SHA256SUMS lacks it.
@@ -119,5 +121,9 @@ func (i *Inspection) members(w io.Writer) error {
 		}
 		fmt.Fprintln(t, plain.Row(g.name, unit.Size(g.bytes), remark))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w, "\nThe members are listed, not read: spikebox verify compares their sums.")
+	return err
 }

@@ -12,7 +12,7 @@ import (
 func itemText(i check.Item) string {
 	switch i.Kind {
 	case "counter":
-		return fmt.Sprintf("%s +%s", i.Where, unit.Number(*i.Value))
+		return fmt.Sprintf("%s %s+%s", i.Where, atLeast(i), unit.Number(*i.Value))
 	case "setting":
 		if i.Value == nil {
 			return fmt.Sprintf("%s = %s", i.Where, i.Text)
@@ -23,7 +23,7 @@ func itemText(i check.Item) string {
 	}
 	said := strings.TrimSpace(i.Member + " " + firstFrames(i.Where))
 	if i.Value != nil {
-		said += ": " + unit.Prose(*i.Value, i.Unit)
+		said += ": " + atLeast(i) + unit.Prose(*i.Value, i.Unit)
 		if i.Limit != nil {
 			said += fmt.Sprintf(" (limit %s)", unit.Prose(*i.Limit, i.Unit))
 		}
@@ -31,7 +31,15 @@ func itemText(i check.Item) string {
 	if i.Text != "" {
 		said += ", " + i.Text
 	}
-	return said
+	return strings.TrimPrefix(said, ", ")
+}
+
+// atLeast begins a count of which some may be missing.
+func atLeast(i check.Item) string {
+	if i.AtLeast {
+		return "at least "
+	}
+	return ""
 }
 
 // firstFrames cuts a long list of frames short; JSON has them all.

@@ -142,6 +142,9 @@ func (p *page) about(d *Document) {
 	if unseen := evidence.Unseen(d.Totals.Undecoded); unseen != "" {
 		packets += "; " + unseen
 	}
+	if last := d.Totals.LastPacket; d.Totals.Truncated && last != nil && last.Before(d.Window.End) {
+		packets += fmt.Sprintf("; they end at %s, before the window does", words.Clock(*last))
+	}
 	p.entry("packets", packets)
 	if d.Bundle != nil && d.Bundle.Filter != "" {
 		p.entry("recorded", "only "+d.Bundle.Filter+"; nothing is known of other packets")

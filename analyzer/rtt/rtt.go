@@ -25,12 +25,28 @@ type Bin struct {
 // Mean gives the mean round trip in seconds.
 func (b *Bin) Mean() float64 { return float64(b.Sum) / float64(b.N) / 1e9 }
 
-// maxPeers bounds the addresses whose round trips are kept apart; those of further
-// ones are not kept. 4096 peers in a window of a minute take about 10 MB.
-const maxPeers = 4096
+// maxPeers bounds the addresses whose round trips are kept apart, to 10 MB; those of further
+// ones are not kept.
+const maxPeers = 1 << 16
+
+const (
+	// maxBins bounds the seconds of all peers together, to 32 MB: a minute of 17,000 peers
+	// that speak every second, or a day of ten.
+	maxBins = 1 << 20
+	// maxBack is how many of a peer's seconds a late sample is looked for in: interfaces are
+	// milliseconds apart, and a capture that runs backwards would make this a search through all.
+	maxBack = 64
+)
 
 // Peers collects the round-trip samples of a flow table. The zero value is empty.
-type Peers struct{ byAddr map[netip.Addr]*Peer }
+type Peers struct {
+	byAddr map[netip.Addr]*Peer
+	bins   int // of all peers
+	left   uint64
+}
+
+// Left is how many samples were not kept: of peers or seconds beyond the bounds.
+func (r *Peers) Left() uint64 { return r.left }
 
 // Add takes a round-trip sample; other events are none.
 func (r *Peers) Add(e *flow.Event) {
@@ -46,6 +62,7 @@ func (r *Peers) Add(e *flow.Event) {
 	p := r.byAddr[addr]
 	if p == nil {
 		if len(r.byAddr) >= maxPeers {
+			r.left++
 			return
 		}
 		if r.byAddr == nil {
@@ -54,23 +71,32 @@ func (r *Peers) Add(e *flow.Event) {
 		p = &Peer{Addr: addr}
 		r.byAddr[addr] = p
 	}
-	bin := p.bin(e.Time / 1e9)
+	bin := r.bin(p, e.Time/1e9)
+	if bin == nil {
+		r.left++
+		return
+	}
 	bin.N++
 	bin.Sum += e.Value
 	bin.Max = max(bin.Max, e.Value)
 }
 
-// bin gives the bin of a second; time hardly ever goes back, and then not far.
-func (p *Peer) bin(second int64) *Bin {
-	at := len(p.Bins)
-	for at > 0 && p.Bins[at-1].Second > second {
+// bin gives the bin of a second, nil where there is no room for it; time hardly ever goes back,
+// and then not far.
+func (r *Peers) bin(p *Peer, second int64) *Bin {
+	at, first := len(p.Bins), max(0, len(p.Bins)-maxBack)
+	for at > first && p.Bins[at-1].Second > second {
 		at--
 	}
-	if at == 0 || p.Bins[at-1].Second != second {
-		p.Bins = slices.Insert(p.Bins, at, Bin{Second: second})
-		at++
+	if at > 0 && p.Bins[at-1].Second == second {
+		return &p.Bins[at-1]
 	}
-	return &p.Bins[at-1]
+	if r.bins == maxBins || at == first && first > 0 {
+		return nil
+	}
+	r.bins++
+	p.Bins = slices.Insert(p.Bins, at, Bin{Second: second})
+	return &p.Bins[at]
 }
 
 // List gives the peers in the order of their addresses, without this host's own: what

@@ -59,3 +59,15 @@ func TestPeersAreBounded(t *testing.T) {
 		t.Errorf("%d peers, the first with %d seconds; want %d and 2", len(all), len(all[0].Bins), maxPeers)
 	}
 }
+
+// A capture that runs backwards for years costs neither memory nor a search, and what is not
+// kept is counted.
+func TestSecondsAreBounded(t *testing.T) {
+	var p Peers
+	for i := range int64(1000) {
+		p.Add(sample("198.51.100.2", flow.Server, (5000-i)*1000, 10))
+	}
+	if got := p.List(nil)[0].Bins; len(got) != maxBack+1 || p.Left() != 999-maxBack {
+		t.Errorf("%d seconds, %d samples left; want %d and %d", len(got), p.Left(), maxBack+1, 999-maxBack)
+	}
+}

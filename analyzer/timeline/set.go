@@ -4,6 +4,7 @@ import (
 	"math"
 	"path"
 	"slices"
+	"time"
 
 	"github.com/spikebox/spikebox/analyzer/column"
 )
@@ -69,7 +70,7 @@ func (s *Set) Match(pattern string) ([]*Series, error) {
 
 // Gaps gives the stretches within a span in which a series' source was not read.
 func (s *Series) Gaps(in Span) []Span {
-	_, gaps := Coverage(s.T, in)
+	_, gaps := Coverage(s.T, in, oneSecond)
 	return gaps
 }
 
@@ -77,13 +78,16 @@ func (s *Series) Gaps(in Span) []Span {
 // is a gap: snapshots come once a second, and a busy host may well miss one.
 const gapFactor = 3.5
 
-// Coverage says how well readings at times cover a span: the part that they cover, in
-// 0..1, and the stretches that they do not.
-func Coverage(times []int64, in Span) (part float64, gaps []Span) {
+// oneSecond is how often most sources are read.
+const oneSecond = time.Second
+
+// Coverage says how well readings at times, one each tick, cover a span: the part that they
+// cover, in 0..1, and the stretches that they do not.
+func Coverage(times []int64, in Span, tick time.Duration) (part float64, gaps []Span) {
 	if in.End <= in.Start {
 		return 1, nil
 	}
-	longest := gapFactor * usual(times)
+	longest := gapFactor * usual(times, tick)
 	last := in.Start
 	missing := int64(0)
 	for _, t := range append(slices.Clone(times), in.End) {
@@ -97,18 +101,17 @@ func Coverage(times []int64, in Span) (part float64, gaps []Span) {
 	return 1 - float64(missing)/float64(in.End-in.Start), gaps
 }
 
-// usual is the upper quartile of the intervals between readings, in ns, at least a
-// second: a source that was read ten times a second after the trigger may still be
-// read once a second before it.
-func usual(times []int64) float64 {
-	const second = 1e9
+// usual is the upper quartile of the intervals between readings, in ns, at least a tick: a
+// source that was read ten times a second after the trigger may still be read once a second
+// before it.
+func usual(times []int64, tick time.Duration) float64 {
 	if len(times) < 2 {
-		return second
+		return float64(tick)
 	}
 	steps := make([]int64, 0, len(times)-1)
 	for i := range times[1:] {
 		steps = append(steps, times[i+1]-times[i])
 	}
 	slices.Sort(steps)
-	return math.Max(second, float64(steps[len(steps)*3/4]))
+	return math.Max(float64(tick), float64(steps[len(steps)*3/4]))
 }

@@ -101,7 +101,7 @@ func TestCoverage(t *testing.T) {
 		{"ten a second after the trigger", hurried, 1, nil},
 		{"other times", []int64{20 * second, 21 * second}, 0, []Span{{0, 10 * second}}},
 	} {
-		part, gaps := Coverage(tt.times, window)
+		part, gaps := Coverage(tt.times, window, oneSecond)
 		if math.Abs(part-tt.part) > 1e-9 {
 			t.Errorf("%s: covers %v, want %v", tt.name, part, tt.part)
 		}

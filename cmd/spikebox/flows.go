@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,8 @@ var flows = &cli.Command{
 	Long: `Takes a bundle, captures (pcap or pcapng, also .gz and .zst; "-" is standard input),
 or both; several are merged by time. One row for each connection, in the order in which
 they ended: rows come while the input is read, and memory grows with connections that
-are open at once. With --top only that many rows are kept; --sort alone keeps all.
+are open at once. With --top only that many rows are kept; --sort alone keeps the first
+100,000, and says how many more there are.
 
 FLOW numbers connections by their first packets. The numbers do not depend on --sort or
 filters, and --events takes them, or both ends as in 192.0.2.7:41000-192.0.2.1:443
@@ -42,7 +44,9 @@ is the client; without one, the lower port is the server's.
 
 ` + sortHelp() + `
 
-Exit code 3: a capture ends before its end, or the bundle holds no packets.`,
+Exit code 3: a capture ends before its end, the bundle holds no packets, or there are
+more connections than are kept.
+Exit code 4: the bundle is damaged; what is whole was read.`,
 	Examples: []string{
 		"spikebox flows web1.spike.tar.zst --sort retransmits --top 20",
 		"spikebox flows --peer 10.0.0.0/8 --port 443 --wide client.pcapng server.pcapng.gz",
@@ -169,6 +173,9 @@ func (f *flowFlags) listFlows(w io.Writer, paths []string) error {
 		for _, r := range kept.Sorted() {
 			put(r)
 		}
+		if n := kept.Left(); n > 0 && f.top == 0 {
+			e.Partial.Add("flows", fmt.Errorf("only the first %d are listed, %d more are not: --top N, --peer and --port choose", mostSorted, n))
+		}
 	}
 	put(nil) // the columns' names, where no row came
 	if err := done(); err != nil {
@@ -177,11 +184,14 @@ func (f *flowFlags) listFlows(w io.Writer, paths []string) error {
 	return whole(e)
 }
 
+// mostSorted bounds the rows that --sort keeps without --top, to some 100 MB.
+const mostSorted = 100_000
+
 // ranking is what --sort and --top ask for; nil where rows are printed as they come.
 func (f *flowFlags) ranking() *listing.Ranking {
 	switch {
 	case f.sort != "":
-		return listing.NewRanking(listing.FindKey(f.sort), f.top)
+		return listing.NewRanking(listing.FindKey(f.sort), cmp.Or(f.top, mostSorted))
 	case f.top > 0:
 		return listing.NewRanking(listing.FindKey("bytes"), f.top)
 	}
@@ -246,7 +256,8 @@ func whole(e *evidence.Evidence) error {
 	for _, d := range e.Packets.Damage {
 		cli.Say("spikebox: damaged: %v", d)
 	}
-	if err := damaged(e.Damage); err != nil || len(e.Packets.Damage) == 0 {
+	partial(e)
+	if err := damaged(e.Damage); err != nil || len(e.Packets.Damage)+len(e.Partial.List) == 0 {
 		return err
 	}
 	return &cli.Coded{Code: cli.Missing}

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 
 	"github.com/spf13/pflag"
@@ -35,50 +38,72 @@ Softirqs belong to the machine, not to a network namespace.`,
 				return err
 			}
 			defer r.Close()
-			rows, err := latencies(r, *name, *cpu)
-			if err != nil {
-				return err
-			}
-			histograms := report.Histograms(rows, r.Manifest.Trigger)
-			if *asJSON {
-				err = report.HistogramJSON(cli.Out, histograms)
-			} else {
-				err = report.HistogramText(cli.Out, histograms)
-			}
-			if err != nil {
-				return err
-			}
-			return damaged(r.Damage())
+			return runHistogram(r, *name, *cpu, *asJSON)
 		}
 	},
 }
 
-// latencies reads the rows that were asked for. A bundle without them says why.
-func latencies(r *format.Reader, name string, cpu int) ([]member.Latency, error) {
+// runHistogram adds up the rows that were asked for, and prints what can be read of a member that
+// is not whole. A bundle without them says why.
+func runHistogram(r *format.Reader, name string, cpu int, asJSON bool) error {
 	// One member by the seek table: to read the bundle as evidence would take its packets, too.
 	content, err := r.Open(member.LatenciesName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return cmp.Or(damaged(r.Damage()), noLatencies(r.Manifest))
+	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer content.Close()
-	text, err := io.ReadAll(content)
-	if err != nil {
-		return nil, err
-	}
-	all, err := member.ParseLatencies(text)
-	if err != nil {
-		return nil, fmt.Errorf("read member %q: %w", member.LatenciesName, err)
-	}
-	var rows []member.Latency
-	for _, l := range all {
+	sums := report.NewSums(r.Manifest.Trigger)
+	in := &keepError{r: content}
+	err = member.EachLatency(in, func(l *member.Latency) {
 		if match, _ := path.Match(name, l.Name); match && (cpu < 0 || l.CPU == cpu) {
-			rows = append(rows, l)
+			sums.Add(l)
 		}
+	})
+	if n := sums.Left(); err == nil && n > 0 {
+		err = fmt.Errorf("it has more names than are added up: %d lines are not", n)
 	}
-	if len(rows) == 0 {
-		return nil, noLatencies(r.Manifest)
+	histograms, write := sums.List(), report.HistogramText
+	if asJSON {
+		write = report.HistogramJSON
 	}
-	return rows, nil
+	if err := write(cli.Out, histograms); err != nil {
+		return err
+	}
+	damage := r.Damage()
+	switch {
+	case in.err != nil:
+		damage = append(damage, in.err)
+	case err != nil:
+		cli.Say("spikebox: partial: read member %q: %v", member.LatenciesName, err)
+	}
+	switch lost := damaged(damage); {
+	case lost != nil:
+		return lost
+	case len(histograms) == 0:
+		return noLatencies(r.Manifest)
+	case err != nil:
+		return &cli.Coded{Code: cli.Missing}
+	}
+	return nil
+}
+
+// keepError keeps what ended reading other than the end: the content is damaged then, which is
+// another thing than a line that is none.
+type keepError struct {
+	r   io.Reader
+	err error
+}
+
+// Read reads on.
+func (k *keepError) Read(b []byte) (int, error) {
+	n, err := k.r.Read(b)
+	if err != io.EOF {
+		k.err = err
+	}
+	return n, err
 }
 
 // noLatencies says why nothing is there: the probe was refused, or nothing matches.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
@@ -53,4 +54,25 @@ func damaged(errs []error) error {
 		cli.Say("spikebox: damaged: %v", err)
 	}
 	return &cli.Coded{Code: cli.Damaged}
+}
+
+// partial lists on standard error what could not be read or kept, and gives the exit code for it.
+func partial(e *evidence.Evidence) error {
+	for _, p := range e.Partial.List {
+		cli.Say("spikebox: partial: %v", p)
+	}
+	switch {
+	case len(e.Partial.List) == 0:
+		return nil
+	case e.Partial.More > 0:
+		cli.Say("spikebox: partial: %d more members", e.Partial.More)
+	}
+	return &cli.Coded{Code: cli.Missing}
+}
+
+// sound turns what was lost of a bundle into words and an exit code: damage is more than what
+// could not be kept.
+func sound(e *evidence.Evidence) error {
+	lost := partial(e)
+	return cmp.Or(damaged(e.Damage), lost)
 }

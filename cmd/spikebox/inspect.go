@@ -13,6 +13,7 @@ var inspect = &cli.Command{
 	Name:     "inspect",
 	Args:     "BUNDLE [--json]",
 	Doc:      "say what is in a bundle: host, trigger, sources, members",
+	Long:     "Lists the members and does not read them: verify compares their sums.",
 	Examples: []string{"spikebox inspect web1.spike.tar.zst", "spikebox inspect --json web1.spike.tar.zst | jq .sources"},
 	Setup: func(flags *pflag.FlagSet) func(context.Context, []string) error {
 		asJSON := flags.Bool("json", false, "print the manifest with the members as JSON")

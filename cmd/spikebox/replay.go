@@ -79,7 +79,7 @@ func runReplay(path string, exprs []string, asJSON bool) error {
 			return err
 		}
 	}
-	return damaged(e.Damage)
+	return sound(e)
 }
 
 // try steps a trigger with the vital's values. Triggers are the recorder's and series are

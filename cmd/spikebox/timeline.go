@@ -22,7 +22,10 @@ var timelines = &cli.Command{
 	Long: `Without --series it lists every number that changed within the window. Counters are
 printed as rates per second; what was not read is a gap: empty in CSV, null in JSON.
 --csv prints series,unit,source,time,value; --json one object for each series, with
-times in Unix nanoseconds.`,
+times in Unix nanoseconds.
+
+Exit code 3: a text could not be read, or not kept whole. Exit code 4: the bundle is
+damaged; what is whole was read.`,
 	Examples: []string{
 		"spikebox timeline web1.spike.tar.zst",
 		"spikebox timeline --series 'netstat.TcpExt.Listen*' --series 'softnet.cpu*.dropped' --csv web1.spike.tar.zst",
@@ -80,7 +83,7 @@ func runTimeline(path string, f timelineFlags) error {
 	if err != nil {
 		return fmt.Errorf("write timeline: %w", err)
 	}
-	return damaged(e.Damage)
+	return sound(e)
 }
 
 // readTexts reads a bundle without its packets.
@@ -91,9 +94,6 @@ func readTexts(path string) (*evidence.Evidence, error) {
 	}
 	if e.Manifest == nil {
 		return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("read %s: it is %s", path, format.Capture), Hint: "numbers over time are in bundles only; analyze and flows take captures, too"}
-	}
-	for _, p := range e.Partial.List {
-		cli.Say("spikebox: partial: %v", p)
 	}
 	return e, nil
 }

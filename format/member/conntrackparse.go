@@ -3,6 +3,7 @@ package member
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/netip"
 	"strconv"
 
@@ -11,8 +12,8 @@ import (
 
 // EachConntrack reads conntrack.txt and calls f for every entry, in memory that does not
 // grow with the table; the entry is valid during the call.
-func EachConntrack(text []byte, f func(*ConntrackEntry)) error {
-	return kerneltext.Lines(text, func(_ int, line []byte) error {
+func EachConntrack(r io.Reader, f func(*ConntrackEntry)) error {
+	return eachLine(r, func(_ int, line []byte) error {
 		e, err := ParseConntrackEntry(line)
 		if err == nil {
 			f(&e)

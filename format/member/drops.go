@@ -3,6 +3,7 @@ package member
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strconv"
 
 	"github.com/spikebox/spikebox/format/kerneltext"
@@ -39,8 +40,12 @@ func (d *Drop) Append(b []byte) []byte {
 
 // ParseDrops reads drops.csv.
 func ParseDrops(text []byte) ([]Drop, error) {
-	var drops []Drop
-	err := kerneltext.Lines(text, func(n int, line []byte) error {
+	return collect(text, EachDrop)
+}
+
+// EachDrop reads drops.csv, a line at a time.
+func EachDrop(r io.Reader, f func(*Drop)) error {
+	return eachLine(r, func(n int, line []byte) error {
 		if n == 1 {
 			return nil
 		}
@@ -57,8 +62,7 @@ func ParseDrops(text []byte) ([]Drop, error) {
 		if err != nil {
 			return fmt.Errorf("%q is not a counter", kerneltext.Clip(fields[3]))
 		}
-		drops = append(drops, Drop{Time: at, Line: n, Reason: string(fields[1]), Place: string(fields[2]), Count: count})
+		f(&Drop{Time: at, Line: n, Reason: string(fields[1]), Place: string(fields[2]), Count: count})
 		return nil
 	})
-	return drops, err
 }

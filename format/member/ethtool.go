@@ -75,7 +75,12 @@ func NewStatisticsWriter(w io.Writer) *Writer[Statistics] { return NewWriter[Sta
 
 // ParseStatistics reads static/ethtool/statistics.jsonl.
 func ParseStatistics(text []byte) ([]Statistics, error) {
-	return parseRows[Statistics](text, "not a driver's statistics", nil)
+	return collect(text, EachStatistics)
+}
+
+// EachStatistics reads statistics.jsonl, a reading at a time.
+func EachStatistics(r io.Reader, f func(*Statistics)) error {
+	return eachRow(r, "not a driver's statistics", nil, f)
 }
 
 // Append appends the whole member of one interface.

@@ -50,8 +50,13 @@ func NewEventWriter(w io.Writer) *Writer[Event] { return NewWriter[Event](w).pla
 
 // ParseEvents reads events.jsonl.
 func ParseEvents(text []byte) ([]Event, error) {
-	return parseRows(text, "read event", func(e *Event, n int) error {
+	return collect(text, EachEvent)
+}
+
+// EachEvent reads events.jsonl, an event at a time.
+func EachEvent(r io.Reader, f func(*Event)) error {
+	return eachRow(r, "read event", func(e *Event, n int) error {
 		e.Line = n
 		return nil
-	})
+	}, f)
 }

@@ -3,6 +3,7 @@ package member
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -32,8 +33,12 @@ func (l *LogLine) Append(b []byte) []byte {
 
 // ParseKmsg reads kmsg.txt. What is not UTF-8 becomes "?".
 func ParseKmsg(text []byte) ([]LogLine, error) {
-	var log []LogLine
-	err := kerneltext.Lines(text, func(n int, line []byte) error {
+	return collect(text, EachLogLine)
+}
+
+// EachLogLine reads kmsg.txt, a record at a time.
+func EachLogLine(r io.Reader, f func(*LogLine)) error {
+	return eachLine(r, func(n int, line []byte) error {
 		first, rest, _ := bytes.Cut(line, []byte{' '})
 		at, err := stamp(first)
 		if err != nil {
@@ -44,8 +49,7 @@ func ParseKmsg(text []byte) ([]LogLine, error) {
 		if err != nil {
 			return fmt.Errorf("level %q is not a number", kerneltext.Clip(digit))
 		}
-		log = append(log, LogLine{Time: at, Level: int(level), Line: n, Text: strings.ToValidUTF8(string(message), "?")})
+		f(&LogLine{Time: at, Level: int(level), Line: n, Text: strings.ToValidUTF8(string(message), "?")})
 		return nil
 	})
-	return log, err
 }

@@ -34,12 +34,15 @@ type Latency struct {
 func NewLatencyWriter(w io.Writer) *Writer[Latency] { return NewWriter[Latency](w).plain() }
 
 // ParseLatencies reads softirq.jsonl.
-func ParseLatencies(text []byte) ([]Latency, error) {
-	return parseRows(text, "not a latency", func(l *Latency, _ int) error {
-		// A sum of rows has as many buckets as its longest row: a hostile one costs no more.
+func ParseLatencies(text []byte) ([]Latency, error) { return collect(text, EachLatency) }
+
+// EachLatency reads softirq.jsonl, a line at a time. A sum of rows has as many buckets as its
+// longest row: LatencyBuckets at most, so that a hostile one costs no more.
+func EachLatency(r io.Reader, f func(*Latency)) error {
+	return eachRow(r, "not a latency", func(l *Latency, _ int) error {
 		if len(l.Buckets) > LatencyBuckets {
 			return fmt.Errorf("%d buckets, at most %d are possible", len(l.Buckets), LatencyBuckets)
 		}
 		return nil
-	})
+	}, f)
 }

@@ -33,23 +33,11 @@ func (w *Writer[T]) plain() *Writer[T] {
 	return w
 }
 
-// parseRows reads JSON Lines. wrong begins the error of a line that cannot be read; accept,
-// where there is one, looks at each row with its line's number and may refuse it.
-func parseRows[T any](text []byte, wrong string, accept func(row *T, line int) error) (rows []T, err error) {
-	err = kerneltext.Lines(text, func(n int, line []byte) error {
-		var row T
-		if err := json.Unmarshal(line, &row); err != nil {
-			return fmt.Errorf("%s: %w", wrong, err)
-		}
-		if accept != nil {
-			if err := accept(&row, n); err != nil {
-				return err
-			}
-		}
-		rows = append(rows, row)
-		return nil
+// parseRows reads JSON Lines that are trusted, see eachRow.
+func parseRows[T any](text []byte, wrong string) ([]T, error) {
+	return collect(text, func(r io.Reader, f func(*T)) error {
+		return eachRow(r, wrong, nil, f)
 	})
-	return rows, err
 }
 
 // appendDocument writes a member that is one JSON object, indented for people.

@@ -3,6 +3,7 @@ package member
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/netip"
 	"strconv"
 
@@ -44,8 +45,12 @@ func (q *Queue) Append(b []byte) []byte {
 
 // ParseQueues reads listeners.csv. IPv4 addresses of IPv6 sockets are given as IPv4.
 func ParseQueues(text []byte) ([]Queue, error) {
-	var queues []Queue
-	err := kerneltext.Lines(text, func(n int, line []byte) error {
+	return collect(text, EachQueue)
+}
+
+// EachQueue reads listeners.csv, a line at a time.
+func EachQueue(r io.Reader, f func(*Queue)) error {
+	return eachLine(r, func(n int, line []byte) error {
 		if n == 1 {
 			return nil
 		}
@@ -54,10 +59,9 @@ func ParseQueues(text []byte) ([]Queue, error) {
 			return err
 		}
 		q.Line = n
-		queues = append(queues, q)
+		f(&q)
 		return nil
 	})
-	return queues, err
 }
 
 // queue reads one line; an empty SYN queue could not be counted, which is not zero.

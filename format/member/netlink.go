@@ -124,22 +124,22 @@ type NetlinkSummary struct {
 func (s *NetlinkSummary) Append(b []byte) ([]byte, error) { return appendDocument(b, s) }
 
 // ParseLinks reads links.jsonl.
-func ParseLinks(text []byte) ([]Link, error) { return parseRows[Link](text, "read link", nil) }
+func ParseLinks(text []byte) ([]Link, error) { return parseRows[Link](text, "read link") }
 
 // ParseAddresses reads addresses.jsonl.
 func ParseAddresses(text []byte) ([]Address, error) {
-	return parseRows[Address](text, "read address", nil)
+	return parseRows[Address](text, "read address")
 }
 
 // ParseRoutes reads routes.jsonl.
-func ParseRoutes(text []byte) ([]Route, error) { return parseRows[Route](text, "read route", nil) }
+func ParseRoutes(text []byte) ([]Route, error) { return parseRows[Route](text, "read route") }
 
 // ParseRules reads rules.jsonl.
-func ParseRules(text []byte) ([]Rule, error) { return parseRows[Rule](text, "read rule", nil) }
+func ParseRules(text []byte) ([]Rule, error) { return parseRows[Rule](text, "read rule") }
 
 // ParseNeighbours reads neighbours.jsonl.
 func ParseNeighbours(text []byte) ([]Neighbour, error) {
-	return parseRows[Neighbour](text, "read neighbour", nil)
+	return parseRows[Neighbour](text, "read neighbour")
 }
 
 // ParseNetlinkSummary reads summary.json.

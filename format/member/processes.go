@@ -27,5 +27,10 @@ func NewProcessWriter(w io.Writer) *Writer[ProcessUse] { return NewWriter[Proces
 
 // ParseProcesses reads processes.jsonl.
 func ParseProcesses(text []byte) ([]ProcessUse, error) {
-	return parseRows[ProcessUse](text, "read process", nil)
+	return collect(text, EachProcess)
+}
+
+// EachProcess reads processes.jsonl, a process at a time.
+func EachProcess(r io.Reader, f func(*ProcessUse)) error {
+	return eachRow(r, "read process", nil, f)
 }

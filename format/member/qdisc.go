@@ -31,5 +31,10 @@ func NewQdiscWriter(w io.Writer) *Writer[Qdisc] { return NewWriter[Qdisc](w) }
 
 // ParseQdiscs reads static/qdisc.jsonl.
 func ParseQdiscs(text []byte) ([]Qdisc, error) {
-	return parseRows[Qdisc](text, "not a queue discipline", nil)
+	return collect(text, EachQdisc)
+}
+
+// EachQdisc reads qdisc.jsonl, a reading at a time.
+func EachQdisc(r io.Reader, f func(*Qdisc)) error {
+	return eachRow(r, "not a queue discipline", nil, f)
 }

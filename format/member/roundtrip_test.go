@@ -22,7 +22,7 @@ var ignoreLine = cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String()
 // form is how a member is read and written again, its bytes as they were.
 type form struct {
 	name   string // or, with a slash at the end, the begin of it
-	filled func(t *testing.T) []byte
+	filled func(t testing.TB) []byte
 	again  func(text []byte) ([]byte, error)
 }
 
@@ -38,7 +38,7 @@ func rows[T any](name string, writer func(io.Writer) *Writer[T], parse func([]by
 		}
 		return out.Bytes(), nil
 	}
-	return form{name, func(t *testing.T) []byte {
+	return form{name, func(t testing.TB) []byte {
 		want := make([]T, 2)
 		n := 0
 		for i := range want {
@@ -64,7 +64,7 @@ func rows[T any](name string, writer func(io.Writer) *Writer[T], parse func([]by
 
 // document is the form of a member that is one JSON object.
 func document[T any](name string, write func(*T, []byte) ([]byte, error), parse func([]byte) (*T, error)) form {
-	return form{name, func(t *testing.T) []byte {
+	return form{name, func(t testing.TB) []byte {
 		want, n := new(T), 0
 		fill(reflect.ValueOf(want).Elem(), &n)
 		text, err := write(want, nil)
@@ -94,7 +94,7 @@ func table[T any](name, header string, line func(*T, []byte) []byte, parse func(
 		}
 		return out
 	}
-	return form{name, func(t *testing.T) []byte {
+	return form{name, func(t testing.TB) []byte {
 		want := make([]T, 2)
 		n := 0
 		for i := range want {
@@ -131,7 +131,7 @@ var forms = []form{
 	rows(SocketsName, NewSocketWriter, ParseSockets),
 	rows(ProcessesName, NewProcessWriter, ParseProcesses),
 	{ConntrackName, nil, func(text []byte) (out []byte, err error) {
-		err = EachConntrack(text, func(e *ConntrackEntry) { out = e.Append(out, 0) })
+		err = EachConntrack(bytes.NewReader(text), func(e *ConntrackEntry) { out = e.Append(out, 0) })
 		return out, err
 	}},
 	document(ConntrackSummaryName, (*ConntrackSummary).Append, ParseConntrackSummary),

@@ -1,13 +1,8 @@
 package member
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net/netip"
-
-	"github.com/spikebox/spikebox/format/kerneltext"
 )
 
 // SocketsName holds TCP sockets, at the trigger (listeners and half-open ones) and at the
@@ -94,17 +89,14 @@ func (s *Socket) Listening() bool { return s.State == StateListen }
 func (s *Socket) Overfull() bool { return s.Listening() && s.RecvQ > s.SendQ }
 
 // ParseSockets reads sockets.jsonl.
-func ParseSockets(text []byte) ([]Socket, error) {
-	sockets := make([]Socket, 0, bytes.Count(text, []byte{'\n'})+1)
-	err := kerneltext.Lines(text, func(n int, line []byte) error {
-		s := Socket{Line: n}
-		if err := json.Unmarshal(line, &s); err != nil {
-			return fmt.Errorf("read socket: %w", err)
-		}
-		sockets = append(sockets, s)
+func ParseSockets(text []byte) ([]Socket, error) { return collect(text, EachSocket) }
+
+// EachSocket reads sockets.jsonl, a socket at a time.
+func EachSocket(r io.Reader, f func(*Socket)) error {
+	return eachRow(r, "read socket", func(s *Socket, n int) error {
+		s.Line = n
 		return nil
-	})
-	return sockets, err
+	}, f)
 }
 
 // NewSocketWriter writes sockets.jsonl.

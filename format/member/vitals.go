@@ -3,6 +3,7 @@ package member
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math"
 	"strconv"
 
@@ -52,25 +53,39 @@ func (r *VitalsRow) Append(b []byte) []byte {
 // ParseVitals reads vitals.csv.
 func ParseVitals(text []byte) (Vitals, error) {
 	var v Vitals
-	err := kerneltext.Lines(text, func(_ int, line []byte) error {
+	names, err := EachVitals(bytes.NewReader(text), func(_ []string, row *VitalsRow) { v.Rows = append(v.Rows, *row) })
+	v.Names = names
+	return v, err
+}
+
+// EachVitals reads vitals.csv, a tick at a time, and gives the vitals' names; nil without a
+// header.
+func EachVitals(r io.Reader, f func(names []string, row *VitalsRow)) (names []string, err error) {
+	err = eachLine(r, func(_ int, line []byte) error {
 		fields := bytes.Split(line, []byte{','})
-		if v.Names == nil {
-			if string(fields[0]) != "time" {
-				return fmt.Errorf("header begins with %q, want \"time\"", kerneltext.Clip(fields[0]))
-			}
-			v.Names = make([]string, 0, len(fields)-1) // never nil, without a vital too: the header was there
-			for _, f := range fields[1:] {
-				v.Names = append(v.Names, string(f))
-			}
-			return nil
+		if names == nil {
+			names, err = vitalNames(fields)
+			return err
 		}
-		row, err := vitalsRow(v.Names, fields)
+		row, err := vitalsRow(names, fields)
 		if err == nil {
-			v.Rows = append(v.Rows, row)
+			f(names, &row)
 		}
 		return err
 	})
-	return v, err
+	return names, err
+}
+
+// vitalNames reads the header.
+func vitalNames(fields [][]byte) ([]string, error) {
+	if string(fields[0]) != "time" {
+		return nil, fmt.Errorf("header begins with %q, want \"time\"", kerneltext.Clip(fields[0]))
+	}
+	names := make([]string, 0, len(fields)-1) // never nil, without a vital too: the header was there
+	for _, f := range fields[1:] {
+		names = append(names, string(f))
+	}
+	return names, nil
 }
 
 // vitalsRow reads one tick; a row that is too short or too long is no row, as its values

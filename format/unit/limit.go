@@ -70,5 +70,8 @@ func parseBytes(word string) (float64, error) {
 		}
 	}
 	v, err := ParseNumber(word)
+	if math.IsInf(v*scale, 0) {
+		return 0, fmt.Errorf("limit %q: want a size that fits", word)
+	}
 	return v * scale, err
 }

@@ -21,6 +21,7 @@ type Sink struct {
 	Partial string // why the source gives less than all; set by the source
 	Lost    uint64
 	Unit    string // of Lost
+	AtLeast bool   // counting ended: more are missing
 	Details map[string]string
 
 	mu     sync.Mutex // of Members and what they hold, until sealed

@@ -78,7 +78,8 @@ func (d *dump) run(q sockdiag.Query) error {
 	err := sockdiag.Dump(q, func(s *sockdiag.Socket) bool {
 		if d.n++; d.n > d.most {
 			d.sink.Lost++
-			return d.n < 2*d.most // count the rest, but not for ever
+			d.sink.AtLeast = d.n >= 2*d.most // count the rest, but not for ever
+			return !d.sink.AtLeast
 		}
 		d.err = d.out.Write(d.line(s))
 		return d.err == nil && d.ctx.Err() == nil

@@ -152,7 +152,7 @@ func collect(ctx context.Context, env Env, s *OneOff, sink *Sink) Result {
 	}
 	source := format.Source{
 		Name: s.name(env), State: format.Complete, WallNs: int64(time.Since(began)),
-		Lost: sink.Lost, Unit: sink.Unit, Details: sink.Details, Members: sink.names(),
+		Lost: sink.Lost, AtLeast: sink.AtLeast, Unit: sink.Unit, Details: sink.Details, Members: sink.names(),
 	}
 	if sink.Partial != "" || sink.Lost > 0 {
 		source.State, source.Reason = format.Partial, sink.Partial
