@@ -18,37 +18,38 @@ func group(changes []*change) []*change {
 }
 
 // join keeps one change of all that have a key in common, be it through others, and hangs
-// these under it.
+// these under it: ListenDrops is equal to ListenOverflows, and that one is the vital's.
 func join(changes []*change, keys ...func(*change) string) []*change {
-	group := make([]int, len(changes)) // by index: the first change of the same group
-	for i := range group {
-		group[i] = i
+	up := make([]int, len(changes)) // a forest: the first change of each group is its own root
+	for i := range up {
+		up[i] = i
+	}
+	root := func(i int) int {
+		for up[i] != i {
+			up[i] = up[up[i]]
+			i = up[i]
+		}
+		return i
 	}
 	for _, key := range keys {
-		first := map[string]int{}
+		seen := map[string]int{}
 		for i, c := range changes {
 			k := key(c)
-			at, ok := first[k]
-			if !ok {
-				first[k] = i
-				continue
-			}
-			// Whole groups, as ListenDrops is equal to ListenOverflows, which is the vital's.
-			low, high := min(group[at], group[i]), max(group[at], group[i])
-			for n := range group {
-				if group[n] == high {
-					group[n] = low
-				}
+			if first, ok := seen[k]; ok {
+				a, b := root(first), root(i)
+				up[max(a, b)] = min(a, b)
+			} else {
+				seen[k] = i
 			}
 		}
 	}
 	var kept []*change
-	at := map[int]int{}
+	at := map[int]int{} // of a root in kept
 	for i, c := range changes {
-		k, ok := at[group[i]]
+		k, ok := at[root(i)]
 		switch {
 		case !ok:
-			at[group[i]] = len(kept)
+			at[root(i)] = len(kept)
 			kept = append(kept, c)
 		case c.vital() && !kept[k].vital(): // it has the reader's word for it, and is finer in time
 			c.take(kept[k])
@@ -152,7 +153,7 @@ func equal(c *change) string {
 	return string(key)
 }
 
-// traffic hangs what grew or fell in proportion with the packets under their line. That
+// traffic hangs what grew or fell in proportion with an interface's packets under its line. That
 // there is more traffic is one fact and may well be the incident, as in a flood; that a
 // hundred counters of packets, interrupts and segments follow it is none. What left zero has
 // no proportion to anything, and stays.
@@ -160,8 +161,10 @@ func traffic(changes []*change) []*change {
 	var packets *change
 	for _, c := range changes {
 		name := c.series.Name
-		if strings.HasPrefix(name, "if.") && strings.HasSuffix(name, "_packets") && c.usual > 0 && (packets == nil || c.then > packets.then) {
-			packets = c
+		carried := strings.HasSuffix(name, "_packets") || strings.HasSuffix(name, "_bytes")
+		if strings.HasPrefix(name, "if.") && carried && c.usual > 0 {
+			packets = c // the first of the order: what moved most
+			break
 		}
 	}
 	if packets == nil {

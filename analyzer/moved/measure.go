@@ -43,7 +43,7 @@ func (p *parts) measure(s *timeline.Series) *change {
 	if c.score <= least {
 		return nil
 	}
-	c.first = all[c.began()].at
+	c.first = c.left()
 	return c
 }
 
@@ -101,14 +101,36 @@ func extremes(all []reading, from, to int) (high, low extreme) {
 }
 
 // began is the reading at which the series left its usual: the first of the run before its
-// peak that were nearer to the peak than to the usual.
+// peak that were all beyond the noise.
 func (c *change) began() int {
-	middle := (c.usual + c.then) / 2
 	i := c.peak
-	for i > 0 && (c.readings[i-1].v > middle) == (c.then > middle) {
+	for i > 0 && c.beyond(c.readings[i-1].v) {
 		i--
 	}
 	return i
+}
+
+// beyond says whether a value is out of the noise, on the side of the peak.
+func (c *change) beyond(v float64) bool {
+	margin := min(c.noise, math.Abs(c.then-c.usual)/2)
+	if c.then < c.usual {
+		return v < c.usual-margin
+	}
+	return v > c.usual+margin
+}
+
+// left is when the series left its usual. Levels are asked again at their own pace, which is
+// four times as fine: in which order things moved is what a reader looks for.
+func (c *change) left() int64 {
+	at := c.readings[c.began()].at
+	if c.series.Counts {
+		return at
+	}
+	i, _ := slices.BinarySearch(c.series.T, at)
+	for i--; i >= 0 && c.beyond(c.series.V[i]); i-- { // of NaN nothing is true
+		at = c.series.T[i]
+	}
+	return at
 }
 
 // line puts a change into the form that it is told in.

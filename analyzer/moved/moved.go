@@ -45,8 +45,10 @@ const (
 	// least is the score above which a line is listed: what has not more than doubled beyond
 	// its noise is within what a busy host does all day.
 	least = 2
-	// Much is the score from which on a change stands out: the opened extreme of a handful of Poisson
-	// readings stays below 3 at any rate (see TestPoissonNoise).
+	// Much is the score from which on a change is named in a verdict. What chance does to
+	// independent events stays below it at any rate (TestPoissonNoise); a few connections that
+	// send their first ten segments (RFC 6928) within the same second reach 4 on an idle host,
+	// which is why a verdict says the score of what it names.
 	Much = 3
 )
 

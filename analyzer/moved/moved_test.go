@@ -144,6 +144,29 @@ func TestBrokenSeries(t *testing.T) {
 	}
 }
 
+// What a broken or hostile bundle may hold costs neither memory nor a report that no JSON can hold.
+func TestHostile(t *testing.T) {
+	s := tell(vitalTrigger, 32, 42)
+	s.put(column.Gauge, "1", member.VitalsName, map[string]func(int) float64{
+		"inf": step(31, 1, math.Inf(1)), "huge": step(31, 1e308, -1e308), "negative": step(31, -7, -700),
+	})
+	for _, stamp := range []int64{math.MinInt64 + 1, 0, at(33).UnixNano(), math.MaxInt64} {
+		r, _ := s.Columns.Row(member.DropsName, stamp)
+		r.Put(column.Events, "1", 40, "drop.NO_SOCKET")
+	}
+	for _, l := range s.find() {
+		if l.Series != "drop.NO_SOCKET" {
+			t.Errorf("%+v", l)
+		}
+	}
+	ages := tell(vitalTrigger, 32, 42)
+	ages.Manifest.Window.Start = time.Unix(0, 0)
+	ages.put(column.Events, "1", member.DropsName, map[string]func(int) float64{"drop.X": step(31, 0, 9)})
+	if got := ages.find(); got != nil {
+		t.Errorf("a window of half a century: %+v", got)
+	}
+}
+
 // A counter that is reset tells nothing of that second, and no more.
 func TestReset(t *testing.T) {
 	s := tell(vitalTrigger, 32, 42)

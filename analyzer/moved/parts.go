@@ -1,6 +1,8 @@
 package moved
 
 import (
+	"time"
+
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format"
@@ -10,6 +12,10 @@ import (
 // lead is how long before its trigger an incident may have begun without anybody seeing it:
 // a vital's value is that of the second before, and a counter is read once a second.
 const lead = 2e9 // ns
+
+// longest is the longest window that is looked at, in ns: a recorder holds ten minutes at most, and a manifest that
+// claims years would cost as many seconds of zeros.
+const longest = int64(time.Hour)
 
 // parts are the quiet part of a window and the loud one, which follows it.
 type parts struct {
@@ -30,6 +36,9 @@ func split(e *evidence.Evidence) (parts, bool) {
 		return parts{}, false
 	}
 	start, end := e.Window()
+	if d := end - start; d <= 0 || d > longest { // of years of both signs d may overflow, to below zero
+		return parts{}, false
+	}
 	at := m.Trigger.Time
 	if !m.Trigger.Since.IsZero() {
 		at = m.Trigger.Since

@@ -29,7 +29,8 @@ func Summary(lines []Line) string {
 	var texts []string
 	for _, l := range lines {
 		if l.Score >= Much && len(texts) < named {
-			texts = append(texts, fmt.Sprintf("%s (%s, usually %s)", l.Series, unit.Prose(l.Value, l.Unit), unit.Prose(l.Usual, l.Unit)))
+			texts = append(texts, fmt.Sprintf("%s (%s, usually %s, %s-fold)", l.Series,
+				unit.Prose(l.Value, l.Unit), unit.Prose(l.Usual, l.Unit), unit.Number(l.Score)))
 		}
 	}
 	if len(texts) == 0 {
