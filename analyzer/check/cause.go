@@ -70,8 +70,8 @@ func (f *Finding) Root() bool { return len(f.Causes) == 0 }
 func (f *Finding) Remark() bool { return f.remark }
 
 // Ordered gives findings as a reader wants them: roots first, the worst before the
-// others, each followed by its effects, and remarks behind all that happened. Every finding has a root above it, as causes
-// make no circle.
+// others, each followed by its effects, and remarks behind all that happened. Every finding
+// has a root above it, as causes make no circle.
 func Ordered(findings []*Finding) []*Finding {
 	worst := slices.Clone(findings)
 	rank := func(f *Finding) int {

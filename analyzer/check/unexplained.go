@@ -72,8 +72,8 @@ func runUnexplained(c *Case) Answer {
 	return absent("the bundle was cut by hand or for a drill, and nobody gave a reason")
 }
 
-// triggers are those that want an explanation, each vital and pattern once: not a drill, and not a
-// human who gave no reason.
+// triggers are those that want an explanation, each vital and pattern once: not a drill, and
+// not a human who gave no reason.
 func (c *Case) triggers() []format.Trigger {
 	m := c.Evidence.Manifest
 	var all []format.Trigger
@@ -91,9 +91,10 @@ func (c *Case) triggers() []format.Trigger {
 	return all
 }
 
-// explains names the check whose finding accounts for a trigger, empty where none does. What is only
-// worth knowing accounts for nothing, and a remark about the evidence even less. Whoever
-// asked by hand named no vital: then any trouble is an answer.
+// explains names the check whose finding accounts for a trigger, empty where none does. What
+// is only worth knowing accounts for nothing, and a remark about the evidence even less.
+// Whoever asked by hand named no vital: then any trouble is an answer. A pattern of the
+// kernel log is the operator's own, and no check can know what it stands for.
 func (c *Case) explains(t format.Trigger) string {
 	span := triggerSpan(t)
 	for _, r := range c.answers {

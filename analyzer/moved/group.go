@@ -74,9 +74,9 @@ func (c *change) hang(other *change) {
 	c.with = append(append(c.with, other.series.Name), other.with...)
 }
 
-// Aliases are the names under which one number stands in several sources, the vital's first. Of a vital that adds up
-// several counters those that moved hang under it, and say which of them it was. CPUs are
-// left open (cpu*).
+// Aliases are the names under which one number stands in several sources, the vital's
+// first. Of a vital that adds up several counters those that moved hang under it, and say
+// which of them it was. CPUs are left open (cpu*).
 var Aliases = [][]string{
 	{"listen.overflows", "netstat.TcpExt.ListenOverflows"},
 	{"listen.drops", "netstat.TcpExt.ListenDrops"},

@@ -66,8 +66,8 @@ func compare(s *timeline.Series, all []reading, edge int) *change {
 	return c
 }
 
-// harmless says of a series that less of it is no trouble: times and shares of time measure waiting and
-// work. That packets or connections become fewer may well be the incident.
+// harmless says of a series that less of it is no trouble: times and shares of time measure
+// waiting and work. That packets or connections become fewer may well be the incident.
 func harmless(s *timeline.Series) bool {
 	u := s.RateUnit()
 	return u == unit.Seconds || u == unit.Ratio

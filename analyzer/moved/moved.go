@@ -32,9 +32,10 @@ type Line struct {
 	Unit   string    `json:"unit"`
 	First  time.Time `json:"first"`  // when it left its usual
 	Member string    `json:"member"` // that holds the reading of First
-	Score  float64   `json:"score"`  // how many fold it changed beyond its noise, at least 1
-	// With names other series that say the same: another source's, other CPUs', or what
-	// grew with the traffic. More counts those beyond the named ones.
+	// Score is how many fold it changed beyond its noise: of what says the same, the most.
+	Score float64 `json:"score"`
+	// With names other series that say the same: another source's, the counters that a vital
+	// adds up, or what grew with the traffic. More counts those beyond the named ones.
 	With []string `json:"with,omitempty"`
 	More int      `json:"more,omitempty"`
 }

@@ -13,8 +13,8 @@ import (
 // a vital's value is that of the second before, and a counter is read once a second.
 const lead = 2e9 // ns
 
-// longest is the longest window that is looked at, in ns: a recorder holds ten minutes at most, and a manifest that
-// claims years would cost as many seconds of zeros.
+// longest is the longest window that is looked at, in ns: a recorder holds ten minutes at
+// most, and a manifest that claims years would cost as many seconds of zeros.
 const longest = int64(time.Hour)
 
 // parts are the quiet part of a window and the loud one, which follows it.
