@@ -85,6 +85,7 @@ var house = []wing{
 		{"analyzer/column", "kernel texts to named numbers over time"},
 		{"analyzer/evidence", "opens bundles and captures, and puts the above together"},
 		{"analyzer/timeline", "series with units on one clock"},
+		{"analyzer/moved", "which series changed most, without any rule"},
 		{"analyzer/subject", "what findings are about, and when two are the same"},
 		{"analyzer/check", "questions, with three answers"},
 		{"analyzer/report", "verdict, tables, JSON"},

@@ -16,6 +16,6 @@ func Run(paths []string, opts evidence.Options) (*report.Document, error) {
 		return nil, err
 	}
 	lines := timeline.Build(&found.Columns)
-	answers := check.Run(check.All, check.NewCase(found, lines))
-	return report.Make(found, answers), nil
+	asked := check.NewCase(found, lines)
+	return report.Make(asked, check.Run(check.All, asked)), nil
 }

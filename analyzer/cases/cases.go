@@ -150,6 +150,7 @@ func (c *Case) manifest() *format.Manifest {
 		Vitals: []format.VitalInfo{
 			{Name: "rtt.p99", Unit: "s"}, {Name: "syn_recv", Unit: "1"},
 			{Name: "listen.overflows", Unit: "1/s"}, {Name: "accept.queue.fill", Unit: "ratio"},
+			{Name: "resets", Unit: "1/s"}, {Name: "tcp.close_wait", Unit: "1"}, {Name: "tcp.established", Unit: "1"}, {Name: "tcp.mem", Unit: "B"},
 		},
 	}
 	if m.Trigger.Kind == "" {

@@ -27,6 +27,7 @@ would have said "absent". Sources that this kernel does not support, or that are
 switched off, are no loss; inspect lists them.`,
 	Ref:    "pcapng, Interface Statistics Block; format/SPEC.md, \"Sources\"",
 	Limits: []Limit{lostShare},
+	Remark: true,
 	run:    runIncomplete,
 }
 

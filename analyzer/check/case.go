@@ -3,6 +3,7 @@ package check
 import (
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/handshake"
+	"github.com/spikebox/spikebox/analyzer/moved"
 	"github.com/spikebox/spikebox/analyzer/rtt"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 )
@@ -12,12 +13,15 @@ type Case struct {
 	Evidence *evidence.Evidence
 	Lines    *timeline.Set
 	Window   timeline.Span
+	Moved    []moved.Line // what changed most, without any rule
+
+	answers []Result // of the checks that were asked already
 }
 
 // NewCase prepares the evidence for the checks.
 func NewCase(e *evidence.Evidence, lines *timeline.Set) *Case {
 	start, end := e.Window()
-	return &Case{Evidence: e, Lines: lines, Window: timeline.Span{Start: start, End: end}}
+	return &Case{Evidence: e, Lines: lines, Window: timeline.Span{Start: start, End: end}, Moved: moved.Find(e, lines)}
 }
 
 // sum is what a counter counted within the window.

@@ -66,12 +66,21 @@ func (f *Finding) causedBy(cause *Finding, because string) {
 // Root says whether nothing that was found causes this.
 func (f *Finding) Root() bool { return len(f.Causes) == 0 }
 
+// Remark says whether the finding is about the evidence, and not about what happened.
+func (f *Finding) Remark() bool { return f.remark }
+
 // Ordered gives findings as a reader wants them: roots first, the worst before the
-// others, each followed by its effects. Every finding has a root above it, as causes
-// make no circle.
+// others, each followed by its effects, and remarks behind all that happened. Every finding
+// has a root above it, as causes make no circle.
 func Ordered(findings []*Finding) []*Finding {
 	worst := slices.Clone(findings)
-	slices.SortStableFunc(worst, func(a, b *Finding) int { return b.Severity.Rank() - a.Severity.Rank() })
+	rank := func(f *Finding) int {
+		if f.remark {
+			return f.Severity.Rank() - Critical.Rank()
+		}
+		return f.Severity.Rank()
+	}
+	slices.SortStableFunc(worst, func(a, b *Finding) int { return rank(b) - rank(a) })
 	var ordered []*Finding
 	var visit func(f *Finding)
 	visit = func(f *Finding) {

@@ -9,6 +9,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -22,6 +23,13 @@ type Check struct {
 	Needs  []*Need
 	Limits []Limit
 	Causes []Link // what may cause its findings
+	// Explains names the vitals that its findings can move: a trigger on one of them is
+	// accounted for by such a finding.
+	Explains []string
+	// Remark says that its findings are about the evidence and not about what happened: they
+	// stand behind all others.
+	Remark bool
+	last   bool // it asks what the others have answered
 	run    func(c *Case) Answer
 }
 
@@ -42,6 +50,7 @@ var All = []*Check{
 	&synackRetransmit,
 	&synRetransmit,
 	&rttSpike,
+	&unexplained,
 }
 
 // Find gives the check with an ID, nil if there is none.
@@ -80,9 +89,14 @@ type Result struct {
 
 // Run asks every check and links findings that cause each other.
 func Run(checks []*Check, c *Case) []Result {
-	results := make([]Result, 0, len(checks))
-	for _, k := range checks {
-		results = append(results, Result{k, k.ask(c)})
+	results := make([]Result, len(checks))
+	for _, last := range []bool{false, true} {
+		for i, k := range checks {
+			if k.last == last {
+				results[i] = Result{k, k.ask(c)}
+			}
+		}
+		c.answers = slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.Check == nil })
 	}
 	link(results)
 	return results
@@ -117,7 +131,7 @@ func (k *Check) ask(c *Case) Answer {
 	}
 	a.Lost = lost
 	for _, f := range a.Findings {
-		f.ID = k.ID
+		f.ID, f.remark = k.ID, k.Remark
 		f.hedge(c, lossy)
 		f.complete(k.Title)
 	}

@@ -27,6 +27,7 @@ files and other hosts. A clock that nothing synchronises may be minutes off.`,
 	Ref:    "adjtimex(2); Documentation/timers/ntp.rst",
 	Needs:  []*Need{needClocks},
 	Limits: []Limit{clockStep},
+	Remark: true,
 	run:    runClock,
 }
 

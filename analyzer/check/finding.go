@@ -62,6 +62,7 @@ type Finding struct {
 
 	effect string     // a few words for the verdict: 11 connection attempts retried
 	roots  []*Finding // by index of Causes
+	remark bool       // its check's
 }
 
 // Variant tells apart the ways in which a check can be present, where these have causes or

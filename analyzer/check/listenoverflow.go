@@ -28,7 +28,10 @@ nginx and Apache ask for a backlog of 511 unless configured otherwise, whatever
 somaxconn says.`,
 	Ref:   "net/ipv4/tcp_ipv4.c, tcp_v4_syn_recv_sock, and net/ipv4/tcp_input.c, tcp_conn_request, Linux 6.18; listen(2)",
 	Needs: []*Need{needTCPExt},
-	run:   runListenOverflow,
+	// An ACK that finds the accept queue full leaves its connection half-open, and the
+	// SYN-ACK is sent again.
+	Explains: []string{"listen.overflows", "listen.drops", "accept.queue.fill", "syn_recv", "synack.retrans"},
+	run:      runListenOverflow,
 }
 
 const (

@@ -41,7 +41,8 @@ discipline or the driver on their way out, or behind it on their way in.`,
 			Because: "the kernel times a connection's first round trip from its SYN-ACK on, " +
 				"so an ACK that the full accept queue dropped makes it as long as the wait"},
 	},
-	run: runRTT,
+	Explains: []string{"rtt.p50", "rtt.p99", "rtt.max"},
+	run:      runRTT,
 }
 
 const rttVital = "rtt.p99"

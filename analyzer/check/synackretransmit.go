@@ -36,7 +36,8 @@ repeated, as the server keeps no state.`,
 		{Cause: &rttSpike, CauseVariant: insideHost, EffectVariant: answerLate, On: subject.KindHost, Slack: counterSlack,
 			Because: "a SYN-ACK that waits inside this host for a second is repeated before it has left"},
 	},
-	run: runSYNACK,
+	Explains: []string{"syn_recv", "synack.retrans", "syn.retrans", "rto"}, // the kernel counts them among SYNs and timeouts
+	run:      runSYNACK,
 }
 
 // runSYNACK gives a finding for each service and each of the reasons.

@@ -39,7 +39,9 @@ waited in a queue, and nothing was lost.`,
 		{Cause: &synackRetransmit, CauseVariant: answerLost, EffectVariant: answerLost, On: subject.KindService, Slack: counterSlack,
 			Because: "a client that never sees the SYN-ACK repeats its SYN"},
 	},
-	run: runSYN,
+	// Of this host's own SYNs; those of its clients move no counter here.
+	Explains: []string{"syn.retrans", "tcp.syn_sent", "rto"},
+	run:      runSYN,
 }
 
 // runSYN gives a finding for each service whose clients repeated their SYNs.

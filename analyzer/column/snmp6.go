@@ -1,6 +1,10 @@
 package column
 
-import "github.com/spikebox/spikebox/format/kerneltext"
+import (
+	"strings"
+
+	"github.com/spikebox/spikebox/format/kerneltext"
+)
 
 // snmp6Text is /proc/net/snmp6.
 var snmp6Text = Text{
@@ -9,7 +13,11 @@ var snmp6Text = Text{
 	read: func(_ string, text []byte, r Row) error {
 		rows, err := kerneltext.ParseNameValue(text)
 		for _, s := range rows {
-			r.Put(Counter, "1", s.Value, "snmp6", s.Name)
+			unit := "1"
+			if strings.HasSuffix(s.Name, "Octets") {
+				unit = "B"
+			}
+			r.Put(Counter, unit, s.Value, "snmp6", s.Name)
 		}
 		return err
 	},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/moved"
 	"github.com/spikebox/spikebox/analyzer/packet"
 	"github.com/spikebox/spikebox/format"
 )
@@ -25,6 +26,7 @@ type Document struct {
 	Findings []*check.Finding `json:"findings"` // causes before their effects
 	Absent   []Absent         `json:"absent"`   // ruled out
 	Unknown  []Unknown        `json:"unknown"`  // could not be told
+	Moved    []moved.Line     `json:"moved"`    // what changed most, the most first; empty for bare captures
 	Totals   Totals           `json:"totals"`
 	Window   Window           `json:"window"`
 	Inputs   []evidence.Input `json:"inputs"`
@@ -91,11 +93,12 @@ type Bundle struct {
 	Damage []string `json:"damage"`
 }
 
-// Make puts the answers together.
-func Make(e *evidence.Evidence, results []check.Result) *Document {
+// Make puts together what was asked and what was answered.
+func Make(c *check.Case, results []check.Result) *Document {
+	e := c.Evidence
 	d := &Document{
 		Schema: Schema, Findings: check.Ordered(check.Findings(results)),
-		Absent: []Absent{}, Unknown: []Unknown{}, Inputs: e.Inputs, Totals: totals(e.Packets), Bundle: bundle(e),
+		Absent: []Absent{}, Unknown: []Unknown{}, Moved: append([]moved.Line{}, c.Moved...), Inputs: e.Inputs, Totals: totals(e.Packets), Bundle: bundle(e),
 		EvidenceLost: len(e.Partial.List) > 0,
 	}
 	// Programs iterate over it without asking: [] and never null.

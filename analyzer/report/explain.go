@@ -28,6 +28,9 @@ func Explain(w io.Writer, c *check.Check) error {
 		}
 		fmt.Fprintf(w, "\nNeeds: %s\n", strings.Join(needs, ", "))
 	}
+	if len(c.Explains) > 0 {
+		fmt.Fprintf(w, "\nExplains triggers on: %s\n", strings.Join(c.Explains, ", "))
+	}
 	for i, l := range c.Limits {
 		if i == 0 {
 			fmt.Fprint(w, "\nLimits:\n")

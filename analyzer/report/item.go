@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/check"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -22,6 +23,9 @@ func itemText(i check.Item) string {
 		return fmt.Sprintf("%s %s: %s, %s waiting, room for %s", i.Member, i.Where, i.Text, unit.Number(*i.Value), unit.Number(*i.Limit))
 	}
 	said := strings.TrimSpace(i.Member + " " + firstFrames(i.Where))
+	if i.Kind == "series" && strings.HasPrefix(i.Member, member.SnapshotFolder) {
+		said = i.Where // the name says the text, and the time of first the snapshot
+	}
 	if i.Value != nil {
 		said += ": " + atLeast(i) + unit.Prose(*i.Value, i.Unit)
 		if i.Limit != nil {

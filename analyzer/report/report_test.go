@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/report"
+	"github.com/spikebox/spikebox/format"
 )
 
 var update = flag.Bool("update", false, "rewrite the goldens under testdata")
@@ -166,6 +168,41 @@ func TestWorstAndLost(t *testing.T) {
 	for name, want := range map[string]bool{"healthy": false, "evidence-lost": true, "listen-overflow-capture": false} {
 		if got := docs[name].EvidenceLost; got != want {
 			t.Errorf("%s: evidence lost %v, want %v", name, got, want)
+		}
+	}
+}
+
+// What an operator said is repeated, whatever was found; nothing is asked of a drill.
+func TestReason(t *testing.T) {
+	for name, tt := range map[string]struct {
+		trigger format.Trigger
+		says    string
+	}{
+		"listen-overflow": {format.Trigger{Kind: "control", Reason: "users complain"}, `It was asked for because of "users complain".`},
+		"healthy":         {format.Trigger{Kind: "control", Reason: "users complain"}, `Somebody asked at 03:00:05.000, because of "users complain"; none of the checks`},
+		"zero-window":     {format.Trigger{Kind: "drill"}, "None of the 6 checks found anything wrong"},
+		"reset-storm":     {format.Trigger{Kind: "signal"}, "None of the 6 checks says what happened"},
+	} {
+		c, err := cases.Find("../../testdata/cases", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Trigger = tt.trigger
+		c.Trigger.Time = cases.Start.Add(5 * time.Second)
+		path, err := c.Build(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := analyzer.Run([]string{path}, evidence.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(d.Verdict, tt.says) {
+			t.Errorf("%s: %q, want %q", name, d.Verdict, tt.says)
+		}
+		section := strings.Contains(string(text(t, d, report.Style{Width: 80})), "\nWhat moved most\n")
+		if want := name == "reset-storm"; section != want {
+			t.Errorf("%s: a section of what moved: %v, want %v", name, section, want)
 		}
 	}
 }

@@ -36,11 +36,17 @@ func Text(w io.Writer, d *Document, style Style) error {
 	depth := depths(d.Findings)
 	for _, f := range d.Findings {
 		p.line()
-		p.finding(f, depth[f], strings.HasPrefix(d.Verdict, f.Headline))
+		p.finding(f, depth[f], strings.Contains(d.Verdict, f.Headline))
 	}
-	if len(d.Absent) > 0 {
+	if d.unanswered() && len(d.Moved) > 0 {
+		p.section("What moved most")
+		for i := range d.Moved {
+			p.moved(&d.Moved[i])
+		}
+	}
+	if out := d.ruledOut(); len(out) > 0 {
 		p.section("Ruled out")
-		for _, a := range d.Absent {
+		for _, a := range out {
 			p.entry(a.ID, a.Why)
 		}
 	}

@@ -8,23 +8,50 @@ import (
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/moved"
+	"github.com/spikebox/spikebox/format"
 )
 
-// verdict is what a reader needs who reads nothing else: the worst root with the
-// culprit's name, what it caused, and what else is wrong.
+// verdict is what a reader needs who reads nothing else: the worst root with the culprit's
+// name, what it caused, and what else is wrong. What is to be said of the evidence itself
+// comes after what happened, and the operator's own words last.
 func (d *Document) verdict() string {
-	var roots []*check.Finding
-	remarks := 0
+	text := d.happened()
 	for _, f := range d.Findings {
-		switch {
-		case f.Severity == check.Info:
-			remarks++
-		case f.Root():
+		if f.Remark() && f.Severity != check.Info {
+			text += " " + f.Headline
+		}
+	}
+	if t := d.trigger(); t.Kind == "control" && t.Reason != "" && !strings.Contains(text, words.Quote(t.Reason)) {
+		text += fmt.Sprintf(" It was asked for because of %s.", words.Quote(t.Reason))
+	}
+	return text
+}
+
+// trigger is the bundle's, empty for bare captures.
+func (d *Document) trigger() format.Trigger {
+	if d.Bundle == nil {
+		return format.Trigger{}
+	}
+	return d.Bundle.Trigger
+}
+
+// roots are the findings that nothing else causes, without what is only worth knowing or
+// about the evidence.
+func (d *Document) roots() (roots []*check.Finding) {
+	for _, f := range d.Findings {
+		if f.Root() && !f.Remark() && f.Severity != check.Info {
 			roots = append(roots, f)
 		}
 	}
+	return roots
+}
+
+// happened is the verdict's part about the incident.
+func (d *Document) happened() string {
+	roots := d.roots()
 	if len(roots) == 0 {
-		return d.nothing(remarks)
+		return d.nothing()
 	}
 	text := roots[0].Headline
 	if effects := effects(d.caused(roots[0])); len(effects) > 0 {
@@ -82,7 +109,13 @@ func (d *Document) caused(root *check.Finding) []*check.Finding {
 // nothing says that nothing was found, and what that is worth: how many checks were asked
 // of how much evidence, and how many of them could not answer. It never says that all is
 // well, as only these checks were asked.
-func (d *Document) nothing(remarks int) string {
+func (d *Document) nothing() string {
+	remarks := 0
+	for _, f := range d.Findings {
+		if f.Severity == check.Info {
+			remarks++
+		}
+	}
 	text := d.silence()
 	switch remarks {
 	case 0:
@@ -93,38 +126,66 @@ func (d *Document) nothing(remarks int) string {
 	return fmt.Sprintf("%s. There are %d remarks.", text, remarks)
 }
 
-// silence is the sentence about checks that found nothing. Where a vital crossed its limit
-// something was wrong, and the reader must not take their silence for health.
+// silence is the sentence about checks that found nothing. Where a human asked something may
+// well have been wrong, and the reader must not take their silence for health.
 func (d *Document) silence() string {
 	open := len(d.Unknown)
-	asked := open + len(d.Absent) + d.found()
+	asked := d.asked()
 	unseen := evidence.Unseen(d.Totals.Undecoded)
 	if unseen != "" {
 		unseen = "; " + unseen
 	}
+	stirred := ""
+	if d.unanswered() {
+		stirred = "; " + moved.Summary(d.Moved)
+	}
 	if 2*open > asked {
-		return fmt.Sprintf("Hardly anything can be told: %d of %d checks could not answer", open, asked) + unseen
+		return fmt.Sprintf("Hardly anything can be told: %d of %d checks could not answer", open, asked) + unseen + stirred
 	}
 	text := fmt.Sprintf("None of the %d checks", asked-open)
 	if open > 0 {
 		text += " that could answer"
 	}
-	if d.Bundle != nil && d.Bundle.Trigger.Vital != "" {
-		text += fmt.Sprintf(" explains why %s fired,", d.Bundle.Trigger.Expr)
+	if d.unanswered() && moved.Stands(d.Moved) {
+		text += " says what happened"
 	} else {
 		text += " found anything wrong"
 	}
 	if d.Totals.Packets > 0 {
-		text += fmt.Sprintf(" in %s of %s", words.Plural(d.Totals.Packets, "packet", "packets"), words.Plural(d.Totals.Flows, "connection", "connections"))
-	}
-	text = strings.TrimSuffix(text, ",")
-	if d.Totals.Packets == 0 {
+		text += fmt.Sprintf(", in %s of %s", words.Plural(d.Totals.Packets, "packet", "packets"), words.Plural(d.Totals.Flows, "connection", "connections"))
+	} else {
 		text += ", without a packet to look at"
 	}
 	if open > 0 {
 		text += fmt.Sprintf("; %d could not answer", open)
 	}
-	return text + unseen
+	return text + unseen + stirred
+}
+
+// asked counts the checks that were asked for an incident. The one that asks whether the
+// others explain the trigger is none of them.
+func (d *Document) asked() int {
+	n := len(d.Unknown) + d.found()
+	for _, a := range d.Absent {
+		if a.ID != check.UnexplainedID {
+			n++
+		}
+	}
+	return n
+}
+
+// unanswered says whether somebody wanted to know something and no finding tells. A drill
+// wants nothing.
+func (d *Document) unanswered() bool {
+	return d.Bundle != nil && d.Bundle.Trigger.Kind != "drill" && len(d.roots()) == 0
+}
+
+// ruledOut is what a reader wants to know: that a bare capture has no trigger, he does.
+func (d *Document) ruledOut() []Absent {
+	if d.Bundle != nil {
+		return d.Absent
+	}
+	return slices.DeleteFunc(slices.Clone(d.Absent), func(a Absent) bool { return a.ID == check.UnexplainedID })
 }
 
 // found counts the checks that answered present.

@@ -23,7 +23,8 @@ var score = &cli.Command{
 	Doc:  "make incidents, all if none is named, and score what spikebox analyze says of them",
 	Long: `An incident is found when its root finding and the root's known effects are all among
 the findings, and missed otherwise. A finding that is a warning or critical, and that
-nobody expects, is false. The exit code is 1 if one was missed, where the analyzer has
+nobody expects, is false; "unexplained" is not where the root was not found, and not
+being found is all that it counts for. The exit code is 1 if one was missed, where the analyzer has
 the checks for it, or false, or if a run failed.`,
 	Examples: []string{
 		"spikebox-lab score -o /tmp/score",

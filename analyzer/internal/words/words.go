@@ -4,6 +4,7 @@ package words
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,6 +58,22 @@ func List(words []string) string {
 	}
 	last := len(words) - 1
 	return strings.Join(words[:last], ", ") + " and " + words[last]
+}
+
+// Quote gives strangers' text as a quotation: cut to what fits into a sentence, and with
+// what would command a terminal written out.
+func Quote(s string) string { return strconv.Quote(Clip(s)) }
+
+// Clip cuts a text to two lines of a terminal.
+func Clip(s string) string {
+	const most = 160 // runes
+	if len(s) <= most {
+		return s
+	}
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + " …"
+	}
+	return s
 }
 
 // Sentence makes the first letter large.

@@ -29,6 +29,14 @@ func TestJudge(t *testing.T) {
 		t.Error("text in place of a document is judged")
 	}
 
+	for root, wrong := range map[string]int{"reset-storm": 0, "rtt-spike": 1, "": 1} {
+		j, err := Judge(&Truth{Expected: Expected{Root: root, Allowed: []string{"rtt-spike"}}}, []byte(`{"findings": [
+			{"id": "unexplained", "severity": "warning"}, {"id": "rtt-spike", "severity": "warning"}]}`))
+		if err != nil || len(j.False) != wrong {
+			t.Errorf("unexplained beside the root %q: %+v, %v; want %d false", root, j, err, wrong)
+		}
+	}
+
 	s := &Score{Name: "listen-overflow"}
 	s.Add(j)
 	s.Add(&Judgement{Found: truth.Expected.Wanted()})

@@ -1,0 +1,40 @@
+package moved
+
+import (
+	"fmt"
+
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/format/unit"
+)
+
+// Beside says what a reader wants to know beside the value: what it was before, since when,
+// by how much it moved, and what else is the same.
+func (l *Line) Beside() string {
+	text := fmt.Sprintf("usually %s, from %s, %s-fold", unit.Prose(l.Usual, l.Unit), words.Clock(l.First), unit.Number(l.Score))
+	switch with := len(l.With) + l.More; {
+	case with == 1:
+		text += ", also as " + l.With[0]
+	case with > 1:
+		text += fmt.Sprintf(", with %s and %d more", l.With[0], with-1)
+	}
+	return text
+}
+
+// Stands says whether anything stands out.
+func Stands(lines []Line) bool { return len(lines) > 0 && lines[0].Score >= Much }
+
+// Summary says as a clause what stands out, the first three by name.
+func Summary(lines []Line) string {
+	const named = 3
+	var texts []string
+	for _, l := range lines {
+		if l.Score >= Much && len(texts) < named {
+			texts = append(texts, fmt.Sprintf("%s (%s, usually %s, %s-fold)", l.Series,
+				unit.Prose(l.Value, l.Unit), unit.Prose(l.Usual, l.Unit), unit.Number(l.Score)))
+		}
+	}
+	if len(texts) == 0 {
+		return "nothing moved much"
+	}
+	return "what moved most: " + words.List(texts)
+}
