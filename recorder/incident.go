@@ -26,6 +26,7 @@ type incident struct {
 	joined []format.Trigger
 	end    time.Time
 	clock  format.Clock
+	usual  []format.Baseline      // what factors compare with
 	early  <-chan []source.Result // of the one-off sources that are collected at the trigger
 }
 
@@ -57,6 +58,7 @@ func (r *Recorder) fire(t format.Trigger) {
 	r.cfg.Log(fmt.Sprintf("triggered: %s; cutting in %v", describe(t), r.cfg.After))
 	r.incident = &incident{
 		at: at, first: t, end: at.Add(r.cfg.After), clock: host.Clock("trigger"),
+		usual: r.triggers.Baselines(at),
 		early: collectEarly(r.cfg.sources()),
 	}
 	r.snapshot.Reset(snapshotUrgent)
@@ -146,6 +148,6 @@ func (r *Recorder) manifest(in *incident) format.Manifest {
 		Warnings: warnings,
 		Recorder: r.cfg.Build, Host: r.host, Config: r.cfg.Flags,
 		Trigger: in.first, Joined: in.joined,
-		Clocks: []format.Clock{r.armed, in.clock},
+		Clocks: []format.Clock{r.armed, in.clock}, Baselines: in.usual,
 	}
 }

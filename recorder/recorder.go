@@ -60,6 +60,7 @@ type Recorder struct {
 	probes   *probe.Set
 	rings    freeze.Rings
 	triggers *trigger.Set
+	never    []string    // why triggers can never fire here, a sentence each
 	since    time.Time   // armed since
 	incident *incident   // between a trigger and its cut
 	writing  bool        // a bundle is being written
@@ -138,6 +139,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 		return nil, err
 	}
 	r.rings.Packets = packets
+	absent(cfg)
 	if cfg.AllNetNS {
 		cfg.Log(ownNetNS)
 	}
@@ -156,9 +158,13 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 	r.rings.Board = vital.Open(vital.Env{
 		Root: cfg.Root, Probes: r.probes, Listeners: r.rings.Listeners, Softirq: r.rings.Trace.Softirq,
 		Asked: func(vital string) bool {
-			return slices.ContainsFunc(triggers, func(t *trigger.Trigger) bool { return t.Vital == vital })
+			return slices.ContainsFunc(triggers, func(t *trigger.Trigger) bool { return t.Watches(vital) })
 		},
 	}, cfg.Log)
+	if err := r.doubt(triggers); err != nil {
+		r.close()
+		return nil, err
+	}
 	r.rings.Rows = ring.NewRows(ticks, len(r.rings.Board.Infos()))
 	return r, nil
 }
@@ -229,9 +235,7 @@ func (r *Recorder) tick(now time.Time) {
 	r.ticked = now
 	// Last, so that all of it is in the rings: with --after 0 the cut comes at once, and
 	// holds the row and the events that it fired for.
-	for _, f := range r.triggers.Step(now, r.rings.Board.Value) {
-		r.fire(fired(f))
-	}
+	r.triggers.Step(now, r.rings.Board.Value, r.take)
 	// One bundle at a time: while one is written its blocks of the packet rings are held,
 	// and capture gives no second cut. A window that ends meanwhile is cut late, and longer.
 	if r.incident != nil && !r.writing && !now.Before(r.incident.end) {
@@ -239,11 +243,20 @@ func (r *Recorder) tick(now time.Time) {
 	}
 }
 
+// take makes a bundle of what a trigger asks for, where the policy allows it.
+func (r *Recorder) take(f trigger.Fired) bool {
+	if !r.triggers.Allow(f.Trigger.Expr, f.Time, f.Again) {
+		return false
+	}
+	r.fire(fired(f))
+	return true
+}
+
 // match fires for a line of the kernel log that one of the patterns finds.
 func (r *Recorder) match(line *source.LogLine) {
 	for _, p := range r.patterns {
 		now := time.Now()
-		if p.MatchString(line.Text) && r.triggers.Allow("kmsg "+p.String(), now) {
+		if p.MatchString(line.Text) && r.triggers.Allow("kmsg "+p.String(), now, false) {
 			r.fire(format.Trigger{Kind: "kmsg", Expr: p.String(), Reason: line.Text, Time: now})
 		}
 	}

@@ -47,7 +47,7 @@ func (r *Recorder) status() control.Status {
 		Program: r.cfg.Build.Program + " " + r.cfg.Build.Version, PID: os.Getpid(), Host: r.host.Name,
 		Armed: r.since.UTC(), LastTick: r.ticked.UTC(), Triggers: r.watched(), Vitals: map[string]float64{},
 		Pending: r.incident != nil || r.writing, Bundles: r.written, LastBundle: r.last, Lost: r.lost,
-		Suppressed: r.triggers.Suppressed,
+		Suppressed: r.triggers.Suppressed, Never: r.never,
 	}
 	if r.failed != nil {
 		s.LastError = r.failed.Error()

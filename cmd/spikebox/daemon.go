@@ -75,8 +75,15 @@ func printStatus(s *control.Status) error {
 	fmt.Fprintf(w, "recorder\t%s, pid %d, on %s\n", s.Program, s.PID, s.Host)
 	fmt.Fprintf(w, "armed\tsince %s, last tick %s ago\n", s.Armed.Format(time.RFC3339), ago(s.LastTick))
 	fmt.Fprintf(w, "triggers\t%s\n", strings.Join(s.Triggers, ", "))
+	for _, sentence := range s.Never {
+		fmt.Fprintf(w, "never\t%s\n", sentence)
+	}
 	for _, i := range s.Interfaces {
-		fmt.Fprintf(w, "%s\t%s, holds the last %s, %d packets recorded, %d lost\n", i.Name, i.State, ago(i.Covered), i.Packets, i.Lost)
+		holds := "holds nothing yet" // Covered is zero where it was never recorded
+		if !i.Covered.IsZero() {
+			holds = "holds the last " + ago(i.Covered).String()
+		}
+		fmt.Fprintf(w, "%s\t%s, %s, %d packets recorded, %d lost\n", i.Name, i.State, holds, i.Packets, i.Lost)
 	}
 	for _, src := range s.Sources {
 		if src.State != format.Complete {

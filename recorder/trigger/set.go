@@ -27,24 +27,24 @@ func NewSet(triggers []*Trigger, policy Policy) *Set {
 	return s
 }
 
-// Step takes one row of the vitals' timeline (NaN for what was not measured) and
-// gives the triggers that fire at it.
-func (s *Set) Step(now time.Time, value func(vital string) float64) []Fired {
-	var fired []Fired
+// Step takes one row of the vitals' timeline (NaN for what was not measured), and asks
+// take about every trigger whose conditions hold. What take refuses it asks again at the
+// next tick, for as long as they do.
+func (s *Set) Step(now time.Time, value func(vital string) float64, take func(Fired) bool) {
 	for _, e := range s.evals {
-		if f, ok := e.Step(now, value(e.trigger.Vital)); ok && s.Allow(e.trigger.Expr, now) {
-			fired = append(fired, f)
-		}
+		e.Step(now, value, take)
 	}
-	return fired
 }
 
 // Allow applies the policy to a firing, and counts it as one where it may be. Triggers
-// that no vital is behind, such as a line of the kernel log, ask here.
-func (s *Set) Allow(expr string, now time.Time) bool {
+// that no vital is behind, such as a line of the kernel log, ask here. Again is Fired.Again:
+// what was held back already is not counted a second time.
+func (s *Set) Allow(expr string, now time.Time, again bool) bool {
 	last, before := s.last[expr]
 	if before && now.Sub(last) < s.policy.Cooldown || !s.room(now) {
-		s.Suppressed++
+		if !again {
+			s.Suppressed++
+		}
 		return false
 	}
 	s.last[expr] = now

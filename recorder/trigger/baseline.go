@@ -1,0 +1,176 @@
+package trigger
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// usualShare is the quantile that is called usual. What is over a factor of it lies in the
+	// upper tenth of all ticks at least, so that a hold of eight ticks (2 s) is filled by chance
+	// once in 1e8 ticks, which is a year, whatever the distribution; over a median (0.5^8) it
+	// would be each minute. And a rise is followed within minutes: the last tenth is enough.
+	usualShare = 0.9
+	// memory is the time constant with which old ticks lose their weight: of an hour
+	// of traffic, as hours without a value forget nothing.
+	memory = time.Hour
+	// overWeight is that of ticks beyond the limit. An outage is taken for usual after 25 min
+	// (memory × ln(1/0.9) / overWeight), and a client that is slow and stays ends being news then.
+	overWeight = 0.25
+	// certainty is how many standard deviations the quantile is raised by for its own
+	// uncertainty, with a tick's second taken as one observation: rates overlap that far.
+	certainty = 3
+	// needed is with how many seconds that raised quantile lies within what was seen:
+	// (certainty² × 0.9 / 0.1). Before, nobody knows what is usual.
+	needed = 81
+
+	// The histogram has eight bins for each factor of two, which is 9 % a bin, from 2^-24
+	// (60 ns) to 2^40, and one below for zero.
+	binsPerOctave = 8
+	lowestOctave  = -24
+	octaves       = 64
+	binCount      = octaves*binsPerOctave + 1
+
+	// The same hour of so many other days is remembered. Of seven one is the same weekday,
+	// and the second largest is no single day's incident.
+	days = 7
+	// An hour is remembered where so much of it had a value.
+	hourEnough = 10 * time.Minute
+)
+
+// Baseline is what is usual for a vital: a weighted histogram of its values over about the
+// last hour of traffic, and the usual value of each hour of the last days. It has a fixed
+// size and allocates nothing. The zero value has seen nothing.
+type Baseline struct {
+	floor  float64
+	bins   [binCount]float64 // seconds, times gain
+	sum    float64           // of bins
+	gain   float64           // weight of a second now; old ones lose theirs by its growing
+	recent float64           // the raised quantile, as of the last reckoning
+	fresh  float64           // seconds learned since then
+
+	hours  [24][days]float64 // usual by hour (UTC) and day; 0: not known
+	hour   int64             // that is being learned, since 1970
+	inHour time.Duration     // with a value within it
+	half   int64             // half hour for which same was reckoned
+	same   float64           // usual at this time of other days
+}
+
+// renormalise keeps the growing weights far from a float's end.
+const renormalise = 1e100
+
+// learn counts a tick's value.
+func (b *Baseline) learn(now time.Time, elapsed time.Duration, v float64, over bool) {
+	if elapsed <= 0 {
+		return
+	}
+	if b.gain == 0 {
+		b.gain = 1
+	}
+	weight := elapsed.Seconds()
+	if over {
+		// It may be the incident. It is learned all the same, slowly: a baseline that never
+		// learned what is over could not follow a night that became a day.
+		weight *= overWeight
+	}
+	b.gain *= 1 + weight/memory.Seconds()
+	b.bins[bin(v)] += weight * b.gain
+	b.sum += weight * b.gain
+	if b.gain > renormalise {
+		for i := range b.bins {
+			b.bins[i] /= b.gain
+		}
+		b.sum, b.gain = b.sum/b.gain, 1
+	}
+	b.remember(now, elapsed)
+	// A pass over the bins costs as much as ten steps, and what makes up less than a hundredth
+	// hardly moves a quantile: each second at first, each 36 s later.
+	if b.fresh += weight; b.fresh >= max(1, b.seen()/100) {
+		b.fresh, b.recent = 0, b.quantile()
+	}
+}
+
+// remember closes an hour when another begins.
+func (b *Baseline) remember(now time.Time, elapsed time.Duration) {
+	hour := now.Unix() / 3600
+	if hour != b.hour {
+		if b.inHour >= hourEnough && b.Ready() {
+			b.hours[modulo(b.hour, 24)][modulo(b.hour/24, days)] = b.recent
+		}
+		b.hour, b.inHour, b.half = hour, 0, 0
+	}
+	b.inHour += elapsed
+}
+
+// seen is how many seconds of values are in the histogram, at their weights of now.
+func (b *Baseline) seen() float64 {
+	if b.gain == 0 {
+		return 0
+	}
+	return b.sum / b.gain
+}
+
+// Ready says whether enough was seen for the usual value to be known.
+func (b *Baseline) Ready() bool { return b.seen() >= needed }
+
+// Usual is the value that a factor multiplies: the larger one of that of the last hour and
+// that of the same time on other days, and at least the vital's floor.
+func (b *Baseline) Usual(now time.Time) float64 {
+	if half := now.Unix() / 1800; half != b.half {
+		b.half, b.same = half, b.sameHour(half)
+	}
+	return max(b.floor, b.recent, b.same)
+}
+
+// sameHour looks at the hours that a half hour lies in or beside, as what happens at eight
+// happens a few minutes before eight, too.
+func (b *Baseline) sameHour(half int64) (usual float64) {
+	for _, h := range []int64{(half - 1) / 2, (half + 1) / 2} {
+		first, second := 0.0, 0.0
+		for _, v := range b.hours[modulo(h, 24)] {
+			if v > first {
+				first, second = v, first
+			} else if v > second {
+				second = v
+			}
+		}
+		if second == 0 { // one day is known
+			second = first
+		}
+		usual = max(usual, second)
+	}
+	return usual
+}
+
+// modulo is never below zero, unlike Go's: a bundle may claim to be of 1969.
+func modulo(n, m int64) int64 { return (n%m + m) % m }
+
+// quantile is the upper edge of the bin that holds the raised quantile.
+func (b *Baseline) quantile() float64 {
+	share := usualShare + certainty*math.Sqrt(usualShare*(1-usualShare)/b.seen())
+	above := b.sum * (1 - min(share, 1))
+	// From the top, where it ends after a tenth.
+	for i := binCount - 1; i > 0; i-- {
+		if above -= b.bins[i]; above < 0 {
+			return edge(i)
+		}
+	}
+	return 0
+}
+
+// bin gives the bin that holds a value.
+func bin(v float64) int {
+	if v <= 0 {
+		return 0
+	}
+	i := int(math.Floor((math.Log2(v)-lowestOctave)*binsPerOctave)) + 1
+	return min(max(i, 1), binCount-1)
+}
+
+// edge is the upper end of a bin.
+func edge(i int) float64 {
+	if i == 0 {
+		return 0
+	}
+	return math.Exp2(float64(i)/binsPerOctave + lowestOctave)
+}
