@@ -11,12 +11,13 @@ const (
 	// once in 1e8 ticks, which is a year, whatever the distribution; over a median (0.5^8) it
 	// would be each minute. And a rise is followed within minutes: the last tenth is enough.
 	usualShare = 0.9
-	// memory is the time constant with which old ticks lose their weight: of an hour
-	// of traffic, as hours without a value forget nothing.
-	memory = time.Hour
+	// memory is the time constant with which old ticks lose their weight: 95 % of it is the last
+	// hour's (e^-3). It is an hour of traffic, as a night without a value forgets nothing. What
+	// was usual and has ended is forgotten after 46 min (memory × ln 10).
+	memory = 20 * time.Minute
 	// overWeight is that of ticks beyond the limit. An outage is taken for usual after 25 min
 	// (memory × ln(1/0.9) / overWeight), and a client that is slow and stays ends being news then.
-	overWeight = 0.25
+	overWeight = 1.0 / 12
 	// certainty is how many standard deviations the quantile is raised by for its own
 	// uncertainty, with a tick's second taken as one observation: rates overlap that far.
 	certainty = 3
@@ -31,29 +32,51 @@ const (
 	octaves       = 64
 	binCount      = octaves*binsPerOctave + 1
 
-	// The same hour of so many other days is remembered. Of seven one is the same weekday,
-	// and the second largest is no single day's incident.
+	// The same hour of so many days is remembered, which is over a weekend. The second largest
+	// counts: what was so twice is usual, and one day's incident is not.
 	days = 7
 	// An hour is remembered where so much of it had a value.
 	hourEnough = 10 * time.Minute
 )
+
+// histogram holds how long values lay in which bin.
+type histogram struct {
+	bins [binCount]float64 // seconds, weighted
+	sum  float64           // of bins
+}
+
+func (h *histogram) add(v, seconds float64) {
+	h.bins[bin(v)] += seconds
+	h.sum += seconds
+}
+
+// quantile is the upper edge of the bin in which a share of the time is reached.
+func (h *histogram) quantile(share float64) float64 {
+	above := h.sum * (1 - min(share, 1))
+	// From the top, where it ends after a tenth.
+	for i := binCount - 1; i > 0; i-- {
+		if above -= h.bins[i]; above < 0 {
+			return edge(i)
+		}
+	}
+	return 0
+}
 
 // Baseline is what is usual for a vital: a weighted histogram of its values over about the
 // last hour of traffic, and the usual value of each hour of the last days. It has a fixed
 // size and allocates nothing. The zero value has seen nothing.
 type Baseline struct {
 	floor  float64
-	bins   [binCount]float64 // seconds, times gain
-	sum    float64           // of bins
-	gain   float64           // weight of a second now; old ones lose theirs by its growing
-	recent float64           // the raised quantile, as of the last reckoning
-	fresh  float64           // seconds learned since then
+	last   histogram // its seconds are times gain
+	gain   float64   // weight of a second now; old ones lose theirs by its growing
+	recent float64   // quantile of last, raised by its uncertainty, as of the last reckoning
+	fresh  float64   // seconds learned since then
 
-	hours  [24][days]float64 // usual by hour (UTC) and day; 0: not known
-	hour   int64             // that is being learned, since 1970
-	inHour time.Duration     // with a value within it
-	half   int64             // half hour for which same was reckoned
-	same   float64           // usual at this time of other days
+	hours [24][days]float64 // usual by hour (UTC) and day; 0: not known
+	own   histogram         // of the hour that is being learned
+	hour  int64             // which that is, since 1970
+	half  int64             // half hour for which same was reckoned
+	same  float64           // usual at this time of other days
 }
 
 // renormalise keeps the growing weights far from a float's end.
@@ -64,51 +87,48 @@ func (b *Baseline) learn(now time.Time, elapsed time.Duration, v float64, over b
 	if elapsed <= 0 {
 		return
 	}
-	if b.gain == 0 {
-		b.gain = 1
-	}
 	weight := elapsed.Seconds()
+	b.remember(now, v, weight)
 	if over {
 		// It may be the incident. It is learned all the same, slowly: a baseline that never
 		// learned what is over could not follow a night that became a day.
 		weight *= overWeight
 	}
-	b.gain *= 1 + weight/memory.Seconds()
-	b.bins[bin(v)] += weight * b.gain
-	b.sum += weight * b.gain
+	b.gain = max(b.gain, 1) * (1 + weight/memory.Seconds())
+	b.last.add(v, weight*b.gain)
 	if b.gain > renormalise {
-		for i := range b.bins {
-			b.bins[i] /= b.gain
+		for i := range b.last.bins {
+			b.last.bins[i] /= b.gain
 		}
-		b.sum, b.gain = b.sum/b.gain, 1
+		b.last.sum, b.gain = b.last.sum/b.gain, 1
 	}
-	b.remember(now, elapsed)
 	// A pass over the bins costs as much as ten steps, and what makes up less than a hundredth
 	// hardly moves a quantile: each second at first, each 36 s later.
 	if b.fresh += weight; b.fresh >= max(1, b.seen()/100) {
-		b.fresh, b.recent = 0, b.quantile()
+		b.reckon()
 	}
 }
 
-// remember closes an hour when another begins.
-func (b *Baseline) remember(now time.Time, elapsed time.Duration) {
-	hour := now.Unix() / 3600
-	if hour != b.hour {
-		if b.inHour >= hourEnough && b.Ready() {
-			b.hours[modulo(b.hour, 24)][modulo(b.hour/24, days)] = b.recent
+// reckon finds the quantile again.
+func (b *Baseline) reckon() {
+	deviation := math.Sqrt(usualShare * (1 - usualShare) / max(b.seen(), 1))
+	b.fresh, b.recent = 0, b.last.quantile(usualShare+certainty*deviation)
+}
+
+// remember learns an hour of the day by itself, and at full weight: a backup that takes half
+// an hour each night is usual then from the third night on.
+func (b *Baseline) remember(now time.Time, v, seconds float64) {
+	if hour := now.Unix() / 3600; hour != b.hour {
+		if b.own.sum >= hourEnough.Seconds() {
+			b.hours[modulo(b.hour, 24)][modulo(b.hour/24, days)] = b.own.quantile(usualShare)
 		}
-		b.hour, b.inHour, b.half = hour, 0, 0
+		b.hour, b.half, b.own = hour, 0, histogram{}
 	}
-	b.inHour += elapsed
+	b.own.add(v, seconds)
 }
 
-// seen is how many seconds of values are in the histogram, at their weights of now.
-func (b *Baseline) seen() float64 {
-	if b.gain == 0 {
-		return 0
-	}
-	return b.sum / b.gain
-}
+// seen is how many seconds of values are in the last hour's histogram, at their weights of now.
+func (b *Baseline) seen() float64 { return b.last.sum / max(b.gain, 1) }
 
 // Ready says whether enough was seen for the usual value to be known.
 func (b *Baseline) Ready() bool { return b.seen() >= needed }
@@ -134,9 +154,6 @@ func (b *Baseline) sameHour(half int64) (usual float64) {
 				second = v
 			}
 		}
-		if second == 0 { // one day is known
-			second = first
-		}
 		usual = max(usual, second)
 	}
 	return usual
@@ -144,19 +161,6 @@ func (b *Baseline) sameHour(half int64) (usual float64) {
 
 // modulo is never below zero, unlike Go's: a bundle may claim to be of 1969.
 func modulo(n, m int64) int64 { return (n%m + m) % m }
-
-// quantile is the upper edge of the bin that holds the raised quantile.
-func (b *Baseline) quantile() float64 {
-	share := usualShare + certainty*math.Sqrt(usualShare*(1-usualShare)/b.seen())
-	above := b.sum * (1 - min(share, 1))
-	// From the top, where it ends after a tenth.
-	for i := binCount - 1; i > 0; i-- {
-		if above -= b.bins[i]; above < 0 {
-			return edge(i)
-		}
-	}
-	return 0
-}
 
 // bin gives the bin that holds a value.
 func bin(v float64) int {

@@ -77,9 +77,9 @@ func (t *term) state(now time.Time) format.Baseline {
 		Version: stateVersion, Vital: t.Vital, Unit: t.Unit, Time: now.UTC(), Seen: b.seen(), Needs: needed,
 		Usual: b.Usual(now), Least: b.floor,
 	}
-	for i, w := range b.bins {
-		// What has all but lost its weight is left out; it is NaN where nothing was seen.
-		if w = w / b.gain; w >= leastWeight {
+	for i, w := range b.last.bins {
+		// What has all but lost its weight is left out.
+		if w /= max(b.gain, 1); w >= leastWeight {
 			s.Bins = append(s.Bins, format.BaselineBin{Most: edge(i), Seconds: w})
 		}
 	}
@@ -105,17 +105,16 @@ func restored(s *format.Baseline, unit string, now time.Time) (*Baseline, error)
 	case now.Sub(s.Time) > stateLife:
 		return nil, fmt.Errorf("it is of %s, more than %d days ago", s.Time.UTC().Format(time.RFC3339), days)
 	}
-	b := &Baseline{gain: 1}
+	b := &Baseline{}
 	for _, x := range s.Bins {
 		// A little below the edge, which may have been rounded to the bin above.
 		if !(x.Most >= 0) || math.IsInf(x.Most, 0) || !(x.Seconds > 0 && x.Seconds <= stateSeconds) {
 			return nil, fmt.Errorf("it has a bin of %v s up to %v", x.Seconds, x.Most)
 		}
-		b.bins[bin(x.Most*0.99)] += x.Seconds
-		b.sum += x.Seconds
+		b.last.add(x.Most*0.99, x.Seconds)
 	}
-	if b.sum > stateSeconds {
-		return nil, fmt.Errorf("it has seen %v s, more than one can hold", b.sum)
+	if b.last.sum > stateSeconds {
+		return nil, fmt.Errorf("it has seen %v s, more than one can hold", b.last.sum)
 	}
 	for _, x := range s.Hours {
 		if x.Hour < 0 || x.Hour >= 24 || x.Day < 0 || x.Day >= days || !(x.Usual > 0) || math.IsInf(x.Usual, 0) {
@@ -123,8 +122,6 @@ func restored(s *format.Baseline, unit string, now time.Time) (*Baseline, error)
 		}
 		b.hours[x.Hour][x.Day] = x.Usual
 	}
-	if b.sum > 0 {
-		b.recent = b.quantile()
-	}
+	b.reckon()
 	return b, nil
 }
