@@ -56,7 +56,7 @@ func Nearest(name string, names []string) (nearest string) {
 	for _, n := range slices.Sorted(slices.Values(names)) {
 		d := distance(name, n)
 		if len(name) > 1 && strings.Contains(n, name) {
-			d = 1 // "rtt" means one of the vitals of round-trip times
+			d = 0 // "rtt" means rtt.max or its like, and not rto
 		}
 		if d < least {
 			nearest, least = n, d
