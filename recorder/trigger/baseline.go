@@ -167,8 +167,9 @@ func bin(v float64) int {
 	if v <= 0 {
 		return 0
 	}
-	i := int(math.Floor((math.Log2(v)-lowestOctave)*binsPerOctave)) + 1
-	return min(max(i, 1), binCount-1)
+	// Bounded before it is made a whole number, which an infinity has none of.
+	octave := min(max(math.Log2(v)-lowestOctave, 0), octaves)
+	return min(int(octave*binsPerOctave)+1, binCount-1)
 }
 
 // edge is the upper end of a bin.

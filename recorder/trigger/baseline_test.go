@@ -167,3 +167,16 @@ func TestRenormalise(t *testing.T) {
 		t.Errorf("gain %v, seen %v, usual %v", b.gain, b.seen(), b.recent)
 	}
 }
+
+// Every value has a bin that holds it, below its upper edge.
+func TestBins(t *testing.T) {
+	for _, v := range []float64{0, -1, 1e-9, 1e-6, 0.001, 0.04, 1, 1023.9, 1e6, 1e12} {
+		i := bin(v)
+		if i < 0 || i >= binCount || v > edge(i) || i > 1 && v < edge(i-1) {
+			t.Errorf("%v is in bin %d, which ends at %v", v, i, edge(i))
+		}
+	}
+	if bin(math.Inf(1)) != binCount-1 || bin(1e300) != binCount-1 {
+		t.Error("what is beyond the histogram is not in its last bin")
+	}
+}
