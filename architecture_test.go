@@ -37,6 +37,8 @@ type wing struct {
 // picture in ARCHITECTURE.md is drawn from it (go test . -update).
 var house = []wing{
 	{"format", nil, []room{
+		{"format/plain", "the door for strangers' text"},
+		{"format/nearest", "names that somebody may have meant"},
 		{"format/unit", "numbers with their units, for people and back"},
 		{"format/kerneltext", "parsers of the kernel's texts"},
 		{"format", "the container: Writer, Reader, Check"},
@@ -56,8 +58,8 @@ var house = []wing{
 		{"recorder/internal/conntrack", "connection tracking"},
 		{"recorder/internal/nft", "netfilter's tables"},
 		{"recorder/internal/ethtool", "drivers' settings and counters"},
-		{"recorder/host", "clocks, host facts, network namespace"},
 		{"recorder/ring", "bounded memories"},
+		{"recorder/host", "clocks, host facts, network namespace"},
 		{"recorder/capture", "the packet ring"},
 		{"recorder/probe", "the programs, loaded; the maps that a tick reads"},
 		{"recorder/trace", "what the probes told over time"},

@@ -65,6 +65,13 @@ var deserved = map[string]struct {
 		verdict: []string{"192.0.2.10:8080", "shop-api", "overflowed 550 times", "109 connection attempts"},
 		effects: map[string]string{"listen-overflow": "", "syn-retransmit": "listen-overflow"},
 	},
+	// A firewall on the server's host drops every SYN of one network; nobody's trigger sees it.
+	"syn-dropped": {
+		verdict: []string{"inbound connection attempts", "192.0.2.10:443", "this host did not answer"},
+		effects: map[string]string{"syn-retransmit": ""},
+	},
+	// Nothing is wrong.
+	"healthy": {verdict: []string{"found anything wrong in "}},
 }
 
 // The bundle for a demonstration without root stays small enough for a clone.

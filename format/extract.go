@@ -1,6 +1,7 @@
 package format
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,18 +15,20 @@ import (
 // bundle's folder (Folder) below dir. It makes both, overwrites nothing, and nothing can
 // leave the bundle's folder: not by a name, and not by a link that lies there already. Of
 // a member that is not whole, what can be read is kept with ".damaged" appended to its
-// name, and the first result says so. The error is one of writing.
-func Extract(r *Reader, dir string, want func(name string) bool) (damaged []error, err error) {
+// name, and the first result says so. A file gets its name when it is written to its end:
+// when ctx is done, nothing half is left. The error is ctx's, or one of writing.
+func Extract(ctx context.Context, r *Reader, dir string, want func(name string) bool) (damaged []error, err error) {
 	root, err := openFolder(dir, r.Folder())
 	if err != nil {
 		return nil, fmt.Errorf("extract bundle: %w", err)
 	}
 	defer root.Close()
 	err = r.Walk(func(m Member, content io.Reader) error {
+		// Also of what is not wanted: to walk past it may take a minute.
 		if want != nil && !want(m.Name) {
-			return nil
+			return ctx.Err()
 		}
-		bad, err := extract(root, localName(m.Name, runtime.GOOS), content)
+		bad, err := extract(ctx, root, localName(m.Name, runtime.GOOS), &stopReader{ctx, content})
 		if bad != nil {
 			damaged = append(damaged, bad)
 		}
@@ -62,35 +65,70 @@ func openFolder(dir, folder string) (*os.Root, error) {
 	return parent.OpenRoot(folder)
 }
 
+// partialFile is what a file is called while it is written. Only a kill leaves one.
+const partialFile = ".extract.partial"
+
+// damagedExt is appended to the names of files that are not whole, so that no other
+// program takes them for what they were.
+const damagedExt = ".damaged"
+
 // extract writes one member; bad is what is wrong with its content.
-func extract(root *os.Root, name string, content io.Reader) (bad, err error) {
+func extract(ctx context.Context, root *os.Root, name string, content io.Reader) (bad, err error) {
 	if err := root.MkdirAll(path.Dir(name), 0o700); err != nil {
 		return nil, err
 	}
-	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err := free(root, name); err != nil { // before gigabytes are written for nothing
+		return nil, err
+	}
+	temporary := path.Join(path.Dir(name), partialFile)
+	f, err := root.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	// Read and write errors have to be told apart: the first are damage, of which
-	// there may be more, and the second end the extraction.
+	// there may be more, and the second end the extraction, as an interrupt does.
 	from := &errReader{r: content}
 	_, err = io.Copy(f, from)
 	if cerr := f.Close(); err == nil || from.err != nil {
 		err = cerr
 	}
-	if from.err == nil || err != nil {
-		return nil, err
+	if err == nil {
+		err = ctx.Err()
 	}
-	// A link and not a rename, which would overwrite, is not portable: ask first.
-	if _, err := root.Lstat(name + damagedExt); err == nil {
-		return from.err, fmt.Errorf("rename to %s: %w", name+damagedExt, os.ErrExist)
+	if err == nil && from.err != nil {
+		name += damagedExt
+		err = free(root, name)
 	}
-	return from.err, root.Rename(name, name+damagedExt)
+	if err == nil {
+		err = root.Rename(temporary, name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Remove(temporary))
+	}
+	return from.err, nil
 }
 
-// damagedExt is appended to the names of files that are not whole, so that no
-// other program takes them for what they were.
-const damagedExt = ".damaged"
+// free refuses a name that is taken: a rename would overwrite, and a link, which would
+// not, is not portable.
+func free(root *os.Root, name string) error {
+	if _, err := root.Lstat(name); err == nil {
+		return fmt.Errorf("write %s: %w", name, os.ErrExist)
+	}
+	return nil
+}
+
+// stopReader ends with ctx's error when ctx is done.
+type stopReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (s *stopReader) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.r.Read(p)
+}
 
 // errReader remembers the error of r.
 type errReader struct {

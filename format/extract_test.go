@@ -39,7 +39,7 @@ func files(t *testing.T, dir string) map[string]string {
 func TestExtract(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	b := bundleBytes(t, smallItems())
-	if damaged, err := Extract(openBytes(t, b), dir, nil); len(damaged) > 0 || err != nil {
+	if damaged, err := Extract(t.Context(), openBytes(t, b), dir, nil); len(damaged) > 0 || err != nil {
 		t.Fatal(damaged, err)
 	}
 	want := map[string]string{}
@@ -50,7 +50,7 @@ func TestExtract(t *testing.T) {
 		t.Error(diff)
 	}
 	// A second time everything is in the way, and stays.
-	if _, err := Extract(openBytes(t, b), dir, nil); !errors.Is(err, os.ErrExist) {
+	if _, err := Extract(t.Context(), openBytes(t, b), dir, nil); !errors.Is(err, os.ErrExist) {
 		t.Errorf("extract over files: %v", err)
 	}
 	if diff := cmp.Diff(want, files(t, dir)); diff != "" {
@@ -64,7 +64,7 @@ func TestExtractDamaged(t *testing.T) {
 	b := bundleBytes(t, items)
 	b = b[:len(b)-bulkFrame]
 	dir := t.TempDir()
-	damaged, err := Extract(openBytes(t, b), dir, nil)
+	damaged, err := Extract(t.Context(), openBytes(t, b), dir, nil)
 	if err != nil || len(damaged) != 1 {
 		t.Fatal(damaged, err)
 	}
@@ -90,7 +90,7 @@ func TestExtractStaysInside(t *testing.T) {
 			continue
 		}
 		parent := t.TempDir()
-		if _, err := Extract(r, filepath.Join(parent, "in"), nil); err != nil {
+		if _, err := Extract(t.Context(), r, filepath.Join(parent, "in"), nil); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
 		if got := list(t, parent); len(got) != 1 {
@@ -113,7 +113,7 @@ func TestExtractFollowsNoLink(t *testing.T) {
 		if err := os.Symlink(out, link); err != nil {
 			t.Skipf("needs a system with symbolic links: %v", err)
 		}
-		if _, err := Extract(openBytes(t, bundleBytes(t, smallItems())), in, nil); err == nil {
+		if _, err := Extract(t.Context(), openBytes(t, bundleBytes(t, smallItems())), in, nil); err == nil {
 			t.Errorf("extract through the link %s: no error", place)
 		}
 		if got := list(t, out); len(got) > 0 {
@@ -143,7 +143,7 @@ func TestExtractTakesTheFolder(t *testing.T) {
 		}
 		parent := t.TempDir()
 		dir := filepath.Join(parent, "in")
-		if _, err := Extract(r, dir, nil); err != nil {
+		if _, err := Extract(t.Context(), r, dir, nil); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 		if got := list(t, parent); len(got) != 1 || got[0] != "in" {
@@ -161,7 +161,7 @@ func TestExtractChecksSums(t *testing.T) {
 		return bytes.Replace(data, []byte("link down"), []byte("link fine"), 1)
 	})
 	dir := t.TempDir()
-	damaged, err := Extract(openBytes(t, b), dir, nil)
+	damaged, err := Extract(t.Context(), openBytes(t, b), dir, nil)
 	if err != nil || len(damaged) != 1 || !errors.Is(damaged[0], errSum) {
 		t.Fatal(damaged, err)
 	}

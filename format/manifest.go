@@ -1,6 +1,12 @@
 package format
 
-import "time"
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"strings"
+	"time"
+)
 
 // Version is the major version of the bundle format that this package writes
 // (SPEC.md, "Versions"). A reader of version N reads 1..N.
@@ -14,16 +20,63 @@ type Manifest struct {
 	Recorder Build  `json:"recorder"`
 	Host     Host   `json:"host"`
 	// Config holds the options in force, by the name of their command-line flag.
-	Config  map[string]string `json:"config"`
-	Trigger Trigger           `json:"trigger"`
-	Joined  []Trigger         `json:"joined,omitempty"` // triggers that fired before the cut was done
-	Window  Window            `json:"window"`
-	Clocks  []Clock           `json:"clocks"`
-	Sources []Source          `json:"sources"`
-	Vitals  []VitalInfo       `json:"vitals,omitempty"` // the columns of vitals.csv
+	Config   map[string]Setting `json:"config"`
+	Trigger  Trigger            `json:"trigger"`
+	Joined   []Trigger          `json:"joined,omitempty"` // triggers that fired before the cut was done
+	HeldBack []HeldBack         `json:"held_back,omitempty"`
+	Window   Window             `json:"window"`
+	Clocks   []Clock            `json:"clocks"`
+	Sources  []Source           `json:"sources"`
+	Vitals   []VitalInfo        `json:"vitals,omitempty"` // the columns of vitals.csv
 	// Baselines are as of the trigger, of the vitals that factors watch.
 	Baselines []Baseline `json:"baselines,omitempty"`
 	Warnings  []string   `json:"warnings,omitempty"`
+}
+
+// Setting is the value of one option: a string in JSON, or where the option may be given
+// more than once an array of them (SPEC.md, "Manifest").
+type Setting struct {
+	Text string
+	List []string // not nil: the option is a list, and Text is empty
+}
+
+// Values gives the option as a list, a single value too. Recorders wrote lists as the text
+// [a,"b c"] before format 1 was final, and that is read here as well.
+func (s Setting) Values() []string {
+	switch inner, isList := strings.CutPrefix(strings.TrimSuffix(s.Text, "]"), "["); {
+	case s.List != nil:
+		return s.List
+	case !isList && s.Text != "":
+		return []string{s.Text}
+	default:
+		// pflag writes lists as one record of CSV; none is io.EOF.
+		values, _ := csv.NewReader(strings.NewReader(inner)).Read()
+		return values
+	}
+}
+
+// MarshalJSON writes a string or an array.
+func (s Setting) MarshalJSON() ([]byte, error) {
+	var value any = s.Text
+	if s.List != nil {
+		value = s.List
+	}
+	// Not Marshal, which makes \u003e of the > in triggers; who reads the manifest is no browser.
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(value)
+	return out.Bytes(), err
+}
+
+// UnmarshalJSON reads either.
+func (s *Setting) UnmarshalJSON(text []byte) error {
+	if bytes.HasPrefix(text, []byte("[")) {
+		s.Text, s.List = "", []string{} // an empty array is a list, too
+		return json.Unmarshal(text, &s.List)
+	}
+	s.List = nil
+	return json.Unmarshal(text, &s.Text)
 }
 
 // Build names the program that wrote the bundle.
@@ -51,7 +104,7 @@ type Host struct {
 
 // Trigger says why the rings were cut.
 type Trigger struct {
-	Kind   string    `json:"kind"`             // vital, signal, control, drill
+	Kind   string    `json:"kind"`             // vital, kmsg, signal, control
 	Expr   string    `json:"expr,omitempty"`   // as given: rtt.p99 > 200ms for 1s
 	Vital  string    `json:"vital,omitempty"`  // rtt.p99
 	Limit  float64   `json:"limit,omitempty"`  // in Unit
@@ -62,6 +115,15 @@ type Trigger struct {
 	Reason string    `json:"reason,omitempty"` // free text of an operator
 }
 
+// HeldBack is a trigger that fired and cut no bundle.
+type HeldBack struct {
+	Trigger string    `json:"trigger"` // its expression, or kmsg and a pattern
+	Count   int       `json:"count"`   // firings since the bundle before this one
+	Since   time.Time `json:"since"`   // the first of them
+	Until   time.Time `json:"until"`   // when it could cut a bundle again
+	Reason  string    `json:"reason"`  // the option that held it back: cooldown or max-per-day
+}
+
 // Window is the span of time that a bundle covers.
 type Window struct {
 	Start   time.Time `json:"start"`   // trigger minus --before, or later where the recorder had just been armed
@@ -70,7 +132,7 @@ type Window struct {
 }
 
 // Clock is one simultaneous reading of the kernel's clocks, in nanoseconds, and
-// of adjtimex(2)'s state. All times of a bundle are on Realtime as it stood at "freeze"
+// of adjtimex(2)'s state. All times of a bundle are on Realtime as it stood at "trigger"
 // (SPEC.md, "Clocks").
 type Clock struct {
 	At           string `json:"at"` // armed, trigger, freeze

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"unicode"
 )
 
 // The members that the container itself knows (SPEC.md, "Members").
@@ -37,8 +38,8 @@ func checkName(name string) error {
 		return fmt.Errorf("refuse member name %q: it is absolute", name)
 	case !fs.ValidPath(name) || name == ".":
 		return fmt.Errorf("refuse member name %q: it is no clean relative path in UTF-8", name)
-	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == '\\' || r == 0x7f }):
-		return fmt.Errorf("refuse member name %q: it holds a control character or a backslash", name)
+	case strings.ContainsFunc(name, refusedInNames):
+		return fmt.Errorf("refuse member name %q: it holds a control character, one that is not shown, or a backslash", name)
 	}
 	// Longer elements could be read from the archive, but never unpacked.
 	for el := range strings.SplitSeq(name, "/") {
@@ -47,6 +48,12 @@ func checkName(name string) error {
 		}
 	}
 	return nil
+}
+
+// refusedInNames tells characters that would make a file's name another one than what is
+// shown: a\u202etxt.exe reads aexe.txt. Categories and not a list, since Unicode grows.
+func refusedInNames(r rune) bool {
+	return r == '\\' || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 // checkBundleName says why name cannot be a bundle's: it becomes a file and a folder.

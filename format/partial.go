@@ -130,25 +130,6 @@ func freeName(dir, name string) (string, error) {
 	return "", fmt.Errorf("name what is left of %s: %d files of that name are there: %w", name, most, os.ErrExist)
 }
 
-// publish gives the synced file f its final name. On Unix it is renamed while
-// still open and locked, or a Sweep could remove it just before.
-func publish(f file, final string) error {
-	if _, err := os.Lstat(final); err == nil {
-		return fmt.Errorf("rename to %s: %w", final, os.ErrExist)
-	}
-	if runtime.GOOS == "windows" {
-		if err := f.Close(); err != nil {
-			return err
-		}
-		return os.Rename(f.Name(), final)
-	}
-	if err := os.Rename(f.Name(), final); err != nil {
-		return err
-	}
-	f.Close() // the content is synced: nothing is left that could fail
-	return nil
-}
-
 // syncDir makes a rename in dir durable.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" { // has no such call

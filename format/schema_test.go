@@ -152,3 +152,43 @@ func specExample(t *testing.T) []byte {
 	}
 	return example
 }
+
+// An option that may be repeated is an array, any other a string, and what recorders wrote
+// before is read as what was meant.
+func TestSettings(t *testing.T) {
+	for _, c := range []struct {
+		text   string
+		values []string
+		again  string
+	}{
+		{`"30s"`, []string{"30s"}, `"30s"`},
+		{`""`, nil, `""`},
+		{`[]`, []string{}, `[]`},
+		{`["443","a b, c"]`, []string{"443", "a b, c"}, `["443","a b, c"]`},
+		{`"[]"`, nil, `"[]"`},
+		{`"[listen.overflows > 0]"`, []string{"listen.overflows > 0"}, `"[listen.overflows > 0]"`},
+		{`"[443,8443]"`, []string{"443", "8443"}, `"[443,8443]"`},
+		{`"[x,\"a, b\"]"`, []string{"x", "a, b"}, `"[x,\"a, b\"]"`},
+		{`"[[0-9]+,b]"`, []string{"[0-9]+", "b"}, `"[[0-9]+,b]"`},
+		{`"10.0.0.0/8"`, []string{"10.0.0.0/8"}, `"10.0.0.0/8"`},
+	} {
+		s := Setting{Text: "of before", List: []string{"of before"}}
+		if err := json.Unmarshal([]byte(c.text), &s); err != nil {
+			t.Errorf("%s: %v", c.text, err)
+		}
+		if got := s.Values(); !slices.Equal(got, c.values) {
+			t.Errorf("%s means %q, want %q", c.text, got, c.values)
+		}
+		var again strings.Builder
+		enc := json.NewEncoder(&again)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(s); err != nil || again.String() != c.again+"\n" {
+			t.Errorf("%s is written as %s, want %s (%v)", c.text, again.String(), c.again, err)
+		}
+	}
+	for _, bad := range []string{`1`, `{}`, `[1]`, `true`} {
+		if json.Unmarshal([]byte(bad), new(Setting)) == nil {
+			t.Errorf("%s is taken for an option's value", bad)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 
 	"github.com/klauspost/compress/zstd"
@@ -26,4 +27,48 @@ func IsBundle(first []byte) bool {
 	head := make([]byte, magicAt+5)
 	_, err = io.ReadFull(dec, head)
 	return err == nil && string(head[magicAt:]) == "ustar"
+}
+
+// kinds are what people give instead of a bundle or a capture, by the bytes at an offset.
+var kinds = []struct {
+	at          int
+	magic, what string
+}{
+	{257, "ustar", Tar}, // POSIX.1-2017, pax
+	{0, "\x1f\x8b", Gzip},
+	{0, "\x28\xb5\x2f\xfd", Zstd},
+	{0, "\xfd7zXZ\x00", "an xz file"},
+	{0, "BZh", "a bzip2 file"},
+	{0, "PK\x03\x04", "a zip archive"},
+	{0, "\x7fELF", "a program"},
+	{0, "\x0a\x0d\x0d\x0a", Capture},
+	{0, "\xd4\xc3\xb2\xa1", Capture}, {0, "\xa1\xb2\xc3\xd4", Capture}, // pcap in µs
+	{0, "\x4d\x3c\xb2\xa1", Capture}, {0, "\xa1\xb2\x3c\x4d", Capture}, // and in ns
+}
+
+// What Describe says of some kinds.
+const (
+	Tar     = "a tar archive"
+	Gzip    = "a gzip file"
+	Zstd    = "a zstd file"
+	Capture = "a packet capture" // pcap and pcapng
+)
+
+// Describe says in words what data is, by up to SniffLen bytes that it begins with: for
+// who gave a tar archive, a text or nothing where a bundle was asked for.
+func Describe(first []byte) string {
+	if len(first) == 0 {
+		return "empty"
+	}
+	for _, k := range kinds {
+		if len(first) > k.at && bytes.HasPrefix(first[k.at:], []byte(k.magic)) {
+			return k.what
+		}
+	}
+	for _, c := range first[:min(len(first), 512)] { // text begins as text; all of it may be large
+		if c < '\t' || c > '\r' && c < ' ' || c == 0x7f {
+			return fmt.Sprintf("unknown data (it begins with % x)", first[:min(len(first), 8)])
+		}
+	}
+	return "text"
 }

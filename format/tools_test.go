@@ -69,7 +69,7 @@ func tool(t *testing.T, dir, name string, args ...string) {
 // A bundle that was unpacked and packed again by hand stays readable.
 func TestPackedAgain(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := Extract(openBytes(t, bundleBytes(t, smallItems())), dir, nil); err != nil {
+	if _, err := Extract(t.Context(), openBytes(t, bundleBytes(t, smallItems())), dir, nil); err != nil {
 		t.Fatal(err)
 	}
 	again := filepath.Join(dir, "again.tar.zst")

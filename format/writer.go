@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 )
@@ -18,21 +17,15 @@ import (
 // Abort is left. A Writer's memory does not grow with the bundle's size, only
 // with the number of members (their sums). It is not for concurrent use.
 type Writer struct {
+	disk      Disk
 	dir, name string
 	at        time.Time // of all members
-	f         file      // the temporary one
+	f         File      // the temporary one
 	frames    frameWriter
 	sums      bytes.Buffer    // SHA256SUMS so far
 	names     map[string]bool // of all members so far
 	done      bool            // committed or aborted
 	err       error           // the first one
-}
-
-// file is what a Writer needs of an *os.File; tests have some that fail.
-type file interface {
-	io.WriteCloser
-	Sync() error
-	Name() string
 }
 
 // errDone: a call after Commit or Abort.
@@ -41,24 +34,25 @@ var errDone = errors.New("write bundle: it is already committed or aborted")
 // Create starts the bundle name in dir as a hidden temporary file of mode 0600,
 // locked against Sweep. The time at, usually the trigger's, is that of all
 // members. The manifest has to be written first.
-func Create(dir, name string, at time.Time) (*Writer, error) {
+func Create(dir, name string, at time.Time) (*Writer, error) { return CreateOn(OS, dir, name, at) }
+
+// CreateOn is Create on another file system than that of the operating system.
+func CreateOn(disk Disk, dir, name string, at time.Time) (*Writer, error) {
 	if err := checkBundleName(name); err != nil {
 		return nil, err
 	}
-	final := filepath.Join(dir, name+Ext)
-	if _, err := os.Lstat(final); err == nil {
-		return nil, fmt.Errorf("create bundle %s: %w", final, os.ErrExist)
-	}
-	f, err := createPartial(filepath.Join(dir, partialName(name)))
+	f, err := disk.Create(dir, name)
 	if err != nil {
-		return nil, fmt.Errorf("create bundle %s: %w", final, err)
+		return nil, fmt.Errorf("create bundle %s: %w", filepath.Join(dir, name+Ext), err)
 	}
-	return newWriter(f, dir, name, at), nil
+	w := newWriter(f, dir, name, at)
+	w.disk = disk
+	return w, nil
 }
 
 // newWriter writes to f, which it does not create.
-func newWriter(f file, dir, name string, at time.Time) *Writer {
-	return &Writer{dir: dir, name: name, at: at, f: f, frames: frameWriter{out: f}, names: map[string]bool{}}
+func newWriter(f File, dir, name string, at time.Time) *Writer {
+	return &Writer{disk: OS, dir: dir, name: name, at: at, f: f, frames: frameWriter{out: f}, names: map[string]bool{}}
 }
 
 // Manifest writes m as the first member, alone in its frame, so that no damage
@@ -224,12 +218,12 @@ func (w *Writer) Commit() (string, error) {
 		return "", err
 	}
 	final := filepath.Join(w.dir, w.name+Ext)
-	if err := publish(w.f, final); err != nil {
+	if err := w.disk.Publish(w.f, final); err != nil {
 		return "", w.fail("bundle", err)
 	}
 	w.done = true
 	// Only now does the name survive a power cut.
-	if err := syncDir(w.dir); err != nil {
+	if err := w.disk.SyncDir(w.dir); err != nil {
 		return final, fmt.Errorf("sync folder %s: %w", w.dir, err)
 	}
 	return final, nil
@@ -261,13 +255,7 @@ func (w *Writer) Abort() error {
 		return nil
 	}
 	w.done = true
-	// Removed while still locked, so that no Sweep finds it in between.
-	err := os.Remove(w.f.Name())
-	cerr := w.f.Close()
-	if err != nil && cerr == nil { // Windows removes no open file
-		err = os.Remove(w.f.Name())
-	}
-	if err != nil {
+	if err := w.disk.Discard(w.f); err != nil {
 		return fmt.Errorf("remove unfinished bundle: %w", err)
 	}
 	return nil

@@ -183,6 +183,7 @@ func TestRefusedByWriter(t *testing.T) {
 		t.Error("second manifest: no error")
 	}
 	for _, name := range []string{"", ".", "/etc/passwd", "../x", "a/../b", "a//b", "a/", `a\b`, "a\nb", "a\x7f", "\xff",
+		"a\u0085b", "\u009b2J", "a\u202etxt.exe", "\u2066x", "a\u200e", "a\u061c", "a\u200b", "a\u2028b", "a\u2029b", "\ufeffx", "a\U000e0041",
 		longName(256), strings.Repeat("a/", 300) + "b", "vitals.csv", "SHA256SUMS", "spikebox.json"} {
 		if err := w.Add(name, nil); err == nil {
 			t.Errorf("member %q: no error", name)

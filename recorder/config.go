@@ -35,6 +35,7 @@ type Config struct {
 	Before     time.Duration
 	After      time.Duration
 	Dir        string
+	Fallback   string // folder for bundles that Dir does not take; empty: none
 	Control    string // path of the control socket; empty: none
 	Policy     trigger.Policy
 	Retention  freeze.Retention
@@ -43,7 +44,7 @@ type Config struct {
 	Once       bool // stop after the first bundle
 	DryRun     bool // say what would fire, write nothing
 	// Flags are the options in force by their names, for the manifest.
-	Flags map[string]string
+	Flags map[string]format.Setting
 	// Log takes one line at a time, for the operator.
 	Log func(string)
 	// Written is told of every bundle on disk.
@@ -58,9 +59,17 @@ var DefaultTriggers = []string{
 	"rtt.p99 > 5x for 2s",
 }
 
+// dirs are the folders for bundles, in the order in which they are tried.
+func (c *Config) dirs() []string {
+	if c.Fallback == "" {
+		return []string{c.Dir}
+	}
+	return []string{c.Dir, c.Fallback}
+}
+
 // sources is what the one-off sources need to know.
-func (c *Config) sources() source.Env {
-	return source.Env{Root: c.Root, ConntrackMax: c.Conntrack}
+func (c *Config) sources(clock host.Moment) source.Env {
+	return source.Env{Root: c.Root, ConntrackMax: c.Conntrack, Clock: clock}
 }
 
 // ownNetNS is what AllNetNS cannot widen: the kernel shows it to one namespace at a time.
@@ -161,7 +170,7 @@ func fired(f trigger.Fired) format.Trigger {
 	first := f.Trigger.Conditions[0]
 	return format.Trigger{
 		Kind: "vital", Expr: f.Trigger.Expr, Vital: first.Vital,
-		Limit: f.Limit, Value: f.Value, Unit: first.Unit, Time: f.Time, Since: f.Since.UTC(),
+		Limit: f.Limit, Value: f.Value, Unit: first.Unit, Time: f.Time, Since: f.Since,
 	}
 }
 

@@ -157,6 +157,9 @@ func (d *daemon) bundles() []*format.Reader {
 		}
 		d.t.Cleanup(func() { r.Close() })
 		for _, err := range format.Check(r) {
+			if strings.HasSuffix(path, ".truncated"+format.Ext) { // a killed one has left it, and it says so
+				continue
+			}
 			d.t.Errorf("%s: %v", path, err)
 		}
 		readers = append(readers, r)

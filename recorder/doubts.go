@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spikebox/spikebox/format/nearest"
 	"github.com/spikebox/spikebox/recorder/trigger"
 	"github.com/spikebox/spikebox/recorder/vital"
 )
@@ -64,7 +65,7 @@ func absent(cfg Config) {
 			continue
 		}
 		hint := "it has " + strings.Join(names, ", ")
-		if near := trigger.Nearest(name, names); near != "" {
+		if near := nearest.Name(name, names); near != "" {
 			hint = fmt.Sprintf("did you mean %s?", near)
 		}
 		cfg.Log(fmt.Sprintf("warning: this host has no interface %s: nothing of it is recorded until it comes; %s", name, hint))

@@ -5,7 +5,6 @@ package recorder
 import (
 	"context"
 	"fmt"
-	"os"
 	"runtime/debug"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/source"
+	"github.com/spikebox/spikebox/recorder/trigger"
 )
 
 // joinedMost bounds the triggers of one bundle, for a script that sends signals in a loop.
@@ -25,7 +25,8 @@ type incident struct {
 	first  format.Trigger
 	joined []format.Trigger
 	end    time.Time
-	clock  format.Clock
+	clock  host.Moment            // the bundle's: as it stood at the trigger
+	read   format.Clock           // the same, for the manifest
 	usual  []format.Baseline      // what factors compare with
 	early  <-chan []source.Result // of the one-off sources that are collected at the trigger
 }
@@ -36,13 +37,64 @@ type result struct {
 	err    error
 }
 
+// take fires for what a trigger asks about unless the policy holds it back.
+func (r *Recorder) take(f trigger.Fired) bool {
+	ok, muted := r.triggers.Grant(f, r.incident != nil)
+	r.answer(ok, muted, fired(f))
+	return ok
+}
+
+// consider fires for what expr names unless the policy holds it back.
+func (r *Recorder) consider(expr string, t format.Trigger) {
+	ok, muted := r.triggers.Allow(expr, t.Time, r.incident != nil)
+	r.answer(ok, muted, t)
+}
+
+// answer does what the policy says of a firing.
+func (r *Recorder) answer(ok bool, muted *trigger.Held, t format.Trigger) {
+	if muted != nil {
+		r.cfg.Log(fmt.Sprintf("held back until %s by --%s: %s", muted.Until.UTC().Format(time.RFC3339), muted.Reason, describe(t)))
+	}
+	if !ok {
+		return
+	}
+	r.keep(time.Now())
+	r.fire(t)
+}
+
+// keep writes down what outlives the recorder.
+func (r *Recorder) keep(now time.Time) {
+	if r.ledger != nil {
+		r.kept = now
+		r.ledger.put(r.triggers.Spent(now), r.triggers.Baselines(now), now)
+	}
+}
+
+// heldBack is what the policy holds back, in the manifest's form.
+func heldBack(all []trigger.Held) []format.HeldBack {
+	var out []format.HeldBack
+	for _, h := range all {
+		out = append(out, format.HeldBack{
+			Trigger: h.Trigger, Count: h.Count, Since: h.Since.UTC(), Until: h.Until.UTC(), Reason: h.Reason,
+		})
+	}
+	return out
+}
+
 // fire begins an incident, or joins the one that goes on.
 func (r *Recorder) fire(t format.Trigger) {
-	// Two instants of one trigger. What is shown is UTC, and UTC drops the monotonic reading;
-	// the window is reckoned from the one that has it. A clock that is set meanwhile, which may
-	// be the incident, would else end the window at once, or never.
-	at := t.Time
-	t.Time = at.UTC()
+	// Two instants of one trigger. What is shown is on the bundle's clock, which is the wall
+	// clock as it stands now; the window is reckoned from the one that has the monotonic reading.
+	// A clock that is set meanwhile, which may be the incident, would else end the window at
+	// once, or never.
+	at, clock := t.Time, r.rings.Clocks.Now()
+	if r.incident != nil {
+		clock = r.incident.clock
+	}
+	t.Time = clock.Wall(at)
+	if !t.Since.IsZero() {
+		t.Since = clock.Wall(t.Since)
+	}
 	if r.cfg.DryRun {
 		r.cfg.Log("would fire: " + describe(t))
 		return
@@ -57,9 +109,9 @@ func (r *Recorder) fire(t format.Trigger) {
 	}
 	r.cfg.Log(fmt.Sprintf("triggered: %s; cutting in %v", describe(t), r.cfg.After))
 	r.incident = &incident{
-		at: at, first: t, end: at.Add(r.cfg.After), clock: host.Clock("trigger"),
-		usual: r.triggers.Baselines(at),
-		early: collectEarly(r.cfg.sources()),
+		at: at, first: t, end: at.Add(r.cfg.After), clock: clock, read: clock.Reading("trigger"),
+		usual: r.triggers.Baselines(t.Time),
+		early: collectEarly(r.cfg.sources(clock)),
 	}
 	r.snapshot.Reset(snapshotUrgent)
 }
@@ -89,8 +141,8 @@ func (r *Recorder) cut() {
 	}
 	began := time.Now()
 	held, err := freeze.Take(r.rings, freeze.Request{
-		Env: r.cfg.sources(), Dir: r.cfg.Dir, Manifest: r.manifest(in),
-		Start: start, Trigger: in.at, Early: in.early,
+		Env: r.cfg.sources(in.clock), Store: r.store, Manifest: r.manifest(in),
+		Start: start, Trigger: in.at, Clock: in.clock, Early: in.early,
 	})
 	// Set where the cut fails, too: the failure comes back over results like any other.
 	r.writing = true
@@ -99,22 +151,11 @@ func (r *Recorder) cut() {
 		return
 	}
 	r.cfg.Log(fmt.Sprintf("rings cut in %v; recording goes on", time.Since(began).Round(10*time.Microsecond)))
-	go func() { r.results <- r.write(held) }()
+	go func() { r.results <- write(held) }()
 }
 
-// write makes room and writes. It runs beside the loop and touches only what is its own.
-func (r *Recorder) write(held *freeze.Held) result {
-	defer held.Close()
-	if err := os.MkdirAll(r.cfg.Dir, 0o700); err != nil {
-		return result{err: fmt.Errorf("make folder for bundles: %w", err)}
-	}
-	removed, err := r.cfg.Retention.Prune(r.cfg.Dir)
-	for _, path := range removed {
-		r.cfg.Log("removed an old bundle to make room: " + path)
-	}
-	if err != nil {
-		return result{err: err}
-	}
+// write runs beside the loop and touches only what is its own.
+func write(held *freeze.Held) result {
 	report, err := held.Write(context.Background())
 	held.Close()
 	debug.FreeOSMemory() // what a host with 100,000 sockets took is not ours between two bundles
@@ -132,14 +173,29 @@ func (r *Recorder) finish(res result) {
 	}
 	r.cfg.Log(fmt.Sprintf("bundle written: %s (%d bytes, %d packets, durable %v after the cut)",
 		res.report.Path, res.report.Bytes, res.report.Packets, res.report.Durable.Round(time.Millisecond)))
+	// Warnings behind the bundle's own line: whoever waits for that does not wait for them.
+	for _, err := range res.report.Troubles {
+		r.cfg.Log("warning: " + err.Error())
+	}
+	if res.report.Fallback {
+		r.cfg.Log("warning: that bundle is in --fallback-dir; the next one is tried in --dir again")
+	}
+	if res.report.LeftOut != "" {
+		r.cfg.Log("warning: that bundle has " + res.report.LeftOut)
+	}
+	for _, path := range res.report.Removed {
+		r.cfg.Log("removed an old bundle, for there is a new one: " + path)
+	}
+	r.triggers.Told(r.told)
 	r.written++
-	r.last = res.report.Path
+	r.last = res.report
 	if r.cfg.Written != nil {
 		r.cfg.Written(res.report.Path)
 	}
 }
 
 func (r *Recorder) manifest(in *incident) format.Manifest {
+	r.told = r.triggers.HeldBack(time.Now())
 	var warnings []string
 	if r.cfg.AllNetNS {
 		warnings = append(warnings, ownNetNS)
@@ -147,7 +203,7 @@ func (r *Recorder) manifest(in *incident) format.Manifest {
 	return format.Manifest{
 		Warnings: warnings,
 		Recorder: r.cfg.Build, Host: r.host, Config: r.cfg.Flags,
-		Trigger: in.first, Joined: in.joined,
-		Clocks: []format.Clock{r.armed, in.clock}, Baselines: in.usual,
+		Trigger: in.first, Joined: in.joined, HeldBack: heldBack(r.told),
+		Clocks: []format.Clock{r.armed, in.read}, Baselines: in.usual,
 	}
 }

@@ -62,15 +62,15 @@ func (s *scene) events(t *testing.T) {
 }
 
 // drops: the datagrams, at the place that the event of one of them names. The stamp is the
-// end of the second, so later than what it counts, by a second at most.
+// begin of the second, so earlier than what it counts, by a second at most.
 func (s *scene) drops(t *testing.T) {
 	s.armed(t, "drop")
 	e := the(t, read(t, s, member.EventsName, member.ParseEvents), "dropped datagram", func(e *member.Event) bool {
 		return e.Kind == member.PacketDrop && e.LocalPort == closed && e.Protocol == unix.IPPROTO_UDP
 	})
 	d := s.counted(t, e)
-	if d.Count < datagrams || d.Count > 100*datagrams || d.Time < e.Time || d.Time > e.Time+int64(2*second) {
-		t.Errorf("drops %+v for %d datagrams at %d, want the end of their second", d, datagrams, e.Time)
+	if d.Count < datagrams || d.Count > 100*datagrams || d.Time > e.Time || d.Time < e.Time-int64(2*second) {
+		t.Errorf("drops %+v for %d datagrams at %d, want the begin of their second", d, datagrams, e.Time)
 	}
 }
 
@@ -78,13 +78,14 @@ func (s *scene) drops(t *testing.T) {
 func (s *scene) counted(t *testing.T, e *member.Event) *member.Drop {
 	t.Helper()
 	return the(t, read(t, s, member.DropsName, member.ParseDrops), "drops at "+e.Place, func(d *member.Drop) bool {
-		return d.Reason == e.Reason && d.Place == e.Place && d.Time > e.Time
+		return d.Reason == e.Reason && d.Place == e.Place && d.Time <= e.Time && d.Time > e.Time-int64(2*second)
 	})
 }
 
-// latencies: sums that agree with each other, and stamps a second apart. The drops of the
-// same second are read when it ends, which is when the next one begins: that a stamp is the
-// begin shows in the newest one, since the second after it has been told by the drops.
+// latencies: sums that agree with each other, and stamps a second apart, up to the second
+// that was not over at the cut. That a stamp is the begin shows in the second of the
+// datagrams, which the kernel stamped: the last begin before them is their second's, and the
+// drops of it have the same.
 func (s *scene) latencies(t *testing.T) {
 	s.armed(t, "softirq")
 	all := read(t, s, member.LatenciesName, member.ParseLatencies)
@@ -106,14 +107,16 @@ func (s *scene) latencies(t *testing.T) {
 		t.Fatalf("seconds begin at %v", begins)
 	}
 	s.armed(t, "drop")
-	// The second with the datagrams ended, and the next began, at the drops' stamp.
 	e := the(t, read(t, s, member.EventsName, member.ParseEvents), "dropped datagram", func(e *member.Event) bool {
 		return e.Kind == member.PacketDrop && e.LocalPort == closed && e.Protocol == unix.IPPROTO_UDP
 	})
-	end := s.counted(t, e).Time
+	begin, end := s.counted(t, e).Time, s.window.to.UnixNano()
 	i := slices.IndexFunc(begins, func(at int64) bool { return at > e.Time })
-	if last := begins[len(begins)-1]; i < 1 && last >= e.Time || i >= 0 && begins[i] != end || s.window.to.UnixNano()-last < int64(800*time.Millisecond) {
-		t.Errorf("a second ended at %d, seconds begin at %v, the window ends at %d", end, begins, s.window.to.UnixNano())
+	if i < 1 || begins[i-1] != begin {
+		t.Errorf("the second of what was dropped at %d began at %d by the drops, seconds begin at %v", e.Time, begin, begins)
+	}
+	if last := begins[len(begins)-1]; last > end || end-last > int64(2*second) {
+		t.Errorf("seconds begin at %v, the window ends at %d: the last one is missing", begins, end)
 	}
 }
 

@@ -18,6 +18,7 @@ package recorder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -47,8 +48,6 @@ const (
 	snapshotUrgent = 100 * time.Millisecond
 	// snapshotBytes holds five minutes of a host with a few dozen CPUs.
 	snapshotBytes = 8 << 20
-	// listenersPerTick is the room for busy listeners: a proxy has a handful.
-	listenersPerTick = 8
 )
 
 // Recorder is one armed recorder. All its methods run in the goroutine of Run.
@@ -68,10 +67,14 @@ type Recorder struct {
 	requests chan format.Trigger
 	asked    chan chan<- control.Status
 	snapshot *time.Ticker
-	failed   error  // why the last bundle could not be written
-	written  int    // bundles
-	lost     int    // bundles that could not be written
-	last     string // path of the last bundle
+	store    *freeze.Store
+	ledger   *ledger        // nil with Config.DryRun
+	kept     time.Time      // when it was written last
+	told     []trigger.Held // in the bundle that is being written
+	failed   error          // why the last bundle could not be written
+	written  int            // bundles
+	lost     int            // bundles that could not be written
+	last     freeze.Report  // of the last bundle that was written
 	ticked   time.Time
 }
 
@@ -103,39 +106,51 @@ func Run(ctx context.Context, cfg Config) error {
 	return r.loop(ctx)
 }
 
-// prepare makes the bundles' folder and clears what a killed recorder left in it. An
+// prepare makes the bundles' folders and looks after what a killed recorder left there. An
 // error does not keep the recorder from being armed: the folder may be mounted later.
 func prepare(cfg Config) {
 	if cfg.DryRun {
 		return
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		cfg.Log(fmt.Sprintf("error: make folder for bundles: %v; armed all the same, it will be tried again at a trigger", err))
-		return
-	}
-	left, err := format.Sweep(cfg.Dir)
-	for _, l := range left {
-		if l.Kept == "" {
-			cfg.Log("removed what an interrupted recorder left, as nothing of it can be read: " + l.Partial)
+	for _, dir := range cfg.dirs() {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			cfg.Log(fmt.Sprintf("error: make folder for bundles: %v; armed all the same, it will be tried again at a trigger", err))
 			continue
 		}
-		cfg.Log("kept what an interrupted recorder left of a bundle: " + filepath.Join(cfg.Dir, l.Kept))
-	}
-	if err != nil {
-		cfg.Log("error: " + err.Error())
+		left, err := format.Sweep(dir)
+		for _, l := range left {
+			if l.Kept == "" {
+				cfg.Log("removed what an interrupted recorder left, as nothing of it can be read: " + l.Partial)
+				continue
+			}
+			cfg.Log("kept what an interrupted recorder left of a bundle: " + filepath.Join(dir, l.Kept))
+		}
+		if err != nil {
+			cfg.Log("error: " + err.Error())
+		}
 	}
 }
 
 // arm opens every ring and meter.
 func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*Recorder, error) {
 	r := &Recorder{
-		cfg: cfg, host: host.Facts(), armed: host.Clock("armed"), since: time.Now(),
-		triggers: trigger.NewSet(triggers, cfg.Policy), patterns: patterns,
-		results: make(chan result, 1), requests: make(chan format.Trigger),
+		cfg: cfg, host: host.Facts(), armed: host.Now().Reading("armed"), since: time.Now(),
+		patterns: patterns,
+		results:  make(chan result, 1), requests: make(chan format.Trigger),
 		asked: make(chan chan<- control.Status),
 	}
+	var kept entry
+	if !cfg.DryRun {
+		r.ledger, kept = openLedger(cfg.Dir, r.host.Name, r.since, cfg.Log)
+	}
+	r.triggers, r.kept = trigger.NewSet(triggers, cfg.Policy, kept.Triggers), r.since
+	for _, err := range r.triggers.Recall(kept.Baselines, r.since) {
+		cfg.Log("warning: a baseline begins anew: " + err.Error())
+	}
+	r.store = freeze.NewStore(r.host.Name, cfg.Retention, cfg.dirs()...)
 	packets, err := capture.OpenSet(cfg.packets())
 	if err != nil {
+		r.close()
 		return nil, err
 	}
 	r.rings.Packets = packets
@@ -153,8 +168,9 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 	r.probes = openProbes(probe.Options{NetNS: cfg.netns(), LateRTT: lateRTT(triggers)}, cfg.Log)
 	window := cfg.Before + cfg.After
 	ticks := int(window/Tick) + 8 // some more than the window, for a late cut
-	r.rings.Trace = trace.New(r.probes, window, r.host.CPUs, cfg.Log)
-	r.rings.Listeners = ring.NewNewest[ring.Listener](ticks * listenersPerTick)
+	r.rings.Clocks = host.NewTrack(host.Now, ticks)
+	r.rings.Trace = trace.New(r.probes, time.Now(), window, r.host.CPUs, cfg.Log)
+	r.rings.Listeners = ring.NewListeners(ticks)
 	r.rings.Board = vital.Open(vital.Env{
 		Root: cfg.Root, Probes: r.probes, Listeners: r.rings.Listeners, Softirq: r.rings.Trace.Softirq,
 		Asked: func(vital string) bool {
@@ -180,7 +196,12 @@ func openProbes(o probe.Options, log func(string)) *probe.Set {
 
 // close gives back what arm opened, which may be a part of it.
 func (r *Recorder) close() {
-	r.rings.Packets.Close()
+	if r.ledger != nil {
+		r.ledger.close()
+	}
+	if r.rings.Packets != nil {
+		r.rings.Packets.Close()
+	}
 	if r.rings.Snapshots != nil {
 		r.rings.Snapshots.Close()
 	}
@@ -227,6 +248,7 @@ func (r *Recorder) loop(ctx context.Context) error {
 
 // tick measures the vitals, evaluates the triggers, and cuts where a window has ended.
 func (r *Recorder) tick(now time.Time) {
+	r.rings.Clocks.Tick()
 	r.rings.Log.Read(r.match)
 	// Vitals before the trace: the meter of softirqs hands it what they took, and its Tick
 	// may close the second to which that belongs.
@@ -236,6 +258,9 @@ func (r *Recorder) tick(now time.Time) {
 	// Last, so that all of it is in the rings: with --after 0 the cut comes at once, and
 	// holds the row and the events that it fired for.
 	r.triggers.Step(now, r.rings.Board.Value, r.take)
+	if now.Sub(r.kept) >= ledgerEvery {
+		r.keep(now)
+	}
 	// One bundle at a time: while one is written its blocks of the packet rings are held,
 	// and capture gives no second cut. A window that ends meanwhile is cut late, and longer.
 	if r.incident != nil && !r.writing && !now.Before(r.incident.end) {
@@ -243,34 +268,31 @@ func (r *Recorder) tick(now time.Time) {
 	}
 }
 
-// take makes a bundle of what a trigger asks for, where the policy allows it.
-func (r *Recorder) take(f trigger.Fired) bool {
-	if !r.triggers.Allow(f.Trigger.Expr, f.Time, f.Again) {
-		return false
-	}
-	r.fire(fired(f))
-	return true
-}
-
 // match fires for a line of the kernel log that one of the patterns finds.
 func (r *Recorder) match(line *source.LogLine) {
 	for _, p := range r.patterns {
-		now := time.Now()
-		if p.MatchString(line.Text) && r.triggers.Allow("kmsg "+p.String(), now, false) {
-			r.fire(format.Trigger{Kind: "kmsg", Expr: p.String(), Reason: line.Text, Time: now})
+		if p.MatchString(line.Text) {
+			r.consider("kmsg "+p.String(), format.Trigger{Kind: "kmsg", Expr: p.String(), Reason: line.Text, Time: time.Now()})
 		}
 	}
 }
 
-// stop finishes what is pending when the recorder is told to end.
-func (r *Recorder) stop() error {
+// stop finishes what is pending when the recorder is told to end. It fails where that is
+// lost: what was lost days ago was said then, and is no reason for a service to have failed.
+func (r *Recorder) stop() (err error) {
+	r.keep(time.Now())
+	finish := func() {
+		res := <-r.results
+		r.finish(res)
+		err = errors.Join(err, res.err)
+	}
 	if r.writing {
-		r.finish(<-r.results)
+		finish()
 	}
 	if r.incident != nil {
 		r.cfg.Log("told to stop: cutting now, before the window's end")
 		r.cut()
-		r.finish(<-r.results)
+		finish()
 	}
-	return r.failed
+	return err
 }

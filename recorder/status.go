@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spikebox/spikebox/recorder/control"
 )
@@ -46,8 +47,8 @@ func (r *Recorder) status() control.Status {
 	s := control.Status{
 		Program: r.cfg.Build.Program + " " + r.cfg.Build.Version, PID: os.Getpid(), Host: r.host.Name,
 		Armed: r.since.UTC(), LastTick: r.ticked.UTC(), Triggers: r.watched(), Vitals: map[string]float64{},
-		Pending: r.incident != nil || r.writing, Bundles: r.written, LastBundle: r.last, Lost: r.lost,
-		Suppressed: r.triggers.Suppressed, Never: r.never,
+		Pending: r.incident != nil || r.writing, Bundles: r.written, LastBundle: r.last.Path, LeftOut: r.last.LeftOut, Fallback: r.last.Fallback, Lost: r.lost,
+		Suppressed: r.triggers.Suppressed, HeldBack: heldBack(r.triggers.HeldBack(time.Now())), Never: r.never,
 	}
 	if r.failed != nil {
 		s.LastError = r.failed.Error()
@@ -61,7 +62,7 @@ func (r *Recorder) status() control.Status {
 			s.Vitals[c.Name] = c.Value
 		}
 	}
-	s.Sources = append(r.rings.Board.Sources(), r.rings.Snapshots.Source())
+	s.Sources = append(r.rings.Board.Sources(r.since), r.rings.Snapshots.Source())
 	s.Sources = append(s.Sources, r.rings.Trace.Sources(r.since)...)
 	return s
 }

@@ -43,12 +43,12 @@ func MakeSurvey(root string) *Survey {
 	board.Read(time.Now())
 	s.Vitals = board.Columns()
 	s.packets()
-	for _, m := range board.States() {
+	for _, m := range board.States(time.Now()) {
 		s.add(m.Source, m.Doc, m.Source.Details["lack"])
 	}
 	s.snapshots(root, quiet)
 	log := source.OpenKernelLog(root, quiet)
-	s.add(log.Source(time.Now(), host.Clock("survey")), "the kernel log", "what the kernel said, and triggers on it")
+	s.add(log.Source(time.Now(), host.Now()), "the kernel log", "what the kernel said, and triggers on it")
 	log.Close()
 	for _, r := range probes.Results {
 		s.add(r.Source(), r.Probe.Doc, r.Probe.Without)

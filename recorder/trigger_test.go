@@ -106,8 +106,57 @@ func TestControlSocket(t *testing.T) {
 		t.Errorf("trigger %+v", got)
 	}
 	// The manifest keeps the words as they are; the log gives no command to a terminal.
-	d.says("triggered: control be?[31mcause?spikeboxd: error: forged", 1)
+	d.says(`triggered: control be\u001b[31mcause\u000aspikeboxd: error: forged`, 1)
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("socket: %v, %v; only its owner may ask", info.Mode(), err)
+	}
+}
+
+// A trigger that is held back is said once, is in status, and in the next bundle; neither
+// its budget nor its cooldown begins anew with a restart; a person is never held back.
+func TestHeldBack(t *testing.T) {
+	kmsg, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("needs root: run make test as root")
+	}
+	defer kmsg.Close()
+	mark := fmt.Sprintf("spikebox-held-%d", os.Getpid())
+	ns, dir, socket := testns.New(t), filepath.Join(t.TempDir(), "bundles"), filepath.Join(t.TempDir(), "control.sock")
+	arm := func() *daemon {
+		d := start(t, ns, "", "--dir", dir, "--control", socket, "--kmsg", mark, "--cooldown", "1h", "--max-per-day", "1")
+		d.dir = dir
+		d.says("armed on", 1)
+		return d
+	}
+	shout := func() {
+		if _, err := kmsg.WriteString("<4>" + mark + "\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := arm()
+	shout()
+	d.says("bundle written", 1)
+	d.signal(unix.SIGTERM)
+	if code := d.exits(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	d = arm()
+	shout()
+	d.says("held back until 2", 1)
+	shout()
+	client := control.Client{Socket: socket}
+	d.wait("counts two", func() bool {
+		s, _, err := client.Status(t.Context())
+		return err == nil && len(s.HeldBack) == 1 && s.HeldBack[0].Count == 2 && s.Suppressed == 2
+	})
+	d.signal(unix.SIGUSR1)
+	d.says("bundle written", 1)
+	if n := strings.Count(d.log(), "held back until"); n != 1 {
+		t.Errorf("it was said %d times", n)
+	}
+	all := d.bundles()
+	held := all[len(all)-1].Manifest.HeldBack
+	if len(all) != 2 || len(held) != 1 || held[0].Trigger != "kmsg "+mark || held[0].Count != 2 || held[0].Reason != "max-per-day" {
+		t.Errorf("%d bundles, held back %+v", len(all), held)
 	}
 }

@@ -3,6 +3,7 @@
 package recorder_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,11 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
-// The folder for bundles cannot be made, then is full, then has room: each time the
-// recorder says what is wrong, loses that bundle only, and stays armed.
+// The folder for bundles cannot be made, then can: the recorder says what is wrong, loses
+// that bundle only, and stays armed; told to stop later, it has not failed.
 func TestFolderThatTakesNothing(t *testing.T) {
 	ns := testns.New(t)
 	blocked := filepath.Join(t.TempDir(), "file")
@@ -36,21 +38,86 @@ func TestFolderThatTakesNothing(t *testing.T) {
 	d.signal(unix.SIGUSR1)
 	d.says("bundle written", 1)
 
-	full := t.TempDir()
-	f := start(t, ns, `mount -t tmpfs -o size=12k none `+full+` && exec "$@"`, "--dir", full)
-	f.says("armed on", 1)
-	inside := fmt.Sprintf("/proc/%d/root%s", f.cmd.Process.Pid, full)
-	f.dir = inside
-	f.signal(unix.SIGUSR1)
-	f.says("error: bundle lost", 1)
-	f.says("no space left on device", 1)
-	if left, err := os.ReadDir(inside); err != nil || len(left) != 0 {
-		t.Errorf("a full disk was left with %v (%v)", left, err)
+	lost := start(t, ns, "", "--dir", "/proc/self/bundles")
+	lost.says("armed on", 1)
+	lost.signal(unix.SIGUSR1)
+	lost.says("error: bundle lost", 1)
+	lost.signal(unix.SIGTERM)
+	if code := lost.exits(); code != 0 {
+		t.Errorf("exit code %d for a bundle that was lost before it was told to stop", code)
 	}
-	testMount(t, f, "remount,size=10m", full)
-	f.signal(unix.SIGUSR1)
-	f.says("bundle written", 1)
-	f.bundle()
+	// One that is lost while it stops is a failure of the stopping.
+	failing := start(t, ns, "", "--dir", "/proc/self/bundles", "--after", "5m")
+	failing.says("armed on", 1)
+	failing.signal(unix.SIGUSR1)
+	failing.says("triggered", 1)
+	failing.signal(unix.SIGTERM)
+	if code := failing.exits(); code != 1 {
+		t.Errorf("exit code %d, and the last bundle was lost", code)
+	}
+}
+
+// A disk that has no room for a bundle gets a smaller one, a disk that has none at all has
+// it written to the other folder; with room again the next one is whole.
+func TestFullDisk(t *testing.T) {
+	full, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
+	socket := filepath.Join(t.TempDir(), "control.sock")
+	d := start(t, testns.New(t), `mount -t tmpfs -o size=10m none `+full+` && exec "$@"`, "--dir", full, "--fallback-dir", other, "--control", socket)
+	d.says("armed on", 1)
+	inside := fmt.Sprintf("/proc/%d/root%s", d.cmd.Process.Pid, full)
+	d.dir = inside
+	d.signal(unix.SIGUSR1)
+	d.says("bundle written", 1)
+	first, err := filepath.Glob(filepath.Join(inside, "*"+format.Ext))
+	if err != nil || len(first) != 1 {
+		t.Fatalf("%q, %v", first, err)
+	}
+	info, err := os.Stat(first[0])
+	if err != nil || os.Remove(first[0]) != nil {
+		t.Fatal(err)
+	}
+	testMount(t, d, fmt.Sprintf("remount,size=%dk", info.Size()*2/3/1024), full)
+	d.signal(unix.SIGUSR1)
+	d.says("bundle written", 2)
+	d.says("warning: that bundle has", 1)
+	if b := d.bundle(); len(b.Manifest.Warnings) != 1 || source(t, b, "packets").State != format.Failed {
+		t.Errorf("warnings %q, packets %v", b.Manifest.Warnings, source(t, b, "packets"))
+	}
+	stuff(t, inside)
+	d.signal(unix.SIGUSR1)
+	d.says("bundle written: "+other, 1)
+	d.says("no space left on device", 1)
+	d.bundle() // the old one has not gone for it
+	client := control.Client{Socket: socket}
+	d.wait("tells where the bundle is", func() bool {
+		s, _, err := client.Status(t.Context())
+		return err == nil && s.Fallback && filepath.Dir(s.LastBundle) == other && s.Bundles == 3 && s.Lost == 0
+	})
+	if err := os.Remove(filepath.Join(inside, ".stuff")); err != nil {
+		t.Fatal(err)
+	}
+	testMount(t, d, "remount,size=10m", full)
+	d.signal(unix.SIGUSR1)
+	d.says("bundle written: "+full, 3)
+	if all := d.bundles(); len(all) != 2 || len(all[1].Manifest.Warnings) > 0 {
+		t.Errorf("%d bundles, want a smaller one and a whole one", len(all))
+	}
+}
+
+// stuff fills a file system to its last byte, as another program would.
+func stuff(t *testing.T, dir string) {
+	t.Helper()
+	f, err := os.Create(filepath.Join(dir, ".stuff"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
 }
 
 // testMount changes a mount inside the daemon's mount namespace.

@@ -5,7 +5,7 @@
 //	case.json      the story, the window, the trigger and what must be found
 //	packets.txt    packets in words (see Pcapng)
 //	netstat.csv    time and counters of /proc/net/netstat, a row for each snapshot
-//	vitals.csv, listeners.csv, sockets.jsonl, kmsg.txt, static/…   as in a bundle
+//	vitals.csv, clocks.csv, listeners.csv, sockets.jsonl, kmsg.txt, static/…   as in a bundle
 //
 // Times are seconds since the window's start in all of them.
 package cases
@@ -34,14 +34,14 @@ var Start = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 type Case struct {
 	Name    string
 	Dir     string
-	Story   string            `json:"story"`
-	Capture bool              `json:"capture"` // a bare capture, not a bundle
-	Seconds float64           `json:"seconds"` // length of the window
-	Trigger format.Trigger    `json:"trigger"`
-	Clocks  []format.Clock    `json:"clocks"` // instead of two good readings
-	Sources []format.Source   `json:"sources"`
-	Config  map[string]string `json:"config"` // the recorder's flags
-	Want    Want              `json:"want"`
+	Story   string                    `json:"story"`
+	Capture bool                      `json:"capture"` // a bare capture, not a bundle
+	Seconds float64                   `json:"seconds"` // length of the window
+	Trigger format.Trigger            `json:"trigger"`
+	Clocks  []format.Clock            `json:"clocks"` // instead of two good readings
+	Sources []format.Source           `json:"sources"`
+	Config  map[string]format.Setting `json:"config"` // the recorder's flags
+	Want    Want                      `json:"want"`
 }
 
 // Want is what an analysis must give.
@@ -166,7 +166,7 @@ func (c *Case) manifest() *format.Manifest {
 
 // members adds the texts of the case, with their times made absolute.
 func (c *Case) members(w *format.Writer) error {
-	for _, name := range []string{member.VitalsName, member.ListenersName, member.KmsgName, member.SocketsName} {
+	for _, name := range []string{member.VitalsName, member.ClocksName, member.ListenersName, member.KmsgName, member.SocketsName} {
 		text, err := os.ReadFile(filepath.Join(c.Dir, name))
 		if os.IsNotExist(err) {
 			continue

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -8,7 +9,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/timeline"
-	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -19,7 +20,7 @@ var clockSuspect = Check{
 	ID:    "clock-suspect",
 	Title: "The clock is not to be trusted",
 	Doc:   "the host's clock was stepped during the window, or nothing keeps it right",
-	Page: `All times of a bundle are on the host's clock as it stood when the rings were cut. A
+	Page: `All times of a bundle are on the host's clock as it stood at the trigger. A
 step in between (settimeofday, a virtual machine that was paused, the first correction
 of a time daemon) does not move the bundle's times against each other, but those of log
 files and other hosts. A clock that nothing synchronises may be minutes off.`,
@@ -29,13 +30,18 @@ files and other hosts. A clock that nothing synchronises may be minutes off.`,
 	run:    runClock,
 }
 
-// runClock compares how far the wall clock and the monotonic clock went between readings.
+// runClock compares how far the wall clock and the boot clock went between readings: those of
+// every tick where the bundle has them, else those of the manifest.
 func runClock(c *Case) Answer {
 	clocks := c.Evidence.Manifest.Clocks
 	last := clocks[len(clocks)-1]
 	var findings []*Finding
-	for i := range clocks[1:] {
-		if f := stepped(clocks[i], clocks[i+1]); f != nil {
+	readings := c.clockReadings()
+	for i := range readings[1:] {
+		if f := stepped(readings[i], readings[i+1]); f != nil {
+			findings = append(findings, f)
+		}
+		if f := slept(readings[i], readings[i+1]); f != nil {
 			findings = append(findings, f)
 		}
 	}
@@ -53,11 +59,52 @@ func runClock(c *Case) Answer {
 	return absent("the clock was not stepped, and it is synchronised to within %s", unit.Duration(time.Duration(last.MaxErrorNs)))
 }
 
-// stepped compares two readings: both clocks tick alike, so that what the wall clock went
-// further than the monotonic one it was set by, but for what adjtimex slews.
-func stepped(a, b format.Clock) *Finding {
-	step := float64((b.Realtime-a.Realtime)-(b.Monotonic-a.Monotonic)) / 1e9
-	elapsed := float64(b.Monotonic-a.Monotonic) / 1e9
+// clockReading is one reading of the clocks, and where it is told.
+type clockReading struct {
+	member.Clocks
+	name string // armed, or the time of day
+	late bool   // from the trigger on, whose clock the bundle's is
+	item func(before clockReading) Item
+}
+
+// clockReadings gives the readings, oldest first; there are two at least.
+func (c *Case) clockReadings() (all []clockReading) {
+	trigger := c.Evidence.Manifest.Window.Trigger.UnixNano()
+	for _, row := range c.Evidence.Clocks {
+		all = append(all, clockReading{row, words.Clock(evidence.Unix(row.Time)), row.Time >= trigger, func(before clockReading) Item {
+			return Item{Kind: "series", Member: member.ClocksName, Where: fmt.Sprintf("lines %d to %d", before.Line, row.Line)}
+		}})
+	}
+	if len(all) > 1 {
+		return all
+	}
+	all = nil
+	for _, m := range c.Evidence.Manifest.Clocks {
+		row := member.Clocks{Time: m.Realtime, Realtime: m.Realtime, Monotonic: m.Monotonic, Boottime: cmp.Or(m.Boottime, m.Monotonic)}
+		all = append(all, clockReading{row, m.At, m.At == "trigger", func(before clockReading) Item {
+			return manifestItem(fmt.Sprintf("clocks[%s] to clocks[%s]", before.name, m.At), "")
+		}})
+	}
+	return all
+}
+
+// finding is something that happened to the clocks between two readings, by so many seconds.
+func (b clockReading) finding(a clockReading, title, effect, what string, by float64) *Finding {
+	f := &Finding{Severity: Warning, Title: title, Object: "clock", effect: effect}
+	f.at(timeline.Span{Start: a.Time, End: max(b.Time, a.Time+1)})
+	item := b.item(a)
+	item.Text = what + " at " + words.Clock(evidence.Unix(b.Realtime))
+	item.Value, item.Limit, item.Unit = val(by), val(clockStep.Value), "s"
+	f.Evidence = []Item{item}
+	return f
+}
+
+// stepped compares two readings: both clocks are slewed alike and count a suspend, so that what
+// the wall clock went further than the boot clock it was set by. The allowance is for clocks
+// of other kernels, which may be slewed apart.
+func stepped(a, b clockReading) *Finding {
+	step := float64((b.Realtime-a.Realtime)-(b.Boottime-a.Boottime)) / 1e9
+	elapsed := float64(b.Boottime-a.Boottime) / 1e9
 	slewed := elapsed * 500e-6
 	if math.Abs(step) < clockStep.Value+slewed {
 		return nil
@@ -66,12 +113,25 @@ func stepped(a, b format.Clock) *Finding {
 	if step < 0 {
 		way = "back"
 	}
-	f := &Finding{Severity: Warning, Title: "The clock was stepped", Object: "clock", effect: "times of other sources do not fit"}
-	f.at(timeline.Span{Start: a.Realtime, End: max(b.Realtime, a.Realtime+1)})
-	f.Headline = fmt.Sprintf("The host's clock was set %s by %s between %q and %q: times in log files before it do not fit the bundle's.",
-		way, unit.Duration(time.Duration(math.Abs(step)*1e9)), a.At, b.At)
-	item := manifestItem(fmt.Sprintf("clocks[%s] to clocks[%s]", a.At, b.At), "realtime against monotonic at "+words.Clock(evidence.Unix(b.Realtime)))
-	item.Value, item.Limit, item.Unit = val(step), val(clockStep.Value), "s"
-	f.Evidence = []Item{item}
+	f := b.finding(a, "The clock was stepped", "times of other sources do not fit", "realtime against boottime", step)
+	side := "before"
+	if a.late {
+		side = "after"
+	}
+	f.Headline = fmt.Sprintf("The host's clock was set %s by %s between %q and %q: times in log files %s it do not fit the bundle's.",
+		way, unit.Duration(time.Duration(math.Abs(step)*1e9)), a.name, b.name, side)
+	return f
+}
+
+// slept compares the boot clock, which goes on while the machine is suspended, with the
+// monotonic one, which stands still.
+func slept(a, b clockReading) *Finding {
+	gap := float64((b.Boottime-a.Boottime)-(b.Monotonic-a.Monotonic)) / 1e9
+	if gap < clockStep.Value {
+		return nil
+	}
+	f := b.finding(a, "The machine was suspended", "nothing ran", "boottime against monotonic", gap)
+	f.Headline = fmt.Sprintf("The machine was suspended for %s between %q and %q: nothing ran, and the bundle's times leave it out.",
+		unit.Duration(time.Duration(gap*1e9)), a.name, b.name)
 	return f
 }

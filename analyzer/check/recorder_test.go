@@ -8,6 +8,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/packet"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // What was lost is listed once, and is more than a remark only where packets are missing in
@@ -58,6 +59,25 @@ func TestClock(t *testing.T) {
 		}
 		if (tt.want == "") != (a.Absent != "") || !strings.Contains(said, tt.want) {
 			t.Errorf("%s: %q, absent %q; want %q", name, said, a.Absent, tt.want)
+		}
+	}
+}
+
+// The bundle's clock is that of the trigger: what was logged on the other side of a step does
+// not fit it.
+func TestClockIsTheTriggers(t *testing.T) {
+	const s = int64(1e9)
+	trigger := evidence.Unix(1000 * s)
+	for at, want := range map[int64]string{990: "times in log files before it", 1010: "times in log files after it"} {
+		e := &evidence.Evidence{Manifest: &format.Manifest{
+			Window: format.Window{Trigger: trigger}, Clocks: []format.Clock{{At: "armed"}, {At: "freeze", Synchronized: true}},
+		}}
+		for i := range int64(2) { // set between the two
+			e.Clocks = append(e.Clocks, member.Clocks{Time: (at + i) * s, Realtime: (at + 60*i) * s, Monotonic: i * s, Boottime: i * s})
+		}
+		a := runClock(&Case{Evidence: e})
+		if len(a.Findings) != 1 || !strings.Contains(a.Findings[0].Headline, want) {
+			t.Errorf("set at %d: %+v, want %q", at, a, want)
 		}
 	}
 }

@@ -20,6 +20,10 @@ var members = []struct {
 	{member.VitalsName, func(e *Evidence, _ string, text []byte) error {
 		return readVitals(text, e.Manifest.Vitals, &e.Columns)
 	}},
+	{member.ClocksName, func(e *Evidence, _ string, text []byte) (err error) {
+		e.Clocks, err = member.ParseClocks(text)
+		return err
+	}},
 	{member.KmsgName, func(e *Evidence, _ string, text []byte) (err error) {
 		e.Log, err = member.ParseKmsg(text)
 		return err
@@ -31,12 +35,12 @@ var members = []struct {
 	}},
 	{member.LatenciesName, func(e *Evidence, _ string, text []byte) (err error) {
 		e.Latencies, err = member.ParseLatencies(text)
-		addLatencies(&e.Columns, e.Latencies)
+		addLatencies(e)
 		return err
 	}},
 	{member.DropsName, func(e *Evidence, _ string, text []byte) (err error) {
 		e.Drops, err = member.ParseDrops(text)
-		addDrops(&e.Columns, e.Drops)
+		addDrops(e)
 		return err
 	}},
 	{member.QdiscsName, func(e *Evidence, _ string, text []byte) error {

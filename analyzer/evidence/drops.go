@@ -5,23 +5,16 @@ import (
 	"github.com/spikebox/spikebox/format/member"
 )
 
-// addDrops adds the drops as numbers over time, by reason: drop.NO_SOCKET. A second in
-// which nothing was dropped has no line, and its numbers are zero.
-func addDrops(c *column.Columns, all []member.Drop) {
-	for len(all) > 0 {
-		n := 1
-		for n < len(all) && all[n].Time == all[0].Time {
-			n++
-		}
+// addDrops adds the drops as numbers over time, by reason: drop.NO_SOCKET.
+func addDrops(e *Evidence) {
+	begin := func(d *member.Drop) int64 { return d.Time }
+	inSeconds(e, member.DropsName, e.Drops, begin, func(r column.Row, now []member.Drop) {
 		sums := map[string]uint64{}
-		for _, d := range all[:n] {
+		for _, d := range now {
 			sums[d.Reason] += d.Count
 		}
-		if r, ok := c.Row(member.DropsName, all[0].Time); ok {
-			for reason, sum := range sums {
-				r.Put(column.Events, "1", float64(sum), "drop", reason)
-			}
+		for reason, sum := range sums {
+			r.Put(column.Events, "1", float64(sum), "drop", reason)
 		}
-		all = all[n:]
-	}
+	})
 }

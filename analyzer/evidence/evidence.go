@@ -20,7 +20,8 @@ type Evidence struct {
 	Manifest  *format.Manifest
 	Columns   column.Columns
 	Sockets   []member.Socket
-	Queues    []member.Queue // of listeners, tick by tick
+	Queues    []member.Queue  // of listeners, tick by tick
+	Clocks    []member.Clocks // their readings; none in a bundle that tells of them in the manifest only
 	Log       []member.LogLine
 	Events    []member.Event
 	Latencies []member.Latency

@@ -9,18 +9,10 @@ import (
 )
 
 // addLatencies adds the latencies as numbers over time: softirq.net_rx.max over all CPUs, and
-// softirq.net_rx.cpu3.max of each. Lines of the same second make one reading.
-func addLatencies(c *column.Columns, all []member.Latency) {
-	for len(all) > 0 {
-		n := 1
-		for n < len(all) && all[n].Time == all[0].Time {
-			n++
-		}
-		if r, ok := c.Row(member.LatenciesName, all[0].Time); ok {
-			addSecond(r, all[:n])
-		}
-		all = all[n:]
-	}
+// softirq.net_rx.cpu3.max of each.
+func addLatencies(e *Evidence) {
+	begin := func(l *member.Latency) int64 { return l.Time }
+	inSeconds(e, member.LatenciesName, e.Latencies, begin, addSecond)
 }
 
 // addSecond adds the lines of one second. Maxima are kept by CPU and over all of them: a

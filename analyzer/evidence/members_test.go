@@ -44,6 +44,8 @@ func TestSettings(t *testing.T) {
 func FuzzMembers(f *testing.F) {
 	f.Add([]byte("time,rtt.p99,syn_recv\n1000,0.25,\n2000,,7\n"))
 	f.Add([]byte("time,local,port,syn_queue,accept_queue,accept_limit\n1000,192.0.2.1,80,,9,8\n"))
+	f.Add([]byte("time,realtime,monotonic,boottime,raw,reason\n1000,1000,1,1,1,\n2000,9000,2,2,2,step\n"))
+	f.Add([]byte("time,reason,place,count\n1000,NO_SOCKET,udp_rcv+0x1,9\n9223372036854775807,NO_SOCKET,udp_rcv+0x1,9\n"))
 	f.Add([]byte("1795230000000000000 4 TCP: out of memory\n"))
 	f.Add([]byte(`{"at":"end","state":"LISTEN","local":"::","local_port":80,"recv_q":1,"send_q":1}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -1,13 +1,16 @@
 package evidence
 
 import (
+	"math"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/spikebox/spikebox/analyzer/column"
+	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
 )
 
@@ -33,6 +36,34 @@ tcp 6 src=nobody
 	}
 	if diff := cmp.Diff(want, c, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What is kept by the second is stamped with the second's begin, and its numbers stand at
+// the end: where the next one begins, after a second, or where the window ends. A second in
+// which nothing happened is not counted to the one behind it.
+func TestSecondsStandAtTheirEnd(t *testing.T) {
+	const s = int64(1e9)
+	at := func(tenths int64) int64 { return 100*s + tenths*s/10 }
+	e := &Evidence{Manifest: &format.Manifest{Window: format.Window{End: Unix(at(73))}}}
+	for i, begin := range []int64{at(0), at(10), at(22), at(50), at(70)} {
+		e.Drops = append(e.Drops, member.Drop{Time: begin, Reason: "NO_SOCKET", Count: uint64(i + 1)})
+		e.Latencies = append(e.Latencies, member.Latency{Time: begin, Kind: "softirq", Name: "NET_RX", Count: uint64(i + 1), MaxNs: int64(i+1) * s})
+	}
+	addDrops(e)
+	addLatencies(e)
+	e.Columns.Finish()
+	nan := math.NaN()
+	wantT := []int64{at(0), at(10), at(22), at(32), at(50), at(60), at(70), at(73)}
+	wantV := []float64{nan, 1, 2, 3, nan, 4, nan, 5}
+	for _, name := range []string{"drop.NO_SOCKET", "softirq.net_rx.max", "softirq.net_rx.cpu0.count"} {
+		col := e.Columns.Get(name)
+		if diff := cmp.Diff(wantT, col.Axis.T); diff != "" {
+			t.Errorf("%s: times (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff(wantV, col.V, cmpopts.EquateNaNs()); diff != "" {
+			t.Errorf("%s: values (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

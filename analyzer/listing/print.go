@@ -1,9 +1,10 @@
 package listing
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"io"
+
+	"github.com/spikebox/spikebox/format/plain"
 )
 
 // Printer prints rows one by one; with nil it prints what comes before the first.
@@ -47,11 +48,15 @@ func EventCSV(w io.Writer) Printer[EventRow] {
 
 // lines prints what fields makes of a row. Each row is flushed, as who reads a pipe waits for it.
 func lines[T any](w io.Writer, header []string, fields func(*T) [][]string) Printer[T] {
-	out := csv.NewWriter(w)
+	out := plain.NewCSV(w)
 	return func(r *T) error {
-		if r == nil {
-			return out.WriteAll([][]string{header})
+		rows := [][]string{header}
+		if r != nil {
+			rows = fields(r)
 		}
-		return out.WriteAll(fields(r))
+		for _, row := range rows {
+			_ = out.Write(row) // Flush gives the error
+		}
+		return out.Flush()
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"math"
 	"os"
 	"sync/atomic"
+
+	"github.com/spikebox/spikebox/format"
 )
 
 // Input is one capture to read: a name for messages and its bytes.
@@ -185,12 +187,24 @@ func newContainer(st *stream, reg *registry) (container, error) {
 	case pcapMicro, pcapNano, pcapMicroSwapped, pcapNanoSwapped:
 		return newPcap(st, reg)
 	default:
-		return nil, fmt.Errorf("%w: it begins with %#08x", ErrFormat, magic)
+		first, _ := st.peek(tarHead) // less than that is there, too
+		return nil, &FormatError{format.Describe(first)}
 	}
 }
 
 // ErrFormat says that an input is neither pcap nor pcapng.
 var ErrFormat = errors.New("not a pcap or pcapng file")
+
+// FormatError is ErrFormat with what the input is, decompressed: "text".
+type FormatError struct{ What string }
+
+func (e *FormatError) Error() string { return fmt.Sprintf("it is %s, %v", e.What, ErrFormat) }
+
+// Unwrap gives ErrFormat.
+func (e *FormatError) Unwrap() error { return ErrFormat }
+
+// tarHead is what of an input tells tar archives, whose name stands behind the first file's.
+const tarHead = 512
 
 // Next returns the next packet, valid until the next call, or io.EOF after the last.
 func (s *Source) Next() (*Packet, error) {

@@ -153,11 +153,12 @@ func bundle(e *evidence.Evidence) *Bundle {
 
 // filter puts the recorder's --port and --peer into words. Checks of packets speak of no
 // others, and "no SYN was sent again" must not be read as if they did.
-func filter(config map[string]string) string {
+func filter(config map[string]format.Setting) string {
 	var only []string
 	for _, name := range []string{"port", "peer"} {
-		if v := strings.Trim(config[name], "[]"); v != "" {
-			only = append(only, name+" "+strings.ReplaceAll(v, ",", ", "))
+		if values := config[name].Values(); len(values) > 0 {
+			// Prefixes were one text with commas before they were a list.
+			only = append(only, name+" "+strings.ReplaceAll(strings.Join(values, ", "), ",", ", "))
 		}
 	}
 	return strings.Join(only, "; ")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/format/plain"
 )
 
 // Histogram is how long a softirq or function ran, over some seconds and CPUs.
@@ -110,7 +111,7 @@ func HistogramText(w io.Writer, all []Histogram) error {
 // bucket's lower bound.
 func (h *Histogram) Print(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s, %s (%d s)\n", h.Kind, h.Name, h.Part, h.Seconds)
+	fmt.Fprintf(&b, "%s %s, %s (%d s)\n", plain.Line(h.Kind), plain.Line(h.Name), h.Part, h.Seconds)
 	average := time.Duration(0)
 	if h.Count > 0 {
 		average = time.Duration(uint64(h.SumNs) / h.Count)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/plain"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -43,7 +44,7 @@ func Inspect(r *format.Reader) *Inspection {
 func (i *Inspection) Text(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, text string, args ...any) {
-		fmt.Fprintf(t, "%s\t%s\n", name, Plain(fmt.Sprintf(text, args...)))
+		fmt.Fprintln(t, plain.Row(name, fmt.Sprintf(text, args...)))
 	}
 	row("bundle", "%s, format %d", i.Name, i.Format)
 	row("recorder", "%s %s", i.Recorder.Program, i.Recorder.Version)
@@ -60,7 +61,7 @@ func (i *Inspection) Text(w io.Writer) error {
 		if s.Lost > 0 {
 			lost = fmt.Sprintf("%d %s", s.Lost, s.Unit)
 		}
-		fmt.Fprintln(t, strings.Join([]string{Plain(s.Name), Plain(string(s.State)), Plain(s.Variant), Plain(lost), Plain(s.Reason)}, "\t"))
+		fmt.Fprintln(t, plain.Row(s.Name, string(s.State), s.Variant, lost, s.Reason))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -116,7 +117,7 @@ func (i *Inspection) members(w io.Writer) error {
 		if g.broken > 0 {
 			remark = strings.TrimPrefix(remark+fmt.Sprintf(", %d damaged", g.broken), ", ")
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", g.name, unit.Size(g.bytes), remark)
+		fmt.Fprintln(t, plain.Row(g.name, unit.Size(g.bytes), remark))
 	}
 	return t.Flush()
 }

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,12 +11,13 @@ import (
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format/plain"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
 // SeriesCSV prints long rows: series of several sources have no times in common.
 func SeriesCSV(w io.Writer, series []*timeline.Series) error {
-	out := csv.NewWriter(w) // an interface's name may well hold a comma
+	out := plain.NewCSV(w)
 	_ = out.Write([]string{"series", "unit", "source", "time", "value"})
 	for _, s := range series {
 		for i, v := range s.Rates() {
@@ -28,8 +28,7 @@ func SeriesCSV(w io.Writer, series []*timeline.Series) error {
 			_ = out.Write([]string{s.Name, s.RateUnit(), s.Source, strconv.FormatInt(s.T[i], 10), value})
 		}
 	}
-	out.Flush()
-	return out.Error() // the first of any Write
+	return out.Flush() // gives the first error of any Write
 }
 
 // seriesLine is one line of `timeline --json`; values that were not read are null.
@@ -76,7 +75,7 @@ func SeriesTable(w io.Writer, series []*timeline.Series, window timeline.Span, s
 	for _, s := range series {
 		if asked || moves(s.Rates()) {
 			shown = append(shown, s)
-			name = max(name, runes(s.Name))
+			name = max(name, runes(plain.Line(s.Name)))
 		}
 	}
 	// 30 columns are the numbers, the unit and the blanks; beyond 48 nothing more can be seen.
@@ -90,7 +89,7 @@ func SeriesTable(w io.Writer, series []*timeline.Series, window timeline.Span, s
 		if !ok {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, row, name, Plain(s.Name), unit.Figure(least), unit.Figure(most), Plain(s.RateUnit()), spark(window, s.T, rates, cells)); err != nil {
+		if _, err := fmt.Fprintf(w, row, name, plain.Line(s.Name), unit.Figure(least), unit.Figure(most), plain.Line(s.RateUnit()), spark(window, s.T, rates, cells)); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/format/plain"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -29,13 +29,13 @@ const (
 // what could not be told.
 func Text(w io.Writer, d *Document, style Style) error {
 	style.Width = min(max(style.Width, narrowest), widest)
-	p := &page{w: bufio.NewWriter(w), Style: style}
-	p.paragraph("", p.bold, d.Verdict)
-	p.line("")
+	p := &page{w: plain.NewWriter(w), Style: style}
+	p.paragraph("", plain.Bold, d.Verdict)
+	p.line()
 	p.about(d)
 	depth := depths(d.Findings)
 	for _, f := range d.Findings {
-		p.line("")
+		p.line()
 		p.finding(f, depth[f], strings.HasPrefix(d.Verdict, f.Headline))
 	}
 	if len(d.Absent) > 0 {
@@ -53,7 +53,7 @@ func Text(w io.Writer, d *Document, style Style) error {
 			}
 		}
 	}
-	return p.w.Flush()
+	return p.err
 }
 
 // depths says how many causes stand above each finding.
@@ -69,46 +69,41 @@ func depths(findings []*check.Finding) map[*check.Finding]int {
 
 // page sets lines of text.
 type page struct {
-	w *bufio.Writer
+	w   *plain.Writer
+	err error // the first of writing
 	Style
 }
-
-// The colours are the terminal's own, so that they fit light and dark backgrounds.
-func (p *page) paint(code, s string) string {
-	if !p.Color || s == "" {
-		return s
-	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
-}
-
-// bold, dim and plain are ways to paint; plain is for where none is wanted.
-func (p *page) bold(s string) string  { return p.paint("1", s) }
-func (p *page) dim(s string) string   { return p.paint("2", s) }
-func (p *page) plain(s string) string { return s }
 
 // severityWidth is the longest severity's.
 const severityWidth = len(check.Critical)
 
 // severity is padded before it is painted, as escape sequences take no columns.
-func (p *page) severity(s check.Severity) string {
-	code := map[check.Severity]string{check.Critical: "1;31", check.Warning: "1;33", check.Info: "36"}[s]
-	return p.paint(code, fmt.Sprintf("%-*s", severityWidth, s))
+func severity(s check.Severity) plain.Span {
+	style := map[check.Severity]plain.Style{check.Critical: plain.Alarm, check.Warning: plain.Notice, check.Info: plain.Remark}[s]
+	return plain.Span{Style: style, Text: fmt.Sprintf("%-*s", severityWidth, s)}
 }
 
-// line ends a line without blanks at its end: text is also diffed and pasted.
-func (p *page) line(s string) { fmt.Fprintln(p.w, strings.TrimRight(s, " ")) }
+// normal is text that is not painted.
+func normal(s string) plain.Span { return plain.Span{Text: s} }
+
+// line sets a line, without blanks at its end: text is also diffed and pasted.
+func (p *page) line(spans ...plain.Span) {
+	if p.err == nil {
+		p.err = p.w.Line(p.Color, spans...)
+	}
+}
 
 // paragraph breaks text into lines, each after an indentation.
-func (p *page) paragraph(indent string, paint func(string) string, text string) {
+func (p *page) paragraph(indent string, style plain.Style, text string) {
 	for _, l := range wrap(text, p.Width-runes(indent)) {
-		p.line(indent + paint(l))
+		p.line(normal(indent), plain.Span{Style: style, Text: l})
 	}
 }
 
 // section sets a heading with an empty line before it.
 func (p *page) section(title string) {
-	p.line("")
-	p.line(p.bold(title))
+	p.line()
+	p.line(plain.Span{Style: plain.Bold, Text: title})
 }
 
 // label is the width of the column of names, entry's left half.
@@ -120,7 +115,7 @@ func (p *page) entry(name, text string) {
 		if i > 0 {
 			name = ""
 		}
-		p.line("  " + name + strings.Repeat(" ", max(1, label-runes(name))) + l)
+		p.line(normal("  " + name + strings.Repeat(" ", max(1, label-runes(name))) + l))
 	}
 }
 
@@ -183,39 +178,39 @@ func (p *page) finding(f *check.Finding, depth int, said bool) {
 	p.head(indent, f)
 	indent = strings.Repeat("    ", depth) + "  "
 	if !said {
-		p.paragraph(indent, p.plain, f.Headline)
+		p.paragraph(indent, plain.Normal, f.Headline)
 	}
-	p.paragraph(indent, p.plain, f.Detail)
+	p.paragraph(indent, plain.Normal, f.Detail)
 	for _, c := range f.Causes {
-		p.paragraph(indent, p.plain, fmt.Sprintf("Caused by %s (%s): %s.", c.ID, c.Object, c.Because))
+		p.paragraph(indent, plain.Normal, fmt.Sprintf("Caused by %s (%s): %s.", c.ID, c.Object, c.Because))
 	}
 	for i, item := range f.Evidence {
-		p.detail(indent, first(i, "evidence"), itemText(item), p.dim)
+		p.detail(indent, first(i, "evidence"), itemText(item), plain.Dim)
 	}
 	for i, r := range f.Remedy {
-		p.detail(indent, first(i, "remedy"), remedyText(r), p.plain)
+		p.detail(indent, first(i, "remedy"), remedyText(r), plain.Normal)
 	}
 }
 
 // head sets severity, check, object and time in one line, or in as many as it takes.
 func (p *page) head(indent string, f *check.Finding) {
-	object := Plain(f.Object)
-	left := indent + p.severity(f.Severity) + "  " + p.bold(f.ID)
+	object := plain.Line(f.Object)
+	left := []plain.Span{normal(indent), severity(f.Severity), normal("  "), {Style: plain.Bold, Text: f.ID}}
 	used := runes(indent) + severityWidth + 2 + runes(f.ID)
 	if used+2+runes(object) <= p.Width {
-		left += "  " + object
+		left = append(left, normal("  "+object))
 		used += 2 + runes(object)
 	} else {
-		p.line(left)
-		left = strings.Repeat(" ", runes(indent)) + object
-		used = runes(left)
+		p.line(left...)
+		left = []plain.Span{normal(strings.Repeat(" ", runes(indent)) + object)}
+		used = runes(indent) + runes(object)
 	}
 	when := words.Clock(f.Start) + " – " + words.Clock(f.End)
 	if used+2+runes(when) > p.Width {
-		p.line(left)
-		left, used = "", 0
+		p.line(left...)
+		left, used = nil, 0
 	}
-	p.line(left + strings.Repeat(" ", max(0, p.Width-used-runes(when))) + p.dim(when))
+	p.line(append(left, normal(strings.Repeat(" ", max(0, p.Width-used-runes(when)))), plain.Span{Style: plain.Dim, Text: when})...)
 }
 
 // first names the first of several details only.
@@ -227,12 +222,12 @@ func first(i int, name string) string {
 }
 
 // detail sets a named line of a finding.
-func (p *page) detail(indent, name, text string, paint func(string) string) {
+func (p *page) detail(indent, name, text string, style plain.Style) {
 	const column = 10
 	for i, l := range wrap(text, p.Width-runes(indent)-column) {
 		if i > 0 {
 			name = ""
 		}
-		p.line(indent + fmt.Sprintf("%-*s", column, name) + paint(l))
+		p.line(normal(indent+fmt.Sprintf("%-*s", column, name)), plain.Span{Style: style, Text: l})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/format/plain"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -38,9 +39,9 @@ func (r *Trial) Text(w io.Writer, cut time.Time) error {
 		}
 	}
 	if r.Why != "" {
-		verdict += ": " + r.Why
+		verdict += ": " + plain.Line(r.Why)
 	}
-	_, err := fmt.Fprintf(w, "%s: %s\n", r.Trigger, verdict)
+	_, err := fmt.Fprintf(w, "%s: %s\n", plain.Line(r.Trigger), verdict)
 	for _, f := range r.Firings {
 		_, err = fmt.Fprintf(w, "  at %s, %+.2f s from the bundle's own trigger: %s (limit %s), crossed at %s\n",
 			words.Clock(f.Time), f.Time.Sub(cut).Seconds(), unit.Measured(f.Value, r.Unit), unit.Measured(f.Limit, r.Unit), words.Clock(f.Since))

@@ -2,23 +2,13 @@ package report
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/spikebox/spikebox/format/plain"
 )
 
 // runes is the width of a text that holds no wide characters, in columns.
 func runes(s string) int { return utf8.RuneCountInString(s) }
-
-// Plain replaces control characters: names of processes and hosts come from a file that
-// somebody else may have made, and must not command the reader's terminal.
-func Plain(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
 
 // wrap breaks text at blanks into lines of at most width columns. A number stays with
 // its unit. A word that is longer than a line stands alone and sticks out: cutting names
@@ -27,8 +17,8 @@ func wrap(text string, width int) []string {
 	var lines []string
 	line, used := strings.Builder{}, 0
 	for _, word := range bound(strings.Fields(text)) {
-		// Before it is measured: what is replaced has a width, control characters have none.
-		word = Plain(word)
+		// Before it is measured: an escape has a width, a control character has none.
+		word = plain.Line(word)
 		n := runes(word)
 		if used > 0 && used+1+n > width {
 			lines = append(lines, line.String())

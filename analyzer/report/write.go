@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/spikebox/spikebox/format/plain"
 )
 
 // JSON writes a document for programs and people alike: indented, and with < and >
@@ -27,7 +29,7 @@ func Write(dir string, doc *Document) error {
 	if err := Text(&text, doc, Style{Width: 100}); err != nil {
 		return err
 	}
-	if err := JSON(&findings, doc); err != nil {
+	if err := JSON(plain.NewWriter(&findings), doc); err != nil {
 		return fmt.Errorf("encode findings: %w", err)
 	}
 	for name, content := range map[string][]byte{"report.txt": text.Bytes(), "findings.json": findings.Bytes()} {

@@ -48,6 +48,9 @@ var states = []struct{ name, vital string }{
 // that ask for values accept nil.
 func (s *Set) Get(name string) *Series { return s.byName[name] }
 
+// Names gives the names of all series, sorted.
+func (s *Set) Names() []string { return slices.Clone(s.names) }
+
 // Match gives the series whose names match a pattern of path.Match, in which a dot is
 // an ordinary character: softnet.cpu*.dropped. They come sorted by name.
 func (s *Set) Match(pattern string) ([]*Series, error) {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/spf13/pflag"
 
@@ -21,6 +20,9 @@ var analyze = &cli.Command{
 	Long: `Takes one bundle, or captures (pcap or pcapng, also .gz and .zst; "-" is standard
 input), or a bundle with captures of other machines. A bare capture answers only
 what packets can tell.
+
+findings.json, and what --json prints, is described by the JSON Schema
+analyzer/report/findings.schema.json of the source.
 
 Exit code 3: evidence that a check needs was lost (the capture dropped packets or ends
 before its end, no packet can be read, a source failed, a text cannot be read). What a
@@ -66,17 +68,20 @@ func runAnalyze(paths []string, f analyzeFlags) error {
 	// Before anything is printed: the bar and the report may be on the same terminal.
 	bar.stop()
 	if err != nil {
-		return opened(err)
+		return opened(paths, anyInput, err)
 	}
 	if f.dir != "" {
-		if err := report.Write(f.dir, doc); err != nil {
+		writing.Lock()
+		err := report.Write(f.dir, doc)
+		writing.Unlock()
+		if err != nil {
 			return err
 		}
 	}
 	if f.json {
-		err = report.JSON(os.Stdout, doc)
+		err = report.JSON(cli.Out, doc)
 	} else {
-		err = report.Text(os.Stdout, doc, style())
+		err = report.Text(cli.Out, doc, style())
 	}
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)

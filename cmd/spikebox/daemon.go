@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/plain"
 	"github.com/spikebox/spikebox/recorder/control"
 )
 
@@ -29,8 +30,9 @@ var status = &cli.Command{
 				return cli.Usagef("status takes no argument %q", args[0])
 			}
 			s, answer, err := control.Client{Socket: *socket}.Status(ctx)
-			if *asJSON && answer != nil {
-				_, err := os.Stdout.Write(answer)
+			// An answer of a newer recorder may be no Status; what is no JSON is for nobody.
+			if *asJSON && json.Valid(answer) {
+				_, err := cli.Out.Write(answer)
 				return err
 			}
 			if err != nil {
@@ -56,8 +58,8 @@ var trigger = &cli.Command{
 			if err := (control.Client{Socket: *socket}).Trigger(ctx, *reason); err != nil {
 				return hinted(err)
 			}
-			fmt.Println("triggered; spikebox status names the bundle when it is written")
-			return nil
+			_, err := fmt.Fprintln(cli.Out, "triggered; spikebox status names the bundle when it is written")
+			return err
 		}
 	},
 }
@@ -71,34 +73,44 @@ func hinted(err error) error {
 }
 
 func printStatus(s *control.Status) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "recorder\t%s, pid %d, on %s\n", s.Program, s.PID, s.Host)
-	fmt.Fprintf(w, "armed\tsince %s, last tick %s ago\n", s.Armed.Format(time.RFC3339), ago(s.LastTick))
-	fmt.Fprintf(w, "triggers\t%s\n", strings.Join(s.Triggers, ", "))
+	w := tabwriter.NewWriter(cli.Out, 0, 0, 2, ' ', 0)
+	row := func(name, text string, args ...any) { fmt.Fprintln(w, plain.Row(name, fmt.Sprintf(text, args...))) }
+	row("recorder", "%s, pid %d, on %s", s.Program, s.PID, s.Host)
+	row("armed", "since %s, last tick %s ago", s.Armed.Format(time.RFC3339), ago(s.LastTick))
+	row("triggers", "%s", strings.Join(s.Triggers, ", "))
 	for _, sentence := range s.Never {
-		fmt.Fprintf(w, "never\t%s\n", sentence)
+		row("never", "%s", sentence)
 	}
 	for _, i := range s.Interfaces {
 		holds := "holds nothing yet" // Covered is zero where it was never recorded
 		if !i.Covered.IsZero() {
 			holds = "holds the last " + ago(i.Covered).String()
 		}
-		fmt.Fprintf(w, "%s\t%s, %s, %d packets recorded, %d lost\n", i.Name, i.State, holds, i.Packets, i.Lost)
+		row(i.Name, "%s, %s, %d packets recorded, %d lost", i.State, holds, i.Packets, i.Lost)
 	}
 	for _, src := range s.Sources {
 		if src.State != format.Complete {
-			fmt.Fprintf(w, "%s\t%s: %s\n", src.Name, src.State, src.Reason)
+			row(src.Name, "%s: %s", src.State, src.Reason)
 		}
 	}
-	fmt.Fprintf(w, "bundles\t%d written, %d lost, %d triggers held back\n", s.Bundles, s.Lost, s.Suppressed)
+	row("bundles", "%d written, %d lost, %d triggers held back", s.Bundles, s.Lost, s.Suppressed)
+	for _, h := range s.HeldBack {
+		row("held back", "%s: %d times, until %s, by --%s", h.Trigger, h.Count, h.Until.Format(time.RFC3339), h.Reason)
+	}
 	if s.LastBundle != "" {
-		fmt.Fprintf(w, "last bundle\t%s\n", s.LastBundle)
+		row("last bundle", "%s", s.LastBundle)
+	}
+	if s.Fallback {
+		row("", "in the fallback folder, because --dir did not take it")
+	}
+	if s.LeftOut != "" {
+		row("", "has %s", s.LeftOut)
 	}
 	if s.LastError != "" {
-		fmt.Fprintf(w, "last error\t%s\n", s.LastError)
+		row("last error", "%s", s.LastError)
 	}
 	if s.Pending {
-		fmt.Fprintf(w, "pending\ta trigger has fired, and its bundle is not written yet\n")
+		row("pending", "a trigger has fired, and its bundle is not written yet")
 	}
 	return w.Flush()
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/spf13/pflag"
 
@@ -22,7 +21,7 @@ var explain = &cli.Command{
 		return func(_ context.Context, args []string) error {
 			switch len(args) {
 			case 0:
-				return report.ListChecks(os.Stdout, check.All)
+				return report.ListChecks(cli.Out, check.All)
 			case 1:
 				return explainCheck(args[0])
 			}
@@ -35,7 +34,11 @@ var explain = &cli.Command{
 func explainCheck(id string) error {
 	c := check.Find(id)
 	if c == nil {
-		return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no such check %q", id), Hint: "spikebox explain lists them"}
+		var ids []string
+		for _, c := range check.All {
+			ids = append(ids, c.ID)
+		}
+		return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no such check %q", id), Hint: cli.Meant(id, ids, "spikebox explain lists them")}
 	}
-	return report.Explain(os.Stdout, c)
+	return report.Explain(cli.Out, c)
 }

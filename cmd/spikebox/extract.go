@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"strings"
 
@@ -33,7 +32,7 @@ there, and never through a link. Every sum is checked: a member that is not whol
 func setupExtract(flags *pflag.FlagSet) func(context.Context, []string) error {
 	var dir string
 	flags.StringVarP(&dir, "output", "o", ".", "where the bundle's folder goes; - is standard output")
-	return func(_ context.Context, args []string) error {
+	return func(ctx context.Context, args []string) error {
 		r, err := openBundle(args)
 		if err != nil {
 			return err
@@ -45,32 +44,40 @@ func setupExtract(flags *pflag.FlagSet) func(context.Context, []string) error {
 				return cli.Usagef("member %q: %v", pattern, err)
 			}
 		}
-		return unpack(r, dir, want)
+		return unpack(ctx, r, dir, want)
 	}
 }
 
 // unpack writes the wanted members below dir, or to standard output. A damaged member
 // costs only what of it is missing.
-func unpack(r *format.Reader, dir string, want []string) error {
+func unpack(ctx context.Context, r *format.Reader, dir string, want []string) error {
 	found := map[string]bool{}
 	wants := func(name string) bool {
 		pattern, ok := wanted(name, want)
 		found[pattern] = found[pattern] || ok
 		return ok
 	}
-	write := format.Extract
+	var bad []error
+	var err error
 	if dir == "-" {
-		write = func(r *format.Reader, _ string, want func(string) bool) ([]error, error) {
-			return copyMembers(os.Stdout, r, want)
-		}
+		bad, err = copyMembers(cli.Raw(), r, wants)
+	} else {
+		// To its end, also where the context ends it: the file that is half written goes first.
+		writing.Lock()
+		defer writing.Unlock()
+		bad, err = format.Extract(ctx, r, dir, wants)
 	}
-	bad, err := write(r, dir, wants)
 	if err != nil {
 		return err
 	}
 	for _, pattern := range want {
 		if !found[pattern] {
-			return &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("extract member %q: it is not in the bundle", pattern), Hint: "spikebox inspect lists the members"}
+			var names []string
+			for _, m := range r.Members() {
+				names = append(names, m.Name)
+			}
+			hint := cli.Meant(pattern, names, "spikebox inspect lists the members")
+			return &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("extract member %q: it is not in the bundle", pattern), Hint: hint}
 		}
 	}
 	return damaged(append(r.Damage(), bad...))

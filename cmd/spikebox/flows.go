@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -88,7 +87,7 @@ func setupFlows(flags *pflag.FlagSet) func(context.Context, []string) error {
 			return err
 		}
 		// As much as a pipe holds (pipe(7)): a row is some hundred bytes, and there may be millions.
-		out := bufio.NewWriterSize(os.Stdout, 1<<16)
+		out := bufio.NewWriterSize(cli.Out, 1<<16)
 		err := f.run(out, args)
 		if ferr := out.Flush(); err == nil && ferr != nil {
 			err = fmt.Errorf("write flows: %w", ferr)
@@ -111,7 +110,11 @@ func (f *flowFlags) check(args []string, topped bool) error {
 	case f.events != "" && (f.sort != "" || topped || len(f.peers)+len(f.ports) > 0):
 		return cli.Usagef("--events is about one connection: it takes no --sort, --top, --peer or --port")
 	case f.sort != "" && listing.FindKey(f.sort) == nil:
-		return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no sort key %q", f.sort), Hint: "spikebox help flows lists them"}
+		var names []string
+		for _, k := range listing.Keys {
+			names = append(names, k.Name)
+		}
+		return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no sort key %q", f.sort), Hint: cli.Meant(f.sort, names, "spikebox help flows lists them")}
 	}
 	for _, p := range f.ports {
 		if p == 0 || p > 65535 {
@@ -226,7 +229,7 @@ func readFlows(paths []string, opts evidence.Options) (*evidence.Evidence, error
 	e, err := evidence.Read(paths, opts)
 	bar.stop()
 	if err != nil {
-		return nil, opened(err)
+		return nil, opened(paths, anyInput, err)
 	}
 	return e, nil
 }
@@ -241,7 +244,7 @@ func whole(e *evidence.Evidence) error {
 		return &cli.Coded{Code: cli.Missing, Err: fmt.Errorf("the bundle holds no packets"), Hint: "spikebox inspect says why"}
 	}
 	for _, d := range e.Packets.Damage {
-		fmt.Fprintf(os.Stderr, "spikebox: damaged: %v\n", d)
+		cli.Say("spikebox: damaged: %v", d)
 	}
 	if err := damaged(e.Damage); err != nil || len(e.Packets.Damage) == 0 {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path"
 
 	"github.com/spf13/pflag"
@@ -42,9 +41,9 @@ Softirqs belong to the machine, not to a network namespace.`,
 			}
 			histograms := report.Histograms(rows, r.Manifest.Trigger)
 			if *asJSON {
-				err = report.HistogramJSON(os.Stdout, histograms)
+				err = report.HistogramJSON(cli.Out, histograms)
 			} else {
-				err = report.HistogramText(os.Stdout, histograms)
+				err = report.HistogramText(cli.Out, histograms)
 			}
 			if err != nil {
 				return err

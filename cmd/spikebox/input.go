@@ -2,17 +2,14 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"os"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
-	"github.com/spikebox/spikebox/analyzer/packet"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 	"github.com/spikebox/spikebox/format"
 )
 
-// opened adds what helps to an error of opening an input.
-func opened(err error) error {
+// opened adds what helps to an error of opening the inputs.
+func opened(paths []string, takes string, err error) error {
 	var version *format.VersionError
 	var limit *format.LimitError
 	hint := ""
@@ -23,10 +20,11 @@ func opened(err error) error {
 		hint = "a newer spikebox reads it"
 	case errors.As(err, &limit):
 		hint = "a bundle this large is no recorder's; unpack it by hand if you trust it"
-	case errors.Is(err, packet.ErrFormat):
-		hint = "it takes bundles (.spike.tar.zst, from a file only), pcap and pcapng, also .gz and .zst"
 	case errors.Is(err, format.ErrTruncated):
 		return &cli.Coded{Code: cli.Damaged, Err: err, Hint: "copy it again from the host"}
+	}
+	if other := mistaken(paths, takes, err); other != nil && hint == "" {
+		return other
 	}
 	return &cli.Coded{Code: cli.Failed, Err: err, Hint: hint}
 }
@@ -36,12 +34,12 @@ func openBundle(args []string) (*format.Reader, error) {
 	if len(args) == 0 {
 		return nil, cli.Usagef("which bundle? its path is missing")
 	}
-	r, err := format.Open(args[0], format.Limits{})
-	if errors.Is(err, format.ErrNotBundle) {
-		return nil, &cli.Coded{Code: cli.Failed, Err: err, Hint: "analyze and flows take captures, too; this subcommand takes bundles only"}
+	if args[0] == "-" {
+		return nil, cli.Usagef("a bundle is read from a file only, by the index at its end: save it first")
 	}
+	r, err := format.Open(args[0], format.Limits{})
 	if err != nil {
-		return nil, opened(err)
+		return nil, opened(args[:1], onlyBundles, err)
 	}
 	return r, nil
 }
@@ -52,7 +50,7 @@ func damaged(errs []error) error {
 		return nil
 	}
 	for _, err := range errs {
-		fmt.Fprintf(os.Stderr, "spikebox: damaged: %v\n", err)
+		cli.Say("spikebox: damaged: %v", err)
 	}
 	return &cli.Coded{Code: cli.Damaged}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
 
 	"github.com/spf13/pflag"
 
@@ -35,9 +34,9 @@ func runInspect(args []string, asJSON bool) error {
 	defer r.Close()
 	all := report.Inspect(r)
 	if asJSON {
-		err = report.JSON(os.Stdout, all)
+		err = report.JSON(cli.Out, all)
 	} else {
-		err = all.Text(os.Stdout)
+		err = all.Text(cli.Out)
 	}
 	if err != nil {
 		return err

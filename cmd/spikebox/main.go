@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"sync"
 
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 )
@@ -28,12 +29,17 @@ var program = &cli.Program{
 	},
 }
 
+// writing is held by who writes files: an interrupt waits until they are whole, or gone.
+// It is short: what takes long looks at its context.
+var writing sync.Mutex
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	go func() {
 		<-ctx.Done()
-		stop()
-		os.Exit(cli.Interrupted) // nothing is ever half under a final name
+		stop() // a second one ends at once, for a disk that hangs
+		writing.Lock()
+		os.Exit(cli.Interrupted)
 	}()
 	os.Exit(program.Main(ctx, os.Args[1:]))
 }

@@ -5,8 +5,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -36,13 +38,47 @@ func TestScripts(t *testing.T) {
 			env.Setenv("BUNDLES", bundles)
 			return nil
 		},
+		Condition: func(cond string) (bool, error) { return cond == "root" && os.Geteuid() == 0, nil },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code":     clitest.Code,
 			"compress": compress,
 			"cut":      cut,
 			"flip":     flip,
+			"head":     head,
+			"bundles":  everyCommand(bundleCommands),
+			"inputs":   everyCommand(inputCommands),
 		},
 	})
+}
+
+// The commands that take a bundle, and those that take captures as well.
+var (
+	bundleCommands = [][]string{
+		{"inspect"}, {"inspect", "--json"}, {"verify"}, {"extract", "-o", "out"}, {"extract", "-o", "-"}, {"timeline"}, {"timeline", "--csv"},
+		{"histogram"}, {"replay", "--trigger", "syn_recv > 1"},
+	}
+	inputCommands = [][]string{{"analyze"}, {"analyze", "--json", "-o", "out"}, {"flows"}, {"flows", "--csv"}, {"flows", "--events", "1"}}
+)
+
+// everyCommand runs "bundles|inputs CODE REGEXP INPUT…": each command ends with that code,
+// prints nothing, says in the form of our errors what the expression asks for, and leaves no file.
+func everyCommand(all [][]string) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		want := regexp.MustCompile(args[1])
+		for _, command := range all {
+			clitest.Code(ts, false, slices.Concat([]string{args[0], "spikebox"}, command, args[2:]))
+			stderr := ts.ReadFile("stderr")
+			if !want.MatchString(stderr) || !strings.HasPrefix(stderr, "spikebox: error: ") || strings.Contains(stderr, "strconv") {
+				ts.Fatalf("%v of %v says %q, want %q", command, args[2:], stderr, want)
+			}
+			if out := ts.ReadFile("stdout"); out != "" {
+				ts.Fatalf("%v of %v prints %q", command, args[2:], out)
+			}
+			if _, err := os.Stat(ts.MkAbs("out")); err == nil {
+				ts.Fatalf("%v of %v made a folder", command, args[2:])
+			}
+		}
+	}
 }
 
 // build makes a file of every case.
@@ -101,4 +137,11 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	whole[n] ^= 1
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), whole, 0o600))
+}
+
+// head writes "head FILE BYTES NEW": the first BYTES of FILE.
+func head(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(ts.ReadFile(args[0]))[:n], 0o600))
 }

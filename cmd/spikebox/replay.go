@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"os"
 
 	"github.com/spf13/pflag"
 
@@ -52,7 +51,7 @@ func runReplay(path string, exprs []string, asJSON bool) error {
 		vitals[v.Name] = v.Unit
 	}
 	set := timeline.Build(&e.Columns)
-	lines := json.NewEncoder(os.Stdout)
+	lines := json.NewEncoder(cli.Out)
 	lines.SetEscapeHTML(false) // triggers are full of >
 	untold := false
 	for _, expr := range exprs {
@@ -64,7 +63,7 @@ func runReplay(path string, exprs []string, asJSON bool) error {
 		if untold = untold || run.Fired == nil; asJSON {
 			err = lines.Encode(run)
 		} else {
-			err = run.Text(os.Stdout, e.Manifest.Trigger.Time)
+			err = run.Text(cli.Out, e.Manifest.Trigger.Time)
 		}
 		if err != nil {
 			return err

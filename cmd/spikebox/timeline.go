@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -13,6 +12,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
+	"github.com/spikebox/spikebox/format"
 )
 
 var timelines = &cli.Command{
@@ -65,7 +65,7 @@ func runTimeline(path string, f timelineFlags) error {
 	// All over the bundle's window, not over their own readings: a late series begins late.
 	start, end := e.Window()
 	window := timeline.Span{Start: start, End: end}
-	out := bufio.NewWriterSize(os.Stdout, 1<<16)
+	out := bufio.NewWriterSize(cli.Out, 1<<16)
 	switch {
 	case f.csv:
 		err = report.SeriesCSV(out, series)
@@ -87,13 +87,13 @@ func runTimeline(path string, f timelineFlags) error {
 func readTexts(path string) (*evidence.Evidence, error) {
 	e, err := evidence.Read([]string{path}, evidence.Options{NoPackets: true})
 	if err != nil {
-		return nil, opened(err)
+		return nil, opened([]string{path}, onlyBundles, err)
 	}
 	if e.Manifest == nil {
-		return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("%s is a capture", path), Hint: "numbers over time are in bundles only"}
+		return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("read %s: it is %s", path, format.Capture), Hint: "numbers over time are in bundles only; analyze and flows take captures, too"}
 	}
 	for _, p := range e.Partial.List {
-		fmt.Fprintf(os.Stderr, "spikebox: partial: %v\n", p)
+		cli.Say("spikebox: partial: %v", p)
 	}
 	return e, nil
 }
@@ -111,7 +111,8 @@ func pick(all *timeline.Set, globs []string) ([]*timeline.Series, error) {
 		}
 		// Silence would read as calm in a script whose pattern is misspelt.
 		if len(found) == 0 {
-			return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("no series %q in the bundle", glob), Hint: "spikebox timeline BUNDLE lists those that changed"}
+			hint := cli.Meant(glob, all.Names(), "spikebox timeline BUNDLE lists those that changed")
+			return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("no series %q in the bundle", glob), Hint: hint}
 		}
 		for _, s := range found {
 			if !slices.Contains(picked, s) {

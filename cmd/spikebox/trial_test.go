@@ -102,7 +102,7 @@ func TestReplayOfFactors(t *testing.T) {
 		fires  bool
 	}{"an incident": {900, true}, "what is usual there": {300, false}} {
 		trigger := mustParse(t, "syn_recv > 5x for 2s", units)
-		recorder := rule.NewSet([]*rule.Trigger{trigger}, rule.Policy{})
+		recorder := rule.NewSet([]*rule.Trigger{trigger}, rule.Policy{}, nil)
 		begin := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
 		incident, end := begin.Add(20*time.Minute), begin.Add(20*time.Minute+10*time.Second)
 		manifest := &format.Manifest{}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/plain"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -41,6 +42,6 @@ func runVerify(args []string) error {
 	for _, m := range r.Members() {
 		bytes += m.Size
 	}
-	fmt.Printf("%s: %d members, %s, every sum is right\n", r.Manifest.Name, len(r.Members()), unit.Size(bytes))
-	return nil
+	_, err = fmt.Fprintf(cli.Out, "%s: %d members, %s, every sum is right\n", plain.Line(r.Manifest.Name), len(r.Members()), unit.Size(bytes))
+	return err
 }

@@ -4,8 +4,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -27,8 +25,8 @@ limit is three times the largest value that it saw.`,
 			if len(args) > 0 || *span <= 0 {
 				return cli.Usagef("calibrate takes a duration of more than 0 and no argument")
 			}
-			said := func(line string) { fmt.Fprintln(os.Stderr, "spikeboxd: "+line) }
-			return recorder.PrintCalibration(os.Stdout, recorder.Calibrate(ctx, "/", *span, said))
+			said := func(line string) { cli.Say("spikeboxd: %s", line) }
+			return recorder.PrintCalibration(cli.Out, recorder.Calibrate(ctx, "/", *span, said))
 		}
 	},
 }

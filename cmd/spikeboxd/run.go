@@ -6,14 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/pflag"
 
 	"github.com/spikebox/spikebox/cmd/internal/cli"
+	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
@@ -83,6 +81,7 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.Before, "before", 30*time.Second, "how much of the time before the trigger goes into the bundle")
 	flags.DurationVar(&f.After, "after", 10*time.Second, "how much of the time after the trigger goes into the bundle")
 	flags.StringVar(&f.Dir, "dir", "/var/lib/spikebox", "folder for bundles")
+	flags.StringVar(&f.Fallback, "fallback-dir", "", "folder for bundles that --dir does not take, such as one on tmpfs")
 	flags.Var(&f.ring, "ring", "memory of the packet rings together")
 	flags.IntVar(&f.SnapLen, "snaplen", capture.DefaultSnapLen, "most header bytes kept of a packet")
 	flags.IntVar(&f.Payload, "payload", 0, "bytes kept behind the headers")
@@ -90,10 +89,10 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.UintSliceVar(&f.ports, "port", nil, "record only packets from or to this port; repeatable")
 	flags.Var(&f.peers, "peer", "record only packets from or to this address or prefix; repeatable")
 	flags.DurationVar(&f.Policy.Cooldown, "cooldown", 5*time.Minute, "shortest time between two bundles of one trigger")
-	flags.IntVar(&f.Policy.MaxPerDay, "max-per-day", 20, "most bundles in 24 hours; 0 is no cap")
-	flags.IntVar(&f.Retention.Keep, "keep", 20, "most bundles in the folder, the oldest goes first; 0 is no cap")
-	flags.Var(&f.keepBytes, "keep-bytes", "most bytes of bundles in the folder; 0B is no cap")
-	flags.Var(&f.minFree, "min-free", "share of the file system that stays free")
+	flags.IntVar(&f.Policy.MaxPerDay, "max-per-day", 20, "most bundles of one trigger in 24 hours; all together three times as many, and each its first all the same; 0 is no cap")
+	flags.IntVar(&f.Retention.Keep, "keep", 20, "most bundles of this host in a folder; of the most frequent trigger the oldest goes first, the last of a trigger and those with NAME.keep beside them stay; 0 is no cap")
+	flags.Var(&f.keepBytes, "keep-bytes", "most bytes of this host's bundles in a folder, the new one included; 0B is no cap")
+	flags.Var(&f.minFree, "min-free", "share of the file system that stays free: old bundles go for it where that helps, and a new one takes little of it")
 	flags.StringVar(&f.Control, "control", control.Socket, "control socket; empty: none")
 	flags.StringVar(&f.netns, "netns", "own", "own: kernel events of this network namespace; all: of every one on the machine")
 	flags.BoolVar(&f.Once, "once", false, "end after the first bundle and print its path")
@@ -152,26 +151,21 @@ func (f *runFlags) config(flags *pflag.FlagSet) recorder.Config {
 }
 
 // inForce gives every flag's value, for the manifest.
-func inForce(flags *pflag.FlagSet) map[string]string {
-	all := map[string]string{}
-	flags.VisitAll(func(f *pflag.Flag) { all[f.Name] = f.Value.String() })
+func inForce(flags *pflag.FlagSet) map[string]format.Setting {
+	all := map[string]format.Setting{}
+	flags.VisitAll(func(f *pflag.Flag) {
+		if list, ok := f.Value.(interface{ GetSlice() []string }); ok { // as pflag.SliceValue has it
+			all[f.Name] = format.Setting{List: append([]string{}, list.GetSlice()...)}
+			return
+		}
+		all[f.Name] = format.Setting{Text: f.Value.String()}
+	})
 	return all
 }
 
-// oneLine takes control characters out: an operator's reason and a line of the kernel log,
-// with the name of a process in it, do not command the terminal and begin no line of the log.
-func oneLine(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return '?'
-		}
-		return r
-	}, text)
-}
-
 func arm(ctx context.Context, cfg recorder.Config) error {
-	cfg.Log = func(line string) { fmt.Fprintln(os.Stderr, "spikeboxd: "+oneLine(line)) }
-	cfg.Written = func(path string) { fmt.Println(path) }
+	cfg.Log = func(line string) { cli.Say("spikeboxd: %s", line) }
+	cfg.Written = func(path string) { fmt.Fprintln(cli.Raw(), path) }
 	err := recorder.Run(ctx, cfg)
 	if usage := (*recorder.ConfigError)(nil); errors.As(err, &usage) {
 		return &cli.Coded{Code: cli.Usage, Err: err, Hint: "spikeboxd help run explains the flags"}

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"io"
-	"os"
 
 	"github.com/spf13/pflag"
 
@@ -43,7 +42,7 @@ func survey(print func(*recorder.Survey, io.Writer) error) func(*pflag.FlagSet) 
 			if len(args) > 0 {
 				return cli.Usagef("it takes no argument %q", args[0])
 			}
-			return print(recorder.MakeSurvey("/"), os.Stdout)
+			return print(recorder.MakeSurvey("/"), cli.Out)
 		}
 	}
 }

@@ -4,7 +4,7 @@
 // one thing here and another there. SPEC.md in the folder above is normative; each file
 // cites its section once.
 //
-// Times are Unix nanoseconds on CLOCK_REALTIME as it stood at the freeze, unless a field
+// Times are Unix nanoseconds on CLOCK_REALTIME as it stood at the trigger, unless a field
 // says otherwise (SPEC.md, "Clocks"). A row that is about a span of time says whether its
 // stamp is the span's begin or its end: the two differ from member to member.
 //

@@ -17,9 +17,7 @@ const DropsHeader = "time,reason,place,count\n"
 // Drop is how many packets one place in the kernel dropped for one reason within about a
 // second.
 type Drop struct {
-	// Time is the second's end: when the counters were read that had moved in it. That of
-	// softirq.jsonl is the begin.
-	Time   int64
+	Time   int64  // the second's begin
 	Line   int    // in drops.csv, counted from 1
 	Reason string // as enum skb_drop_reason of the running kernel names it: NO_SOCKET
 	Place  string // tcp_v4_rcv+0x80
@@ -44,7 +42,7 @@ func ParseDrops(text []byte) ([]Drop, error) {
 		}
 		// Nothing is quoted: reasons and places are made of C identifiers, which have no comma.
 		fields := bytes.Split(line, []byte{','})
-		if len(fields) != 4 {
+		if len(fields) < 4 { // later recorders may add columns (SPEC.md, "Versions")
 			return fmt.Errorf("%d columns, want 4", len(fields))
 		}
 		at, err := stamp(fields[0])

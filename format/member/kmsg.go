@@ -15,9 +15,8 @@ const KmsgName = "kmsg.txt"
 // LogLine is one record of the kernel log (SPEC.md, "kmsg.txt"): "<Unix ns> <level> <text>",
 // the text as the kernel wrote it and /dev/kmsg gives it, cut after 512 bytes.
 type LogLine struct {
-	// Time is printk's clock, local_clock, put on CLOCK_REALTIME as if it were
-	// CLOCK_MONOTONIC: the two drift apart by the oscillator's error, since only the
-	// latter is steered by NTP (kernel/printk/printk.c, Linux 6.18).
+	// Time is printk's clock, local_clock, put on the bundle's by the distance that the
+	// recorder measured: NTP does not steer it (kernel/printk/printk.c, Linux 6.18).
 	Time  int64
 	Level int // 0 (emergency) to 7 (debug), as in syslog(2)
 	Line  int // in kmsg.txt, counted from 1

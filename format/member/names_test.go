@@ -23,6 +23,29 @@ func TestSnapshotNames(t *testing.T) {
 	}
 }
 
+// Any path of a host is a name, another for each, and comes back.
+func TestPathsAreNames(t *testing.T) {
+	seen := map[string]bool{}
+	for path, want := range map[string]string{
+		"sys/class/net/eth0.100@x/ü": "sys/class/net/eth0.100@x/ü", `net/a\b`: "net/a%5Cb", "net/a%5Cb": "net/a%255Cb", "net/%": "net/%25",
+		"\x1b[2J": "%1B[2J", "\u202ex": "%E2%80%AEx", "\u009b": "%C2%9B", "\xff\xfe": "%FF%FE", "\ufffd": "%EF%BF%BD", "a\u00a0b": "a%C2%A0b",
+	} {
+		name := StaticName(path)
+		if name != "static/"+want || seen[name] {
+			t.Errorf("%q is %q, want %q", path, name, want)
+		}
+		seen[name] = true
+		if _, back, ok := SplitSnapshot(SnapshotName(time.Unix(0, 0), path)); !ok || back != path {
+			t.Errorf("%q comes back as %q", path, back)
+		}
+	}
+	for _, old := range []string{"net/%", "net/%4", "net/%zz", "a%"} {
+		if got := decodePath(old); got != old {
+			t.Errorf("%q is read as %q", old, got)
+		}
+	}
+}
+
 func TestSysctlName(t *testing.T) {
 	if got := SysctlName("net/ipv4/conf/eth0.100/rp_filter"); got != "net.ipv4.conf.eth0/100.rp_filter" {
 		t.Errorf("name %q", got)

@@ -121,6 +121,7 @@ var forms = []form{
 		}
 		return out, err
 	}},
+	table(ClocksName, ClocksHeader, (*Clocks).Append, ParseClocks),
 	table(ListenersName, ListenersHeader, (*Queue).Append, ParseQueues),
 	table(KmsgName, "", (*LogLine).Append, ParseKmsg),
 	rows(EventsName, NewEventWriter, ParseEvents),

@@ -16,7 +16,7 @@ const SnapshotTime = "2006-01-02T15:04:05.000000000Z07:00"
 // SnapshotName is the member that holds one kernel text of a snapshot; path has no slash
 // at its begin.
 func SnapshotName(at time.Time, path string) string {
-	return SnapshotFolder + at.UTC().Format(SnapshotTime) + "/" + path
+	return SnapshotFolder + at.UTC().Format(SnapshotTime) + "/" + encodePath(path)
 }
 
 // SplitSnapshot takes a member's name apart into Unix nanoseconds and path; ok is false
@@ -31,5 +31,5 @@ func SplitSnapshot(member string) (at int64, path string, ok bool) {
 	if !ok || err != nil {
 		return 0, "", false
 	}
-	return t.UnixNano(), path, true
+	return t.UnixNano(), decodePath(path), true
 }

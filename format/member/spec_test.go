@@ -29,9 +29,12 @@ type description struct {
 // described is every member of this package, in the order of the table.
 var described = []description{
 	{[]string{VitalsName}, "vitals.csv", []string{"time,<vital>,…"}, nil, "time"},
+	{[]string{ClocksName}, "clocks.csv", []string{strings.TrimSpace(ClocksHeader), ClockStep, ClockSuspend, ClockSlew}, nil,
+		"time realtime step suspend slew"},
 	{[]string{ListenersName}, "listeners.csv", []string{strings.TrimSpace(ListenersHeader)}, nil,
 		"time local syn_queue accept_queue accept_limit"},
-	{[]string{KmsgName}, "kmsg.txt", []string{"<Unix time in ns> <level> <text>"}, nil, ""},
+	{[]string{KmsgName}, "kmsg.txt", []string{"<Unix time in ns> <level> <text>"}, nil,
+		"kmsg printk_offset_ns printk_uncertainty_ns printk_lines"},
 	{[]string{EventsName}, "events.jsonl", []string{Retransmit, SYNRetransmit, SYNACKRetransmit, ResetSent, ResetReceived,
 		PacketDrop, LateRTT, LongSoftirq}, []any{Event{}}, "retransmit drop"},
 	{[]string{LatenciesName}, "softirq.jsonl", []string{Softirq, Function}, []any{Latency{}}, "softirq function"},

@@ -11,7 +11,7 @@ const StaticFolder = "static/"
 const SysctlFolder = StaticFolder + "proc/sys/"
 
 // StaticName is the member that holds a kernel text; path has no slash at its begin.
-func StaticName(path string) string { return StaticFolder + path }
+func StaticName(path string) string { return StaticFolder + encodePath(path) }
 
 // SysctlMember is the member that holds a setting, by its path below /proc/sys:
 // net/core/somaxconn.

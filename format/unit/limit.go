@@ -70,6 +70,9 @@ func ParseNumber(word string) (float64, error) {
 // ever taken in them.
 func parseBytes(word string) (float64, error) {
 	scale := 1.0
+	if m := meant(word); m != "" {
+		return 0, fmt.Errorf("limit %q: want %s, as units count in 1024", word, m)
+	}
 	for _, p := range prefixes[:3] {
 		if number, ok := strings.CutSuffix(word, p.suffix); ok {
 			word, scale = number, float64(p.scale)

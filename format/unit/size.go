@@ -39,6 +39,9 @@ func ShortSize(n int64) string {
 // ParseSize reads the value of a flag in bytes: 64MiB, 2GiB, 0.5KiB, 1000B. A number
 // without a unit is refused, as it might be meant in any.
 func ParseSize(s string) (int64, error) {
+	if m := meant(s); m != "" {
+		return 0, fmt.Errorf("size %q: want %s, as units count in 1024", s, m)
+	}
 	// B comes last, because all the others end in it.
 	for _, u := range append(prefixes[:len(prefixes):len(prefixes)], prefix{"B", 1}) {
 		number, ok := strings.CutSuffix(s, u.suffix)
@@ -53,6 +56,21 @@ func ParseSize(s string) (int64, error) {
 		return int64(v * float64(u.scale)), nil
 	}
 	return 0, fmt.Errorf("size %q: want a unit, such as 64MiB", s)
+}
+
+// meant gives what a size in another spelling of its unit was meant to be: 64MB, 64M and 64mib
+// are 64MiB; "" where it is none. MB is refused and not taken for 10^6 bytes, as it is
+// meant in both ways.
+func meant(s string) string {
+	number := strings.TrimRight(s, "kKmMgGtTiIbB")
+	for _, p := range prefixes {
+		for _, spelling := range []string{p.suffix, p.suffix[:1] + "B", p.suffix[:1]} {
+			if _, err := strconv.ParseFloat(strings.TrimSpace(number), 64); err == nil && s != number+p.suffix && strings.EqualFold(s[len(number):], spelling) {
+				return number + p.suffix
+			}
+		}
+	}
+	return ""
 }
 
 // FormatSize writes what ParseSize reads, exactly: in the largest unit that leaves a whole

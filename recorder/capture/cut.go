@@ -3,11 +3,11 @@
 package capture
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
+
+	"github.com/spikebox/spikebox/recorder/host"
 )
 
 // Cut is what all rings of a Set held at one instant. While it is open that history is
@@ -15,15 +15,15 @@ import (
 // reserve, a good third of each ring. Where that is filled before the cut is written, the
 // newest packets are lost, and counted, and never those of the cut.
 //
-// Stats, Size and the like may be called at any time before Close, but a Cut's methods
+// Stats and the like may be called at any time before Close, but a Cut's methods
 // may not be called at the same time.
 type Cut struct {
 	set     *Set
 	at      time.Time
+	clock   *host.Past
 	parts   []*part
 	stats   []Stats // of all interfaces, those without a ring behind
 	held    uint64
-	blocks  int64 // size of all packet blocks
 	written bool
 }
 
@@ -34,8 +34,8 @@ type Stats struct {
 	Bytes    int64  // that were kept of them
 	Lost     uint64 // packets of the window for which there was no room
 	NICDrops uint64 // packets of the window that the interface dropped itself, to within 10 s
-	// From and To is the window in which nothing is missing but Lost. From is later than
-	// the cut's since where the ring does not reach back so far.
+	// From and To is the window in which nothing is missing but Lost, in instants of this
+	// process. From is later than the cut's since where the ring does not reach back so far.
 	From, To time.Time
 }
 
@@ -58,10 +58,12 @@ const (
 )
 
 // Cut holds what the rings have recorded from since on (zero: all that there is) until
-// now. One cut can be open at a time: see ErrCutOpen.
-func (s *Set) Cut(since time.Time) (*Cut, error) {
+// now. The kernel stamps packets with CLOCK_REALTIME as it stands when they come; clock puts
+// them on the bundle's (nil: they stay as they are). One cut can be open at a time: see
+// ErrCutOpen.
+func (s *Set) Cut(since time.Time, clock *host.Past) (*Cut, error) {
 	s.countNIC(time.Now())
-	c, err := s.hold(since)
+	c, err := s.hold(since, clock)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +72,7 @@ func (s *Set) Cut(since time.Time) (*Cut, error) {
 	return c, nil
 }
 
-// measure counts what the cut holds, so that the file's size is known before it is written.
+// measure counts what the cut holds.
 func (c *Cut) measure() {
 	for i, p := range c.parts {
 		st := &c.stats[i]
@@ -82,14 +84,13 @@ func (c *Cut) measure() {
 			}
 			st.Held++
 			st.Bytes += int64(n)
-			c.blocks += packetSize(n)
 		}
 		c.held += st.Held
 	}
 }
 
 // hold takes the instant: it notes where each ring stands.
-func (s *Set) hold(since time.Time) (*Cut, error) {
+func (s *Set) hold(since time.Time, clock *host.Past) (*Cut, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -98,24 +99,20 @@ func (s *Set) hold(since time.Time) (*Cut, error) {
 	if s.cut != nil {
 		return nil, ErrCutOpen
 	}
-	c := &Cut{set: s, at: time.Now()}
-	from := int64(0)
-	if !since.IsZero() {
-		from = since.UnixNano()
-	}
+	c := &Cut{set: s, at: time.Now(), clock: clock}
 	var bare []Stats
 	for _, m := range s.members {
 		if m.ring == nil {
-			bare = append(bare, Stats{Status: m.status(0)})
+			bare = append(bare, Stats{Status: m.status(c.at, clock)})
 			continue
 		}
-		c.parts = append(c.parts, m.ring.holdSince(from, m.link.loopback()))
+		c.parts = append(c.parts, m.ring.holdSince(since, clock, m.link.loopback()))
 	}
 	// In a loop of its own: every ring has noted where it stands before any counter is read,
 	// so that the instants of two interfaces lie microseconds apart.
 	for _, m := range s.members {
 		if m.ring != nil {
-			c.stats = append(c.stats, m.window(from, c.at))
+			c.stats = append(c.stats, m.window(since, c.at, clock))
 		}
 	}
 	c.stats = append(c.stats, bare...)
@@ -123,17 +120,24 @@ func (s *Set) hold(since time.Time) (*Cut, error) {
 	return c, nil
 }
 
-// holdSince keeps the blocks with packets from a time on.
-func (p *Packets) holdSince(from int64, lo bool) *part {
+// holdSince keeps the blocks with packets from a time on (zero: all).
+func (p *Packets) holdSince(since time.Time, clock *host.Past, lo bool) *part {
 	p.advance()
 	first := p.tail
-	// Packets lie up to reorderTime out of their order, so a block whose last one is a little too
-	// old may hold one that is not. What is too old within a block the cursor leaves out.
-	for first < p.head && p.block(first).last() < from-reorderTime {
-		first++
+	t := &part{ring: p, to: p.head, clock: clock, lo: lo}
+	if !since.IsZero() {
+		t.since = wall(since, clock)
+		// A block has no packet that is later than the look that found it finished, whatever the
+		// wall clock said meanwhile. What is too old within a block the cursor leaves out.
+		for first < p.head && p.pass(first).until.Before(since) {
+			first++
+		}
 	}
-	p.hold = first
-	t := &part{ring: p, from: first, to: p.head, since: from, lo: lo}
+	p.hold, t.from = first, first
+	// Copied, since the ring goes on while the cut is written.
+	for n := t.from; n <= t.to; n++ {
+		t.passes = append(t.passes, p.pass(n))
+	}
 	// Of the block that the kernel is filling, what is in it now. Where the ring is full there
 	// is none: head has come round to the oldest block, which is not the kernel's but waits to
 	// be given back, and to read it as the newest would put old packets behind new ones.
@@ -143,18 +147,26 @@ func (p *Packets) holdSince(from int64, lo bool) *part {
 	return t
 }
 
-// window is what is known of m's packets from a time to another.
-func (m *member) window(from int64, to time.Time) Stats {
-	st := Stats{Status: m.status(to.UnixNano()), To: to}
-	st.From = st.Covered
-	if t := time.Unix(0, from); t.After(st.From) {
-		st.From = t
+// wall is an instant on the clock of a cut, Unix ns.
+func wall(at time.Time, clock *host.Past) int64 {
+	if clock == nil {
+		return at.UnixNano()
 	}
-	if m.armed.IsZero() || st.From.After(to) { // never there; or the clock was set back since
+	return clock.Base.Wall(at).UnixNano()
+}
+
+// window is what is known of m's packets from a time to another.
+func (m *member) window(since, to time.Time, clock *host.Past) Stats {
+	st := Stats{Status: m.status(to, clock), To: to}
+	st.From = st.Covered
+	if since.After(st.From) {
+		st.From = since
+	}
+	if m.armed.IsZero() || st.From.After(to) { // never there
 		st.From = to
 	}
-	st.Lost = m.ring.losses.since(st.From.UnixNano())
-	st.NICDrops = m.nic.since(st.From.UnixNano())
+	st.Lost = m.ring.losses.since(st.From)
+	st.NICDrops = m.nic.since(st.From)
 	return st
 }
 
@@ -197,17 +209,6 @@ func (c *Cut) Stats() []Stats { return c.stats }
 // Packets is the number of packets in the cut.
 func (c *Cut) Packets() uint64 { return c.held }
 
-// Size is the exact size of the file that WritePcapng writes.
-func (c *Cut) Size(o PcapngOptions) int64 {
-	g := newPcapng(io.Discard)
-	c.head(g, o)
-	c.foot(g)
-	if c.held == 0 {
-		return g.n + c.blocks
-	}
-	return g.n + c.blocks + commentSize(o.Comment)
-}
-
 // head writes what stands before the packets.
 func (c *Cut) head(g *pcapng, o PcapngOptions) {
 	g.section(o)
@@ -235,46 +236,11 @@ func describe(st Stats, f Filter) string {
 }
 
 // foot writes what stands behind the packets.
-func (c *Cut) foot(g *pcapng) {
+func (c *Cut) foot(g *pcapng, stats []Stats) {
 	for i := range c.parts {
-		g.stats(i, c.stats[i])
+		st := stats[i]
+		g.stats(i, st, wall(st.From, c.clock), wall(st.To, c.clock))
 	}
-}
-
-// WritePcapng writes the cut as one pcapng section, its packets in the order of their
-// times, in a single pass. Blocks are given back to the kernel as they have been
-// written, so that it can be called once.
-func (c *Cut) WritePcapng(w io.Writer, o PcapngOptions) error {
-	if c.written {
-		return errors.New("write packets: the cut was written before, and its blocks were given back")
-	}
-	c.written = true
-	g := newPcapng(w)
-	c.head(g, o)
-	near := c.nearest(o)
-	m := newMerger(c.parts)
-	queues := append(merger(nil), m...)
-	for p, i := m.next(); p != nil; p, i = m.next() {
-		comment := ""
-		if near != nil && &p[0] == &near[0] {
-			comment = o.Comment
-		}
-		g.packet(i, c.parts[i].ring.kind, p, comment)
-		// Blocks are released as often as the buffer is written, not for each packet: that takes
-		// the lock which the goroutine that serves the rings waits for.
-		if g.full() {
-			if err := g.flush(); err != nil {
-				return fmt.Errorf("write packets: %w", err)
-			}
-			c.release(queues)
-		}
-	}
-	c.foot(g)
-	if err := g.flush(); err != nil {
-		return fmt.Errorf("write packets: %w", err)
-	}
-	c.unhold()
-	return nil
 }
 
 // nearest finds the packet that carries the comment.
@@ -287,7 +253,7 @@ func (c *Cut) nearest(o PcapngOptions) packet {
 	for _, p := range c.parts {
 		cur := p.cursor()
 		for q := cur.next(); q != nil; q = cur.next() {
-			if d := max(q.time()-want, want-q.time()); best < 0 || d < best {
+			if d := max(cur.at-want, want-cur.at); best < 0 || d < best {
 				near, best = q, d
 			}
 		}

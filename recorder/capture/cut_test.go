@@ -27,11 +27,11 @@ func (s *slow) Write(b []byte) (int, error) {
 func TestOneCutAtATime(t *testing.T) {
 	ns := testns.New(t)
 	s := arm(t, ns, SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20})
-	first, err := s.Cut(time.Time{})
+	first, err := s.Cut(time.Time{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Cut(time.Time{}); !errors.Is(err, ErrCutOpen) {
+	if _, err := s.Cut(time.Time{}, nil); !errors.Is(err, ErrCutOpen) {
 		t.Errorf("a second cut: %v", err)
 	}
 	write(t, first, PcapngOptions{})
@@ -43,11 +43,11 @@ func TestOneCutAtATime(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := s.Cut(time.Time{}); err != nil {
+	if _, err := s.Cut(time.Time{}, nil); err != nil {
 		t.Errorf("a cut after the first was closed: %v", err)
 	}
 	first.Close() // does not close the second one
-	if _, err := s.Cut(time.Time{}); !errors.Is(err, ErrCutOpen) {
+	if _, err := s.Cut(time.Time{}, nil); !errors.Is(err, ErrCutOpen) {
 		t.Errorf("a third cut: %v", err)
 	}
 }
@@ -62,7 +62,7 @@ func TestCutOutlivesSet(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c, err := s.Cut(time.Time{})
+	c, err := s.Cut(time.Time{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestCutOutlivesSet(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.Cut(time.Time{}); !errors.Is(err, ErrClosed) {
+	if _, err := s.Cut(time.Time{}, nil); !errors.Is(err, ErrClosed) {
 		t.Errorf("a cut of a closed set: %v", err)
 	}
 	if err := s.Close(); err != nil {
@@ -89,7 +89,7 @@ func TestFailingWriter(t *testing.T) {
 	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 1000}})
 	w := openWire(t, a.NS, a.Link)
 	w.sendFrom(t, 0, 400)
-	c, err := s.Cut(time.Time{})
+	c, err := s.Cut(time.Time{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestSlowDiskKeepsTheCut(t *testing.T) {
 		eventually(t, "tick", func() bool { return p.ticks.Load() > ticks })
 	}
 	send(400)
-	c, err := s.Cut(time.Time{})
+	c, err := s.Cut(time.Time{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestCutSince(t *testing.T) {
 		{marks[4], span{4, 9}, marks[4]},
 		{before, span{0, 9}, s.Status()[0].Armed},
 	} {
-		c, err := s.Cut(at.since)
+		c, err := s.Cut(at.since, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

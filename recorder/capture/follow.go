@@ -321,7 +321,7 @@ func (s *Set) countNIC(now time.Time) {
 			continue
 		}
 		if m.nicRead && v > m.nicAt {
-			m.nic.add(now.UnixNano(), v-m.nicAt)
+			m.nic.add(now, v-m.nicAt)
 		}
 		m.nicAt, m.nicRead = v, true
 	}

@@ -220,7 +220,7 @@ func TestNamedInterfaceAppears(t *testing.T) {
 	if err := openWire(t, ns, "eth5").send(numbered(0, 7, 0)); err != nil {
 		t.Fatal(err)
 	}
-	held, err := s.Cut(time.Time{})
+	held, err := s.Cut(time.Time{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,11 @@
 
 package capture
 
+import "time"
+
 // loss is a number of packets dropped until a time and after the reading before it.
 type loss struct {
-	at    int64
+	at    time.Time
 	drops uint64
 }
 
@@ -15,8 +17,8 @@ type losses []loss
 // maxLosses keeps an hour of continuous loss at one reading a second.
 const maxLosses = 3600
 
-// add notes how many packets were dropped until a time, Unix ns.
-func (l *losses) add(at int64, drops uint64) {
+// add notes how many packets were dropped until a time.
+func (l *losses) add(at time.Time, drops uint64) {
 	if drops == 0 {
 		return
 	}
@@ -28,10 +30,10 @@ func (l *losses) add(at int64, drops uint64) {
 }
 
 // since counts the losses that were read after from.
-func (l losses) since(from int64) uint64 {
+func (l losses) since(from time.Time) uint64 {
 	var n uint64
 	for _, e := range l {
-		if e.at > from {
+		if e.at.After(from) {
 			n += e.drops
 		}
 	}

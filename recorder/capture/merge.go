@@ -4,6 +4,8 @@ package capture
 
 import (
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/host"
 )
 
 // part is what a cut holds of one ring.
@@ -11,8 +13,10 @@ type part struct {
 	ring     *Packets
 	from, to uint64 // the finished blocks
 	open     int    // packets of block to, which the kernel had not finished; often 0
-	since    int64  // older packets are left out
-	lo       bool   // the copies of leaving packets are left out
+	passes   []pass // of the blocks, that of to last
+	since    int64  // older packets are left out; on the cut's clock
+	clock    *host.Past
+	lo       bool // the copies of leaving packets are left out
 }
 
 // cursor goes through a part's packets in the ring's order.
@@ -21,12 +25,15 @@ type cursor struct {
 	blk  uint64
 	b    block
 	off  int
-	left int // packets of the block from off on
+	left int   // packets of the block from off on
+	at   int64 // of the packet that next gave, Unix ns on the cut's clock
+
+	stamps host.Stamps
 }
 
 // cursor begins at the oldest packet.
 func (p *part) cursor() cursor {
-	c := cursor{part: p, blk: p.from}
+	c := cursor{part: p, blk: p.from, stamps: p.clock.Stamps()}
 	c.enter()
 	return c
 }
@@ -45,6 +52,8 @@ func (c *cursor) enter() {
 		return
 	}
 	c.off = c.b.first()
+	filled := c.passes[c.blk-c.from]
+	c.stamps.Between(filled.after, filled.until)
 }
 
 // next returns the next packet, or nil at the end.
@@ -60,7 +69,8 @@ func (c *cursor) next() packet {
 		p := c.b.packet(c.off)
 		c.off += p.next()
 		c.left--
-		if p.time() < c.since || c.lo && p.kind() == unix.PACKET_OUTGOING {
+		c.at = c.stamps.Place(p.time())
+		if c.at < c.since || c.lo && p.kind() == unix.PACKET_OUTGOING {
 			continue
 		}
 		return p
@@ -72,8 +82,8 @@ const (
 	// ring swap neighbours; where another program has receive timestamps on, packets
 	// that waited in a backlog carry the time before it.
 	reorderPackets = 2048
-	// reorderTime is the largest step back that is put in order. A larger one is the
-	// clock having been set, and stays visible.
+	// reorderTime is the largest step back that is put in order. A larger one is the clock
+	// having been set without that a reading of it shows it, and stays visible.
 	reorderTime = int64(1e9)
 )
 
@@ -132,7 +142,7 @@ func (q *queue) fill() {
 			q.ended = true
 			return
 		}
-		e := entry{p.time(), q.blk, p}
+		e := entry{q.at, q.blk, p}
 		q.pending[e.blk-q.from]++
 		q.insert(e)
 	}
@@ -155,7 +165,7 @@ func (q *queue) insert(e entry) {
 }
 
 // pop takes the earliest packet; there must be one.
-func (q *queue) pop() packet {
+func (q *queue) pop() entry {
 	e := q.waiting[0]
 	q.waiting = q.waiting[1:]
 	q.pending[e.blk-q.from]--
@@ -165,7 +175,7 @@ func (q *queue) pop() packet {
 	for q.low < q.blk && q.pending[q.low-q.from] == 0 {
 		q.low++
 	}
-	return e.p
+	return e
 }
 
 // merger gives the packets of all parts in the order of their times: a heap of queues,
@@ -187,19 +197,19 @@ func newMerger(parts []*part) merger {
 }
 
 // next returns the earliest packet and its part's index, or nil at the end.
-func (m *merger) next() (packet, int) {
+func (m *merger) next() (entry, int) {
 	if len(*m) == 0 {
-		return nil, 0
+		return entry{}, 0
 	}
 	q := (*m)[0]
-	p := q.pop()
+	e := q.pop()
 	if len(q.waiting) == 0 {
 		n := len(*m) - 1
 		(*m)[0] = (*m)[n]
 		*m = (*m)[:n]
 	}
 	m.down(0)
-	return p, q.index
+	return e, q.index
 }
 
 // down restores the heap's order below i.

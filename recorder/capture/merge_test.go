@@ -21,7 +21,7 @@ func handmade(t testing.TB, perBlock int, pkts []numberedAt) *Packets {
 	t.Helper()
 	size := 64 + perBlock*128
 	blocks := len(pkts)/perBlock + 1
-	p := &Packets{geo: geometry{size: size, blocks: blocks + 1}, hold: never}
+	p := &Packets{geo: geometry{size: size, blocks: blocks + 1}, hold: never, passes: make([]pass, blocks+1)}
 	words := make([]uint64, (blocks+1)*size/8) // the headers need alignment
 	p.mem = unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), len(words)*8)
 	for i := range blocks {
@@ -66,8 +66,8 @@ func held(rings ...*Packets) *Cut {
 	}
 	c := &Cut{set: s, at: time.Unix(1e6, 0)}
 	for i, p := range rings {
-		c.parts = append(c.parts, p.holdSince(0, false))
-		c.stats = append(c.stats, s.members[i].window(0, c.at))
+		c.parts = append(c.parts, p.holdSince(time.Time{}, nil, false))
+		c.stats = append(c.stats, s.members[i].window(time.Time{}, c.at, nil))
 	}
 	s.cut = c
 	c.measure()
@@ -186,11 +186,12 @@ func TestReleaseFollowsWriting(t *testing.T) {
 	p := handmade(t, 1000, pkts)
 	c := held(p)
 	p.geo.reserve = p.geo.blocks - 11 // a history of ten blocks
+	const block = 28 + 40 + 8 + 4 + 4 // of a packet: head, data, flags, end of options, length
 	written := 0
 	w := writerFunc(func(b []byte) (int, error) {
 		// What the ring lets go of was written with an earlier buffer.
 		p.Advance()
-		if done := uint64(written / int(packetSize(40)) / 1000); p.tail > done {
+		if done := uint64(written / block / 1000); p.tail > done {
 			t.Fatalf("%d blocks were given back after %d were written", p.tail, done)
 		}
 		written += len(b)
@@ -214,7 +215,7 @@ func TestUnfinishedPacket(t *testing.T) {
 	p := handmade(t, 10, pkts)
 	late := p.block(0).packet(48 + 128)
 	late.header().Status = 0
-	parts := []*part{p.holdSince(0, false)}
+	parts := []*part{p.holdSince(time.Time{}, nil, false)}
 	settle(parts)
 	if parts[0].open != 1 {
 		t.Errorf("%d packets before the unfinished one, want 1", parts[0].open)
@@ -235,16 +236,16 @@ func TestUnfinishedPacket(t *testing.T) {
 func TestLosses(t *testing.T) {
 	var l losses
 	for i := range int64(maxLosses + 10) {
-		l.add(i, 2)
-		l.add(i, 0)
+		l.add(time.Unix(i, 0), 2)
+		l.add(time.Unix(i, 0), 0)
 	}
 	if len(l) != maxLosses {
 		t.Errorf("%d entries", len(l))
 	}
-	if n := l.since(-1); n != 2*(maxLosses+10) {
+	if n := l.since(time.Unix(-1, 0)); n != 2*(maxLosses+10) {
 		t.Errorf("%d in all", n)
 	}
-	if n := l.since(maxLosses); n != 2*9 {
+	if n := l.since(time.Unix(maxLosses, 0)); n != 2*9 {
 		t.Errorf("%d of the last", n)
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/host"
 )
 
 // never is a hold of no block.
@@ -32,11 +34,20 @@ type Packets struct {
 	hold uint64
 
 	stats Counters
-	// forgotten is the time of the newest packet that was given back, Unix ns; 0 while
-	// nothing was. From there on the ring holds everything.
+	// passes says of each block, at its place in the ring, when it was filled.
+	passes []pass
+	looked time.Time // when advance looked last
+	// forgotten is the stamp of the newest packet that was given back, Unix ns; 0 while
+	// nothing was. From there on the ring holds everything. forgot is its block's.
 	forgotten int64
+	forgot    pass
 	losses    losses
 }
+
+// pass is between which two looks at the ring the kernel finished a block: no packet in it
+// is later than until, and none is older than the after of the block before. The kernel's
+// own stamps say less, since they are of a clock that may be set.
+type pass struct{ after, until time.Time }
 
 // Counters count what a ring has seen since it was opened.
 type Counters struct {
@@ -63,7 +74,7 @@ func open(name string, kind linkKind, bytes int, f Filter) (*Packets, error) {
 	if kind == rawIP {
 		sock = unix.SOCK_DGRAM
 	}
-	p := &Packets{kind: kind, geo: geo, hold: never}
+	p := &Packets{kind: kind, geo: geo, hold: never, passes: make([]pass, geo.blocks)}
 	p.fd, err = unix.Socket(unix.AF_PACKET, sock|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, &OpenError{"open packet socket", name, err}
@@ -179,11 +190,26 @@ func (p *Packets) full() bool { return p.head-p.tail == uint64(p.geo.blocks) }
 
 // advance takes over the blocks that the kernel has finished, and returns how many.
 func (p *Packets) advance() int {
-	from := p.head
+	from, now := p.head, time.Now()
 	for !p.full() && p.block(p.head).retired() {
+		p.passes[p.head%uint64(p.geo.blocks)] = pass{p.looked, now}
 		p.head++
 	}
+	p.looked = now
 	return int(p.head - from)
+}
+
+// pass says between which instants the packets of block n came.
+func (p *Packets) pass(n uint64) pass {
+	at := func(n uint64) pass { return p.passes[n%uint64(p.geo.blocks)] }
+	filled := pass{until: p.looked}
+	if n < p.head {
+		filled.until = at(n).until
+	}
+	if n > p.tail {
+		filled.after = at(n - 1).after
+	}
+	return filled
 }
 
 // Advance takes over the blocks that the kernel has finished, gives back as many of the
@@ -194,7 +220,7 @@ func (p *Packets) Advance() int {
 	for p.head-p.tail > uint64(p.geo.history()) && p.tail < p.hold {
 		b := p.block(p.tail)
 		p.stats.Overwritten += uint64(b.packets())
-		p.forgotten = b.last() // not the maximum: the clock may have been set back
+		p.forgotten, p.forgot = b.last(), p.pass(p.tail) // not the maximum: the clock may have been set back
 		b.release()
 		p.tail++
 	}
@@ -202,7 +228,7 @@ func (p *Packets) Advance() int {
 }
 
 // collect adds up the kernel's counters, which start again at every reading.
-func (p *Packets) collect(now int64) {
+func (p *Packets) collect(now time.Time) {
 	s, err := unix.GetsockoptTpacketStatsV3(p.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 	if err != nil {
 		return // the socket is open and the option known: it cannot be
@@ -211,4 +237,14 @@ func (p *Packets) collect(now int64) {
 	p.stats.Drops += uint64(s.Drops)
 	p.stats.Freezes += uint64(s.Freeze_q_cnt)
 	p.losses.add(now, uint64(s.Drops))
+}
+
+// reaches is the instant from which on the ring holds everything; zero: all that there was.
+func (p *Packets) reaches(clock *host.Past) time.Time {
+	if p.forgotten == 0 || clock == nil {
+		return time.Unix(0, p.forgotten)
+	}
+	stamps := clock.Stamps()
+	stamps.Between(p.forgot.after, p.forgot.until)
+	return clock.Base.Instant(stamps.Place(p.forgotten))
 }

@@ -4,8 +4,8 @@ package capture
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,7 +46,6 @@ const (
 type pcapng struct {
 	w   io.Writer
 	buf []byte
-	n   int64 // bytes, buffer included
 }
 
 // pcapngBuffer is what is written at once; a few of them fit into the CPU's cache.
@@ -64,7 +63,10 @@ func (g *pcapng) full() bool { return len(g.buf) >= pcapngBuffer }
 func (g *pcapng) flush() error {
 	_, err := g.w.Write(g.buf)
 	g.buf = g.buf[:0]
-	return err
+	if err != nil {
+		return fmt.Errorf("write packets: %w", err)
+	}
+	return nil
 }
 
 // u16 adds 16-bit numbers.
@@ -99,7 +101,6 @@ func (g *pcapng) end(at int) {
 	n := uint32(len(g.buf) - at + 4)
 	binary.LittleEndian.PutUint32(g.buf[at+4:], n)
 	g.u32(n)
-	g.n += int64(n)
 }
 
 // option writes one option; an empty one is left out.
@@ -154,15 +155,15 @@ func (g *pcapng) device(kind linkKind, snap int, name, description, filter strin
 }
 
 // stats closes an interface.
-func (g *pcapng) stats(index int, s Stats) {
+func (g *pcapng) stats(index int, s Stats, from, to int64) {
 	at := g.begin(blockStats)
 	g.u32(uint32(index))
-	g.time(s.To.UnixNano())
+	g.time(to)
 	for _, t := range []struct {
 		code uint16
-		at   time.Time
-	}{{statsStart, s.From}, {statsEnd, s.To}} {
-		ns := uint64(t.at.UnixNano())
+		at   int64
+	}{{statsStart, from}, {statsEnd, to}} {
+		ns := uint64(t.at)
 		b := binary.LittleEndian.AppendUint32(nil, uint32(ns>>32))
 		g.option(t.code, binary.LittleEndian.AppendUint32(b, uint32(ns)))
 	}
@@ -174,24 +175,9 @@ func (g *pcapng) stats(index int, s Stats) {
 	g.end(at)
 }
 
-// packetOverhead is what a packet block takes beside data and comment: type, length,
-// interface, time, two lengths, flags, end of options, length.
-const packetOverhead = 28 + 8 + 4 + 4
-
-// packetSize is the size of a packet block with n bytes of data.
-func packetSize(n int) int64 { return int64(packetOverhead + (n+3)&^3) }
-
-// commentSize is what a comment adds to a packet block.
-func commentSize(comment string) int64 {
-	n := min(len(comment), 0xffff)
-	if n == 0 {
-		return 0
-	}
-	return int64(4 + (n+3)&^3)
-}
-
 // packet writes one packet, with its VLAN tag where it was.
-func (g *pcapng) packet(index int, kind linkKind, p packet, comment string) {
+func (g *pcapng) packet(index int, kind linkKind, e entry, comment string) {
+	p := e.p
 	at := g.begin(blockPacket)
 	data, tag, tagged := p.frame(kind)
 	n := len(data)
@@ -200,7 +186,7 @@ func (g *pcapng) packet(index int, kind linkKind, p packet, comment string) {
 		n, wire = n+vlanTag, wire+vlanTag
 	}
 	g.u32(uint32(index))
-	g.time(p.time())
+	g.time(e.time)
 	g.u32(uint32(n), uint32(wire))
 	if tagged {
 		g.buf = append(g.buf, data[:12]...)

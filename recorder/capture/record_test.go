@@ -33,7 +33,7 @@ func TestContiguousWhileWritten(t *testing.T) {
 		// Seven blocks may come during the cut: the reserve is thirteen.
 		p.limit(8)
 		sent := src.sent.Load()
-		c, err := s.Cut(time.Time{})
+		c, err := s.Cut(time.Time{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/host"
 )
 
 const (
@@ -297,7 +299,7 @@ func (s *Set) tick(now time.Time) time.Duration {
 			m.filled = 0
 		}
 		if count {
-			m.ring.collect(now.UnixNano())
+			m.ring.collect(now)
 		}
 	}
 	if s.busy || s.cut != nil {
@@ -312,13 +314,14 @@ func (s *Set) Status() []Status {
 	defer s.mu.Unlock()
 	all := make([]Status, 0, len(s.members))
 	for _, m := range s.members {
-		all = append(all, m.status(time.Now().UnixNano()))
+		all = append(all, m.status(time.Now(), nil))
 	}
 	return all
 }
 
-// status reads the counters, too. The caller holds the lock.
-func (m *member) status(now int64) Status {
+// status reads the counters, too. The caller holds the lock. Without a clock the stamp of
+// what was forgotten is taken as it is.
+func (m *member) status(now time.Time, clock *host.Past) Status {
 	st := Status{
 		Name: m.link.name, Chosen: m.chosen, Index: m.link.index,
 		State: m.state, Reason: m.reason, Since: m.since, Armed: m.armed,
@@ -328,7 +331,7 @@ func (m *member) status(now int64) Status {
 	}
 	m.ring.collect(now)
 	st.RingBytes, st.Counters, st.Covered = m.ring.geo.bytes(), m.ring.stats, m.armed
-	if f := time.Unix(0, m.ring.forgotten); f.After(m.armed) {
+	if f := m.ring.reaches(clock); f.After(m.armed) {
 		st.Covered = f
 	}
 	return st

@@ -17,7 +17,7 @@ func TestTsharkReads(t *testing.T) {
 	a, b := testns.Pair(t)
 	s := arm(t, b.NS, SetConfig{Interfaces: []string{b.Link}, Bytes: 1 << 20})
 	want, last := exchangeTagged(t, s, openWire(t, a.NS, a.Link), openWire(t, b.NS, b.Link))
-	c, err := s.Cut(time.Time{})
+	c, err := s.Cut(time.Time{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

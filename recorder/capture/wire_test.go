@@ -227,10 +227,10 @@ type frame struct {
 	data []byte
 }
 
-// cutNow makes a cut of everything and writes it; the size must be the announced one.
+// cutNow makes a cut of everything and writes it.
 func cutNow(t testing.TB, s *Set) ([]byte, []Stats) {
 	t.Helper()
-	c, err := s.Cut(time.Time{})
+	c, err := s.Cut(time.Time{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,12 +241,8 @@ func cutNow(t testing.TB, s *Set) ([]byte, []Stats) {
 func write(t testing.TB, c *Cut, o PcapngOptions) []byte {
 	t.Helper()
 	var file bytes.Buffer
-	size := c.Size(o)
 	if err := c.WritePcapng(&file, o); err != nil {
 		t.Fatal(err)
-	}
-	if int64(file.Len()) != size {
-		t.Fatalf("wrote %d bytes, announced %d", file.Len(), size)
 	}
 	return file.Bytes()
 }

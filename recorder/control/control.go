@@ -29,9 +29,12 @@ type Status struct {
 	Pending    bool               `json:"pending"` // a trigger fired, and its window or its bundle is not done
 	Bundles    int                `json:"bundles"` // written since armed
 	LastBundle string             `json:"last_bundle,omitempty"`
-	Lost       int                `json:"lost"` // bundles that could not be written
+	Fallback   bool               `json:"last_bundle_in_fallback,omitempty"` // because the first folder did not take it
+	LeftOut    string             `json:"last_bundle_left_out,omitempty"`    // what it has where not everything, and why
+	Lost       int                `json:"lost"`                              // bundles that could not be written
 	LastError  string             `json:"last_error,omitempty"`
-	Suppressed int                `json:"suppressed"` // firings held back by cooldown and cap
+	HeldBack   []format.HeldBack  `json:"held_back,omitempty"` // by trigger: now, or since the last bundle
+	Suppressed int                `json:"suppressed"`          // firings held back by cooldown and cap
 }
 
 // InterfaceStatus is one interface's ring.

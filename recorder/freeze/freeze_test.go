@@ -16,6 +16,7 @@ import (
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder/capture"
+	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
@@ -60,8 +61,9 @@ func armed(t *testing.T) (rings Rings, root string) {
 	rings.Board = vital.Open(vital.Env{Root: root}, quiet)
 	t.Cleanup(func() { rings.Board.Close() })
 	rings.Rows = ring.NewRows(16, len(rings.Board.Infos()))
-	rings.Listeners = ring.NewNewest[ring.Listener](16)
-	rings.Trace = trace.New(&probe.Set{}, 10*time.Second, 1, quiet)
+	rings.Listeners = ring.NewListeners(16)
+	rings.Clocks = host.NewTrack(host.Now, 64)
+	rings.Trace = trace.New(&probe.Set{}, time.Now().Add(-time.Minute), 10*time.Second, 1, quiet)
 	return rings, root
 }
 
@@ -80,7 +82,7 @@ func request(t *testing.T, root string, early ...source.Result) Request {
 	results <- early
 	trigger := format.Trigger{Kind: "vital", Expr: "syn_recv > 250", Vital: "syn_recv", Time: at}
 	return Request{
-		Env: source.Env{Root: root}, Dir: t.TempDir(), Start: at.Add(-10 * time.Second), Trigger: at, Early: results,
+		Env: source.Env{Root: root}, Store: NewStore("web/1", Retention{}, t.TempDir()), Start: at.Add(-10 * time.Second), Trigger: at, Clock: host.Now(), Early: results,
 		Manifest: format.Manifest{Trigger: trigger, Host: format.Host{Name: "web/1"}},
 	}
 }
@@ -120,7 +122,7 @@ func TestMembersInOrder(t *testing.T) {
 	rings, root := armed(t)
 	must(t, rings.Snapshots.Take(time.Now()))
 	_, names := written(t, rings, request(t, root))
-	groups := []string{"spikebox.json", "vitals.csv", "listeners.csv", "kmsg.txt", "events.jsonl", "softirq.jsonl", "drops.csv",
+	groups := []string{"spikebox.json", "vitals.csv", "clocks.csv", "listeners.csv", "kmsg.txt", "events.jsonl", "softirq.jsonl", "drops.csv",
 		"stacks.pb.gz", "sockets.jsonl", "processes.jsonl", "conntrack", "static/", "snapshots/", "packets.pcapng", "SHA256SUMS"}
 	at := 0
 	seen := map[string]bool{}
@@ -151,7 +153,8 @@ func TestWindow(t *testing.T) {
 		at := req.Trigger.Add(-age)
 		row[0] = age.Seconds()
 		rings.Rows.Push(at, row)
-		rings.Listeners.Push(ring.Listener{At: at, AcceptQueue: uint32(age.Seconds())})
+		rings.Listeners.Add(ring.Listener{AcceptQueue: uint32(age.Seconds())})
+		rings.Listeners.EndTick(at)
 		must(t, rings.Snapshots.Take(at))
 	}
 	r, names := written(t, rings, req)
@@ -173,7 +176,8 @@ func TestWindow(t *testing.T) {
 		t.Errorf("snapshots %q, want one of %v", snapshots, stamp.UTC())
 	}
 	m := r.Manifest
-	if !m.Window.Start.Equal(req.Start) || !m.Window.Trigger.Equal(req.Trigger) || m.Window.End.Before(req.Trigger) || len(m.Clocks) != 1 || m.Clocks[0].At != "freeze" {
+	near := func(a, b time.Time) bool { return a.Sub(b).Abs() < time.Millisecond } // two readings of the clocks
+	if !near(m.Window.Start, req.Start) || !near(m.Window.Trigger, req.Trigger) || m.Window.End.Before(req.Trigger) || len(m.Clocks) != 1 || m.Clocks[0].At != "freeze" {
 		t.Errorf("window %+v, clocks %+v", m.Window, m.Clocks)
 	}
 }
@@ -217,11 +221,11 @@ func TestFailingSource(t *testing.T) {
 func TestNameCollisions(t *testing.T) {
 	rings, root := armed(t)
 	req := request(t, root)
-	dir := req.Dir
+	dir := req.Store.dirs[0]
 	base := "1-" + req.Trigger.UTC().Format("20060102T150405Z") + "-syn_recv"
 	for _, want := range []string{base, base + "~2", base + "~3"} {
 		again := request(t, root)
-		again.Dir, again.Trigger, again.Manifest = dir, req.Trigger, req.Manifest
+		again.Store, again.Trigger, again.Manifest = req.Store, req.Trigger, req.Manifest
 		r, _ := written(t, rings, again)
 		if r.Manifest.Name != want {
 			t.Errorf("bundle %q, want %q", r.Manifest.Name, want)
@@ -236,7 +240,7 @@ func TestPlain(t *testing.T) {
 	for in, want := range map[string]string{
 		"web-1.example": "web-1.example", "../../etc/passwd": "passwd", "": "unnamed", "..": "unnamed", "a b\x00c": "a_b_c", "größe": "gr__e",
 	} {
-		if got := plain(in); got != want {
+		if got := Plain(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
 	}
@@ -254,12 +258,12 @@ func TestFailureLeavesNothing(t *testing.T) {
 		dir  func(string) string
 		want error
 	}{
-		{"the folder is gone", t.Context(), func(dir string) string { return filepath.Join(dir, "gone") }, os.ErrNotExist},
+		{"there is no folder", t.Context(), func(string) string { return "/proc/self/bundles" }, os.ErrNotExist},
 		{"told to stop", ended, func(dir string) string { return dir }, context.Canceled},
 	} {
 		req := request(t, root)
-		dir := req.Dir
-		req.Dir = c.dir(dir)
+		dir := req.Store.dirs[0]
+		req.Store.dirs[0] = c.dir(dir)
 		held, err := Take(rings, req)
 		must(t, err)
 		if _, err := Take(rings, req); !errors.Is(err, capture.ErrCutOpen) {
@@ -273,4 +277,32 @@ func TestFailureLeavesNothing(t *testing.T) {
 		}
 	}
 	written(t, rings, request(t, root))
+}
+
+// The source of listeners.csv is complete where the ring held all, and says what it did not.
+func TestListenerSource(t *testing.T) {
+	start := time.Now()
+	full := ring.NewListeners(2408) // keeps 27 a tick
+	for n := range 30 {
+		full.Add(ring.Listener{AcceptQueue: uint32(n + 1), AcceptLimit: 10})
+	}
+	full.EndTick(start)
+	for _, c := range []struct {
+		meter     format.Source
+		listeners *ring.Listeners
+		state     format.State
+		reason    string
+	}{
+		{format.Source{State: format.Complete, Variant: "ebpf"}, ring.NewListeners(8), format.Complete, ""},
+		{format.Source{State: format.Partial, Variant: "sock_diag", Reason: "no eBPF"}, ring.NewListeners(8), format.Complete, ""},
+		{format.Source{State: format.Partial, Variant: "proc", Reason: "no sock_diag"}, ring.NewListeners(8), format.Unsupported, "no sock_diag"},
+		{format.Source{State: format.Unsupported, Reason: "nothing"}, ring.NewListeners(8), format.Unsupported, "nothing"},
+		{format.Source{State: format.Partial, Variant: "ebpf", Lost: 3, Reason: "torn"}, ring.NewListeners(8), format.Partial, "the queues could not be read at 3 ticks since arming: torn"},
+		{format.Source{State: format.Complete, Variant: "ebpf"}, full, format.Partial, "more listeners were busy than are kept, which are the fullest (ticks: 1)"},
+	} {
+		s := listenerSource(c.meter, c.listeners, start)
+		if s.State != c.state || s.Reason != c.reason || (len(s.Members) > 0) != (c.state != format.Unsupported) {
+			t.Errorf("of %+v: %+v, want %s: %q", c.meter, s, c.state, c.reason)
+		}
+	}
 }

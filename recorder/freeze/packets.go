@@ -11,11 +11,12 @@ import (
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/capture"
+	"github.com/spikebox/spikebox/recorder/host"
 )
 
 // packetSource sums up the interfaces of a cut for the manifest: complete only where each
 // of them was recorded from the window's start to its end without loss.
-func packetSource(cut *capture.Cut, start time.Time) format.Source {
+func packetSource(cut *capture.Cut, start time.Time, clock host.Moment) format.Source {
 	s := format.Source{
 		Name: "packets", State: format.Complete, Variant: "tpacket_v3", Members: []string{member.PacketsName},
 		Details: map[string]string{},
@@ -26,7 +27,7 @@ func packetSource(cut *capture.Cut, start time.Time) format.Source {
 		if r := shortfall(i, start); r != "" {
 			reasons = append(reasons, r)
 		}
-		detail(s.Details, i)
+		detail(s.Details, i, clock)
 	}
 	if s.Lost > 0 {
 		s.Unit = "packets"
@@ -60,7 +61,7 @@ func shortfall(i capture.Stats, start time.Time) string {
 	return ""
 }
 
-func detail(to map[string]string, i capture.Stats) {
+func detail(to map[string]string, i capture.Stats, clock host.Moment) {
 	set := func(key, value string) { to[i.Name+"."+key] = value }
 	set("state", string(i.State))
 	if i.RingBytes == 0 {
@@ -70,5 +71,5 @@ func detail(to map[string]string, i capture.Stats) {
 	set("packets", strconv.FormatUint(i.Held, 10))
 	set("lost", strconv.FormatUint(i.Lost, 10))
 	set("nic_drops", strconv.FormatUint(i.NICDrops, 10))
-	set("from", i.From.UTC().Format(member.SnapshotTime))
+	set("from", clock.Wall(i.From).Format(member.SnapshotTime))
 }

@@ -3,20 +3,18 @@
 package freeze
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
 )
 
-// Retention bounds what bundles take of the disk. A zero field is no bound.
+// Retention bounds what this host's bundles take of a folder. A zero field is no bound.
 type Retention struct {
 	Keep    int     // bundles
 	Bytes   int64   // of all bundles together
@@ -27,86 +25,164 @@ type Retention struct {
 // incident.spike.tar.zst is kept while incident.spike.tar.zst.keep exists.
 const KeepMark = ".keep"
 
-// stored is a bundle on disk.
+// nameTime is the form of the trigger's time in a bundle's name.
+const nameTime = "20060102T150405Z"
+
+// stored is a bundle of this host on disk, as its name and its inode tell.
 type stored struct {
-	path  string
-	size  int64
-	mtime time.Time
+	path      string
+	size      int64 // of the content
+	room      int64 // that removing it gives back
+	at        time.Time
+	kind      string // of trigger
+	truncated bool   // a killed recorder left it
+	spared    bool   // marked by KeepMark, or pinned by a second link
 }
 
-// Prune removes bundles in dir, oldest first and none that is marked, until the bounds
-// hold with room for one more bundle, and gives the paths that it removed. It fails
-// where the free space cannot be had.
-func (r Retention) Prune(dir string) (removed []string, err error) {
-	return r.prune(dir, freeShare)
-}
-
-// prune is Prune with the share of dir's file system that is free given by a function.
-func (r Retention) prune(dir string, freeShare func(dir string) (float64, error)) (removed []string, err error) {
-	bundles, err := list(dir)
-	if err != nil {
-		return nil, err
-	}
-	var total int64
-	for _, b := range bundles {
-		total += b.size
-	}
-	count := len(bundles)
-	for _, b := range bundles {
-		// Asked anew after each removal: what a bundle takes of the disk is not its size,
-		// where a snapshot of the file system holds its blocks or others write meanwhile.
-		free, err := freeShare(dir)
-		if err != nil {
-			return removed, err
-		}
-		over := r.Keep > 0 && count >= r.Keep || r.Bytes > 0 && total > r.Bytes || free < r.MinFree
-		if !over {
-			return removed, nil
-		}
-		if _, err := os.Lstat(b.path + KeepMark); err == nil {
-			continue
-		}
-		if err := os.Remove(b.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return removed, fmt.Errorf("remove old bundle: %w", err)
-		}
-		removed = append(removed, b.path)
-		total -= b.size
-		count--
-	}
-	free, err := freeShare(dir)
-	if err == nil && free < r.MinFree {
-		err = fmt.Errorf("write bundle to %s: %.1f %% of the file system is free, less than --min-free %.1f %%",
-			dir, 100*free, 100*r.MinFree)
-	}
-	return removed, err
-}
-
-// list gives the bundles in dir, oldest first.
-func list(dir string) ([]stored, error) {
+// list gives the bundles in dir that a recorder of this host has written. Only a name that
+// says so counts: a folder may collect those of many hosts, and a bundle that somebody has
+// renamed is theirs.
+func list(dir, host string) ([]stored, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("list bundles: %w", err)
 	}
 	var bundles []stored
 	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || !strings.HasSuffix(e.Name(), format.Ext) || strings.HasPrefix(e.Name(), ".") {
+		b, ok := parseName(e.Name(), host)
+		if !ok {
 			continue
 		}
-		bundles = append(bundles, stored{filepath.Join(dir, e.Name()), info.Size(), info.ModTime()})
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		b.path, b.size, b.room = filepath.Join(dir, e.Name()), info.Size(), info.Size()
+		if inode, ok := info.Sys().(*syscall.Stat_t); ok {
+			b.room = inode.Blocks * 512
+			// Whoever linked it elsewhere wants it, and removing one of two names frees nothing.
+			b.spared = inode.Nlink > 1
+		}
+		if _, err := os.Lstat(b.path + KeepMark); err == nil {
+			b.spared = true
+		}
+		bundles = append(bundles, b)
 	}
-	sort.Slice(bundles, func(i, j int) bool { return bundles[i].mtime.Before(bundles[j].mtime) })
 	return bundles, nil
 }
 
-// freeShare is the share of dir's file system that an unprivileged user could fill.
-func freeShare(dir string) (float64, error) {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		return 0, &os.PathError{Op: "statfs", Path: dir, Err: err}
+// parseName reads <host>-<time>-<kind>[~n][.truncated].spike.tar.zst.
+func parseName(name, host string) (b stored, ok bool) {
+	rest, ok := strings.CutSuffix(name, format.Ext)
+	if !ok {
+		return b, false
 	}
-	if fs.Blocks == 0 {
-		return 1, nil // a file system without a size
+	rest, ok = strings.CutPrefix(rest, Plain(host)+"-")
+	if !ok || len(rest) <= len(nameTime) || rest[len(nameTime)] != '-' {
+		return b, false
 	}
-	return float64(fs.Bavail) / float64(fs.Blocks), nil
+	var err error
+	if b.at, err = time.Parse(nameTime, rest[:len(nameTime)]); err != nil {
+		return b, false // another host, whose name begins as this one's does
+	}
+	b.kind, b.truncated = strings.CutSuffix(rest[len(nameTime)+1:], ".truncated")
+	b.kind, _, _ = strings.Cut(b.kind, "~")
+	return b, b.kind != ""
+}
+
+// surplus gives the bundles that have to go so that the bounds hold, in the order in which
+// they go. Where something else fills the disk, and all of them together would not free what
+// MinFree asks for, none goes for it.
+func (r Retention) surplus(all []stored, on space) []stored {
+	c := newChoice(all)
+	for r.Keep > 0 && len(c.left) > r.Keep || r.Bytes > 0 && c.size > r.Bytes {
+		if !c.next() {
+			break
+		}
+	}
+	sure := len(c.gone)
+	need := int64(r.MinFree*float64(on.size)) - on.free
+	for c.freed < need {
+		if !c.next() {
+			return c.gone[:sure]
+		}
+	}
+	return c.gone
+}
+
+// room says what a new bundle of a kind may take: soft is what does not touch the share
+// that is to stay free, most is what Bytes leaves. Both count what can go afterwards, and
+// only that: nothing goes before the new one is on disk.
+func (r Retention) room(all []stored, kind string, on space) (soft, most int64) {
+	c := newChoice(append(all[:len(all):len(all)], stored{kind: kind, spared: true}))
+	for c.next() {
+	}
+	most = unbounded
+	if r.Bytes > 0 {
+		most = r.Bytes - c.size
+	}
+	// What is to stay free is there for the host's other programs. Where it is touched already,
+	// a bundle takes a hundredth of what is left at most: of 90 GB nobody misses 50 MB, and of
+	// 100 MB they would.
+	reserve := int64(r.MinFree * float64(on.size))
+	soft = min(max(on.free-reserve+c.freed, on.free/100), on.free)
+	return soft, most
+}
+
+// choice takes bundles away one by one.
+type choice struct {
+	left, gone  []stored
+	kinds       map[string]int // bundles left, by kind of trigger
+	size, freed int64          // of left; by gone
+}
+
+func newChoice(all []stored) *choice {
+	c := &choice{left: append([]stored(nil), all...), kinds: map[string]int{}}
+	for _, b := range all {
+		c.kinds[b.kind]++
+		c.size += b.size
+	}
+	return c
+}
+
+// next takes the one that is missed least, unless none may go. A trigger that fires all day
+// so pushes out its own bundles, and not the one that a rare trigger left a week ago.
+func (c *choice) next() bool {
+	worst := -1
+	for i := range c.left {
+		b := &c.left[i]
+		// The last of its kind stays: it is the only one that can tell what that trigger meant.
+		if b.spared || c.kinds[b.kind] == 1 {
+			continue
+		}
+		if worst < 0 || c.compare(b, &c.left[worst]) < 0 {
+			worst = i
+		}
+	}
+	if worst < 0 {
+		return false
+	}
+	b := c.left[worst]
+	c.left = append(c.left[:worst], c.left[worst+1:]...)
+	c.gone = append(c.gone, b)
+	c.kinds[b.kind]--
+	c.size -= b.size
+	c.freed += b.room
+	return true
+}
+
+// compare is negative where a goes before b: of the most frequent kind, cut short, older.
+func (c *choice) compare(a, b *stored) int {
+	short := func(s *stored) int {
+		if s.truncated {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(
+		cmp.Compare(c.kinds[b.kind], c.kinds[a.kind]),
+		cmp.Compare(short(a), short(b)),
+		a.at.Compare(b.at),
+		cmp.Compare(a.path, b.path),
+	)
 }

@@ -3,10 +3,9 @@
 package freeze
 
 import (
-	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,115 +13,130 @@ import (
 	"github.com/spikebox/spikebox/format"
 )
 
-// disk is a folder of bundles on a file system whose free share a test says.
-type disk struct {
-	t     *testing.T
-	dir   string
-	share float64 // free without any bundle
-	each  float64 // what a bundle takes
-	err   error
-}
-
-// put makes a bundle, named by its letter, or the mark that keeps one.
-func (d *disk) put(name string, size int, age time.Duration) {
-	d.t.Helper()
-	path := filepath.Join(d.dir, name)
-	if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
-		d.t.Fatal(err)
-	}
-	at := time.Now().Add(-age)
-	if err := os.Chtimes(path, at, at); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
-func (d *disk) free(dir string) (float64, error) {
-	if dir != d.dir {
-		d.t.Errorf("the free space of %s was asked for, not that of %s", dir, d.dir)
-	}
-	bundles, err := list(dir)
-	return d.share - d.each*float64(len(bundles)), errors.Join(err, d.err)
-}
-
-func TestPrune(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		r       Retention
-		share   float64 // of the file system, free without the four bundles, of which each takes an eighth
-		keep    string  // bundles that are marked
-		removed string  // in order
-		fails   string
-	}{
-		{name: "no bound", share: 1},
-		{name: "fewer than are kept", r: Retention{Keep: 5}, share: 1},
-		{name: "room for one more", r: Retention{Keep: 4}, share: 1, removed: "a"},
-		{name: "one is kept: the new one", r: Retention{Keep: 1}, share: 1, removed: "abcd"},
-		{name: "bytes are kept to", r: Retention{Bytes: 400}, share: 1},
-		{name: "a byte too many", r: Retention{Bytes: 399}, share: 1, removed: "a"},
-		{name: "bytes for two", r: Retention{Bytes: 250}, share: 1, removed: "ab"},
-		{name: "free as it should be", r: Retention{MinFree: 0.25}, share: 0.75},
-		{name: "too little free", r: Retention{MinFree: 0.25}, share: 0.5, removed: "ab"},
-		{name: "not enough by removing all", r: Retention{MinFree: 0.25}, share: 0.125, removed: "abcd", fails: "12.5 % of the file system is free, less than --min-free 25.0 %"},
-		{name: "the strictest bound counts", r: Retention{Keep: 4, Bytes: 399, MinFree: 0.25}, share: 0.375, removed: "abc"},
-		{name: "a marked one stays", r: Retention{Keep: 4}, share: 1, keep: "a", removed: "b"},
-		{name: "marked ones count", r: Retention{Keep: 3}, share: 1, keep: "bd", removed: "ac"},
-		{name: "marked ones alone are too many", r: Retention{Keep: 1}, share: 1, keep: "ac", removed: "bd"},
-		{name: "marked ones fill the disk", r: Retention{MinFree: 0.9}, share: 1, keep: "abcd", fails: "50.0 % of the file system is free"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			d := &disk{t: t, dir: t.TempDir(), share: c.share, each: 0.125}
-			// Oldest first is by their times, not by their names or in which order they came.
-			for name, age := range map[string]time.Duration{"a": 4 * time.Hour, "b": 3 * time.Hour, "c": 2 * time.Hour, "d": time.Hour} {
-				d.put("host"+map[string]string{"a": "3", "b": "1", "c": "4", "d": "2"}[name]+"-"+name+format.Ext, 100, age)
-			}
-			others := []string{".half" + format.Ext, "notes.txt", "host" + format.Ext + ".part"}
-			for _, name := range others {
-				d.put(name, 1000, 9*time.Hour)
-			}
-			for _, mark := range c.keep {
-				found, _ := filepath.Glob(filepath.Join(d.dir, "host*-"+string(mark)+format.Ext))
-				d.put(filepath.Base(found[0])+KeepMark, 0, 0)
-			}
-			removed, err := c.r.prune(d.dir, d.free)
-			if got := letters(removed); got != c.removed {
-				t.Errorf("removed %q, want %q", got, c.removed)
-			}
-			if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
-				t.Errorf("error %v, want one that says %q", err, c.fails)
-			}
-			left, _ := filepath.Glob(filepath.Join(d.dir, "host?-*"+format.Ext))
-			if len(left)+len(removed) != 4 || slices.ContainsFunc(removed, func(path string) bool { return slices.Contains(left, path) }) {
-				t.Errorf("said to have removed %v, left %v", removed, left)
-			}
-			for _, name := range others {
-				if _, err := os.Stat(filepath.Join(d.dir, name)); err != nil {
-					t.Errorf("%s is no bundle and was touched: %v", name, err)
-				}
-			}
+// made are bundles in words of letters: the kind, "." for one that was cut short, "!" for
+// one that is spared; each has 100 bytes, and is an hour younger than the one before it.
+func made(words string) (all []stored) {
+	for i, word := range strings.Fields(words) {
+		all = append(all, stored{
+			path: fmt.Sprint(i), size: 100, room: 100, at: time.Unix(int64(i)*3600, 0), kind: word[:1],
+			truncated: strings.Contains(word, "."), spared: strings.Contains(word, "!"),
 		})
-	}
-}
-
-// letters gives the bundles' letters in the order of their paths.
-func letters(paths []string) (all string) {
-	for _, path := range paths {
-		_, letter, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), format.Ext), "-")
-		all += letter
 	}
 	return all
 }
 
-// Where the free space or the folder cannot be had, nothing is removed on a guess.
-func TestPruneFails(t *testing.T) {
-	d := &disk{t: t, dir: t.TempDir(), share: 1, err: errors.New("no statfs")}
-	d.put("old"+format.Ext, 100, time.Hour)
-	if removed, err := (Retention{Keep: 1}).prune(d.dir, d.free); !errors.Is(err, d.err) || len(removed) != 0 {
-		t.Errorf("removed %v, error %v", removed, err)
+// What goes, by the index in which the bundles are listed. The last one is the new one.
+func TestSurplus(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		bundles string
+		r       Retention
+		free    int64 // of 1000 bytes
+		gone    string
+	}{
+		{"no bound", "a a a a!", Retention{}, 0, ""},
+		{"as many as are kept", "a a a a!", Retention{Keep: 4}, 1000, ""},
+		{"one too many: the oldest", "a a a a!", Retention{Keep: 3}, 1000, "0"},
+		{"one is kept: the new one", "a a a a!", Retention{Keep: 1}, 1000, "0 1 2"},
+		{"bytes are kept to", "a a a a!", Retention{Bytes: 400}, 1000, ""},
+		{"a byte too many", "a a a a!", Retention{Bytes: 399}, 1000, "0"},
+		{"bytes for two", "a a a a!", Retention{Bytes: 250}, 1000, "0 1"},
+		{"free as it should be", "a a a a!", Retention{MinFree: 0.25}, 250, ""},
+		{"a byte too few free", "a a a a!", Retention{MinFree: 0.25}, 249, "0"},
+		{"two make it free", "a a a a!", Retention{MinFree: 0.25}, 100, "0 1"},
+		{"all are not enough, so none goes", "a a a a!", Retention{MinFree: 0.5}, 100, ""},
+		{"only what the count asks for, where the disk is full of others", "a a a a!", Retention{Keep: 3, MinFree: 0.9}, 100, "0"},
+		{"the strictest bound counts", "a a a a!", Retention{Keep: 3, Bytes: 399, MinFree: 0.4}, 100, "0 1 2"},
+		{"a spared one stays, and counts", "a! a a a!", Retention{Keep: 3}, 1000, "1"},
+		{"spared ones alone are too many", "a! a a! a!", Retention{Keep: 1}, 1000, "1"},
+		{"spared ones fill the disk", "a! a! a! a!", Retention{MinFree: 0.9}, 100, ""},
+		{"the most frequent kind pays, though another is older", "r r n n n n!", Retention{Keep: 4}, 1000, "2 3"},
+		{"equal kinds pay by age", "a b a b!", Retention{Keep: 3}, 1000, "0"},
+		{"the last of a kind stays", "r n n n!", Retention{Keep: 1}, 1000, "1 2"},
+		{"the only bundle before one of another kind stays", "r n!", Retention{Keep: 1}, 1000, ""},
+		{"what was cut short goes first among equals", "a a a. a!", Retention{Keep: 3}, 1000, "2"},
+		{"but not before a more frequent kind", "b b. a a a a!", Retention{Keep: 5}, 1000, "2"},
+		{"what was cut short stays as the last of its kind", "b. a a a!", Retention{Keep: 3}, 1000, "1"},
+		{"a clock that was set back: what is new is new", "a a a a!", Retention{Keep: 3}, 1000, "0"},
+	} {
+		var gone []string
+		for _, b := range c.r.surplus(made(c.bundles), space{size: 1000, free: c.free}) {
+			gone = append(gone, b.path)
+		}
+		if got := strings.Join(gone, " "); got != c.gone {
+			t.Errorf("%s: of %q %q goes, want %q", c.name, c.bundles, got, c.gone)
+		}
 	}
-	if _, err := (Retention{}).Prune(filepath.Join(d.dir, "nowhere")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("of a folder that is not there: %v", err)
+}
+
+// What a new bundle may take before anything goes.
+func TestRoom(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		bundles    string
+		kind       string
+		r          Retention
+		free       int64 // of 100,000 bytes
+		soft, most int64
+	}{
+		{"no bound", "a a", "a", Retention{}, 5000, 5000, unbounded},
+		{"nothing goes below what stays free", "", "a", Retention{MinFree: 0.1}, 15_000, 5000, unbounded},
+		{"what can go afterwards counts", "a a a", "a", Retention{MinFree: 0.1}, 10_000, 300, unbounded},
+		{"the last of a kind cannot go", "a a a", "b", Retention{MinFree: 0.1}, 10_000, 200, unbounded},
+		{"a hundredth of what others have left", "", "a", Retention{MinFree: 0.5}, 20_000, 200, unbounded},
+		{"not more than there is", "a a a", "a", Retention{MinFree: 0.0001}, 100, 100, unbounded},
+		{"bytes less what stays", "a a! a", "a", Retention{Bytes: 1000}, 5000, 5000, 900},
+		{"what stays is more than bytes", "a! a!", "a", Retention{Bytes: 150}, 5000, 5000, -50},
+	} {
+		soft, most := c.r.room(made(c.bundles), c.kind, space{size: 100_000, free: c.free})
+		if soft != c.soft || most != c.most {
+			t.Errorf("%s: may take %d, at most %d; want %d and %d", c.name, soft, most, c.soft, c.most)
+		}
 	}
-	if share, err := freeShare(d.dir); err != nil || share <= 0 || share > 1 {
-		t.Errorf("%v of the file system is free (%v)", share, err)
+}
+
+// Only bundles that a recorder of this host has named are its own.
+func TestList(t *testing.T) {
+	dir := t.TempDir()
+	ours := map[string]stored{
+		"web-20260102T030405Z-rtt.p99.spike.tar.zst":               {kind: "rtt.p99"},
+		"web-20260102T030405Z-rtt.p99~2.spike.tar.zst":             {kind: "rtt.p99"},
+		"web-20260102T030405Z-signal.truncated.spike.tar.zst":      {kind: "signal", truncated: true},
+		"web-20260102T030405Z-signal~3.truncated.spike.tar.zst":    {kind: "signal", truncated: true},
+		"web-20260102T030405Z-marked.spike.tar.zst":                {kind: "marked", spared: true},
+		"web-20260102T030405Z-pinned.spike.tar.zst":                {kind: "pinned", spared: true},
+		"web-20260102T030405Z-web-20260102T030405Z-.spike.tar.zst": {kind: "web-20260102T030405Z-"},
+	}
+	others := []string{
+		"web-1-20260102T030405Z-rtt.p99.spike.tar.zst", "db-20260102T030405Z-rtt.p99.spike.tar.zst", "web2-20260102T030405Z-signal.spike.tar.zst",
+		".web-20260102T030405Z-rtt.p99.spike.tar.zst.partial", "web-20260102T030405Z-.spike.tar.zst", "web-20260102T030405Z.spike.tar.zst",
+		"web-2026-rtt.p99.spike.tar.zst", "incident.spike.tar.zst", "web-20260102T030405Z-rtt.p99.tar", "web-.spike.tar.zst",
+		"web-20260102T030405Z-marked.spike.tar.zst.keep",
+	}
+	for name := range ours {
+		others = append(others, name)
+	}
+	for _, name := range others {
+		must(t, os.WriteFile(filepath.Join(dir, name), make([]byte, 10), 0o600))
+	}
+	must(t, os.Mkdir(filepath.Join(dir, "web-20260102T030405Z-folder.spike.tar.zst"), 0o700))
+	must(t, os.Symlink("/etc/passwd", filepath.Join(dir, "web-20260102T030405Z-link.spike.tar.zst")))
+	must(t, os.Link(filepath.Join(dir, "web-20260102T030405Z-pinned.spike.tar.zst"), filepath.Join(dir, "postmortem")))
+	got, err := list(dir, "web")
+	must(t, err)
+	if len(got) != len(ours) {
+		t.Errorf("%d bundles are this host's, want %d: %+v", len(got), len(ours), got)
+	}
+	for _, b := range got {
+		want, ok := ours[filepath.Base(b.path)]
+		if !ok || b.kind != want.kind || b.truncated != want.truncated || b.spared != want.spared || b.size != 10 || b.room < 10 ||
+			b.at.Format(time.RFC3339) != "2026-01-02T03:04:05Z" {
+			t.Errorf("%+v, want %+v", b, want)
+		}
+	}
+	// The name that a bundle gets is one that is recognised.
+	name := name("web/1", format.Trigger{Kind: "kmsg", Time: time.Unix(0, 0)})
+	if b, ok := parseName(name+format.Ext, "web/1"); !ok || b.kind != "kmsg" {
+		t.Errorf("%s is not recognised: %+v", name, b)
 	}
 }

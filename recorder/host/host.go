@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package host says whose machine this is: its facts, its clocks as they stand, and the
-// network namespace that the recorder lives in.
+// Package host says whose machine this is: its facts, its clocks and what became of them,
+// and the network namespace that the recorder lives in.
 package host
 
 import (
@@ -14,27 +14,6 @@ import (
 
 	"github.com/spikebox/spikebox/format"
 )
-
-// Clock reads the kernel's clocks as simultaneously as user space can, and whether
-// something keeps the time right.
-func Clock(at string) format.Clock {
-	var mono, boot, real unix.Timespec
-	// These clocks exist on every kernel that runs Go; an error would leave zeros.
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono)
-	_ = unix.ClockGettime(unix.CLOCK_REALTIME, &real)
-	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot)
-	c := format.Clock{At: at, Realtime: real.Nano(), Monotonic: mono.Nano(), Boottime: boot.Nano()}
-	var timex unix.Timex // modes 0: reads only, adjtimex(2)
-	if state, err := unix.Adjtimex(&timex); err == nil {
-		c.Synchronized = state != unix.TIME_ERROR && timex.Status&unix.STA_UNSYNC == 0
-		c.OffsetNs = int64(timex.Offset)
-		if timex.Status&unix.STA_NANO == 0 {
-			c.OffsetNs *= 1000
-		}
-		c.MaxErrorNs = int64(timex.Maxerror) * 1000
-	}
-	return c
-}
 
 // Facts describes this machine for the manifest.
 func Facts() format.Host {

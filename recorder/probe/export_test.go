@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
-	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -78,21 +77,6 @@ func programs(armed io.Closer) []*loaded {
 		return p.loaded
 	}
 	panic(fmt.Sprintf("a probe of type %T", armed))
-}
-
-// rttLosses counts what RTT could not turn into samples since it was opened.
-type rttLosses struct {
-	unsplit uint64 // observations with more than one sample between them
-	unkept  uint64 // observations without memory for the socket's previous average
-}
-
-func (r *RTT) losses() rttLosses {
-	var l rttLosses
-	for i := range r.cpus.slots {
-		l.unsplit += atomic.LoadUint64(&r.cpus.slots[i].Unsplit)
-		l.unkept += atomic.LoadUint64(&r.cpus.slots[i].Unkept)
-	}
-	return l
 }
 
 // mean is the average, 0 when empty.

@@ -108,6 +108,15 @@ func (r *RTT) Read(into *Histogram) error {
 	return nil
 }
 
+// Lost counts, since arming, the observations that gave no sample: more than one lay between
+// two of them, or no memory was had for the socket's previous average.
+func (r *RTT) Lost() (n uint64) {
+	for i := range r.cpus.slots {
+		n += atomic.LoadUint64(&r.cpus.slots[i].Unsplit) + atomic.LoadUint64(&r.cpus.slots[i].Unkept)
+	}
+	return n
+}
+
 // exactMax returns longest where it belongs to the topmost bucket. It does not when a
 // sample came between the two readings, or an interrupt overwrote a larger maximum:
 // then the bucket's end is returned, at most an eighth too high.

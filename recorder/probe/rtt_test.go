@@ -119,7 +119,7 @@ func oneDelayedExchange(t *testing.T, lru bool) {
 		if after := probe.read(t); after.Max > slowest+time.Millisecond {
 			t.Errorf("after: sample %v, the slowest exchange took %v", after.Max, slowest)
 		}
-		if l := probe.losses(); l != (rttLosses{}) {
+		if l := probe.Lost(); l != 0 {
 			t.Errorf("losses: %+v", l)
 		}
 	}

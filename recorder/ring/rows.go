@@ -2,10 +2,7 @@
 
 package ring
 
-import (
-	"net/netip"
-	"time"
-)
+import "time"
 
 // Rows keeps the newest rows of the vitals: one fixed array, allocated once.
 type Rows struct {
@@ -37,18 +34,6 @@ func (r *Rows) Since(start time.Time, f func(at time.Time, row []float64)) {
 		}
 	}
 }
-
-// Listener is one listening socket's queues at one tick.
-type Listener struct {
-	At          time.Time
-	Local       netip.AddrPort
-	SynQueue    uint32 // half-open requests; SynQueueUnknown where the variant cannot see them
-	AcceptQueue uint32 // connections that wait for accept(2)
-	AcceptLimit uint32 // the backlog in force: min(listen's, somaxconn)
-}
-
-// SynQueueUnknown marks a SYN queue that could not be measured.
-const SynQueueUnknown = ^uint32(0)
 
 // Newest keeps the newest records of a kind: one fixed array, allocated once.
 type Newest[T any] struct {

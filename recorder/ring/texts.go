@@ -128,6 +128,14 @@ func (t *Texts) Cut() (*TextCut, error) {
 	return &TextCut{segments: append([]*segment(nil), t.closed...), names: t.names}, nil
 }
 
+// Bytes is the size of the cut, compressed.
+func (c *TextCut) Bytes() (size int64) {
+	for _, s := range c.segments {
+		size += int64(s.frame.Len())
+	}
+	return size
+}
+
 // Snapshots calls f for every text that was taken in [start, end], oldest first. The
 // text is valid during the call.
 func (c *TextCut) Snapshots(start, end time.Time, f func(at time.Time, path string, text []byte) error) error {

@@ -3,10 +3,10 @@
 package source
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -47,13 +47,12 @@ func collectConntrack(ctx context.Context, env Env, sink *Sink) error {
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriterSize(stream, 64<<10)
 	// These are read before the dump, which takes seconds on a large table that moves meanwhile.
 	t := member.ConntrackSummary{Count: count, Max: env.number("nf_conntrack_max"), Buckets: env.number("nf_conntrack_buckets")}
-	if err := dumpConntrack(ctx, &t, out, env.conntrackMax(), sink); err != nil {
+	if err := dumpConntrack(ctx, env, &t, stream, sink); err != nil {
 		return err
 	}
-	if err := errors.Join(out.Flush(), stream.Close()); err != nil {
+	if err := stream.Close(); err != nil {
 		return fmt.Errorf("write member %q: %w", member.ConntrackName, err)
 	}
 	summary, err := t.Append(nil)
@@ -65,14 +64,17 @@ func collectConntrack(ctx context.Context, env Env, sink *Sink) error {
 }
 
 // dumpConntrack writes at most so many lines and counts every entry.
-func dumpConntrack(ctx context.Context, t *member.ConntrackSummary, out *bufio.Writer, most uint64, sink *Sink) error {
+func dumpConntrack(ctx context.Context, env Env, t *member.ConntrackSummary, out io.Writer, sink *Sink) error {
+	most := env.conntrackMax()
 	summary := conntrack.NewSummary()
-	now := uint64(time.Now().UnixNano())
+	now := uint64(env.now())
+	var line []byte
 	err := conntrack.Dump(func(e *member.ConntrackEntry) bool {
 		summary.Add(e)
 		if t.Lines < most {
 			t.Lines++
-			out.Write(e.Append(out.AvailableBuffer(), now)) // Flush tells of errors
+			line = e.Append(line[:0], now)
+			out.Write(line) // Close tells of errors
 		}
 		return ctx.Err() == nil
 	})

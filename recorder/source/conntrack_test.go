@@ -24,7 +24,7 @@ func gather(t testing.TB, s *OneOff, env Env) (Result, map[string]string) {
 	if env.Root == "" {
 		env.Root = "/"
 	}
-	r := collect(context.Background(), env, s)
+	r := collect(context.Background(), env, s, &Sink{})
 	texts := map[string]string{}
 	for _, m := range r.Sink.Members {
 		var b bytes.Buffer
@@ -96,7 +96,7 @@ func BenchmarkConntrack(b *testing.B) {
 	testns.Run(b, func() {
 		testns.Inject(b, 200_000, 50_000)
 		for b.Loop() {
-			r := collect(context.Background(), Env{Root: "/", At: member.AtEnd}, connections)
+			r := collect(context.Background(), Env{Root: "/", At: member.AtEnd}, connections, &Sink{})
 			if r.Source.State != format.Complete {
 				b.Errorf("source %+v", r.Source)
 				return

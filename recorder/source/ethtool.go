@@ -47,7 +47,7 @@ func collectEthtool(ctx context.Context, env Env, sink *Sink) error {
 	}
 	for _, l := range all {
 		if stats, err := conn.Statistics(l.Name); err == nil && len(stats) > 0 && out.room() && ctx.Err() == nil {
-			out.write(&member.Statistics{At: env.At, Time: time.Now().UnixNano(), Interface: l.Name, Statistics: stats})
+			out.write(&member.Statistics{At: env.At, Time: env.now(), Interface: l.Name, Statistics: stats})
 		}
 	}
 	if err := errors.Join(out.close(), ctx.Err()); err != nil || env.At == member.AtTrigger {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/ring"
 )
 
@@ -31,23 +32,27 @@ const (
 
 // LogLine is one record of the kernel log.
 type LogLine struct {
-	Mono  int64 // ns of CLOCK_MONOTONIC, to within scheduling (kernel/printk/printk.c, local_clock)
+	Stamp int64 // ns of printk's clock (kernel/printk/printk.c, local_clock)
 	Level int   // 0 emergency … 7 debug
 	Text  string
+	came  arrival
 }
 
 // KernelLog follows the kernel log in a ring, without a thread: Read takes what is new.
 type KernelLog struct {
-	fd     int
-	lines  *ring.Newest[LogLine]
-	buf    []byte
-	lost   uint64 // times that records were overwritten before we read them
-	failed error
+	fd      int
+	mono    func() int64 // CLOCK_MONOTONIC, ns
+	drained int64        // when there was nothing more to read last, by mono; 0 before
+	clock   printk
+	lines   *ring.Newest[LogLine]
+	buf     []byte
+	lost    uint64 // times that records were overwritten before we read them
+	failed  error
 }
 
 // OpenKernelLog opens /dev/kmsg and reads what it holds already.
 func OpenKernelLog(root string, log func(string)) *KernelLog {
-	k := &KernelLog{fd: -1, lines: ring.NewNewest[LogLine](kmsgLines), buf: make([]byte, kmsgRecord)}
+	k := &KernelLog{fd: -1, mono: host.Monotonic, lines: ring.NewNewest[LogLine](kmsgLines), buf: make([]byte, kmsgRecord)}
 	fd, err := unix.Open(filepath.Join(root, "dev/kmsg"), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		k.failed = fmt.Errorf("open /dev/kmsg: %w", err)
@@ -66,9 +71,12 @@ func OpenKernelLog(root string, log func(string)) *KernelLog {
 // Read takes the records that came since the last Read and calls fresh, if given, for each.
 func (k *KernelLog) Read(fresh func(*LogLine)) {
 	for k.fd >= 0 {
+		// Before the read: what it does not find has not been written by now.
+		before := k.mono()
 		n, err := unix.Read(k.fd, k.buf)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
+			k.drained = before
 			return
 		case errors.Is(err, unix.EPIPE):
 			// The ring was overwritten since the last read; the next one gives the oldest that is left
@@ -82,14 +90,21 @@ func (k *KernelLog) Read(fresh func(*LogLine)) {
 			k.Close()
 			return
 		}
-		line, ok := parseKmsg(k.buf[:n])
-		if !ok {
-			continue
-		}
-		k.lines.Push(line)
-		if fresh != nil {
-			fresh(&line)
-		}
+		k.take(k.buf[:n], fresh)
+	}
+}
+
+// take keeps one record.
+func (k *KernelLog) take(record []byte, fresh func(*LogLine)) {
+	line, ok := parseKmsg(record)
+	if !ok {
+		return
+	}
+	line.came = arrival{k.drained, k.mono()}
+	k.clock.see(line.Stamp, line.came)
+	k.lines.Push(line)
+	if fresh != nil {
+		fresh(&line)
 	}
 }
 
@@ -107,36 +122,40 @@ func parseKmsg(record []byte) (LogLine, bool) {
 		return LogLine{}, false
 	}
 	text, _, _ := bytes.Cut(rest, []byte("\n"))
-	return LogLine{Mono: us * 1000, Level: priority & 7, Text: string(text[:min(len(text), kmsgLine)])}, true
+	return LogLine{Stamp: us * 1000, Level: priority & 7, Text: string(text[:min(len(text), kmsgLine)])}, true
 }
 
-// Cut renders kmsg.txt of the window, with clock as it stands at the freeze.
-func (k *KernelLog) Cut(start, end time.Time, clock format.Clock) []byte {
+// Cut renders kmsg.txt of the window, on clock.
+func (k *KernelLog) Cut(start, end time.Time, clock host.Moment) []byte {
 	var out []byte
+	from, to := clock.Mono(start), clock.Mono(end)
 	k.lines.Each(func(l *LogLine) {
-		at := l.Mono + clock.Realtime - clock.Monotonic
-		if at < start.UnixNano() || at > end.UnixNano() {
+		at := k.clock.place(l.Stamp, l.came)
+		if at < from || at > to {
 			return
 		}
-		line := member.LogLine{Time: at, Level: l.Level, Text: l.Text}
+		line := member.LogLine{Time: clock.Place(at), Level: l.Level, Text: l.Text}
 		out = line.Append(out)
 	})
 	return out
 }
 
 // Source gives the log's state for the manifest; start is the window's.
-func (k *KernelLog) Source(start time.Time, clock format.Clock) format.Source {
+func (k *KernelLog) Source(start time.Time, clock host.Moment) format.Source {
 	s := format.Source{Name: "kmsg", State: format.Complete, Members: []string{member.KmsgName}, Lost: k.lost}
+	oldest := k.lines.Oldest()
 	switch {
-	case k.fd < 0 && k.lines.Oldest() == nil:
+	case k.fd < 0 && oldest == nil:
 		s.State, s.Reason, s.Members = State(k.failed), k.failed.Error(), nil
+		return s
 	case k.fd < 0:
 		s.State, s.Reason = format.Partial, k.failed.Error()
 	case k.lost > 0:
 		s.State, s.Unit, s.Reason = format.Partial, "gaps", "the kernel wrote faster than four reads a second take"
-	case k.lines.Forgotten() > 0 && k.lines.Oldest().Mono+clock.Realtime-clock.Monotonic > start.UnixNano():
+	case k.lines.Forgotten() > 0 && k.clock.place(oldest.Stamp, oldest.came) > clock.Mono(start):
 		s.State, s.Reason = format.Partial, fmt.Sprintf("only the newest %d lines are kept", kmsgLines)
 	}
+	s.Details = k.clock.details(k.mono())
 	return s
 }
 

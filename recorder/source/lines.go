@@ -3,10 +3,8 @@
 package source
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spikebox/spikebox/format/member"
 )
@@ -14,8 +12,7 @@ import (
 // lines is a member of JSON Lines that keeps at most so many, and counts all.
 type lines[T any] struct {
 	name   string
-	stream io.WriteCloser
-	out    *bufio.Writer
+	stream *Stream
 	rows   *member.Writer[T]
 	most   uint64
 	n      uint64
@@ -28,8 +25,7 @@ func newLines[T any](s *Sink, name string, most uint64) (*lines[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	out := bufio.NewWriterSize(stream, 16<<10)
-	return &lines[T]{name: name, stream: stream, out: out, rows: member.NewWriter[T](out), most: most}, nil
+	return &lines[T]{name: name, stream: stream, rows: member.NewWriter[T](stream), most: most}, nil
 }
 
 // room counts a line that is to come and says whether it will be kept.
@@ -50,7 +46,7 @@ func (l *lines[T]) lost() uint64 { return l.n - min(l.n, l.most) }
 
 // close completes the member.
 func (l *lines[T]) close() error {
-	if err := errors.Join(l.err, l.out.Flush(), l.stream.Close()); err != nil {
+	if err := errors.Join(l.err, l.stream.Close()); err != nil {
 		return fmt.Errorf("write member %q: %w", l.name, err)
 	}
 	return nil

@@ -37,7 +37,7 @@ func collectProcesses(ctx context.Context, env Env, sink *Sink) error {
 	if err != nil {
 		return err
 	}
-	out, now, n := member.NewProcessWriter(stream), time.Now().UnixNano(), 0
+	out, now, n := member.NewProcessWriter(stream), env.now(), 0
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {

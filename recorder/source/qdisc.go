@@ -35,7 +35,7 @@ func collectQdiscs(ctx context.Context, env Env, sink *Sink) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now().UnixNano() // one for all lines: those of one time are one reading
+	now := env.now() // one for all lines: those of one time are one reading
 	keep := func(q *member.Qdisc) bool {
 		if out.room() {
 			q.At, q.Time, q.Interface = env.At, now, names[q.Index]

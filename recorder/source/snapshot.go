@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/procfs"
@@ -56,21 +54,17 @@ func OpenSnapshots(root string, bytes int, log func(string)) (*Snapshots, error)
 		return nil, err
 	}
 	s := &Snapshots{root: root, ring: texts, log: log, files: map[string]*openFile{}}
-	s.scan(func(row File, err error) {
-		if errors.Is(err, fs.ErrNotExist) {
-			s.absent = append(s.absent, row.Path)
-			return
-		}
-		s.missing = append(s.missing, err.Error())
-		log(fmt.Sprintf("snapshots go without %s: %v", row.Path, err))
-	})
+	s.scan()
+	for _, m := range s.missing {
+		log(fmt.Sprintf("snapshots go without a text, and try again every %v: %s", scanEvery, m))
+	}
 	return s, nil
 }
 
-// scan opens what has come since the last scan. A pattern without a match is not missing:
-// a host without bonds has no /proc/net/bonding.
-func (s *Snapshots) scan(missing func(File, error)) {
-	s.order = s.order[:0]
+// scan opens what has come since the last scan, and notes what there is not. A pattern
+// without a match is not missing: a host without bonds has no /proc/net/bonding.
+func (s *Snapshots) scan() {
+	s.order, s.absent, s.missing = s.order[:0], nil, nil
 	for _, row := range Files {
 		paths := []string{row.Path}
 		if strings.Contains(row.Path, "*") {
@@ -83,10 +77,13 @@ func (s *Snapshots) scan(missing func(File, error)) {
 		for _, path := range paths {
 			if s.files[path] == nil {
 				file, err := procfs.Open(s.root, path)
+				switch {
+				case errors.Is(err, fs.ErrNotExist):
+					s.absent = append(s.absent, path)
+				case err != nil:
+					s.missing = append(s.missing, err.Error())
+				}
 				if err != nil {
-					if missing != nil {
-						missing(row, err)
-					}
 					continue
 				}
 				s.files[path] = &openFile{file: file, urgent: row.Urgent}
@@ -102,7 +99,7 @@ func (s *Snapshots) Take(now time.Time) error {
 	defer func() { s.cost += time.Since(start) }()
 	if now.Sub(s.scanned) >= scanEvery {
 		s.scanned = now
-		s.scan(nil)
+		s.scan()
 	}
 	full := now.Sub(s.full) >= fullEvery
 	if full {
@@ -124,11 +121,11 @@ func (s *Snapshots) Take(now time.Time) error {
 	return nil
 }
 
-// take reads one file. One that is gone (a bond that was removed) is closed, and opened
-// again by a later scan should it come back.
+// take reads one file. One that is gone (a bond that was removed, and not made anew) is
+// closed, and opened again by a later scan should it come back.
 func (s *Snapshots) take(path string, f *openFile) error {
 	text, err := f.file.Read()
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ESRCH) {
+	if errors.Is(err, fs.ErrNotExist) {
 		f.file.Close()
 		delete(s.files, path)
 		return nil
@@ -151,7 +148,7 @@ func (s *Snapshots) Cut() (*ring.TextCut, error) { return s.ring.Cut() }
 // Source gives the snapshots' state for the manifest.
 func (s *Snapshots) Source() format.Source {
 	src := format.Source{
-		Name: "snapshots", State: format.Complete, Members: []string{member.SnapshotFolder}, CPUNs: int64(s.cost),
+		Name: "snapshots", State: format.Complete, Members: []string{member.SnapshotFolder}, WallNs: int64(s.cost),
 		Details: map[string]string{
 			"taken":      strconv.Itoa(s.taken),
 			"ring_bytes": strconv.Itoa(s.ring.Bytes()),
@@ -166,11 +163,16 @@ func (s *Snapshots) Source() format.Source {
 	}
 	if len(s.absent) > 0 {
 		src.Details["absent"] = strings.Join(s.absent, " ")
+		src.Details["absent_looked_for"] = "every " + scanEvery.String()
 	}
 	if src.Lost > 0 || len(s.missing) > 0 {
 		src.State = format.Partial
 	}
 	src.Reason = strings.Join(s.missing, "; ")
+	if len(s.files) == 0 {
+		src.State, src.Members = format.Unsupported, nil
+		src.Reason = strings.TrimPrefix(src.Reason+"; no text can be read below /proc (is it mounted?)", "; ")
+	}
 	return src
 }
 

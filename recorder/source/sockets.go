@@ -3,7 +3,6 @@
 package source
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -43,8 +42,7 @@ func collectSockets(ctx context.Context, env Env, sink *Sink) error {
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriterSize(stream, 64<<10)
-	d := &dump{ctx: ctx, at: env.At, now: time.Now().UnixNano(), out: member.NewSocketWriter(out), sink: sink, most: endSockets}
+	d := &dump{ctx: ctx, at: env.At, now: env.now(), out: member.NewSocketWriter(stream), sink: sink, most: endSockets}
 	queries := []uint32{1 << sockdiag.Listen, sockdiag.All &^ (1 << sockdiag.Listen)}
 	if env.At == member.AtTrigger {
 		d.most, queries[1] = triggerSockets, 1<<sockdiag.SynRecv
@@ -56,9 +54,6 @@ func collectSockets(ctx context.Context, env Env, sink *Sink) error {
 				return err
 			}
 		}
-	}
-	if err := out.Flush(); err != nil {
-		return err
 	}
 	if sink.Lost > 0 {
 		sink.Unit, sink.Partial = "sockets", fmt.Sprintf("only the first %d sockets were kept", d.most)

@@ -9,23 +9,21 @@
 package source
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"time"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/recorder/host"
 )
 
 // OneOff is evidence that is collected once, at the cut.
 type OneOff struct {
 	Name  string // as the manifest names it
 	Doc   string
-	Limit time.Duration // after which it is given up and the bundle written without it
+	Limit time.Duration // after which the bundle is written with what it has by then
 	// AtTrigger has it collected at the trigger too: for what may be over at the end of
 	// the window, and for counters of which the difference is wanted. Members of the same
 	// name are joined into one, so they must be in a form of lines.
@@ -39,6 +37,16 @@ type Env struct {
 	At   string // member.AtTrigger or member.AtEnd
 	// ConntrackMax bounds the lines of conntrack.txt; 0 means 200,000.
 	ConntrackMax int
+	// Clock is what the times of the bundle are on; zero: the wall clock as it stands.
+	Clock host.Moment
+}
+
+// now is the time for what is read now, Unix ns on the bundle's clock.
+func (e Env) now() int64 {
+	if e.Clock.At.IsZero() {
+		return time.Now().UnixNano()
+	}
+	return e.Clock.Wall(time.Now()).UnixNano()
 }
 
 // OneOffs is every one-off source, most urgent first: what changes while we look at it
@@ -74,72 +82,6 @@ func (s *OneOff) name(env Env) string {
 	return s.Name
 }
 
-// Sink takes what a source collects. Large members are held compressed, so that a host
-// with 100,000 sockets costs a few MiB until the bundle is written.
-type Sink struct {
-	Members []*Member
-	Partial string // why the source gives less than all; set by the source
-	Lost    uint64
-	Unit    string // of Lost
-	Details map[string]string
-}
-
-// sinkWindow is small, because several sources collect at once: lines of sockets and
-// connections repeat themselves within a few hundred bytes.
-const sinkWindow = 256 << 10
-
-// Member is one member of the bundle, held until it is written.
-type Member struct {
-	Name string
-	Size int64
-	raw  []byte
-	z    *bytes.Buffer // in place of raw
-}
-
-// Add keeps a small member.
-func (s *Sink) Add(name string, data []byte) {
-	s.Members = append(s.Members, &Member{Name: name, Size: int64(len(data)), raw: bytes.Clone(data)})
-}
-
-// Stream keeps a member of any size, compressed. The member is complete after Close.
-func (s *Sink) Stream(name string) (io.WriteCloser, error) {
-	m := &Member{Name: name, z: &bytes.Buffer{}}
-	enc, err := zstd.NewWriter(m.z, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest),
-		zstd.WithWindowSize(sinkWindow), zstd.WithLowerEncoderMem(true))
-	if err != nil {
-		return nil, fmt.Errorf("compress member %q: %w", name, err)
-	}
-	s.Members = append(s.Members, m)
-	return &stream{m: m, enc: enc}, nil
-}
-
-type stream struct {
-	m   *Member
-	enc *zstd.Encoder
-}
-
-func (s *stream) Write(p []byte) (int, error) {
-	n, err := s.enc.Write(p)
-	s.m.Size += int64(n)
-	return n, err
-}
-
-func (s *stream) Close() error { return s.enc.Close() }
-
-// WriteTo writes the member's content, Size bytes.
-func (m *Member) WriteTo(w io.Writer) (int64, error) {
-	if m.z == nil {
-		n, err := w.Write(m.raw)
-		return int64(n), err
-	}
-	dec, err := zstd.NewReader(bytes.NewReader(m.z.Bytes()), zstd.WithDecoderConcurrency(1))
-	if err != nil {
-		return 0, fmt.Errorf("decompress member %q: %w", m.Name, err)
-	}
-	defer dec.Close()
-	return io.Copy(w, dec)
-}
-
 // Result is what one source gave.
 type Result struct {
 	OneOff *OneOff
@@ -167,10 +109,10 @@ func CollectAll(ctx context.Context, env Env, sources []*OneOff) []Result {
 func start(ctx context.Context, env Env, s *OneOff) <-chan Result {
 	ctx, cancel := context.WithTimeout(ctx, s.Limit)
 	done := make(chan Result, 1)
-	began := time.Now()
+	began, sink := time.Now(), &Sink{}
 	// Two goroutines, because a read of /proc or an ioctl does not heed a context: one may stay
 	// in the kernel for as long as a driver holds RTNL, the other answers in time.
-	go func() { done <- collect(ctx, env, s) }()
+	go func() { done <- collect(ctx, env, s, sink) }()
 	out := make(chan Result, 1)
 	go func() {
 		defer cancel()
@@ -178,46 +120,47 @@ func start(ctx context.Context, env Env, s *OneOff) <-chan Result {
 		case r := <-done:
 			out <- r
 		case <-ctx.Done():
-			out <- Result{Sink: &Sink{}, Source: format.Source{
-				Name: s.name(env), State: format.Failed, WallNs: int64(time.Since(began)),
-				Reason: fmt.Sprintf("gave nothing within %v: %v", s.Limit, ctx.Err()),
-			}}
+			// The source may still write: only what the sink guards is looked at.
+			r := s.stopped(env, sink, ctx.Err())
+			r.Source.WallNs = int64(time.Since(began))
+			out <- r
 		}
 	}()
 	return out
 }
 
-func collect(ctx context.Context, env Env, s *OneOff) Result {
-	sink := &Sink{}
+func collect(ctx context.Context, env Env, s *OneOff, sink *Sink) Result {
 	began := time.Now()
-	err := s.Collect(ctx, env, sink)
+	if err := s.Collect(ctx, env, sink); err != nil {
+		r := s.stopped(env, sink, err)
+		r.Source.WallNs, r.Source.Details = int64(time.Since(began)), sink.Details
+		return r
+	}
 	source := format.Source{
 		Name: s.name(env), State: format.Complete, WallNs: int64(time.Since(began)),
-		Lost: sink.Lost, Unit: sink.Unit, Details: sink.Details,
+		Lost: sink.Lost, Unit: sink.Unit, Details: sink.Details, Members: sink.names(),
 	}
-	switch {
-	case err != nil:
-		source.State, source.Reason = State(err), err.Error()
-		sink.Members = nil
-	case sink.Partial != "" || sink.Lost > 0:
+	if sink.Partial != "" || sink.Lost > 0 {
 		source.State, source.Reason = format.Partial, sink.Partial
-	}
-	for _, m := range sink.Members {
-		source.Members = appendFolder(source.Members, m.Name)
 	}
 	return Result{Sink: sink, Source: source}
 }
 
-// appendFolder names a source's members in the manifest: the member itself, or the
-// folder below static/ for the many small ones.
-func appendFolder(names []string, name string) []string {
-	if folder, ok := staticFolder(name); ok {
-		name = folder
-	}
-	for _, n := range names {
-		if n == name {
-			return names
+// stopped is what a source gave that did not come to its end: what it had by then, and in
+// words what is missing.
+func (s *OneOff) stopped(env Env, sink *Sink, err error) Result {
+	kept, missing := sink.seal()
+	r := Result{Sink: kept, Source: format.Source{Name: s.name(env), State: State(err), Reason: err.Error(), Members: kept.names()}}
+	late := errors.Is(err, context.DeadlineExceeded)
+	switch {
+	case len(kept.Members) > 0:
+		r.Source.State = format.Partial
+		if late {
+			r.Source.Reason = fmt.Sprintf("stopped at its time limit of %v", s.Limit)
 		}
+		r.Source.Reason += "; " + missing
+	case late:
+		r.Source.State, r.Source.Reason = format.Failed, fmt.Sprintf("gave nothing within %v: %v", s.Limit, err)
 	}
-	return append(names, name)
+	return r
 }

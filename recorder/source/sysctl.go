@@ -63,6 +63,9 @@ func collectSysctls(ctx context.Context, env Env, sink *Sink) error {
 	for _, file := range sysctlFiles {
 		sysctl(env.Root, filepath.Join(env.Root, file), sink)
 	}
+	if len(sink.Members) == 0 {
+		return missing("no setting can be read below /proc/sys (is it mounted?)")
+	}
 	return nil
 }
 

@@ -52,6 +52,9 @@ func collectTexts(ctx context.Context, env Env, sink *Sink) error {
 	if sink.Lost > 0 {
 		sink.Unit, sink.Partial = "texts", fmt.Sprintf("only the first %d texts are kept", textsMost)
 	}
+	if len(sink.Members) == 0 {
+		return missing("no text can be read below /proc and /sys (are they mounted?)")
+	}
 	return nil
 }
 

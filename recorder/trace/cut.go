@@ -8,15 +8,15 @@ import (
 	"io"
 	"time"
 
-	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/probe"
 )
 
 // Cut is what the rings held of a window. It stays as it is while recording goes on.
 type Cut struct {
 	start, end time.Time
-	offset     int64 // CLOCK_REALTIME less CLOCK_MONOTONIC at the freeze, ns
+	clock      host.Moment // that the bundle's times are on
 	events     []probe.Event
 	stacks     []sample
 	latencies  []Latency
@@ -26,16 +26,15 @@ type Cut struct {
 	symbols    *probe.Symbols
 }
 
-// Cut copies the window's records; rendering them is left to the cut.
-func (r *Recording) Cut(start, end time.Time, clock format.Clock) *Cut {
-	c := &Cut{start: start, end: end, offset: clock.Realtime - clock.Monotonic, names: r.probes.Names}
-	// Events carry CLOCK_MONOTONIC, what is kept by the second carries Go's times. Both are
-	// put on CLOCK_REALTIME as it stands at the freeze; a clock that was set during the
-	// window so moves all of them alike, and none against another.
-	within := func(mono int64) bool {
-		at := mono + c.offset
-		return at >= start.UnixNano() && at <= end.UnixNano()
-	}
+// Cut copies the window's records; rendering them is left to the cut. The second that has
+// not ended is cut with it, because what fired may lie in it: with --after 0 all of it does.
+func (r *Recording) Cut(start, end time.Time, clock host.Moment) *Cut {
+	r.note("events", r.readEvents())
+	r.finish(end)
+	c := &Cut{start: start, end: end, clock: clock, names: r.probes.Names}
+	// Events carry CLOCK_MONOTONIC, what is kept by the second carries Go's times.
+	from, to := clock.Mono(start), clock.Mono(end)
+	within := func(mono int64) bool { return mono >= from && mono <= to }
 	r.events.Each(func(e *probe.Event) {
 		if within(e.Time) {
 			c.events = append(c.events, *e)
@@ -84,7 +83,7 @@ func (c *Cut) Resolve() (err error) {
 	return err
 }
 
-func (c *Cut) wall(at time.Time) int64 { return c.end.Add(at.Sub(c.end)).UnixNano() }
+func (c *Cut) wall(at time.Time) int64 { return c.clock.Place(c.clock.Mono(at)) }
 
 // WriteEvents writes events.jsonl.
 func (c *Cut) WriteEvents(w io.Writer) error {
@@ -93,7 +92,7 @@ func (c *Cut) WriteEvents(w io.Writer) error {
 
 func (c *Cut) event(e *probe.Event) *member.Event {
 	line := &member.Event{
-		Time: e.Time + c.offset, Kind: e.Kind.String(), CPU: int(e.CPU), NetNS: uint64(e.NetNS), Protocol: e.Proto,
+		Time: c.clock.Place(e.Time), Kind: e.Kind.String(), CPU: int(e.CPU), NetNS: uint64(e.NetNS), Protocol: e.Proto,
 		State: probe.StateName(e.State), Seq: e.Seq, SeqLen: e.SeqLen, Retries: int(e.Retries),
 		SYNQueue: e.SYNQueue, DurationNs: int64(e.Duration),
 	}

@@ -47,7 +47,7 @@ func (r *Recording) roll(now time.Time) {
 
 // drop is how many packets one place dropped for one reason within one second.
 type drop struct {
-	at    time.Time
+	at    time.Time // begin of the second
 	cause dropCause
 	count uint64
 }
@@ -57,18 +57,19 @@ type dropCause struct {
 	reason uint32
 }
 
-// readDrops keeps what has moved since the last second.
-func (r *Recording) readDrops(now time.Time) (err error) {
+// readDrops keeps what has moved in the second that ends. What was counted from arming on
+// begins at 0, so that a cause that is new has all of its count in this second.
+func (r *Recording) readDrops() (err error) {
 	if r.probes.Drops == nil {
 		return nil
 	}
 	r.dropBuf, err = r.probes.Drops.Read(r.dropBuf[:0])
 	for _, c := range r.dropBuf {
 		cause := dropCause{c.Place, c.Reason}
-		before, known := r.dropsSeen[cause]
+		before := r.dropsSeen[cause]
 		r.dropsSeen[cause] = c.Count
-		if c.Count > before && (known || r.ticks > 1) {
-			r.drops.Push(drop{at: now, cause: cause, count: c.Count - before})
+		if c.Count > before {
+			r.drops.Push(drop{at: r.second, cause: cause, count: c.Count - before})
 		}
 	}
 	return err

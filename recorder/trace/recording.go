@@ -42,18 +42,17 @@ type Recording struct {
 	drops     *ring.Newest[drop]
 	losses    *ring.Newest[loss]
 	log       func(string)
-	failing   bool
+	failed    map[string]failure // to read, by what
 
-	second    time.Time // that is being added up
+	second    time.Time // begin of the one that is being added up
 	current   map[latencyKey]*Latency
 	dropsSeen map[dropCause]uint64
 	dropBuf   []probe.DropCount
-	ticks     int
 }
 
-// New makes the rings for what probes tell within a window on a machine with so many
-// CPUs. The probes stay the caller's to close.
-func New(probes *probe.Set, window time.Duration, cpus int, log func(string)) *Recording {
+// New makes the rings for what probes, armed by now, tell within a window on a machine with
+// so many CPUs. The probes stay the caller's to close.
+func New(probes *probe.Set, now time.Time, window time.Duration, cpus int, log func(string)) *Recording {
 	seconds := int(window/time.Second) + 2
 	return &Recording{
 		probes:    probes,
@@ -63,6 +62,8 @@ func New(probes *probe.Set, window time.Duration, cpus int, log func(string)) *R
 		drops:     ring.NewNewest[drop](dropsKept),
 		losses:    ring.NewNewest[loss](seconds),
 		log:       log,
+		failed:    map[string]failure{},
+		second:    now,
 		current:   map[latencyKey]*Latency{},
 		dropsSeen: map[dropCause]uint64{},
 	}
@@ -70,29 +71,42 @@ func New(probes *probe.Set, window time.Duration, cpus int, log func(string)) *R
 
 // Tick takes what the probes have told since the last one. It never waits.
 func (r *Recording) Tick(now time.Time) {
-	r.ticks++
-	r.note(r.readEvents())
-	if now.Sub(r.second) < second {
-		return
+	r.note("events", r.readEvents())
+	if now.Sub(r.second) >= second {
+		r.finish(now)
 	}
+}
+
+// finish ends the second that is being added up and begins the next.
+func (r *Recording) finish(now time.Time) {
 	// Functions and drops are kept by the second, so they are read by the second: to read
 	// the map of drops takes a system call for each of its causes.
-	r.note(r.readFunctions())
-	r.note(r.readDrops(now))
-	r.losses.Push(loss{now, r.lostSoFar()})
+	r.note("function", r.readFunctions())
+	r.note("drop", r.readDrops())
+	lost := r.lostSoFar()
+	lost.at = now
+	r.losses.Push(lost)
 	r.roll(now)
 }
 
-// note says the first failure: the probes of a process that lives do not fail to be
-// read, so a second one would only repeat it.
-func (r *Recording) note(err error) {
+// failure is what could not be read of the kernel, how often and when last.
+type failure struct {
+	n    uint64
+	last time.Time
+	err  error
+}
+
+// note keeps a failure for the manifest and says the first: one that comes again would only
+// repeat it.
+func (r *Recording) note(what string, err error) {
 	if err == nil {
 		return
 	}
-	if !r.failing {
+	f := r.failed[what]
+	if f.n == 0 {
 		r.log("error: " + err.Error())
 	}
-	r.failing = true
+	r.failed[what] = failure{f.n + 1, time.Now(), err}
 }
 
 func (r *Recording) readEvents() error {

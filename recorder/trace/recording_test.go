@@ -4,6 +4,7 @@ package trace
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -11,26 +12,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/pprof/profile"
-	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
 )
-
-func clock(t *testing.T) format.Clock {
-	t.Helper()
-	var mono, real unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.ClockGettime(unix.CLOCK_REALTIME, &real); err != nil {
-		t.Fatal(err)
-	}
-	return format.Clock{Realtime: real.Nano(), Monotonic: mono.Nano()}
-}
 
 // A connection to a port where nobody listens: the reset that this host sends is in the
 // cut, with its addresses and a time within the window, and softirqs ran meanwhile.
@@ -38,12 +27,12 @@ func TestCutHoldsWhatTheKernelTold(t *testing.T) {
 	testns.Run(t, func() {
 		probes := probe.Open(probe.Options{})
 		defer probes.Close()
-		r := New(probes, 10*time.Second, 2, func(line string) { t.Log(line) })
+		start := time.Now()
+		r := New(probes, start, 10*time.Second, 2, func(line string) { t.Log(line) })
 		if err := probes.Refusal("reset"); err != nil {
 			t.Skipf("the probe of resets is not armed: %v", err)
 		}
-		start := time.Now()
-		r.Tick(start)
+		r.Tick(time.Now())
 		if _, err := net.Dial("tcp4", "127.0.0.1:9"); err == nil {
 			t.Error("something listens on the discard port of a fresh namespace")
 		}
@@ -53,7 +42,7 @@ func TestCutHoldsWhatTheKernelTold(t *testing.T) {
 		}
 		r.Softirq(1, probe.NetRX, &probe.Durations{Count: 1, Sum: time.Microsecond})
 		r.Tick(time.Now().Add(time.Second)) // the second is over
-		c := r.Cut(start, time.Now().Add(time.Hour), clock(t))
+		c := r.Cut(start, time.Now().Add(time.Hour), host.Now())
 		if err := c.Resolve(); err != nil {
 			t.Log(err)
 		}
@@ -114,13 +103,13 @@ func TestLossesOfTheWindow(t *testing.T) {
 	r := &Recording{losses: ring.NewNewest[loss](4), probes: &probe.Set{}}
 	at := func(s int64) time.Time { return time.Unix(s, 0) }
 	for s, lost := range []uint64{0, 100, 100} {
-		r.losses.Push(loss{at(int64(s)), lost})
+		r.losses.Push(loss{at: at(int64(s)), events: lost})
 	}
 	r.counts[probe.Drop] = probe.EventCount{Seen: 500, Limited: 120, Full: 5}
-	if got := r.lostSince(at(3)); got != 25 {
+	if got := r.lostSince(at(3)).events; got != 25 {
 		t.Errorf("lost %d since second 3, want 25 of 125", got)
 	}
-	if got := r.lostSince(at(0)); got != 125 {
+	if got := r.lostSince(at(0)).events; got != 125 {
 		t.Errorf("lost %d since the start, want 125", got)
 	}
 }
@@ -134,7 +123,7 @@ func TestLatenciesAreStampedWithTheBegin(t *testing.T) {
 	d.Bucket[2] = 3
 	r.add(latencyKey{cpu: 1, kind: member.Softirq, name: "NET_RX"}, &d)
 	r.roll(end)
-	c := &Cut{end: end}
+	c := &Cut{end: end, clock: host.Moment{At: begin, Realtime: begin.UnixNano()}}
 	r.latencies.Each(func(l *Latency) { c.latencies = append(c.latencies, *l) })
 	var out bytes.Buffer
 	if err := c.WriteLatencies(&out); err != nil {
@@ -144,5 +133,91 @@ func TestLatenciesAreStampedWithTheBegin(t *testing.T) {
 	want := []member.Latency{{Time: begin.UnixNano(), CPU: 1, Kind: member.Softirq, Name: "NET_RX", Count: 3, SumNs: 9, MaxNs: 5, Buckets: []uint64{0, 0, 3}}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("error %v, (-want +got):\n%s", err, diff)
+	}
+}
+
+// With --after 0 the cut comes within the second that what fired lies in: it is in the cut,
+// and stamped with the begin of that second.
+func TestUnfinishedSecondIsCut(t *testing.T) {
+	testns.Run(t, func() {
+		probes := probe.Open(probe.Options{})
+		defer probes.Close()
+		if err := probes.Refusal("drop"); err != nil {
+			t.Skipf("the probe of drops is not armed: %v", err)
+		}
+		begin := time.Now()
+		r := New(probes, begin, 10*time.Second, 2, func(line string) { t.Error(line) })
+		r.Softirq(1, probe.NetRX, &probe.Durations{Count: 1, Sum: time.Microsecond})
+		conn, err := net.Dial("udp4", "127.0.0.1:9")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		// Until the kernel has dropped one for want of a socket, whatever the machine does besides.
+		var seen [probe.Kinds]probe.EventCount
+		for deadline := time.Now().Add(time.Minute); seen[probe.Drop].Seen == 0 && time.Now().Before(deadline); {
+			_, _ = conn.Write([]byte("x")) // refused from the second on
+			probes.Events.Counts(&seen)
+		}
+		end := time.Now()
+		clock := host.Now()
+		c := r.Cut(begin, end, clock)
+		if err := c.Resolve(); err != nil {
+			t.Log(err)
+		}
+		var drops, latencies bytes.Buffer
+		if err := errors.Join(c.WriteDrops(&drops), c.WriteLatencies(&latencies)); err != nil {
+			t.Fatal(err)
+		}
+		dropped, err := member.ParseDrops(drops.Bytes())
+		if err != nil || len(dropped) == 0 {
+			t.Fatalf("drops %q (%v)", drops.String(), err)
+		}
+		ran, err := member.ParseLatencies(latencies.Bytes())
+		if err != nil || len(ran) != 1 {
+			t.Fatalf("latencies %q (%v)", latencies.String(), err)
+		}
+		if want := clock.Wall(begin).UnixNano(); dropped[0].Time != want || ran[0].Time != want {
+			t.Errorf("drops are stamped %d, latencies %d, the second began at %d", dropped[0].Time, ran[0].Time, want)
+		}
+		// The next second begins at the cut, and nothing is told twice.
+		again := r.Cut(begin, time.Now(), clock)
+		if len(again.latencies) != 1 {
+			t.Errorf("latencies %+v of a second cut", again.latencies)
+		}
+	})
+}
+
+// What cannot be read of the kernel is missing in the window, and the source says so; a
+// failure of last week is not.
+func TestUnreadMapsArePartial(t *testing.T) {
+	var said []string
+	probes := &probe.Set{Results: []probe.Result{{Probe: &probe.Probe{ID: "drop"}}, {Probe: &probe.Probe{ID: "rtt"}}}}
+	r := New(probes, time.Now(), time.Second, 1, func(line string) { said = append(said, line) })
+	before := time.Now()
+	for range 3 {
+		r.note("drop", errors.New("read drop causes: bad file descriptor"))
+	}
+	if len(said) != 1 {
+		t.Errorf("said %q, want it once", said)
+	}
+	for start, want := range map[time.Time]format.State{before: format.Partial, time.Now(): format.Complete} {
+		sources := r.Sources(start)
+		if s := sources[0]; s.State != want || want == format.Partial && s.Reason != "could not be read 3 times since arming: read drop causes: bad file descriptor" {
+			t.Errorf("source %+v, want %s", s, want)
+		}
+		if s := sources[1]; s.State != format.Complete {
+			t.Errorf("source %+v: another one's failure", s)
+		}
+	}
+}
+
+// Round trips that could not be told make their source partial.
+func TestUntoldSamplesArePartial(t *testing.T) {
+	for samples, want := range map[uint64]format.State{0: format.Complete, 7: format.Partial} {
+		s := format.Source{State: format.Complete}
+		if untold(&s, samples); s.State != want || s.Lost != samples || (s.Reason != "") != (samples > 0) {
+			t.Errorf("of %d lost: %+v", samples, s)
+		}
 	}
 }

@@ -5,6 +5,7 @@ package trace
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
@@ -12,37 +13,50 @@ import (
 	"github.com/spikebox/spikebox/recorder/probe"
 )
 
-// loss is how many events had been lost when a second began.
+// loss is how much had been lost when a second began.
 type loss struct {
-	at   time.Time
-	lost uint64
+	at      time.Time
+	events  uint64
+	samples uint64 // of round-trip times
 }
 
-// lostSoFar counts the events since arming that the kernel did not tell.
-func (r *Recording) lostSoFar() (lost uint64) {
+// lostSoFar counts, since arming, the events that the kernel did not tell and the round
+// trips that could not be told apart.
+func (r *Recording) lostSoFar() loss {
+	var l loss
 	for _, c := range r.counts {
-		lost += c.Limited + c.Full
+		l.events += c.Limited + c.Full
 	}
-	return lost
+	if r.probes.RTT != nil {
+		l.samples = r.probes.RTT.Lost()
+	}
+	return l
 }
 
 // lostSince counts those of a window.
-func (r *Recording) lostSince(start time.Time) uint64 {
-	before := uint64(0)
+func (r *Recording) lostSince(start time.Time) loss {
+	var before loss
 	r.losses.Each(func(l *loss) {
 		if l.at.Before(start) {
-			before = l.lost
+			before = *l
 		}
 	})
-	return r.lostSoFar() - before
+	l := r.lostSoFar()
+	return loss{start, l.events - before.events, l.samples - before.samples}
 }
 
 // Sources gives the states for the manifest: of each probe, and of the events that they
 // share.
 func (r *Recording) Sources(start time.Time) []format.Source {
 	var sources []format.Source
+	lost := r.lostSince(start)
 	for _, result := range r.probes.Results {
-		sources = append(sources, result.Source())
+		s := result.Source()
+		if result.Probe.ID == "rtt" {
+			untold(&s, lost.samples)
+		}
+		r.unread(&s, result.Probe.ID, start)
+		sources = append(sources, s)
 	}
 	if r.probes.Events == nil {
 		return sources
@@ -52,10 +66,11 @@ func (r *Recording) Sources(start time.Time) []format.Source {
 		Members: []string{member.EventsName, member.LatenciesName, member.DropsName, member.StacksName},
 	}
 	// Of the window only: a flood of drops last week says nothing of this incident.
-	if s.Lost = r.lostSince(start); s.Lost > 0 {
+	if s.Lost = lost.events; s.Lost > 0 {
 		s.State, s.Unit = format.Partial, "events"
 		s.Reason = "more events than the kernel's rate limit lets through; counters and histograms are whole"
 	}
+	r.unread(&s, "events", start)
 	if oldest := r.events.Oldest(); r.events.Forgotten() > 0 && oldest != nil {
 		s.Details["oldest_event"] = strconv.FormatInt(oldest.Time, 10)
 	}
@@ -66,4 +81,22 @@ func (r *Recording) Sources(start time.Time) []format.Source {
 		}
 	}
 	return append(sources, s)
+}
+
+// untold says of the round trips how many gave no sample.
+func untold(s *format.Source, samples uint64) {
+	if samples > 0 {
+		s.State, s.Lost, s.Unit = format.Partial, samples, "samples"
+		s.Reason = "round trips came too close together to be told apart, or found no memory in the kernel"
+	}
+}
+
+// unread says of a source that its maps could not be read in the window.
+func (r *Recording) unread(s *format.Source, what string, start time.Time) {
+	f, ok := r.failed[what]
+	if !ok || f.last.Before(start) {
+		return
+	}
+	s.State = format.Partial
+	s.Reason = strings.TrimPrefix(fmt.Sprintf("%s; could not be read %d times since arming: %v", s.Reason, f.n, f.err), "; ")
 }

@@ -18,7 +18,7 @@ func (c *Cut) WriteStacks(w io.Writer) error {
 		SampleType:    []*profile.ValueType{{Type: member.StackSamples, Unit: member.StackSamplesUnit}, {Type: member.StackTime, Unit: member.StackTimeUnit}},
 		PeriodType:    &profile.ValueType{Type: member.StackTime, Unit: member.StackTimeUnit},
 		Period:        int64(c.period),
-		TimeNanos:     c.start.UnixNano(),
+		TimeNanos:     c.wall(c.start),
 		DurationNanos: int64(c.end.Sub(c.start)),
 	}
 	b := builder{profile: p, symbols: c.symbols, locations: map[uint64]*profile.Location{}, functions: map[string]*profile.Function{}}

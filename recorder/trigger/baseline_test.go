@@ -122,7 +122,7 @@ func TestBaselineSurvives(t *testing.T) {
 		return all
 	}
 	now := e.last.Add(time.Minute)
-	fresh := NewSet([]*Trigger{parsed(t, "syn_recv > 10x"), parsed(t, "syn_recv > 5"), parsed(t, "rtt.p99 > 5x")}, Policy{})
+	fresh := NewSet([]*Trigger{parsed(t, "syn_recv > 10x"), parsed(t, "syn_recv > 5"), parsed(t, "rtt.p99 > 5x")}, Policy{}, nil)
 	if refused := fresh.Recall(read(func(*format.Baseline) {}), now); len(refused) != 0 {
 		t.Fatal(refused)
 	}
@@ -143,7 +143,7 @@ func TestBaselineSurvives(t *testing.T) {
 		"it has hour 24":       func(b *format.Baseline) { b.Hours[0].Hour = 24 },
 		"it has hour 0 of day": func(b *format.Baseline) { b.Hours[0].Day = -1 },
 	} {
-		fresh := NewSet([]*Trigger{parsed(t, "syn_recv > 10x")}, Policy{})
+		fresh := NewSet([]*Trigger{parsed(t, "syn_recv > 10x")}, Policy{}, nil)
 		refused := fresh.Recall(read(change), now)
 		if len(refused) != 1 || !strings.Contains(refused[0].Error(), says) {
 			t.Errorf("%v, want an error that says %q", refused, says)

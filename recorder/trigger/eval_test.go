@@ -128,7 +128,7 @@ func TestEvalClockStep(t *testing.T) {
 }
 
 func TestStepAllocatesNothing(t *testing.T) {
-	s := NewSet([]*Trigger{parsed(t, "rtt.p99 > 5x for 2s"), parsed(t, "syn_recv > 5 and tcp.mem > 1")}, Policy{})
+	s := NewSet([]*Trigger{parsed(t, "rtt.p99 > 5x for 2s"), parsed(t, "syn_recv > 5 and tcp.mem > 1")}, Policy{}, nil)
 	now := time.Unix(1e9, 0)
 	value := func(string) float64 { return 0.002 }
 	take := func(Fired) bool { return true }

@@ -2,8 +2,6 @@ package trigger
 
 import (
 	"math"
-	"slices"
-	"strings"
 
 	"github.com/spikebox/spikebox/format/unit"
 )
@@ -47,41 +45,4 @@ func bound(vital string) float64 {
 		return most
 	}
 	return math.Inf(1)
-}
-
-// Nearest gives the name that is spelled most like another, or has it within, and of equals the
-// first by the alphabet; nothing where more than half of it would have to be typed anew.
-func Nearest(name string, names []string) (nearest string) {
-	least := len(name)/2 + 1
-	for _, n := range slices.Sorted(slices.Values(names)) {
-		d := distance(name, n)
-		if len(name) > 1 && strings.Contains(n, name) {
-			d = 0 // "rtt" means rtt.max or its like, and not rto
-		}
-		if d < least {
-			nearest, least = n, d
-		}
-	}
-	return nearest
-}
-
-// distance is Levenshtein's: how many bytes must be put in, taken out or replaced.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

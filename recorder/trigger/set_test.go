@@ -1,110 +1,142 @@
 package trigger
 
 import (
-	"slices"
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 )
 
-// play runs one trigger under a policy along a vital's value over time, and gives when it
-// made bundles.
-func play(t *testing.T, s *Set, span time.Duration, value func(at time.Duration) float64) (bundles []time.Duration) {
-	t.Helper()
-	start := time.Unix(1e9, 0)
-	for at := time.Duration(0); at < span; at += Tick {
-		now := start.Add(at)
-		s.Step(now, func(string) float64 { return value(at) }, func(f Fired) bool {
-			if !s.Allow(f.Trigger.Expr, now, f.Again) {
-				return false
-			}
-			bundles = append(bundles, at)
-			return true
-		})
-	}
-	return bundles
-}
+// start is when the stories of these tests begin.
+var start = time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 
-// A blip of three seconds spends the cooldown, and an outage of an hour begins within it. It
-// is held back, not lost: it fires when the cooldown ends. It made no bundle at all.
-func TestRefusedFiringStaysPending(t *testing.T) {
-	s := NewSet([]*Trigger{parsed(t, "syn_recv > 100")}, Policy{Cooldown: 5 * time.Minute, MaxPerDay: 20})
-	m := time.Minute
-	got := play(t, s, 70*m, func(at time.Duration) float64 {
-		if at >= m && at < m+3*time.Second || at >= 3*m && at < 63*m {
-			return 500
-		}
-		return 0
-	})
-	// 3 min old at 6 min, and asked about when it is twice as old; then the cooldown has to end.
-	if want := []time.Duration{m, 6 * m, 11 * m, 19 * m, 35 * m}; !slices.Equal(got, want) {
-		t.Errorf("bundles at %v, want %v", got, want)
+// Each step is a firing of one trigger, by its letter; a capital joins a bundle.
+func TestPolicy(t *testing.T) {
+	const minute, hour = time.Minute, time.Hour
+	type step struct {
+		at    time.Duration
+		who   string
+		muted string        // "" allowed, "-" held back without a word
+		until time.Duration // with muted
 	}
-	if s.Suppressed != 1 {
-		t.Errorf("%d firings held back, want the outage's first", s.Suppressed)
-	}
-}
-
-// What ends before the policy allows it is not cut later: its seconds are gone.
-func TestPendingEndsWithItsCondition(t *testing.T) {
-	s := NewSet([]*Trigger{parsed(t, "syn_recv > 100")}, Policy{Cooldown: 5 * time.Minute})
-	m := time.Minute
-	got := play(t, s, 20*m, func(at time.Duration) float64 {
-		if at%(2*m) < 10*time.Second && at < 9*m { // at 0, 2, 4, 6 and 8 min
-			return 500
-		}
-		return 0
-	})
-	if want := []time.Duration{0, 6 * m}; !slices.Equal(got, want) || s.Suppressed != 3 {
-		t.Errorf("bundles at %v, %d held back, want %v, and 3", got, s.Suppressed, want)
-	}
-}
-
-// The cooldown is each trigger's own and counts from its firing, not from what was held
-// back; the day's cap is of all triggers together, and a firing leaves it after 24 hours.
-func TestSetPolicy(t *testing.T) {
-	s := NewSet([]*Trigger{parsed(t, "syn_recv > 5"), parsed(t, "rtt.p99 > 5s")}, Policy{Cooldown: time.Minute, MaxPerDay: 3})
-	const day = 24 * time.Hour
-	suppressed := 0
-	for _, step := range []struct {
-		at         time.Duration
-		over       string // the vitals that are over their limits
-		fired      string
-		suppressed int
+	for _, c := range []struct {
+		story  string
+		policy Policy
+		steps  []step
 	}{
-		{0, "syn_recv", "syn_recv", 0},
-		{30 * time.Second, "syn_recv rtt.p99", "rtt.p99", 1},
-		{59 * time.Second, "syn_recv", "", 1},
-		{time.Minute, "syn_recv", "syn_recv", 0},
-		{5 * time.Minute, "rtt.p99", "", 1}, // the fourth
-		{day, "syn_recv", "syn_recv", 0},    // the first is a day ago
-		{day + 10*time.Second, "rtt.p99", "", 1},
-		{day + 30*time.Second, "rtt.p99", "rtt.p99", 0},
+		{"the cooldown is each trigger's own, and counts from its bundle", Policy{Cooldown: minute}, []step{
+			{0, "a", "", 0}, {30 * time.Second, "b", "", 0}, {59 * time.Second, "a", "cooldown", minute}, {minute, "a", "", 0},
+		}},
+		{"one word for each time that it is muted", Policy{Cooldown: minute}, []step{
+			{0, "a", "", 0}, {1, "a", "cooldown", minute}, {2, "a", "-", 0}, {minute, "a", "", 0}, {minute + 1, "a", "cooldown", 2 * minute},
+		}},
+		{"what joins is in a bundle: it costs none, is never held back, and cools down", Policy{Cooldown: minute, MaxPerDay: 1}, []step{
+			{0, "a", "", 0}, {1, "A", "", 0}, {2, "B", "", 0}, {3, "b", "cooldown", minute + 2}, {2 * minute, "b", "", 0},
+		}},
+		{"the day's budget is each trigger's own", Policy{MaxPerDay: 2}, []step{
+			{0, "a", "", 0}, {hour, "a", "", 0}, {2 * hour, "a", "max-per-day", day}, {2 * hour, "b", "", 0}, {3 * hour, "b", "", 0},
+			{4 * hour, "b", "max-per-day", day + 2*hour}, {day - 1, "a", "-", 0}, {day, "a", "", 0}, {day + 1, "a", "max-per-day", day + hour},
+		}},
+		{"of three budgets together there is one bundle in reserve for whom has not fired", Policy{MaxPerDay: 1}, []step{
+			{0, "a", "", 0}, {1, "b", "", 0}, {2, "c", "", 0}, {3, "d", "", 0}, {4, "e", "", 0}, {5, "e", "max-per-day", day + 4},
+		}},
+		{"and past them nobody has a second", Policy{MaxPerDay: 2}, []step{
+			{0, "a", "", 0}, {1, "a", "", 0}, {2, "b", "", 0}, {3, "b", "", 0}, {4, "c", "", 0}, {5, "c", "", 0},
+			{6, "d", "", 0}, {7, "d", "max-per-day", day + 1}, {day, "d", "-", 0}, {day + 1, "d", "", 0},
+		}},
+		{"no cap", Policy{}, []step{{0, "a", "", 0}, {0, "a", "", 0}, {1, "a", "", 0}}},
 	} {
-		now := time.Unix(0, 0).Add(step.at)
-		var fired []string
-		s.Step(now, func(vital string) float64 {
-			if strings.Contains(step.over, vital) {
-				return 6
+		s := NewSet(nil, c.policy, nil)
+		suppressed := 0
+		for i, step := range c.steps {
+			who := strings.ToLower(step.who)
+			ok, muted := s.Allow(who, start.Add(step.at), who != step.who)
+			if ok != (step.muted == "") || (muted != nil) != (step.muted != "" && step.muted != "-") {
+				t.Errorf("%s: step %d: %v, %+v", c.story, i, ok, muted)
 			}
-			return 0
-		}, func(f Fired) bool {
-			ok := s.Allow(f.Trigger.Expr, now, f.Again)
-			if ok {
-				fired = append(fired, f.Trigger.Conditions[0].Vital)
+			if muted != nil && (muted.Reason != step.muted || !muted.Until.Equal(start.Add(step.until)) || muted.Trigger != who) {
+				t.Errorf("%s: step %d: %+v, want until %v by %s", c.story, i, muted, start.Add(step.until), step.muted)
 			}
-			return ok
-		})
-		if got := strings.Join(fired, " "); got != step.fired {
-			t.Errorf("at %v: %q fired, want %q", step.at, got, step.fired)
+			if !ok {
+				suppressed++
+			}
 		}
-		if suppressed += step.suppressed; s.Suppressed != suppressed {
-			t.Errorf("at %v: %d held back, want %d", step.at, s.Suppressed, suppressed)
+		if s.Suppressed != suppressed {
+			t.Errorf("%s: %d held back, want %d", c.story, s.Suppressed, suppressed)
 		}
-		// Clears what fired.
-		s.Step(now.Add(time.Second), func(string) float64 { return 0 }, func(Fired) bool { return true })
 	}
-	if s.Allow("kmsg oops", time.Unix(0, 0).Add(day+31*time.Second), false) {
-		t.Error("a line of the kernel log goes past the day's cap")
+}
+
+// A trigger that flaps through a day leaves every other its bundles.
+func TestFlappingMutesItself(t *testing.T) {
+	s := NewSet(nil, Policy{Cooldown: 5 * time.Minute, MaxPerDay: 20}, nil)
+	flaps, rare := 0, 0
+	for at := time.Duration(0); at < day; at += 10 * time.Second {
+		if ok, _ := s.Allow("flap", start.Add(at), false); ok {
+			flaps++
+		}
+		if at%(2*time.Hour) == time.Hour {
+			if ok, _ := s.Allow("rare", start.Add(at), false); ok {
+				rare++
+			}
+		}
+	}
+	if flaps != 20 || rare != 12 {
+		t.Errorf("%d bundles of what flaps and %d of the rare one, want 20 and 12", flaps, rare)
+	}
+}
+
+// A set that begins where another ended answers as that would have.
+func TestSpentSurvives(t *testing.T) {
+	policy := Policy{Cooldown: time.Minute, MaxPerDay: 2}
+	s := NewSet(nil, policy, nil)
+	for i, who := range []string{"a", "a", "b", "old"} {
+		s.Allow(who, start.Add(time.Duration(i)*time.Hour), false)
+	}
+	now := start.Add(3*time.Hour + time.Second)
+	again := NewSet(nil, policy, s.Spent(now))
+	for _, who := range []string{"a", "b", "old", "new"} {
+		ok, muted := s.Allow(who, now, false)
+		gotOK, gotMuted := again.Allow(who, now, false)
+		if ok != gotOK || !reflect.DeepEqual(muted, gotMuted) {
+			t.Errorf("%s: %v %+v, and before the restart %v %+v", who, gotOK, gotMuted, ok, muted)
+		}
+	}
+	if left := again.Spent(start.Add(3 * day)); len(left) != 0 {
+		t.Errorf("after three days there is %v left", left)
+	}
+}
+
+// What was held back is told until a bundle has told it.
+func TestHeldBack(t *testing.T) {
+	s := NewSet(nil, Policy{Cooldown: time.Minute}, nil)
+	for i := range 4 {
+		s.Allow("a", start.Add(time.Duration(i)*time.Second), false)
+	}
+	tell := func(at time.Duration) (all []Held, words string) {
+		all = s.HeldBack(start.Add(at))
+		for _, h := range all {
+			words += fmt.Sprintf("%s %d since %v until %v;", h.Trigger, h.Count, h.Since.Sub(start), h.Until.Sub(start))
+		}
+		return all, words
+	}
+	const want = "a 3 since 1s until 1m0s;"
+	all, words := tell(4 * time.Second)
+	if words != want {
+		t.Errorf("%q, want %q", words, want)
+	}
+	s.Allow("a", start.Add(5*time.Second), false)
+	s.Told(all)
+	if _, words := tell(6 * time.Second); words != "a 1 since 1s until 1m0s;" {
+		t.Errorf("%q, want the one that came after the telling", words)
+	}
+	if _, words := tell(2 * time.Minute); words == "" {
+		t.Error("what was not told is forgotten when the time is over")
+	}
+	all, _ = tell(2 * time.Minute)
+	s.Told(all)
+	if _, words := tell(2 * time.Minute); words != "" {
+		t.Errorf("%q is told for ever", words)
 	}
 }

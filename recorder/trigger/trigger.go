@@ -19,10 +19,12 @@ package trigger
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/spikebox/spikebox/format/nearest"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -118,11 +120,7 @@ func parseCondition(words []string, vitals Vitals) (c Condition, err error) {
 }
 
 func unknown(name string, vitals Vitals) error {
-	names := make([]string, 0, len(vitals))
-	for n := range vitals {
-		names = append(names, n)
-	}
-	if near := Nearest(name, names); near != "" {
+	if near := nearest.Name(name, slices.Sorted(maps.Keys(vitals))); near != "" {
 		return fmt.Errorf("unknown vital %q, the nearest is %q", name, near)
 	}
 	return fmt.Errorf("unknown vital %q", name)

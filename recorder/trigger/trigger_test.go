@@ -105,21 +105,6 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	for _, c := range []struct{ name, names, want string }{
-		{"eht0", "lo eth0 eth1", "eth0"},
-		{"et0", "eth0 eth1", "eth0"},
-		{"enp0s3", "lo docker0", ""},
-		{"a", "b c", ""},
-		{"listen.overflow", "listen.drops listen.overflows", "listen.overflows"},
-		{"x", "", ""},
-	} {
-		if got := Nearest(c.name, strings.Fields(c.names)); got != c.want {
-			t.Errorf("Nearest(%q, %s) = %q, want %q", c.name, c.names, got, c.want)
-		}
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	f.Add("rtt.p99 > 200ms for 2s")
 	f.Add("syn_recv>5x")

@@ -48,7 +48,7 @@ func (w *week) arm() *Set {
 		}
 		triggers = append(triggers, t)
 	}
-	return NewSet(triggers, policy)
+	return NewSet(triggers, policy, nil)
 }
 
 // plan places the events, each in a time of its own with an hour before and after it, so that
@@ -103,11 +103,11 @@ func (w *week) run() {
 		// Those that wait came independently of each other: their number is Poisson's, nearly.
 		r.synRecv = math.Floor(max(0, r.synRecv+math.Sqrt(r.synRecv)*w.random.NormFloat64()))
 		w.set.Step(clock.Add(at), r.value, func(f Fired) bool {
-			if !w.set.Allow(f.Trigger.Expr, f.Time, f.Again) {
-				return false
+			ok, _ := w.set.Grant(f, false)
+			if ok {
+				w.count(now, at)
 			}
-			w.count(now, at)
-			return true
+			return ok
 		})
 	}
 }

@@ -19,8 +19,16 @@ type Board struct {
 	columns []column  // of the row, in the order of vitals.csv
 	row     []float64 // a value for each column
 	names   map[string]int
+	env     Env
 	log     func(string)
+	again   time.Time // when variants that did not open are tried again
 }
+
+// againEvery is how often what did not open is tried again: a module that is loaded, or a
+// table that is made, while the recorder is armed is measured within half a minute. It costs
+// an open(2) or two a meter. Probes are not: what they are refused for (the kernel's version
+// and options, our privileges) stays, and to load them takes some 100 ms.
+const againEvery = 30 * time.Second
 
 // column is one vital and the meter that measures it.
 type column struct {
@@ -38,15 +46,17 @@ type running struct {
 	failing error // what the last Read said, nil where it was well
 	failed  uint64
 	ticks   uint64
-	cost    time.Duration
+	cost    time.Duration // of the ticks, as the wall clock has it
+	since   time.Time     // when the variant opened that did not at first; zero: at once
 }
 
 // Open opens the best variant of every meter. What cannot be measured is logged once,
 // stays NaN in every row, and is said in Sources.
 func Open(env Env, log func(string)) *Board {
-	b := &Board{names: map[string]int{}, log: log}
+	b := &Board{names: map[string]int{}, env: env, log: log, again: time.Now().Add(againEvery)}
 	for _, m := range Meters {
-		r := open(m, env)
+		r := &running{Meter: m}
+		r.open(env)
 		if r.refused != nil {
 			log(r.refusal())
 		}
@@ -74,11 +84,11 @@ func (r *running) unmeasured() {
 	}
 }
 
-func open(m *Meter, env Env) *running {
-	r := &running{Meter: m}
+// open opens the best variant that can be.
+func (r *running) open(env Env) {
 	var refused []error
-	for i := range m.Variants {
-		v := &m.Variants[i]
+	for i := range r.Variants {
+		v := &r.Variants[i]
 		reader, err := v.Open(env)
 		if err == nil {
 			r.variant, r.reader = v, reader
@@ -87,19 +97,64 @@ func open(m *Meter, env Env) *running {
 		refused = append(refused, err)
 	}
 	r.refused = errors.Join(refused...)
-	return r
+}
+
+// late is the best variant that did not open and may yet; nil where there is none.
+func (r *running) late() *Variant {
+	for i := range r.Variants {
+		v := &r.Variants[i]
+		if v == r.variant {
+			break
+		}
+		if v.Late {
+			return v
+		}
+	}
+	return nil
 }
 
 func (r *running) refusal() string {
-	if r.variant == nil {
-		return fmt.Sprintf("vitals of %s cannot be measured: %s", r.ID, oneLine(r.refused))
+	said := fmt.Sprintf("vitals of %s cannot be measured: %s", r.ID, oneLine(r.refused))
+	if r.variant != nil {
+		said = fmt.Sprintf("vitals of %s come from %s (%s): %s", r.ID, r.variant.Name, r.variant.Lack, oneLine(r.refused))
 	}
-	return fmt.Sprintf("vitals of %s come from %s (%s): %s", r.ID, r.variant.Name, r.variant.Lack, oneLine(r.refused))
+	if r.late() != nil {
+		said += fmt.Sprintf("; tried again every %v", againEvery)
+	}
+	return said
+}
+
+// retry tries again what did not open.
+func (b *Board) retry(now time.Time) {
+	if now.Before(b.again) {
+		return
+	}
+	b.again = now.Add(againEvery)
+	for _, r := range b.meters {
+		v := r.late()
+		if v == nil {
+			continue
+		}
+		reader, err := v.Open(b.env)
+		if err != nil {
+			continue
+		}
+		if r.reader != nil {
+			r.reader.Close()
+		}
+		r.variant, r.reader, r.since = v, reader, now
+		// Beside a better one that was refused it is still the lesser, and says why.
+		if v == &r.Variants[0] {
+			r.refused = nil
+		}
+		b.log(fmt.Sprintf("vitals of %s are measured from now on, from %s", r.ID, v.Name))
+	}
 }
 
 // Read measures every vital. The row is valid until the next Read; its order is that
 // of Columns and Infos.
 func (b *Board) Read(now time.Time) []float64 {
+	b.retry(now)
 	for _, r := range b.meters {
 		r.unmeasured() // a reader that fails leaves no value of the tick before
 		if r.reader == nil {
@@ -164,9 +219,13 @@ func (b *Board) Infos() []format.VitalInfo {
 	return infos
 }
 
-// Sources gives each meter's state for the manifest.
-func (b *Board) Sources() (sources []format.Source) {
-	for _, s := range b.States() {
+// Sources gives each meter's state for the manifest, and says when what did not open is
+// tried again; start is the window's.
+func (b *Board) Sources(start time.Time) (sources []format.Source) {
+	for i, s := range b.States(start) {
+		if b.meters[i].late() != nil {
+			s.Source.Reason += fmt.Sprintf("; tried again every %v, next at %s UTC", againEvery, b.again.UTC().Format(time.TimeOnly))
+		}
 		sources = append(sources, s.Source)
 	}
 	return sources
@@ -178,20 +237,19 @@ type MeterState struct {
 	Source format.Source
 }
 
-// States gives the state of every meter.
-func (b *Board) States() (states []MeterState) {
+// States gives the state of every meter over a window.
+func (b *Board) States(start time.Time) (states []MeterState) {
 	for _, r := range b.meters {
-		states = append(states, MeterState{r.Meter, r.source()})
+		states = append(states, MeterState{r.Meter, r.source(start)})
 	}
 	return states
 }
 
-// source is the meter's state for the manifest. CPU cost is the tick's own time, which on
-// an idle host is CPU time: nothing in a tick waits.
-func (r *running) source() format.Source {
+// source is the meter's state for the manifest.
+func (r *running) source(start time.Time) format.Source {
 	s := format.Source{
 		Name: "vitals." + r.ID, State: format.Complete, Reason: r.reason(),
-		Members: []string{member.VitalsName}, Lost: r.failed, CPUNs: int64(r.cost),
+		Members: []string{member.VitalsName}, Lost: r.failed, WallNs: int64(r.cost),
 	}
 	if r.failed > 0 {
 		s.Unit = "ticks"
@@ -203,6 +261,10 @@ func (r *running) source() format.Source {
 		s.State = format.Failed
 	case r.failed > 0, r.refused != nil: // a lesser variant is never the whole
 		s.State = format.Partial
+	case r.since.After(start):
+		s.State = format.Partial
+		s.Reason = fmt.Sprintf("measured by %s only since %v after the window's begin: it was not there before",
+			r.variant.Name, r.since.Sub(start).Round(time.Millisecond))
 	}
 	if r.variant != nil {
 		s.Variant = r.variant.Name

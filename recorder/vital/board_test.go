@@ -4,9 +4,12 @@ package vital
 
 import (
 	"math"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 	"github.com/spikebox/spikebox/recorder/probe"
 )
@@ -43,7 +46,7 @@ func TestColumnsAreTheRow(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("no column of %v", want)
 	}
-	for i, s := range b.States() {
+	for i, s := range b.States(time.Now()) {
 		if s.Meter != Meters[i] || s.Source.Name != "vitals."+s.ID {
 			t.Errorf("state %d is of %s under the name %s", i, s.ID, s.Source.Name)
 		}
@@ -72,5 +75,54 @@ func TestSoftirqsAreHandedOn(t *testing.T) {
 	}
 	if runs == 0 || math.IsNaN(out[0]) {
 		t.Errorf("%d runs handed on, softirq.max is %v", runs, out[0])
+	}
+}
+
+// What comes while the recorder is armed is measured within half a minute, and said; a window
+// that began before has it in part, and one that began after in whole.
+func TestLateTableIsMeasured(t *testing.T) {
+	root := tree(t, map[string]string{"proc/net/sockstat": "TCP: inuse 1 orphan 3 tw 6 alloc 1 mem 0\n"})
+	var said []string
+	b := Open(Env{Root: root}, func(line string) { said = append(said, line) })
+	defer b.Close()
+	armed := time.Now()
+	source := func(start time.Time) format.Source {
+		for _, s := range b.Sources(start) {
+			if s.Name == "vitals.conntrack" {
+				return s
+			}
+		}
+		return format.Source{}
+	}
+	b.Read(armed)
+	if s := source(armed); s.State != format.Unsupported || !strings.Contains(s.Reason, "tried again every 30s, next at ") {
+		t.Errorf("before the module is loaded: %+v", s)
+	}
+	if !slices.ContainsFunc(said, func(line string) bool {
+		return strings.HasPrefix(line, "vitals of conntrack cannot be measured") && strings.HasSuffix(line, "tried again every 30s")
+	}) {
+		t.Errorf("said %q", said)
+	}
+	for path, text := range map[string]string{
+		"proc/sys/net/netfilter/nf_conntrack_count": "50\n",
+		"proc/sys/net/netfilter/nf_conntrack_max":   "200\n",
+		"proc/net/stat/nf_conntrack":                "entries insert_failed drop early_drop\n32 0 0 0\n",
+	} {
+		write(t, root, path, text)
+	}
+	b.Read(armed.Add(againEvery / 2))
+	if v := b.Value("conntrack.fill"); !math.IsNaN(v) {
+		t.Errorf("before its time conntrack.fill is %v", v)
+	}
+	late := armed.Add(againEvery + time.Second)
+	b.Read(late)
+	if v := b.Value("conntrack.fill"); v != 0.25 {
+		t.Errorf("conntrack.fill is %v, want 0.25", v)
+	}
+	if s := source(armed); s.State != format.Partial || !strings.Contains(s.Reason, "only since 31s after the window's begin") {
+		t.Errorf("of a window that began before: %+v", s)
+	}
+	if s := source(late.Add(time.Second)); s.State != format.Complete || s.Reason != "" || s.CPUNs != 0 || s.WallNs == 0 {
+		t.Errorf("of a window that began after: %+v", s)
 	}
 }

@@ -17,7 +17,7 @@ var conntrackMeter = &Meter{
 		{"conntrack.fill", "ratio", "entries, of nf_conntrack_max"},
 		{"conntrack.drops", "1/s", "packets dropped and entries evicted or refused for want of room (insert_failed, drop, early_drop)"},
 	},
-	Variants: []Variant{{Name: "proc", Open: openConntrack}},
+	Variants: []Variant{{Name: "proc", Late: true, Open: openConntrack}},
 }
 
 type conntrackReader struct {

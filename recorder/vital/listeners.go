@@ -13,6 +13,13 @@ import (
 	"github.com/spikebox/spikebox/recorder/ring"
 )
 
+const (
+	// ListenerSource is the meter's name in the manifest.
+	ListenerSource = "vitals.listeners"
+	// ListenersUnseen is the variant that counts half-open connections and sees no queue.
+	ListenersUnseen = "proc"
+)
+
 var listenerMeter = &Meter{
 	ID:  "listeners",
 	Doc: "the queues of this namespace's listening sockets",
@@ -23,19 +30,13 @@ var listenerMeter = &Meter{
 	Variants: []Variant{
 		probeVariant("listeners", readListeners),
 		{Name: "sock_diag", Lack: "SYN_RECV is counted once a second and up to 20,000, not per listener", Open: openListenerDump},
-		{Name: "proc", Lack: "SYN_RECV is counted once a second out of /proc/net/tcp, accept queues are not seen", Open: openListenerProc},
+		{Name: ListenersUnseen, Late: true, Lack: "SYN_RECV is counted once a second out of /proc/net/tcp, accept queues are not seen", Open: openListenerProc},
 	},
 }
 
-// busyKept is how many busy listeners of one tick are kept in the ring of listeners: a
-// host with more of them is short of something else than a backlog.
-const busyKept = 32
-
-// listenerTick sums up one tick's listeners and keeps those that hold anything.
+// listenerTick sums up one tick's listeners and hands them to the ring.
 type listenerTick struct {
-	ring *ring.Newest[ring.Listener]
-	now  time.Time
-	kept int
+	ring *ring.Listeners
 	syn  uint64
 	fill float64
 }
@@ -47,11 +48,15 @@ func (t *listenerTick) add(l ring.Listener) {
 	if l.AcceptLimit > 0 {
 		t.fill = max(t.fill, float64(l.AcceptQueue)/float64(l.AcceptLimit))
 	}
-	busy := l.AcceptQueue > 0 || l.SynQueue > 0 && l.SynQueue != ring.SynQueueUnknown
-	if busy && t.kept < busyKept && t.ring != nil {
-		l.At = t.now
-		t.ring.Push(l)
-		t.kept++
+	if t.ring != nil {
+		t.ring.Add(l)
+	}
+}
+
+// end ends the tick also where not all of its listeners could be read.
+func (t *listenerTick) end(now time.Time) {
+	if t.ring != nil {
+		t.ring.EndTick(now)
 	}
 }
 
@@ -62,11 +67,12 @@ func readListeners(env Env) probed {
 		if all, err = env.Probes.Listeners.Read(all[:0]); err != nil {
 			return err
 		}
-		tick := listenerTick{ring: env.Listeners, now: now}
+		tick := listenerTick{ring: env.Listeners}
 		for i := range all {
 			l := &all[i]
 			tick.add(ring.Listener{Local: l.Addr, SynQueue: l.SynQueue, AcceptQueue: l.AcceptQueue, AcceptLimit: l.AcceptLimit})
 		}
+		tick.end(now)
 		out[0], out[1] = float64(tick.syn), tick.fill
 		return nil
 	}
@@ -78,7 +84,7 @@ const synRecvCap = 20_000
 
 // listenerDump asks sock_diag: the listeners at each tick, the half-open ones once a second.
 type listenerDump struct {
-	ring    *ring.Newest[ring.Listener]
+	ring    *ring.Listeners
 	pace    pace
 	synRecv float64
 }
@@ -92,11 +98,12 @@ func (r *listenerDump) Read(now time.Time, out []float64) error {
 	if err := r.pace.run(now, r.countSynRecv); err != nil {
 		return err
 	}
-	tick := listenerTick{ring: r.ring, now: now}
+	tick := listenerTick{ring: r.ring}
 	err := dumpAll(1<<sockdiag.Listen, func(s *sockdiag.Socket) bool {
 		tick.add(ring.Listener{Local: s.Local, SynQueue: ring.SynQueueUnknown, AcceptQueue: s.RecvQ, AcceptLimit: s.SendQ})
 		return true
 	})
+	tick.end(now)
 	out[0], out[1] = r.synRecv, tick.fill
 	return err
 }

@@ -22,7 +22,7 @@ type text struct {
 
 // textVariant is the variant of a meter that reads one file below /proc.
 func textVariant(path string, parser func() func(time.Time, []byte, []float64) error) Variant {
-	return Variant{Name: "proc", Open: func(env Env) (Reader, error) {
+	return Variant{Name: "proc", Late: true, Open: func(env Env) (Reader, error) {
 		file, err := procfs.Open(env.Root, path)
 		if err != nil {
 			return nil, err

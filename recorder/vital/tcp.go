@@ -43,7 +43,7 @@ var tcpMeter = &Meter{
 	ID:       "tcp",
 	Doc:      "counters of the TCP stack: /proc/net/netstat and /proc/net/snmp",
 	Vitals:   vitalsOf(tcpVitals),
-	Variants: []Variant{{Name: "proc", Open: openTCP}},
+	Variants: []Variant{{Name: "proc", Late: true, Open: openTCP}},
 }
 
 func vitalsOf(all []tcpVital) []Vital {

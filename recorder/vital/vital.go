@@ -34,14 +34,18 @@ type Meter struct {
 type Variant struct {
 	Name string // ebpf, sock_diag, proc
 	Lack string // what it cannot see that the first variant can; empty for the first
+	// Late says that what it needs may come while the recorder is armed, as the files of a
+	// module that is loaded; it is tried again then. sock_diag is not: where it is missing, each
+	// question would have the kernel look for its module (net/core/sock_diag.c, request_module).
+	Late bool
 	Open func(Env) (Reader, error)
 }
 
 // Env is what variants need to know of the recorder.
 type Env struct {
-	Root      string                      // of /proc and /sys: "/", or a fixture tree
-	Probes    *probe.Set                  // those that are armed; nil: none was tried
-	Listeners *ring.Newest[ring.Listener] // where the listeners meter keeps each listener's queues; nil: nowhere
+	Root      string          // of /proc and /sys: "/", or a fixture tree
+	Probes    *probe.Set      // those that are armed; nil: none was tried
+	Listeners *ring.Listeners // where the listeners meter keeps each listener's queues; nil: nowhere
 	// Asked says whether a trigger looks at a vital; nil: none does.
 	Asked func(vital string) bool
 	// Softirq is handed what the softirq meter reads of each CPU and vector; nil: nobody.

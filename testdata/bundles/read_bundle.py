@@ -6,7 +6,7 @@ It is written from format/SPEC.md alone and shows that the document suffices:
     read_bundle.py BUNDLE MEMBER     that member, to standard output
 Exit codes are spikebox's: 0 whole, 1 refused, 4 damaged and partly read.
 """
-import hashlib, json, subprocess, sys, tarfile
+import hashlib, json, subprocess, sys, tarfile, unicodedata
 
 FORMAT = 1
 
@@ -21,6 +21,7 @@ def members(path):
                 top, _, name = entry.name.partition("/")
                 folder = folder or top
                 clean = all(part not in ("", ".", "..") for part in entry.name.split("/")) and "\\" not in entry.name
+                clean = clean and not any(unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") for c in entry.name)
                 if entry.isfile() and clean and top == folder and name and name not in seen:
                     seen.add(name)
                     yield name, tar.extractfile(entry).read()

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime/debug"
 	"strings"
 	"text/tabwriter"
@@ -75,7 +74,11 @@ func Usagef(text string, args ...any) error {
 
 // Main runs the program with its arguments (without its name) and gives the exit code.
 func (p *Program) Main(ctx context.Context, args []string) int {
-	return p.report(p.dispatch(ctx, args))
+	err := p.dispatch(ctx, args)
+	if ferr := Out.Flush(); err == nil {
+		err = ferr
+	}
+	return p.report(err)
 }
 
 func (p *Program) dispatch(ctx context.Context, args []string) error {
@@ -86,17 +89,17 @@ func (p *Program) dispatch(ctx context.Context, args []string) error {
 	}
 	switch name {
 	case "":
-		p.overview(os.Stderr)
+		p.overview(errOut)
 		return Usagef("a subcommand is missing")
 	case "h", "help":
 		return p.help(args)
 	case "version":
-		_, err := fmt.Printf("%s %s\n", p.Name, Build(p.Name).Version)
+		_, err := fmt.Fprintf(Out, "%s %s\n", p.Name, Build(p.Name).Version)
 		return err
 	}
 	c := p.command(name)
 	if c == nil {
-		return &Coded{Code: Usage, Err: fmt.Errorf("no such subcommand %q", name), Hint: p.Name + " help lists them"}
+		return p.unknown(name)
 	}
 	return p.run(ctx, c, args)
 }
@@ -117,9 +120,9 @@ func (p *Program) run(ctx context.Context, c *Command, args []string) error {
 	run := c.Setup(flags)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
-		return p.page(os.Stdout, c)
+		return p.page(Out, c)
 	case err != nil:
-		return &Coded{Code: Usage, Err: err, Hint: p.Name + " help " + c.Name + " lists the flags"}
+		return p.refused(c, flags, err)
 	}
 	return run(ctx, flags.Args())
 }
@@ -136,10 +139,10 @@ func (p *Program) report(err error) int {
 		coded = &Coded{Code: Failed, Err: err}
 	}
 	if coded.Err != nil {
-		fmt.Fprintf(os.Stderr, "%s: error: %v\n", p.Name, err)
+		Say("%s: error: %v", p.Name, err)
 	}
 	if hint := hintOf(err, coded); hint != "" {
-		fmt.Fprintf(os.Stderr, "%s: hint: %s\n", p.Name, hint)
+		Say("%s: hint: %s", p.Name, hint)
 	}
 	return coded.Code
 }
@@ -155,14 +158,14 @@ func hintOf(err error, coded *Coded) string {
 
 func (p *Program) help(args []string) error {
 	if len(args) == 0 {
-		p.overview(os.Stdout)
+		p.overview(Out)
 		return nil
 	}
 	c := p.command(args[0])
 	if c == nil {
-		return &Coded{Code: Usage, Err: fmt.Errorf("no such subcommand %q", args[0]), Hint: p.Name + " help lists them"}
+		return p.unknown(args[0])
 	}
-	return p.page(os.Stdout, c)
+	return p.page(Out, c)
 }
 
 func (p *Program) overview(w io.Writer) {

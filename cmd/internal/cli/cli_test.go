@@ -106,7 +106,7 @@ func TestCommandLines(t *testing.T) {
 		"play":                 {Usage, "", "tool: error: no such subcommand \"play\"\ntool: hint: tool help lists them\n", ""},
 		"help play":            {Usage, "", "tool: error: no such subcommand \"play\"\ntool: hint: tool help lists them\n", ""},
 		"work --colour":        {Usage, "", "tool: error: unknown flag: --colour\ntool: hint: tool help work lists the flags\n", ""},
-		"work --size 5":        {Usage, "", "tool: error: invalid argument \"5\" for \"--size\" flag: size \"5\": want a unit, such as 64MiB\ntool: hint: tool help work lists the flags\n", ""},
+		"work --size 5":        {Usage, "", "tool: error: --size: size \"5\": want a unit, such as 64MiB\ntool: hint: tool help work lists the flags\n", ""},
 	} {
 		ran := ""
 		code, stdout, stderr := said(t, tool(nil, &ran), strings.Fields(line)...)
@@ -177,5 +177,14 @@ func TestVersion(t *testing.T) {
 	}
 	if b := Build("tool"); b.Program != "tool" || b.Version != "v1.2.3" || !strings.HasPrefix(b.Go, "go") {
 		t.Errorf("%+v", b)
+	}
+}
+
+// Whatever a line quotes, it is one line and shows itself: an operator's reason, a file's
+// name, the kernel log.
+func TestSay(t *testing.T) {
+	p := tool(fmt.Errorf("triggered: \x1b[31m\u202e%s\n\u009b2Jspikeboxd: all is well", "kmsg"), new(string))
+	if _, stdout, stderr := said(t, p, "work"); stdout != "" || stderr != `tool: error: triggered: \u001b[31m\u202ekmsg\u000a\u009b2Jspikeboxd: all is well`+"\n" {
+		t.Errorf("%q, %q", stdout, stderr)
 	}
 }

@@ -48,24 +48,43 @@ type Prefixes []netip.Prefix
 // Set reads the flag's value.
 func (p *Prefixes) Set(s string) error {
 	for word := range strings.SplitSeq(s, ",") {
-		prefix, err := netip.ParsePrefix(word)
-		if addr, aerr := netip.ParseAddr(word); err != nil && aerr == nil {
-			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-		}
+		prefix, err := parsePrefix(word)
 		if err != nil {
-			return fmt.Errorf("prefix %q: want an address or a prefix such as 10.0.0.0/8", word)
+			return err
 		}
 		*p = append(*p, prefix)
 	}
 	return nil
 }
 
-func (p *Prefixes) String() string {
+// parsePrefix refuses what would silently mean something else: a zone, of which packets
+// know nothing and which may hold the slash of fe80::1%eth0/64, and IPv4 inside of IPv6,
+// which no packet has.
+func parsePrefix(word string) (netip.Prefix, error) {
+	prefix, err := netip.ParsePrefix(word)
+	if addr, aerr := netip.ParseAddr(word); err != nil && aerr == nil {
+		prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	switch {
+	case strings.Contains(word, "%"):
+		return prefix, fmt.Errorf("prefix %q: packets carry no zone: leave out what begins with %%", word)
+	case err != nil:
+		return prefix, fmt.Errorf("prefix %q: want an address or a prefix such as 10.0.0.0/8", word)
+	case prefix.Addr().Is4In6():
+		return prefix, fmt.Errorf("prefix %q: packets carry it as IPv4: want %s", word, prefix.Addr().Unmap())
+	}
+	return prefix, nil
+}
+
+func (p *Prefixes) String() string { return strings.Join(p.GetSlice(), ",") }
+
+// GetSlice gives the prefixes one by one, as pflag's own lists do.
+func (p *Prefixes) GetSlice() []string {
 	words := make([]string, len(*p))
 	for i, prefix := range *p {
 		words[i] = prefix.String()
 	}
-	return strings.Join(words, ",")
+	return words
 }
 
 // Type names the value in help pages.

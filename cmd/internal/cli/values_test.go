@@ -25,7 +25,7 @@ func TestValues(t *testing.T) {
 				"1000B": "1000B", "0B": "0B", "512KiB": "512KiB", "1024KiB": "1MiB", "0.5GiB": "512MiB", "2TiB": "2TiB", "1 MiB": "1MiB", "1e3B": "1000B",
 			},
 			bad: map[string]string{
-				"": "want a unit", "64": "want a unit", "64MB": "want a number before B", "64mib": "want a unit", "MiB": "want a number before MiB",
+				"": "want a unit", "64": "want a unit", "64MB": "want 64MiB", "64mib": "want 64MiB", "64M": "want 64MiB", "1.5gb": "want 1.5GiB", "1 kB": "want 1 KiB", "MiB": "want a number before MiB",
 				"-1MiB": "want a number before MiB", "NaNB": "want a number before B", "InfGiB": "want a number before GiB", "9e9TiB": "want a number before TiB",
 			},
 			afterwards: "1MiB",
@@ -81,6 +81,15 @@ func TestPrefixes(t *testing.T) {
 	want := []string{"10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "2001:db8::1/128"}
 	if !slices.Equal(got, want) || p.String() != strings.Join(want, ",") {
 		t.Errorf("%v, printed %s; want %v", got, p.String(), want)
+	}
+	for in, want := range map[string]string{
+		"fe80::1%eth0/64": "leave out what begins with %", "fe80::1%eth0": "leave out what begins with %", "fe80::/64%eth0": "leave out",
+		"::ffff:10.0.0.1": "want 10.0.0.1", "::ffff:10.0.0.0/104": "want 10.0.0.0",
+	} {
+		var p Prefixes
+		if err := p.Set(in); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want an error that says %q", in, err, want)
+		}
 	}
 	for _, in := range []string{"", "10.0.0.0/33", "example", "10.0.0.1,", "10.0.0.0/8/8", "10.0.0"} {
 		var p Prefixes

@@ -5,30 +5,60 @@
 package procfs
 
 import (
-	"fmt"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // File is a kernel text file that is kept open. Reading a seq_file at offset 0 makes
 // the kernel print it anew (fs/seq_file.c, seq_read_iter).
 type File struct {
-	f   *os.File
-	buf []byte
+	path string
+	f    *os.File
+	buf  []byte
 }
 
 // Open opens path below root ("/" on a live system, a fixture tree in tests).
 func Open(root, path string) (*File, error) {
-	f, err := os.Open(filepath.Join(root, path))
-	if err != nil {
+	p := &File{path: filepath.Join(root, path), buf: make([]byte, 0, 8<<10)}
+	if err := p.open(); err != nil {
 		return nil, err
 	}
-	return &File{f: f, buf: make([]byte, 0, 8<<10)}, nil
+	return p, nil
 }
 
-// Read gives the file's text as it is now. The slice is valid until the next Read.
+func (p *File) open() (err error) {
+	p.f, err = os.Open(p.path)
+	return err
+}
+
+// gone is what an open file answers whose entry was removed: EIO of /proc (fs/proc/inode.c,
+// proc_reg_read_iter), ENOENT below /proc/sys (fs/proc/proc_sysctl.c, grab_header), ENODEV of
+// sysfs, ESRCH of a process. The others need not be faults of a disk, since there is none.
+var gone = []error{unix.EIO, unix.ENOENT, unix.ENODEV, unix.ESRCH}
+
+// Read gives the file's text as it is now. The slice is valid until the next Read. An entry
+// that was removed and made anew, as that of a bond or of a module that was loaded again, is
+// opened again; while there is none the error is os.ErrNotExist.
 func (p *File) Read() ([]byte, error) {
+	text, err := p.read()
+	if !slices.ContainsFunc(gone, func(g error) bool { return errors.Is(err, g) }) {
+		return text, err
+	}
+	removed := p.f
+	if err := p.open(); err != nil {
+		p.f = removed // it answers the same at the next Read, which tries again
+		return nil, err
+	}
+	removed.Close()
+	return p.read()
+}
+
+func (p *File) read() ([]byte, error) {
 	p.buf = p.buf[:0]
 	for {
 		if len(p.buf) == cap(p.buf) {
@@ -38,7 +68,7 @@ func (p *File) Read() ([]byte, error) {
 		p.buf = p.buf[:len(p.buf)+n]
 		if n == 0 {
 			if err != nil && err != io.EOF {
-				return nil, fmt.Errorf("read %s: %w", p.f.Name(), err)
+				return nil, err // it names the operation and the path
 			}
 			return p.buf, nil
 		}
@@ -46,7 +76,7 @@ func (p *File) Read() ([]byte, error) {
 }
 
 // Name is the path that the file was opened by.
-func (p *File) Name() string { return p.f.Name() }
+func (p *File) Name() string { return p.path }
 
 // Close closes the file.
 func (p *File) Close() error { return p.f.Close() }
