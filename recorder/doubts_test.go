@@ -49,4 +49,8 @@ func TestHoldFitsTheWindow(t *testing.T) {
 	if _, _, err := cfg.check(); err != nil {
 		t.Error(err)
 	}
+	cfg.Triggers, cfg.After, cfg.Before = nil, 0, 0 // the default ones hold for 2 s
+	if _, _, err := cfg.check(); err != nil {
+		t.Error(err)
+	}
 }

@@ -99,6 +99,7 @@ var kinds = []*kind{
 		share := math.Min(in.Minutes()/5, 1)
 		r.synRecv, r.rtt = r.synRecv*(1+9*share), r.rtt*(1+1.5*share)
 	}},
+	// News for two nights, and for two more after the restart that forgot, which each host has.
 	{name: "backup each night", nightly: 2 * time.Hour, weekly: 7, least: 30 * time.Minute, most: 30 * time.Minute, lay: slow(0.25, 0)},
 	{name: "slow client that stays", weekly: 1, least: 3 * time.Hour, most: 6 * time.Hour, lay: slow(0.6, 0)},
 	{name: "one slow exchange", weekly: 20, least: time.Second, most: time.Second, lay: slow(1, 3)},
