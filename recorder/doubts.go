@@ -68,6 +68,6 @@ func absent(cfg Config) {
 		if near := nearest.Name(name, names); near != "" {
 			hint = fmt.Sprintf("did you mean %s?", near)
 		}
-		cfg.Log(fmt.Sprintf("warning: this host has no interface %s: nothing of it is recorded until it comes; %s", name, hint))
+		cfg.Log(fmt.Sprintf("warning: this host has no interface %s yet; %s", name, hint))
 	}
 }

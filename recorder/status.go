@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
 )
 
@@ -32,7 +33,10 @@ func (r *Recorder) watched() []string {
 func (r *Recorder) interfaces() string {
 	var names []string
 	for _, s := range r.rings.Packets.Status() {
-		if s.RingBytes > 0 {
+		switch {
+		case s.RingBytes > 0 && s.State == capture.Missing: // its ring waits for it
+			names = append(names, s.Name+" (missing)")
+		case s.RingBytes > 0:
 			names = append(names, s.Name)
 		}
 	}

@@ -82,8 +82,8 @@ func printStatus(s *control.Status) error {
 		row("never", "%s", sentence)
 	}
 	for _, i := range s.Interfaces {
-		holds := "holds nothing yet" // Covered is zero where it was never recorded
-		if !i.Covered.IsZero() {
+		holds := "holds nothing yet" // Covered is 1970 where it was never recorded
+		if i.Covered.Unix() > 0 {
 			holds = "holds the last " + ago(i.Covered).String()
 		}
 		row(i.Name, "%s, %s, %d packets recorded, %d lost", i.State, holds, i.Packets, i.Lost)
