@@ -14,31 +14,36 @@ import (
 	"github.com/spikebox/spikebox/recorder/vital"
 )
 
-// blind says of each trigger that watches what this host cannot measure why it can never
-// fire, in one sentence.
-func blind(triggers []*trigger.Trigger, columns []vital.Column) (never []string) {
+// blind says of each trigger that watches what this host cannot measure why it cannot fire, in
+// one sentence, and how many of them can never: nothing that comes later would change that.
+func blind(triggers []*trigger.Trigger, columns []vital.Column) (sentences []string, never int) {
 	for _, t := range triggers {
 		for _, c := range t.Conditions {
 			at := slices.IndexFunc(columns, func(col vital.Column) bool { return col.Name == c.Vital && col.Source == "" })
 			if at < 0 {
 				continue
 			}
+			when := "cannot fire until its vitals are there"
+			if !columns[at].Late {
+				when = "can never fire here"
+				never++
+			}
 			// A missing condition is enough: all of them must hold at once.
-			never = append(never, fmt.Sprintf("the trigger %q can never fire here: %s cannot be measured (%s)", t.Expr, c.Vital, columns[at].Reason))
+			sentences = append(sentences, fmt.Sprintf("the trigger %q %s: %s cannot be measured (%s)", t.Expr, when, c.Vital, columns[at].Reason))
 			break
 		}
 	}
-	return never
+	return sentences, never
 }
 
 // doubt tells what the operator may not have meant, once, at arming. It is an error where no
-// trigger is left that could fire: a recorder that looks armed and is not is worse than none.
+// trigger is left that could ever fire: a recorder that looks armed and is not is worse than none.
 func (r *Recorder) doubt(triggers []*trigger.Trigger) error {
-	r.never = blind(triggers, r.rings.Board.Columns())
-	if len(r.never) > 0 && len(r.never) == len(triggers) && len(r.patterns) == 0 {
-		return errors.New("arm the triggers: " + strings.Join(r.never, "; "))
+	sentences, never := blind(triggers, r.rings.Board.Columns())
+	if never > 0 && never == len(triggers) && len(r.patterns) == 0 {
+		return errors.New("arm the triggers: " + strings.Join(sentences, "; "))
 	}
-	for _, sentence := range r.never {
+	for _, sentence := range sentences {
 		r.cfg.Log("warning: " + sentence)
 	}
 	for _, t := range triggers {

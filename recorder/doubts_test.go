@@ -22,10 +22,11 @@ func TestBlind(t *testing.T) {
 	columns := []vital.Column{
 		{Vital: vital.Vital{Name: "syn_recv", Unit: "1"}, Source: "sock_diag"},
 		{Vital: vital.Vital{Name: "conntrack.fill", Unit: "ratio"}, Reason: "nf_conntrack is not loaded"},
+		{Vital: vital.Vital{Name: "softnet.drops", Unit: "1/s"}, Reason: "no /proc", Late: true},
 		{Vital: vital.Vital{Name: "conntrack.drops", Unit: "1/s"}, Reason: "nf_conntrack is not loaded"},
 	}
 	var triggers []*trigger.Trigger
-	for _, expr := range []string{"syn_recv > 5", "syn_recv > 5 and conntrack.fill > 80% and conntrack.drops > 0"} {
+	for _, expr := range []string{"syn_recv > 5", "softnet.drops > 0", "syn_recv > 5 and conntrack.fill > 80% and conntrack.drops > 0"} {
 		parsed, err := trigger.Parse(expr, vital.Units())
 		if err != nil {
 			t.Fatal(err)
@@ -34,8 +35,9 @@ func TestBlind(t *testing.T) {
 	}
 	const want = `the trigger "syn_recv > 5 and conntrack.fill > 80% and conntrack.drops > 0" can never fire here: ` +
 		`conntrack.fill cannot be measured (nf_conntrack is not loaded)`
-	if got := blind(triggers, columns); len(got) != 1 || got[0] != want {
-		t.Errorf("%q, want %q", got, want)
+	const later = `the trigger "softnet.drops > 0" cannot fire until its vitals are there: softnet.drops cannot be measured (no /proc)`
+	if got, never := blind(triggers, columns); len(got) != 2 || got[0] != later || got[1] != want || never != 1 {
+		t.Errorf("%q, %d never, want %q and %q", got, never, later, want)
 	}
 }
 

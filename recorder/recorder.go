@@ -59,11 +59,11 @@ type Recorder struct {
 	probes   *probe.Set
 	rings    freeze.Rings
 	triggers *trigger.Set
-	never    []string    // why triggers can never fire here, a sentence each
-	since    time.Time   // armed since
-	incident *incident   // between a trigger and its cut
-	writing  bool        // a bundle is being written
-	results  chan result // of writing
+	parsed   []*trigger.Trigger // those of triggers, for status
+	since    time.Time          // armed since
+	incident *incident          // between a trigger and its cut
+	writing  bool               // a bundle is being written
+	results  chan result        // of writing
 	requests chan format.Trigger
 	asked    chan chan<- control.Status
 	snapshot *time.Ticker
@@ -135,8 +135,8 @@ func prepare(cfg Config) {
 func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*Recorder, error) {
 	r := &Recorder{
 		cfg: cfg, host: host.Facts(), armed: host.Now().Reading("armed"), since: time.Now(),
-		patterns: patterns,
-		results:  make(chan result, 1), requests: make(chan format.Trigger),
+		parsed: triggers, patterns: patterns,
+		results: make(chan result, 1), requests: make(chan format.Trigger),
 		asked: make(chan chan<- control.Status),
 	}
 	var kept entry

@@ -48,11 +48,12 @@ func (r *Recorder) interfaces() string {
 
 // status tells of the recorder as it is between two ticks.
 func (r *Recorder) status() control.Status {
+	cannot, _ := blind(r.parsed, r.rings.Board.Columns())
 	s := control.Status{
 		Program: r.cfg.Build.Program + " " + r.cfg.Build.Version, PID: os.Getpid(), Host: r.host.Name,
 		Armed: r.since.UTC(), LastTick: r.ticked.UTC(), Triggers: r.watched(), Vitals: map[string]float64{},
 		Pending: r.incident != nil || r.writing, Bundles: r.written, LastBundle: r.last.Path, LeftOut: r.last.LeftOut, Fallback: r.last.Fallback, Lost: r.lost,
-		Suppressed: r.triggers.Suppressed, HeldBack: heldBack(r.triggers.HeldBack(time.Now())), Never: r.never,
+		Suppressed: r.triggers.Suppressed, HeldBack: heldBack(r.triggers.HeldBack(time.Now())), Blind: cannot,
 	}
 	if r.failed != nil {
 		s.LastError = r.failed.Error()

@@ -78,8 +78,8 @@ func printStatus(s *control.Status) error {
 	row("recorder", "%s, pid %d, on %s", s.Program, s.PID, s.Host)
 	row("armed", "since %s, last tick %s ago", s.Armed.Format(time.RFC3339), ago(s.LastTick))
 	row("triggers", "%s", strings.Join(s.Triggers, ", "))
-	for _, sentence := range s.Never {
-		row("never", "%s", sentence)
+	for _, sentence := range s.Blind {
+		row("blind", "%s", sentence)
 	}
 	for _, i := range s.Interfaces {
 		holds := "holds nothing yet" // Covered is 1970 where it was never recorded
