@@ -50,6 +50,8 @@ var house = []wing{
 	{"recorder", []string{"format", "bpf"}, []room{
 		{"recorder/internal/testns", "tests: a network namespace each, and who may"},
 		{"recorder/internal/vm", "tests: other kernels under QEMU"},
+		{"recorder/internal/hang", "tests: files and folders that hang in the kernel"},
+		{"recorder/internal/rounds", "reads what may hang, beside its caller"},
 		{"recorder/internal/kmod", "which kernel modules are there"},
 		{"recorder/internal/procfs", "files of /proc, read again and again"},
 		{"recorder/internal/nldump", "netlink dumps without allocations"},

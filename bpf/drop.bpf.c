@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Packets that the kernel gave up, by its reason (from 5.17 on) and by the code that
- * did. Reason numbers differ from kernel to kernel: their names are in its BTF. A
- * packet whose namespace is unknown counts.
+ * did. Reason numbers differ from kernel to kernel: their names are in its BTF. Where
+ * one namespace is watched, packets of others are not counted; those of which nothing
+ * tells whose they are, mostly of sockets before 6.11, are counted apart and not told.
  */
 #include "packet.h"
 
@@ -12,7 +13,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 struct cause {
 	__u64 place;
 	__u32 reason;
-	__u32 pad;
+	__u32 unattributed; /* 1: nothing tells of which namespace, and one is watched */
 };
 
 /* Per CPU, so that a storm of drops does not fight for one counter. */
@@ -23,9 +24,9 @@ struct {
 	__type(value, __u64);
 } drop_causes SEC(".maps");
 
-static __always_inline void count_cause(void *place, __u32 reason)
+static __always_inline void count_cause(void *place, __u32 reason, __u32 unattributed)
 {
-	struct cause key = { (__u64)place, reason };
+	struct cause key = { (__u64)place, reason, unattributed };
 	__u64 one = 1, *n = bpf_map_lookup_elem(&drop_causes, &key);
 
 	if (n)
@@ -34,18 +35,21 @@ static __always_inline void count_cause(void *place, __u32 reason)
 		return; /* a nested drop or a full map: only the kind's total has it */
 }
 
-static __always_inline int dropped(struct sk_buff *skb, void *place, __u32 reason)
+static __always_inline int dropped(struct sk_buff *skb, void *place, __u32 reason, struct sock *rx)
 {
-	__u32 inum = netns ? skb_netns(skb) : 0;
+	__u32 inum = skb_netns(skb, rx);
 	struct event *e;
 
-	if (inum && inum != netns)
+	if (netns && inum && inum != netns)
 		return 0;
-	count_cause(place, reason);
+	count_cause(place, reason, netns && !inum);
+	if (netns && !inum)
+		return 0; /* its addresses may be anyone's */
 	e = begin(DROP);
 	if (!e)
 		return 0;
 	from_packet(e, skb);
+	e->netns = inum;
 	e->value = (__u64)place;
 	e->reason = reason;
 	tell(e);
@@ -55,11 +59,23 @@ static __always_inline int dropped(struct sk_buff *skb, void *place, __u32 reaso
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(drop, struct sk_buff *skb, void *place)
 {
-	return dropped(skb, place, 0);
+	return dropped(skb, place, 0, 0);
 }
 
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(drop_why, struct sk_buff *skb, void *place, int reason)
 {
-	return dropped(skb, place, reason);
+	return dropped(skb, place, reason, 0);
+}
+
+/* From 6.11 on: with the socket that the packet was for, or NULL. */
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(drop_for, struct sk_buff *skb, void *place, int reason)
+{
+	struct sock *rx = 0;
+
+	/* Not as an argument: some verifiers hold it for a pointer that cannot be NULL, and
+	 * would take a test of it away (kernel/bpf/btf.c, raw_tp_null_args, came later). */
+	bpf_probe_read_kernel(&rx, sizeof(rx), &ctx[3]);
+	return dropped(skb, place, reason, rx);
 }

@@ -14,10 +14,10 @@ import (
 )
 
 type DropCause struct {
-	_      structs.HostLayout
-	Place  uint64
-	Reason uint32
-	Pad    uint32
+	_            structs.HostLayout
+	Place        uint64
+	Reason       uint32
+	Unattributed uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -28,6 +28,7 @@ const (
 	DropMapEventAccount = "event_account"
 	DropMapEvents       = "events"
 	DropProgDrop        = "drop"
+	DropProgDropFor     = "drop_for"
 	DropProgDropWhy     = "drop_why"
 	DropVarEventLimit   = "event_limit"
 	DropVarNetns        = "netns"
@@ -77,6 +78,7 @@ type DropSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type DropProgramSpecs struct {
 	Drop    *ebpf.ProgramSpec `ebpf:"drop"`
+	DropFor *ebpf.ProgramSpec `ebpf:"drop_for"`
 	DropWhy *ebpf.ProgramSpec `ebpf:"drop_why"`
 }
 
@@ -145,12 +147,14 @@ type DropVariables struct {
 // It can be passed to LoadDropObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DropPrograms struct {
 	Drop    *ebpf.Program `ebpf:"drop"`
+	DropFor *ebpf.Program `ebpf:"drop_for"`
 	DropWhy *ebpf.Program `ebpf:"drop_why"`
 }
 
 func (p *DropPrograms) Close() error {
 	return _DropClose(
 		p.Drop,
+		p.DropFor,
 		p.DropWhy,
 	)
 }

@@ -95,10 +95,16 @@ struct net_device {
 	possible_net_t nd_net;
 };
 
+/* include/net/dst.h */
+struct dst_entry {
+	struct net_device *dev;
+};
+
 /* include/linux/skbuff.h */
 struct sk_buff {
 	struct sock *sk;
 	struct net_device *dev;
+	unsigned long _skb_refdst; /* struct dst_entry, with a bit for what is not counted */
 	char cb[48];
 	int skb_iif; /* interface that it was received on; 0 when it was made here */
 	__be16 protocol;

@@ -12,18 +12,50 @@ struct ends {
 	__be16 dst;
 };
 
-static __always_inline __u32 skb_netns(const struct sk_buff *skb)
+static __always_inline __u32 sock_netns(const struct sock *sk)
 {
-	/* dev shares its place with a scratch value while a datagram waits in a socket:
-	 * a wrong pointer reads as 0. */
-	struct net_device *dev = BPF_CORE_READ(skb, dev);
-	__u32 inum = 0;
+	return sk ? BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) : 0;
+}
 
-	if (dev)
-		inum = BPF_CORE_READ(dev, nd_net.net, ns.inum);
-	if (!inum)
-		inum = BPF_CORE_READ(skb, sk, __sk_common.skc_net.net, ns.inum);
-	return inum;
+static __always_inline __u32 dev_netns(const struct net_device *dev)
+{
+	return dev ? BPF_CORE_READ(dev, nd_net.net, ns.inum) : 0;
+}
+
+static __always_inline __u32 dst_netns(unsigned long refdst)
+{
+	const struct dst_entry *dst = (void *)(refdst & ~1UL); /* SKB_DST_NOREF */
+
+	return dst ? dev_netns(BPF_CORE_READ(dst, dev)) : 0;
+}
+
+/* Notes what one witness says, and says whether there is no need to ask another. */
+static __always_inline int testifies(__u32 *known, __u32 inum)
+{
+	if (inum && (!*known || inum == netns))
+		*known = inum;
+	return *known && (!netns || *known == netns);
+}
+
+/*
+ * Whose a packet is: 0 where nothing tells. rx is the socket that it was for, 0 where
+ * the kernel does not say. None of the others is there always: a socket takes the
+ * device away from what it receives (tcp_v4_rcv), and route and owner are dropped on
+ * the way. Nor is each true: while a packet waits in a socket, dev shares its place with
+ * a number or a node of a tree, and reads as 0 or as anything; a packet on a veth may still
+ * have the owner that sent it in another namespace. So it is enough that one names
+ * the namespace that is watched: then it was on its device, or is its socket's.
+ */
+static __always_inline __u32 skb_netns(const struct sk_buff *skb, const struct sock *rx)
+{
+	__u32 known = 0;
+
+	if (testifies(&known, sock_netns(rx)) ||
+	    testifies(&known, sock_netns(BPF_CORE_READ(skb, sk))) ||
+	    testifies(&known, dev_netns(BPF_CORE_READ(skb, dev))))
+		return known;
+	testifies(&known, dst_netns(BPF_CORE_READ(skb, _skb_refdst)));
+	return known;
 }
 
 /* Source and destination go to from and to; returns the transport header or 0. */
@@ -51,12 +83,12 @@ static __always_inline void *ip_header(struct event *e, const struct sk_buff *sk
 	return 0;
 }
 
+/* Addresses and ports, not the namespace. */
 static __always_inline void from_packet(struct event *e, const struct sk_buff *skb)
 {
 	struct ends ports = {};
 	void *transport;
 
-	e->netns = skb_netns(skb);
 	if (BPF_CORE_READ(skb, skb_iif)) {
 		transport = ip_header(e, skb, e->remote, e->local);
 	} else {

@@ -11,15 +11,18 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 static __always_inline void sent(struct sock *sk, struct sk_buff *skb, __u32 reason)
 {
+	__u32 inum = sk || !skb ? 0 : skb_netns(skb, 0);
 	struct event *e;
 
-	if (sk ? !in_netns(&sk->__sk_common) : !skb || (netns && skb_netns(skb) != netns))
+	if (sk ? !in_netns(&sk->__sk_common) : !inum || (netns && inum != netns))
 		return;
 	e = begin(RESET_SENT);
 	if (!e)
 		return;
 	if (sk)
 		from_sock(e, &sk->__sk_common);
+	else
+		e->netns = inum;
 	if (skb && (!sk || e->state == TCP_LISTEN))
 		from_packet(e, skb);
 	e->reason = reason;

@@ -140,6 +140,8 @@ func (c *Config) packets() capture.SetConfig {
 		Interfaces: c.Interfaces,
 		Bytes:      c.RingBytes,
 		Filter:     capture.Filter{SnapLen: c.SnapLen, Payload: c.Payload, Ports: c.Ports, Peers: c.Peers},
+		Before:     c.Before,
+		After:      c.After,
 		Notify:     func(e capture.Event) { c.Log(e.Text) },
 	}
 }

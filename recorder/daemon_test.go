@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
@@ -29,6 +30,10 @@ const patience = 60 * time.Second
 var binary string
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(heldEnv); dir != "" {
+		hold(dir)
+		return
+	}
 	dir, err := os.MkdirTemp("", "spikeboxd")
 	if err != nil {
 		panic(err)
@@ -52,6 +57,7 @@ type daemon struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	dir  string // of bundles
+	ctl  control.Client
 	mu   sync.Mutex
 	said bytes.Buffer
 	out  bytes.Buffer
@@ -63,8 +69,9 @@ type daemon struct {
 func start(t *testing.T, ns netns.NsHandle, wrapper string, args ...string) *daemon {
 	t.Helper()
 	d := &daemon{t: t, dir: filepath.Join(t.TempDir(), "bundles"), done: make(chan struct{})}
+	d.ctl.Socket = filepath.Join(t.TempDir(), "control.sock")
 	args = append([]string{binary, "run", "--dir", d.dir, "--after", "300ms", "--min-free", "0%",
-		"--control", filepath.Join(t.TempDir(), "control.sock")}, args...)
+		"--control", d.ctl.Socket}, args...)
 	d.cmd = exec.Command(args[0], args[1:]...)
 	if wrapper != "" {
 		d.cmd = exec.Command("sh", append([]string{"-c", wrapper, "sh"}, args...)...)
@@ -119,6 +126,16 @@ func (d *daemon) wait(what string, ok func() bool) {
 	}
 }
 
+// status asks the recorder how it is.
+func (d *daemon) status() control.Status {
+	d.t.Helper()
+	s, _, err := d.ctl.Status(d.t.Context())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return s
+}
+
 func (d *daemon) signal(s os.Signal) {
 	d.t.Helper()
 	if err := d.cmd.Process.Signal(s); err != nil {
@@ -151,6 +168,9 @@ func (d *daemon) bundles() []*format.Reader {
 	}
 	var readers []*format.Reader
 	for _, path := range paths {
+		if strings.HasSuffix(path, ".truncated"+format.Ext) { // what a killed one left is no whole bundle
+			continue
+		}
 		r, err := format.Open(path, format.Limits{})
 		if err != nil {
 			d.t.Fatal(err)

@@ -19,6 +19,10 @@ import (
 // joinedMost bounds the triggers of one bundle, for a script that sends signals in a loop.
 const joinedMost = 100
 
+// snapshotPatience is how long a cut waits for a last snapshot: half a tick, and many times
+// what one takes where nothing hangs.
+const snapshotPatience = Tick / 2
+
 // incident is a trigger whose window has not ended yet. Triggers that fire meanwhile join it.
 type incident struct {
 	at     time.Time // of the first trigger, with its monotonic reading
@@ -95,6 +99,9 @@ func (r *Recorder) fire(t format.Trigger) {
 	if !t.Since.IsZero() {
 		t.Since = clock.Wall(t.Since)
 	}
+	if r.stopping {
+		return
+	}
 	if r.cfg.DryRun {
 		r.cfg.Log("would fire: " + describe(t))
 		return
@@ -132,13 +139,8 @@ func (r *Recorder) cut() {
 	r.incident = nil
 	r.snapshot.Reset(snapshotCalm)
 	// Once more: with --after 0 the last texts would be of up to a second before the trigger.
-	if err := r.rings.Snapshots.Take(time.Now()); err != nil {
-		r.cfg.Log("error: take snapshot: " + err.Error())
-	}
-	start := in.at.Add(-r.cfg.Before)
-	if start.Before(r.since) {
-		start = r.since
-	}
+	r.rings.Snapshots.AskAndWait(time.Now(), snapshotPatience)
+	start := r.start(in.at)
 	began := time.Now()
 	held, err := freeze.Take(r.rings, freeze.Request{
 		Env: r.cfg.sources(in.clock), Store: r.store, Manifest: r.manifest(in),
@@ -152,6 +154,15 @@ func (r *Recorder) cut() {
 	}
 	r.cfg.Log(fmt.Sprintf("rings cut in %v; recording goes on", time.Since(began).Round(10*time.Microsecond)))
 	go func() { r.results <- write(held) }()
+}
+
+// start is that of the window of a trigger.
+func (r *Recorder) start(trigger time.Time) time.Time {
+	start := trigger.Add(-r.cfg.Before)
+	if start.Before(r.since) {
+		return r.since
+	}
+	return start
 }
 
 // write runs beside the loop and touches only what is its own.

@@ -113,7 +113,7 @@ func the[T any](t *testing.T, rows []T, what string, matches func(*T) bool) *T {
 // order: small and telling members first, as in the table of SPEC.md.
 func (s *scene) order(t *testing.T) {
 	order := []string{format.ManifestName, member.VitalsName, member.ClocksName, member.ListenersName, member.KmsgName, member.EventsName,
-		member.LatenciesName, member.DropsName, member.StacksName, member.SocketsName, member.ProcessesName,
+		member.LatenciesName, member.DropsName, member.UnattributedName, member.StacksName, member.SocketsName, member.ProcessesName,
 		member.ConntrackName, member.ConntrackSummaryName, member.StaticFolder, member.SnapshotFolder, member.PacketsName, format.SumsName}
 	last := 0
 	for _, m := range s.bundle.Members() {

@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
@@ -76,12 +77,20 @@ type Recorder struct {
 	lost     int            // bundles that could not be written
 	last     freeze.Report  // of the last bundle that was written
 	ticked   time.Time
+	missed   int    // ticks that did not come
+	stopping bool   // told to end, and finishing what is pending
+	log      *lines // behind Config.Log
 }
 
-// Run arms a recorder and keeps it so until ctx is done; then a bundle that is pending is
-// cut at once and finished. It fails where the recorder cannot be armed, and with
-// Config.Once where the one bundle could not be written.
+// Run arms a recorder and keeps it so until ctx is done or a signal says so; then a bundle
+// that is pending is cut at once and finished. It fails where the recorder cannot be armed,
+// and with Config.Once where the one bundle could not be written.
 func Run(ctx context.Context, cfg Config) error {
+	log, flush := cfg.unblock()
+	defer flush()
+	requests := make(chan format.Trigger)
+	ctx, deaf := hear(ctx, requests, cfg.Log)
+	defer deaf()
 	triggers, patterns, err := cfg.check()
 	if err != nil {
 		return err
@@ -92,23 +101,43 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer server.Close()
 	// The socket was taken first: a second recorder on it ends here, and has locked no memory.
-	prepare(cfg)
-	r, err := arm(cfg, triggers, patterns)
+	r, err := arm(cfg, triggers, patterns, prepare(cfg))
 	if err != nil {
 		return err
 	}
 	defer r.close()
+	r.requests, r.log = requests, log
 	// Served from now on, for only the loop takes questions. Who asked before waits in the
 	// socket's backlog, and is answered.
 	go server.Serve(r.requests, r.asked)
-	defer signals(r.requests)()
 	r.say()
 	return r.loop(ctx)
 }
 
-// prepare makes the bundles' folders and looks after what a killed recorder left there. An
-// error does not keep the recorder from being armed: the folder may be mounted later.
-func prepare(cfg Config) {
+// folderPatience is how long arming waits for the folders: a file server that is gone would
+// else keep the recorder from being armed.
+const folderPatience = 2 * time.Second
+
+// prepare makes the bundles' folders and looks after what a killed recorder left there,
+// beside its caller where that takes long. It says whether they have answered.
+func prepare(cfg Config) (answered bool) {
+	ready := make(chan struct{})
+	go func() {
+		defer close(ready)
+		prepareFolders(cfg)
+	}()
+	select {
+	case <-ready:
+		return true
+	case <-time.After(folderPatience):
+		cfg.Log(fmt.Sprintf("error: the folder for bundles %s does not answer; armed all the same", strings.Join(cfg.dirs(), " or ")))
+		return false
+	}
+}
+
+// prepareFolders does so. An error does not keep the recorder from being armed: a folder
+// may be mounted later.
+func prepareFolders(cfg Config) {
 	if cfg.DryRun {
 		return
 	}
@@ -131,16 +160,15 @@ func prepare(cfg Config) {
 	}
 }
 
-// arm opens every ring and meter.
-func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*Recorder, error) {
+// arm opens every ring and meter. Without a folder that answers it keeps no ledger.
+func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, folder bool) (*Recorder, error) {
 	r := &Recorder{
 		cfg: cfg, host: host.Facts(), armed: host.Now().Reading("armed"), since: time.Now(),
 		parsed: triggers, patterns: patterns,
-		results: make(chan result, 1), requests: make(chan format.Trigger),
-		asked: make(chan chan<- control.Status),
+		results: make(chan result, 1), asked: make(chan chan<- control.Status),
 	}
 	var kept entry
-	if !cfg.DryRun {
+	if !cfg.DryRun && folder {
 		r.ledger, kept = openLedger(cfg.Dir, r.host.Name, r.since, cfg.Log)
 	}
 	r.triggers, r.kept = trigger.NewSet(triggers, cfg.Policy, kept.Triggers), r.since
@@ -148,12 +176,11 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 		cfg.Log("warning: a baseline begins anew: " + err.Error())
 	}
 	r.store = freeze.NewStore(r.host.Name, cfg.Retention, cfg.dirs()...)
-	packets, err := capture.OpenSet(cfg.packets())
-	if err != nil {
-		r.close()
-		return nil, err
+	packets, refused := capture.OpenSet(cfg.packets())
+	if refused != nil && source.State(refused) != format.Unsupported {
+		return nil, refused
 	}
-	r.rings.Packets = packets
+	r.rings.Packets, r.rings.NoPackets = packets, refused
 	absent(cfg)
 	if cfg.AllNetNS {
 		cfg.Log(ownNetNS)
@@ -182,6 +209,13 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp) (*R
 		return nil, err
 	}
 	r.rings.Rows = ring.NewRows(ticks, len(r.rings.Board.Infos()))
+	if refused != nil {
+		if !r.recordsAnything() {
+			r.close()
+			return nil, refused
+		}
+		cfg.Log("packets are not recorded: " + freeze.Refusal(refused))
+	}
 	return r, nil
 }
 
@@ -202,6 +236,9 @@ func (r *Recorder) close() {
 	if r.rings.Packets != nil {
 		r.rings.Packets.Close()
 	}
+	if r.rings.Trace != nil {
+		r.rings.Trace.Close()
+	}
 	if r.rings.Snapshots != nil {
 		r.rings.Snapshots.Close()
 	}
@@ -216,24 +253,35 @@ func (r *Recorder) close() {
 	}
 }
 
-// loop is the armed recorder: everything happens here, one thing at a time.
-func (r *Recorder) loop(ctx context.Context) error {
+// recordsAnything says whether there is a vital or a text without the packets.
+func (r *Recorder) recordsAnything() bool {
+	for _, c := range r.rings.Board.Columns() {
+		if c.Source != "" {
+			return true
+		}
+	}
+	return r.rings.Snapshots.Any()
+}
+
+// loop is the armed recorder: everything happens here, one thing at a time. Nothing that it
+// does may wait for long: see rounds, lines, and the goroutines that hand over by channels.
+func (r *Recorder) loop(ctx context.Context) (err error) {
 	tick := time.NewTicker(Tick)
 	defer tick.Stop()
 	r.snapshot = time.NewTicker(snapshotCalm)
 	defer r.snapshot.Stop()
-	for {
+	told := ctx.Done()
+	for !r.stopping || r.incident != nil || r.writing {
 		// What takes longer than a tick runs beside the loop and comes back over a channel: so
 		// what is kept here needs no lock, and a cut lies between two ticks by itself.
 		select {
-		case <-ctx.Done():
-			return r.stop()
+		case <-told:
+			told = nil
+			r.stop(context.Cause(ctx))
 		case <-tick.C:
 			r.tick(time.Now())
 		case <-r.snapshot.C:
-			if err := r.rings.Snapshots.Take(time.Now()); err != nil {
-				r.cfg.Log("error: take snapshot: " + err.Error())
-			}
+			r.rings.Snapshots.Ask(time.Now())
 		case t := <-r.requests:
 			r.fire(t)
 		case answer := <-r.asked:
@@ -242,19 +290,24 @@ func (r *Recorder) loop(ctx context.Context) error {
 			if r.finish(res); r.cfg.Once {
 				return r.failed
 			}
+			// What was lost days ago was said then, and is no reason for a service to have failed.
+			if r.stopping {
+				err = errors.Join(err, res.err)
+			}
 		}
 	}
+	return err
 }
 
 // tick measures the vitals, evaluates the triggers, and cuts where a window has ended.
 func (r *Recorder) tick(now time.Time) {
 	r.rings.Clocks.Tick()
+	r.count(now)
 	r.rings.Log.Read(r.match)
 	// Vitals before the trace: the meter of softirqs hands it what they took, and its Tick
 	// may close the second to which that belongs.
 	r.rings.Rows.Push(now, r.rings.Board.Read(now))
 	r.rings.Trace.Tick(now)
-	r.ticked = now
 	// Last, so that all of it is in the rings: with --after 0 the cut comes at once, and
 	// holds the row and the events that it fired for.
 	r.triggers.Step(now, r.rings.Board.Value, r.take)
@@ -263,9 +316,18 @@ func (r *Recorder) tick(now time.Time) {
 	}
 	// One bundle at a time: while one is written its blocks of the packet rings are held,
 	// and capture gives no second cut. A window that ends meanwhile is cut late, and longer.
-	if r.incident != nil && !r.writing && !now.Before(r.incident.end) {
+	if r.incident != nil && !r.writing && (r.stopping || !now.Before(r.incident.end)) {
 		r.cut()
 	}
+}
+
+// count counts the ticks that did not come, because the loop or the whole process stood.
+func (r *Recorder) count(now time.Time) {
+	if !r.ticked.IsZero() {
+		// Rounded: the ticker does not move, so that a late tick is followed by an early one.
+		r.missed += max(0, int((now.Sub(r.ticked)+Tick/2)/Tick)-1)
+	}
+	r.ticked = now
 }
 
 // match fires for a line of the kernel log that one of the patterns finds.
@@ -277,22 +339,20 @@ func (r *Recorder) match(line *source.LogLine) {
 	}
 }
 
-// stop finishes what is pending when the recorder is told to end. It fails where that is
-// lost: what was lost days ago was said then, and is no reason for a service to have failed.
-func (r *Recorder) stop() (err error) {
+// stop has the loop end when what is pending is finished. It goes on until then, so that
+// status tells what it waits for.
+func (r *Recorder) stop(cause error) {
+	r.stopping = true
 	r.keep(time.Now())
-	finish := func() {
-		res := <-r.results
-		r.finish(res)
-		err = errors.Join(err, res.err)
+	switch {
+	case r.incident != nil:
+		r.cfg.Log(cause.Error() + ": cutting now, before the window's end")
+		if !r.writing { // else the next tick cuts
+			r.cut()
+		}
+	case r.writing:
+		r.cfg.Log(cause.Error() + ": finishing the bundle that is being written")
+	default:
+		r.cfg.Log(cause.Error())
 	}
-	if r.writing {
-		finish()
-	}
-	if r.incident != nil {
-		r.cfg.Log("told to stop: cutting now, before the window's end")
-		r.cut()
-		finish()
-	}
-	return err
 }

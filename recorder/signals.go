@@ -3,8 +3,12 @@
 package recorder
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,26 +16,70 @@ import (
 	"github.com/spikebox/spikebox/format"
 )
 
-// signals asks for a bundle at every SIGUSR1, until the function it gives is called.
-func signals(requests chan<- format.Trigger) (stop func()) {
-	received, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(received, unix.SIGUSR1)
-	go func() {
-		for {
-			select {
-			case <-received:
-			case <-done:
-				return
-			}
-			select {
-			case requests <- format.Trigger{Kind: "signal", Reason: "SIGUSR1", Time: time.Now()}:
-			case <-done:
-				return
-			}
+// stops are the signals that end a recorder: what is pending is finished first.
+var stops = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP}
+
+// impatience is how soon after a second signal a third ends the recorder at once.
+const impatience = 5 * time.Second
+
+// hear gives a context that a signal ends, with the signal's name as its cause, and asks for
+// a bundle at every SIGUSR1, until done is called. Before it, each of these signals kills.
+func hear(ctx context.Context, requests chan<- format.Trigger, log func(string)) (heard context.Context, done func()) {
+	heard, cancel := context.WithCancelCause(ctx)
+	fire, stop := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	over := make(chan struct{})
+	signal.Notify(fire, unix.SIGUSR1)
+	signal.Notify(stop, stops...)
+	go heedFire(fire, requests, over)
+	go heedStop(stop, cancel, log, over)
+	return heard, func() {
+		signal.Stop(fire)
+		signal.Stop(stop)
+		close(over)
+		cancel(nil)
+	}
+}
+
+// heedFire asks for bundles. One that is asked for while the recorder is being armed waits.
+func heedFire(fire <-chan os.Signal, requests chan<- format.Trigger, over <-chan struct{}) {
+	for {
+		select {
+		case <-fire:
+		case <-over:
+			return
 		}
-	}()
-	return func() {
-		signal.Stop(received)
-		close(done)
+		select {
+		case requests <- format.Trigger{Kind: "signal", Reason: "SIGUSR1", Time: time.Now()}:
+		case <-over:
+			return
+		}
+	}
+}
+
+// heedStop ends the recorder by cancel. Service managers send a second signal at once
+// (SIGHUP behind SIGTERM), and people who wait send it too: it must not cost the bundle that
+// they wait for. Whoever sends a third one soon after it means it.
+func heedStop(stop chan os.Signal, cancel context.CancelCauseFunc, log func(string), over <-chan struct{}) {
+	for n := 1; ; n++ {
+		var by string
+		select {
+		case s := <-stop:
+			by = unix.SignalName(s.(syscall.Signal))
+		case <-over:
+			return
+		}
+		if n == 1 {
+			cancel(errors.New("told to stop by " + by))
+			continue
+		}
+		log(fmt.Sprintf("told again to stop, by %s: what is pending is being finished; "+
+			"once more within %v ends it at once, and loses the bundle", by, impatience))
+		signal.Reset(stops...) // the next one does what the kernel does: it kills
+		select {
+		case <-time.After(impatience):
+		case <-over:
+			return
+		}
+		signal.Notify(stop, stops...)
 	}
 }

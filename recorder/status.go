@@ -32,6 +32,9 @@ func (r *Recorder) watched() []string {
 // interfaces names what is recorded.
 func (r *Recorder) interfaces() string {
 	var names []string
+	if r.rings.Packets == nil {
+		return "no interface (packets are not recorded)"
+	}
 	for _, s := range r.rings.Packets.Status() {
 		switch {
 		case s.RingBytes > 0 && s.State == capture.Missing: // its ring waits for it
@@ -54,20 +57,37 @@ func (r *Recorder) status() control.Status {
 		Armed: r.since.UTC(), LastTick: r.ticked.UTC(), Triggers: r.watched(), Vitals: map[string]float64{},
 		Pending: r.incident != nil || r.writing, Bundles: r.written, LastBundle: r.last.Path, LeftOut: r.last.LeftOut, Fallback: r.last.Fallback, Lost: r.lost,
 		Suppressed: r.triggers.Suppressed, HeldBack: heldBack(r.triggers.HeldBack(time.Now())), Blind: cannot,
+		MissedTicks: r.missed, LogDropped: r.log.dropped.Load(),
 	}
 	if r.failed != nil {
 		s.LastError = r.failed.Error()
 	}
-	for _, i := range r.rings.Packets.Status() {
-		s.Interfaces = append(s.Interfaces, control.InterfaceStatus{Name: i.Name, State: string(i.State), Reason: i.Reason,
-			Covered: i.Covered.UTC(), Ring: i.RingBytes, Packets: i.Packets, Lost: i.Drops})
-	}
+	s.Interfaces = r.ringStatus()
 	for _, c := range r.rings.Board.Columns() {
 		if !math.IsNaN(c.Value) { // JSON has no NaN, and 0 would be a measurement
 			s.Vitals[c.Name] = c.Value
 		}
 	}
-	s.Sources = append(r.rings.Board.Sources(r.since), r.rings.Snapshots.Source())
-	s.Sources = append(s.Sources, r.rings.Trace.Sources(r.since)...)
+	// Of the window that a bundle would have now, so that a gap of last week is not shown for ever.
+	now := time.Now()
+	start := r.start(now)
+	if r.rings.NoPackets != nil {
+		s.Sources = append(s.Sources, r.rings.PacketsRefused())
+	}
+	s.Sources = append(s.Sources, r.rings.Board.Sources(start, now)...)
+	s.Sources = append(s.Sources, r.rings.Snapshots.Source(start, now))
+	s.Sources = append(s.Sources, r.rings.Trace.Sources(start, now)...)
 	return s
+}
+
+// ringStatus tells of each interface's ring.
+func (r *Recorder) ringStatus() (all []control.InterfaceStatus) {
+	if r.rings.Packets == nil {
+		return nil
+	}
+	for _, i := range r.rings.Packets.Status() {
+		all = append(all, control.InterfaceStatus{Name: i.Name, State: string(i.State), Reason: i.Reason,
+			Covered: i.Covered.UTC(), Ring: i.RingBytes, Packets: i.Packets, Lost: i.Drops})
+	}
+	return all
 }

@@ -4,12 +4,12 @@ package recorder
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/capture"
+	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/source"
@@ -43,7 +43,7 @@ func MakeSurvey(root string) *Survey {
 	board.Read(time.Now())
 	s.Vitals = board.Columns()
 	s.packets()
-	for _, m := range board.States(time.Now()) {
+	for _, m := range board.States() {
 		s.add(m.Source, m.Doc, m.Source.Details["lack"])
 	}
 	s.snapshots(root, quiet)
@@ -68,14 +68,11 @@ func (s *Survey) packets() {
 	src := format.Source{Name: "packets", State: format.Complete, Variant: "tpacket_v3"}
 	set, err := capture.OpenSet(capture.SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20})
 	if err != nil {
-		src.State, src.Reason = source.State(err), err.Error()
-		if hinted := (*capture.OpenError)(nil); errors.As(err, &hinted) && hinted.Hint() != "" {
-			src.Reason += " (" + hinted.Hint() + ")"
-		}
+		src.State, src.Reason = source.State(err), freeze.Refusal(err)
 	} else {
 		set.Close()
 	}
-	s.add(src, "headers of every packet, from a ring in the kernel", "everything that packets tell; spikeboxd does not arm without it")
+	s.add(src, "headers of every packet, from a ring in the kernel", "everything that packets tell")
 }
 
 func (s *Survey) snapshots(root string, quiet func(string)) {
@@ -85,5 +82,5 @@ func (s *Survey) snapshots(root string, quiet func(string)) {
 		return
 	}
 	defer snapshots.Close()
-	s.add(snapshots.Source(), "kernel texts, once a second", "the series of counters")
+	s.add(snapshots.Source(time.Now(), time.Now()), "kernel texts, once a second", "the series of counters")
 }

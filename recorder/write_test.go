@@ -138,6 +138,7 @@ func TestStoppedInTheWindow(t *testing.T) {
 		d.signal(unix.SIGUSR1)
 		d.says("triggered", 1)
 		d.signal(sig)
+		d.says("told to stop by "+unix.SignalName(sig)+": cutting now", 1)
 		if code := d.exits(); code != 0 {
 			t.Errorf("%v: exit code %d", sig, code)
 		}

@@ -97,6 +97,12 @@ func printStatus(s *control.Status) error {
 	for _, h := range s.HeldBack {
 		row("held back", "%s: %d times, until %s, by --%s", h.Trigger, h.Count, h.Until.Format(time.RFC3339), h.Reason)
 	}
+	if s.MissedTicks > 0 {
+		row("missed", "%d ticks of 250ms did not come since it was armed", s.MissedTicks)
+	}
+	if s.LogDropped > 0 {
+		row("log", "%d lines dropped, because nobody read them", s.LogDropped)
+	}
 	if s.LastBundle != "" {
 		row("last bundle", "%s", s.LastBundle)
 	}

@@ -20,8 +20,8 @@ var program = &cli.Program{
 }
 
 func main() {
-	// A first signal finishes what is pending; a second one ends at once, and leaves
-	// nothing under a final name.
+	// A first signal ends what listens to it, a second one kills; run has rules of its own, for
+	// what it may be writing.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		<-ctx.Done()

@@ -31,7 +31,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// canCapture says whether packet(7) sockets may be opened here, which arming needs.
+// canCapture says whether packet(7) sockets may be opened here, which recording packets needs.
 func canCapture() bool {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0)
 	if err == nil {

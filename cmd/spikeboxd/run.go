@@ -6,9 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
 	"time"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 	"github.com/spikebox/spikebox/format"
@@ -31,10 +34,12 @@ five times what is usual for the vital, which is what nine of ten ticks stay bel
 the last hour and at the same time of other days. It is learned from 81 s of traffic
 on, and until then a factor is silent. With < it fires when a vital falls and stays
 low (for DURATION). What goes on for long makes another bundle when it is twice as old.
-SIGUSR1 fires by hand. SIGTERM, SIGINT and SIGHUP finish what is pending and end.
+SIGUSR1 fires by hand. SIGTERM, SIGINT and SIGHUP finish what is pending and end; a
+third of them within 5 s of the second ends it at once.
 
 It needs CAP_NET_RAW for packets, and CAP_BPF and CAP_PERFMON for what only the
-kernel can tell; what it is not allowed to see is said once and in the manifest.`,
+kernel can tell; what it is not allowed to see is said once and in the manifest, and
+it records the rest. Nobody need read its log: it waits for no reader.`,
 	Examples: []string{
 		"spikeboxd",
 		"spikeboxd run --interface eth0 --rtt 200ms --syn-recv 250 --dir /var/lib/spikebox",
@@ -163,10 +168,19 @@ func inForce(flags *pflag.FlagSet) map[string]format.Setting {
 	return all
 }
 
+// lastWords is how long the end waits for a log that takes no line.
+const lastWords = 2 * time.Second
+
 func arm(ctx context.Context, cfg recorder.Config) error {
 	cfg.Log = func(line string) { cli.Say("spikeboxd: %s", line) }
 	cfg.Written = func(path string) { fmt.Fprintln(cli.Raw(), path) }
-	err := recorder.Run(ctx, cfg)
+	// A reader of the log or of the paths that is gone costs what it would have read, and
+	// does not kill: only commands that end by themselves should (spikeboxd sources | head).
+	signal.Ignore(unix.SIGPIPE)
+	// The recorder hears the signals itself, and by which of them it was told to stop.
+	err := recorder.Run(context.WithoutCancel(ctx), cfg)
+	// Saying err is what is left to do, which nobody may read.
+	time.AfterFunc(lastWords, func() { os.Exit(cli.Failed) })
 	if usage := (*recorder.ConfigError)(nil); errors.As(err, &usage) {
 		return &cli.Coded{Code: cli.Usage, Err: err, Hint: "spikeboxd help run explains the flags"}
 	}

@@ -11,7 +11,11 @@ import (
 // DropsName holds how many packets the kernel dropped, where and why.
 const DropsName = "drops.csv"
 
-// DropsHeader is its first line, and so its columns (SPEC.md, "drops.csv").
+// UnattributedName holds, in the same form, the drops of which nothing told whose network
+// namespace they were in, while the recorder kept to its own.
+const UnattributedName = "drops-unattributed.csv"
+
+// DropsHeader is the first line of both, and so its columns (SPEC.md, "drops.csv").
 const DropsHeader = "time,reason,place,count\n"
 
 // Drop is how many packets one place in the kernel dropped for one reason within about a

@@ -127,6 +127,7 @@ var forms = []form{
 	rows(EventsName, NewEventWriter, ParseEvents),
 	rows(LatenciesName, NewLatencyWriter, ParseLatencies),
 	table(DropsName, DropsHeader, (*Drop).Append, ParseDrops),
+	table(UnattributedName, DropsHeader, (*Drop).Append, ParseDrops),
 	rows(SocketsName, NewSocketWriter, ParseSockets),
 	rows(ProcessesName, NewProcessWriter, ParseProcesses),
 	{ConntrackName, nil, func(text []byte) (out []byte, err error) {

@@ -38,7 +38,7 @@ var described = []description{
 	{[]string{EventsName}, "events.jsonl", []string{Retransmit, SYNRetransmit, SYNACKRetransmit, ResetSent, ResetReceived,
 		PacketDrop, LateRTT, LongSoftirq}, []any{Event{}}, "retransmit drop"},
 	{[]string{LatenciesName}, "softirq.jsonl", []string{Softirq, Function}, []any{Latency{}}, "softirq function"},
-	{[]string{DropsName}, "drops.csv", []string{strings.TrimSpace(DropsHeader)}, nil, ""},
+	{[]string{DropsName, UnattributedName}, "drops.csv", []string{strings.TrimSpace(DropsHeader)}, nil, ""},
 	{[]string{StacksName}, "stacks.pb.gz", []string{StackVector, StackCPU}, nil, "vector cpu"},
 	{[]string{SocketsName}, "sockets.jsonl", []string{AtTrigger, AtEnd, StateListen}, []any{Socket{}},
 		"trigger end inet inet6 on keepalive timewait persist"},

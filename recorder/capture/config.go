@@ -54,8 +54,12 @@ type SetConfig struct {
 	// once; 0 is DefaultBytes.
 	Bytes int
 	Filter
-	// Notify is told of every change of an interface's state, one call at a time. It
-	// may be nil.
+	// Before and After are how far a cut reaches back from a trigger, and how much later it
+	// comes: what an interface that was removed, and that nobody named, left in its ring may go
+	// after Before where others want the memory, and goes after both.
+	Before, After time.Duration
+	// Notify is told of the changes of interfaces' states, one call at a time: of the first few
+	// in ten seconds by themselves, of the others by their number. It may be nil.
 	Notify func(Event)
 
 	// beforeTick is called by the goroutine that serves the rings, before it does; for tests.

@@ -23,6 +23,7 @@ type Cut struct {
 	clock   *host.Past
 	parts   []*part
 	stats   []Stats // of all interfaces, those without a ring behind
+	unheld  uint64  // see Unheld
 	held    uint64
 	written bool
 }
@@ -101,21 +102,25 @@ func (s *Set) hold(since time.Time, clock *host.Past) (*Cut, error) {
 	}
 	c := &Cut{set: s, at: time.Now(), clock: clock}
 	var bare []Stats
+	var members []*member // those that were there in the window
 	for _, m := range s.members {
+		if m.state == Missing && !m.named && m.since.Before(since) {
+			continue
+		}
 		if m.ring == nil {
 			bare = append(bare, Stats{Status: m.status(c.at, clock)})
 			continue
 		}
 		c.parts = append(c.parts, m.ring.holdSince(since, clock, m.link.loopback()))
+		members = append(members, m)
 	}
 	// In a loop of its own: every ring has noted where it stands before any counter is read,
 	// so that the instants of two interfaces lie microseconds apart.
-	for _, m := range s.members {
-		if m.ring != nil {
-			c.stats = append(c.stats, m.window(since, c.at, clock))
-		}
+	for _, m := range members {
+		c.stats = append(c.stats, m.window(since, c.at, clock))
 	}
 	c.stats = append(c.stats, bare...)
+	c.unheld = s.unheld.since(since)
 	s.cut = c
 	return c, nil
 }
@@ -205,6 +210,10 @@ func (p *part) arrived() int {
 // Stats returns what the cut holds of each interface, in the order of the pcapng file;
 // interfaces that are not recorded come last and are not in the file.
 func (c *Cut) Stats() []Stats { return c.stats }
+
+// Unheld is how many interfaces went within the window of which the cut holds nothing: they
+// were up too briefly, found no memory, or gave theirs up for others.
+func (c *Cut) Unheld() uint64 { return c.unheld }
 
 // Packets is the number of packets in the cut.
 func (c *Cut) Packets() uint64 { return c.held }

@@ -3,6 +3,8 @@
 package capture
 
 import (
+	"math"
+
 	"golang.org/x/net/bpf"
 )
 
@@ -49,7 +51,7 @@ const (
 	ethernetHeader = 14
 	vlanTag        = 4
 	arpMessage     = 28 // of IPv4 over Ethernet (RFC 826); what pads it may be anyone's memory
-	slowMessage    = 110
+	lacpMessage    = 60 // both ends' TLVs and the collector's (IEEE 802.1AX, 6.4.2.3), without what is reserved
 	ipv4Header     = 20
 	ipv6Header     = 40
 	tcpHeader      = 20
@@ -66,25 +68,34 @@ const (
 // people sent: 0 drops the packet.
 //
 // One encapsulation is walked: IP in IP, GRE, VXLAN, Geneve, PPPoE or MPLS around IP or
-// Ethernet. Of what is not understood, the headers before it and otherHeader bytes are kept.
+// Ethernet. Of what is not understood, the headers before it and otherHeader bytes are kept
+// (SPEC.md, "What can be in a bundle").
 //
 // A load beyond the packet ends the program with 0 in the kernel. Every load is
 // therefore guarded, and a packet that is too short for its own headers is kept whole:
 // broken packets are evidence, and what they hold are headers.
 func (f Filter) compile(kind linkKind) ([]bpf.Instruction, error) {
 	c := newCompiler(f)
+	c.emit(bpf.LoadConstant{Dst: bpf.RegA, Val: math.MaxUint32})
+	c.save(packetEnd)
 	if kind == rawIP {
 		c.rawIP()
 	} else {
 		c.ethernet(ethernetHeader, 2)
 	}
+	c.behind()
 	c.outer()
 	c.inner()
 	c.place(c.finish)
 	c.jumpIf(bpf.JumpGreaterThan, uint32(f.SnapLen), c.whole)
-	c.emit(bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: uint32(f.Payload)}, bpf.RetA{})
+	c.op(bpf.ALUOpAdd, f.Payload)
+	c.jump(c.within)
 	c.place(c.whole)
-	c.emit(bpf.RetConstant{Val: uint32(f.capture())})
+	c.emit(bpf.LoadConstant{Dst: bpf.RegA, Val: uint32(f.capture())})
+	c.place(c.within)
+	// What stands behind the packet in a frame pads it to the shortest that Ethernet takes, and may
+	// be anyone's memory: a header that reaches into it is none.
+	c.emit(bpf.LoadScratch{Dst: bpf.RegX, N: packetEnd}, bpf.JumpIfX{Cond: bpf.JumpLessOrEqual, SkipTrue: 1}, bpf.TXA{}, bpf.RetA{})
 	c.place(c.drop)
 	c.emit(bpf.RetConstant{Val: 0})
 	return c.assemble()
@@ -96,12 +107,15 @@ func (f Filter) compile(kind linkKind) ([]bpf.Instruction, error) {
 type compiler struct {
 	*assembly
 	Filter
+	tagged    label // X is the IP header behind tags that the kernel left in the frame
+	labelled  label // X is what the labels of MPLS stand before
 	transport label // A is the protocol of the header at X
 	errors    label // X is an ICMP header of a peer that is not wanted; errors6 likewise
 	errors6   label
 	ip        label // X is the IP header inside an encapsulation
 	frame     label // X is the Ethernet header inside one
 	finish    label // A is the length of the headers
+	within    label // A is what is kept, without what pads the packet
 	whole     label // keep up to the snapshot length
 	drop      label
 }
@@ -109,7 +123,7 @@ type compiler struct {
 // newCompiler begins a program with its places.
 func newCompiler(f Filter) *compiler {
 	c := &compiler{assembly: newAssembly(), Filter: f}
-	for _, l := range []*label{&c.transport, &c.errors, &c.errors6, &c.ip, &c.frame, &c.finish, &c.whole, &c.drop} {
+	for _, l := range []*label{&c.tagged, &c.labelled, &c.transport, &c.errors, &c.errors6, &c.ip, &c.frame, &c.finish, &c.within, &c.whole, &c.drop} {
 		*l = c.label()
 	}
 	return c

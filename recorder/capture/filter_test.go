@@ -28,6 +28,7 @@ func tag(id, kind uint16) []byte {
 func ip4(proto byte, frag uint16, n int) []byte {
 	h := make([]byte, 20+n)
 	h[0] = byte(4<<4 | len(h)/4)
+	h[2], h[3] = 0xff, 0xff // the total length: whatever follows
 	binary.BigEndian.PutUint16(h[6:], frag)
 	h[8], h[9] = 64, proto
 	copy(h[12:], []byte{10, 0, 0, 1, 192, 0, 2, 7})
@@ -36,7 +37,7 @@ func ip4(proto byte, frag uint16, n int) []byte {
 
 func ip6(next byte) []byte {
 	h := make([]byte, 40)
-	h[0], h[6], h[7] = 6<<4, next, 64
+	h[0], h[4], h[5], h[6], h[7] = 6<<4, 0xff, 0xff, next, 64 // with whatever follows
 	copy(h[8:], netip.MustParseAddr("fd00::1").AsSlice())
 	copy(h[24:], netip.MustParseAddr("2001:db8::7").AsSlice())
 	return h

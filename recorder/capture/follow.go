@@ -3,8 +3,8 @@
 package capture
 
 import (
+	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -20,10 +20,9 @@ const (
 	// settleTime is how long an interface must have been up before it gets a ring: a
 	// container's veth is up before it is a member of its bridge.
 	settleTime = time.Second
-	// nicEvery is how exactly it is known when an interface dropped packets itself.
+	// nicEvery is how exactly it is known when an interface dropped packets itself, and how
+	// often changes that came in a burst are summed up.
 	nicEvery = 10 * time.Second
-	// orphanAge is how long the ring of a removed interface is kept that nobody named.
-	orphanAge = 10 * time.Minute
 )
 
 // listen opens a socket that receives a notice whenever links or addresses change.
@@ -56,16 +55,18 @@ func (s *Set) follow() {
 			return
 		case <-count.C:
 			s.countNIC(time.Now())
-			s.dropOrphans(time.Now())
-			continue
+			s.sumUp(time.Now())
+			if !s.dropOrphans(time.Now()) {
+				continue // else others may have the memory
+			}
 		case <-retry.C:
 		case <-notices:
 		}
-		begin := time.Now()
-		if again := s.compare(begin); again {
+		again, asked := s.compare(time.Now())
+		if again {
 			retry.Reset(settleTime)
 		}
-		s.pause(max(coalesce, idleShare*time.Since(begin)))
+		s.pause(max(coalesce, idleShare*asked))
 	}
 }
 
@@ -93,11 +94,13 @@ func (s *Set) receive(notices chan<- struct{}) {
 	}
 }
 
-// compare brings rings and interfaces together, and says whether to look again soon.
-func (s *Set) compare(now time.Time) (again bool) {
+// compare brings rings and interfaces together, and says whether to look again soon, and how
+// long it took to ask: making rings takes longer, mostly waiting, and is not for each notice.
+func (s *Set) compare(now time.Time) (again bool, asked time.Duration) {
 	all, err := links(s.ask)
+	asked = time.Since(now)
 	if err != nil {
-		return true
+		return true, asked
 	}
 	s.mu.Lock()
 	taken := map[int]bool{} // links that have a member
@@ -110,9 +113,7 @@ func (s *Set) compare(now time.Time) (again bool) {
 		again = s.update(m, all, taken, now) || again
 	}
 	again = s.adopt(all, taken, now) || again
-	s.members = slices.DeleteFunc(s.members, func(m *member) bool {
-		return m.ring == nil && m.state == Missing && !m.named
-	})
+	s.forget(now)
 	var bare []*member
 	for _, m := range s.members {
 		if m.ring == nil && m.state != Missing {
@@ -121,10 +122,14 @@ func (s *Set) compare(now time.Time) (again bool) {
 	}
 	s.mu.Unlock()
 	for _, m := range bare {
-		s.equip(m, now)
+		// Where one has gone meanwhile, so may have the others: a ring for each costs more than to ask.
+		if gone := s.equip(m, now); gone {
+			again = true
+			break
+		}
 	}
 	s.deliver()
-	return again
+	return again, asked
 }
 
 // bound returns the link that m's socket is bound to, as it is now.
@@ -162,7 +167,7 @@ func (s *Set) update(m *member, all []link, taken map[int]bool, now time.Time) (
 	l, ok := m.byName(all, taken)
 	if !ok {
 		if m.state != Missing && m.become(Missing, "it was removed", now) {
-			s.tell(m, "was removed; its history is kept, and it will be recorded again when it is back")
+			s.tell(m, removed(m))
 		}
 		return false
 	}
@@ -180,11 +185,23 @@ func (s *Set) update(m *member, all []link, taken map[int]bool, now time.Time) (
 	}
 	// A socket is for Ethernet or for bare IP packets: the interface needs another one.
 	m.link = l
-	if !s.strip(m) {
-		return true
+	if s.cut != nil {
+		return true // it holds the ring
 	}
+	s.strip(m).Close()
 	m.become(NotRecorded, "", now)
 	return false
+}
+
+// removed says what becomes of an interface that is no more.
+func removed(m *member) string {
+	switch {
+	case m.ring == nil:
+		return "was removed"
+	case m.named:
+		return "was removed; its history is kept, and it will be recorded again when it is back"
+	}
+	return "was removed; its history is kept for as long as a bundle may ask for it"
 }
 
 // note keeps what has changed at a link that m is bound to.
@@ -206,11 +223,14 @@ func (s *Set) note(m *member, l link, now time.Time) {
 
 // rebind records an interface that is back, or there at last.
 func (s *Set) rebind(m *member, l link, now time.Time) {
-	if err := s.bind(m, l); err != nil {
+	switch err := s.bind(m, l); {
+	case errors.Is(err, unix.ENODEV): // removed since it was listed
+		m.become(Missing, "it was removed before it could be recorded", now)
+	case err != nil:
 		s.fail(m, err.Error(), now)
-		return
+	default:
+		s.tell(m, "is there and recorded")
 	}
-	s.tell(m, "is there and recorded")
 }
 
 // fail says why m is not recorded, once.
@@ -235,7 +255,9 @@ func (s *Set) adopt(all []link, taken map[int]bool, now time.Time) (again bool) 
 		}
 		first, known := s.fresh[l.index]
 		if known && now.Sub(first) >= settleTime {
-			s.members = append(s.members, &member{chosen: l.name, link: l})
+			m := &member{chosen: l.name, link: l}
+			m.become(NotRecorded, "it came up a moment ago", now)
+			s.members = append(s.members, m)
 			continue
 		}
 		if !known {
@@ -243,25 +265,29 @@ func (s *Set) adopt(all []link, taken map[int]bool, now time.Time) (again bool) 
 		}
 		seen[l.index], again = first, true
 	}
+	s.unsettled(all, seen, now)
 	s.fresh = seen
 	return again
 }
 
-// equip gives a ring to a member that has none. It is made outside the lock, because the
-// kernel may take a second to find the memory.
-func (s *Set) equip(m *member, now time.Time) {
+// equip gives a ring to a member that has none, and says whether its interface is gone. It is
+// made outside the lock, because the kernel may take a second to find the memory.
+func (s *Set) equip(m *member, now time.Time) (gone bool) {
 	s.mu.Lock()
 	l, size := m.link, m.share
 	if size == 0 {
 		size = max(s.budget/2, minRing())
 	}
+	rings := s.shed(now, size)
 	if size > s.budget {
 		s.fail(m, spent, now)
 		s.mu.Unlock()
-		return
+		closeAll(rings)
+		return false
 	}
 	s.budget -= size
 	s.mu.Unlock()
+	closeAll(rings)
 	var ring *Packets
 	err := s.home.Do(func() (err error) {
 		ring, err = open(l.name, l.kind(), size, s.cfg.Filter)
@@ -272,39 +298,25 @@ func (s *Set) equip(m *member, now time.Time) {
 	if err != nil {
 		s.budget += size
 		s.fail(m, err.Error(), now)
-		return
+		return false
 	}
 	// A ring is made of whole blocks: what it did not take is for the next interface.
 	s.budget += size - ring.geo.bytes()
 	m.ring, m.share = ring, size
 	s.rebind(m, l, now)
+	return m.state == Missing
 }
 
 // spent is why an interface has no ring.
 const spent = "the memory for rings is spent; use a larger --ring, or name the interfaces"
 
-// strip takes m's ring away, unless a cut holds it.
-func (s *Set) strip(m *member) bool {
-	if s.cut != nil {
-		return false
-	}
-	s.budget += m.ring.geo.bytes()
-	m.share = m.ring.geo.bytes()
-	m.ring.Close()
+// strip takes m's ring away, which no cut may hold, for the caller to close.
+func (s *Set) strip(m *member) *Packets {
+	ring := m.ring
+	s.budget += ring.geo.bytes()
+	m.share = ring.geo.bytes()
 	m.ring, m.armed = nil, time.Time{}
-	return true
-}
-
-// dropOrphans frees the rings of interfaces that were removed long ago and that nobody
-// named: tunnels that come with a new name each time would spend the memory.
-func (s *Set) dropOrphans(now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, m := range s.members {
-		if m.ring != nil && m.state == Missing && !m.named && now.Sub(m.since) > orphanAge {
-			s.strip(m)
-		}
-	}
+	return ring
 }
 
 // countNIC reads what the interfaces have dropped themselves.
@@ -329,19 +341,5 @@ func (s *Set) countNIC(now time.Time) {
 
 // tell keeps an event for deliver. The caller holds the lock.
 func (s *Set) tell(m *member, text string) {
-	s.events = append(s.events, Event{time.Now(), m.link.name, m.state, m.link.name + " " + text})
-}
-
-// deliver hands the events out, without the lock.
-func (s *Set) deliver() {
-	s.mu.Lock()
-	events := s.events
-	s.events = nil
-	s.mu.Unlock()
-	if s.cfg.Notify == nil {
-		return
-	}
-	for _, e := range events {
-		s.cfg.Notify(e)
-	}
+	s.events = append(s.events, Event{time.Now(), m.link.name, m.state, m.link.name + " " + text, m.host})
 }

@@ -19,9 +19,16 @@ func (c *compiler) ethernet(header, tags int) {
 	}
 	c.otherFrame(header)
 	c.place(ip4)
-	c.ipv4(header)
-	c.place(ip6)
-	c.ipv6(header)
+	if header > ethernetHeader && len(c.Peers) == 0 {
+		// Such frames are rare: loads from where X says do, and the kernel has room for one copy only.
+		c.place(ip6)
+		c.setX(header)
+		c.jump(c.tagged)
+	} else {
+		c.ipv4(header)
+		c.place(ip6)
+		c.ipv6(header)
+	}
 	c.place(tagged)
 	if tags > 0 {
 		c.ethernet(header+vlanTag, tags-1)
@@ -31,7 +38,7 @@ func (c *compiler) ethernet(header, tags int) {
 // otherFrame handles a frame that is not IP; A is its EtherType. Under a restriction only
 // ARP and what holds IP go on.
 func (c *compiler) otherFrame(header int) {
-	arp, slow, mpls, pppoe := c.label(), c.label(), c.label(), c.label()
+	arp, slow, lacp, mpls, pppoe := c.label(), c.label(), c.label(), c.label(), c.label()
 	c.jumpIf(bpf.JumpEqual, etherARP, arp)
 	c.jumpIf(bpf.JumpEqual, etherMPLS, mpls)
 	c.jumpIf(bpf.JumpEqual, etherMPLS2, mpls)
@@ -42,7 +49,12 @@ func (c *compiler) otherFrame(header int) {
 		c.jumpIf(bpf.JumpEqual, etherSlow, slow)
 		c.keep(header + otherHeader)
 		c.place(slow)
-		c.keep(header + slowMessage)
+		c.need(header + 1)
+		c.load(header, 1)
+		c.jumpIf(bpf.JumpEqual, 1, lacp) // its subtype; others, as OAM's, may hold anything
+		c.keep(header + otherHeader)
+		c.place(lacp)
+		c.keep(header + lacpMessage)
 	}
 	c.place(arp)
 	c.keep(header + arpMessage)
@@ -63,7 +75,7 @@ func (c *compiler) mpls(header int) {
 		c.load(header+size*i+2, 1)
 		c.jumpIf(bpf.JumpBitsNotSet, 1, next)
 		c.encapsulated(header + size*(i+1))
-		c.jump(c.ip)
+		c.jump(c.labelled)
 		c.place(next)
 	}
 	c.unknown(header)
@@ -75,6 +87,7 @@ func (c *compiler) pppoe(header int) {
 	const size, ipv4, ipv6 = 8, 0x0021, 0x0057
 	is := c.label()
 	c.need(header + size)
+	c.ends(header+4, header+6, 0) // its length is that of the protocol number and what follows
 	c.load(header+size-2, 2)
 	c.jumpIf(bpf.JumpEqual, ipv4, is)
 	c.jumpIf(bpf.JumpEqual, ipv6, is)

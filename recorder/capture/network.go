@@ -4,6 +4,7 @@ package capture
 
 import (
 	"encoding/binary"
+	"math"
 	"net/netip"
 
 	"golang.org/x/net/bpf"
@@ -14,6 +15,7 @@ import (
 func (c *compiler) ipv4(base int) {
 	strange, fragment, short := c.label(), c.label(), c.label()
 	c.need(base + ipv4Header)
+	c.ends(base+2, base, ipv4Header)
 	c.emit(bpf.LoadMemShift{Off: uint32(base)}, bpf.TXA{})
 	c.jumpIf(bpf.JumpLessThan, ipv4Header, short)
 	c.op(bpf.ALUOpAdd, base)
@@ -42,10 +44,11 @@ func (c *compiler) ipv4(base int) {
 func (c *compiler) ipv6(base int) {
 	strange := c.label()
 	c.need(base + ipv6Header)
+	c.ends(base+4, base+ipv6Header, 0)
 	c.peers(base, strange, netip.Addr.Is6)
 	c.setX(base + ipv6Header)
 	c.load(base+6, 1)
-	c.extensions(c.transport)
+	c.extensions(4, c.transport)
 	c.place(strange)
 	if len(c.Peers) > 0 {
 		c.setX(base + ipv6Header)
@@ -53,6 +56,53 @@ func (c *compiler) ipv6(base int) {
 		c.jumpIf(bpf.JumpNotEqual, ipICMPv6, c.drop)
 		c.jump(c.errors6)
 	}
+}
+
+// ends notes where the packet ends whose length field, in bytes from start on, is at a constant
+// offset; a header of least bytes is kept though it may deny itself. The length is 0 where there is
+// more than fits (BIG TCP; RFC 2675).
+func (c *compiler) ends(field, start, least int) {
+	sized, large := c.label(), c.label()
+	c.load(field, 2)
+	c.jumpIf(bpf.JumpGreaterThan, uint32(least), sized)
+	c.emit(bpf.LoadExtension{Num: bpf.ExtLen})
+	c.jumpIf(bpf.JumpGreaterThan, math.MaxUint16, large)
+	c.emit(bpf.LoadConstant{Dst: bpf.RegA, Val: uint32(least)})
+	c.place(sized)
+	c.op(bpf.ALUOpAdd, start)
+	c.save(packetEnd)
+	c.place(large)
+}
+
+// endsX is ends for the IP packet at X, whose version only it knows.
+func (c *compiler) endsX() {
+	ip4, sized, known := c.label(), c.label(), c.label()
+	c.needX(6)
+	c.loadX(0, 1)
+	c.op(bpf.ALUOpShiftRight, 4)
+	c.jumpIf(bpf.JumpEqual, 4, ip4)
+	c.jumpIf(bpf.JumpNotEqual, 6, known)
+	c.loadX(4, 2)
+	c.jumpIf(bpf.JumpEqual, 0, known)
+	c.op(bpf.ALUOpAdd, ipv6Header)
+	c.jump(sized)
+	c.place(ip4)
+	c.loadX(2, 2)
+	c.jumpIf(bpf.JumpLessThan, ipv4Header, known)
+	c.place(sized)
+	c.emit(bpf.ALUOpX{Op: bpf.ALUOpAdd})
+	c.save(packetEnd)
+	c.place(known)
+}
+
+// behind places the code for IP behind tags and labels.
+func (c *compiler) behind() {
+	c.place(c.tagged)
+	c.endsX()
+	c.anyIP(c.transport)
+	c.place(c.labelled)
+	c.endsX()
+	c.jump(c.ip)
 }
 
 // encapsulated says that an encapsulation ends here: X is the first byte inside.
@@ -96,20 +146,21 @@ func (c *compiler) anyIP(transport label) {
 	c.save(protocol)
 	c.forward(ipv6Header)
 	c.recall(protocol)
-	c.extensions(transport)
+	c.extensions(2, transport)
 }
 
 // Places in the scratch memory.
 const (
-	length   = iota // of the header in hand
-	protocol        // of the next one
-	asked           // 1: the ports of the encapsulation were asked for, so what is inside is, too
+	length    = iota // of the header in hand
+	protocol         // of the next one
+	packetEnd        // of the outer packet; behind it is padding
+	asked            // 1: the ports of the encapsulation were asked for, so what is inside is, too
 )
 
-// extensions steps over four extension headers, hop-by-hop (jumbo payloads of BIG TCP),
-// routing, fragment and one more, and goes to transport.
-func (c *compiler) extensions(transport label) {
-	for range 4 {
+// extensions steps over so many extension headers, and goes to transport. Four are hop-by-hop
+// (jumbo payloads of BIG TCP), routing, fragment and one more; two, what a host itself sends.
+func (c *compiler) extensions(most int, transport label) {
+	for range most {
 		c.extension(transport)
 	}
 	c.jump(transport)

@@ -43,6 +43,7 @@ type Event struct {
 	Interface string // empty where there is none
 	State     State
 	Text      string // one sentence: eth0 is down; its history is kept, …
+	host      bool   // of an interface that was there when the set was opened: always told
 }
 
 // Status is what one interface of a Set has come to.
@@ -54,6 +55,8 @@ type Status struct {
 	Reason string    // why it is not recorded, or not from the begin
 	Since  time.Time // of State
 	Armed  time.Time // when it was first recorded; zero: not yet
+	Bound  time.Time // when it was last bound: at Armed, and whenever it was made anew
+	Missed uint64    // packets that had passed it before it was bound
 	// Covered is the time from which on the ring holds everything that was recorded.
 	Covered   time.Time
 	RingBytes int
@@ -66,6 +69,7 @@ type Status struct {
 type member struct {
 	chosen string // the name that it was chosen by
 	named  bool   // by the operator: kept for ever
+	host   bool   // it had a ring when the set was opened, as a host's uplinks do
 	link   link   // as last seen
 	share  int    // bytes that its ring has or had; 0: never had one
 	ring   *Packets
@@ -74,6 +78,8 @@ type member struct {
 	reason string
 	since  time.Time // of state
 	armed  time.Time // when its ring was first bound
+	bindAt time.Time // when its ring was last bound
+	missed uint64    // packets that had passed before
 
 	nic     losses // packets dropped by the interface itself
 	nicAt   uint64 // its counter at the last reading
@@ -91,11 +97,14 @@ type Set struct {
 	stop  chan struct{}  // closed: the goroutines end
 	done  sync.WaitGroup // of the goroutines
 
+	burst burst // of the goroutine that follows
+
 	// mu is held briefly: the goroutine that serves the rings waits for it.
 	mu      sync.Mutex
 	members []*member
 	fresh   map[int]time.Time // when an interface without member was first seen up, by index
 	events  []Event           // not delivered yet
+	unheld  losses            // interfaces that went, of whose packets nothing is held any more
 	budget  int               // bytes that no ring has yet
 	cut     *Cut
 	closed  bool      // no new cuts
@@ -215,7 +224,7 @@ func (s *Set) arm(some []link, sizes []int, named bool) error {
 			return err
 		}
 		s.budget -= ring.geo.bytes()
-		m := &member{chosen: l.name, named: named, link: l, share: sizes[i], ring: ring}
+		m := &member{chosen: l.name, named: named, host: true, link: l, share: sizes[i], ring: ring}
 		s.members = append(s.members, m)
 		if l.index > 0 {
 			err = s.bind(m, l)
@@ -245,7 +254,7 @@ func (s *Set) bind(m *member, l link) error {
 	} else {
 		reason = "it was made anew; what it saw before it was bound is missing"
 	}
-	m.link = l
+	m.link, m.bindAt, m.missed = l, now, l.packets
 	m.nicRead = false // a new interface counts from 0
 	m.become(Recording, reason, now)
 	if !l.up() {
@@ -325,6 +334,7 @@ func (m *member) status(now time.Time, clock *host.Past) Status {
 	st := Status{
 		Name: m.link.name, Chosen: m.chosen, Index: m.link.index,
 		State: m.state, Reason: m.reason, Since: m.since, Armed: m.armed,
+		Bound: m.bindAt, Missed: m.missed,
 	}
 	if m.ring == nil {
 		return st

@@ -6,10 +6,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"os"
 	"testing"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
 // token stands for what people sent: a cookie, a password, a name.
@@ -39,7 +42,7 @@ func mpls(labels int) (b []byte) {
 	return b
 }
 
-func pppoe(kind uint16) []byte { return []byte{0x11, 0, 0, 1, 0, 99, byte(kind >> 8), byte(kind)} }
+func pppoe(kind uint16) []byte { return []byte{0x11, 0, 0, 1, 0xff, 0xff, byte(kind >> 8), byte(kind)} }
 
 // wrapping is one way in which a packet holds another: everything before the inner header,
 // and whether an Ethernet frame is inside.
@@ -160,6 +163,47 @@ func TestFilterKeepsLittleOfTheUnknown(t *testing.T) {
 	}
 }
 
+// What stands behind a packet in its frame is not kept, though a header may claim it; nor is
+// what an error quotes of a later fragment, nor of the slow protocols any but LACP's fields.
+func TestFilterKeepsNoPadding(t *testing.T) {
+	long := func(header []byte, at, n int) []byte { // with its length field
+		binary.BigEndian.PutUint16(header[at:], uint16(n))
+		return header
+	}
+	session := func(n int, ip []byte) []byte { return join(eth(0x8864), long(pppoe(0x0021), 4, n), ip) }
+	for name, c := range map[string]struct {
+		frame []byte
+		more  int // bytes that are kept behind it
+	}{
+		"empty DNS":            {join(eth(0x0800), long(ip4(17, 0, 0), 2, 28), ports(8, 1, 53)), 0},
+		"empty DNS 6":          {join(eth(0x86dd), long(ip6(17), 4, 8), ports(8, 1, 53)), 0},
+		"half a TCP header":    {join(eth(0x0800), long(ip4(6, 0, 0), 2, 30), tcp(40)[:10]), 0},
+		"unknown protocol":     {join(eth(0x0800), long(ip4(253, 0, 0), 2, 25), []byte("12345")), 0},
+		"in a session":         {session(2+28, join(ip4(17, 0, 0), ports(8, 1, 53))), 0},
+		"below a label":        {join(eth(0x8847), mpls(1), long(ip4(17, 0, 0), 2, 28), ports(8, 1, 53)), 0},
+		"below a label 6":      {join(eth(0x8847), mpls(2), long(ip6(17), 4, 8), ports(8, 1, 53)), 0},
+		"BIG TCP":              {join(eth(0x86dd), long(ip6(0), 4, 0), ext(6, 8), tcp(32)), 0},
+		"denied length":        {join(eth(0x0800), long(ip4(17, 0, 0), 2, 0)), 0},
+		"nothing":              {join(eth(0x86dd), long(ip6(59), 4, 0)), 0},
+		"ARP":                  {join(eth(0x0806), payload(28)), 0},
+		"quoted fragment":      {join(eth(0x0800), ip4(1, 0, 0), icmp(3), ip4(6, 185, 0)), 0},
+		"LACP":                 {join(eth(0x8809), []byte{1}), lacpMessage - 1},
+		"link OAM":             {join(eth(0x8809), []byte{3}), otherHeader - 1},
+		"slow without subtype": {eth(0x8809), otherHeader},
+	} {
+		behind := secret()
+		if name == "BIG TCP" {
+			behind = payload(70_000)
+		}
+		if got := run(t, Filter{}, ethernet, join(c.frame, behind)); got != len(c.frame)+c.more {
+			t.Errorf("%s: kept %d bytes, want %d", name, got, len(c.frame)+c.more)
+		}
+		if got := run(t, Filter{Payload: 500}, ethernet, join(c.frame, secret())); name == "empty DNS" && got != len(c.frame) {
+			t.Errorf("%s: kept %d bytes as payload, of which there is none", name, got-len(c.frame))
+		}
+	}
+}
+
 // A port is looked for inside an encapsulation, too, and one that was asked for by its own
 // port keeps all that it holds.
 func TestFilterRestrictsInside(t *testing.T) {
@@ -230,6 +274,29 @@ func TestKernelTakesFilters(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Kernels before 6.8 charge a socket's filter to 20 KiB (net.core.optmem_max), as the kernel
+// has translated it: two or three times what is given.
+func TestFilterFitsOldKernels(t *testing.T) {
+	testns.Run(t, func() {
+		if err := os.WriteFile("/proc/sys/net/core/optmem_max", []byte("20480"), 0); err != nil {
+			t.Skipf("the limit is the machine's here, not the namespace's: %v", err)
+		}
+		for _, kind := range []linkKind{ethernet, rawIP} {
+			f, err := Filter{}.withDefaults()
+			if err != nil {
+				t.Fatal(err)
+			}
+			code, err := f.compile(kind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := attachTo(t, code); err != nil {
+				t.Errorf("link %v, %d instructions: %v", kind, len(code), err)
+			}
+		}
+	})
 }
 
 // attachTo gives a program to a socket that receives nothing; no privilege is needed.

@@ -115,7 +115,7 @@ func (c *compiler) ports(inside bool) {
 // icmp keeps an error (RFC 792) with the headers that it quotes, and of all others the
 // header: the data of an echo is the user's. Without others only errors are kept.
 func (c *compiler) icmp(others bool) {
-	quote, quoteTCP := c.label(), c.label()
+	quote, quoteTCP, quoteFragment := c.label(), c.label(), c.label()
 	c.needX(icmpHeader)
 	c.loadX(0, 1)
 	for _, kind := range []uint32{3, 4, 5, 11, 12} { // unreachable, quench, redirect, time exceeded, parameter
@@ -124,9 +124,13 @@ func (c *compiler) icmp(others bool) {
 	c.othersEnd(others)
 	c.place(quote)
 	c.needX(icmpHeader + ipv4Header)
+	c.loadX(icmpHeader+6, 2)
+	c.jumpIf(bpf.JumpBitsSet, 0x1fff, quoteFragment)
 	c.loadX(icmpHeader+9, 1)
 	c.jumpIf(bpf.JumpEqual, ipTCP, quoteTCP)
 	c.quoted(icmpHeader + 8) // an error quotes at least 8 bytes: the ports
+	c.place(quoteFragment)   // a later one: what follows its header is no header
+	c.quoted(icmpHeader)
 	c.place(quoteTCP)
 	c.quoted(icmpHeader + tcpHeader)
 }

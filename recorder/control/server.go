@@ -13,13 +13,23 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
 )
 
-// reasonSize bounds an operator's free text.
-const reasonSize = 1 << 10
+const (
+	// reasonSize bounds an operator's free text.
+	reasonSize = 1 << 10
+	// hearTime and tellTime bound a client that sends or reads slowly, or not at all: to a
+	// recorder that is well both take milliseconds.
+	hearTime = 5 * time.Second
+	tellTime = 10 * time.Second
+	// clientsMost is how many are served at a time: the descriptors that a bundle needs are
+	// not theirs to take. Others wait in the socket's backlog.
+	clientsMost = 16
+)
 
 // Server is the control socket of one recorder.
 type Server struct {
@@ -97,8 +107,8 @@ func (s *Server) Serve(triggers chan<- format.Trigger, asked chan<- chan<- Statu
 		case <-req.Context().Done():
 		}
 	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	server.Serve(s.listener)
+	server := &http.Server{Handler: mux, ReadTimeout: hearTime, WriteTimeout: tellTime, IdleTimeout: hearTime}
+	server.Serve(netutil.LimitListener(s.listener, clientsMost))
 }
 
 // Close gives the socket back.

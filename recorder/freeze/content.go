@@ -26,9 +26,9 @@ type content struct {
 	plain    []*source.Member
 	told     []source.Result // by the probes
 	results  []source.Result // of the one-off sources
-	packets  *spool
-	spend    bool  // the spool gives its room on the disk to the bundle as that is written
-	lost     error // why there are no packets
+	packets  *spool          // nil where they could not be recorded, or were lost
+	spend    bool            // the spool gives its room on the disk to the bundle as that is written
+	lost     error           // why there are no packets
 	// snapshots calls f for each text with the name of its member; textBytes is what they
 	// take compressed.
 	snapshots func(f func(at time.Time, name string, text []byte) error) error
@@ -75,7 +75,9 @@ func (c *content) packetSize(x extent) (content, compressed int64, err error) {
 // count is the number of packets that an extent has.
 func (c *content) count(x extent) uint64 {
 	switch {
-	case x == whole && c.packets != nil:
+	case c.packets == nil:
+		return 0
+	case x == whole:
 		return c.packets.packets
 	case x == nearPackets:
 		return c.packets.nearPackets
@@ -139,7 +141,7 @@ func (c *content) write(ctx context.Context, w *format.Writer, x extent, m *form
 }
 
 func (c *content) writePackets(w *format.Writer, x extent) error {
-	if x >= noPackets {
+	if x >= noPackets || c.packets == nil && c.lost == nil {
 		return nil
 	}
 	size, _, err := c.packetSize(x)

@@ -26,7 +26,8 @@ import (
 
 // Rings is everything that a cut takes from.
 type Rings struct {
-	Packets   *capture.Set
+	Packets   *capture.Set // nil where NoPackets
+	NoPackets error        // why packets cannot be recorded here
 	Board     *vital.Board
 	Rows      *ring.Rows
 	Listeners *ring.Listeners
@@ -71,11 +72,13 @@ func Take(rings Rings, req Request) (*Held, error) {
 	past := rings.Clocks.Past(req.Clock, req.Start)
 	// Packets first: their cut waits some milliseconds for those that the kernel is still
 	// copying, and the window's end, taken behind it, is later than all that is in it.
-	cut, err := rings.Packets.Cut(req.Start, past)
-	if err != nil {
-		return nil, err
+	if rings.Packets != nil {
+		cut, err := rings.Packets.Cut(req.Start, past)
+		if err != nil {
+			return nil, err
+		}
+		h.packets = cut
 	}
-	h.packets = cut
 	end := rings.Clocks.Tick()
 	h.end = end.At
 	texts, err := rings.Snapshots.Cut()
@@ -92,8 +95,12 @@ func Take(rings Rings, req Request) (*Held, error) {
 	h.listeners = listenersCSV(rings.Listeners, req.Start, req.Clock)
 	h.log = rings.Log.Cut(req.Start, h.end, req.Clock)
 	h.trace = rings.Trace.Cut(req.Start, h.end, req.Clock)
-	h.sources = append(h.sources, packetSource(h.packets, req.Start, req.Clock))
-	meters := rings.Board.Sources(req.Start)
+	if h.packets == nil {
+		h.sources = append(h.sources, rings.PacketsRefused())
+	} else {
+		h.sources = append(h.sources, packetSource(h.packets, req.Start, req.Clock))
+	}
+	meters := rings.Board.Sources(req.Start, h.end)
 	h.sources = append(h.sources, meters...)
 	for _, meter := range meters {
 		if meter.Name == vital.ListenerSource {
@@ -101,8 +108,8 @@ func Take(rings Rings, req Request) (*Held, error) {
 		}
 	}
 	h.sources = append(h.sources, clockSource(past, req.Start))
-	h.sources = append(h.sources, rings.Snapshots.Source(), rings.Log.Source(req.Start, req.Clock))
-	h.sources = append(h.sources, rings.Trace.Sources(req.Start)...)
+	h.sources = append(h.sources, rings.Snapshots.Source(req.Start, h.end), rings.Log.Source(req.Start, req.Clock))
+	h.sources = append(h.sources, rings.Trace.Sources(req.Start, h.end)...)
 	m := &h.req.Manifest
 	m.Vitals = infos
 	m.Window = format.Window{Start: req.Clock.Wall(req.Start), Trigger: req.Clock.Wall(req.Trigger), End: req.Clock.Wall(h.end)}
@@ -111,7 +118,11 @@ func Take(rings Rings, req Request) (*Held, error) {
 }
 
 // Close gives the packet rings back to recording.
-func (h *Held) Close() { h.packets.Close() }
+func (h *Held) Close() {
+	if h.packets != nil {
+		h.packets.Close()
+	}
+}
 
 // Report says what became of a bundle.
 type Report struct {
@@ -197,6 +208,7 @@ func (h *Held) told() (*source.Sink, error) {
 		{member.EventsName, h.trace.WriteEvents},
 		{member.LatenciesName, h.trace.WriteLatencies},
 		{member.DropsName, h.trace.WriteDrops},
+		{member.UnattributedName, h.trace.WriteUnattributed},
 		{member.StacksName, h.trace.WriteStacks},
 	} {
 		stream, err := sink.Stream(told.name)
@@ -224,6 +236,10 @@ func (h *Held) spool() <-chan spoolResult {
 		OS: "Linux " + m.Host.Kernel, Application: m.Recorder.Program + " " + m.Recorder.Version,
 	}
 	done := make(chan spoolResult, 1)
+	if h.packets == nil {
+		done <- spoolResult{}
+		return done
+	}
 	go func() {
 		defer h.Close()
 		s, err := spooled(h.packets, h.req.Trigger, h.req.Store.unnamed, opts)

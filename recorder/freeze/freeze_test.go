@@ -122,7 +122,7 @@ func TestMembersInOrder(t *testing.T) {
 	rings, root := armed(t)
 	must(t, rings.Snapshots.Take(time.Now()))
 	_, names := written(t, rings, request(t, root))
-	groups := []string{"spikebox.json", "vitals.csv", "clocks.csv", "listeners.csv", "kmsg.txt", "events.jsonl", "softirq.jsonl", "drops.csv",
+	groups := []string{"spikebox.json", "vitals.csv", "clocks.csv", "listeners.csv", "kmsg.txt", "events.jsonl", "softirq.jsonl", "drops.csv", "drops-unattributed.csv",
 		"stacks.pb.gz", "sockets.jsonl", "processes.jsonl", "conntrack", "static/", "snapshots/", "packets.pcapng", "SHA256SUMS"}
 	at := 0
 	seen := map[string]bool{}

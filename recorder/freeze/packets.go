@@ -3,6 +3,7 @@
 package freeze
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,6 +15,19 @@ import (
 	"github.com/spikebox/spikebox/recorder/host"
 )
 
+// PacketsRefused is the state of packets that cannot be recorded here.
+func (r *Rings) PacketsRefused() format.Source {
+	return format.Source{Name: "packets", State: format.Unsupported, Reason: Refusal(r.NoPackets)}
+}
+
+// Refusal says in one sentence why packets are not recorded, and what they need.
+func Refusal(err error) string {
+	if hinted := (*capture.OpenError)(nil); errors.As(err, &hinted) && hinted.Hint() != "" {
+		return err.Error() + ": " + hinted.Hint()
+	}
+	return err.Error()
+}
+
 // packetSource sums up the interfaces of a cut for the manifest: complete only where each
 // of them was recorded from the window's start to its end without loss.
 func packetSource(cut *capture.Cut, start time.Time, clock host.Moment) format.Source {
@@ -22,12 +36,22 @@ func packetSource(cut *capture.Cut, start time.Time, clock host.Moment) format.S
 		Details: map[string]string{},
 	}
 	var reasons []string
+	short := map[string][]string{} // interfaces by what is missing of them
 	for _, i := range cut.Stats() {
 		s.Lost += i.Lost
 		if r := shortfall(i, start); r != "" {
-			reasons = append(reasons, r)
+			if short[r] == nil {
+				reasons = append(reasons, r)
+			}
+			short[r] = append(short[r], i.Name)
 		}
 		detail(s.Details, i, clock)
+	}
+	for i, r := range reasons {
+		reasons[i] = someOf(short[r]) + ": " + r
+	}
+	if n := cut.Unheld(); n > 0 {
+		reasons = append(reasons, fmt.Sprintf("%s went within the window, too soon to be recorded or to be kept", interfaces(n)))
 	}
 	if s.Lost > 0 {
 		s.Unit = "packets"
@@ -45,18 +69,39 @@ func packetSource(cut *capture.Cut, start time.Time, clock host.Moment) format.S
 // called short: the time between its first packet and the one before it is not known.
 const rounding = time.Second
 
-// shortfall says what is missing of an interface's window, empty where nothing is.
+// namedMost is how many interfaces a sentence names: a host may have a thousand without a ring.
+const namedMost = 3
+
+// someOf names a few interfaces and counts the others.
+func someOf(names []string) string {
+	if len(names) <= namedMost {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:namedMost], ", "), len(names)-namedMost)
+}
+
+func interfaces(n uint64) string {
+	if n == 1 {
+		return "1 interface"
+	}
+	return fmt.Sprintf("%d interfaces", n)
+}
+
+// shortfall says what is missing of an interface's window, empty where nothing is. That it
+// is down or was removed is no loss: there was nothing more to record. Only one that the
+// operator named and that never was there is, since the name may be wrong.
 func shortfall(i capture.Stats, start time.Time) string {
 	switch {
 	case i.RingBytes == 0:
-		return fmt.Sprintf("%s is not recorded: %s", i.Name, i.Reason)
-	case i.State == capture.Missing:
-		return fmt.Sprintf("%s: %s", i.Name, i.Reason)
+		return "not recorded: " + i.Reason
+	case i.Armed.IsZero():
+		return i.Reason
 	case i.Lost > 0:
-		return fmt.Sprintf("%s: %d packets found no room in the ring", i.Name, i.Lost)
-	case i.From.Sub(start) > rounding:
-		return fmt.Sprintf("%s: the ring reaches back to %s before the window's end only", i.Name,
-			i.To.Sub(i.From).Round(100*time.Millisecond))
+		return fmt.Sprintf("%d packets found no room in the ring", i.Lost)
+	case i.Bound.After(start) && i.Missed > 0:
+		return "packets passed within the window before it was recorded"
+	case i.From.Sub(start) > rounding && !i.From.Equal(i.Armed):
+		return fmt.Sprintf("the ring reaches back to %s before the window's end only", i.To.Sub(i.From).Round(100*time.Millisecond))
 	}
 	return ""
 }

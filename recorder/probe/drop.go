@@ -22,7 +22,8 @@ var dropProbe = Probe{
 		if err != nil {
 			return nil, "", fmt.Errorf("read embedded probe drop: %w", err)
 		}
-		kept, err := s.hub.choose(spec, "kfree_skb", 3, bpf.DropProgDropWhy, bpf.DropProgDrop)
+		// The reason came with 5.17, the socket that a packet was for with 6.11.
+		kept, err := s.hub.choose(spec, "kfree_skb", form{4, bpf.DropProgDropFor}, form{3, bpf.DropProgDropWhy}, form{2, bpf.DropProgDrop})
 		if err != nil {
 			return nil, "", refuse("drop", err)
 		}
@@ -43,17 +44,20 @@ type Drops struct{ causes *ebpf.Map }
 type DropCount struct {
 	Place  uint64 // address of the code, see Symbols
 	Reason uint32 // see ReasonNames; 0 where the kernel has no reasons
-	Count  uint64 // since arming
+	// Unattributed packets told nothing of their network namespace while one is watched: they
+	// may be any namespace's, and are no events.
+	Unattributed bool
+	Count        uint64 // since arming
 }
 
 // Read appends the counts since arming to out, in no order. Causes beyond the 1024th
-// are missing; the total is in Events.Counts.
+// are missing; the total of those that are not Unattributed is in Events.Counts.
 func (d *Drops) Read(out []DropCount) ([]DropCount, error) {
 	var cause bpf.DropCause
 	var counts []uint64 // one a CPU, since CPUs do not share a counter
 	each := d.causes.Iterate()
 	for each.Next(&cause, &counts) {
-		c := DropCount{Place: cause.Place, Reason: cause.Reason}
+		c := DropCount{Place: cause.Place, Reason: cause.Reason, Unattributed: cause.Unattributed != 0}
 		for _, n := range counts {
 			c.Count += n
 		}

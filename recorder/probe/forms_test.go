@@ -33,6 +33,7 @@ var forms = []struct {
 	{[2]int{5, 10}, "stacks", "cpu-clock each 997µs"},
 	{[2]int{5, 10}, "drop", "drop"},
 	{[2]int{5, 17}, "drop", "drop_why"},
+	{[2]int{6, 11}, "drop", "drop_for"},
 	{[2]int{5, 10}, "echo", ""},
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
@@ -136,13 +137,22 @@ func (w *wanted) prepare(h hub) error {
 }
 
 // unlockMemory lifts RLIMIT_MEMLOCK on kernels before 5.11, which charge maps to it. On
-// others it does nothing, but without CAP_BPF it cannot tell them apart.
+// others it does nothing. It tells them apart by making a map: where bpf(2) is refused, as in
+// a user namespace, every kernel looks like an old one, and then that is the reason.
 func unlockMemory() error {
-	if err := rlimit.RemoveMemlock(); err != nil && lackingCapabilities() == "" {
-		return errMemlock
+	err := rlimit.RemoveMemlock()
+	if err == nil || lackingCapabilities() != "" {
+		return nil
 	}
-	return nil
+	version, failed := features.LinuxVersionCode()
+	if failed == nil && version >= memcgVersion || !firstUserNamespace() {
+		return fmt.Errorf("make a first map: %w", unix.EPERM)
+	}
+	return errMemlock
 }
+
+// memcgVersion is Linux 5.11 as LINUX_VERSION_CODE has it: maps are charged to the cgroup.
+const memcgVersion = 5<<16 | 11<<8
 
 // Close detaches and unloads everything.
 func (l *loaded) Close() error {
@@ -151,19 +161,27 @@ func (l *loaded) Close() error {
 	return err
 }
 
-// choose keeps that one of two programs for a tracepoint which fits the running
-// kernel: newer, if the tracepoint has so many arguments, or else older.
-func (h hub) choose(spec *ebpf.CollectionSpec, tracepoint string, args int, newer, older string) (kept string, err error) {
+// form is a program for a tracepoint that has at least so many arguments.
+type form struct {
+	args    int
+	program string
+}
+
+// choose keeps that one of the programs for a tracepoint which fits the running kernel: the
+// first whose arguments it has, of forms from the newest to the oldest.
+func (h hub) choose(spec *ebpf.CollectionSpec, tracepoint string, forms ...form) (kept string, err error) {
 	have, err := h.tracepointArgs(tracepoint)
 	if err != nil {
 		return "", err
 	}
-	if have >= args {
-		delete(spec.Programs, older)
-		return newer, nil
+	for i, f := range forms {
+		if kept == "" && (have >= f.args || i == len(forms)-1) {
+			kept = f.program
+			continue
+		}
+		delete(spec.Programs, f.program)
 	}
-	delete(spec.Programs, newer)
-	return older, nil
+	return kept, nil
 }
 
 // tracepointArgs counts a tracepoint's arguments on the running kernel.

@@ -172,7 +172,7 @@ func lastLine(log []string) string {
 // policy explains an EPERM from bpf(2) although the capabilities are held: it has many
 // reasons and no text.
 func policy() string {
-	if uids, err := os.ReadFile("/proc/self/uid_map"); err == nil && !wholeRange(string(uids)) {
+	if !firstUserNamespace() {
 		return "CAP_BPF and CAP_PERFMON are held in a user namespace only; bpf(2) wants them in the first one"
 	}
 	if mode, err := os.ReadFile("/sys/kernel/security/lockdown"); err == nil && strings.Contains(string(mode), "[confidentiality]") {
@@ -180,6 +180,12 @@ func policy() string {
 	}
 	return "kernel refuses this kind of program although CAP_BPF and CAP_PERFMON are held: " +
 		"kernel configuration, a security module or a seccomp filter"
+}
+
+// firstUserNamespace says whether this process is in the first user namespace, or may be.
+func firstUserNamespace() bool {
+	uids, err := os.ReadFile("/proc/self/uid_map")
+	return err != nil || wholeRange(string(uids))
 }
 
 // wholeRange says whether a uid_map is that of the first user namespace.

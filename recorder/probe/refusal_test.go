@@ -45,6 +45,16 @@ func TestRefusalsNameTheirCause(t *testing.T) {
 	}
 }
 
+func TestWholeRange(t *testing.T) {
+	for uidMap, want := range map[string]bool{
+		"         0          0 4294967295\n": true, "         0          0          1\n": false, "0 100000 65536\n": false, "": false,
+	} {
+		if got := wholeRange(uidMap); got != want {
+			t.Errorf("uid_map %q: first namespace %v, want %v", uidMap, got, want)
+		}
+	}
+}
+
 func TestMissingTargetIsNamed(t *testing.T) {
 	testns.New(t) // only for its gate
 	spec, err := bpf.LoadSoftirq()

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
+
 	"github.com/spikebox/spikebox/bpf"
 )
 
@@ -25,8 +26,8 @@ var retransmitProbe = Probe{
 			return nil, "", fmt.Errorf("read embedded probe retransmit: %w", err)
 		}
 		// The third argument, the error of sending, came with 6.16.
-		kept, err := s.hub.choose(spec, "tcp_retransmit_skb", 3,
-			bpf.TcpRetransmitProgRetransmitErr, bpf.TcpRetransmitProgRetransmit)
+		kept, err := s.hub.choose(spec, "tcp_retransmit_skb",
+			form{3, bpf.TcpRetransmitProgRetransmitErr}, form{2, bpf.TcpRetransmitProgRetransmit})
 		if err != nil {
 			return nil, "", refuse("retransmit", err)
 		}
@@ -47,8 +48,8 @@ var resetProbe = Probe{
 		if err != nil {
 			return nil, "", fmt.Errorf("read embedded probe reset: %w", err)
 		}
-		kept, err := s.hub.choose(spec, "tcp_send_reset", 3,
-			bpf.TcpResetProgResetSentWhy, bpf.TcpResetProgResetSent)
+		kept, err := s.hub.choose(spec, "tcp_send_reset",
+			form{3, bpf.TcpResetProgResetSentWhy}, form{2, bpf.TcpResetProgResetSent})
 		if err != nil {
 			return nil, "", refuse("reset", err)
 		}

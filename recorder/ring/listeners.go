@@ -44,7 +44,8 @@ const (
 )
 
 // Listeners keeps the busy listeners of the last ticks. There is room for as many a tick as
-// are kept of one, so that a host with many of them does not have a shorter history.
+// are kept of one, so that a host with many of them does not have a shorter history. Add and
+// EndTick are for one goroutine, which may hang and come back during a cut.
 type Listeners struct {
 	rows    *Newest[Listener]
 	tick    []Listener

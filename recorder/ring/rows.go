@@ -2,7 +2,10 @@
 
 package ring
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // Rows keeps the newest rows of the vitals: one fixed array, allocated once.
 type Rows struct {
@@ -35,8 +38,11 @@ func (r *Rows) Since(start time.Time, f func(at time.Time, row []float64)) {
 	}
 }
 
-// Newest keeps the newest records of a kind: one fixed array, allocated once.
+// Newest keeps the newest records of a kind: one fixed array, allocated once. It is safe for
+// concurrent use: a reader that hung in the kernel pushes when it comes back, which may be
+// during a cut.
 type Newest[T any] struct {
+	mu      sync.Mutex
 	records []T
 	n       int // pushed so far
 }
@@ -48,22 +54,32 @@ func NewNewest[T any](capacity int) *Newest[T] {
 
 // Push keeps one record, over the oldest where the ring is full.
 func (r *Newest[T]) Push(record T) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.records[r.n%len(r.records)] = record
 	r.n++
 }
 
 // Each calls f for every record that is held, oldest first.
 func (r *Newest[T]) Each(f func(*T)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for i := max(0, r.n-len(r.records)); i < r.n; i++ {
 		f(&r.records[i%len(r.records)])
 	}
 }
 
 // Forgotten is how many records have left the ring.
-func (r *Newest[T]) Forgotten() int { return max(0, r.n-len(r.records)) }
+func (r *Newest[T]) Forgotten() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return max(0, r.n-len(r.records))
+}
 
 // Oldest gives the oldest record that is held, nil where there is none.
 func (r *Newest[T]) Oldest() *T {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.n == 0 {
 		return nil
 	}

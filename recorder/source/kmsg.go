@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -28,6 +29,9 @@ const (
 	// kmsgLines is more than the kernel's rate limits let through in the longest window
 	// but for a dump of all tasks.
 	kmsgLines = 4096
+	// kmsgOld bounds what is read at the start: the kernel's buffer has 16 MiB at the most
+	// that anybody sets (log_buf_len), and a record some 100 bytes.
+	kmsgOld = 1 << 18
 )
 
 // LogLine is one record of the kernel log.
@@ -63,14 +67,17 @@ func OpenKernelLog(root string, log func(string)) *KernelLog {
 		return k
 	}
 	k.fd = fd
-	k.Read(nil)
+	k.read(kmsgOld, nil)
 	k.lost = 0 // what was overwritten before we came is nobody's loss
 	return k
 }
 
 // Read takes the records that came since the last Read and calls fresh, if given, for each.
-func (k *KernelLog) Read(fresh func(*LogLine)) {
-	for k.fd >= 0 {
+// It never waits, and of a flood it takes as many as are kept: the rest is for the next tick.
+func (k *KernelLog) Read(fresh func(*LogLine)) { k.read(kmsgLines, fresh) }
+
+func (k *KernelLog) read(most int, fresh func(*LogLine)) {
+	for ; most > 0 && k.fd >= 0; most-- {
 		// Before the read: what it does not find has not been written by now.
 		before := k.mono()
 		n, err := unix.Read(k.fd, k.buf)
@@ -85,6 +92,9 @@ func (k *KernelLog) Read(fresh func(*LogLine)) {
 			continue
 		case errors.Is(err, unix.EINTR):
 			continue
+		case err == nil && n == 0: // no device, but a file or a pipe in its place
+			err = io.EOF
+			fallthrough
 		case err != nil:
 			k.failed = fmt.Errorf("read /dev/kmsg: %w", err)
 			k.Close()

@@ -141,8 +141,10 @@ func process(dir string, pid int) *member.Process {
 		text, _ := os.ReadFile(filepath.Join(dir, name))
 		return string(bytes.TrimSpace(text))
 	}
-	// Arguments may hold passwords: the program's name is all that leaves the host.
+	// Arguments may hold passwords: the program's name is all that leaves the host. A program that
+	// writes a title over its arguments ("postgres: alice shop 192.0.2.7(5432) idle") has no \0 between.
 	cmdline, _, _ := strings.Cut(read("cmdline"), "\x00")
+	cmdline, _, _ = strings.Cut(cmdline, " ")
 	cgroup := read("cgroup")
 	if _, v2, ok := strings.Cut(cgroup, "0::"); ok { // the unified hierarchy's line
 		cgroup, _, _ = strings.Cut(v2, "\n")

@@ -115,7 +115,7 @@ func TestNothingIsNotComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if src := s.Source(); src.State != format.Unsupported || src.Reason == "" {
+	if src := s.Source(time.Time{}, time.Now()); src.State != format.Unsupported || src.Reason == "" {
 		t.Errorf("source %+v, want that it is unsupported", src)
 	}
 }

@@ -9,27 +9,61 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/procfs"
+	"github.com/spikebox/spikebox/recorder/internal/rounds"
 	"github.com/spikebox/spikebox/recorder/ring"
 )
 
-// Snapshots reads Files into a ring of texts.
+// Snapshots reads Files into a ring of texts, in a goroutine of its own: Ask never waits.
+// One file that hangs in the kernel, at its opening or later, costs itself only.
 type Snapshots struct {
-	root    string
+	root   string
+	log    func(string)
+	orders chan order
+	missed atomic.Uint64 // snapshots asked for while one was being taken
+	rounds *rounds.Rounds
+	due    []*rounds.Thing // of the round, used again
+	rows   []*row
+
+	mu      sync.Mutex // held for what follows, and never while the kernel is asked
 	ring    *ring.Texts
 	files   map[string]*openFile // by path below the root
 	order   []string             // of files, sorted within each row of Files
-	log     func(string)
 	taken   int
 	cost    time.Duration
-	absent  []string  // rows that this kernel does not have
-	missing []string  // rows that could not be opened, with the reason
 	full    time.Time // when all files were taken last
 	scanned time.Time // when patterns were resolved last
+	gaps    ring.Gaps // of full snapshots
+}
+
+// order is a snapshot that is asked for. Done, if given, is closed when it is taken.
+type order struct {
+	at   time.Time
+	done chan<- struct{}
+}
+
+// row is a row of Files. The goroutine that looks for its files has paths and found.
+type row struct {
+	File
+	thing rounds.Thing
+	paths []string // that match
+	found []found  // of them those that were not open
+
+	order  []string // of paths, those that are open
+	absent bool     // this kernel does not have it
+	lack   error    // why some of it is not read
+}
+
+type found struct {
+	path string
+	file *procfs.File
+	err  error
 }
 
 type openFile struct {
@@ -37,12 +71,20 @@ type openFile struct {
 	urgent  bool
 	failing bool
 	failed  uint64
+	gaps    ring.Gaps
+	late    int // rounds that it hangs
+
+	thing rounds.Thing // reads text and err
+	text  []byte
+	err   error
 }
 
 const (
 	// A full snapshot is due a little before a second has passed: the ticker that asks
 	// for it jitters.
 	fullEvery = 950 * time.Millisecond
+	// gapAllowed is two snapshots that are missing.
+	gapAllowed = 3 * time.Second
 	// Bonds and tables come and go while armed; looking for them costs some 20 µs.
 	scanEvery = 10 * time.Second
 )
@@ -53,100 +95,244 @@ func OpenSnapshots(root string, bytes int, log func(string)) (*Snapshots, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &Snapshots{root: root, ring: texts, log: log, files: map[string]*openFile{}}
-	s.scan()
-	for _, m := range s.missing {
-		log(fmt.Sprintf("snapshots go without a text, and try again every %v: %s", scanEvery, m))
+	s := &Snapshots{root: root, ring: texts, log: log, files: map[string]*openFile{}, orders: make(chan order),
+		rounds: rounds.New(), gaps: ring.NewGaps(gapAllowed)}
+	for _, file := range Files {
+		r := &row{File: file}
+		r.thing.Read = func() { s.look(r) }
+		s.rows = append(s.rows, r)
 	}
+	s.scan(rounds.Opening)
+	go s.serve()
 	return s, nil
 }
 
-// scan opens what has come since the last scan, and notes what there is not. A pattern
-// without a match is not missing: a host without bonds has no /proc/net/bonding.
-func (s *Snapshots) scan() {
-	s.order, s.absent, s.missing = s.order[:0], nil, nil
-	for _, row := range Files {
-		paths := []string{row.Path}
-		if strings.Contains(row.Path, "*") {
-			found, _ := filepath.Glob(filepath.Join(s.root, row.Path)) // the patterns are ours, and well formed
-			for i := range found {
-				found[i], _ = filepath.Rel(s.root, found[i])
-			}
-			paths = found
+// serve takes what is asked for.
+func (s *Snapshots) serve() {
+	for o := range s.orders {
+		if err := s.Take(o.at); err != nil {
+			s.log("error: take snapshot: " + err.Error())
 		}
-		for _, path := range paths {
-			if s.files[path] == nil {
-				file, err := procfs.Open(s.root, path)
-				switch {
-				case errors.Is(err, fs.ErrNotExist):
-					s.absent = append(s.absent, path)
-				case err != nil:
-					s.missing = append(s.missing, err.Error())
-				}
-				if err != nil {
-					continue
-				}
-				s.files[path] = &openFile{file: file, urgent: row.Urgent}
-			}
-			s.order = append(s.order, path)
+		if o.done != nil {
+			close(o.done)
 		}
+	}
+	s.rounds.Close()
+}
+
+// Ask has a snapshot taken, but where one is being taken it is left out and counted.
+func (s *Snapshots) Ask(at time.Time) {
+	select {
+	case s.orders <- order{at: at}:
+	default:
+		s.missed.Add(1)
 	}
 }
 
-// Take reads every file once a second, and in between only those that are urgent.
+// AskAndWait has a snapshot taken and waits for it, but not beyond most.
+func (s *Snapshots) AskAndWait(at time.Time, most time.Duration) {
+	late := time.NewTimer(most)
+	defer late.Stop()
+	done := make(chan struct{})
+	select {
+	case s.orders <- order{at, done}:
+	case <-late.C:
+		s.missed.Add(1)
+		return
+	}
+	select {
+	case <-done:
+	case <-late.C:
+	}
+}
+
+// look resolves a row's pattern and opens what is not open yet.
+func (s *Snapshots) look(r *row) {
+	r.paths, r.found = []string{r.Path}, nil
+	if strings.Contains(r.Path, "*") {
+		r.paths, _ = filepath.Glob(filepath.Join(s.root, r.Path)) // the patterns are ours, and well formed
+		for i := range r.paths {
+			r.paths[i], _ = filepath.Rel(s.root, r.paths[i])
+		}
+	}
+	for _, path := range r.paths {
+		s.mu.Lock()
+		known := s.files[path] != nil
+		s.mu.Unlock()
+		if known {
+			continue
+		}
+		file, err := procfs.Open(s.root, path)
+		r.found = append(r.found, found{path, file, err})
+	}
+}
+
+// errLate is why a row is left out whose files, or folder, hang at being opened.
+var errLate = errors.New("opening it does not come back; it is left out until it does")
+
+// scan opens what has come since the last scan. A pattern without a match is not missing:
+// a host without bonds has no /proc/net/bonding.
+func (s *Snapshots) scan(patience time.Duration) {
+	s.due = s.due[:0]
+	for _, r := range s.rows {
+		if r.thing.Hung() {
+			continue
+		}
+		if r.found != nil { // by a scan that was given up and has come back since
+			s.adopt(r)
+		}
+		s.due = append(s.due, &r.thing)
+	}
+	s.rounds.Do(patience, s.due)
+	s.mu.Lock()
+	s.order = s.order[:0]
+	s.mu.Unlock()
+	for _, r := range s.rows {
+		if r.thing.Hung() {
+			s.lacks(r, errLate)
+		} else {
+			s.adopt(r)
+		}
+		s.mu.Lock()
+		s.order = append(s.order, r.order...)
+		s.mu.Unlock()
+	}
+}
+
+// adopt takes over what a row's scan has opened.
+func (s *Snapshots) adopt(r *row) {
+	s.mu.Lock()
+	var lack error
+	r.absent = false
+	for _, o := range r.found {
+		switch {
+		case o.err == nil && s.files[o.path] == nil:
+			f := &openFile{file: o.file, urgent: r.Urgent, gaps: ring.NewGaps(gapAllowed)}
+			f.thing.Read = func() { f.text, f.err = f.file.Read() }
+			s.files[o.path] = f
+		case o.err == nil:
+			o.file.Close()
+		case errors.Is(o.err, fs.ErrNotExist):
+			r.absent = true
+		default:
+			lack = o.err
+		}
+	}
+	r.found = nil
+	r.order = r.order[:0]
+	for _, path := range r.paths {
+		if s.files[path] != nil {
+			r.order = append(r.order, path)
+		}
+	}
+	s.mu.Unlock()
+	s.lacks(r, lack)
+}
+
+// lacks notes why a row is not read, nil where it is, and says so where that is new.
+func (s *Snapshots) lacks(r *row, lack error) {
+	switch {
+	case lack != nil && r.lack == nil:
+		s.log(fmt.Sprintf("snapshots go without %s, and try again every %v: %v", r.Path, scanEvery, lack))
+	case lack == nil && r.lack != nil:
+		s.log(fmt.Sprintf("snapshots have %s again", r.Path))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.lack = lack
+}
+
+// Take reads every file once a second, and in between only those that are urgent. It is for
+// one goroutine: that of Ask, or a test's.
 func (s *Snapshots) Take(now time.Time) error {
 	start := time.Now()
-	defer func() { s.cost += time.Since(start) }()
 	if now.Sub(s.scanned) >= scanEvery {
 		s.scanned = now
-		s.scan()
+		s.scan(rounds.Tick)
 	}
 	full := now.Sub(s.full) >= fullEvery
 	if full {
 		s.full = now
 	}
+	s.due = s.due[:0]
+	for _, path := range s.order {
+		if f := s.files[path]; f != nil && (full || f.urgent) {
+			s.due = append(s.due, &f.thing)
+		}
+	}
+	s.rounds.Do(rounds.Tick, s.due)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer func() { s.cost += time.Since(start) }()
 	if err := s.ring.Begin(now); err != nil {
 		return err
 	}
 	s.taken++
+	if full {
+		s.gaps.Filled(now)
+	}
 	for _, path := range s.order {
 		f := s.files[path]
 		if f == nil || !full && !f.urgent {
 			continue
 		}
-		if err := s.take(path, f); err != nil {
+		if err := s.keep(now, path, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// take reads one file. One that is gone (a bond that was removed, and not made anew) is
-// closed, and opened again by a later scan should it come back.
-func (s *Snapshots) take(path string, f *openFile) error {
-	text, err := f.file.Read()
-	if errors.Is(err, fs.ErrNotExist) {
+// keep keeps what one file gave. One that is gone (a bond that was removed, and not made
+// anew) is closed, and opened again by a later scan should it come back.
+func (s *Snapshots) keep(now time.Time, path string, f *openFile) error {
+	f.gaps.Begin(now)
+	if !f.thing.Done() { // hung, or there was no time for it
+		if f.late++; f.late == 2 { // once may be a host that has no CPU left
+			s.log(fmt.Sprintf("snapshot: reading %s does not come back; it is left out until it does", path))
+		}
+		return nil
+	}
+	if f.late >= 2 {
+		s.log(fmt.Sprintf("snapshot: %s is read again", path))
+	}
+	f.late = 0
+	switch {
+	case errors.Is(f.err, fs.ErrNotExist):
 		f.file.Close()
 		delete(s.files, path)
 		return nil
-	}
-	if err != nil {
+	case f.err != nil:
 		f.failed++
 		if !f.failing {
-			s.log(fmt.Sprintf("snapshot: %v", err))
+			s.log(fmt.Sprintf("snapshot: %v", f.err))
 		}
 		f.failing = true
 		return nil
 	}
 	f.failing = false
-	return s.ring.Add(path, text)
+	f.gaps.Filled(now)
+	return s.ring.Add(path, f.text)
+}
+
+// Any says whether there is any file to read.
+func (s *Snapshots) Any() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.files) > 0
 }
 
 // Cut gives what the ring holds.
-func (s *Snapshots) Cut() (*ring.TextCut, error) { return s.ring.Cut() }
+func (s *Snapshots) Cut() (*ring.TextCut, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ring.Cut()
+}
 
-// Source gives the snapshots' state for the manifest.
-func (s *Snapshots) Source() format.Source {
+// Source gives the snapshots' state for the manifest, with what is missing of a window.
+func (s *Snapshots) Source(start, end time.Time) format.Source {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	src := format.Source{
 		Name: "snapshots", State: format.Complete, Members: []string{member.SnapshotFolder}, WallNs: int64(s.cost),
 		Details: map[string]string{
@@ -154,31 +340,60 @@ func (s *Snapshots) Source() format.Source {
 			"ring_bytes": strconv.Itoa(s.ring.Bytes()),
 		},
 	}
-	for path, f := range s.files {
+	var reasons, absent []string
+	for _, r := range s.rows {
+		if r.lack != nil {
+			reasons = append(reasons, r.Path+": "+r.lack.Error())
+		}
+		if r.absent {
+			absent = append(absent, r.Path)
+		}
+	}
+	whole := s.gaps.Within(start, end)
+	if whole.Gaps > 0 {
+		reasons = append(reasons, whole.String())
+	}
+	for _, path := range s.order {
+		f := s.files[path]
+		if f == nil {
+			continue
+		}
 		if f.failed > 0 {
 			src.Lost += f.failed
 			src.Unit = "texts"
 			src.Details["failed."+path] = strconv.FormatUint(f.failed, 10)
 		}
+		// What all of them miss has been said.
+		if own := f.gaps.Within(start, end); own.Total > whole.Total {
+			reasons = append(reasons, path+" gave "+own.String())
+		}
 	}
-	if len(s.absent) > 0 {
-		src.Details["absent"] = strings.Join(s.absent, " ")
+	if missed := s.missed.Load(); missed > 0 {
+		src.Details["missed"] = strconv.FormatUint(missed, 10)
+	}
+	if len(absent) > 0 {
+		src.Details["absent"] = strings.Join(absent, " ")
 		src.Details["absent_looked_for"] = "every " + scanEvery.String()
 	}
-	if src.Lost > 0 || len(s.missing) > 0 {
+	if src.Lost > 0 || len(reasons) > 0 {
 		src.State = format.Partial
 	}
-	src.Reason = strings.Join(s.missing, "; ")
 	if len(s.files) == 0 {
 		src.State, src.Members = format.Unsupported, nil
-		src.Reason = strings.TrimPrefix(src.Reason+"; no text can be read below /proc (is it mounted?)", "; ")
+		reasons = append(reasons, "no text can be read below /proc (is it mounted?)")
 	}
+	src.Reason = strings.Join(reasons, "; ")
 	return src
 }
 
-// Close closes the files.
+// Close closes the files, but for those that the kernel has still. Nobody asks any more.
 func (s *Snapshots) Close() {
+	close(s.orders)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, f := range s.files {
-		f.file.Close()
+		if !f.thing.Hung() {
+			f.file.Close()
+		}
 	}
 }

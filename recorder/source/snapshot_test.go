@@ -64,7 +64,7 @@ func TestSnapshotsTakeUrgentTextsOften(t *testing.T) {
 			t.Errorf("%d00 ms: took %v, want %d texts with netstat", i, got, want)
 		}
 	}
-	if src := s.Source(); src.State != format.Complete || !strings.Contains(src.Details["absent"], "proc/stat") {
+	if src := s.Source(start, start); src.State != format.Complete || !strings.Contains(src.Details["absent"], "proc/stat") {
 		t.Errorf("source %+v: rows that this kernel lacks are named, and no loss", src)
 	}
 }
@@ -109,7 +109,7 @@ func TestSnapshotsFollowPatterns(t *testing.T) {
 	if got := bond(time.Second); got != "" {
 		t.Errorf("the bond that went is %q", got)
 	}
-	if src := s.Source(); src.State != format.Complete || src.Lost != 0 {
+	if src := s.Source(at, at); src.State != format.Complete || src.Lost != 0 {
 		t.Errorf("source %+v: a bond that went is no loss", src)
 	}
 	os.Remove(path)

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
@@ -29,6 +30,8 @@ type OneOff struct {
 	// name are joined into one, so they must be in a form of lines.
 	AtTrigger bool
 	Collect   func(context.Context, Env, *Sink) error
+
+	hanging atomic.Int32 // collections that their limit did not end
 }
 
 // Env is what one-off sources need to know of the recorder.
@@ -107,19 +110,30 @@ func CollectAll(ctx context.Context, env Env, sources []*OneOff) []Result {
 // start collects in the background. The channel gets exactly one result, at the latest
 // when the limit has passed: a source stuck in the kernel keeps its goroutine, not ours.
 func start(ctx context.Context, env Env, s *OneOff) <-chan Result {
+	out := make(chan Result, 1)
+	// Each one that hangs keeps a thread, so one is not asked again before it has come back.
+	if s.hanging.Load() > 0 {
+		out <- Result{Sink: &Sink{}, Source: format.Source{Name: s.name(env), State: format.Failed,
+			Reason: "it hangs since an earlier bundle asked for it"}}
+		return out
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.Limit)
 	done := make(chan Result, 1)
 	began, sink := time.Now(), &Sink{}
 	// Two goroutines, because a read of /proc or an ioctl does not heed a context: one may stay
 	// in the kernel for as long as a driver holds RTNL, the other answers in time.
 	go func() { done <- collect(ctx, env, s, sink) }()
-	out := make(chan Result, 1)
 	go func() {
 		defer cancel()
 		select {
 		case r := <-done:
 			out <- r
 		case <-ctx.Done():
+			s.hanging.Add(1)
+			go func() {
+				<-done
+				s.hanging.Add(-1)
+			}()
 			// The source may still write: only what the sink guards is looked at.
 			r := s.stopped(env, sink, ctx.Err())
 			r.Source.WallNs = int64(time.Since(began))

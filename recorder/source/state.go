@@ -24,7 +24,7 @@ func State(err error) format.State {
 	if lack := missing(""); errors.As(err, &lack) {
 		return format.Unsupported
 	}
-	for _, missing := range []error{fs.ErrNotExist, fs.ErrPermission, unix.EPERM, unix.EACCES, unix.EOPNOTSUPP, unix.ENOENT} {
+	for _, missing := range []error{fs.ErrNotExist, fs.ErrPermission, unix.EPERM, unix.EACCES, unix.EOPNOTSUPP, unix.EAFNOSUPPORT, unix.ENOENT} {
 		if errors.Is(err, missing) {
 			return format.Unsupported
 		}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,14 @@ var sysctlFiles = []string{
 
 // sysctlSecrets are keys that must never leave the machine.
 var sysctlSecrets = []string{"tcp_fastopen_key", "netdev_rss_key", "stable_secret"}
+
+// sysctlDeprecated are settings whose reading alone leaves a line in the kernel log, "process
+// spikeboxd is using deprecated sysctl" (ndisc_warn_deprecated_sysctl, net/ipv6/ndisc.c); what
+// they tell is in retrans_time_ms and base_reachable_time_ms. The IPv4 ones are read in silence.
+//
+// Of the other handlers below these trees none is known to do more than print, but that of
+// netdev_rss_key, a secret, which makes up the key (proc_do_rss_key, net/core/sysctl_net_core.c).
+var sysctlDeprecated = []string{"net/ipv6/neigh/default/retrans_time", "net/ipv6/neigh/default/base_reachable_time"}
 
 // sysctlPerInterface are folders that hold a folder per interface; "all" and "default"
 // stand for them.
@@ -80,8 +89,8 @@ func skipInterface(path string) error {
 // sysctl keeps one setting. Those that cannot be read (write-only ones such as
 // route/flush, or another namespace's) are no loss.
 func sysctl(root, path string, sink *Sink) {
-	for _, secret := range sysctlSecrets {
-		if strings.HasSuffix(path, secret) {
+	for _, end := range slices.Concat(sysctlSecrets, sysctlDeprecated) {
+		if strings.HasSuffix(path, end) {
 			return
 		}
 	}

@@ -30,7 +30,7 @@ var texts = &OneOff{
 }
 
 func collectTexts(ctx context.Context, env Env, sink *Sink) error {
-	n := 0
+	n, interfaces := 0, ownInterfaces(env.Root)
 	for _, f := range cutFiles {
 		paths, err := filepath.Glob(filepath.Join(env.Root, f.Path))
 		if err != nil {
@@ -39,6 +39,10 @@ func collectTexts(ctx context.Context, env Env, sink *Sink) error {
 		for _, path := range paths {
 			if ctx.Err() != nil {
 				return ctx.Err()
+			}
+			if interfaces.strange(env.Root, path) {
+				sink.Partial = "sysfs shows another network namespace than the recorder's: its interfaces are left out"
+				continue
 			}
 			if n++; n > textsMost {
 				sink.Lost++

@@ -127,9 +127,17 @@ func (c *Cut) WriteLatencies(w io.Writer) error {
 }
 
 // WriteDrops writes drops.csv: what each place in the kernel dropped in each second.
-func (c *Cut) WriteDrops(w io.Writer) error {
+func (c *Cut) WriteDrops(w io.Writer) error { return c.writeDrops(w, false) }
+
+// WriteUnattributed writes drops-unattributed.csv: those that may be any namespace's.
+func (c *Cut) WriteUnattributed(w io.Writer) error { return c.writeDrops(w, true) }
+
+func (c *Cut) writeDrops(w io.Writer, unattributed bool) error {
 	out := []byte(member.DropsHeader)
 	for _, d := range c.drops {
+		if d.cause.unattributed != unattributed {
+			continue
+		}
 		line := member.Drop{Time: c.wall(d.at), Reason: c.names.Drop(d.cause.reason), Place: c.symbols.Name(d.cause.place), Count: d.count}
 		out = line.Append(out)
 	}

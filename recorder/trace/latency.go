@@ -5,6 +5,7 @@ package trace
 import (
 	"time"
 
+	"github.com/spikebox/spikebox/recorder/internal/rounds"
 	"github.com/spikebox/spikebox/recorder/probe"
 )
 
@@ -24,6 +25,8 @@ type latencyKey struct {
 
 // add counts durations in the current second.
 func (r *Recording) add(key latencyKey, d *probe.Durations) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	l := r.current[key]
 	if l == nil {
 		l = &Latency{CPU: key.cpu, Kind: key.kind, Name: key.name}
@@ -35,6 +38,8 @@ func (r *Recording) add(key latencyKey, d *probe.Durations) {
 // roll keeps the second that has ended and starts the next. The map's entries stay, so
 // that a steady host allocates nothing.
 func (r *Recording) roll(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, l := range r.current {
 		if l.D.Count > 0 {
 			l.At = r.second
@@ -53,26 +58,33 @@ type drop struct {
 }
 
 type dropCause struct {
-	place  uint64
-	reason uint32
+	place        uint64
+	reason       uint32
+	unattributed bool // it may be any network namespace's
 }
 
 // readDrops keeps what has moved in the second that ends. What was counted from arming on
-// begins at 0, so that a cause that is new has all of its count in this second.
-func (r *Recording) readDrops() (err error) {
+// begins at 0, so that a cause that is new has all of its count in this second. The map is
+// the one thing of the probes that is not in this process's memory: it is read beside, and
+// left out while it hangs.
+func (r *Recording) readDrops(now time.Time) error {
 	if r.probes.Drops == nil {
 		return nil
 	}
-	r.dropBuf, err = r.probes.Drops.Read(r.dropBuf[:0])
+	r.dropGap.Begin(now)
+	if r.rounds.Do(rounds.Tick, r.reading); !r.reading[0].Done() {
+		return nil // the manifest says for how long
+	}
+	r.dropGap.Filled(now)
 	for _, c := range r.dropBuf {
-		cause := dropCause{c.Place, c.Reason}
+		cause := dropCause{c.Place, c.Reason, c.Unattributed}
 		before := r.dropsSeen[cause]
 		r.dropsSeen[cause] = c.Count
 		if c.Count > before {
 			r.drops.Push(drop{at: r.second, cause: cause, count: c.Count - before})
 		}
 	}
-	return err
+	return r.dropErr
 }
 
 // sample is one stack inside a long softirq.

@@ -6,9 +6,11 @@
 package trace
 
 import (
+	"sync"
 	"time"
 
 	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/recorder/internal/rounds"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
 )
@@ -45,16 +47,27 @@ type Recording struct {
 	failed    map[string]failure // to read, by what
 
 	second    time.Time // begin of the one that is being added up
-	current   map[latencyKey]*Latency
+	mu        sync.Mutex
+	current   map[latencyKey]*Latency // under mu: a meter that hung may hand on what it has while this ticks
 	dropsSeen map[dropCause]uint64
-	dropBuf   []probe.DropCount
+	gaps      ring.Gaps
+
+	rounds  *rounds.Rounds
+	reading []*rounds.Thing // of the map of drops, with what it gives
+	dropBuf []probe.DropCount
+	dropErr error
+	dropGap ring.Gaps
 }
+
+// gapAllowed is how long the probes may go unread. What they count adds up meanwhile, and
+// their buffer holds some thousand events, but a second of histograms becomes a longer one.
+const gapAllowed = 2 * time.Second
 
 // New makes the rings for what probes, armed by now, tell within a window on a machine with
 // so many CPUs. The probes stay the caller's to close.
 func New(probes *probe.Set, now time.Time, window time.Duration, cpus int, log func(string)) *Recording {
 	seconds := int(window/time.Second) + 2
-	return &Recording{
+	r := &Recording{
 		probes:    probes,
 		events:    ring.NewNewest[probe.Event](eventsKept),
 		stacks:    ring.NewNewest[sample](stacksKept),
@@ -66,11 +79,21 @@ func New(probes *probe.Set, now time.Time, window time.Duration, cpus int, log f
 		second:    now,
 		current:   map[latencyKey]*Latency{},
 		dropsSeen: map[dropCause]uint64{},
+		gaps:      ring.NewGaps(gapAllowed),
+		dropGap:   ring.NewGaps(gapAllowed),
+		rounds:    rounds.New(),
 	}
+	r.reading = []*rounds.Thing{{Read: func() { r.dropBuf, r.dropErr = probes.Drops.Read(r.dropBuf[:0]) }}}
+	return r
 }
 
-// Tick takes what the probes have told since the last one. It never waits.
+// Close ends what reads beside the caller.
+func (r *Recording) Close() { r.rounds.Close() }
+
+// Tick takes what the probes have told since the last one. It waits for nothing but once,
+// and shortly, for a map that does not answer.
 func (r *Recording) Tick(now time.Time) {
+	r.gaps.Filled(now)
 	r.note("events", r.readEvents())
 	if now.Sub(r.second) >= second {
 		r.finish(now)
@@ -82,7 +105,7 @@ func (r *Recording) finish(now time.Time) {
 	// Functions and drops are kept by the second, so they are read by the second: to read
 	// the map of drops takes a system call for each of its causes.
 	r.note("function", r.readFunctions())
-	r.note("drop", r.readDrops())
+	r.note("drop", r.readDrops(now))
 	lost := r.lostSoFar()
 	lost.at = now
 	r.losses.Push(lost)

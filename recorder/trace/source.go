@@ -11,6 +11,7 @@ import (
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/probe"
+	"github.com/spikebox/spikebox/recorder/ring"
 )
 
 // loss is how much had been lost when a second began.
@@ -46,8 +47,8 @@ func (r *Recording) lostSince(start time.Time) loss {
 }
 
 // Sources gives the states for the manifest: of each probe, and of the events that they
-// share.
-func (r *Recording) Sources(start time.Time) []format.Source {
+// share, in a window.
+func (r *Recording) Sources(start, end time.Time) []format.Source {
 	var sources []format.Source
 	lost := r.lostSince(start)
 	for _, result := range r.probes.Results {
@@ -63,7 +64,7 @@ func (r *Recording) Sources(start time.Time) []format.Source {
 	}
 	s := format.Source{
 		Name: "events", State: format.Complete, Details: map[string]string{},
-		Members: []string{member.EventsName, member.LatenciesName, member.DropsName, member.StacksName},
+		Members: []string{member.EventsName, member.LatenciesName, member.DropsName, member.UnattributedName, member.StacksName},
 	}
 	// Of the window only: a flood of drops last week says nothing of this incident.
 	if s.Lost = lost.events; s.Lost > 0 {
@@ -71,6 +72,15 @@ func (r *Recording) Sources(start time.Time) []format.Source {
 		s.Reason = "more events than the kernel's rate limit lets through; counters and histograms are whole"
 	}
 	r.unread(&s, "events", start)
+	for _, silent := range []struct {
+		what string
+		gaps *ring.Gaps
+	}{{"the probes", &r.gaps}, {"the map of drops", &r.dropGap}} {
+		if m := silent.gaps.Within(start, end); m.Gaps > 0 {
+			s.State = format.Partial
+			s.Reason = strings.TrimPrefix(s.Reason+"; "+silent.what+" gave "+m.String(), "; ")
+		}
+	}
 	if oldest := r.events.Oldest(); r.events.Forgotten() > 0 && oldest != nil {
 		s.Details["oldest_event"] = strconv.FormatInt(oldest.Time, 10)
 	}
@@ -79,6 +89,9 @@ func (r *Recording) Sources(start time.Time) []format.Source {
 			s.Details[probe.Kind(kind).String()] = fmt.Sprintf("%d seen, %d over the rate limit, %d over the buffer",
 				c.Seen, c.Limited, c.Full)
 		}
+	}
+	if n := r.unattributedSince(start); n > 0 {
+		s.Details["drop.unattributed"] = fmt.Sprintf("%d packets told nothing of their network namespace: counted apart, without addresses", n)
 	}
 	return append(sources, s)
 }
@@ -99,4 +112,14 @@ func (r *Recording) unread(s *format.Source, what string, start time.Time) {
 	}
 	s.State = format.Partial
 	s.Reason = strings.TrimPrefix(fmt.Sprintf("%s; could not be read %d times since arming: %v", s.Reason, f.n, f.err), "; ")
+}
+
+// unattributedSince counts the drops of a window that may be any namespace's.
+func (r *Recording) unattributedSince(start time.Time) (n uint64) {
+	r.drops.Each(func(d *drop) {
+		if d.cause.unattributed && !d.at.Before(start) {
+			n += d.count
+		}
+	})
+	return n
 }

@@ -6,22 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/recorder/internal/rounds"
+	"github.com/spikebox/spikebox/recorder/probe"
+	"github.com/spikebox/spikebox/recorder/ring"
 )
 
 // Board is all meters, opened, and the row of their values at the last tick. Which value
 // of the row is which vital is said once, in Open.
 type Board struct {
 	meters  []*running
-	columns []column  // of the row, in the order of vitals.csv
-	row     []float64 // a value for each column
+	rounds  *rounds.Rounds
+	things  []*rounds.Thing // of the meters that have, or are opening, a variant
+	columns []column        // of the row, in the order of vitals.csv
+	row     []float64       // a value for each column
 	names   map[string]int
 	env     Env
 	log     func(string)
-	again   time.Time // when variants that did not open are tried again
+	again   time.Time       // when variants that did not open are tried again
+	said    map[string]bool // reasons of refusals
 }
 
 // againEvery is how often what did not open is tried again: a module that is loaded, or a
@@ -36,7 +44,8 @@ type column struct {
 	meter *running
 }
 
-// running is a meter with the variant that opened.
+// running is a meter with the variant that opened. The loop's goroutine has all of it but
+// what is read, which belongs to the reading goroutine while thing is hung.
 type running struct {
 	*Meter
 	out     []float64 // the meter's part of the row
@@ -44,23 +53,57 @@ type running struct {
 	reader  Reader
 	refused error // why a better variant, or all, did not open
 	failing error // what the last Read said, nil where it was well
+	said    bool  // failing was
 	failed  uint64
 	ticks   uint64
 	cost    time.Duration // of the ticks, as the wall clock has it
 	since   time.Time     // when the variant opened that did not at first; zero: at once
+	gaps    ring.Gaps
+	thing   rounds.Thing
+	read    readout
 }
+
+// readout is what the goroutine that reads a meter is given, and what it gives.
+type readout struct {
+	now    time.Time
+	out    []float64
+	err    error
+	cost   time.Duration
+	opened *opened  // not adopted yet
+	late   *Variant // to be tried again
+}
+
+// opened is what opening a meter gave.
+type opened struct {
+	variant *Variant
+	reader  Reader
+	refused error
+	again   bool // by a retry
+}
+
+// gapAllowed is how long a meter may be silent before the manifest says so: a value is
+// about the last second of ticks, so that a shorter pause shows in the next one.
+const gapAllowed = time.Second
+
+var (
+	errHung    = errors.New("reading it does not come back; it is left out until it does")
+	errOpening = errors.New("opening it does not come back; it is left out until it does")
+)
 
 // Open opens the best variant of every meter. What cannot be measured is logged once,
 // stays NaN in every row, and is said in Sources.
 func Open(env Env, log func(string)) *Board {
-	b := &Board{names: map[string]int{}, env: env, log: log, again: time.Now().Add(againEvery)}
-	for _, m := range Meters {
-		r := &running{Meter: m}
-		r.open(env)
-		if r.refused != nil {
-			log(r.refusal())
+	b := &Board{names: map[string]int{}, env: env, log: log, again: time.Now().Add(againEvery), rounds: rounds.New(), said: map[string]bool{}}
+	if env.Probes != nil { // whoever opened them has said these
+		for _, p := range env.Probes.Results {
+			b.said[probe.Reason(p.Err)] = true
 		}
+	}
+	for _, m := range Meters {
+		r := &running{Meter: m, gaps: ring.NewGaps(gapAllowed)}
+		r.thing.Read = func() { r.read.opened = open(m, env) }
 		b.meters = append(b.meters, r)
+		b.things = append(b.things, &r.thing)
 		for _, v := range m.Vitals {
 			b.names[v.Name] = len(b.columns)
 			b.columns = append(b.columns, column{v, r})
@@ -72,31 +115,93 @@ func Open(env Env, log func(string)) *Board {
 	rest := b.row
 	for _, r := range b.meters {
 		r.out, rest = rest[:len(r.Vitals)], rest[len(r.Vitals):]
-		r.unmeasured()
+		r.read.out = make([]float64, len(r.Vitals))
+		unmeasured(r.out)
+	}
+	b.rounds.Do(rounds.Opening, b.things)
+	for _, r := range b.meters {
+		b.adopt(r)
 	}
 	return b
 }
 
-// unmeasured marks the meter's vitals as such.
-func (r *running) unmeasured() {
-	for i := range r.out {
-		r.out[i] = math.NaN()
+// adopt takes what opening a meter gave, once it has come back.
+func (b *Board) adopt(r *running) {
+	switch o := r.read.opened; {
+	case r.thing.Hung():
+		b.note(r, errOpening)
+		return
+	case o == nil: // there was no time for it
+		return
+	default:
+		r.variant, r.reader, r.refused, r.read.opened = o.variant, o.reader, o.refused, nil
+	}
+	if r.refused != nil {
+		b.log(r.refusal(b.said))
+	}
+	if r.reader == nil && r.late() == nil {
+		b.things = slices.DeleteFunc(b.things, func(t *rounds.Thing) bool { return t == &r.thing })
+		return
+	}
+	r.thing.Read = func() { r.measure(b.env) }
+}
+
+// measure reads the meter, and before it tries again what did not open. It runs in the
+// rounds' goroutine and touches only what is its own while the thing is not back.
+func (r *running) measure(env Env) {
+	if v := r.read.late; v != nil {
+		r.read.late = nil
+		if reader, err := v.Open(env); err == nil {
+			r.read.opened = &opened{variant: v, reader: reader, refused: r.refused, again: true}
+		}
+	}
+	if r.reader == nil {
+		return
+	}
+	start := time.Now()
+	r.read.err = r.reader.Read(r.read.now, r.read.out)
+	r.read.cost = time.Since(start)
+}
+
+// replace takes a variant that did not open at first, in place of a lesser one or of none.
+func (b *Board) replace(r *running, now time.Time) {
+	o := r.read.opened
+	if r.reader != nil {
+		r.reader.Close()
+	}
+	if r.variant == nil {
+		r.gaps = ring.NewGaps(gapAllowed)
+	}
+	r.variant, r.reader, r.since, r.read.opened = o.variant, o.reader, now, nil
+	// Beside a better one that was refused it is still the lesser, and says why.
+	if r.variant == &r.Variants[0] {
+		r.refused = nil
+	}
+	b.log(fmt.Sprintf("vitals of %s are measured from now on, from %s", r.ID, r.variant.Name))
+}
+
+// unmeasured marks values as such.
+func unmeasured(values []float64) {
+	for i := range values {
+		values[i] = math.NaN()
 	}
 }
 
 // open opens the best variant that can be.
-func (r *running) open(env Env) {
+func open(m *Meter, env Env) *opened {
+	o := &opened{}
 	var refused []error
-	for i := range r.Variants {
-		v := &r.Variants[i]
+	for i := range m.Variants {
+		v := &m.Variants[i]
 		reader, err := v.Open(env)
 		if err == nil {
-			r.variant, r.reader = v, reader
+			o.variant, o.reader = v, reader
 			break
 		}
 		refused = append(refused, err)
 	}
-	r.refused = errors.Join(refused...)
+	o.refused = errors.Join(refused...)
+	return o
 }
 
 // late is the best variant that did not open and may yet; nil where there is none.
@@ -113,71 +218,84 @@ func (r *running) late() *Variant {
 	return nil
 }
 
-func (r *running) refusal() string {
-	said := fmt.Sprintf("vitals of %s cannot be measured: %s", r.ID, oneLine(r.refused))
+// refusal says what opening did not give. Why is left out where all of it was said before:
+// one missing capability refuses a dozen.
+func (r *running) refusal(said map[string]bool) string {
+	line := fmt.Sprintf("vitals of %s cannot be measured", r.ID)
 	if r.variant != nil {
-		said = fmt.Sprintf("vitals of %s come from %s (%s): %s", r.ID, r.variant.Name, r.variant.Lack, oneLine(r.refused))
+		line = fmt.Sprintf("vitals of %s come from %s (%s)", r.ID, r.variant.Name, r.variant.Lack)
 	}
+	why := oneLine(r.refused)
+	if !said[why] {
+		line += ": " + why
+	}
+	said[why] = true
 	if r.late() != nil {
-		said += fmt.Sprintf("; tried again every %v", againEvery)
+		line += fmt.Sprintf("; tried again every %v", againEvery)
 	}
-	return said
+	return line
 }
 
-// retry tries again what did not open.
+// retry has what did not open tried again within this round.
 func (b *Board) retry(now time.Time) {
 	if now.Before(b.again) {
 		return
 	}
 	b.again = now.Add(againEvery)
 	for _, r := range b.meters {
-		v := r.late()
-		if v == nil {
-			continue
+		if !r.thing.Hung() {
+			r.read.late = r.late()
 		}
-		reader, err := v.Open(b.env)
-		if err != nil {
-			continue
-		}
-		if r.reader != nil {
-			r.reader.Close()
-		}
-		r.variant, r.reader, r.since = v, reader, now
-		// Beside a better one that was refused it is still the lesser, and says why.
-		if v == &r.Variants[0] {
-			r.refused = nil
-		}
-		b.log(fmt.Sprintf("vitals of %s are measured from now on, from %s", r.ID, v.Name))
 	}
 }
 
-// Read measures every vital. The row is valid until the next Read; its order is that
-// of Columns and Infos.
+// Read measures every vital, and waits for a meter that hangs once, and shortly. The row is
+// valid until the next Read; its order is that of Columns and Infos.
 func (b *Board) Read(now time.Time) []float64 {
 	b.retry(now)
 	for _, r := range b.meters {
-		r.unmeasured() // a reader that fails leaves no value of the tick before
-		if r.reader == nil {
+		unmeasured(r.out) // a reader that fails leaves no value of the tick before
+		r.gaps.Begin(now)
+		if r.thing.Hung() {
 			continue
 		}
-		start := time.Now()
-		err := r.reader.Read(now, r.out)
-		r.cost += time.Since(start)
-		r.ticks++
-		b.note(r, err)
+		if o := r.read.opened; o != nil && o.again {
+			b.replace(r, now)
+		} else if o != nil {
+			b.adopt(r)
+		}
+		unmeasured(r.read.out)
+		r.read.now = now
+	}
+	b.rounds.Do(rounds.Tick, b.things)
+	for _, r := range b.meters {
+		switch {
+		case r.thing.Hung():
+			b.note(r, errHung)
+		case r.reader != nil && r.thing.Done():
+			copy(r.out, r.read.out)
+			r.cost += r.read.cost
+			r.ticks++
+			if b.note(r, r.read.err); r.read.err == nil {
+				r.gaps.Filled(now)
+			} else {
+				r.failed++
+			}
+		}
 	}
 	return b.row
 }
 
-// note keeps a reader's failure and says it once, not at every tick.
+// note keeps a reader's failure and says it once, not at every tick. That one hangs is said
+// at the second tick: on a host that has no CPU left, a first one may be slow only.
 func (b *Board) note(r *running, err error) {
-	if err != nil {
-		r.failed++
-		if r.failing == nil {
-			b.log(fmt.Sprintf("vitals of %s: %v", r.ID, err))
-		}
-	} else if r.failing != nil {
+	switch {
+	case err != nil && !r.said && (err != errHung || r.failing == errHung):
+		b.log(fmt.Sprintf("vitals of %s: %v", r.ID, err))
+		r.said = true
+	case err == nil && r.said:
 		b.log(fmt.Sprintf("vitals of %s are measured again", r.ID))
+		r.said = false
 	}
 	r.failing = err
 }
@@ -203,7 +321,7 @@ type Column struct {
 func (b *Board) Columns() []Column {
 	columns := make([]Column, len(b.columns))
 	for i, c := range b.columns {
-		columns[i] = Column{Vital: c.vital, Reason: c.meter.reason(), Late: c.meter.late() != nil, Value: b.row[i]}
+		columns[i] = Column{Vital: c.vital, Reason: c.meter.reason(ring.Missing{}), Late: c.meter.late() != nil, Value: b.row[i]}
 		if c.meter.variant != nil {
 			columns[i].Source = c.meter.variant.Name
 		}
@@ -220,14 +338,15 @@ func (b *Board) Infos() []format.VitalInfo {
 	return infos
 }
 
-// Sources gives each meter's state for the manifest, and says when what did not open is
-// tried again; start is the window's.
-func (b *Board) Sources(start time.Time) (sources []format.Source) {
-	for i, s := range b.States(start) {
-		if b.meters[i].late() != nil {
-			s.Source.Reason += fmt.Sprintf("; tried again every %v, next at %s UTC", againEvery, b.again.UTC().Format(time.TimeOnly))
+// Sources gives each meter's state for the manifest, with what is missing of a window, and
+// says when what did not open is tried again.
+func (b *Board) Sources(start, end time.Time) (sources []format.Source) {
+	for _, r := range b.meters {
+		s := r.source(start, r.gaps.Within(start, end))
+		if r.late() != nil {
+			s.Reason += fmt.Sprintf("; tried again every %v, next at %s UTC", againEvery, b.again.UTC().Format(time.TimeOnly))
 		}
-		sources = append(sources, s.Source)
+		sources = append(sources, s)
 	}
 	return sources
 }
@@ -238,29 +357,33 @@ type MeterState struct {
 	Source format.Source
 }
 
-// States gives the state of every meter over a window.
-func (b *Board) States(start time.Time) (states []MeterState) {
+// States gives the state of every meter as it is.
+func (b *Board) States() (states []MeterState) {
 	for _, r := range b.meters {
-		states = append(states, MeterState{r.Meter, r.source(start)})
+		states = append(states, MeterState{r.Meter, r.source(r.since, ring.Missing{})})
 	}
 	return states
 }
 
-// source is the meter's state for the manifest.
-func (r *running) source(start time.Time) format.Source {
-	s := format.Source{
-		Name: "vitals." + r.ID, State: format.Complete, Reason: r.reason(),
-		Members: []string{member.VitalsName}, Lost: r.failed, WallNs: int64(r.cost),
+// source is the meter's state for the manifest, over a window that begins at start.
+func (r *running) source(start time.Time, missing ring.Missing) format.Source {
+	if r.variant == nil && r.failing == nil {
+		missing = ring.Missing{} // nothing was to be read
 	}
-	if r.failed > 0 {
+	s := format.Source{
+		Name: "vitals." + r.ID, State: format.Complete, Reason: r.reason(missing),
+		Members: []string{member.VitalsName}, WallNs: int64(r.cost),
+		Lost: r.failed + uint64(missing.Total*ring.TicksPerSecond/time.Second),
+	}
+	if s.Lost > 0 {
 		s.Unit = "ticks"
 	}
 	switch {
-	case r.variant == nil:
+	case r.variant == nil && r.failing == nil:
 		s.State, s.Members = format.Unsupported, nil
-	case r.failed > 0 && r.failed == r.ticks:
+	case r.variant == nil, r.failed > 0 && r.failed == r.ticks:
 		s.State = format.Failed
-	case r.failed > 0, r.refused != nil: // a lesser variant is never the whole
+	case s.Lost > 0, r.failing != nil, r.refused != nil: // a lesser variant is never the whole
 		s.State = format.Partial
 	case r.since.After(start):
 		s.State = format.Partial
@@ -277,21 +400,26 @@ func (r *running) source(start time.Time) format.Source {
 }
 
 // reason says why a meter gives less than its best; what that costs is its variant's Lack.
-func (r *running) reason() string {
-	switch {
-	case r.failing != nil:
-		return r.failing.Error()
-	case r.refused != nil:
-		return oneLine(r.refused)
+func (r *running) reason(missing ring.Missing) string {
+	var why []string
+	if r.failing != nil {
+		why = append(why, r.failing.Error())
 	}
-	return ""
+	if missing.Gaps > 0 {
+		why = append(why, missing.String())
+	}
+	if len(why) == 0 && r.refused != nil {
+		why = append(why, oneLine(r.refused))
+	}
+	return strings.Join(why, "; ")
 }
 
 // Close closes every reader.
 func (b *Board) Close() error {
+	b.rounds.Close()
 	var errs []error
 	for _, r := range b.meters {
-		if r.reader != nil {
+		if r.reader != nil && !r.thing.Hung() { // the kernel has it still
 			errs = append(errs, r.reader.Close())
 		}
 	}

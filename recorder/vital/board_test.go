@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/internal/rounds"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 	"github.com/spikebox/spikebox/recorder/probe"
 )
@@ -46,7 +47,7 @@ func TestColumnsAreTheRow(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("no column of %v", want)
 	}
-	for i, s := range b.States(time.Now()) {
+	for i, s := range b.States() {
 		if s.Meter != Meters[i] || s.Source.Name != "vitals."+s.ID {
 			t.Errorf("state %d is of %s under the name %s", i, s.ID, s.Source.Name)
 		}
@@ -86,8 +87,8 @@ func TestLateTableIsMeasured(t *testing.T) {
 	b := Open(Env{Root: root}, func(line string) { said = append(said, line) })
 	defer b.Close()
 	armed := time.Now()
-	source := func(start time.Time) format.Source {
-		for _, s := range b.Sources(start) {
+	source := func(start, end time.Time) format.Source {
+		for _, s := range b.Sources(start, end) {
 			if s.Name == "vitals.conntrack" {
 				return s
 			}
@@ -95,7 +96,7 @@ func TestLateTableIsMeasured(t *testing.T) {
 		return format.Source{}
 	}
 	b.Read(armed)
-	if s := source(armed); s.State != format.Unsupported || !strings.Contains(s.Reason, "tried again every 30s, next at ") {
+	if s := source(armed, armed.Add(time.Hour)); s.State != format.Unsupported || s.Lost != 0 || !strings.Contains(s.Reason, "tried again every 30s, next at ") {
 		t.Errorf("before the module is loaded: %+v", s)
 	}
 	if !slices.ContainsFunc(said, func(line string) bool {
@@ -116,13 +117,31 @@ func TestLateTableIsMeasured(t *testing.T) {
 	}
 	late := armed.Add(againEvery + time.Second)
 	b.Read(late)
+	late = late.Add(250 * time.Millisecond) // it was opened beside that round
+	b.Read(late)
 	if v := b.Value("conntrack.fill"); v != 0.25 {
 		t.Errorf("conntrack.fill is %v, want 0.25", v)
 	}
-	if s := source(armed); s.State != format.Partial || !strings.Contains(s.Reason, "only since 31s after the window's begin") {
+	if s := source(armed, late); s.State != format.Partial || !strings.Contains(s.Reason, "only since 31.25s after the window's begin") {
 		t.Errorf("of a window that began before: %+v", s)
 	}
-	if s := source(late.Add(time.Second)); s.State != format.Complete || s.Reason != "" || s.CPUNs != 0 || s.WallNs == 0 {
+	if s := source(late, late.Add(time.Second)); s.State != format.Complete || s.Reason != "" || s.CPUNs != 0 || s.WallNs == 0 {
 		t.Errorf("of a window that began after: %+v", s)
+	}
+}
+
+// A tick of a board allocates nothing, though it is measured in another goroutine.
+func TestTickAllocatesNothing(t *testing.T) {
+	b := Open(Env{Root: tree(t, map[string]string{
+		"proc/net/sockstat": "TCP: inuse 1 orphan 3 tw 6 alloc 1 mem 0\n",
+	})}, func(string) {})
+	defer b.Close()
+	for _, r := range b.meters { // dumps of sockets allocate, and are paced
+		if r.ID != "sockstat" {
+			b.things = slices.DeleteFunc(b.things, func(t *rounds.Thing) bool { return t == &r.thing })
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { b.Read(time.Now()) }); n != 0 {
+		t.Errorf("%v allocations in a tick", n)
 	}
 }

@@ -180,7 +180,7 @@ func TestBoardWithoutAnything(t *testing.T) {
 	if tcp != 1 {
 		t.Errorf("said %d times that tcp cannot be measured, want once: %q", tcp, said)
 	}
-	for _, s := range b.Sources(time.Now()) {
+	for _, s := range b.Sources(time.Time{}, time.Now()) {
 		if s.Name == "vitals.tcp" && (s.State != format.Unsupported || s.Reason == "") {
 			t.Errorf("vitals.tcp is %+v, want unsupported with a reason", s)
 		}
