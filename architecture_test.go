@@ -38,6 +38,7 @@ type wing struct {
 var house = []wing{
 	{"format", nil, []room{
 		{"format/plain", "the door for strangers' text"},
+		{"format/nearest", "names that somebody may have meant"},
 		{"format/unit", "numbers with their units, for people and back"},
 		{"format/kerneltext", "parsers of the kernel's texts"},
 		{"format", "the container: Writer, Reader, Check"},

@@ -28,7 +28,9 @@ type Manifest struct {
 	Clocks   []Clock            `json:"clocks"`
 	Sources  []Source           `json:"sources"`
 	Vitals   []VitalInfo        `json:"vitals,omitempty"` // the columns of vitals.csv
-	Warnings []string           `json:"warnings,omitempty"`
+	// Baselines are as of the trigger, of the vitals that factors watch.
+	Baselines []Baseline `json:"baselines,omitempty"`
+	Warnings  []string   `json:"warnings,omitempty"`
 }
 
 // Setting is the value of one option: a string in JSON, or where the option may be given
@@ -178,4 +180,34 @@ type VitalInfo struct {
 	Unit   string `json:"unit"`             // s, 1, 1/s, B
 	Source string `json:"source,omitempty"` // the variant that measured it; empty where nothing could
 	Reason string `json:"reason,omitempty"` // why nothing or less than the best could
+}
+
+// Baseline is what was usual for a vital that a factor ("5x") watches, so that a replay
+// knows what the recorder knew (SPEC.md, "Baselines").
+type Baseline struct {
+	Version int       `json:"version"` // of the meaning of these fields: 1
+	Vital   string    `json:"vital"`
+	Unit    string    `json:"unit"`
+	Time    time.Time `json:"time"`  // as of which it is
+	Seen    float64   `json:"seen"`  // seconds with a value that it is made of, old ones weighing less
+	Needs   float64   `json:"needs"` // seconds; with fewer no factor fires
+	Usual   float64   `json:"usual"` // what a factor multiplies, in Unit
+	Least   float64   `json:"least"` // below which Usual never is
+	// Bins is the histogram of the values, smallest first.
+	Bins []BaselineBin `json:"bins,omitempty"`
+	// Hours is what was usual in the hours of the last seven days.
+	Hours []BaselineHour `json:"hours,omitempty"`
+}
+
+// BaselineBin is for how long values lay between the bin below and Most.
+type BaselineBin struct {
+	Most    float64 `json:"most"`    // in the vital's unit
+	Seconds float64 `json:"seconds"` // old ones weigh less
+}
+
+// BaselineHour is what was usual in one hour.
+type BaselineHour struct {
+	Hour  int     `json:"hour"`  // of the day, UTC
+	Day   int     `json:"day"`   // days since 1970-01-01, modulo 7
+	Usual float64 `json:"usual"` // in the vital's unit
 }

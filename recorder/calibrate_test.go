@@ -29,7 +29,7 @@ func TestCalibratedLimitsAreTriggers(t *testing.T) {
 		{"retrans.ratio", []float64{0.001}, "retrans.ratio > 5%"},
 		{"tcp.mem", []float64{1 << 20}, "tcp.mem > 64MiB"},
 	} {
-		unit, ok := vital.Lookup(c.vital)
+		unit, ok := vital.Units()[c.vital]
 		if !ok {
 			t.Fatalf("no vital %s", c.vital)
 		}
@@ -40,9 +40,9 @@ func TestCalibratedLimitsAreTriggers(t *testing.T) {
 		if c.want == "" {
 			continue
 		}
-		parsed, err := trigger.Parse(got.Expr(), vital.Lookup)
-		if err != nil || parsed.Limit < got.Max {
-			t.Errorf("%q: %v, limit %v below what was seen, %v", got.Expr(), err, parsed.Limit, got.Max)
+		parsed, err := trigger.Parse(got.Expr(), vital.Units())
+		if err != nil || parsed.Conditions[0].Limit < got.Max {
+			t.Errorf("%q: %v, %+v below what was seen, %v", got.Expr(), err, parsed, got.Max)
 		}
 	}
 }

@@ -112,10 +112,15 @@ func (c *Config) check() ([]*trigger.Trigger, []*regexp.Regexp, error) {
 		patterns = append(patterns, p)
 	}
 	var triggers []*trigger.Trigger
+	vitals := vital.Units()
 	for _, expr := range c.expressions() {
-		t, err := trigger.Parse(expr, vital.Lookup)
+		t, err := trigger.Parse(expr, vitals)
 		if err != nil {
 			return nil, nil, &ConfigError{err}
+		}
+		// Who asked for none of these triggers is not told to widen a window for them.
+		if window := c.Before + c.After; t.Longest() > window && len(c.Triggers) > 0 {
+			return nil, nil, &ConfigError{fmt.Errorf("arm trigger %q: it holds for %v, and a bundle keeps %v: give --before more", t.Expr, t.Longest(), window)}
 		}
 		triggers = append(triggers, t)
 	}
@@ -149,9 +154,11 @@ const defaultLateRTT = 200 * time.Millisecond
 func lateRTT(triggers []*trigger.Trigger) time.Duration {
 	late := time.Duration(0)
 	for _, t := range triggers {
-		limit := time.Duration(t.Limit * float64(time.Second))
-		if strings.HasPrefix(t.Vital, "rtt.") && t.Above && !t.Factor && limit > 0 && (late == 0 || limit < late) {
-			late = limit
+		for _, c := range t.Conditions {
+			limit := time.Duration(c.Limit * float64(time.Second))
+			if strings.HasPrefix(c.Vital, "rtt.") && c.Above && !c.Factor && limit > 0 && (late == 0 || limit < late) {
+				late = limit
+			}
 		}
 	}
 	if late == 0 {
@@ -160,11 +167,13 @@ func lateRTT(triggers []*trigger.Trigger) time.Duration {
 	return late
 }
 
-// fired puts a trigger that fired into the manifest's form.
+// fired puts a trigger that fired into the manifest's form, which has room for the first of
+// its conditions.
 func fired(f trigger.Fired) format.Trigger {
+	first := f.Trigger.Conditions[0]
 	return format.Trigger{
-		Kind: "vital", Expr: f.Trigger.Expr, Vital: f.Trigger.Vital,
-		Limit: f.Limit, Value: f.Value, Unit: f.Trigger.Unit, Time: f.Time, Since: f.Since,
+		Kind: "vital", Expr: f.Trigger.Expr, Vital: first.Vital,
+		Limit: f.Limit, Value: f.Value, Unit: first.Unit, Time: f.Time, Since: f.Since,
 	}
 }
 

@@ -31,6 +31,7 @@ type incident struct {
 	end    time.Time
 	clock  host.Moment            // the bundle's: as it stood at the trigger
 	read   format.Clock           // the same, for the manifest
+	usual  []format.Baseline      // what factors compare with
 	early  <-chan []source.Result // of the one-off sources that are collected at the trigger
 }
 
@@ -40,20 +41,37 @@ type result struct {
 	err    error
 }
 
+// take fires for what a trigger asks about unless the policy holds it back.
+func (r *Recorder) take(f trigger.Fired) bool {
+	ok, muted := r.triggers.Grant(f, r.incident != nil)
+	r.answer(ok, muted, fired(f))
+	return ok
+}
+
 // consider fires for what expr names unless the policy holds it back.
 func (r *Recorder) consider(expr string, t format.Trigger) {
 	ok, muted := r.triggers.Allow(expr, t.Time, r.incident != nil)
+	r.answer(ok, muted, t)
+}
+
+// answer does what the policy says of a firing.
+func (r *Recorder) answer(ok bool, muted *trigger.Held, t format.Trigger) {
 	if muted != nil {
 		r.cfg.Log(fmt.Sprintf("held back until %s by --%s: %s", muted.Until.UTC().Format(time.RFC3339), muted.Reason, describe(t)))
 	}
 	if !ok {
 		return
 	}
-	if r.ledger != nil {
-		now := time.Now()
-		r.ledger.put(r.triggers.Spent(now), now)
-	}
+	r.keep(time.Now())
 	r.fire(t)
+}
+
+// keep writes down what outlives the recorder.
+func (r *Recorder) keep(now time.Time) {
+	if r.ledger != nil {
+		r.kept = now
+		r.ledger.put(r.triggers.Spent(now), r.triggers.Baselines(now), now)
+	}
 }
 
 // heldBack is what the policy holds back, in the manifest's form.
@@ -99,6 +117,7 @@ func (r *Recorder) fire(t format.Trigger) {
 	r.cfg.Log(fmt.Sprintf("triggered: %s; cutting in %v", describe(t), r.cfg.After))
 	r.incident = &incident{
 		at: at, first: t, end: at.Add(r.cfg.After), clock: clock, read: clock.Reading("trigger"),
+		usual: r.triggers.Baselines(t.Time),
 		early: collectEarly(r.cfg.sources(clock)),
 	}
 	r.snapshot.Reset(snapshotUrgent)
@@ -196,6 +215,6 @@ func (r *Recorder) manifest(in *incident) format.Manifest {
 		Warnings: warnings,
 		Recorder: r.cfg.Build, Host: r.host, Config: r.cfg.Flags,
 		Trigger: in.first, Joined: in.joined, HeldBack: heldBack(r.told),
-		Clocks: []format.Clock{r.armed, in.read},
+		Clocks: []format.Clock{r.armed, in.read}, Baselines: in.usual,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder/trigger"
 )
 
@@ -19,8 +20,8 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 func opened(t *testing.T, dir, host string, now time.Time) (l *ledger, spent map[string]trigger.Spent, said string) {
 	t.Helper()
 	var lines []string
-	l, spent = openLedger(dir, host, now, func(line string) { lines = append(lines, line) })
-	return l, spent, strings.Join(lines, "\n")
+	l, kept := openLedger(dir, host, now, func(line string) { lines = append(lines, line) })
+	return l, kept.Triggers, strings.Join(lines, "\n")
 }
 
 // What was spent is there again, however often it was put.
@@ -34,7 +35,7 @@ func TestLedgerSurvives(t *testing.T) {
 	for i := range 50 {
 		at := noon.Add(time.Duration(i) * time.Second)
 		want = map[string]trigger.Spent{"syn_recv > 250": {Last: at, Bundles: []time.Time{noon.Add(-time.Hour), at}}}
-		l.put(want, at)
+		l.put(want, nil, at)
 	}
 	l.close()
 	l, spent, said = opened(t, dir, "web/1", noon.Add(time.Hour))
@@ -82,5 +83,21 @@ func TestLedgerDistrusts(t *testing.T) {
 	l.close()
 	if len(spent) > 0 || !strings.Contains(said, "too many levels of symbolic links") {
 		t.Errorf("a link: %v, %q", spent, said)
+	}
+}
+
+// What is usual outlives the recorder with what was spent.
+func TestLedgerKeepsBaselines(t *testing.T) {
+	dir := t.TempDir()
+	quiet := func(string) {}
+	l, _ := openLedger(dir, "web", noon, quiet)
+	want := []format.Baseline{{Version: 1, Vital: "rtt.p99", Unit: "s", Time: noon, Seen: 1200, Needs: 81, Usual: 0.05, Least: 0.04,
+		Bins: []format.BaselineBin{{Most: 0.05, Seconds: 1200}}, Hours: []format.BaselineHour{{Hour: 3, Day: 2, Usual: 0.3}}}}
+	l.put(nil, want, noon)
+	l.close()
+	l, kept := openLedger(dir, "web", noon.Add(time.Minute), quiet)
+	l.close()
+	if !reflect.DeepEqual(kept.Baselines, want) {
+		t.Errorf("%+v, want %+v", kept.Baselines, want)
 	}
 }

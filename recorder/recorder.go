@@ -60,15 +60,17 @@ type Recorder struct {
 	probes   *probe.Set
 	rings    freeze.Rings
 	triggers *trigger.Set
-	since    time.Time   // armed since
-	incident *incident   // between a trigger and its cut
-	writing  bool        // a bundle is being written
-	results  chan result // of writing
+	parsed   []*trigger.Trigger // those of triggers, for status
+	since    time.Time          // armed since
+	incident *incident          // between a trigger and its cut
+	writing  bool               // a bundle is being written
+	results  chan result        // of writing
 	requests chan format.Trigger
 	asked    chan chan<- control.Status
 	snapshot *time.Ticker
 	store    *freeze.Store
 	ledger   *ledger        // nil with Config.DryRun
+	kept     time.Time      // when it was written last
 	told     []trigger.Held // in the bundle that is being written
 	failed   error          // why the last bundle could not be written
 	written  int            // bundles
@@ -162,20 +164,24 @@ func prepareFolders(cfg Config) {
 func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, folder bool) (*Recorder, error) {
 	r := &Recorder{
 		cfg: cfg, host: host.Facts(), armed: host.Now().Reading("armed"), since: time.Now(),
-		patterns: patterns,
-		results:  make(chan result, 1), asked: make(chan chan<- control.Status),
+		parsed: triggers, patterns: patterns,
+		results: make(chan result, 1), asked: make(chan chan<- control.Status),
 	}
-	var spent map[string]trigger.Spent
+	var kept entry
 	if !cfg.DryRun && folder {
-		r.ledger, spent = openLedger(cfg.Dir, r.host.Name, r.since, cfg.Log)
+		r.ledger, kept = openLedger(cfg.Dir, r.host.Name, r.since, cfg.Log)
 	}
-	r.triggers = trigger.NewSet(triggers, cfg.Policy, spent)
+	r.triggers, r.kept = trigger.NewSet(triggers, cfg.Policy, kept.Triggers), r.since
+	for _, err := range r.triggers.Recall(kept.Baselines, r.since) {
+		cfg.Log("warning: a baseline begins anew: " + err.Error())
+	}
 	r.store = freeze.NewStore(r.host.Name, cfg.Retention, cfg.dirs()...)
 	packets, refused := capture.OpenSet(cfg.packets())
 	if refused != nil && source.State(refused) != format.Unsupported {
 		return nil, refused
 	}
 	r.rings.Packets, r.rings.NoPackets = packets, refused
+	absent(cfg)
 	if cfg.AllNetNS {
 		cfg.Log(ownNetNS)
 	}
@@ -195,9 +201,13 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	r.rings.Board = vital.Open(vital.Env{
 		Root: cfg.Root, Probes: r.probes, Listeners: r.rings.Listeners, Softirq: r.rings.Trace.Softirq,
 		Asked: func(vital string) bool {
-			return slices.ContainsFunc(triggers, func(t *trigger.Trigger) bool { return t.Vital == vital })
+			return slices.ContainsFunc(triggers, func(t *trigger.Trigger) bool { return t.Watches(vital) })
 		},
 	}, cfg.Log)
+	if err := r.doubt(triggers); err != nil {
+		r.close()
+		return nil, err
+	}
 	r.rings.Rows = ring.NewRows(ticks, len(r.rings.Board.Infos()))
 	if refused != nil {
 		if !r.recordsAnything() {
@@ -300,8 +310,9 @@ func (r *Recorder) tick(now time.Time) {
 	r.rings.Trace.Tick(now)
 	// Last, so that all of it is in the rings: with --after 0 the cut comes at once, and
 	// holds the row and the events that it fired for.
-	for _, f := range r.triggers.Step(now, r.rings.Board.Value) {
-		r.consider(f.Trigger.Expr, fired(f))
+	r.triggers.Step(now, r.rings.Board.Value, r.take)
+	if now.Sub(r.kept) >= ledgerEvery {
+		r.keep(now)
 	}
 	// One bundle at a time: while one is written its blocks of the packet rings are held,
 	// and capture gives no second cut. A window that ends meanwhile is cut late, and longer.
@@ -332,6 +343,7 @@ func (r *Recorder) match(line *source.LogLine) {
 // status tells what it waits for.
 func (r *Recorder) stop(cause error) {
 	r.stopping = true
+	r.keep(time.Now())
 	switch {
 	case r.incident != nil:
 		r.cfg.Log(cause.Error() + ": cutting now, before the window's end")

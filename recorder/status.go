@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
 )
 
@@ -35,7 +36,10 @@ func (r *Recorder) interfaces() string {
 		return "no interface (packets are not recorded)"
 	}
 	for _, s := range r.rings.Packets.Status() {
-		if s.RingBytes > 0 {
+		switch {
+		case s.RingBytes > 0 && s.State == capture.Missing: // its ring waits for it
+			names = append(names, s.Name+" (missing)")
+		case s.RingBytes > 0:
 			names = append(names, s.Name)
 		}
 	}
@@ -47,11 +51,12 @@ func (r *Recorder) interfaces() string {
 
 // status tells of the recorder as it is between two ticks.
 func (r *Recorder) status() control.Status {
+	cannot, _ := blind(r.parsed, r.rings.Board.Columns())
 	s := control.Status{
 		Program: r.cfg.Build.Program + " " + r.cfg.Build.Version, PID: os.Getpid(), Host: r.host.Name,
 		Armed: r.since.UTC(), LastTick: r.ticked.UTC(), Triggers: r.watched(), Vitals: map[string]float64{},
 		Pending: r.incident != nil || r.writing, Bundles: r.written, LastBundle: r.last.Path, LeftOut: r.last.LeftOut, Fallback: r.last.Fallback, Lost: r.lost,
-		Suppressed: r.triggers.Suppressed, HeldBack: heldBack(r.triggers.HeldBack(time.Now())),
+		Suppressed: r.triggers.Suppressed, HeldBack: heldBack(r.triggers.HeldBack(time.Now())), Blind: cannot,
 		MissedTicks: r.missed, LogDropped: r.log.dropped.Load(),
 	}
 	if r.failed != nil {

@@ -99,6 +99,9 @@ func TestControlSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.wait("has written", func() bool { return ask().Bundles == 1 })
+	if got := d.bundles()[0].Manifest.Baselines; len(got) != 1 || got[0].Vital != "rtt.p99" || got[0].Needs == 0 {
+		t.Errorf("baselines %+v, want that of the one default factor", got)
+	}
 	if got := d.bundles()[0].Manifest.Trigger; got.Kind != "control" || got.Reason != "be\x1b[31mcause\nspikeboxd: error: forged" {
 		t.Errorf("trigger %+v", got)
 	}

@@ -78,8 +78,15 @@ func printStatus(s *control.Status) error {
 	row("recorder", "%s, pid %d, on %s", s.Program, s.PID, s.Host)
 	row("armed", "since %s, last tick %s ago", s.Armed.Format(time.RFC3339), ago(s.LastTick))
 	row("triggers", "%s", strings.Join(s.Triggers, ", "))
+	for _, sentence := range s.Blind {
+		row("blind", "%s", sentence)
+	}
 	for _, i := range s.Interfaces {
-		row(i.Name, "%s, holds the last %s, %d packets recorded, %d lost", i.State, ago(i.Covered), i.Packets, i.Lost)
+		holds := "holds nothing yet" // Covered is 1970 where it was never recorded
+		if i.Covered.Unix() > 0 {
+			holds = "holds the last " + ago(i.Covered).String()
+		}
+		row(i.Name, "%s, %s, %d packets recorded, %d lost", i.State, holds, i.Packets, i.Lost)
 	}
 	for _, src := range s.Sources {
 		if src.State != format.Complete {

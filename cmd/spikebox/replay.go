@@ -3,13 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"maps"
-	"slices"
-	"time"
 
 	"github.com/spf13/pflag"
 
-	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 	rule "github.com/spikebox/spikebox/recorder/trigger"
@@ -21,8 +17,9 @@ var replay = &cli.Command{
 	Doc:  "say whether a trigger would have fired on this incident, and when",
 	Long: `Steps the trigger with every tick of the bundle's vitals, as the recorder would have
 done, cooldown and daily cap aside. A factor (5x) compares with the vital's own
-baseline and needs a minute of it, which is more than most bundles hold before the
-trigger.`,
+baseline, which the recorder leaves in the bundle where one of its triggers had a
+factor on that vital. Where the answer depends on what is not in the bundle, it says
+that it cannot tell, and why ("fired": null, exit code 3).`,
 	Examples: []string{
 		"spikebox replay web1.spike.tar.zst --trigger 'rtt.p99 > 100ms for 2s'",
 		"spikebox replay web1.spike.tar.zst --trigger 'syn_recv > 100' --trigger 'syn_recv > 50 for 5s'",
@@ -49,28 +46,21 @@ func runReplay(path string, exprs []string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	units := map[string]string{}
+	vitals := rule.Vitals{}
 	for _, v := range e.Manifest.Vitals {
-		units[v.Name] = v.Unit
-	}
-	missing := ""
-	lookup := func(vital string) (string, bool) {
-		unit, ok := units[vital]
-		if !ok {
-			missing = vital
-		}
-		return unit, ok
+		vitals[v.Name] = v.Unit
 	}
 	set := timeline.Build(&e.Columns)
 	lines := json.NewEncoder(cli.Out)
 	lines.SetEscapeHTML(false) // triggers are full of >
+	untold := false
 	for _, expr := range exprs {
-		t, err := rule.Parse(expr, lookup)
+		t, err := rule.Parse(expr, vitals)
 		if err != nil {
-			return &cli.Coded{Code: cli.Usage, Err: err, Hint: cli.Meant(missing, slices.Sorted(maps.Keys(units)), "spikebox timeline BUNDLE names the vitals")}
+			return &cli.Coded{Code: cli.Usage, Err: err, Hint: "spikebox timeline BUNDLE names the vitals"}
 		}
-		run := try(t, set.Get(t.Vital))
-		if asJSON {
+		run := try(t, set, e.Manifest)
+		if untold = untold || run.Fired == nil; asJSON {
 			err = lines.Encode(run)
 		} else {
 			err = run.Text(cli.Out, e.Manifest.Trigger.Time)
@@ -79,15 +69,8 @@ func runReplay(path string, exprs []string, asJSON bool) error {
 			return err
 		}
 	}
-	return sound(e)
-}
-
-// try steps a trigger with the vital's values. Triggers are the recorder's and series are
-// the analyzer's: neither knows the other, and they meet here.
-func try(t *rule.Trigger, s *timeline.Series) *report.Trial {
-	eval := rule.NewEval(t)
-	return report.Try(t.Expr, t.Unit, t.Above, s, func(now time.Time, v float64) (report.Firing, bool) {
-		f, ok := eval.Step(now, v)
-		return report.Firing{Time: f.Time, Since: f.Since, Value: f.Value, Limit: f.Limit}, ok
-	})
+	if err := sound(e); err != nil || !untold {
+		return err
+	}
+	return &cli.Coded{Code: cli.Missing}
 }

@@ -24,8 +24,8 @@ func Format(v float64, unit string) string {
 }
 
 // Parse reads a trigger's limit for a vital of a unit, and gives it in that unit: a duration
-// (200ms) for seconds, a percentage (80%) or a number (0.8) for a ratio, a size (64MiB) or
-// a number for bytes, a plain number for others.
+// (200ms) for seconds, a percentage (80%) for a ratio, a size (64MiB) or a number for bytes,
+// a plain number for others. 0 percent may be written 0.
 func Parse(word, unit string) (float64, error) {
 	switch {
 	case unit == Seconds:
@@ -44,7 +44,16 @@ func Parse(word, unit string) (float64, error) {
 	case unit == Bytes:
 		return parseBytes(word)
 	}
-	return ParseNumber(word)
+	v, err := ParseNumber(word)
+	if err == nil && unit == Ratio && v != 0 {
+		// 80 was taken for 8000 %, which no fill reaches.
+		likely := v
+		if v <= 1 {
+			likely = 100 * v
+		}
+		return 0, fmt.Errorf("limit %q: want a percentage, did you mean %s?", word, Format(likely/100, Ratio))
+	}
+	return v, err
 }
 
 // ParseNumber reads a limit without a unit.

@@ -83,7 +83,7 @@ func TestParse(t *testing.T) {
 		word, unit string
 		want       float64
 	}{
-		{"200ms", Seconds, 0.2}, {"80%", Ratio, 0.8}, {"0.8", Ratio, 0.8}, {"64MiB", Bytes, 64 << 20}, {"1.5KiB", Bytes, 1536},
+		{"200ms", Seconds, 0.2}, {"80%", Ratio, 0.8}, {"0", Ratio, 0}, {"64MiB", Bytes, 64 << 20}, {"1.5KiB", Bytes, 1536},
 		{"1000", Bytes, 1000}, {"1GiB", Bytes, 1 << 30}, {"250", One, 250}, {"1e3", PerSecond, 1000},
 	} {
 		if got, err := Parse(c.word, c.unit); err != nil || got != c.want {
@@ -96,6 +96,8 @@ func TestParse(t *testing.T) {
 		{"many", One, `limit "many": want a number`},
 		{"NaN", One, `limit "NaN": want a number`},
 		{"-Inf", Ratio, `limit "-Inf": want a number`},
+		{"80", Ratio, `limit "80": want a percentage, did you mean 80%?`},
+		{"0.8", Ratio, `limit "0.8": want a percentage, did you mean 80%?`},
 		{"1TiB", Bytes, `limit "1TiB": want a number`},
 		{"xMiB", Bytes, `limit "x": want a number`},
 		{"64MiB", One, `limit "64MiB": want a number`},

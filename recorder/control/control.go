@@ -22,6 +22,7 @@ type Status struct {
 	Armed      time.Time          `json:"armed"`
 	LastTick   time.Time          `json:"last_tick"`
 	Triggers   []string           `json:"triggers"`
+	Blind      []string           `json:"blind,omitempty"` // which of them cannot fire now or ever and why, a sentence each
 	Interfaces []InterfaceStatus  `json:"interfaces"`
 	Vitals     map[string]float64 `json:"vitals"` // as of the last tick; what was not measured is left out
 	Sources    []format.Source    `json:"sources"`

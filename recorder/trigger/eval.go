@@ -1,126 +1,181 @@
 package trigger
 
 import (
+	"fmt"
 	"math"
 	"time"
-
-	"github.com/spikebox/spikebox/format/unit"
 )
 
 const (
 	// A trigger that has fired is armed again when the value has come back by a tenth
 	// of the limit: a vital that dances on its limit makes one bundle, not twenty.
 	hysteresis = 0.9
-	// The baseline is an exponentially weighted mean with this time constant: short
-	// enough to follow the hours of a day, long enough not to learn an incident.
-	baselineSpan = 5 * time.Minute
-	// A factor needs a baseline of at least this long before it can fire.
-	baselineWarmup = time.Minute
+	// longestTick is how much time one tick can stand for: rates are those of the last
+	// second. A recorder that was starved for a minute has not seen that minute, and a wall
+	// clock that was set by an hour has not lasted one.
+	longestTick = time.Second
+	// goesOn is how long a condition that has fired is left alone at least. Within it the
+	// window of its bundle has hardly ended.
+	goesOn = time.Minute
 )
 
-// baselineFloor keeps a factor meaningful on a quiet host, where the mean is near
-// zero and any value would be many times it. By unit; other units have no floor.
-var baselineFloor = map[string]float64{
-	unit.Seconds:   0.010, // 10 ms: five times less than that is no incident
-	unit.One:       10,
-	unit.PerSecond: 10,
-	unit.Ratio:     0.01,
-}
-
-// Fired says that a trigger's condition has held for its time.
+// Fired says that a trigger's conditions have held for their times.
 type Fired struct {
 	Trigger *Trigger
-	Time    time.Time // of the tick at which the hold time was full
-	Since   time.Time // of the tick at which the value first crossed the limit
-	Value   float64   // at Time, in the vital's unit
-	Limit   float64   // the limit in force, in the vital's unit; factor times baseline for factors
+	Time    time.Time // of the tick
+	Since   time.Time // of the tick from which on all conditions held
+	Value   float64   // of the first condition's vital at Time, in its unit
+	Limit   float64   // the limit in force for it; factor times baseline for factors
+	// Again says that the same condition was asked about before: it was refused then, or it
+	// made a bundle and goes on. Refusing it once more holds nothing new back.
+	Again bool
 }
 
 // Eval is the state of one trigger along a timeline.
 type Eval struct {
 	trigger *Trigger
-	over    time.Time // since when the condition holds; zero when it does not
-	fired   bool      // fired and not yet cleared
-	base    baseline
+	terms   []term
+	last    time.Time // tick
+	seen    bool      // it did not hold at a measured tick since armed
+	asked   bool      // about the condition that goes on
+	age     time.Duration
+	next    time.Duration // age at which it is asked about
+	worst   bool          // see NewWorst
+}
+
+// term is the state of one condition.
+type term struct {
+	*Condition
+	over  bool
+	since time.Time     // over
+	held  time.Duration // of measured time
+	base  Baseline      // only learned where the condition has a factor
+	value float64
+	limit float64 // in force at the last tick
 }
 
 // NewEval gives an evaluation that has seen nothing yet.
-func NewEval(t *Trigger) *Eval { return &Eval{trigger: t} }
-
-// Step takes the vital's value at time now, NaN where it was not measured, and says
-// whether the trigger fires at this tick. A tick without a value neither holds nor
-// clears: it ends the hold, because a trigger promises to fire on what was measured.
-func (e *Eval) Step(now time.Time, v float64) (Fired, bool) {
-	if math.IsNaN(v) {
-		e.over = time.Time{}
-		return Fired{}, false
+func NewEval(t *Trigger) *Eval {
+	e := &Eval{trigger: t, terms: make([]term, len(t.Conditions))}
+	for i := range e.terms {
+		e.terms[i] = term{Condition: &t.Conditions[i], value: math.NaN(), limit: math.NaN()}
+		e.terms[i].base.floor = floor(&t.Conditions[i])
 	}
-	// Before this value is counted: a factor measures it against what was usual until now.
-	limit, armed := e.limit(now)
-	holds := armed && e.beyond(v, limit)
-	if !holds {
-		e.over = time.Time{}
-		// Only here: what is over the limit is the incident, and a baseline that learned it
-		// would take it for usual before it has ended.
-		e.base.add(now, v)
-		if !e.beyond(v, limit*e.clearing()) {
-			e.fired = false
+	return e
+}
+
+// NewWorst gives an evaluation that fires wherever one with another past might: baselines
+// that are not known lie at their floors, and what holds at the first tick has held for ever.
+// Where it stays silent no recorder would have fired, whatever it had seen before.
+func NewWorst(t *Trigger) *Eval {
+	e := NewEval(t)
+	e.worst, e.seen = true, true
+	return e
+}
+
+// Step takes the vitals' values at time now, NaN where one was not measured. Where the
+// conditions have held for their times it asks take whether the trigger fires, and keeps
+// asking at every tick until take says yes or the conditions end. From then on a condition
+// that goes on is asked about when it has become twice as old: an outage of an hour makes
+// some bundles, not one for each cooldown.
+//
+// A tick without a value neither holds nor clears: it ends the hold, because a trigger
+// promises to fire on what was measured.
+func (e *Eval) Step(now time.Time, value func(vital string) float64, take func(Fired) bool) {
+	first := e.last.IsZero()
+	elapsed := min(max(now.Sub(e.last), 0), longestTick)
+	if first {
+		elapsed = 0
+	}
+	e.last = now
+	holds, clear := true, false
+	for i := range e.terms {
+		t := &e.terms[i]
+		t.step(now, elapsed, value(t.Vital), e.worst)
+		if first && e.worst {
+			t.held = t.For
 		}
-		return Fired{}, false
+		holds = holds && t.over && t.held >= t.For
+		clear = clear || t.clear()
 	}
-	if e.over.IsZero() {
-		e.over = now
-	}
-	// Fired is a latch: it is let go by the value coming back below (hysteresis above), not by
-	// the hold time running again. An incident of an hour is one firing.
-	if e.fired || now.Sub(e.over) < e.trigger.For {
-		return Fired{}, false
-	}
-	e.fired = true
-	return Fired{Trigger: e.trigger, Time: now, Since: e.over, Value: v, Limit: limit}, true
-}
-
-// limit is the limit in force, and whether there is one yet.
-func (e *Eval) limit(now time.Time) (float64, bool) {
-	if !e.trigger.Factor {
-		return e.trigger.Limit, true
-	}
-	mean := max(e.base.mean, baselineFloor[e.trigger.Unit])
-	return e.trigger.Limit * mean, e.base.ready(now)
-}
-
-func (e *Eval) beyond(v, limit float64) bool {
-	if e.trigger.Above {
-		return v > limit
-	}
-	return v < limit
-}
-
-// clearing is the factor on the limit at which a fired trigger is armed again.
-func (e *Eval) clearing() float64 {
-	if e.trigger.Above {
-		return hysteresis
-	}
-	return 1 / hysteresis
-}
-
-// baseline is an exponentially weighted mean over time, not over ticks: a recorder
-// that was stopped for a while weighs the old values accordingly less.
-type baseline struct {
-	first, last time.Time
-	mean        float64
-}
-
-func (b *baseline) add(now time.Time, v float64) {
-	if b.first.IsZero() {
-		b.first, b.last, b.mean = now, now, v
+	if clear {
+		e.seen, e.asked, e.age, e.next = true, false, 0, 0
 		return
 	}
-	weight := 1 - math.Exp(-float64(now.Sub(b.last))/float64(baselineSpan))
-	b.mean += weight * (v - b.mean)
-	b.last = now
+	if e.asked {
+		e.age += elapsed
+	}
+	// Who arms a recorder while connections fail wants that bundle. But what lies below a limit
+	// before the first client has come has not fallen.
+	if !holds || e.age < e.next || !e.seen && e.trigger.Falling() {
+		return
+	}
+	f := e.fired(now)
+	e.asked = true
+	if take(f) {
+		e.next = e.age + max(e.age, goesOn)
+	}
 }
 
-func (b *baseline) ready(now time.Time) bool {
-	return !b.first.IsZero() && now.Sub(b.first) >= baselineWarmup
+func (e *Eval) fired(now time.Time) Fired {
+	f := Fired{Trigger: e.trigger, Time: now, Value: e.terms[0].value, Limit: e.terms[0].limit, Again: e.asked}
+	for i := range e.terms {
+		if since := e.terms[i].since; since.After(f.Since) {
+			f.Since = since
+		}
+	}
+	return f
+}
+
+func (t *term) step(now time.Time, elapsed time.Duration, v float64, worst bool) {
+	t.value = v
+	if math.IsNaN(v) {
+		t.over, t.held = false, 0
+		return
+	}
+	// Before this value is learned: a factor measures it against what was usual until now.
+	armed := true
+	t.limit = t.Limit
+	if t.Factor {
+		t.limit, armed = t.Limit*t.base.Usual(now), t.base.Ready()
+		if worst && !armed {
+			t.limit, armed = t.Limit*t.base.floor, true
+		}
+	}
+	was := t.over
+	t.over = armed && t.beyond(v, 1)
+	switch {
+	case !t.over:
+		t.held = 0
+	case was:
+		t.held += elapsed
+	default:
+		t.since, t.held = now, 0
+	}
+	if t.Factor {
+		t.base.learn(now, elapsed, v, t.over)
+	}
+}
+
+// beyond says whether a value is on the far side of the limit, which scale draws nearer.
+func (t *term) beyond(v, scale float64) bool {
+	if t.Above {
+		return v > t.limit*scale
+	}
+	return v < t.limit/scale
+}
+
+// clear says whether the value was measured, and has come back.
+func (t *term) clear() bool {
+	return !t.over && !math.IsNaN(t.value) && !t.beyond(t.value, hysteresis)
+}
+
+// Lacks says which baseline is not known yet; nothing where none is missing.
+func (e *Eval) Lacks() string {
+	for i := range e.terms {
+		if t := &e.terms[i]; t.Factor && !t.base.Ready() {
+			return fmt.Sprintf("the baseline of %s has seen %.3g s with a value, and needs %d", t.Vital, t.base.seen(), needed)
+		}
+	}
+	return ""
 }

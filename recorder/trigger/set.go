@@ -59,16 +59,25 @@ func NewSet(triggers []*Trigger, policy Policy, spent map[string]Spent) *Set {
 	return s
 }
 
-// Step takes one row of the vitals' timeline (NaN for what was not measured) and gives
-// the triggers that fire at it, whatever the policy says.
-func (s *Set) Step(now time.Time, value func(vital string) float64) []Fired {
-	var fired []Fired
+// Step takes one row of the vitals' timeline (NaN for what was not measured), and asks
+// take about every trigger whose conditions hold. What take refuses it asks again at the
+// next tick, for as long as they do.
+func (s *Set) Step(now time.Time, value func(vital string) float64, take func(Fired) bool) {
 	for _, e := range s.evals {
-		if f, ok := e.Step(now, value(e.trigger.Vital)); ok {
-			fired = append(fired, f)
+		e.Step(now, value, take)
+	}
+}
+
+// Grant applies the policy to what Step asks about, as Allow does. A condition that was asked
+// about before waits silently: it is held back once, and not at each tick.
+func (s *Set) Grant(f Fired, joins bool) (ok bool, muted *Held) {
+	if used := s.spent[f.Trigger.Expr]; f.Again && !joins && used != nil {
+		s.forget(f.Time)
+		if _, reason := s.until(used, f.Time); reason != "" {
+			return false, nil
 		}
 	}
-	return fired
+	return s.Allow(f.Trigger.Expr, f.Time, joins)
 }
 
 // Allow applies the policy to a firing of what expr names, and counts it where it may be.

@@ -313,6 +313,7 @@ type Column struct {
 	Vital
 	Source string  // the variant; empty where none opened
 	Reason string  // why it is less than the best, or not there
+	Late   bool    // what is missing is tried again while armed
 	Value  float64 // NaN where it was not measured
 }
 
@@ -320,7 +321,7 @@ type Column struct {
 func (b *Board) Columns() []Column {
 	columns := make([]Column, len(b.columns))
 	for i, c := range b.columns {
-		columns[i] = Column{Vital: c.vital, Reason: c.meter.reason(ring.Missing{}), Value: b.row[i]}
+		columns[i] = Column{Vital: c.vital, Reason: c.meter.reason(ring.Missing{}), Late: c.meter.late() != nil, Value: b.row[i]}
 		if c.meter.variant != nil {
 			columns[i].Source = c.meter.variant.Name
 		}

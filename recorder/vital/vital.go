@@ -78,14 +78,13 @@ var Meters = []*Meter{
 	cpuMeter,
 }
 
-// Lookup gives a vital's unit, for package trigger's parser.
-func Lookup(name string) (unit string, ok bool) {
+// Units gives every vital's unit by its name, for package trigger's parser.
+func Units() map[string]string {
+	units := map[string]string{}
 	for _, m := range Meters {
 		for _, v := range m.Vitals {
-			if v.Name == name {
-				return v.Unit, true
-			}
+			units[v.Name] = v.Unit
 		}
 	}
-	return "", false
+	return units
 }

@@ -9,27 +9,6 @@ import (
 	"github.com/spf13/pflag"
 )
 
-func TestNearest(t *testing.T) {
-	names := []string{"analyze", "inspect", "verify", "extract", "flows", "listen-overflow", "syn-retransmit", "synack-retransmit", "netstat.TcpExt.ListenDrops"}
-	for word, want := range map[string]string{
-		"analyse": "analyze", "Analyze": "analyze", "anlayze": "analyze", "flow": "flows", "verfy": "verify", "listen": "listen-overflow",
-		"listendrops": "netstat.TcpExt.ListenDrops", "synretransmit": "syn-retransmit", "retransmit": "syn-retransmit",
-		"frobnicate": "", "": "", "x": "", "a": "", "ins": "inspect",
-	} {
-		if got := nearest(word, names); got != want {
-			t.Errorf("%q is nearest to %q, want %q", word, got, want)
-		}
-	}
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"", "ab", 2}, {"ab", "ba", 1}, {"kitten", "sitting", 3}, {"ca", "abc", 3}, {"flow", "flows", 1}} {
-		if got, back := distance(c.a, c.b), distance(c.b, c.a); got != c.want || back != c.want {
-			t.Errorf("from %q to %q %d, back %d, want %d", c.a, c.b, got, back, c.want)
-		}
-	}
-}
-
 // Values of every type of flag are refused in our words.
 func TestRefusedValues(t *testing.T) {
 	p := &Program{Name: "tool", Commands: []*Command{{Name: "work", Setup: func(flags *pflag.FlagSet) func(context.Context, []string) error {

@@ -1,0 +1,78 @@
+//go:build linux
+
+package recorder
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/spikebox/spikebox/format/nearest"
+	"github.com/spikebox/spikebox/recorder/trigger"
+	"github.com/spikebox/spikebox/recorder/vital"
+)
+
+// blind says of each trigger that watches what this host cannot measure why it cannot fire, in
+// one sentence, and how many of them can never: nothing that comes later would change that.
+func blind(triggers []*trigger.Trigger, columns []vital.Column) (sentences []string, never int) {
+	for _, t := range triggers {
+		for _, c := range t.Conditions {
+			at := slices.IndexFunc(columns, func(col vital.Column) bool { return col.Name == c.Vital && col.Source == "" })
+			if at < 0 {
+				continue
+			}
+			when := "cannot fire until its vitals are there"
+			if !columns[at].Late {
+				when = "can never fire here"
+				never++
+			}
+			// A missing condition is enough: all of them must hold at once.
+			sentences = append(sentences, fmt.Sprintf("the trigger %q %s: %s cannot be measured (%s)", t.Expr, when, c.Vital, columns[at].Reason))
+			break
+		}
+	}
+	return sentences, never
+}
+
+// doubt tells what the operator may not have meant, once, at arming. It is an error where no
+// trigger is left that could ever fire: a recorder that looks armed and is not is worse than none.
+func (r *Recorder) doubt(triggers []*trigger.Trigger) error {
+	sentences, never := blind(triggers, r.rings.Board.Columns())
+	if never > 0 && never == len(triggers) && len(r.patterns) == 0 {
+		return errors.New("arm the triggers: " + strings.Join(sentences, "; "))
+	}
+	for _, sentence := range sentences {
+		r.cfg.Log("warning: " + sentence)
+	}
+	for _, t := range triggers {
+		if sentence := t.Doubt(); sentence != "" {
+			r.cfg.Log("warning: " + sentence)
+		}
+	}
+	return nil
+}
+
+// absent tells of named interfaces that are not there. They may come, and are recorded then;
+// but a name that was spelled wrong never does.
+func absent(cfg Config) {
+	links, err := net.Interfaces()
+	if err != nil || len(cfg.Interfaces) == 0 {
+		return
+	}
+	var names []string
+	for _, l := range links {
+		names = append(names, l.Name)
+	}
+	for _, name := range cfg.Interfaces {
+		if slices.Contains(names, name) {
+			continue
+		}
+		hint := "it has " + strings.Join(names, ", ")
+		if near := nearest.Name(name, names); near != "" {
+			hint = fmt.Sprintf("did you mean %s?", near)
+		}
+		cfg.Log(fmt.Sprintf("warning: this host has no interface %s yet; %s", name, hint))
+	}
+}

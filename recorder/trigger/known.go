@@ -1,0 +1,48 @@
+package trigger
+
+import (
+	"math"
+
+	"github.com/spikebox/spikebox/format/unit"
+)
+
+// floors are the least baselines, by vital. They keep a factor meaningful on a quiet host,
+// where the usual value is near zero and anything would be many times it.
+var floors = map[string]float64{
+	// 40 ms: the least time for which Linux delays an ACK (TCP_DELACK_MIN). On a calm network
+	// the slowest hundredth of the samples are delayed ACKs, and five times less is no news.
+	"rtt.p99": 0.040,
+	"rtt.max": 0.040,
+	// 1 ms, so that 5x is 5 ms: at 10 Gbit/s a 4096-descriptor ring overflows in about that.
+	"softirq.max": 0.001,
+}
+
+// unitFloors are those of all other vitals, by unit.
+var unitFloors = map[string]float64{
+	unit.Seconds:   0.010,   // 10 ms: five times less than that is no incident
+	unit.One:       10,      // one browser opens six connections at once
+	unit.PerSecond: 10,      // a single client's retries are a few a second
+	unit.Ratio:     0.01,    // 1 %: TCP is slow from 1 or 2 % loss on
+	unit.Bytes:     1 << 20, // 1 MiB: buffers of a handful of sockets
+}
+
+func floor(c *Condition) float64 {
+	if f, ok := floors[c.Vital]; ok {
+		return f
+	}
+	return unitFloors[c.Unit]
+}
+
+// bounds are the largest values that vitals can have, where what they count is a part of
+// what they are compared with at the same moment. An accept queue holds one more than its
+// limit, and nf_conntrack_max may be lowered below what is there: those have none.
+var bounds = map[string]float64{
+	"retrans.ratio": 1, "cpu.softirq": 1, "cpu.steal": 1, "ports.fill": 1,
+}
+
+func bound(vital string) float64 {
+	if most, ok := bounds[vital]; ok {
+		return most
+	}
+	return math.Inf(1)
+}

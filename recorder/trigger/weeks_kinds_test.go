@@ -1,0 +1,157 @@
+package trigger
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// reading is what one tick measures.
+type reading struct{ rtt, synRecv, overflows float64 }
+
+func (r *reading) value(vital string) float64 {
+	switch vital {
+	case "rtt.p99":
+		return r.rtt
+	case "syn_recv":
+		return r.synRecv
+	case "listen.overflows":
+		return r.overflows
+	}
+	return nan
+}
+
+// kind is something that happens on a host. What hurts must make a bundle, anything else none.
+type kind struct {
+	name    string
+	hurts   bool
+	weekly  int // how often a host has it in seven days
+	least   time.Duration
+	most    time.Duration
+	before  time.Duration // of the hour that comes before, with which the event begins
+	restart bool          // the recorder is restarted in its middle
+	forgets bool          // and finds nothing of what it knew
+	blind   bool          // no tick is run
+	step    time.Duration // by which the clock is set at its begin, and back at its end
+	nightly time.Duration // it comes each day at this time
+	lay     func(e *event, in time.Duration, r *reading)
+}
+
+// event is a kind at a time.
+type event struct {
+	*kind
+	start, end time.Duration
+	size       float64 // 0 to 1
+	bundles    int
+	first      time.Duration // bundle after start
+}
+
+func slow(least, more float64) func(e *event, in time.Duration, r *reading) {
+	return func(e *event, _ time.Duration, r *reading) { r.rtt = max(orZero(r.rtt), least+more*e.size) }
+}
+
+func half(least, more float64) func(e *event, in time.Duration, r *reading) {
+	return func(e *event, _ time.Duration, r *reading) { r.synRecv += least + more*e.size }
+}
+
+func full(e *event, _ time.Duration, r *reading) { r.overflows = 1 + 50*e.size }
+
+func orZero(v float64) float64 {
+	if math.IsNaN(v) {
+		return 0
+	}
+	return v
+}
+
+// kinds are the incidents, and then ordinary life. The sizes of incidents are those of the
+// lab's: SYNs that are repeated after a second, queues of some hundred.
+var kinds = []*kind{
+	{name: "accept overflow, seconds", hurts: true, weekly: 2, least: 3 * time.Second, most: 30 * time.Second, lay: full},
+	{name: "half-open pile-up", hurts: true, weekly: 2, least: 10 * time.Second, most: 5 * time.Minute, lay: half(260, 2000)},
+	{name: "slow path, seconds", hurts: true, weekly: 4, least: 5 * time.Second, most: time.Minute, lay: slow(0.9, 3)},
+	{name: "slow path, an hour", hurts: true, weekly: 1, least: 50 * time.Minute, most: 70 * time.Minute, lay: slow(0.9, 3)},
+	{name: "slow path, a quarter second", hurts: true, weekly: 2, least: 20 * time.Second, most: time.Minute, lay: slow(0.25, 0.05)},
+	// F2: a blip spends the cooldown two minutes before an outage of an hour.
+	{name: "outage within a cooldown", hurts: true, weekly: 1, least: time.Hour, most: time.Hour, before: 2 * time.Minute, lay: func(e *event, in time.Duration, r *reading) {
+		if in < -e.before+3*time.Second || in >= 0 {
+			r.synRecv += 400
+		}
+	}},
+	{name: "recorder restarted within", hurts: true, weekly: 1, least: 10 * time.Minute, most: 20 * time.Minute, restart: true, lay: slow(0.9, 3)},
+	{name: "after a restart that forgot", hurts: true, weekly: 1, least: 10 * time.Minute, most: 20 * time.Minute, restart: true, forgets: true, lay: slow(0.9, 3)},
+	{name: "while ticks are missing", hurts: true, weekly: 2, least: 30 * time.Second, most: time.Minute, lay: func(e *event, in time.Duration, r *reading) {
+		slow(0.9, 3)(e, in, r)
+		if in/(3*time.Second)%3 == 1 { // three seconds of nine
+			r.rtt = nan
+		}
+	}},
+	{name: "clock set on by an hour in it", hurts: true, weekly: 1, least: 20 * time.Second, most: time.Minute, step: time.Hour, lay: slow(0.9, 3)},
+	{name: "clock set back by an hour in it", hurts: true, weekly: 1, least: 20 * time.Second, most: time.Minute, step: -time.Hour, lay: slow(0.9, 3)},
+	// Two incidents in the hours of a client that is slow and stays.
+	{name: "while a slow client stays", hurts: true, weekly: 2, least: 5 * time.Second, most: 20 * time.Second, before: time.Hour, lay: func(_ *event, in time.Duration, r *reading) {
+		if r.rtt = max(orZero(r.rtt), 0.6); in >= 0 {
+			r.rtt = 5
+		}
+	}},
+
+	{name: "deploy", weekly: 5, least: 3 * time.Second, most: 10 * time.Second, lay: half(20, 120)},
+	{name: "flash crowd", weekly: 1, least: 20 * time.Minute, most: time.Hour, lay: func(e *event, in time.Duration, r *reading) {
+		share := math.Min(in.Minutes()/5, 1)
+		r.synRecv, r.rtt = r.synRecv*(1+9*share), r.rtt*(1+1.5*share)
+	}},
+	// News for two nights, and for two more after the restart that forgot, which each host has.
+	{name: "backup each night", nightly: 2 * time.Hour, weekly: 7, least: 30 * time.Minute, most: 30 * time.Minute, lay: slow(0.25, 0)},
+	{name: "slow client that stays", weekly: 1, least: 3 * time.Hour, most: 6 * time.Hour, lay: slow(0.6, 0)},
+	{name: "one slow exchange", weekly: 20, least: time.Second, most: time.Second, lay: slow(1, 3)},
+	{name: "no ticks at all", weekly: 2, least: 5 * time.Second, most: time.Minute, blind: true},
+	{name: "clock set by an hour", weekly: 1, least: time.Minute, most: time.Hour, step: time.Hour},
+	{name: "port scan", weekly: 2, least: time.Minute, most: 5 * time.Minute, lay: half(30, 100)},
+}
+
+// host is a machine: its path and its load.
+type host struct {
+	random *rand.Rand
+	path   float64 // s, the usual p99 of round trips at full load
+	deep   bool    // its nights have a tenth of the day's round trips
+	busy   float64
+	load   float64 // now
+}
+
+func newHost(seed int) *host {
+	r := rand.New(rand.NewPCG(11, uint64(seed)))
+	paths := []float64{0.0005, 0.005, 0.03, 0.12} // a rack, a city, a continent, mobile networks
+	return &host{random: r, path: paths[seed%len(paths)], deep: seed%5 < 2, busy: 1 + 9*r.Float64()}
+}
+
+// ordinary is a tick on which nothing happens.
+func (h *host) ordinary(at time.Duration) (r reading) {
+	if at%(16*time.Second) == 0 {
+		h.load = load(at)
+	}
+	level := 0.7 + 0.3*h.load
+	if h.deep {
+		level = h.load
+	}
+	r.rtt = h.path * level * math.Exp(0.25*h.random.NormFloat64())
+	dice := h.random.Float64()
+	switch {
+	case dice < 0.15:
+		r.rtt = max(r.rtt, 0.040+0.008*h.random.Float64()) // a delayed ACK
+	case h.load < 0.3 && dice < 0.6:
+		r.rtt = nan // nobody sent
+	}
+	r.synRecv = h.busy * h.load
+	return r
+}
+
+// load is a week's: it rises from six to nine to ten times the night's, falls from eight in
+// the evening on, and is a third at weekends. Day 0 is a Monday.
+func load(at time.Duration) float64 {
+	hour := math.Mod(at.Hours(), 24)
+	share := math.Min(math.Max((hour-6)/3, 0), math.Max((23-hour)/3, 0))
+	level := 0.1 + 0.9*math.Min(share, 1)
+	if day := int(at.Hours()/24) % 7; day >= 5 {
+		level /= 3
+	}
+	return level
+}
