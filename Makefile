@@ -18,8 +18,9 @@ ifdef SPIKEBOX_CAPTURES
 override SPIKEBOX_CAPTURES := $(abspath $(SPIKEBOX_CAPTURES))
 export SPIKEBOX_CAPTURES
 endif
+# Never from the cache: tests build the programs, and of these it knows nothing.
 test: build
-	@mkdir -p out; go test -v ./... >out/test.log 2>&1; status=$$?; \
+	@mkdir -p out; go test -v -count=1 ./... >out/test.log 2>&1; status=$$?; \
 	awk -f .ci/summary.awk out/test.log; \
 	if [ $$status -ne 0 ]; then echo "the whole output is in out/test.log"; fi; exit $$status
 

@@ -3,6 +3,7 @@
 package recorder_test
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -152,5 +153,30 @@ func TestWithoutBPF(t *testing.T) {
 		if got.State != format.Complete && (!strings.Contains(got.Reason, "CAP_BPF") || strings.Contains(got.Reason, "MEMLOCK")) {
 			t.Errorf("%s: reason %q, want one that names CAP_BPF", name, got.Reason)
 		}
+	}
+}
+
+// A bundle of a recorder that was armed a moment ago begins when it was, and lacks nothing: what
+// an interface had seen before is not missing.
+func TestFirstBundleIsComplete(t *testing.T) {
+	ns := testns.New(t)
+	testns.Do(t, ns, func() {
+		if err := netlink.LinkSetUp(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: 1}}); err != nil {
+			t.Error(err)
+		}
+		c, err := net.Dial("udp", "127.0.0.1:9")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		c.Write([]byte("before"))
+	})
+	d := start(t, ns, "", "--interface", "lo")
+	d.says("armed on", 1)
+	d.signal(unix.SIGUSR1)
+	d.says("bundle written", 1)
+	if s := source(t, d.bundle(), "packets"); s.State != format.Complete {
+		t.Errorf("packets are %+v", s)
 	}
 }

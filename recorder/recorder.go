@@ -178,8 +178,10 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	r.store = freeze.NewStore(r.host.Name, cfg.Retention, cfg.dirs()...)
 	packets, refused := capture.OpenSet(cfg.packets())
 	if refused != nil && source.State(refused) != format.Unsupported {
+		r.close()
 		return nil, refused
 	}
+	r.since = time.Now() // now that packets are recorded: no window begins before, and lacks some
 	r.rings.Packets, r.rings.NoPackets = packets, refused
 	absent(cfg)
 	if cfg.AllNetNS {

@@ -21,7 +21,7 @@ type Damage struct {
 }
 
 // apply packs the bundle again, with its damage.
-func (d Damage) apply(path string) (err error) {
+func (d Damage) apply(path string) error {
 	in, err := os.Open(path)
 	if err != nil {
 		return err
@@ -37,52 +37,60 @@ func (d Damage) apply(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, enc.Close()) }()
 	w := tar.NewWriter(enc)
-	for r := tar.NewReader(dec); ; {
+	cut, err := d.copy(w, tar.NewReader(dec))
+	switch {
+	case err != nil:
+	case cut:
+		// What was flushed can be decoded, and nothing is behind it: as of a copy that was
+		// interrupted, whose last frame is whole up to some block.
+		err = enc.Flush()
+	case d.Cut != "":
+		err = fmt.Errorf("cut member %q: the bundle has none", d.Cut)
+	default:
+		err = w.Close()
+	}
+	text := bytes.Clone(out.Bytes()) // the encoder's end is not part of what was cut
+	if err = errors.Join(err, enc.Close()); err != nil {
+		return err
+	}
+	if !cut {
+		text = out.Bytes()
+	}
+	return os.WriteFile(path, text, 0o600)
+}
+
+// copy copies the members, and says whether it ended in the middle of one.
+func (d Damage) copy(w *tar.Writer, r *tar.Reader) (cut bool, err error) {
+	for {
 		h, err := r.Next()
 		if err == io.EOF {
-			break
+			return false, nil
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		text, err := io.ReadAll(r)
 		if err != nil {
-			return err
+			return false, err
 		}
 		_, name, _ := strings.Cut(h.Name, "/")
 		if name == format.SumsName && d.Edit != "" {
 			// The sum is changed and not the member: nothing but the sum tells, then.
 			i := bytes.Index(text, []byte("  "+d.Edit+"\n"))
 			if i < 1 {
-				return fmt.Errorf("edit member %q: the bundle has no sum of it", d.Edit)
+				return false, fmt.Errorf("edit member %q: the bundle has no sum of it", d.Edit)
 			}
 			text[i-1] = "10"[text[i-1]%2] // another hexadecimal digit than it was
-		}
-		if err := w.WriteHeader(h); err != nil {
-			return err
 		}
 		if name == d.Cut {
 			text = text[:len(text)*9/10]
 		}
-		if _, err := w.Write(text); err != nil {
-			return err
+		if err := w.WriteHeader(h); err != nil {
+			return false, err
 		}
-		if name == d.Cut {
-			// What was flushed can be decoded, and nothing is behind it: as of a copy that was
-			// interrupted, whose last frame is whole up to some block.
-			if err := enc.Flush(); err != nil {
-				return err
-			}
-			return os.WriteFile(path, out.Bytes(), 0o600)
+		if _, err := w.Write(text); err != nil || name == d.Cut {
+			return true, err
 		}
 	}
-	if d.Cut != "" {
-		return fmt.Errorf("cut member %q: the bundle has none", d.Cut)
-	}
-	if err := errors.Join(w.Close(), enc.Close()); err != nil {
-		return err
-	}
-	return os.WriteFile(path, out.Bytes(), 0o600)
 }

@@ -46,21 +46,7 @@ func TestPacketsOfASteppedClock(t *testing.T) {
 					want = append(want, seq)
 				}
 			}
-			c := &Cut{set: &Set{cfg: SetConfig{Filter: Filter{SnapLen: DefaultSnapLen}}}, clock: past}
-			for i, pkts := range rings {
-				p := handmade(t, 25, pkts) // half a second of each
-				for n := range p.passes {
-					end := origin.Add(time.Duration(n+1) * 500 * time.Millisecond)
-					p.passes[n] = pass{end, end.Add(50 * time.Millisecond)}
-				}
-				p.looked = origin.Add(20 * time.Second)
-				m := &member{ring: p, armed: origin, link: link{name: fmt.Sprintf("eth%d", i)}}
-				c.set.members = append(c.set.members, m)
-				c.parts = append(c.parts, p.holdSince(since, past, false))
-				c.stats = append(c.stats, m.window(since, origin.Add(20*time.Second), past))
-			}
-			c.set.cut = c
-			c.measure()
+			c := cutOf(t, rings, origin, since, past)
 			if from := past.Base.Wall(c.stats[0].From).UnixNano(); from != past.Base.Place(5000*ms) {
 				t.Errorf("the window begins at %d, want %d", from, past.Base.Place(5000*ms))
 			}
@@ -75,4 +61,24 @@ func TestPacketsOfASteppedClock(t *testing.T) {
 			}
 		})
 	}
+}
+
+// cutOf is a cut of rings that were armed at origin and looked at for 20 s.
+func cutOf(t *testing.T, rings [2][]numberedAt, origin, since time.Time, past *host.Past) *Cut {
+	c := &Cut{set: &Set{cfg: SetConfig{Filter: Filter{SnapLen: DefaultSnapLen}}}, clock: past}
+	for i, pkts := range rings {
+		p := handmade(t, 25, pkts) // half a second of each
+		for n := range p.passes {
+			end := origin.Add(time.Duration(n+1) * 500 * time.Millisecond)
+			p.passes[n] = pass{end, end.Add(50 * time.Millisecond)}
+		}
+		p.looked = origin.Add(20 * time.Second)
+		m := &member{ring: p, armed: origin, link: link{name: fmt.Sprintf("eth%d", i)}}
+		c.set.members = append(c.set.members, m)
+		c.parts = append(c.parts, p.holdSince(since, past, false))
+		c.stats = append(c.stats, m.window(since, origin.Add(20*time.Second), past))
+	}
+	c.set.cut = c
+	c.measure()
+	return c
 }

@@ -26,6 +26,14 @@ func content(t *testing.T, m *Member) string {
 	return out.String()
 }
 
+// stoppedCase is a source that does not come to its end.
+type stoppedCase struct {
+	collect func(context.Context, Env, *Sink) error
+	state   format.State
+	reason  []string
+	lines   int
+}
+
 // A source that is at its time limit, or fails on its way, keeps what it had to its last
 // whole line, whether it heeds its context or hangs in the kernel; the manifest says where it
 // ends. One that had nothing has failed, as before.
@@ -44,12 +52,7 @@ func TestStoppedSourceKeepsWhatItHad(t *testing.T) {
 		fmt.Fprint(stream, "{\"n\":") // a line that is not finished
 		return stream
 	}
-	cases := map[string]struct {
-		collect func(context.Context, Env, *Sink) error
-		state   format.State
-		reason  []string
-		lines   int
-	}{
+	cases := map[string]stoppedCase{
 		"hangs": {func(_ context.Context, _ Env, sink *Sink) error {
 			stream := some(sink)
 			<-hang
@@ -76,29 +79,33 @@ func TestStoppedSourceKeepsWhatItHad(t *testing.T) {
 		all = append(all, &OneOff{Name: name, Limit: 3 * time.Second, Collect: c.collect})
 	}
 	for _, r := range CollectAll(t.Context(), Env{}, all) {
-		name := r.Source.Name
-		c := cases[name]
-		if r.Source.State != c.state {
-			t.Errorf("%s: source %+v, want %s", name, r.Source, c.state)
+		cases[r.Source.Name].check(t, r)
+	}
+}
+
+// check compares what a source gave.
+func (c stoppedCase) check(t *testing.T, r Result) {
+	name := r.Source.Name
+	if r.Source.State != c.state {
+		t.Errorf("%s: source %+v, want %s", name, r.Source, c.state)
+	}
+	for _, part := range c.reason {
+		if !strings.Contains(r.Source.Reason, part) {
+			t.Errorf("%s: reason %q, want %q in it", name, r.Source.Reason, part)
 		}
-		for _, part := range c.reason {
-			if !strings.Contains(r.Source.Reason, part) {
-				t.Errorf("%s: reason %q, want %q in it", name, r.Source.Reason, part)
-			}
+	}
+	if c.lines == 0 {
+		if len(r.Sink.Members) > 0 || len(r.Source.Members) > 0 {
+			t.Errorf("%s: members %q", name, r.Source.Members)
 		}
-		if c.lines == 0 {
-			if len(r.Sink.Members) > 0 || len(r.Source.Members) > 0 {
-				t.Errorf("%s: members %q", name, r.Source.Members)
-			}
-			continue
-		}
-		if got := strings.Join(r.Source.Members, " "); got != member.NetfilterName+" "+member.SocketsName {
-			t.Errorf("%s: members %q", name, got)
-		}
-		text := content(t, r.Sink.Members[1])
-		if n := strings.Count(text, "\n"); n != c.lines || !strings.HasSuffix(text, "{\"n\":99999}\n") {
-			t.Errorf("%s: %d lines, the end %q", name, n, text[max(0, len(text)-20):])
-		}
+		return
+	}
+	if got := strings.Join(r.Source.Members, " "); got != member.NetfilterName+" "+member.SocketsName {
+		t.Errorf("%s: members %q", name, got)
+	}
+	text := content(t, r.Sink.Members[1])
+	if n := strings.Count(text, "\n"); n != c.lines || !strings.HasSuffix(text, "{\"n\":99999}\n") {
+		t.Errorf("%s: %d lines, the end %q", name, n, text[max(0, len(text)-20):])
 	}
 }
 
