@@ -4,6 +4,7 @@
 package column
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -36,6 +37,8 @@ type Column struct {
 // Axis is the times at which one source was read, shared by all of its columns.
 type Axis struct {
 	T []int64 // Unix ns, ascending
+
+	shuffled bool // until Finish
 }
 
 // Columns holds every number of the evidence, in bounded memory.
@@ -96,16 +99,32 @@ func (c *Columns) Times(source string) []int64 {
 // Row starts the next reading of a source. Readings come in the order of time; one
 // that does not (a clock that was set back) is refused, as its deltas would be wrong.
 func (c *Columns) Row(source string, at int64) (Row, bool) {
+	axis := c.axes[source]
+	if n := c.readings(source); n > 0 && axis.T[n-1] >= at {
+		return Row{}, false
+	}
+	return c.anyRow(source, at)
+}
+
+// readings is how many there are of a source.
+func (c *Columns) readings(source string) int { return len(c.Times(source)) }
+
+// anyRow starts a reading that may come in any order, as those that are a member each do: Finish
+// puts them in the order of time.
+func (c *Columns) anyRow(source string, at int64) (Row, bool) {
 	if c.byName == nil {
 		c.byName, c.axes = map[string]*Column{}, map[string]*Axis{}
+	}
+	if !c.afford(1) {
+		return Row{}, false
 	}
 	axis := c.axes[source]
 	if axis == nil {
 		axis = &Axis{}
 		c.axes[source] = axis
 	}
-	if n := len(axis.T); n > 0 && axis.T[n-1] >= at || !c.afford(1) {
-		return Row{}, false
+	if n := len(axis.T); n > 0 && axis.T[n-1] >= at {
+		axis.shuffled = true
 	}
 	axis.T = append(axis.T, at)
 	return Row{columns: c, axis: axis, source: source}, true
@@ -206,4 +225,37 @@ func (c *Columns) Finish() {
 		}
 		col.pad(n)
 	}
+	order := map[*Axis][]int{}
+	for _, axis := range c.axes {
+		if axis.shuffled {
+			order[axis] = axis.sort()
+		}
+	}
+	for _, col := range c.byName {
+		if by := order[col.Axis]; by != nil {
+			col.V = permuted(col.V, by)
+		}
+	}
+}
+
+// sort puts the times in order, and gives where each of them was. Of two readings of one time
+// the first one counts: the name of a member is there once.
+func (a *Axis) sort() []int {
+	by := make([]int, len(a.T))
+	for i := range by {
+		by[i] = i
+	}
+	slices.SortStableFunc(by, func(i, j int) int { return cmp.Compare(a.T[i], a.T[j]) })
+	by = slices.CompactFunc(by, func(i, j int) bool { return a.T[i] == a.T[j] })
+	a.T, a.shuffled = permuted(a.T, by), false
+	return by
+}
+
+// permuted takes values in another order.
+func permuted[T any](all []T, by []int) []T {
+	out := make([]T, len(by))
+	for to, from := range by {
+		out[to] = all[from]
+	}
+	return out
 }
