@@ -47,7 +47,11 @@ func TestReplayIsTheRecorder(t *testing.T) {
 			at[name] = i
 		}
 		set := timeline.Build(&e.Columns)
-		for _, expr := range []string{"listen.overflows > 0", "syn_recv > 5 for 1s", "syn.retrans > 2 and syn_recv > 1 for 500ms", e.Manifest.Trigger.Expr} {
+		exprs, fires := []string{"listen.overflows > 0", "syn_recv > 5 for 1s", "syn.retrans > 2 and syn_recv > 1 for 500ms"}, false
+		if e.Manifest.Trigger.Kind == "vital" {
+			exprs, fires = append(exprs, e.Manifest.Trigger.Expr), true
+		}
+		for _, expr := range exprs {
 			trigger := mustParse(t, expr, units)
 			eval, want := rule.NewEval(trigger), []report.Firing{}
 			for _, row := range rows.Rows {
@@ -59,7 +63,7 @@ func TestReplayIsTheRecorder(t *testing.T) {
 				})
 			}
 			got := try(trigger, set, e.Manifest)
-			if diff := cmp.Diff(want, got.Firings); diff != "" || len(want) == 0 {
+			if diff := cmp.Diff(want, got.Firings); diff != "" || fires && len(want) == 0 {
 				t.Errorf("%s on %s: armed (-), replayed (+), %d firings\n%s", expr, path, len(want), diff)
 			}
 			// The manifest's time is on the clock as it stood at the trigger, the rows' on that of the cut.

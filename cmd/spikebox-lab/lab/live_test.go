@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -93,8 +95,42 @@ var lossPlaces = []lossPlace{
 // exchange is what one connection carries.
 type exchange struct{ up, down int }
 
-// run makes one run and compares.
+// run makes a run and compares. A flood anywhere on the machine may fill a CPU's backlog, which
+// is of all namespaces (net/core/dev.c, enqueue_to_backlog): what is lost there is lost on the
+// wire between a host and the tap. That it happened is counted, and the run is made again.
 func (p *lossPlace) run(t *testing.T, bin string) {
+	for range 8 {
+		before := backlogDrops(t)
+		wrong := p.compare(t, bin)
+		if len(wrong) == 0 {
+			return
+		}
+		if backlogDrops(t) == before {
+			t.Fatal(strings.Join(wrong, "\n"))
+		}
+		t.Logf("again, for a CPU's backlog lost packets meanwhile: %s", strings.Join(wrong, "; "))
+	}
+	t.Fatal("in no run the CPUs' backlogs lost nothing")
+}
+
+// backlogDrops counts since boot, over all CPUs and namespaces.
+func backlogDrops(t *testing.T) (n uint64) {
+	text, err := os.ReadFile("/proc/net/softnet_stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		drops, err := strconv.ParseUint(strings.Fields(line)[1], 16, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += drops
+	}
+	return n
+}
+
+// compare makes a run and says what is not as it should be.
+func (p *lossPlace) compare(t *testing.T, bin string) (wrong []string) {
 	seed := rand.Uint64()
 	draw := rand.New(rand.NewPCG(seed, 0))
 	out, in := 10+draw.IntN(60), 10+draw.IntN(60)
@@ -134,14 +170,15 @@ func (p *lossPlace) run(t *testing.T, bin string) {
 	t.Logf("%d packets; server: %d sent again, kernel %+v; clients: %d, kernel %+v; %d ambiguous, %d reordered",
 		got.Packets, ours[0], server, ours[1], client, got.Ambiguous, got.Reordered)
 	if got.Dropped != 0 || got.Flows != flows {
-		t.Fatalf("the recorder lost %d packets and has %d flows of %d: nothing can be compared", got.Dropped, got.Flows, flows)
+		return []string{fmt.Sprintf("the recorder lost %d packets and has %d flows of %d: nothing can be compared", got.Dropped, got.Flows, flows)}
 	}
 	if !p.wantServer(ours[0], server) {
-		t.Errorf("the server sent %d segments again, its kernel counted %+v", ours[0], server)
+		wrong = append(wrong, fmt.Sprintf("the server sent %d segments again, its kernel counted %+v", ours[0], server))
 	}
 	if !p.wantClient(ours[1], client) {
-		t.Errorf("the clients sent %d segments again, their kernel counted %+v", ours[1], client)
+		wrong = append(wrong, fmt.Sprintf("the clients sent %d segments again, their kernel counted %+v", ours[1], client))
 	}
+	return wrong
 }
 
 // resent is how a host's counters moved between the marks.
