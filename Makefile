@@ -4,7 +4,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS = -s -w -X github.com/spikebox/spikebox/cmd/internal/cli.version=$(VERSION)
 
-.PHONY: build demo test test-vm test-hostile fuzz bench bench-armed score-triggers lint generate generated cross clean
+.PHONY: build demo test test-vm test-hang test-hostile fuzz bench bench-armed score-triggers lint generate generated cross clean
 build:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
@@ -28,6 +28,10 @@ test: build
 # QEMU: some minutes. Wants apt, qemu-system-x86; kernels are cached outside the tree.
 test-vm:
 	SPIKEBOX_TEST_VM=1 go test -v -count=1 -timeout 60m -run TestKernels ./recorder/internal/vm
+
+# What hangs in the recorder's tests for some seconds hangs for 30 here: a few minutes.
+test-hang:
+	SPIKEBOX_TEST_HANG=30s go test -v -count=1 -run 'Hang|NobodyReads' ./recorder
 
 # The worst files that a stranger can send, at the size at which every bound is reached: the peak
 # memory and time of each command. Some twenty minutes.
