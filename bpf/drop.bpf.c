@@ -16,6 +16,11 @@ struct cause {
 	__u32 unattributed; /* 1: nothing tells of which namespace, and one is watched */
 };
 
+/* The reason of what is thrown away with its queue, when a socket is closed or a device goes
+ * (QUEUE_PURGE): each closed connection does that, and it is no drop. 0 where
+ * the kernel has none. */
+const volatile __u32 purged = 0;
+
 /* Per CPU, so that a storm of drops does not fight for one counter. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
@@ -65,7 +70,7 @@ int BPF_PROG(drop, struct sk_buff *skb, void *place)
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(drop_why, struct sk_buff *skb, void *place, int reason)
 {
-	return dropped(skb, place, reason, 0);
+	return purged && reason == purged ? 0 : dropped(skb, place, reason, 0);
 }
 
 /* From 6.11 on: with the socket that the packet was for, or NULL. */
@@ -74,6 +79,8 @@ int BPF_PROG(drop_for, struct sk_buff *skb, void *place, int reason)
 {
 	struct sock *rx = 0;
 
+	if (purged && reason == purged)
+		return 0;
 	/* Not as an argument: some verifiers hold it for a pointer that cannot be NULL, and
 	 * would take a test of it away (kernel/bpf/btf.c, raw_tp_null_args, came later). */
 	bpf_probe_read_kernel(&rx, sizeof(rx), &ctx[3]);

@@ -32,6 +32,7 @@ const (
 	DropProgDropWhy     = "drop_why"
 	DropVarEventLimit   = "event_limit"
 	DropVarNetns        = "netns"
+	DropVarPurged       = "purged"
 	DropVarStackLimit   = "stack_limit"
 )
 
@@ -97,6 +98,7 @@ type DropMapSpecs struct {
 type DropVariableSpecs struct {
 	EventLimit *ebpf.VariableSpec `ebpf:"event_limit"`
 	Netns      *ebpf.VariableSpec `ebpf:"netns"`
+	Purged     *ebpf.VariableSpec `ebpf:"purged"`
 	StackLimit *ebpf.VariableSpec `ebpf:"stack_limit"`
 }
 
@@ -139,6 +141,7 @@ func (m *DropMaps) Close() error {
 type DropVariables struct {
 	EventLimit *ebpf.Variable `ebpf:"event_limit"`
 	Netns      *ebpf.Variable `ebpf:"netns"`
+	Purged     *ebpf.Variable `ebpf:"purged"`
 	StackLimit *ebpf.Variable `ebpf:"stack_limit"`
 }
 

@@ -3,10 +3,12 @@
 package probe
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -136,4 +138,34 @@ func checkOwnDrops(t *testing.T, s *Set, reasons map[string]int) {
 	if known["NO_SOCKET"] > dropped {
 		t.Errorf("%d packets without socket, of which %d are this namespace's", known["NO_SOCKET"], dropped)
 	}
+}
+
+// What a closed connection leaves in its queues is thrown away with them, and is no drop: else
+// every connection that ends well would be one.
+func TestClosingDropsNothing(t *testing.T) {
+	testns.Run(t, func() {
+		s := armAll(t, Options{})
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		must(t, err)
+		defer l.Close()
+		for range dropped {
+			c, err := net.Dial("tcp4", l.Addr().String())
+			must(t, err)
+			accepted, err := l.Accept()
+			must(t, err)
+			_, err = c.Write([]byte("hello"))
+			must(t, err)
+			_, err = io.ReadFull(accepted, make([]byte, 5))
+			must(t, err)
+			must(t, errors.Join(accepted.Close(), c.Close()))
+		}
+		time.Sleep(100 * time.Millisecond) // nothing tells that nothing will come
+		drops, err := s.Drops.Read(nil)
+		must(t, err)
+		for _, d := range drops { // of other namespaces there may be some
+			if s.Names.Drop(d.Reason) == "QUEUE_PURGE" {
+				t.Errorf("%d packets that went with their queue count as dropped", d.Count)
+			}
+		}
+	})
 }

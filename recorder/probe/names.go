@@ -46,6 +46,18 @@ func (n *ReasonNames) Drop(reason uint32) string {
 	return nameOf(n.drop, reason)
 }
 
+// dropNumber is the reason of a name, 0 where the kernel has none.
+func (n *ReasonNames) dropNumber(name string) uint32 {
+	if n != nil {
+		for number, known := range n.drop {
+			if known == name {
+				return number
+			}
+		}
+	}
+	return 0
+}
+
 // Reset returns the name of a sent reset's reason: TCP_STATE; else as Drop.
 func (n *ReasonNames) Reset(reason uint32) string {
 	if n == nil {
