@@ -1,12 +1,13 @@
 package listing
 
 import (
-	"fmt"
+	"bytes"
 	"io"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spikebox/spikebox/format/unit"
 )
@@ -37,7 +38,7 @@ var columns = []column{
 	{"FIRST", 12, true, full, func(r *Row) string { return r.First.Format("15:04:05.000") }},
 	{"CLIENT", 21, true, narrow, func(r *Row) string { return netip.AddrPortFrom(r.Client, r.ClientPort).String() }},
 	{"SERVER", 21, true, narrow, func(r *Row) string { return netip.AddrPortFrom(r.Server, r.ServerPort).String() }},
-	{"PACKETS", 7, false, full, func(r *Row) string { return fmt.Sprint(r.C2S.Packets + r.S2C.Packets) }},
+	{"PACKETS", 7, false, full, func(r *Row) string { return strconv.FormatUint(uint64(r.C2S.Packets+r.S2C.Packets), 10) }},
 	{"BYTES", 7, false, narrow, func(r *Row) string { return unit.ShortSize(int64(r.C2S.Bytes + r.S2C.Bytes)) }},
 	{"RTT", 6, false, narrow, func(r *Row) string { return known(medianRTT(r)) }},
 	{"P99", 6, false, full, func(r *Row) string { return known(max(r.C2S.RTT.P99, r.S2C.RTT.P99)) }},
@@ -63,26 +64,40 @@ func Table(w io.Writer, all bool, width int) Printer[Row] {
 	case width >= fullWidth:
 		level = full
 	}
-	var line strings.Builder
+	var line []byte
 	return func(r *Row) error {
-		line.Reset()
-		for _, c := range columns {
+		line = line[:0]
+		for i := range columns {
+			c := &columns[i]
 			if c.level > level {
 				continue
 			}
-			text, width := c.name, c.width
+			text := c.name
 			if r != nil {
 				text = c.text(r)
 			}
-			if c.left {
-				width = -width
-			}
-			// fmt pads by runes, so that µ and · do not shift the columns behind them.
-			fmt.Fprintf(&line, "%*s ", width, text)
+			line = c.pad(line, text)
 		}
-		_, err := fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+		line = append(bytes.TrimRight(line, " "), '\n')
+		_, err := w.Write(line)
 		return err
 	}
+}
+
+// pad appends a cell and a blank. It counts runes, so that µ and · do not shift the columns
+// behind them; fmt does the same, and took half of the time of tables of millions of rows.
+func (c *column) pad(line []byte, text string) []byte {
+	blanks := max(0, c.width-utf8.RuneCountInString(text))
+	if c.left {
+		line = append(line, text...)
+	}
+	for range blanks {
+		line = append(line, ' ')
+	}
+	if !c.left {
+		line = append(line, text...)
+	}
+	return append(line, ' ')
 }
 
 // medianRTT is a flow's usual round trip in ms: what both sides' data took to the other
