@@ -13,7 +13,7 @@ for folder in $(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirnam
 	for target in $targets; do
 		out=$(go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 1s -parallel 1 "$folder" 2>&1)
 		# The end of the time may come between two of the tool's own steps, and is no finding then.
-		if [ $? -ne 0 ] && ! echo "$out" | grep -qx ' *context deadline exceeded'; then
+		if [ $? -ne 0 ] && { echo "$out" | grep -q 'Failing input' || ! echo "$out" | grep -qx ' *context deadline exceeded'; }; then
 			status=1
 			echo "FAIL $folder $target"
 			echo "$out"

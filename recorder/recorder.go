@@ -130,7 +130,7 @@ func prepare(cfg Config) (answered bool) {
 	case <-ready:
 		return true
 	case <-time.After(folderPatience):
-		cfg.Log(fmt.Sprintf("error: the folder for bundles %s does not answer; armed all the same", strings.Join(cfg.dirs(), " or ")))
+		cfg.Log(fmt.Sprintf("error: the folder for bundles %s does not answer; armed all the same, and budgets and baselines of triggers begin anew and are not kept", strings.Join(cfg.dirs(), " or ")))
 		return false
 	}
 }

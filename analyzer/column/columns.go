@@ -99,15 +99,11 @@ func (c *Columns) Times(source string) []int64 {
 // Row starts the next reading of a source. Readings come in the order of time; one
 // that does not (a clock that was set back) is refused, as its deltas would be wrong.
 func (c *Columns) Row(source string, at int64) (Row, bool) {
-	axis := c.axes[source]
-	if n := c.readings(source); n > 0 && axis.T[n-1] >= at {
+	if t := c.Times(source); len(t) > 0 && t[len(t)-1] >= at {
 		return Row{}, false
 	}
 	return c.anyRow(source, at)
 }
-
-// readings is how many there are of a source.
-func (c *Columns) readings(source string) int { return len(c.Times(source)) }
 
 // anyRow starts a reading that may come in any order, as those that are a member each do: Finish
 // puts them in the order of time.
