@@ -37,6 +37,13 @@ func TestJudge(t *testing.T) {
 		}
 	}
 
+	for headline, wrong := range map[string]int{"The recorder stood still for 896 ms from 14:04:14.893 on.": 0, "Another source is partial.": 1} {
+		j, err := Judge(&Truth{}, []byte(`{"findings": [{"id": "capture-incomplete", "severity": "warning", "headline": "`+headline+`"}]}`))
+		if err != nil || len(j.False) != wrong {
+			t.Errorf("%s: %+v, %v; want %d false", headline, j, err, wrong)
+		}
+	}
+
 	s := &Score{Name: "listen-overflow"}
 	s.Add(j)
 	s.Add(&Judgement{Found: truth.Expected.Wanted()})
