@@ -6,13 +6,17 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestNothingIsLeft interrupts a run, kindly and not, and looks for what is left of
@@ -29,39 +33,54 @@ func TestNothingIsLeft(t *testing.T) {
 		{"kill", syscall.SIGKILL, -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before := machine(t)
-			cmd := exec.Command(filepath.Join(bin, "spikebox-lab"), "run", "healthy", "--no-recorder", "--baseline", "10m", "-o", t.TempDir())
-			// Only kill -9 leaves the folder of the control socket, here for the test to remove.
-			cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
-			stderr, err := cmd.StderrPipe()
-			if err != nil {
-				t.Fatal(err)
+			// A machine of its own: tests of other packages mount on this one meanwhile. The
+			// thread is never unlocked, so it ends with the test.
+			runtime.LockOSThread()
+			if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS | unix.CLONE_NEWNET); err != nil {
+				t.Fatalf("make namespaces: %v", err)
 			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
+			if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+				t.Fatalf("keep the machine's mounts out: %v", err)
 			}
-			waitLine(t, bufio.NewScanner(stderr), "is armed")
-			wait(t, "its children", func() bool { return len(childrenOf(cmd.Process.Pid)) == 4 })
-			children := childrenOf(cmd.Process.Pid)
-			if err := cmd.Process.Signal(c.signal); err != nil {
-				t.Fatal(err)
-			}
-			var exit *exec.ExitError
-			if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != c.exit {
-				t.Errorf("spikebox-lab ended with %v, want exit code %d", err, c.exit)
-			}
-			wait(t, "the end of its children", func() bool {
-				for _, pid := range children {
-					if syscall.Kill(pid, 0) == nil {
-						return false
-					}
-				}
-				return true
-			})
-			if after := machine(t); after != before {
-				t.Errorf("the machine's own network has changed from\n%s\nto\n%s", before, after)
-			}
+			interrupt(t, c.signal, c.exit)
 		})
+	}
+}
+
+// interrupt sends a signal to a run and wants its exit code, the end of its children, and
+// the machine as it was. The calling thread has a network and mounts of its own.
+func interrupt(t *testing.T, signal syscall.Signal, code int) {
+	before := machine(t)
+	cmd := exec.Command(filepath.Join(bin, "spikebox-lab"), "run", "healthy", "--no-recorder", "--baseline", "10m", "-o", t.TempDir())
+	// Only kill -9 leaves the folder of the control socket, here for the test to remove.
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitLine(t, bufio.NewScanner(stderr), "is armed")
+	wait(t, "its children", func() bool { return len(childrenOf(cmd.Process.Pid)) == 4 })
+	children := childrenOf(cmd.Process.Pid)
+	if err := cmd.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != code {
+		t.Errorf("spikebox-lab ended with %v, want exit code %d", err, code)
+	}
+	wait(t, "the end of its children", func() bool {
+		for _, pid := range children {
+			if syscall.Kill(pid, 0) == nil {
+				return false
+			}
+		}
+		return true
+	})
+	if after := machine(t); after != before {
+		t.Errorf("the machine's own network has changed from\n%s\nto\n%s", before, after)
 	}
 }
 
@@ -103,8 +122,8 @@ func childrenOf(pid int) (list []int) {
 	return list
 }
 
-// machine describes what a run may not change of the machine: its interfaces, routes,
-// mounts, name and the settings that the lab sets on its own hosts.
+// machine describes what a run may not change of the machine of the calling thread: its
+// interfaces, routes, mounts, name and the settings that the lab sets on its own hosts.
 func machine(t *testing.T) string {
 	t.Helper()
 	name, err := os.Hostname()
@@ -113,7 +132,7 @@ func machine(t *testing.T) string {
 	}
 	all := []string{name}
 	for _, path := range []string{
-		"/proc/self/mountinfo", "/proc/net/route", "/proc/net/fib_trie",
+		"/proc/thread-self/mountinfo", "/proc/thread-self/net/route", "/proc/thread-self/net/fib_trie",
 		"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv4/tcp_rmem",
 		"/proc/sys/net/ipv4/tcp_congestion_control", "/proc/sys/net/ipv4/ip_local_port_range",
 	} {
@@ -123,6 +142,12 @@ func machine(t *testing.T) string {
 		}
 		all = append(all, path+":", string(text))
 	}
-	links, _ := filepath.Glob("/sys/class/net/*")
-	return strings.Join(append(all, links...), "\n")
+	links, err := net.Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range links {
+		all = append(all, fmt.Sprintf("%+v", link))
+	}
+	return strings.Join(all, "\n")
 }
