@@ -37,7 +37,11 @@ func TestJudge(t *testing.T) {
 		}
 	}
 
-	for headline, wrong := range map[string]int{"The recorder stood still for 896 ms from 14:04:14.893 on.": 0, "Another source is partial.": 1} {
+	for headline, wrong := range map[string]int{
+		"The recorder stood still for 896 ms from 14:04:14.893 on.":                                  0,
+		"The source events is partial and the recorder stood still for 998 ms from 15:06:40.196 on.": 0,
+		"Another source is partial.": 1,
+	} {
 		j, err := Judge(&Truth{}, []byte(`{"findings": [{"id": "capture-incomplete", "severity": "warning", "headline": "`+headline+`"}]}`))
 		if err != nil || len(j.False) != wrong {
 			t.Errorf("%s: %+v, %v; want %d false", headline, j, err, wrong)
