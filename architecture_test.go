@@ -81,6 +81,7 @@ var house = []wing{
 		{"analyzer/internal/tcpsim", "tests: TCP with known losses"},
 		{"analyzer/flow", "packets to connections: the TCP engine"},
 		{"analyzer/listing", "connections and their events as rows"},
+		{"analyzer/dissect", "single packets as lines, and slices of captures"},
 		{"analyzer/handshake", "what connections say about a service's handshakes"},
 		{"analyzer/rtt", "what connections say about round trips by peer"},
 		{"analyzer/column", "kernel texts to named numbers over time"},

@@ -48,6 +48,7 @@ var makers = map[string]string{
 	"format/partial.go":        "the recorder's own name, checked by checkBundleName",
 	"format/disk.go":           "likewise",
 	"format/writer.go":         "likewise",
+	"cmd/spikebox/packets.go":  "the file that the command line names",
 	"analyzer/report/write.go": "constants, in the folder that the command line names",
 }
 

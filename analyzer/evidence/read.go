@@ -43,6 +43,9 @@ type Progress struct {
 // ErrTwoBundles: counters of two hosts cannot be read as one.
 var ErrTwoBundles = errors.New("more than one bundle: analyse each by itself; captures may come with it")
 
+// ErrNoPackets: the bundle holds none; its manifest says why.
+var ErrNoPackets = errors.New("the bundle holds no packets")
+
 // Read reads one bundle, captures, or captures together with a bundle. Damage and texts
 // that cannot be read are part of the result; an error means that an input could not be
 // read at all.

@@ -145,10 +145,10 @@ func newSource() *Source {
 // start opens the inputs and begins to read ahead.
 func (s *Source) start(inputs []Input) error {
 	for i, in := range inputs {
-		f, err := s.open(i, in)
+		f, err := openFeed(s.reg.of(i), i, in)
 		if err != nil {
 			s.release()
-			return fmt.Errorf("open capture %s: %w", in.Name, err)
+			return err
 		}
 		s.feeds = append(s.feeds, f)
 	}
@@ -158,16 +158,16 @@ func (s *Source) start(inputs []Input) error {
 	return nil
 }
 
-// open recognises the format of one input.
-func (s *Source) open(index int, in Input) (*feed, error) {
+// openFeed recognises the format of one input.
+func openFeed(reg *registry, index int, in Input) (*feed, error) {
 	st, closer, err := newStream(in.Reader)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open capture %s: %w", in.Name, err)
 	}
-	c, err := newContainer(st, s.reg.of(index))
+	c, err := newContainer(st, reg)
 	if err != nil {
 		closer()
-		return nil, err
+		return nil, fmt.Errorf("open capture %s: %w", in.Name, err)
 	}
 	return newFeed(index, in.Name, st, c, closer), nil
 }

@@ -34,11 +34,16 @@ var explain = &cli.Command{
 func explainCheck(id string) error {
 	c := check.Find(id)
 	if c == nil {
-		var ids []string
-		for _, c := range check.All {
-			ids = append(ids, c.ID)
-		}
-		return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no such check %q", id), Hint: cli.Meant(id, ids, "spikebox explain lists them")}
+		return noCheck(id)
 	}
 	return report.Explain(cli.Out, c)
+}
+
+// noCheck says that an ID is no check's, and which may have been meant.
+func noCheck(id string) error {
+	var ids []string
+	for _, c := range check.All {
+		ids = append(ids, c.ID)
+	}
+	return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no such check %q", id), Hint: cli.Meant(id, ids, "spikebox explain lists them")}
 }

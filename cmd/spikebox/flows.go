@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -219,12 +218,7 @@ func (f *flowFlags) listEvents(w io.Writer, paths []string) error {
 	case err != nil:
 		return err
 	case !found:
-		none := &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("no connection %s in the input", f.events), Hint: "spikebox flows lists them with their numbers"}
-		var lost *cli.Coded
-		if errors.As(whole(e), &lost) { // it may have been in what is lost
-			none.Code = lost.Code
-		}
-		return none
+		return noConnection(e, f.events)
 	}
 	if err := put(nil); err != nil {
 		return fmt.Errorf("write events: %w", err)

@@ -21,6 +21,7 @@ var program = &cli.Program{
 		verify,
 		extract,
 		flows,
+		packetLines,
 		explain,
 		timelines,
 		histogram,

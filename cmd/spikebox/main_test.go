@@ -57,7 +57,7 @@ var (
 		{"inspect"}, {"inspect", "--json"}, {"verify"}, {"extract", "-o", "out"}, {"extract", "-o", "-"}, {"timeline"}, {"timeline", "--csv"},
 		{"histogram"}, {"replay", "--trigger", "syn_recv > 1"},
 	}
-	inputCommands = [][]string{{"analyze"}, {"analyze", "--json", "-o", "out"}, {"flows"}, {"flows", "--csv"}, {"flows", "--events", "1"}}
+	inputCommands = [][]string{{"analyze"}, {"analyze", "--json", "-o", "out"}, {"flows"}, {"flows", "--csv"}, {"flows", "--events", "1"}, {"packets"}, {"packets", "--flow", "1", "-w", "out"}}
 )
 
 // everyCommand runs "bundles|inputs CODE REGEXP INPUT…": each command ends with that code,

@@ -1,0 +1,54 @@
+package evidence
+
+import (
+	"fmt"
+
+	"github.com/spikebox/spikebox/analyzer/packet"
+	"github.com/spikebox/spikebox/format"
+)
+
+// Records are the packets of one bundle or capture, one by one and with their bytes.
+type Records struct {
+	*packet.Records
+	Manifest *format.Manifest // nil for a capture
+	in       *inputs
+}
+
+// OpenRecords opens them. ErrNoPackets: the bundle holds none.
+func OpenRecords(path string, opts Options) (*Records, error) {
+	in, err := openInputs([]string{path}, opts)
+	if err != nil {
+		return nil, err
+	}
+	r := &Records{in: in}
+	if in.bundle != nil {
+		r.Manifest = in.bundle.Manifest
+	}
+	if len(in.captures) == 0 {
+		in.close()
+		return nil, fmt.Errorf("open %s: %w", path, ErrNoPackets)
+	}
+	if r.Records, err = packet.OpenRecords(in.captures[0]); err != nil {
+		in.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Damage says what the bundle has lost, by the packets that have been read.
+func (r *Records) Damage() (all []error) {
+	if r.in.bundle == nil {
+		return nil
+	}
+	all = r.in.bundle.Damage()
+	if broken := r.in.broken(); broken != nil {
+		all = append(all, broken)
+	}
+	return all
+}
+
+// Close closes the input.
+func (r *Records) Close() {
+	r.Records.Close()
+	r.in.close()
+}
