@@ -82,6 +82,7 @@ var house = []wing{
 		{"analyzer/flow", "packets to connections: the TCP engine"},
 		{"analyzer/listing", "connections and their events as rows"},
 		{"analyzer/dissect", "single packets as lines, and slices of captures"},
+		{"analyzer/exhibit", "members as tables for people"},
 		{"analyzer/handshake", "what connections say about a service's handshakes"},
 		{"analyzer/rtt", "what connections say about round trips by peer"},
 		{"analyzer/column", "kernel texts to named numbers over time"},

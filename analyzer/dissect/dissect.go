@@ -18,10 +18,10 @@ import (
 // Link types that gopacket 1.1.19 does not know by this number (pcap registry): what "tcpdump -i any"
 // writes since libpcap 1.10, and raw IP as OpenBSD numbers it.
 const (
-	linkSLL2     = 276
-	linkRaw      = 101
-	linkRawOld   = 12
-	sll2Header   = 20
+	linkSLL2   = 276
+	linkRaw    = 101
+	linkRawOld = 12
+	sll2Header = 20
 )
 
 // Summary tells in one line what a packet is: its ends, then what the innermost protocol that can be read

@@ -34,6 +34,8 @@ func TestNothingOfABundleCommandsTheTerminal(t *testing.T) {
 			{"timeline", path}, {"timeline", "--csv", path}, {"timeline", "--json", path}, {"timeline", "--series", "x\x1b\u202e*", path},
 			{"histogram", path}, {"histogram", "--json", path},
 			{"flows", path}, {"flows", "--wide", "--sort", "bytes", path}, {"flows", "--csv", path}, {"flows", "--json", path}, {"flows", "--events", "1", path},
+			{"show", "kmsg", path}, {"show", "events", path}, {"show", "drops", path}, {"show", "sockets", path}, {"show", "processes", path},
+			{"show", "conntrack", path}, {"show", "stacks", path}, {"show", "settings", path}, {"show", "\x1b\u202e", path},
 			{"packets", path}, {"packets", "--finding", "\x1b\u202e", path}, {"packets", "--around", "\x1b\u202e", path},
 			{"flows", "--events", "\x1b[31m\u202e", path}, {"flows", "--sort", "\x1b\u202e", path},
 			{"replay", "--trigger", "listen.overflows > 0", path}, {"replay", "--json", "--trigger", "syn_recv\u202e > 1", path},

@@ -22,6 +22,7 @@ var program = &cli.Program{
 		extract,
 		flows,
 		packetLines,
+		show,
 		explain,
 		timelines,
 		histogram,

@@ -55,7 +55,7 @@ func TestScripts(t *testing.T) {
 var (
 	bundleCommands = [][]string{
 		{"inspect"}, {"inspect", "--json"}, {"verify"}, {"extract", "-o", "out"}, {"extract", "-o", "-"}, {"timeline"}, {"timeline", "--csv"},
-		{"histogram"}, {"replay", "--trigger", "syn_recv > 1"},
+		{"histogram"}, {"show", "kmsg"}, {"show", "settings"}, {"replay", "--trigger", "syn_recv > 1"},
 	}
 	inputCommands = [][]string{{"analyze"}, {"analyze", "--json", "-o", "out"}, {"flows"}, {"flows", "--csv"}, {"flows", "--events", "1"}, {"packets"}, {"packets", "--flow", "1", "-w", "out"}}
 )

@@ -91,7 +91,7 @@ func (f *packetFlags) run(ctx context.Context, path string) (err error) {
 	}
 	wanted := choice{frames: f.frames, within: f.within, day: trigger}
 	if f.around != "" {
-		if wanted.near, err = f.near(trigger); err != nil {
+		if wanted.near, err = moment(f.around, trigger); err != nil {
 			return err
 		}
 	}
@@ -121,20 +121,20 @@ func printPacket(w io.Writer, rec *packet.Record, iface *packet.Interface) error
 	return err
 }
 
-// near gives the span around --around; the day of a bare clock time is that of the packets.
-func (f *packetFlags) near(trigger time.Time) (func(day time.Time) time.Time, error) {
-	if f.around == "trigger" {
+// moment reads a time of a command line. The day of a bare clock time is that of the evidence.
+func moment(text string, trigger time.Time) (func(day time.Time) time.Time, error) {
+	if text == "trigger" {
 		if trigger.IsZero() {
-			return nil, cli.Usagef("--around trigger: a capture has none; give a time")
+			return nil, cli.Usagef("time trigger: a capture has none; give a time")
 		}
 		return func(time.Time) time.Time { return trigger }, nil
 	}
-	if at, err := time.Parse(time.RFC3339Nano, f.around); err == nil {
+	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		return func(time.Time) time.Time { return at }, nil
 	}
-	clock, err := time.Parse("15:04:05", f.around) // and fractions of a second
+	clock, err := time.Parse("15:04:05", text) // and fractions of a second
 	if err != nil {
-		return nil, cli.Usagef("time %q: want 2026-11-21T03:00:04.5Z, 03:00:04.5, or trigger", f.around)
+		return nil, cli.Usagef("time %q: want 2026-11-21T03:00:04.5Z, 03:00:04.5, or trigger", text)
 	}
 	return func(day time.Time) time.Time {
 		const whole = 24 * time.Hour
