@@ -124,6 +124,9 @@ func alias(name string) string {
 		return "nic.drops" // which adds up all but the loopback's
 	}
 	name = runs(name)
+	if rest, ok := strings.CutPrefix(name, "stat.cpu."); ok { // the kernel's own sum of its CPUs
+		name = "stat.cpu*." + rest
+	}
 	return cmp.Or(called[name], name)
 }
 

@@ -60,19 +60,26 @@ func Find(e *evidence.Evidence, lines *timeline.Set) []Line {
 	if !ok {
 		return nil
 	}
-	all, _ := lines.Match("*") // the pattern is well formed
-	drops, _ := lines.Match("drop.*")
-	dropped := len(drops) > 0
 	var changes []*change
-	for _, s := range families(all) {
-		// Events are limited, and a sample of what drops.csv counts in full.
-		if s.Name == "event."+member.PacketDrop && dropped {
-			continue
-		}
+	for _, s := range comparable(lines) {
 		if c := p.measure(s); c != nil {
 			changes = append(changes, c)
 		}
 	}
+	return ranked(changes)
+}
+
+// comparable gives the series that are looked at, those of CPUs put together.
+func comparable(lines *timeline.Set) []*timeline.Series {
+	all, _ := lines.Match("*") // the pattern is well formed
+	drops, _ := lines.Match("drop.*")
+	// Events are limited, and a sample of what drops.csv counts in full.
+	sampled := func(s *timeline.Series) bool { return len(drops) > 0 && s.Name == "event."+member.PacketDrop }
+	return slices.DeleteFunc(families(all), sampled)
+}
+
+// ranked gives the lines of what changed most.
+func ranked(changes []*change) []Line {
 	changes = group(changes)
 	slices.SortFunc(changes, order)
 	var found []Line

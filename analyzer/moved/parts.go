@@ -52,13 +52,18 @@ func split(e *evidence.Evidence) (parts, bool) {
 	if edge <= start || edge >= end {
 		return parts{}, false
 	}
-	p := parts{quiet: timeline.Span{Start: start, End: edge}, loud: timeline.Span{Start: edge, End: end}, lossy: map[string]bool{}}
+	return parts{quiet: timeline.Span{Start: start, End: edge}, loud: timeline.Span{Start: edge, End: end}, lossy: lossy(m)}, true
+}
+
+// lossy names the members whose source lost something.
+func lossy(m *format.Manifest) map[string]bool {
+	lost := map[string]bool{}
 	for _, s := range m.Sources {
 		for _, name := range s.Members {
-			p.lossy[name] = s.State != format.Complete
+			lost[name] = s.State != format.Complete
 		}
 	}
-	return p, true
+	return lost
 }
 
 // Automatic says whether the recorder's own watch fired, and no human.

@@ -10,14 +10,18 @@ import (
 // Beside says what a reader wants to know beside the value: what it was before, since when,
 // by how much it moved, and what else is the same.
 func (l *Line) Beside() string {
-	text := fmt.Sprintf("usually %s, from %s, %s-fold", unit.Prose(l.Usual, l.Unit), words.Clock(l.First), unit.Number(l.Score))
+	return fmt.Sprintf("usually %s, from %s, %s-fold", unit.Prose(l.Usual, l.Unit), words.Clock(l.First), unit.Number(l.Score)) + l.Also()
+}
+
+// Also names what else is the same, as the end of a sentence; empty where nothing is.
+func (l *Line) Also() string {
 	switch with := len(l.With) + l.More; {
 	case with == 1:
-		text += ", also as " + l.With[0]
+		return ", also as " + l.With[0]
 	case with > 1:
-		text += fmt.Sprintf(", with %s and %d more", l.With[0], with-1)
+		return fmt.Sprintf(", with %s and %d more", l.With[0], with-1)
 	}
-	return text
+	return ""
 }
 
 // Stands says whether anything stands out.

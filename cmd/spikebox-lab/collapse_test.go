@@ -47,6 +47,12 @@ func TestTheStoryOfOneLatencySpike(t *testing.T) {
 	if longest < 3*usual {
 		t.Errorf("the longest softirq took %.1f ms with 32 MiB, %.1f ms are usual with 4 MiB; want three times as long", longest, usual)
 	}
+	// The way of the story: two bundles beside each other name the setting, and what it cost.
+	said, err := exec.Command(filepath.Join(bin, "spikebox"), "diff", large.path, small.path).Output()
+	if err != nil || !strings.Contains(string(said), "net.ipv4.tcp_rmem") {
+		t.Errorf("spikebox diff: %v, says\n%s", err, said)
+	}
+	t.Logf("spikebox diff of both:\n%s", said)
 	if large.histogram < longest*1e6*0.99 {
 		t.Errorf("softirq.jsonl knows of %.1f ms at most, events.jsonl of %.1f ms", large.histogram/1e6, longest)
 	}
@@ -54,6 +60,7 @@ func TestTheStoryOfOneLatencySpike(t *testing.T) {
 
 // story is what a bundle tells of the collapses.
 type story struct {
+	path       string    // of the bundle
 	long       []float64 // softirqs of 2 ms and longer, ms, sorted
 	histogram  float64   // longest NET_RX of softirq.jsonl, ns
 	inCollapse int64     // stacks sampled inside tcp_collapse
@@ -71,7 +78,8 @@ func collapse(t *testing.T, rmem string) (s story) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := format.Open(filepath.Join(dir, truth.Bundle), format.Limits{})
+	s.path = filepath.Join(dir, truth.Bundle)
+	r, err := format.Open(s.path, format.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,6 +34,7 @@ func TestNothingOfABundleCommandsTheTerminal(t *testing.T) {
 			{"timeline", path}, {"timeline", "--csv", path}, {"timeline", "--json", path}, {"timeline", "--series", "x\x1b\u202e*", path},
 			{"histogram", path}, {"histogram", "--json", path},
 			{"flows", path}, {"flows", "--wide", "--sort", "bytes", path}, {"flows", "--csv", path}, {"flows", "--json", path}, {"flows", "--events", "1", path},
+			{"diff", path, path}, {"diff", "--json", path, "../../testdata/bundles/v1/healthy.spike.tar.zst"},
 			{"show", "kmsg", path}, {"show", "events", path}, {"show", "drops", path}, {"show", "sockets", path}, {"show", "processes", path},
 			{"show", "conntrack", path}, {"show", "stacks", path}, {"show", "settings", path}, {"show", "\x1b\u202e", path},
 			{"packets", path}, {"packets", "--finding", "\x1b\u202e", path}, {"packets", "--around", "\x1b\u202e", path},

@@ -26,6 +26,7 @@ var program = &cli.Program{
 		explain,
 		timelines,
 		histogram,
+		diff,
 		replay,
 		status,
 		trigger,

@@ -1,0 +1,130 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/moved"
+	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/format/plain"
+	"github.com/spikebox/spikebox/format/unit"
+)
+
+// Difference is what `diff` tells of two bundles, a bad one and a good one to compare it with.
+type Difference struct {
+	Schema int    `json:"schema"`
+	Bad    string `json:"bad"` // names of the bundles
+	Good   string `json:"good"`
+	// Machine and Settings are what differs of both hosts, and of their sysctls by sysctl(8)'s names.
+	Machine  []Pair `json:"machine"`
+	Settings []Pair `json:"settings"`
+	// Moved is what differs most of the numbers over time. A line's usual is the good bundle's median, its
+	// value and first the bad one's reading that is furthest from that.
+	Moved []moved.Line `json:"moved"`
+}
+
+// Pair is one thing that differs; absent is empty.
+type Pair struct {
+	Name string `json:"name"`
+	Bad  string `json:"bad"`
+	Good string `json:"good"`
+}
+
+// MakeDifference compares two bundles.
+func MakeDifference(bad, good *evidence.Evidence) *Difference {
+	d := &Difference{Schema: Schema, Bad: bad.Manifest.Name, Good: good.Manifest.Name, Settings: []Pair{}, Moved: []moved.Line{}}
+	d.Machine = differing(machine(bad), machine(good))
+	settings := func(e *evidence.Evidence) map[string]string {
+		named := map[string]string{}
+		for path, value := range e.Settings {
+			if !states[path] {
+				named[member.SysctlName(path)] = value
+			}
+		}
+		return named
+	}
+	// Where one bundle has no settings at all, that all differ is no news.
+	if len(bad.Settings) > 0 && len(good.Settings) > 0 {
+		d.Settings = differing(settings(bad), settings(good))
+	}
+	d.Moved = append(d.Moved, moved.Between(bad, good, timeline.Build(&bad.Columns), timeline.Build(&good.Columns))...)
+	return d
+}
+
+// states are files among the settings that nobody sets: they tell how much of something is in use.
+var states = map[string]bool{"fs/file-nr": true, "net/netfilter/nf_conntrack_count": true}
+
+// machine is what a manifest tells of a host and its recorder.
+func machine(e *evidence.Evidence) map[string]string {
+	m := e.Manifest
+	return map[string]string{
+		"host": m.Host.Name, "kernel": m.Host.Kernel, "architecture": m.Host.Arch, "CPUs": fmt.Sprint(m.Host.CPUs),
+		"memory": unit.Size(int64(m.Host.MemoryBytes)), "recorder": m.Recorder.Program + " " + m.Recorder.Version,
+		"trigger": triggerText(m.Trigger), "window": fmt.Sprintf("%.1f s", m.Window.End.Sub(m.Window.Start).Seconds()),
+	}
+}
+
+// differing lists what is not the same, by name.
+func differing(bad, good map[string]string) []Pair {
+	pairs := []Pair{}
+	names := slices.Collect(maps.Keys(bad))
+	for name := range good {
+		if _, ok := bad[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if bad[name] != good[name] {
+			pairs = append(pairs, Pair{name, bad[name], good[name]})
+		}
+	}
+	return pairs
+}
+
+// Text writes the difference for people.
+func (d *Difference) Text(w io.Writer, style Style) error {
+	style.Width = min(max(style.Width, narrowest), widest)
+	p := &page{w: plain.NewWriter(w), Style: style}
+	p.paragraph("", plain.Bold, fmt.Sprintf("%s beside %s: %s.", d.Bad, d.Good, d.verdict()))
+	pairs := func(title string, all []Pair) {
+		if len(all) == 0 {
+			return
+		}
+		p.section(title)
+		for _, pair := range all {
+			p.named(pair.Name, fmt.Sprintf("%s, there %s", cmp.Or(pair.Bad, "not told"), cmp.Or(pair.Good, "not told")))
+		}
+	}
+	pairs("Host", d.Machine)
+	pairs("Settings", d.Settings)
+	if len(d.Moved) > 0 {
+		p.section("Numbers")
+		for i := range d.Moved {
+			l := &d.Moved[i]
+			p.named(l.Series, fmt.Sprintf("%s, there usually %s, %s-fold%s", unit.Prose(l.Value, l.Unit), unit.Prose(l.Usual, l.Unit), unit.Number(l.Score), l.Also()))
+		}
+	}
+	return p.err
+}
+
+// verdict says in a clause how much differs.
+func (d *Difference) verdict() string {
+	var parts []string
+	if n := len(d.Settings); n > 0 {
+		parts = append(parts, words.Plural(n, "setting differs", "settings differ"))
+	}
+	if moved.Stands(d.Moved) {
+		parts = append(parts, moved.Summary(d.Moved))
+	}
+	if len(parts) == 0 {
+		return "no setting differs, and no number differs much"
+	}
+	return words.List(parts)
+}
