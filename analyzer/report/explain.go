@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/spikebox/spikebox/analyzer/check"
+	"github.com/spikebox/spikebox/format/plain"
 )
 
 // ListChecks prints checks by name, a line for each, in the order of the list.
@@ -18,18 +19,21 @@ func ListChecks(w io.Writer, all []*check.Check) error {
 	return table.Flush()
 }
 
-// Explain prints a check's literal: what it is for, and every number with its reason.
+// Explain prints a check's literal: what it is for, what may cause its findings, and every number with its
+// reason.
 func Explain(w io.Writer, c *check.Check) error {
 	fmt.Fprintf(w, "%s: %s\n\n%s\n", c.ID, c.Doc, c.Page)
 	if len(c.Needs) > 0 {
-		var needs []string
-		for _, n := range c.Needs {
-			needs = append(needs, n.Name)
-		}
-		fmt.Fprintf(w, "\nNeeds: %s\n", strings.Join(needs, ", "))
+		fmt.Fprintf(w, "\nNeeds: %s\n", strings.Join(needs(c), ", "))
 	}
 	if len(c.Explains) > 0 {
 		fmt.Fprintf(w, "\nExplains triggers on: %s\n", strings.Join(c.Explains, ", "))
+	}
+	for i, l := range c.Causes {
+		if i == 0 {
+			fmt.Fprint(w, "\nMay be caused by:\n")
+		}
+		fmt.Fprintf(w, "  %s: %s\n", l.Cause.ID, l.Because)
 	}
 	for i, l := range c.Limits {
 		if i == 0 {
@@ -39,4 +43,69 @@ func Explain(w io.Writer, c *check.Check) error {
 	}
 	_, err := fmt.Fprintf(w, "\nReference: %s\n", c.Ref)
 	return err
+}
+
+// needs names what a check needs.
+func needs(c *check.Check) (names []string) {
+	for _, n := range c.Needs {
+		names = append(names, n.Name)
+	}
+	return names
+}
+
+// Pages writes what Explain prints of all checks as one document in Markdown.
+func Pages(w io.Writer, all []*check.Check) error {
+	var b strings.Builder
+	b.WriteString("# Checks\n\nWhat `spikebox explain` prints, in one page; `go test ./analyzer/report -update` writes it.\n\n")
+	for _, c := range all {
+		fmt.Fprintf(&b, "- [%s](#%s): %s\n", c.ID, c.ID, c.Doc)
+	}
+	for _, c := range all {
+		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n%s\n", c.ID, c.Title, c.Page)
+		if len(c.Needs) > 0 {
+			fmt.Fprintf(&b, "\n**Needs** %s.\n", strings.Join(needs(c), ", "))
+		}
+		if len(c.Explains) > 0 {
+			fmt.Fprintf(&b, "\n**Explains triggers on** `%s`.\n", strings.Join(c.Explains, "`, `"))
+		}
+		for i, l := range c.Causes {
+			if i == 0 {
+				b.WriteString("\n**May be caused by**\n\n")
+			}
+			fmt.Fprintf(&b, "- [%s](#%s): %s\n", l.Cause.ID, l.Cause.ID, l.Because)
+		}
+		for i, l := range c.Limits {
+			if i == 0 {
+				b.WriteString("\n**Limits**\n\n")
+			}
+			fmt.Fprintf(&b, "- %s: %g %s, because %s\n", l.Name, l.Value, l.Unit, l.Why)
+		}
+		fmt.Fprintf(&b, "\nReference: %s\n", c.Ref)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Answer writes what one check says of the evidence.
+func Answer(w io.Writer, d *Document, id string, style Style) error {
+	style.Width = min(max(style.Width, narrowest), widest)
+	p := &page{w: plain.NewWriter(w), Style: style}
+	p.section("Here")
+	for _, f := range d.Findings {
+		if f.ID == id {
+			p.finding(f, 0, false)
+		}
+	}
+	for _, a := range d.Absent {
+		if a.ID == id {
+			p.entry("ruled out", a.Why)
+		}
+	}
+	for _, u := range d.Unknown {
+		if u.ID == id {
+			p.entry("could not tell", u.Why)
+			p.entry("", "Next time: "+u.NextTime+".")
+		}
+	}
+	return p.err
 }
