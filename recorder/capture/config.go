@@ -62,8 +62,10 @@ type SetConfig struct {
 	// in ten seconds by themselves, of the others by their number. It may be nil.
 	Notify func(Event)
 
-	// beforeTick is called by the goroutine that serves the rings, before it does; for tests.
-	beforeTick func()
+	// For tests: beforeLook is called by the goroutine that serves the rings, before it does,
+	// and countEvery is how often it does so without a block that was finished.
+	beforeLook func()
+	countEvery time.Duration
 }
 
 // withDefaults returns f with its zero values replaced, or says what cannot be.

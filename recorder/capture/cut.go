@@ -275,7 +275,7 @@ func (c *Cut) release(queues merger) {
 	c.set.mu.Lock()
 	defer c.set.mu.Unlock()
 	for _, q := range queues {
-		q.ring.hold = q.low
+		q.ring.letGo(q.low)
 	}
 }
 
@@ -284,7 +284,7 @@ func (c *Cut) unhold() {
 	c.set.mu.Lock()
 	defer c.set.mu.Unlock()
 	for _, p := range c.parts {
-		p.ring.hold = never
+		p.ring.letGo(never)
 	}
 }
 
@@ -298,7 +298,7 @@ func (c *Cut) Close() error {
 	}
 	s.cut = nil
 	for _, p := range c.parts {
-		p.ring.hold = never
+		p.ring.letGo(never)
 	}
 	c.parts = nil
 	if s.idle { // the set was closed meanwhile

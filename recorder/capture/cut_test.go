@@ -109,7 +109,7 @@ func TestFailingWriter(t *testing.T) {
 func TestSlowDiskKeepsTheCut(t *testing.T) {
 	a, _ := testns.Pair(t)
 	var p pace
-	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 1000}, beforeTick: p.tick})
+	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 1000}, countEvery: 10 * time.Millisecond, beforeLook: p.tick})
 	w := openWire(t, a.NS, a.Link)
 	seq := uint64(0)
 	send := func(n int) {

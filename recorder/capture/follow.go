@@ -290,7 +290,7 @@ func (s *Set) equip(m *member, now time.Time) (gone bool) {
 	closeAll(rings)
 	var ring *Packets
 	err := s.home.Do(func() (err error) {
-		ring, err = open(l.name, l.kind(), size, s.cfg.Filter)
+		ring, err = s.ring(l, size)
 		return err
 	})
 	s.mu.Lock()

@@ -188,15 +188,14 @@ func (p *Packets) block(n uint64) block {
 // full says whether the kernel has stopped: it waits for the oldest block.
 func (p *Packets) full() bool { return p.head-p.tail == uint64(p.geo.blocks) }
 
-// advance takes over the blocks that the kernel has finished, and returns how many.
-func (p *Packets) advance() int {
-	from, now := p.head, time.Now()
+// advance takes over the blocks that the kernel has finished.
+func (p *Packets) advance() {
+	now := time.Now()
 	for !p.full() && p.block(p.head).retired() {
 		p.passes[p.head%uint64(p.geo.blocks)] = pass{p.looked, now}
 		p.head++
 	}
 	p.looked = now
-	return int(p.head - from)
 }
 
 // pass says between which instants the packets of block n came.
@@ -213,10 +212,10 @@ func (p *Packets) pass(n uint64) pass {
 }
 
 // Advance takes over the blocks that the kernel has finished, gives back as many of the
-// oldest as keep the reserve free, and returns how many were taken over. Without regular
-// calls the kernel stops recording when the ring is full.
-func (p *Packets) Advance() int {
-	n := p.advance()
+// oldest as keep the reserve free. Without calls the kernel stops recording when the ring is
+// full.
+func (p *Packets) Advance() {
+	p.advance()
 	for p.head-p.tail > uint64(p.geo.history()) && p.tail < p.hold {
 		b := p.block(p.tail)
 		p.stats.Overwritten += uint64(b.packets())
@@ -224,7 +223,13 @@ func (p *Packets) Advance() int {
 		b.release()
 		p.tail++
 	}
-	return n
+}
+
+// letGo holds the blocks from hold on only, and gives back at once what may be: a ring that
+// stands because it is full finishes no block for which somebody would look at it.
+func (p *Packets) letGo(hold uint64) {
+	p.hold = hold
+	p.Advance()
 }
 
 // collect adds up the kernel's counters, which start again at every reading.

@@ -19,7 +19,7 @@ import (
 func TestContiguousWhileWritten(t *testing.T) {
 	a, _ := testns.Pair(t)
 	var p pace
-	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 8 << 20, Filter: Filter{Payload: 1000}, beforeTick: p.tick})
+	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 8 << 20, Filter: Filter{Payload: 1000}, countEvery: 10 * time.Millisecond, beforeLook: p.tick})
 	src := &sender{wire: openWire(t, a.NS, a.Link), size: 1042}
 	// 200 packets of 1124 bytes are less than one of the 256 KiB blocks.
 	halt := start(t, 200, &p, src)
@@ -68,12 +68,39 @@ func TestContiguousWhileWritten(t *testing.T) {
 	}
 }
 
+// A flood begins on a ring that nobody has looked at: only the blocks that the kernel finishes
+// wake the recorder, and every packet is there.
+func TestFloodFromIdle(t *testing.T) {
+	a, _ := testns.Pair(t)
+	var p pace
+	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 8 << 20, Filter: Filter{Payload: 1000}, beforeLook: p.tick, countEvery: time.Hour})
+	w := openWire(t, a.NS, a.Link)
+	if err := w.send(numbered(1, 0, 1042)); err != nil {
+		t.Fatal(err)
+	}
+	if n := p.ticks.Load(); n != 0 {
+		t.Errorf("the rings were looked at %d times although no block was finished", n)
+	}
+	src := &sender{wire: w, size: 1042}
+	halt := start(t, 3*250, &p, src) // the spare of a ring of 32 blocks is four
+	eventually(t, "a ring that goes round", func() bool { return s.Status()[0].Overwritten > 10_000 })
+	halt()
+	sent := src.sent.Load()
+	file, _ := cutNow(t, s)
+	if got := contiguous(t, file)[0]; got.last != sent-1 {
+		t.Errorf("the newest packet is %d of %d", got.last, sent)
+	}
+	if st := s.Status()[0]; st.Drops != 0 || st.Freezes != 0 {
+		t.Errorf("lost %d packets in %d freezes", st.Drops, st.Freezes)
+	}
+}
+
 // Two CPUs feed one ring. Without a reserve above a quarter of the ring, the kernel drops
 // packets although there is room; with it, none.
 func TestTwoCPUsLoseNothing(t *testing.T) {
 	a, _ := testns.Pair(t)
 	var p pace
-	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 16 << 20, Filter: Filter{Payload: 16}, beforeTick: p.tick})
+	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 16 << 20, Filter: Filter{Payload: 16}, beforeLook: p.tick})
 	one := &sender{wire: openWire(t, a.NS, a.Link), id: 1, size: 128}
 	two := &sender{wire: openWire(t, a.NS, a.Link), id: 2, size: 128}
 	halt := start(t, 2500, &p, one, two)
@@ -99,7 +126,7 @@ func TestStallIsCountedAndRecovers(t *testing.T) {
 	var p pace
 	var stall, stalled atomic.Bool
 	stop := make(chan struct{})
-	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 1000}, beforeTick: func() {
+	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 1000}, countEvery: 10 * time.Millisecond, beforeLook: func() {
 		p.tick()
 		if stall.Load() {
 			stalled.Store(true)

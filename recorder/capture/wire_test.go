@@ -138,7 +138,7 @@ func arm(t testing.TB, ns netns.NsHandle, cfg SetConfig) *Set {
 	return s
 }
 
-// pace counts the ticks of a set, so that senders can wait for them: however slow the
+// pace counts the looks of a set, so that senders can wait for them: however slow the
 // machine is, the recorder keeps up. While a cut is written, senders wait for its writer
 // too: each burst takes one of the grants.
 type pace struct {

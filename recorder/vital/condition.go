@@ -47,6 +47,13 @@ func (b *Board) Infos() []format.VitalInfo {
 func (b *Board) Sources(start, end time.Time) (sources []format.Source) {
 	for _, r := range b.meters {
 		s := r.source(start, r.gaps.Within(start, end))
+		if d, ok := r.reader.(dumps); ok && !r.thing.Hung() {
+			if s.Details == nil {
+				s.Details = map[string]string{}
+			}
+			s.Details["dump_took"] = d.dumped().took.String()
+			s.Details["dump_began_before_end"] = end.Sub(d.dumped().began).String()
+		}
 		if r.late() != nil {
 			s.Reason += fmt.Sprintf("; tried again every %v, next at %s UTC", againEvery, b.again.UTC().Format(time.TimeOnly))
 		}

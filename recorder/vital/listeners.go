@@ -3,10 +3,12 @@
 package vital
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spikebox/spikebox/format/kerneltext"
+	"github.com/spikebox/spikebox/recorder/internal/nldump"
 	"github.com/spikebox/spikebox/recorder/internal/procfs"
 	"github.com/spikebox/spikebox/recorder/internal/sockdiag"
 	"github.com/spikebox/spikebox/recorder/probe"
@@ -29,8 +31,8 @@ var listenerMeter = &Meter{
 	},
 	Variants: []Variant{
 		probeVariant("listeners", readListeners),
-		{Name: "sock_diag", Lack: "SYN_RECV is counted once a second and up to 20,000, not per listener", Open: openListenerDump},
-		{Name: ListenersUnseen, Late: true, Lack: "SYN_RECV is counted once a second out of /proc/net/tcp, accept queues are not seen", Open: openListenerProc},
+		{Name: "sock_diag", Lack: "SYN_RECV is counted once a second, a tick before it is shown, and up to 20,000, not per listener", Open: openListenerDump},
+		{Name: ListenersUnseen, Late: true, Lack: "SYN_RECV is counted once a second out of /proc/net/tcp, a tick before it is shown, accept queues are not seen", Open: openListenerProc},
 	},
 }
 
@@ -82,47 +84,74 @@ func readListeners(env Env) probed {
 // has fired long before.
 const synRecvCap = 20_000
 
-// listenerDump asks sock_diag: the listeners at each tick, the half-open ones once a second.
-type listenerDump struct {
-	ring    *ring.Listeners
-	pace    pace
+// halfOpen counts connections in SYN_RECV once a second.
+type halfOpen struct {
+	pace
+	counted int // by a count, which owns it while it goes on
 	synRecv float64
 }
 
+func (h *halfOpen) begin(count func() (int, error)) error {
+	h.pace = pace{every: pollEvery, share: pollShare, ask: func() (err error) {
+		h.counted, err = count()
+		return err
+	}}
+	err := h.open()
+	h.synRecv = float64(h.counted)
+	return err
+}
+
+func (h *halfOpen) count(now time.Time) (float64, error) {
+	fresh, err := h.run(now)
+	if fresh {
+		h.synRecv = float64(h.counted)
+	}
+	return h.synRecv, err
+}
+
+// listenerDump asks sock_diag: the listeners at each tick, the half-open ones once a second.
+type listenerDump struct {
+	halfOpen
+	ring *ring.Listeners
+	buf  []byte
+}
+
 func openListenerDump(env Env) (Reader, error) {
-	r := &listenerDump{ring: env.Listeners, pace: pace{every: pollEvery}}
-	return r, r.countSynRecv()
+	r := &listenerDump{ring: env.Listeners, buf: nldump.Buffer()}
+	buf := nldump.Buffer()
+	return r, r.begin(func() (n int, err error) {
+		err = dumpAll(sockdiag.Query{States: 1 << sockdiag.SynRecv, Buffer: buf}, func(*sockdiag.Socket) bool {
+			n++
+			return n < synRecvCap
+		})
+		return n, err
+	})
 }
 
 func (r *listenerDump) Read(now time.Time, out []float64) error {
-	if err := r.pace.run(now, r.countSynRecv); err != nil {
+	synRecv, err := r.halfOpen.count(now)
+	if err != nil {
 		return err
 	}
 	tick := listenerTick{ring: r.ring}
-	err := dumpAll(1<<sockdiag.Listen, func(s *sockdiag.Socket) bool {
+	err = dumpAll(sockdiag.Query{States: 1 << sockdiag.Listen, Buffer: r.buf}, func(s *sockdiag.Socket) bool {
 		tick.add(ring.Listener{Local: s.Local, SynQueue: ring.SynQueueUnknown, AcceptQueue: s.RecvQ, AcceptLimit: s.SendQ})
 		return true
 	})
 	tick.end(now)
-	out[0], out[1] = r.synRecv, tick.fill
+	out[0], out[1] = synRecv, tick.fill
 	return err
 }
 
-func (r *listenerDump) countSynRecv() error {
-	n := 0
-	err := dumpAll(1<<sockdiag.SynRecv, func(*sockdiag.Socket) bool {
-		n++
-		return n < synRecvCap
-	})
-	r.synRecv = float64(n)
-	return err
+func (r *listenerDump) Close() error {
+	r.close()
+	return nil
 }
 
-func (r *listenerDump) Close() error { return nil }
-
-func dumpAll(states uint32, f func(*sockdiag.Socket) bool) error {
-	for _, family := range sockdiag.Families {
-		if err := sockdiag.Dump(sockdiag.Query{Family: family, States: states}, f); err != nil {
+// dumpAll calls f for the sockets of both families.
+func dumpAll(q sockdiag.Query, f func(*sockdiag.Socket) bool) error {
+	for _, q.Family = range sockdiag.Families {
+		if err := sockdiag.Dump(q, f); err != nil {
 			return err
 		}
 	}
@@ -131,13 +160,12 @@ func dumpAll(states uint32, f func(*sockdiag.Socket) bool) error {
 
 // listenerProc counts lines of /proc/net/tcp and tcp6 in state SYN_RECV.
 type listenerProc struct {
-	files   []*procfs.File
-	pace    pace
-	synRecv float64
+	halfOpen
+	files []*procfs.File
 }
 
 func openListenerProc(env Env) (Reader, error) {
-	r := &listenerProc{pace: pace{every: pollEvery}}
+	r := &listenerProc{}
 	for _, path := range []string{"proc/net/tcp", "proc/net/tcp6"} {
 		f, err := procfs.Open(env.Root, path)
 		if err == nil {
@@ -146,21 +174,26 @@ func openListenerProc(env Env) (Reader, error) {
 			return nil, err // without IPv6 there is no tcp6
 		}
 	}
+	if err := r.begin(r.lines); err != nil {
+		return nil, errors.Join(err, r.closeFiles())
+	}
 	return r, nil
 }
 
-func (r *listenerProc) Read(now time.Time, out []float64) error {
-	err := r.pace.run(now, r.count)
-	out[0] = r.synRecv
+func (r *listenerProc) Read(now time.Time, out []float64) (err error) {
+	synRecv, err := r.halfOpen.count(now)
+	if err == nil {
+		out[0] = synRecv
+	}
 	return err
 }
 
-func (r *listenerProc) count() error {
-	n := 0
+// lines counts those of sockets in SYN_RECV.
+func (r *listenerProc) lines() (n int, err error) {
 	for _, f := range r.files {
 		text, err := f.Read()
 		if err != nil {
-			return err
+			return 0, err
 		}
 		err = kerneltext.ParseTCPStates(text, func(state uint8) {
 			if state == sockdiag.SynRecv {
@@ -168,14 +201,21 @@ func (r *listenerProc) count() error {
 			}
 		})
 		if err != nil {
-			return fmt.Errorf("parse %s: %w", f.Name(), err)
+			return 0, fmt.Errorf("parse %s: %w", f.Name(), err)
 		}
 	}
-	r.synRecv = float64(n)
-	return nil
+	return n, nil
 }
 
 func (r *listenerProc) Close() error {
+	r.close()
+	if r.going { // it has the files; they are closed with the process
+		return nil
+	}
+	return r.closeFiles()
+}
+
+func (r *listenerProc) closeFiles() error {
 	for _, f := range r.files {
 		f.Close()
 	}

@@ -2,26 +2,107 @@
 
 package vital
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
-// paceShare bounds what a dump of sockets may cost: it waits at least 200 times as long
-// as the last one took, so that half a percent of one CPU is the most, however many
-// sockets there are.
-const paceShare = 200
+const (
+	// pollShare bounds what a dump of sockets may cost where nothing else tells: it waits at
+	// least 200 times as long as the last one took, so that half a percent of one CPU is the
+	// most, however many sockets there are.
+	pollShare = 200
+	// countShare bounds one whose figures change slowly, or are kept by other means meanwhile.
+	countShare = 1000
+	// pacePatience is how long a dump may take: one of two million sockets takes 0.6 s.
+	pacePatience = 5 * time.Second
+)
 
-// pace spaces out what is dear: dumps of sockets, not reads of counters.
+var errUncounted = errors.New("counting sockets does not come back")
+
+// pace spaces out what is dear, dumps of sockets, and has it done beside the ticks: one of
+// 100,000 takes 50 ms, and 300 on a host that is busy, in which no trigger would be looked at.
+// What a tick shows is as old as the last dump that has ended: what it took and a tick when it
+// is new, and every more, or share times what it took, just before the next.
 type pace struct {
 	every time.Duration // at the least
-	next  time.Time
+	share int           // of the time that one took
+	// ask is what is dear. What it writes is its own while it is going.
+	ask func() error
+
+	next   time.Time
+	began  time.Time // the one that goes on, or the last
+	going  bool
+	last   lastDump
+	orders chan struct{}
+	done   chan lastDump
 }
 
-// run calls f where its time has come.
-func (p *pace) run(now time.Time, f func() error) error {
-	if now.Before(p.next) {
-		return nil
-	}
-	start := time.Now()
-	err := f()
-	p.next = now.Add(max(p.every, paceShare*time.Since(start)))
-	return err
+// lastDump is the last that has ended.
+type lastDump struct {
+	began time.Time
+	took  time.Duration
+	err   error
 }
+
+// dumps is a reader whose values come from a dump, wholly or with what was counted since.
+type dumps interface{ dumped() lastDump }
+
+// open asks for the first time, before there is a tick that would wait for it.
+func (p *pace) open() error {
+	p.orders, p.done = make(chan struct{}, 1), make(chan lastDump, 1)
+	p.began = time.Now()
+	p.ended(p.dump())
+	if p.last.err == nil {
+		go p.serve()
+	}
+	return p.last.err
+}
+
+func (p *pace) serve() {
+	for range p.orders {
+		p.done <- p.dump()
+	}
+}
+
+func (p *pace) dump() lastDump {
+	began := time.Now()
+	err := p.ask()
+	return lastDump{began, time.Since(began), err}
+}
+
+func (p *pace) ended(d lastDump) {
+	p.going, p.last = false, d
+	p.next = p.began.Add(max(p.every, time.Duration(p.share)*d.took))
+}
+
+func (p *pace) dumped() lastDump { return p.last }
+
+// due says whether run will begin.
+func (p *pace) due(now time.Time) bool { return !p.going && !now.Before(p.next) }
+
+// run takes what has ended since the last call, and says whether something has and how; else
+// it begins anew where the time for that has come. It never waits.
+func (p *pace) run(now time.Time) (fresh bool, err error) {
+	if p.due(now) {
+		p.going, p.began = true, now
+		p.orders <- struct{}{}
+		return false, nil
+	}
+	if !p.going {
+		return false, nil
+	}
+	select {
+	case d := <-p.done:
+		p.ended(d)
+		return d.err == nil, d.err
+	default:
+	}
+	if now.Sub(p.began) > pacePatience {
+		return false, errUncounted
+	}
+	return false, nil
+}
+
+// close ends the goroutine; one that is in the kernel ends when it comes back.
+func (p *pace) close() { close(p.orders) }

@@ -3,10 +3,12 @@
 package vital
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
 	"github.com/spikebox/spikebox/format/kerneltext"
+	"github.com/spikebox/spikebox/recorder/internal/nldump"
 	"github.com/spikebox/spikebox/recorder/internal/procfs"
 	"github.com/spikebox/spikebox/recorder/internal/sockdiag"
 )
@@ -36,10 +38,14 @@ type pair struct {
 }
 
 type portReader struct {
+	pace
 	limits *procfs.File
-	pace   pace
-	used   map[pair]int
-	fill   float64
+	// Of a dump, which owns them while it goes on:
+	first, last float64 // of the range
+	used        map[pair]int
+	most        int // ports towards one destination
+
+	fill float64
 }
 
 func openPorts(env Env) (Reader, error) {
@@ -47,38 +53,71 @@ func openPorts(env Env) (Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &portReader{limits: limits, pace: pace{every: portsEvery}, used: map[pair]int{}}, nil
+	r := &portReader{limits: limits, used: map[pair]int{}}
+	buf := nldump.Buffer()
+	r.pace = pace{every: portsEvery, share: countShare, ask: func() error { return r.count(buf) }}
+	if err := r.limit(); err != nil {
+		return nil, errors.Join(err, limits.Close())
+	}
+	if err := r.open(); err != nil {
+		return nil, errors.Join(err, limits.Close())
+	}
+	r.fill = r.filled()
+	return r, nil
 }
 
 func (r *portReader) Read(now time.Time, out []float64) error {
-	err := r.pace.run(now, r.count)
-	out[0] = r.fill
+	if r.due(now) {
+		if err := r.limit(); err != nil {
+			return err
+		}
+	}
+	fresh, err := r.run(now)
+	if fresh {
+		r.fill = r.filled()
+	}
+	if err == nil {
+		out[0] = r.fill
+	}
 	return err
 }
 
-// count finds the destination with the most connections from ports within the range.
-func (r *portReader) count() error {
+// limit reads the range. A kernel without one has nothing to fill.
+func (r *portReader) limit() error {
 	text, err := r.limits.Read()
 	if err != nil {
 		return err
 	}
-	var first, last float64
-	if err := kerneltext.ParseNumbers(text, &first, &last); err != nil || last < first {
-		return nil // a kernel without a range has nothing to fill
+	if err := kerneltext.ParseNumbers(text, &r.first, &r.last); err != nil {
+		r.first, r.last = 1, 0
 	}
+	return nil
+}
+
+func (r *portReader) filled() float64 {
+	if r.last < r.first {
+		return 0
+	}
+	return float64(r.most) / (r.last - r.first + 1)
+}
+
+// count finds the destination with the most connections from ports within the range.
+func (r *portReader) count(buf []byte) error {
 	clear(r.used)
-	n, most := 0, 0
-	err = dumpAll(sockdiag.All&^(1<<sockdiag.Listen), func(s *sockdiag.Socket) bool {
-		if port := float64(s.Local.Port()); port >= first && port <= last {
+	r.most = 0
+	n := 0
+	return dumpAll(sockdiag.Query{States: sockdiag.All &^ (1 << sockdiag.Listen), Buffer: buf}, func(s *sockdiag.Socket) bool {
+		if port := float64(s.Local.Port()); port >= r.first && port <= r.last {
 			p := pair{s.Local.Addr(), s.Remote}
 			r.used[p]++
-			most = max(most, r.used[p])
+			r.most = max(r.most, r.used[p])
 		}
 		n++
 		return n < portsCap
 	})
-	r.fill = float64(most) / (last - first + 1)
-	return err
 }
 
-func (r *portReader) Close() error { return r.limits.Close() }
+func (r *portReader) Close() error {
+	r.close()
+	return r.limits.Close()
+}

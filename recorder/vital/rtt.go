@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spikebox/spikebox/recorder/internal/nldump"
 	"github.com/spikebox/spikebox/recorder/internal/sockdiag"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
@@ -58,44 +59,49 @@ const (
 
 // rttPoll reads tcp_info's smoothed RTT of the connections that moved data lately.
 type rttPoll struct {
-	pace  pace
-	rtts  []float64
-	value [3]float64
+	pace
+	rtts   []float64  // of a poll, which owns this and the next while it goes on
+	polled [3]float64 // their quantiles
+	value  [3]float64
 }
 
 func openRTTPoll(Env) (Reader, error) {
+	r := &rttPoll{}
+	buf := nldump.Buffer()
+	r.pace = pace{every: pollEvery, share: pollShare, ask: func() error { return r.poll(buf) }}
 	// A first poll shows whether sock_diag answers at all.
-	r := &rttPoll{pace: pace{every: pollEvery}}
-	return r, r.poll()
+	err := r.open()
+	r.value = r.polled
+	return r, err
 }
 
 func (r *rttPoll) Read(now time.Time, out []float64) error {
-	err := r.pace.run(now, r.poll)
-	copy(out, r.value[:])
+	fresh, err := r.run(now)
+	if fresh {
+		r.value = r.polled
+	}
+	if err == nil {
+		copy(out, r.value[:])
+	}
 	return err
 }
 
-func (r *rttPoll) poll() error {
+func (r *rttPoll) poll(buf []byte) error {
 	r.rtts = r.rtts[:0]
-	for _, family := range sockdiag.Families {
-		q := sockdiag.Query{Family: family, States: 1 << sockdiag.Established, Detail: true}
-		err := sockdiag.Dump(q, func(s *sockdiag.Socket) bool {
-			if us, fresh := smoothedRTT(s.Info); fresh {
-				r.rtts = append(r.rtts, us/1e6)
-			}
-			return len(r.rtts) < pollSockets
-		})
-		if err != nil {
-			return err
+	q := sockdiag.Query{States: 1 << sockdiag.Established, Detail: true, Buffer: buf}
+	err := dumpAll(q, func(s *sockdiag.Socket) bool {
+		if us, fresh := smoothedRTT(s.Info); fresh {
+			r.rtts = append(r.rtts, us/1e6)
 		}
-	}
+		return len(r.rtts) < pollSockets
+	})
 	// An idle host has no round-trip time, rather than one of 0 or the last that there was.
-	r.value = [3]float64{math.NaN(), math.NaN(), math.NaN()}
+	r.polled = [3]float64{math.NaN(), math.NaN(), math.NaN()}
 	if n := len(r.rtts); n > 0 {
 		slices.Sort(r.rtts)
-		r.value = [3]float64{r.rtts[n/2], r.rtts[(n*99)/100], r.rtts[n-1]}
+		r.polled = [3]float64{r.rtts[n/2], r.rtts[(n*99)/100], r.rtts[n-1]}
 	}
-	return nil
+	return err
 }
 
 // Offsets in struct tcp_info (include/uapi/linux/tcp.h), the same on every kernel.
@@ -114,6 +120,9 @@ func smoothedRTT(info []byte) (us float64, fresh bool) {
 	return float64(native.Uint32(info[tcpInfoRTT:])), age <= uint32(pollEvery/time.Millisecond)
 }
 
-func (r *rttPoll) Close() error { return nil }
+func (r *rttPoll) Close() error {
+	r.close()
+	return nil
+}
 
 var native = binary.NativeEndian

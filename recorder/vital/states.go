@@ -5,6 +5,7 @@ package vital
 import (
 	"time"
 
+	"github.com/spikebox/spikebox/recorder/internal/nldump"
 	"github.com/spikebox/spikebox/recorder/internal/sockdiag"
 	"github.com/spikebox/spikebox/recorder/probe"
 )
@@ -30,7 +31,7 @@ var stateMeter = &Meter{
 	Vitals: stateVitals(),
 	Variants: []Variant{
 		{Name: "ebpf", Open: openStates},
-		{Name: "sock_diag", Lack: "counted once a second and up to 50,000 sockets", Open: openStateDump},
+		{Name: "sock_diag", Lack: "counted once a second, a tick before it is shown, and up to 50,000 sockets", Open: openStateDump},
 	},
 }
 
@@ -55,24 +56,37 @@ const (
 // stateReader counts by sock_diag now and then, and in between by the kernel's
 // transitions where live is set.
 type stateReader struct {
+	pace
 	live   *probe.States
-	pace   pace
+	dumped [probe.TCPStates]int64 // by a dump, which owns it while it goes on
+	whole  bool                   // dumped is of all sockets
 	counts [probe.TCPStates]int64
 	moved  probe.Transitions
+	gained [probe.TCPStates]int64 // since the last dump began
 }
 
 func openStates(env Env) (Reader, error) {
 	if err := env.refusal("state"); err != nil {
 		return nil, err
 	}
-	return newStates(env.Probes.States, statesEvery)
+	return newStates(env.Probes.States, pace{every: statesEvery, share: countShare})
 }
 
-func openStateDump(Env) (Reader, error) { return newStates(nil, pollEvery) }
+func openStateDump(Env) (Reader, error) {
+	return newStates(nil, pace{every: pollEvery, share: pollShare})
+}
 
-func newStates(live *probe.States, every time.Duration) (Reader, error) {
-	r := &stateReader{live: live, pace: pace{every: every}}
-	return r, r.dump(statesAll)
+func newStates(live *probe.States, p pace) (Reader, error) {
+	r := &stateReader{pace: p, live: live}
+	buf, most := nldump.Buffer(), statesAll
+	r.pace.ask = func() (err error) {
+		err = r.dump(buf, most)
+		most = statesCap
+		return err
+	}
+	err := r.open()
+	r.counts = r.dumped
+	return r, err
 }
 
 func (r *stateReader) Read(now time.Time, out []float64) error {
@@ -81,37 +95,49 @@ func (r *stateReader) Read(now time.Time, out []float64) error {
 			return err
 		}
 		for state := range r.counts {
-			r.counts[state] = max(0, r.counts[state]+r.moved.Gain(state))
+			gain := r.moved.Gain(state)
+			r.counts[state] = max(0, r.counts[state]+gain)
+			r.gained[state] += gain
 		}
 	}
-	if err := r.pace.run(now, func() error { return r.dump(statesCap) }); err != nil {
+	fresh, err := r.run(now)
+	if fresh && (r.whole || r.live == nil) {
+		// What moved while the dump went on is taken twice or once; the next one sets that right.
+		for state := range r.counts {
+			r.counts[state] = max(0, r.dumped[state]+r.gained[state])
+		}
+	}
+	if r.began.Equal(now) {
+		clear(r.gained[:])
+	}
+	if err != nil && r.live == nil {
 		return err
 	}
 	for i, state := range states {
 		out[i] = float64(r.counts[state.number])
 	}
-	return nil
+	return err
 }
 
-// dump counts the sockets as they are. Transitions that come while it runs are taken
-// twice or not at all; the next dump sets that right.
-func (r *stateReader) dump(most int) error {
-	var counts [probe.TCPStates]int64
+// dump counts the sockets as they are, up to a number of them.
+func (r *stateReader) dump(buf []byte, most int) error {
+	clear(r.dumped[:])
 	n, want := 0, uint32(0)
 	for _, state := range states {
 		want |= 1 << state.number
 	}
-	err := dumpAll(want, func(s *sockdiag.Socket) bool {
-		if int(s.State) < len(counts) {
-			counts[s.State]++
+	err := dumpAll(sockdiag.Query{States: want, Buffer: buf}, func(s *sockdiag.Socket) bool {
+		if int(s.State) < len(r.dumped) {
+			r.dumped[s.State]++
 		}
 		n++
 		return n < most
 	})
-	if err == nil && (n < most || r.live == nil) {
-		r.counts = counts
-	}
+	r.whole = n < most
 	return err
 }
 
-func (r *stateReader) Close() error { return nil }
+func (r *stateReader) Close() error {
+	r.close()
+	return nil
+}

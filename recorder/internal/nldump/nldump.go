@@ -9,14 +9,15 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// The kernel fills at most 32 KiB at once (net/netlink/af_netlink.c, netlink_dump),
+	// bufferSize is twice what the kernel fills at once (net/netlink/af_netlink.c, netlink_dump),
 	// and a single message of a dump that asks for no details of virtual functions is smaller.
-	receiveSize = 64 << 10
+	bufferSize = 64 << 10
 	// A kernel without tcp_diag answers nothing at all to some requests: never wait for ever.
 	receiveSeconds = 2
 )
@@ -34,7 +35,11 @@ type Request struct {
 	Protocol int    // unix.NETLINK_*
 	Type     uint16 // of the message
 	Body     []byte // behind the header: the fixed structure of the type
+	Buffer   []byte // for the answer, used again by whoever asks often; nil: one is made
 }
+
+// Buffer makes one that is large enough for every answer.
+func Buffer() []byte { return make([]byte, bufferSize) }
 
 // Dump calls f for every message of the answer, in the network namespace of the calling
 // thread, until f says no more. The body is valid during the call. ErrInterrupted comes
@@ -59,8 +64,13 @@ func (r Request) dump(f func(uint16, []byte) bool) error {
 		return fmt.Errorf("send netlink request: %w", err)
 	}
 	w := walk{f: f}
-	buf := make([]byte, receiveSize)
-	for {
+	buf := r.Buffer
+	if buf == nil {
+		buf = Buffer()
+	}
+	// The kernel gives some hundred messages at once. Between two of such, what waits for this
+	// processor goes first: a dump of a million is long, and a tick is due at its time.
+	for ; ; runtime.Gosched() {
 		// MSG_TRUNC gives the datagram's real size: one that did not fit is an error, not a short
 		// table.
 		n, _, err := unix.Recvfrom(fd, buf, unix.MSG_TRUNC)

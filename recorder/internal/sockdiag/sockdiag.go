@@ -61,6 +61,7 @@ type Query struct {
 	Family uint8  // unix.AF_INET or AF_INET6
 	States uint32 // bits 1<<state
 	Detail bool   // with tcp_info and memory
+	Buffer []byte // see nldump.Request
 }
 
 // Dump calls f for every TCP socket that the query matches in the network namespace of
@@ -68,7 +69,7 @@ type Query struct {
 func Dump(q Query, f func(*Socket) bool) error {
 	request := nldump.Request{
 		What: "TCP sockets by sock_diag", Protocol: unix.NETLINK_SOCK_DIAG,
-		Type: unix.SOCK_DIAG_BY_FAMILY, Body: q.request(),
+		Type: unix.SOCK_DIAG_BY_FAMILY, Body: q.request(), Buffer: q.Buffer,
 	}
 	var s Socket
 	var bad error
