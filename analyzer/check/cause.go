@@ -17,7 +17,13 @@ type Link struct {
 
 	// Where not empty, only findings of these variants are linked.
 	CauseVariant, EffectVariant Variant
+	// If, where there is one, holds that the cause is large enough for the effect.
+	If func(cause, effect *Finding) bool
 }
+
+// heldUp says whether one delay can have made the other: packets that wait behind each other wait
+// together, so that half of it is taken for enough, but no short one makes a long one.
+func heldUp(cause, effect *Finding) bool { return cause.delay >= effect.delay/2 }
 
 // counterSlack is the slack of what is told by counters and timers: a counter is read once
 // a second, and what a listener drops shows at the client one RTO later.
@@ -50,7 +56,8 @@ func (l *Link) joins(cause, effect *Finding) bool {
 	return (l.CauseVariant == "" || l.CauseVariant == cause.Variant) &&
 		(l.EffectVariant == "" || l.EffectVariant == effect.Variant) &&
 		cause.span().Overlaps(effect.span(), l.Slack.Nanoseconds()) &&
-		subject.AnyMeet(l.On, cause.Subjects, effect.Subjects)
+		subject.AnyMeet(l.On, cause.Subjects, effect.Subjects) &&
+		(l.If == nil || l.If(cause, effect))
 }
 
 // causedBy links an effect to its cause. What remedies the cause remedies the effect.

@@ -50,6 +50,9 @@ var All = []*Check{
 	&synackRetransmit,
 	&synRetransmit,
 	&rttSpike,
+	// The host and its kernel.
+	&softirqStall,
+	&tcpCollapse,
 	&unexplained,
 }
 

@@ -62,6 +62,7 @@ type Finding struct {
 
 	effect string     // a few words for the verdict: 11 connection attempts retried
 	roots  []*Finding // by index of Causes
+	delay  float64    // s: for how long a packet was held up at most, where the finding is about that
 	remark bool       // its check's
 }
 

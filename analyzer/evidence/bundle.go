@@ -37,6 +37,7 @@ var members = []struct {
 	{member.EventsName, (*Evidence).readEvents},
 	{member.LatenciesName, (*Evidence).readLatencies},
 	{member.DropsName, (*Evidence).readDrops},
+	{member.StacksName, (*Evidence).readStacks},
 	{member.QdiscsName, func(e *Evidence, _ string, r io.Reader) error { return readQdiscs(r, &e.Columns) }},
 	{member.StatisticsName, func(e *Evidence, _ string, r io.Reader) error { return readDrivers(r, &e.Columns) }},
 	{member.ConntrackName, func(e *Evidence, _ string, r io.Reader) error {
