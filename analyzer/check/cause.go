@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/subject"
 )
 
@@ -19,6 +20,16 @@ type Link struct {
 	CauseVariant, EffectVariant Variant
 	// If, where there is one, holds that the cause is large enough for the effect.
 	If func(cause, effect *Finding) bool
+}
+
+// harmful says whether the cause is more than worth knowing: a few packets that were dropped on
+// one of many CPUs do not explain what befell every connection.
+func harmful(cause, _ *Finding) bool { return cause.Severity != Info }
+
+// lostHere says whether what this host lost on its way in can be what connections from outside lack.
+// Those that it opens itself wait for packets, too, but what went out was never in that place.
+func lostHere(cause, effect *Finding) bool {
+	return harmful(cause, effect) && effect.way == handshake.Inbound
 }
 
 // heldUp says whether one delay can have made the other: packets that wait behind each other wait

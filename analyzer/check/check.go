@@ -53,6 +53,8 @@ var All = []*Check{
 	// The host and its kernel.
 	&softirqStall,
 	&tcpCollapse,
+	&softnetDrop,
+	&softnetSqueeze,
 	&unexplained,
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
@@ -44,7 +45,8 @@ processes that were running there. A stall says nothing of packets that are lost
 softnet-drop.
 
 The time is measured from softirq_entry to softirq_exit, and holds what a hypervisor took
-away meanwhile: where the CPU's steal time accounts for it, this check is silent.`,
+away meanwhile: where the CPU's steal time accounts for it this check is silent, and where
+the CPU was sampled every millisecond and no sample is in the softirq it says so.`,
 	Ref:    "net/core/dev.c, net_rx_action and process_backlog, kernel/softirq.c, handle_softirqs, Linux 6.18; Documentation/admin-guide/sysctl/net.rst",
 	Needs:  []*Need{needSoftirqs},
 	Limits: []Limit{stallLimit, stallMany, stallLong, stallShare},
@@ -52,7 +54,9 @@ away meanwhile: where the CPU's steal time accounts for it, this check is silent
 		{Cause: &tcpCollapse, EffectVariant: inCollapse, On: subject.KindHost, Slack: counterSlack,
 			Because: "the samples inside of the softirq are in tcp_collapse, which merges all of a receive buffer at once"},
 		{Cause: &tcpCollapse, EffectVariant: inUnknown, On: subject.KindHost, Slack: counterSlack,
-			Because: "a receive buffer is merged in the softirq, all of it at once, and nothing else was sampled there"},
+			Because: "a receive buffer is merged in the softirq, all of it at once; what else was in there could not be sampled"},
+		{Cause: &softnetDrop, EffectVariant: inOther, On: subject.KindCPU, Slack: counterSlack,
+			Because: "with a full backlog each round is as long as the kernel lets it be: 64 packets at the price of each"},
 	},
 	Explains: []string{"softirq.max", "cpu.softirq"},
 	run:      runSoftirqStall,
@@ -61,8 +65,9 @@ away meanwhile: where the CPU's steal time accounts for it, this check is silent
 // What a stall was in, for its causes.
 const (
 	inCollapse Variant = "in-tcp-collapse"
-	inUnknown  Variant = "in-unknown" // no sample was taken
 	inOther    Variant = "in-other"
+	inUnknown  Variant = "in-unknown" // samples cannot be taken
+	inNothing  Variant = "in-nothing" // they can, and there is none
 )
 
 var needSoftirqs = needProbe(member.LatenciesName, "probe.softirq", "how long softirqs ran")
@@ -168,6 +173,13 @@ func (c *Case) stallFinding(stalls []stall) *Finding {
 	if s.busy > 0 {
 		f.Detail = fmt.Sprintf("In the worst second NET_RX took %s of that CPU.", unit.Percent(s.busy))
 	}
+	switch {
+	case inside.variant == inCollapse && c.sum(collapsed) == 0:
+		f.Detail += " TCPRcvCollapsed of this network namespace did not move: the buffer was a socket's of another one."
+	case inside.variant == inNothing:
+		f.Severity = Info
+		f.Detail += " Not one sample was taken in it, though that CPU is sampled every millisecond: the CPU itself stood still (a hypervisor, firmware), or interrupts were off."
+	}
 	if len(stalls) > 1 {
 		f.Detail += fmt.Sprintf(" %s stalled too, for less.", words.Sentence(words.Plural(len(stalls)-1, "other CPU", "other CPUs")))
 	}
@@ -242,6 +254,9 @@ func (c *Case) inside(vector string, cpu int) inside {
 		}
 		return inside{inOther, "", "Read the stacks that were sampled in it: go tool pprof -top -cum " + member.StacksName + ".",
 			[]Item{{Kind: "stack", Member: member.StacksName, Where: strings.Join(s.Busiest(), ", "), Text: vector + " on CPU " + s.CPU}}}
+	}
+	if s, _ := c.Evidence.Source("probe.stacks"); s.State == format.Complete {
+		return inside{variant: inNothing, remedy: "Compare with the hypervisor's or the firmware's log of that second; turbostat counts SMIs."}
 	}
 	return inside{variant: inUnknown, remedy: "Look for what is slow for each packet on that CPU (packet filter, BPF, huge receive buffers): spikebox histogram, perf top -C " + strconv.Itoa(cpu) + "."}
 }

@@ -113,7 +113,7 @@ func (c *Case) collapseStall(merged timeline.Span) *Finding {
 		return nil
 	}
 	for _, f := range runSoftirqStall(c).Findings {
-		if f.Variant != inOther && f.span().Overlaps(merged, counterSlack.Nanoseconds()) {
+		if (f.Variant == inCollapse || f.Variant == inUnknown) && f.span().Overlaps(merged, counterSlack.Nanoseconds()) {
 			return f
 		}
 	}

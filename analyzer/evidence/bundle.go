@@ -80,6 +80,7 @@ var members = []struct {
 		return cmp.Or(readSnapshot(name, text, &e.Columns), err)
 	}},
 	{member.SysctlFolder, (*Evidence).readSetting},
+	{sysfsFolder, (*Evidence).readSysfs},
 }
 
 // readBundle reads every member but the packets. A member that is not whole gives what

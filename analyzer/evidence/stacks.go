@@ -65,7 +65,7 @@ func (e *Evidence) readStacks(_ string, r io.Reader) error {
 // addStack adds one sample to those of its vector and CPU. A function counts once in it, however
 // often it calls itself.
 func (e *Evidence) addStack(by map[[2]string]*Stacks, s *profile.Sample, at int) {
-	var key [2]string
+	key := [2]string{"", "0"} // profile.proto cannot tell a label of 0 from none
 	if v := s.Label[member.StackVector]; len(v) > 0 {
 		key[0] = v[0]
 	}
