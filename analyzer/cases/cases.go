@@ -150,7 +150,7 @@ func (c *Case) manifest() *format.Manifest {
 	m := &format.Manifest{
 		Format: format.Version, Name: "host-20261121T030000Z-" + c.Name,
 		Recorder: format.Build{Program: "spikeboxd", Version: "v0.0.0", Go: "go"},
-		Host:     format.Host{Name: "host", Kernel: "6.18.0", Arch: "x86_64", CPUs: 2, MemoryBytes: 8 << 30, ClockTick: 100},
+		Host:     format.Host{Name: "host", Kernel: "6.18.0", Arch: "x86_64", CPUs: 2, MemoryBytes: 8 << 30, NetNS: 4026531840, ClockTick: 100},
 		Trigger:  c.Trigger, Window: format.Window{Start: Start, Trigger: c.Trigger.Time, End: end},
 		Sources: c.Sources, Clocks: c.Clocks, Config: c.Config,
 		Vitals: []format.VitalInfo{

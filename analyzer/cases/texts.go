@@ -36,6 +36,9 @@ func (c *Case) texts(w *format.Writer) error {
 		return err
 	}
 	all := own
+	if quiet, err = c.once(w, quiet); err != nil {
+		return err
+	}
 	_, err = os.Stat(filepath.Join(c.Dir, "netstat.csv"))
 	csv := err == nil
 	for _, q := range quiet {
@@ -83,6 +86,29 @@ func (c *Case) moments() (all []float64, err error) {
 		all = append(all, at)
 	}
 	return all, nil
+}
+
+// once writes the members of quiet.txt that are no snapshots, where the case has none of its own and its
+// source is complete, and gives the others.
+func (c *Case) once(w *format.Writer, quiet []reading) (snapshots []reading, err error) {
+	sources := map[string]string{member.ConntrackSummaryName: "conntrack", member.StaticFolder: "sysctl"}
+	for _, q := range quiet {
+		for prefix, source := range sources {
+			if !strings.HasPrefix(q.path, prefix) {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(c.Dir, filepath.FromSlash(q.path))); os.IsNotExist(err) && c.source(source) == nil {
+				if err := w.Add(q.path, []byte(q.text)); err != nil {
+					return nil, err
+				}
+			}
+			q.path = ""
+		}
+		if q.path != "" {
+			snapshots = append(snapshots, q)
+		}
+	}
+	return snapshots, nil
 }
 
 // source is what the case says of a source, nil where it says nothing.

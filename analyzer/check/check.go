@@ -55,6 +55,9 @@ var All = []*Check{
 	&tcpCollapse,
 	&softnetDrop,
 	&softnetSqueeze,
+	&conntrackFull,
+	&conntrackPressure,
+	&conntrackHog,
 	&unexplained,
 }
 
