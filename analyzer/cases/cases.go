@@ -5,9 +5,12 @@
 //	case.json      the story, the window, the trigger and what must be found
 //	packets.txt    packets in words (see Pcapng)
 //	netstat.csv    time and counters of /proc/net/netstat, a row for each snapshot
-//	vitals.csv, clocks.csv, listeners.csv, sockets.jsonl, kmsg.txt, static/…   as in a bundle
+//	snapshots.txt  other kernel texts, from when on they read so (see texts)
+//	vitals.csv, clocks.csv, listeners.csv, sockets.jsonl, kmsg.txt, static/…   as in a bundle,
+//	               and events.jsonl, softirq.jsonl, drops.csv, processes.jsonl and the others
 //
-// Times are seconds since the window's start in all of them.
+// Times are seconds since the window's start in all of them. The texts that a case does not tell
+// are those of quiet.txt, beside the cases: a host on which nothing moves.
 package cases
 
 import (
@@ -129,6 +132,9 @@ func (c *Case) Build(dir string) (string, error) {
 
 func (c *Case) packets() ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(c.Dir, "packets.txt"))
+	if os.IsNotExist(err) && c.source("packets") == nil {
+		text, err = []byte("host 192.0.2.10"), nil // none came by
+	}
 	if os.IsNotExist(err) {
 		return nil, nil
 	}
@@ -144,7 +150,7 @@ func (c *Case) manifest() *format.Manifest {
 	m := &format.Manifest{
 		Format: format.Version, Name: "host-20261121T030000Z-" + c.Name,
 		Recorder: format.Build{Program: "spikeboxd", Version: "v0.0.0", Go: "go"},
-		Host:     format.Host{Name: "host", Kernel: "6.18.0", Arch: "x86_64", CPUs: 2, MemoryBytes: 8 << 30, ClockTick: 100},
+		Host:     format.Host{Name: "host", Kernel: "6.18.0", Arch: "x86_64", CPUs: 2, MemoryBytes: 8 << 30, NetNS: 4026531840, ClockTick: 100},
 		Trigger:  c.Trigger, Window: format.Window{Start: Start, Trigger: c.Trigger.Time, End: end},
 		Sources: c.Sources, Clocks: c.Clocks, Config: c.Config,
 		Vitals: []format.VitalInfo{
@@ -164,8 +170,9 @@ func (c *Case) manifest() *format.Manifest {
 		}
 		m.Clocks[1].At = "freeze"
 	}
-	for _, name := range []string{"packets", "vitals.rtt", "vitals.tcp", "snapshots", "sockets", "kmsg", "sysctl"} {
-		if !strings.Contains(fmt.Sprint(c.Sources), "{"+name+" ") {
+	for _, name := range []string{"packets", "vitals.rtt", "vitals.tcp", "snapshots", "sockets", "kmsg", "sysctl",
+		"probe.softirq", "probe.stacks", "probe.drop", "events", "conntrack", "qdisc", "links", "ethtool", "netfilter", "processes"} {
+		if c.source(name) == nil {
 			m.Sources = append(m.Sources, format.Source{Name: name, State: format.Complete})
 		}
 	}
@@ -174,12 +181,17 @@ func (c *Case) manifest() *format.Manifest {
 
 // members adds the texts of the case, with their times made absolute.
 func (c *Case) members(w *format.Writer) error {
-	for _, name := range []string{member.VitalsName, member.ClocksName, member.ListenersName, member.KmsgName, member.SocketsName} {
+	for _, name := range []string{member.VitalsName, member.ClocksName, member.ListenersName, member.KmsgName, member.EventsName,
+		member.LatenciesName, member.DropsName, member.SocketsName, member.ProcessesName, member.ConntrackSummaryName} {
 		text, err := os.ReadFile(filepath.Join(c.Dir, name))
 		if os.IsNotExist(err) {
 			continue
 		}
-		if err == nil && name != member.SocketsName {
+		switch {
+		case err != nil || name == member.ConntrackSummaryName:
+		case strings.HasSuffix(name, ".jsonl"):
+			text, err = absoluteRows(text)
+		default:
 			text, err = absolute(text)
 		}
 		if err == nil {
@@ -190,7 +202,7 @@ func (c *Case) members(w *format.Writer) error {
 		}
 	}
 	// Frames begin where the recorder begins them, so that a cut costs the same.
-	return errors.Join(w.NewFrame(), c.static(w), w.NewFrame(), c.netstat(w))
+	return errors.Join(c.stacks(w), w.NewFrame(), c.static(w), w.NewFrame(), c.netstat(w), c.texts(w))
 }
 
 func (c *Case) static(w *format.Writer) error {
@@ -205,6 +217,11 @@ func (c *Case) static(w *format.Writer) error {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
+		}
+		if strings.HasSuffix(path, ".jsonl") {
+			if text, err = absoluteRows(text); err != nil {
+				return err
+			}
 		}
 		rel, err := filepath.Rel(c.Dir, path)
 		if err != nil {

@@ -15,7 +15,8 @@ type Case struct {
 	Window   timeline.Span
 	Moved    []moved.Line // what changed most, without any rule
 
-	answers []Result // of the checks that were asked already
+	answers  []Result  // of the checks that were asked already
+	messages []message // of the kernel log, once one was asked for
 }
 
 // NewCase prepares the evidence for the checks.

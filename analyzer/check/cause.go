@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/subject"
 )
 
@@ -17,7 +18,23 @@ type Link struct {
 
 	// Where not empty, only findings of these variants are linked.
 	CauseVariant, EffectVariant Variant
+	// If, where there is one, holds that the cause is large enough for the effect.
+	If func(cause, effect *Finding) bool
 }
+
+// harmful says whether the cause is more than worth knowing: a few packets that were dropped on
+// one of many CPUs do not explain what befell every connection.
+func harmful(cause, _ *Finding) bool { return cause.Severity != Info }
+
+// lostHere says whether what this host lost on its way in can be what connections from outside lack.
+// Those that it opens itself wait for packets, too, but what went out was never in that place.
+func lostHere(cause, effect *Finding) bool {
+	return harmful(cause, effect) && effect.way == handshake.Inbound
+}
+
+// heldUp says whether one delay can have made the other: packets that wait behind each other wait
+// together, so that half of it is taken for enough, but no short one makes a long one.
+func heldUp(cause, effect *Finding) bool { return cause.delay >= effect.delay/2 }
 
 // counterSlack is the slack of what is told by counters and timers: a counter is read once
 // a second, and what a listener drops shows at the client one RTO later.
@@ -50,7 +67,8 @@ func (l *Link) joins(cause, effect *Finding) bool {
 	return (l.CauseVariant == "" || l.CauseVariant == cause.Variant) &&
 		(l.EffectVariant == "" || l.EffectVariant == effect.Variant) &&
 		cause.span().Overlaps(effect.span(), l.Slack.Nanoseconds()) &&
-		subject.AnyMeet(l.On, cause.Subjects, effect.Subjects)
+		subject.AnyMeet(l.On, cause.Subjects, effect.Subjects) &&
+		(l.If == nil || l.If(cause, effect))
 }
 
 // causedBy links an effect to its cause. What remedies the cause remedies the effect.

@@ -50,6 +50,14 @@ var All = []*Check{
 	&synackRetransmit,
 	&synRetransmit,
 	&rttSpike,
+	// The host and its kernel.
+	&softirqStall,
+	&tcpCollapse,
+	&softnetDrop,
+	&softnetSqueeze,
+	&conntrackFull,
+	&conntrackPressure,
+	&conntrackHog,
 	&unexplained,
 }
 

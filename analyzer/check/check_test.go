@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,7 +32,9 @@ func TestCases(t *testing.T) {
 			}
 			var unknown []string
 			for _, u := range doc.Unknown {
-				unknown = append(unknown, u.ID)
+				if slices.Contains(c.Want.Unknown, u.ID) || !excused(u.Why) {
+					unknown = append(unknown, u.ID)
+				}
 				if u.Why == "" || u.NextTime == "" {
 					t.Errorf("unknown %s says neither why nor what to do: %+v", u.ID, u)
 				}
@@ -58,6 +61,14 @@ func TestCases(t *testing.T) {
 			answered(t, doc)
 		})
 	}
+}
+
+// excused are the answers that every check of the host's own numbers gives alike: to a bare capture, to
+// a window in which nothing was read for a while, and to a copy that was cut short. A case need
+// not name them all.
+func excused(why string) bool {
+	return strings.HasSuffix(why, "not in a bare capture") || strings.Contains(why, " of the window, with ") ||
+		strings.Contains(why, "missing from this copy")
 }
 
 // said is the report as one line: its words, wherever they are broken.

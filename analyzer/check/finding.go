@@ -60,9 +60,11 @@ type Finding struct {
 	Subjects []subject.Subject `json:"-"` // what it is about, for its causes and effects to meet it
 	Variant  Variant           `json:"-"`
 
-	effect string     // a few words for the verdict: 11 connection attempts retried
-	roots  []*Finding // by index of Causes
-	remark bool       // its check's
+	effect string        // a few words for the verdict: 11 connection attempts retried
+	roots  []*Finding    // by index of Causes
+	way    handshake.Way // of the connections that a finding about handshakes is about
+	delay  float64       // s: for how long a packet was held up at most, where the finding is about that
+	remark bool          // its check's
 }
 
 // Variant tells apart the ways in which a check can be present, where these have causes or

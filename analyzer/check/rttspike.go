@@ -40,6 +40,10 @@ discipline or the driver on their way out, or behind it on their way in.`,
 		{Cause: &listenOverflow, EffectVariant: insideHost, On: subject.KindHost, Slack: counterSlack,
 			Because: "the kernel times a connection's first round trip from its SYN-ACK on, " +
 				"so an ACK that the full accept queue dropped makes it as long as the wait"},
+		{Cause: &softirqStall, EffectVariant: everyPeer, On: subject.KindHost, Slack: counterSlack, If: heldUp,
+			Because: "packets wait on a CPU that does not leave its softirq, whoever sent them"},
+		{Cause: &softnetDrop, EffectVariant: insideHost, On: subject.KindHost, Slack: counterSlack, If: harmful,
+			Because: "an ACK that the full backlog drops before the tap makes its round trip as long as a timeout"},
 	},
 	Explains: []string{"rtt.p50", "rtt.p99", "rtt.max"},
 	run:      runRTT,
@@ -81,6 +85,7 @@ func runRTT(c *Case) Answer {
 		f.Severity = Critical
 	}
 	f.at(s.span)
+	f.delay = s.most
 	who := s.culprit()
 	f.Object, f.Subjects, f.Variant = who.object, s.subjects(), who.variant
 	f.Headline, f.Detail = s.summary(who.object)
@@ -108,6 +113,9 @@ func seconds(v float64) time.Duration { return time.Duration(v * 1e9) }
 
 // insideHost is the variant of a spike that the kernel measured and the tap did not see.
 const insideHost Variant = "inside-host"
+
+// everyPeer is the variant in which nobody was spared.
+const everyPeer Variant = "every-peer"
 
 // insideLook is where to look for what waits on this side of the tap.
 const insideLook = "Look at what waits between the sockets and the wire: tc -s qdisc, ethtool -S, softirq times."
@@ -137,7 +145,7 @@ func (s *spike) culprit() culprit {
 	}
 	// Only after the network: that names a path where this names a host.
 	if float64(len(s.slow)) >= rttAll.Value*float64(all) {
-		return culprit{object: "all peers", look: "Look at what they share: this host's uplink, its router, the host itself. " + insideLook}
+		return culprit{object: "all peers", variant: everyPeer, look: "Look at what they share: this host's uplink, its router, the host itself. " + insideLook}
 	}
 	return culprit{object: fmt.Sprintf("%d of %d peers", len(s.slow), all), look: "Look for what the slow peers share: route, provider, interface."}
 }

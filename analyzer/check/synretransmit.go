@@ -38,6 +38,8 @@ waited in a queue, and nothing was lost.`,
 			Because: "a SYN-ACK that waits inside this host for a second comes after the client has repeated its SYN"},
 		{Cause: &synackRetransmit, CauseVariant: answerLost, EffectVariant: answerLost, On: subject.KindService, Slack: counterSlack,
 			Because: "a client that never sees the SYN-ACK repeats its SYN"},
+		{Cause: &conntrackFull, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: lostHere,
+			Because: "a SYN that finds no room in connection tracking is dropped behind the tap, before TCP sees it"},
 	},
 	// Of this host's own SYNs; those of its clients move no counter here.
 	Explains: []string{"syn.retrans", "tcp.syn_sent", "rto"},

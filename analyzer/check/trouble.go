@@ -33,11 +33,16 @@ const mostServices = 8
 const (
 	answerLost Variant = "answer-lost" // behind the tap, on its way to the client
 	answerLate Variant = "answer-late" // it waited, and nothing was lost
+	// answerSilent: nothing came back at all.
+	answerSilent Variant = "answer-silent"
+	// unanswered: the SYN was captured, and no SYN-ACK.
+	unanswered Variant = "unanswered"
 )
 
 var variants = map[handshake.Trouble]Variant{
 	handshake.SYNAnswered: answerLost, handshake.SYNACKLost: answerLost,
 	handshake.SYNLate: answerLate, handshake.SYNACKLate: answerLate,
+	handshake.SYNACKSilent: answerSilent, handshake.SYNUnanswered: unanswered,
 }
 
 // trouble is one kind of repetition at one service.
@@ -94,7 +99,7 @@ func (t trouble) severity() Severity {
 
 // finding starts a finding about the trouble: when, whom, which flows.
 func (c *Case) finding(t trouble) *Finding {
-	f := &Finding{Severity: t.severity(), Object: "other services", Variant: variants[t.kind]}
+	f := &Finding{Severity: t.severity(), Object: "other services", Variant: variants[t.kind], way: t.service.Way}
 	if t.service.Server.IsValid() {
 		f.Object = t.service.Server.String()
 		f.Subjects = []subject.Subject{subject.Service{Addr: t.service.Server}}

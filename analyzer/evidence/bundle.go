@@ -37,6 +37,7 @@ var members = []struct {
 	{member.EventsName, (*Evidence).readEvents},
 	{member.LatenciesName, (*Evidence).readLatencies},
 	{member.DropsName, (*Evidence).readDrops},
+	{member.StacksName, (*Evidence).readStacks},
 	{member.QdiscsName, func(e *Evidence, _ string, r io.Reader) error { return readQdiscs(r, &e.Columns) }},
 	{member.StatisticsName, func(e *Evidence, _ string, r io.Reader) error { return readDrivers(r, &e.Columns) }},
 	{member.ConntrackName, func(e *Evidence, _ string, r io.Reader) error {
@@ -79,6 +80,7 @@ var members = []struct {
 		return cmp.Or(readSnapshot(name, text, &e.Columns), err)
 	}},
 	{member.SysctlFolder, (*Evidence).readSetting},
+	{sysfsFolder, (*Evidence).readSysfs},
 }
 
 // readBundle reads every member but the packets. A member that is not whole gives what

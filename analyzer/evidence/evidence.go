@@ -26,6 +26,7 @@ type Evidence struct {
 	Log       []member.LogLine
 	Events    []member.Event
 	Drops     []member.Drop
+	Stacks    []*Stacks                // by vector and CPU
 	Conntrack *member.ConntrackSummary // nil without a dump
 	Processes []member.ProcessUse
 	Settings  Settings

@@ -9,17 +9,21 @@ import (
 	"github.com/spikebox/spikebox/format/member"
 )
 
-// Settings are the host's sysctls by their path below /proc/sys:
-// net/core/somaxconn. Values keep the kernel's text without the line's end.
+// Settings are the host's sysctls by their path below /proc/sys,
+// net/core/somaxconn, and the settings of interfaces by theirs below the root (see readSysfs). Values keep the kernel's text without the line's end.
 type Settings map[string]string
 
 // readSetting keeps one sysctl.
 func (e *Evidence) readSetting(name string, r io.Reader) error {
+	return e.keepSetting(strings.TrimPrefix(name, member.SysctlFolder), r)
+}
+
+// keepSetting keeps a setting by its name, while there is room.
+func (e *Evidence) keepSetting(name string, r io.Reader) error {
 	text, err := e.whole(r)
 	if text == nil && err != nil {
 		return err
 	}
-	name = strings.TrimPrefix(name, member.SysctlFolder)
 	value := member.ParseSysctl(text)
 	const entry = 64 // what a place in the map takes beside the strings
 	if e.settings += textSize(name, value) + entry; e.settings > roomSettings {

@@ -20,7 +20,9 @@ func itemText(i check.Item) string {
 		}
 		return fmt.Sprintf("%s = %s", i.Where, unit.Prose(*i.Value, i.Unit))
 	case "socket":
-		return fmt.Sprintf("%s %s: %s, %s waiting, room for %s", i.Member, i.Where, i.Text, unit.Number(*i.Value), unit.Number(*i.Limit))
+		if i.Value != nil && i.Limit != nil { // a listener's queue
+			return fmt.Sprintf("%s %s: %s, %s waiting, room for %s", i.Member, i.Where, i.Text, unit.Number(*i.Value), unit.Number(*i.Limit))
+		}
 	}
 	said := strings.TrimSpace(i.Member + " " + firstFrames(i.Where))
 	if i.Kind == "series" && strings.HasPrefix(i.Member, member.SnapshotFolder) {
