@@ -107,6 +107,7 @@ struct tcp_sock {
 	__u32 tsoffset; /* of the timestamps that it sends */
 	__u8 tcp_usec_ts : 1; /* 6.7: they are in us, not in ms */
 	struct list_head tsorted_sent_queue; /* sk_buff.tcp_tsorted_anchor: unacknowledged, by when last sent */
+	struct sk_buff *highest_sack; /* behind the last one that is acknowledged selectively; without any, the first sent */
 };
 
 /* include/linux/netdevice.h */
@@ -135,9 +136,15 @@ struct sk_buff {
 	unsigned char *data;
 };
 
-/* include/net/tcp.h: in the cb of a segment that was sent */
+/* include/net/tcp.h: what lies in a segment's cb */
 struct tcp_skb_cb {
+	__u32 seq;
+	__u32 end_seq;
+	__u16 tcp_gso_segs; /* of one that was sent: as how many, */
+	__u16 tcp_gso_size; /* of which size */
 	__u8 sacked; /* what became of it: TCPCB_… */
+	__u8 tcp_flags;
+	__u32 ack_seq;
 };
 
 /* include/linux/bpf.h, net/ipv4/tcp_ipv4.c */
