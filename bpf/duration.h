@@ -52,12 +52,31 @@ static __always_inline void record_duration(struct durations *d, __u64 ns, int i
 }
 
 #define VECTORS 10 /* NR_SOFTIRQS, include/linux/interrupt.h */
+#define NET_TX 2
+#define NET_RX 3
+
+/*
+ * A run of NET_RX or NET_TX may take less than reading the clock twice does, and there are
+ * hundreds of thousands a second. So one in TIMED_EACH is timed, as long as the sampler of
+ * stacks looks at this CPU each millisecond: one that is not timed starts as UNTIMED, and
+ * the sampler sets its start where it finds it running, to half a millisecond exact. What it
+ * never finds was brief, and is counted only.
+ */
+#define TIMED_EACH 8
+#define UNTIMED 1 /* as start */
+#define FOUND 1   /* lowest bit of start: set by the sampler */
+#define HALF 500000 /* ns, of the time between two looks */
+#define BRIEF 20  /* log2 of ns: shorter ones that the sampler has found are counted only, too */
 
 /* One CPU's softirqs, in whole cache lines. */
 struct softirqs {
 	__u64 start[VECTORS];	/* ktime when it began; 0: not running */
+	__u64 looked;		/* jiffies when the sampler last did; 0: never */
+	__u64 begun[VECTORS];	/* while it does */
+	__u64 untimed[VECTORS];	/* brief ones that are in no bucket */
+	__u64 sum_long[VECTORS]; /* ns, of those of 2^BRIEF and longer */
 	struct durations vector[VECTORS];
-	__u64 pad[2];
+	__u64 pad[3];
 };
 
 struct {

@@ -83,11 +83,31 @@ struct inet_connection_sock {
 	__u8 icsk_retransmits; /* timeouts in a row without an answer */
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
+/* include/linux/win_minmax.h */
+struct minmax_sample {
+	__u32 v;
+};
+
+struct minmax {
+	struct minmax_sample s[3]; /* s[0]: the extreme */
+};
+
 /* include/linux/tcp.h */
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 srtt_us; /* smoothed RTT << 3, in us */
 	__u32 mdev_us; /* 4 * mean deviation, in us */
+	struct minmax rtt_min; /* of the last minutes (net.ipv4.tcp_min_rtt_wlen), in us; ~0 before the first sample */
+	__u32 snd_una;
+	__u32 snd_nxt;
+	__u32 tsoffset; /* of the timestamps that it sends */
+	__u8 tcp_usec_ts : 1; /* 6.7: they are in us, not in ms */
+	struct list_head tsorted_sent_queue; /* sk_buff.tcp_tsorted_anchor: unacknowledged, by when last sent */
+	struct sk_buff *highest_sack; /* behind the last one that is acknowledged selectively; without any, the first sent */
 };
 
 /* include/linux/netdevice.h */
@@ -105,6 +125,8 @@ struct sk_buff {
 	struct sock *sk;
 	struct net_device *dev;
 	unsigned long _skb_refdst; /* struct dst_entry, with a bit for what is not counted */
+	struct list_head tcp_tsorted_anchor;
+	__u64 skb_mstamp_ns; /* when it was sent, CLOCK_MONOTONIC */
 	char cb[48];
 	int skb_iif; /* interface that it was received on; 0 when it was made here */
 	__be16 protocol;
@@ -112,6 +134,17 @@ struct sk_buff {
 	__u16 network_header;
 	unsigned char *head;
 	unsigned char *data;
+};
+
+/* include/net/tcp.h: what lies in a segment's cb */
+struct tcp_skb_cb {
+	__u32 seq;
+	__u32 end_seq;
+	__u16 tcp_gso_segs; /* of one that was sent: as how many, */
+	__u16 tcp_gso_size; /* of which size */
+	__u8 sacked; /* what became of it: TCPCB_… */
+	__u8 tcp_flags;
+	__u32 ack_seq;
 };
 
 /* include/linux/bpf.h, net/ipv4/tcp_ipv4.c */

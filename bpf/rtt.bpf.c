@@ -1,59 +1,49 @@
 //go:build ignore
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Every round-trip time sample of every established TCP connection.
+ * Every round-trip time sample of every established TCP connection, when its ACK comes.
  *
- * The kernel keeps no single samples, only S = srtt_us (8 * the smoothed RTT) and
- * D = mdev_us (4 * the mean deviation). One sample m changes them by integer
- * arithmetic alone (tcp_rtt_estimator, net/ipv4/tcp_input.c, the same in 5.10 to 7.2):
+ * tcp_probe fires at the head of tcp_rcv_established, before the segment's ACK is processed:
+ * what it acknowledges is still in the queue of what was sent, each with the time of its
+ * sending. So the sample that the kernel is about to take (tcp_clean_rtx_queue and
+ * tcp_ack_update_rtt, net/ipv4/tcp_input.c, the same in 5.10 to 7.2) is had by the same
+ * rules, and nothing needs to be kept between two segments:
  *
- *	e  = m - (S >> 3)
- *	S' = S + e
- *	D' = D + e - (D >> 2)             if e >= 0
- *	D' = D + d, d = -e - (D >> 2)     if e < 0, and d >>= 3 where d > 0
+ *	- an ACK of something new gives one sample: the age of the first segment that it
+ *	  acknowledges;
+ *	- where that was sent more than once nobody knows which time is meant (Karn, RFC 6298,
+ *	  section 3), and the echoed timestamp says it, in ms (RFC 7323, section 4); without
+ *	  timestamps there is no sample.
  *
- * so that m = S' - S + (S >> 3) is exact, not rounded, if exactly one sample lies
- * between the two observations. D' is not needed for m, and proves it: where the D'
- * that m predicts is not the one found, there was more than one sample, m is
- * discarded and counted in "unsplit". S' = S and D' = D means no sample at all, or
- * one that equals the average within a deviation below 4 us; it is not counted.
+ * The kernel takes one more kind, of segments that are acknowledged selectively while one
+ * before them is lost; these are not seen here. Neither are half-closed connections, which do
+ * not pass tcp_probe. The handshake's sample is there at the change to ESTABLISHED, where
+ * it has set S = 8m, D = 2m (tcp_rtt_estimator); where a SYN-ACK was sent again there is none.
  *
- * tcp_probe fires at the head of tcp_rcv_established, before the segment's ACK is
- * processed, and one segment gives at most one sample: while a connection is
- * ESTABLISHED none is missed. The sample is seen at the *next* observation, which is
- * the application's read (tcp_rcv_space_adjust), the next segment, or the change of
- * state at the end. Half-closed connections do not pass tcp_probe and give no samples.
- *
- * The first sample sets S = 8m, D = 2m. As a rule it is the handshake's, and all there
- * is at the change to ESTABLISHED; where a SYN-ACK was sent again there is none yet, and
- * it is the first one after. A connection first met with an average gives only a
- * baseline, since that is not a sample.
+ * The excess of a sample is what it is above its connection's own minimum of the last
+ * minutes, which the kernel keeps; a connection's first sample has none.
  */
 #include "event.h"
 #include "transitions.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Log-linear: value v < 8 us has its own bucket, above it each octave has 8.
- * S has 32 bits, so that m < 2^29 us (536 s) and the last bucket is 215. */
+/* Log-linear: value v < 8 us has its own bucket, above it each octave has 8. Values are held
+ * below 2^29 us (536 s), so that the last bucket is 215. */
 #define BUCKETS 216
+#define LONGEST ((1U << 29) - 1)
+
+struct histogram {
+	__u64 bucket[BUCKETS];
+	__u64 max;	/* us, since the last swap */
+};
 
 /* What one CPU has seen since loading; only max is reset, by the reader's swap.
  * Whole cache lines, so that CPUs do not share any. */
 struct samples {
-	__u64 bucket[BUCKETS];
-	__u64 sum;	/* us */
-	__u64 max;	/* us, since the last swap */
-	__u64 unsplit;	/* observations with more than one sample in between */
-	__u64 unkept;	/* observations lost because no memory was had for the socket's state */
-	__u64 pad[4];
-};
-
-/* One socket's srtt_us and mdev_us when last observed. Before the first sample srtt is 0
- * and mdev 1 s (tcp_init_sock); both are 0 in a socket that was never observed. */
-struct state {
-	__u32 srtt;
-	__u32 mdev;
+	struct histogram rtt;
+	struct histogram excess;
+	__u64 pad[6];
 };
 
 struct {
@@ -64,38 +54,7 @@ struct {
 	__type(value, struct samples);
 } rtt_samples SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct state);
-} rtt_sockets SEC(".maps");
-
-/* For kernels before 5.11, whose tracing programs have no socket storage. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, __u64);
-	__type(value, struct state);
-} rtt_lru SEC(".maps");
-
-const volatile __u8 use_lru = 0;
 const volatile __u32 late_us = 0xffffffff; /* samples from here on are told as events */
-
-static __always_inline struct state *state_of(struct sock *sk)
-{
-	struct state zero = {};
-	__u64 key = (__u64)sk;
-	struct state *st;
-
-	if (!use_lru)
-		return bpf_sk_storage_get(&rtt_sockets, sk, &zero, BPF_SK_STORAGE_GET_F_CREATE);
-	st = bpf_map_lookup_elem(&rtt_lru, &key);
-	if (st)
-		return st;
-	bpf_map_update_elem(&rtt_lru, &key, &zero, BPF_ANY);
-	return bpf_map_lookup_elem(&rtt_lru, &key);
-}
 
 static __always_inline __u32 log2_u32(__u32 v)
 {
@@ -118,27 +77,33 @@ static __always_inline __u32 bucket_of(__u32 us)
 	return ((k - 2) << 3) + ((us >> (k - 3)) & 7);
 }
 
-static __always_inline struct samples *this_cpu(void)
-{
-	__u32 cpu = bpf_get_smp_processor_id();
-
-	return bpf_map_lookup_elem(&rtt_samples, &cpu);
-}
-
-/* Adds are atomic because a softirq may interrupt a program in process context on
+/* The add is atomic because a softirq may interrupt a program in process context on
  * the same CPU. max may lose that race; the reader notices by the buckets. */
-static __always_inline void record(struct sock *sk, struct samples *c, __u32 us)
+static __always_inline void count(struct histogram *h, __u32 us)
 {
 	__u32 b = bucket_of(us);
-	struct event *e;
 
 	barrier_var(b); /* or clang proves the bound and the verifier cannot */
 	if (b >= BUCKETS)
 		return;
-	__sync_fetch_and_add(&c->bucket[b], 1);
-	__sync_fetch_and_add(&c->sum, us);
-	if (us > c->max)
-		c->max = us;
+	__sync_fetch_and_add(&h->bucket[b], 1);
+	if (us > h->max)
+		h->max = us;
+}
+
+/* min is the connection's least round trip so far, or ~0. */
+static __always_inline void record(struct sock *sk, __u64 sample, __u32 min)
+{
+	__u32 us = sample > LONGEST ? LONGEST : sample;
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct samples *c = bpf_map_lookup_elem(&rtt_samples, &cpu);
+	struct event *e;
+
+	if (!c)
+		return;
+	count(&c->rtt, us);
+	if (min != ~0U)
+		count(&c->excess, us > min ? us - min : 0);
 	if (us < late_us)
 		return;
 	e = begin(LATE_RTT);
@@ -149,79 +114,128 @@ static __always_inline void record(struct sock *sk, struct samples *c, __u32 us)
 	tell(e);
 }
 
-static __always_inline void invert(struct sock *sk, struct samples *c, struct state *old,
-				   __u32 srtt, __u32 mdev)
-{
-	__s64 e = (__s64)srtt - old->srtt;
-	__s64 m = e + (old->srtt >> 3);
-	__s64 d = (e < 0 ? -e : e) - (old->mdev >> 2);
+#define ACK 0x10
+#define RST 0x04
+#define SYN 0x02
 
-	if (e < 0 && d > 0)
-		d >>= 3;
-	if (m >= 0 && mdev == (__u32)(old->mdev + d))
-		record(sk, c, m);
-	else
-		__sync_fetch_and_add(&c->unsplit, 1);
+/* TCPCB_SACKED_RETRANS | TCPCB_EVER_RETRANS | TCPCB_REPAIRED, include/net/tcp.h */
+#define RETRANS 0x92
+
+/* A field of struct tcp_skb_cb. */
+#define CB(skb, field) (*(typeof(((struct tcp_skb_cb *)0)->field) *) \
+	((skb)->cb + bpf_core_field_offset(struct tcp_skb_cb, field)))
+
+/* A segment in flight. */
+struct flight {
+	__u64 sent;	/* ktime */
+	__u32 seq;
+	__u32 end_seq;
+	__u16 gso_segs;
+	__u16 gso_size;
+	__u8 sacked;
+};
+
+/* The first in flight, 0 where it is not found in its place because it was sent again. */
+static __always_inline int first_in_flight(struct tcp_sock *tp, struct flight *f)
+{
+	struct sk_buff *skb = tp->highest_sack;
+	void *link;
+
+	/* As a rule nothing is acknowledged selectively, and reading through typed pointers
+	 * calls nothing: bpf_probe_read_kernel takes 26 ns. */
+	if (skb && CB(skb, seq) == tp->snd_una) {
+		f->sent = skb->skb_mstamp_ns;
+		f->end_seq = CB(skb, end_seq);
+		f->gso_segs = CB(skb, tcp_gso_segs);
+		f->gso_size = CB(skb, tcp_gso_size);
+		f->sacked = CB(skb, sacked);
+		return 1;
+	}
+	link = tp->tsorted_sent_queue.next;
+	if (link == (void *)&tp->tsorted_sent_queue)
+		return 0;
+	skb = link - bpf_core_field_offset(struct sk_buff, tcp_tsorted_anchor);
+	bpf_core_read(&f->sent, sizeof(f->sent), &skb->skb_mstamp_ns);
+	bpf_probe_read_kernel(&f->seq, sizeof(f->seq), &CB(skb, seq));
+	bpf_probe_read_kernel(&f->end_seq, sizeof(f->end_seq), &CB(skb, end_seq));
+	bpf_probe_read_kernel(&f->gso_segs, sizeof(f->gso_segs), &CB(skb, tcp_gso_segs));
+	bpf_probe_read_kernel(&f->gso_size, sizeof(f->gso_size), &CB(skb, tcp_gso_size));
+	bpf_probe_read_kernel(&f->sacked, sizeof(f->sacked), &CB(skb, sacked));
+	return f->seq == tp->snd_una;
 }
 
-static __always_inline void observe(struct sock *sk, int established)
-{
-	struct samples *c = this_cpu();
-	struct tcp_sock *tp;
-	struct state *st;
-	__u32 srtt, mdev;
+/* A TCP header and, where the stack aligns it as nearly all do, its option of timestamps
+ * (RFC 7323, appendix A). */
+struct header {
+	__u8 before[12];
+	__u8 doff;	/* in its upper half, words */
+	__u8 rest[7];
+	__be32 option;
+	__be32 tsval;
+	__be32 tsecr;
+};
 
-	if (!c || !in_netns(&sk->__sk_common))
+#define TIMESTAMPS 0x0101080a
+
+/* tcp_rtt_tsopt_us: how old the timestamp is that came back. */
+static __always_inline void record_echo(struct sock *sk, struct tcp_sock *tp, struct sk_buff *skb)
+{
+	__u32 unit = 1000, delta;
+	struct header th = {};
+
+	bpf_probe_read_kernel(&th, sizeof(th), skb->data);
+	if (th.doff >> 4 < 8 || th.option != bpf_htonl(TIMESTAMPS) || !th.tsecr)
 		return;
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp)
-		return;
-	srtt = tp->srtt_us;
-	mdev = tp->mdev_us;
-	st = state_of(sk);
-	if (!st) {
-		__sync_fetch_and_add(&c->unkept, 1);
-		return;
-	}
-	if (established) {
-		if (srtt && mdev == srtt >> 2)
-			record(sk, c, srtt >> 3);
-	} else if (srtt && (srtt != st->srtt || mdev != st->mdev)) {
-		if (st->srtt)
-			invert(sk, c, st, srtt, mdev);
-		else if (st->mdev && mdev == srtt >> 2)
-			record(sk, c, srtt >> 3); /* seen before it had any sample */
-	}
-	st->srtt = srtt;
-	st->mdev = mdev;
+	if (bpf_core_field_exists(tp->tcp_usec_ts) && BPF_CORE_READ_BITFIELD(tp, tcp_usec_ts))
+		unit = 1;
+	delta = bpf_ktime_get_ns() / 1000 / unit + tp->tsoffset - bpf_ntohl(th.tsecr);
+	if (delta < 0x7fffffff / 1000)
+		record(sk, (__u64)(delta ? delta : 1) * unit, tp->rtt_min.s[0].v);
 }
 
 SEC("tp_btf/tcp_probe")
-int BPF_PROG(rtt_segment, struct sock *sk)
+int BPF_PROG(rtt_segment, struct sock *sk, struct sk_buff *skb)
 {
-	observe(sk, 0);
-	return 0;
-}
+	struct flight first = {};
+	struct tcp_sock *tp;
+	__u32 ack, una;
+	__u64 now;
 
-SEC("tp_btf/tcp_rcv_space_adjust")
-int BPF_PROG(rtt_read, struct sock *sk)
-{
-	observe(sk, 0);
+	if (!in_netns(&sk->__sk_common) || (CB(skb, tcp_flags) & (ACK | RST | SYN)) != ACK)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	ack = CB(skb, ack_seq);
+	una = tp->snd_una;
+	if ((__s32)(ack - una) <= 0 || (__s32)(tp->snd_nxt - ack) < 0)
+		return 0;
+	if (!first_in_flight(tp, &first) || first.sacked & RETRANS) {
+		record_echo(sk, tp, skb);
+		return 0;
+	}
+	/* Of a part only, if it is a whole one of those that it was sent as (tcp_tso_acked). */
+	if ((__s32)(ack - first.end_seq) < 0 && (first.gso_segs < 2 || ack - una < first.gso_size))
+		return 0;
+	now = bpf_ktime_get_ns();
+	/* A pacer stamps what it holds back with the time at which it will go. */
+	record(sk, now > first.sent ? now / 1000 - first.sent / 1000 : 0, tp->rtt_min.s[0].v);
 	return 0;
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(rtt_state, struct sock *sk, int from, int to)
 {
-	__u64 key = (__u64)sk;
+	struct tcp_sock *tp;
 
-	if (!in_netns(&sk->__sk_common) || !bpf_skc_to_tcp_sock(sk))
+	if (!in_netns(&sk->__sk_common))
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
 		return 0;
 	/* One program for both, because each run costs more than what it does. */
 	count_transition(from, to);
-	if (from == TCP_ESTABLISHED || to == TCP_ESTABLISHED)
-		observe(sk, to == TCP_ESTABLISHED);
-	if (use_lru && to == TCP_CLOSE)
-		bpf_map_delete_elem(&rtt_lru, &key);
+	if (to == TCP_ESTABLISHED && tp->srtt_us && tp->mdev_us == tp->srtt_us >> 2)
+		record(sk, tp->srtt_us >> 3, ~0U);
 	return 0;
 }

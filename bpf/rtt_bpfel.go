@@ -13,14 +13,17 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type RttHistogram struct {
+	_      structs.HostLayout
+	Bucket [216]uint64
+	Max    uint64
+}
+
 type RttSamples struct {
-	_       structs.HostLayout
-	Bucket  [216]uint64
-	Sum     uint64
-	Max     uint64
-	Unsplit uint64
-	Unkept  uint64
-	Pad     [4]uint64
+	_      structs.HostLayout
+	Rtt    RttHistogram
+	Excess RttHistogram
+	Pad    [6]uint64
 }
 
 // Names of all BPF objects in the ELF.
@@ -29,18 +32,14 @@ type RttSamples struct {
 const (
 	RttMapEventAccount   = "event_account"
 	RttMapEvents         = "events"
-	RttMapRttLru         = "rtt_lru"
 	RttMapRttSamples     = "rtt_samples"
-	RttMapRttSockets     = "rtt_sockets"
 	RttMapTcpTransitions = "tcp_transitions"
-	RttProgRttRead       = "rtt_read"
 	RttProgRttSegment    = "rtt_segment"
 	RttProgRttState      = "rtt_state"
 	RttVarEventLimit     = "event_limit"
 	RttVarLateUs         = "late_us"
 	RttVarNetns          = "netns"
 	RttVarStackLimit     = "stack_limit"
-	RttVarUseLru         = "use_lru"
 )
 
 // LoadRtt returns the embedded CollectionSpec for Rtt.
@@ -85,7 +84,6 @@ type RttSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RttProgramSpecs struct {
-	RttRead    *ebpf.ProgramSpec `ebpf:"rtt_read"`
 	RttSegment *ebpf.ProgramSpec `ebpf:"rtt_segment"`
 	RttState   *ebpf.ProgramSpec `ebpf:"rtt_state"`
 }
@@ -96,9 +94,7 @@ type RttProgramSpecs struct {
 type RttMapSpecs struct {
 	EventAccount   *ebpf.MapSpec `ebpf:"event_account"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
-	RttLru         *ebpf.MapSpec `ebpf:"rtt_lru"`
 	RttSamples     *ebpf.MapSpec `ebpf:"rtt_samples"`
-	RttSockets     *ebpf.MapSpec `ebpf:"rtt_sockets"`
 	TcpTransitions *ebpf.MapSpec `ebpf:"tcp_transitions"`
 }
 
@@ -110,7 +106,6 @@ type RttVariableSpecs struct {
 	LateUs     *ebpf.VariableSpec `ebpf:"late_us"`
 	Netns      *ebpf.VariableSpec `ebpf:"netns"`
 	StackLimit *ebpf.VariableSpec `ebpf:"stack_limit"`
-	UseLru     *ebpf.VariableSpec `ebpf:"use_lru"`
 }
 
 // RttObjects contains all objects after they have been loaded into the kernel.
@@ -135,9 +130,7 @@ func (o *RttObjects) Close() error {
 type RttMaps struct {
 	EventAccount   *ebpf.Map `ebpf:"event_account"`
 	Events         *ebpf.Map `ebpf:"events"`
-	RttLru         *ebpf.Map `ebpf:"rtt_lru"`
 	RttSamples     *ebpf.Map `ebpf:"rtt_samples"`
-	RttSockets     *ebpf.Map `ebpf:"rtt_sockets"`
 	TcpTransitions *ebpf.Map `ebpf:"tcp_transitions"`
 }
 
@@ -145,9 +138,7 @@ func (m *RttMaps) Close() error {
 	return _RttClose(
 		m.EventAccount,
 		m.Events,
-		m.RttLru,
 		m.RttSamples,
-		m.RttSockets,
 		m.TcpTransitions,
 	)
 }
@@ -160,21 +151,18 @@ type RttVariables struct {
 	LateUs     *ebpf.Variable `ebpf:"late_us"`
 	Netns      *ebpf.Variable `ebpf:"netns"`
 	StackLimit *ebpf.Variable `ebpf:"stack_limit"`
-	UseLru     *ebpf.Variable `ebpf:"use_lru"`
 }
 
 // RttPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to LoadRttObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RttPrograms struct {
-	RttRead    *ebpf.Program `ebpf:"rtt_read"`
 	RttSegment *ebpf.Program `ebpf:"rtt_segment"`
 	RttState   *ebpf.Program `ebpf:"rtt_state"`
 }
 
 func (p *RttPrograms) Close() error {
 	return _RttClose(
-		p.RttRead,
 		p.RttSegment,
 		p.RttState,
 	)

@@ -3,7 +3,8 @@
 /*
  * What the kernel does inside a long softirq: a clock of each CPU samples its stack
  * while one has been running for longer than min_age. It needs neither fentry nor
- * kprobes. The softirq programs must be armed, whose start times it reads.
+ * kprobes. The softirq programs must be armed, whose start times it reads, and sets for
+ * those that did not look at the clock (duration.h).
  */
 #include "duration.h"
 
@@ -43,8 +44,13 @@ int stack_sample(void *ctx)
 
 	if (!s)
 		return 0;
+	s->looked = bpf_jiffies64();
 #pragma unroll
 	for (v = 0; v < VECTORS; v++) {
+		if (s->start[v] == UNTIMED) {
+			s->start[v] = (now - HALF) | FOUND;
+			return 0;
+		}
 		if (s->start[v] && now - s->start[v] >= min_age) {
 			sample(ctx, v, now, now - s->start[v]);
 			return 0;

@@ -80,16 +80,11 @@ func programs(armed io.Closer) []*loaded {
 }
 
 // mean is the average, 0 when empty.
-func (d *Durations) mean() time.Duration { return mean(d.Sum, d.Count) }
-
-// mean is the average, 0 when empty.
-func (h *Histogram) mean() time.Duration { return mean(h.Sum, h.Count) }
-
-func mean(sum time.Duration, count uint64) time.Duration {
-	if count == 0 {
+func (d *Durations) mean() time.Duration {
+	if d.Count == 0 {
 		return 0
 	}
-	return sum / time.Duration(count)
+	return d.Sum / time.Duration(d.Count)
 }
 
 // add counts one duration in whole microseconds, as the program does.
@@ -97,7 +92,6 @@ func (h *Histogram) add(d time.Duration) {
 	d = d.Truncate(time.Microsecond)
 	h.Bucket[bucketOf(uint64(d/time.Microsecond))]++
 	h.Count++
-	h.Sum += d
 	h.Max = max(h.Max, d)
 }
 

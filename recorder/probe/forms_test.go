@@ -19,8 +19,7 @@ var forms = []struct {
 	probe   string
 	variant string
 }{
-	{[2]int{5, 10}, "rtt", "hash"},
-	{[2]int{5, 11}, "rtt", "socket storage"},
+	{[2]int{5, 10}, "rtt", ""},
 	{[2]int{5, 10}, "listeners", ""},
 	{[2]int{5, 10}, "retransmit", "retransmit"},
 	{[2]int{6, 16}, "retransmit", "retransmit_err"},

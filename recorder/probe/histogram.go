@@ -15,7 +15,6 @@ const Buckets = 216
 type Histogram struct {
 	Bucket [Buckets]uint64
 	Count  uint64
-	Sum    time.Duration
 	Max    time.Duration // exact; 0 when empty
 }
 
@@ -25,7 +24,6 @@ func (h *Histogram) Merge(o *Histogram) {
 		h.Bucket[i] += n
 	}
 	h.Count += o.Count
-	h.Sum += o.Sum
 	h.Max = max(h.Max, o.Max)
 }
 

@@ -68,69 +68,60 @@ func (c *conversation) exchange(t *testing.T) time.Duration {
 }
 
 // armRTT is an arm for converse.
-func armRTT(t *testing.T, lru bool, probe **RTT) func(uint32) {
+func armRTT(t *testing.T, probe **RTT) func(uint32) {
 	return func(inode uint32) {
 		var err error
-		if lru { // the form of kernels before 5.11
-			*probe, err = loadRTT(alone(), Options{NetNS: inode}, lru)
-		} else {
-			*probe, _, err = openRTT(alone(), Options{NetNS: inode})
-		}
+		*probe, err = openRTT(alone(), Options{NetNS: inode})
 		must(t, err)
 		t.Cleanup(func() { (*probe).Close() })
 	}
 }
 
-func (r *RTT) read(t *testing.T) (h Histogram) {
+func (r *RTT) read(t *testing.T) (samples, excess Histogram) {
 	t.Helper()
-	must(t, r.Read(&h))
-	return h
+	must(t, r.Read(&samples, &excess))
+	return samples, excess
 }
 
 func TestRTTSampleOfOneDelayedExchange(t *testing.T) {
-	t.Run("this kernel's form", func(t *testing.T) { oneDelayedExchange(t, false) })
-	t.Run("hash", func(t *testing.T) { oneDelayedExchange(t, true) })
-}
-
-func oneDelayedExchange(t *testing.T, lru bool) {
 	// 150 ms is below the retransmission timeout, 700 ms each way is above it: the
 	// segment is repeated, and the sample comes from the timestamp option (in ms).
 	for _, delay := range []time.Duration{75 * time.Millisecond, 700 * time.Millisecond} {
 		var probe *RTT
-		c := converse(t, armRTT(t, lru, &probe))
+		c := converse(t, armRTT(t, &probe))
 		slowest := c.dialed
 		for range 50 {
 			slowest = max(slowest, c.exchange(t))
 		}
-		before := probe.read(t)
+		before, _ := probe.read(t)
 		if before.Count < 25 || before.Max > slowest+time.Millisecond {
 			t.Errorf("before: %d samples up to %v; the slowest exchange took %v", before.Count, before.Max, slowest)
 		}
 		c.line.delay.Store(int64(delay))
 		took := c.exchange(t)
 		c.line.delay.Store(0)
-		late := probe.read(t)
+		late, excess := probe.read(t)
 		if late.Max < 2*delay-time.Millisecond || late.Max > took+time.Millisecond {
 			t.Errorf("delayed by %v: sample %v, exchange took %v", 2*delay, late.Max, took)
+		}
+		if excess.Count != late.Count || excess.Max >= late.Max || excess.Max < late.Max-slowest {
+			t.Errorf("sample %v of a connection whose slowest was %v: %d of %d above the minimum, by up to %v",
+				late.Max, slowest, excess.Count, late.Count, excess.Max)
 		}
 		for range 20 {
 			slowest = max(slowest, c.exchange(t))
 		}
-		if after := probe.read(t); after.Max > slowest+time.Millisecond {
+		if after, _ := probe.read(t); after.Max > slowest+time.Millisecond {
 			t.Errorf("after: sample %v, the slowest exchange took %v", after.Max, slowest)
-		}
-		if l := probe.Lost(); l != 0 {
-			t.Errorf("losses: %+v", l)
 		}
 	}
 }
 
 func TestRTTOfHandshake(t *testing.T) {
 	var probe *RTT
-	converse(t, armRTT(t, false, &probe))
-	h := probe.read(t)
-	if h.Count != 1 {
-		t.Errorf("%d samples after the handshake, want 1", h.Count)
+	converse(t, armRTT(t, &probe))
+	if h, excess := probe.read(t); h.Count != 1 || excess.Count != 0 {
+		t.Errorf("%d samples after the handshake, %d above a minimum; want 1 and 0", h.Count, excess.Count)
 	}
 }
 
@@ -142,7 +133,7 @@ func TestRTTFirstSampleAfterHandshake(t *testing.T) {
 	ns := testns.New(t)
 	w := wire(t, ns, "10.9.0.1/24")
 	var probe *RTT
-	armRTT(t, false, &probe)(inode(t, ns))
+	armRTT(t, &probe)(inode(t, ns))
 	var l net.Listener
 	testns.Do(t, ns, func() {
 		var err error
@@ -161,16 +152,15 @@ func TestRTTFirstSampleAfterHandshake(t *testing.T) {
 	conn, err := l.Accept()
 	must(t, err)
 	defer conn.Close()
-	before := probe.read(t)
+	before, _ := probe.read(t)
 	start := time.Now()
 	_, err = conn.Write([]byte("!"))
 	must(t, err)
 	data := awaitSegment(t, w, flagACK)
 	time.Sleep(late)
 	send(flagACK, 1001, data+1)
-	send(flagACK, 1001, data+1) // the sample is seen at the next segment
 	var h Histogram
-	eventually(t, "the sample", func() bool { h.Merge(new(probe.read(t))); return h.Count > 0 })
+	eventually(t, "the sample", func() bool { h, _ = probe.read(t); return h.Count > 0 })
 	if took := time.Since(start); before.Count != 0 || h.Count != 1 || h.Max < late || h.Max > took {
 		t.Errorf("%d samples before, then %d up to %v; want one of %v to %v", before.Count, h.Count, h.Max, late, took)
 	}
@@ -193,9 +183,9 @@ func awaitSegment(t *testing.T, w *os.File, flags byte) uint32 {
 
 func TestRTTReadAllocatesNothing(t *testing.T) {
 	var probe *RTT
-	converse(t, armRTT(t, false, &probe))
-	var h Histogram
-	if n := testing.AllocsPerRun(10, func() { probe.Read(&h) }); n > 0 {
+	converse(t, armRTT(t, &probe))
+	var h, excess Histogram
+	if n := testing.AllocsPerRun(10, func() { probe.Read(&h, &excess) }); n > 0 {
 		t.Errorf("Read allocates %v times", n)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
+	"time"
 
 	"github.com/spikebox/spikebox/bpf"
 )
@@ -46,7 +48,13 @@ const NetRX = 3
 type Softirqs struct {
 	loaded *loaded
 	cpus   *shared[bpf.SoftirqSoftirqs]
-	seen   [][Vectors]bpf.SoftirqDurations // by CPU, at the last Read
+	seen   [][Vectors]softirqSeen // by CPU
+}
+
+// softirqSeen are the totals of one vector on one CPU at the last Read.
+type softirqSeen struct {
+	timed            bpf.SoftirqDurations
+	untimed, sumLong uint64
 }
 
 // openSoftirqs arms the probe for the whole machine.
@@ -68,11 +76,12 @@ func openSoftirqs(h hub, o Options) (*Softirqs, error) {
 	if err != nil {
 		return nil, errors.Join(refuse("softirq", err), l.Close())
 	}
-	return &Softirqs{l, cpus, make([][Vectors]bpf.SoftirqDurations, len(cpus.slots))}, nil
+	return &Softirqs{l, cpus, make([][Vectors]softirqSeen, len(cpus.slots))}, nil
 }
 
 // Read calls visit for each CPU and vector that has run since the last Read, with
-// what it did; *d is overwritten afterwards.
+// what it did; *d is overwritten afterwards. Of brief runs of NET_RX and NET_TX one in eight is
+// timed, and the others are taken to have been like these (bpf/duration.h).
 func (s *Softirqs) Read(visit func(cpu, vector int, d *Durations)) error {
 	if s.cpus.slots == nil {
 		return fmt.Errorf("read probe softirq: %w", os.ErrClosed)
@@ -80,12 +89,63 @@ func (s *Softirqs) Read(visit func(cpu, vector int, d *Durations)) error {
 	var d Durations
 	for cpu := range s.cpus.slots {
 		for v := range Vectors {
-			if d.sinceLast(&s.seen[cpu][v], &s.cpus.slots[cpu].Vector[v]) {
+			if s.since(cpu, v, &d) {
 				visit(cpu, v, &d)
 			}
 		}
 	}
 	return nil
+}
+
+// since puts what one vector did on one CPU since the last Read into d, and says whether it ran.
+func (s *Softirqs) since(cpu, v int, d *Durations) bool {
+	now, seen := &s.cpus.slots[cpu], &s.seen[cpu][v]
+	untimed := since(&seen.untimed, atomic.LoadUint64(&now.Untimed[v]))
+	if !d.sinceLast(&seen.timed, &now.Vector[v]) {
+		if untimed == 0 {
+			return false
+		}
+		*d = Durations{}
+	}
+	long := since(&seen.sumLong, atomic.LoadUint64(&now.SumLong[v]))
+	like, sum := d.Bucket[:briefBuckets], uint64(d.Sum)-long
+	if count(like) == 0 { // all that there were since arming
+		like, sum = seen.timed.Bucket[:briefBuckets], seen.timed.Sum-seen.sumLong
+	}
+	d.spread(untimed, like, sum)
+	return true
+}
+
+// briefBuckets are those of the runs of which some are not timed: BRIEF of bpf/duration.h.
+const briefBuckets = 20
+
+// spread counts n untimed runs as having been like some others, by bucket, which took sum ns.
+func (d *Durations) spread(n uint64, like []uint64, sum uint64) {
+	total := count(like)
+	if n == 0 || total == 0 {
+		return
+	}
+	var shape [briefBuckets]uint64
+	copy(shape[:], like)
+	// The share of all up to a bucket, less that of those before: rounding loses none.
+	var upTo, given uint64
+	for i, k := range shape {
+		upTo += k
+		share := uint64(float64(n) * (float64(upTo) / float64(total)))
+		d.Bucket[i] += share - given
+		given = share
+	}
+	mean := time.Duration(sum / total)
+	d.Count += n
+	d.Sum += time.Duration(n) * mean
+	d.Max = max(d.Max, mean)
+}
+
+func count(buckets []uint64) (n uint64) {
+	for _, k := range buckets {
+		n += k
+	}
+	return n
 }
 
 // Close disarms the probe.

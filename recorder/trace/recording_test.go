@@ -106,10 +106,10 @@ func TestLossesOfTheWindow(t *testing.T) {
 		r.losses.Push(loss{at: at(int64(s)), events: lost})
 	}
 	r.counts[probe.Drop] = probe.EventCount{Seen: 500, Limited: 120, Full: 5}
-	if got := r.lostSince(at(3)).events; got != 25 {
+	if got := r.lostSince(at(3)); got != 25 {
 		t.Errorf("lost %d since second 3, want 25 of 125", got)
 	}
-	if got := r.lostSince(at(0)).events; got != 125 {
+	if got := r.lostSince(at(0)); got != 125 {
 		t.Errorf("lost %d since the start, want 125", got)
 	}
 }
@@ -208,16 +208,6 @@ func TestUnreadMapsArePartial(t *testing.T) {
 		}
 		if s := sources[1]; s.State != format.Complete {
 			t.Errorf("source %+v: another one's failure", s)
-		}
-	}
-}
-
-// Round trips that could not be told make their source partial.
-func TestUntoldSamplesArePartial(t *testing.T) {
-	for samples, want := range map[uint64]format.State{0: format.Complete, 7: format.Partial} {
-		s := format.Source{State: format.Complete}
-		if untold(&s, samples); s.State != want || s.Lost != samples || (s.Reason != "") != (samples > 0) {
-			t.Errorf("of %d lost: %+v", samples, s)
 		}
 	}
 }

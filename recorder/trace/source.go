@@ -14,48 +14,38 @@ import (
 	"github.com/spikebox/spikebox/recorder/ring"
 )
 
-// loss is how much had been lost when a second began.
+// loss is how many events had been lost when a second began.
 type loss struct {
-	at      time.Time
-	events  uint64
-	samples uint64 // of round-trip times
+	at     time.Time
+	events uint64
 }
 
-// lostSoFar counts, since arming, the events that the kernel did not tell and the round
-// trips that could not be told apart.
+// lostSoFar counts the events that the kernel has not told since arming.
 func (r *Recording) lostSoFar() loss {
 	var l loss
 	for _, c := range r.counts {
 		l.events += c.Limited + c.Full
 	}
-	if r.probes.RTT != nil {
-		l.samples = r.probes.RTT.Lost()
-	}
 	return l
 }
 
 // lostSince counts those of a window.
-func (r *Recording) lostSince(start time.Time) loss {
+func (r *Recording) lostSince(start time.Time) uint64 {
 	var before loss
 	r.losses.Each(func(l *loss) {
 		if l.at.Before(start) {
 			before = *l
 		}
 	})
-	l := r.lostSoFar()
-	return loss{start, l.events - before.events, l.samples - before.samples}
+	return r.lostSoFar().events - before.events
 }
 
 // Sources gives the states for the manifest: of each probe, and of the events that they
 // share, in a window.
 func (r *Recording) Sources(start, end time.Time) []format.Source {
 	var sources []format.Source
-	lost := r.lostSince(start)
 	for _, result := range r.probes.Results {
 		s := result.Source()
-		if result.Probe.ID == "rtt" {
-			untold(&s, lost.samples)
-		}
 		r.unread(&s, result.Probe.ID, start)
 		sources = append(sources, s)
 	}
@@ -67,7 +57,7 @@ func (r *Recording) Sources(start, end time.Time) []format.Source {
 		Members: []string{member.EventsName, member.LatenciesName, member.DropsName, member.UnattributedName, member.StacksName},
 	}
 	// Of the window only: a flood of drops last week says nothing of this incident.
-	if s.Lost = lost.events; s.Lost > 0 {
+	if s.Lost = r.lostSince(start); s.Lost > 0 {
 		s.State, s.Unit = format.Partial, "events"
 		s.Reason = "more events than the kernel's rate limit lets through; counters and histograms are whole"
 	}
@@ -94,14 +84,6 @@ func (r *Recording) Sources(start, end time.Time) []format.Source {
 		s.Details["drop.unattributed"] = fmt.Sprintf("%d packets told nothing of their network namespace: counted apart, without addresses", n)
 	}
 	return append(sources, s)
-}
-
-// untold says of the round trips how many gave no sample.
-func untold(s *format.Source, samples uint64) {
-	if samples > 0 {
-		s.State, s.Lost, s.Unit = format.Partial, samples, "samples"
-		s.Reason = "round trips came too close together to be told apart, or found no memory in the kernel"
-	}
 }
 
 // unread says of a source that its maps could not be read in the window.

@@ -21,6 +21,8 @@ var rttMeter = &Meter{
 		{"rtt.p50", "s", "median of the round-trip samples"},
 		{"rtt.p99", "s", "99th percentile of the round-trip samples"},
 		{"rtt.max", "s", "longest round-trip sample"},
+		{"rtt.excess.p99", "s", "99th percentile of what a sample is above the least of its own connection (tcpi_min_rtt)"},
+		{"rtt.excess.max", "s", "most that a sample is above the least of its own connection"},
 	},
 	Variants: []Variant{
 		probeVariant("rtt", readRTTs),
@@ -32,22 +34,27 @@ var rttMeter = &Meter{
 // readRTTs gives the quantiles of the last second's samples: a tick alone has too few on a
 // quiet host for its 99th percentile to mean anything.
 func readRTTs(env Env) probed {
-	var ticks ring.Second[probe.Histogram]
-	var sum probe.Histogram
+	var samples, excess ring.Second[probe.Histogram]
 	return func(_ time.Time, out []float64) error {
-		if err := env.Probes.RTT.Read(ticks.Push(probe.Histogram{})); err != nil {
+		if err := env.Probes.RTT.Read(samples.Push(probe.Histogram{}), excess.Push(probe.Histogram{})); err != nil {
 			return err
 		}
-		sum = probe.Histogram{}
-		for h := range ticks.All() {
-			sum.Merge(h)
-		}
-		if sum.Count > 0 {
+		if sum := merged(&samples); sum.Count > 0 {
 			out[0], out[1] = sum.Quantile(0.5).Seconds(), sum.Quantile(0.99).Seconds()
 			out[2] = sum.Max.Seconds()
 		}
+		if sum := merged(&excess); sum.Count > 0 {
+			out[3], out[4] = sum.Quantile(0.99).Seconds(), sum.Max.Seconds()
+		}
 		return nil
 	}
+}
+
+func merged(ticks *ring.Second[probe.Histogram]) (sum probe.Histogram) {
+	for h := range ticks.All() {
+		sum.Merge(h)
+	}
+	return sum
 }
 
 const (
@@ -60,9 +67,9 @@ const (
 // rttPoll reads tcp_info's smoothed RTT of the connections that moved data lately.
 type rttPoll struct {
 	pace
-	rtts   []float64  // of a poll, which owns this and the next while it goes on
-	polled [3]float64 // their quantiles
-	value  [3]float64
+	rtts, excess []float64  // s, of a poll, which owns these and the next while it goes on
+	polled       [5]float64 // their quantiles
+	value        [5]float64
 }
 
 func openRTTPoll(Env) (Reader, error) {
@@ -87,37 +94,43 @@ func (r *rttPoll) Read(now time.Time, out []float64) error {
 }
 
 func (r *rttPoll) poll(buf []byte) error {
-	r.rtts = r.rtts[:0]
+	r.rtts, r.excess = r.rtts[:0], r.excess[:0]
 	q := sockdiag.Query{States: 1 << sockdiag.Established, Detail: true, Buffer: buf}
 	err := dumpAll(q, func(s *sockdiag.Socket) bool {
-		if us, fresh := smoothedRTT(s.Info); fresh {
+		if us, least, fresh := smoothedRTT(s.Info); fresh {
 			r.rtts = append(r.rtts, us/1e6)
+			r.excess = append(r.excess, max(0, us-least)/1e6)
 		}
 		return len(r.rtts) < pollSockets
 	})
 	// An idle host has no round-trip time, rather than one of 0 or the last that there was.
-	r.polled = [3]float64{math.NaN(), math.NaN(), math.NaN()}
+	for i := range r.polled {
+		r.polled[i] = math.NaN()
+	}
 	if n := len(r.rtts); n > 0 {
 		slices.Sort(r.rtts)
-		r.polled = [3]float64{r.rtts[n/2], r.rtts[(n*99)/100], r.rtts[n-1]}
+		slices.Sort(r.excess)
+		r.polled = [5]float64{r.rtts[n/2], r.rtts[n*99/100], r.rtts[n-1], r.excess[n*99/100], r.excess[n-1]}
 	}
 	return err
 }
 
 // Offsets in struct tcp_info (include/uapi/linux/tcp.h), the same on every kernel.
 const (
-	tcpInfoLastAckRecv = 56 // tcpi_last_ack_recv, ms
-	tcpInfoRTT         = 68 // tcpi_rtt, µs
+	tcpInfoLastAckRecv = 56  // tcpi_last_ack_recv, ms
+	tcpInfoRTT         = 68  // tcpi_rtt, µs
+	tcpInfoMinRTT      = 148 // tcpi_min_rtt, µs
 )
 
-// smoothedRTT gives tcpi_rtt in µs, and whether an ACK came within the last second: an
-// idle connection keeps its last RTT for ever.
-func smoothedRTT(info []byte) (us float64, fresh bool) {
-	if len(info) < tcpInfoRTT+4 {
-		return 0, false
+// smoothedRTT gives tcpi_rtt and tcpi_min_rtt in µs, and whether an ACK came within the last
+// second: an idle connection keeps its last RTT for ever.
+func smoothedRTT(info []byte) (us, least float64, fresh bool) {
+	if len(info) < tcpInfoMinRTT+4 {
+		return 0, 0, false
 	}
 	age := native.Uint32(info[tcpInfoLastAckRecv:])
-	return float64(native.Uint32(info[tcpInfoRTT:])), age <= uint32(pollEvery/time.Millisecond)
+	return float64(native.Uint32(info[tcpInfoRTT:])), float64(native.Uint32(info[tcpInfoMinRTT:])),
+		age <= uint32(pollEvery/time.Millisecond)
 }
 
 func (r *rttPoll) Close() error {
