@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// json appends the flow as encoding/json does, with the same names, which the fields' tags say: that
-// would take twice a minute for twenty million flows. No string needs an escape: all are times,
-// addresses and words of ours.
+// Rows are appended to a line as encoding/json would write them, which takes ten times as long. No string
+// needs an escape: all are times, addresses and words of ours.
+
+// json appends the flow and a line feed.
 func (r *Row) json(b []byte) []byte {
 	b = r.Client.AppendTo(append(b, `{"client":"`...))
 	b = member(b, `","client_port":`, uint64(r.ClientPort))
@@ -94,6 +95,51 @@ func (q *Quantiles) json(b []byte) []byte {
 	b = number(append(b, `,"p99":`...), q.P99)
 	b = number(append(b, `,"max":`...), q.Max)
 	return append(b, '}')
+}
+
+// json appends the event and a line feed.
+func (r *EventRow) json(b []byte) []byte {
+	b = member(b, `{"flow":`, r.Flow)
+	b = r.Time.AppendFormat(append(b, `,"time":"`...), time.RFC3339Nano)
+	b = number(append(b, `","offset_s":`...), r.Offset)
+	b = member(b, `,"input":`, uint64(r.Input))
+	b = member(b, `,"frame":`, r.Frame)
+	b = word(b, `,"side":`, r.Side)
+	b = word(b, `,"event":`, r.Event)
+	b = member(b, `,"seq":`, uint64(r.Seq))
+	b = member(b, `,"len":`, uint64(r.Len))
+	b = given(b, `,"number":`, r.Number)
+	b = given(b, `,"segments":`, r.Segments)
+	b = given(b, `,"bytes":`, r.Bytes)
+	if r.Duration != nil {
+		b = number(append(b, `,"ms":`...), *r.Duration)
+	}
+	if r.Mechanism != "" {
+		b = word(b, `,"mechanism":`, r.Mechanism)
+	}
+	if r.Backoff != 0 {
+		b = member(b, `,"backoff":`, uint64(r.Backoff))
+	}
+	if r.NeverCaptured {
+		b = append(b, `,"never_captured":true`...)
+	}
+	if r.Evidence != "" {
+		b = word(b, `,"evidence":`, r.Evidence)
+	}
+	if r.State != "" {
+		b = word(b, `,"state":`, r.State)
+	}
+	b = given(b, `,"icmp_type":`, r.ICMPType)
+	b = given(b, `,"icmp_code":`, r.ICMPCode)
+	return append(b, "}\n"...)
+}
+
+// given appends a whole number behind its name, nothing where there is none.
+func given(b []byte, name string, n *int64) []byte {
+	if n == nil {
+		return b
+	}
+	return strconv.AppendInt(append(b, name...), *n, 10)
 }
 
 // member appends a whole number behind its name.

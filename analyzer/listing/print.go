@@ -1,9 +1,6 @@
 package listing
 
-import (
-	"encoding/json"
-	"io"
-)
+import "io"
 
 // Printer prints rows one by one; with nil it prints what comes before the first.
 type Printer[T any] func(*T) error
@@ -31,15 +28,7 @@ func JSON(w io.Writer) Printer[Row] { return lines(w, "", (*Row).json) }
 func CSV(w io.Writer) Printer[Row] { return lines(w, csvHeader, (*Row).csv) }
 
 // EventJSON prints an object a line.
-func EventJSON(w io.Writer) Printer[EventRow] {
-	enc := json.NewEncoder(w)
-	return func(e *EventRow) error {
-		if e == nil {
-			return nil
-		}
-		return enc.Encode(e)
-	}
-}
+func EventJSON(w io.Writer) Printer[EventRow] { return lines(w, "", (*EventRow).json) }
 
 // EventCSV prints the fields of an event's JSON form under the same names.
 func EventCSV(w io.Writer) Printer[EventRow] { return lines(w, eventCSVHeader, (*EventRow).csv) }

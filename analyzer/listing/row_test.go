@@ -106,18 +106,24 @@ func TestCSVIsJSON(t *testing.T) {
 
 // The JSON of a row is that of encoding/json: no field is forgotten, none is under another name.
 func TestJSONIsThatOfTheFields(t *testing.T) {
-	flows, _ := rows(t, capture(t, "listen-overflow-capture"))
-	full, n := Row{}, 1
+	flows, events := rows(t, capture(t, "listen-overflow-capture"))
+	full, happened, n := Row{}, EventRow{}, 1
 	fill(reflect.ValueOf(&full).Elem(), &n)
-	for _, r := range append(flows, full, MakeRow(&flow.Flow{})) {
-		want, err := json.Marshal(&r)
+	fill(reflect.ValueOf(&happened).Elem(), &n)
+	same := func(row any, got []byte, tail string) {
+		want, err := json.Marshal(row)
 		if err != nil {
 			t.Fatal(err)
 		}
-		filter := fmt.Sprintf(",\"filter\":\"%s\"}\n", r.filter(nil))
-		if got := r.json(nil); string(got) != strings.TrimSuffix(string(want), "}")+filter {
-			t.Errorf("JSON %s\nwant %s, with the filter", got, want)
+		if want := strings.TrimSuffix(string(want), "}") + tail + "}\n"; string(got) != want {
+			t.Errorf("JSON %s\nwant %s", got, want)
 		}
+	}
+	for _, r := range append(flows, full, MakeRow(&flow.Flow{})) {
+		same(&r, r.json(nil), fmt.Sprintf(`,"filter":"%s"`, r.filter(nil)))
+	}
+	for _, e := range append(events, happened, EventRow{}) {
+		same(&e, e.json(nil), "")
 	}
 }
 
