@@ -8,12 +8,16 @@ import (
 // Filter returns the Wireshark display filter that shows exactly this flow: its addresses and
 // ports in both directions, within its own time, because ports are used again.
 func (f *Flow) Filter() string {
-	b := make([]byte, 0, 320)
-	b = appendWay(append(b, '('), f.Client, f.Server)
-	b = appendWay(append(b, " || "...), f.Server, f.Client)
-	b = appendEpoch(append(b, ") && frame.time_epoch >= "...), f.First)
-	b = appendEpoch(append(b, " && frame.time_epoch <= "...), f.Last)
-	return string(b)
+	return string(AppendFilter(make([]byte, 0, 320), f.Client, f.Server, f.First, f.Last))
+}
+
+// AppendFilter appends the filter of a flow between two ends, from its first packet to its last in
+// Unix ns.
+func AppendFilter(b []byte, client, server netip.AddrPort, first, last int64) []byte {
+	b = appendWay(append(b, '('), client, server)
+	b = appendWay(append(b, " || "...), server, client)
+	b = appendEpoch(append(b, ") && frame.time_epoch >= "...), first)
+	return appendEpoch(append(b, " && frame.time_epoch <= "...), last)
 }
 
 // appendWay appends the filter for one direction.

@@ -1,11 +1,6 @@
 package listing
 
-import (
-	"encoding/json"
-	"io"
-
-	"github.com/spikebox/spikebox/format/plain"
-)
+import "io"
 
 // Printer prints rows one by one; with nil it prints what comes before the first.
 type Printer[T any] func(*T) error
@@ -27,36 +22,25 @@ func Headed[T any](put Printer[T]) Printer[T] {
 }
 
 // JSON prints an object a line.
-func JSON[T any](w io.Writer) Printer[T] {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false) // filters are full of > and &
-	return func(r *T) error {
-		if r == nil {
-			return nil
-		}
-		return enc.Encode(r)
-	}
-}
+func JSON(w io.Writer) Printer[Row] { return lines(w, "", (*Row).json) }
 
 // CSV prints two lines for each flow, one for each direction.
 func CSV(w io.Writer) Printer[Row] { return lines(w, csvHeader, (*Row).csv) }
 
-// EventCSV prints the fields of an event's JSON form under the same names.
-func EventCSV(w io.Writer) Printer[EventRow] {
-	return lines(w, eventCSVHeader, func(e *EventRow) [][]string { return [][]string{e.csv()} })
-}
+// EventJSON prints an object a line.
+func EventJSON(w io.Writer) Printer[EventRow] { return lines(w, "", (*EventRow).json) }
 
-// lines prints what fields makes of a row. Each row is flushed, as who reads a pipe waits for it.
-func lines[T any](w io.Writer, header []string, fields func(*T) [][]string) Printer[T] {
-	out := plain.NewCSV(w)
+// EventCSV prints the fields of an event's JSON form under the same names.
+func EventCSV(w io.Writer) Printer[EventRow] { return lines(w, eventCSVHeader, (*EventRow).csv) }
+
+// lines prints the head and what form appends of a row.
+func lines[T any](w io.Writer, head string, form func(*T, []byte) []byte) Printer[T] {
+	line := []byte(head)
 	return func(r *T) error {
-		rows := [][]string{header}
 		if r != nil {
-			rows = fields(r)
+			line = form(r, line[:0])
 		}
-		for _, row := range rows {
-			_ = out.Write(row) // Flush gives the error
-		}
-		return out.Flush()
+		_, err := w.Write(line)
+		return err
 	}
 }

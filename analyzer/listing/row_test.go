@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spikebox/spikebox/analyzer/cases"
 	"github.com/spikebox/spikebox/analyzer/evidence"
@@ -56,13 +57,14 @@ func TestFiltersShowTheFlow(t *testing.T) {
 	path := capture(t, "ack-dropped-capture")
 	flows, _ := rows(t, path)
 	for _, r := range flows[:min(3, len(flows))] {
-		out, err := exec.Command("tshark", "-r", path, "-Y", r.Filter, "-T", "fields", "-e", "frame.number").Output()
+		filter := string(r.filter(nil))
+		out, err := exec.Command("tshark", "-r", path, "-Y", filter, "-T", "fields", "-e", "frame.number").Output()
 		if err != nil {
-			t.Fatalf("tshark -Y %q: %v", r.Filter, err)
+			t.Fatalf("tshark -Y %q: %v", filter, err)
 		}
 		frames := strings.Fields(string(out))
 		if n := int(r.C2S.Packets + r.S2C.Packets); len(frames) != n || frames[0] != fmt.Sprint(r.FirstFrame) || frames[n-1] != fmt.Sprint(r.LastFrame) {
-			t.Errorf("flow %d has %d packets from frame %d to %d; %s shows frames %v", r.Flow, n, r.FirstFrame, r.LastFrame, r.Filter, frames)
+			t.Errorf("flow %d has %d packets from frame %d to %d; %s shows frames %v", r.Flow, n, r.FirstFrame, r.LastFrame, filter, frames)
 		}
 	}
 }
@@ -91,12 +93,73 @@ func TestCSVIsJSON(t *testing.T) {
 			}
 		}
 	}
-	for _, r := range flows {
-		for _, line := range r.csv() {
-			if len(line) != len(csvHeader) {
-				t.Errorf("%d columns, the header has %d", len(line), len(csvHeader))
-			}
+	text.Reset()
+	text.WriteString(csvHeader)
+	for i := range flows {
+		text.Write(flows[i].csv(nil))
+	}
+	// It is an error if a line has not as many columns as the first.
+	if lines, err := csv.NewReader(&text).ReadAll(); err != nil || len(lines) != 2*len(flows)+1 {
+		t.Errorf("%d lines of %d flows, %v", len(lines), len(flows), err)
+	}
+}
+
+// The JSON of a row is that of encoding/json: no field is forgotten, none is under another name.
+func TestJSONIsThatOfTheFields(t *testing.T) {
+	flows, events := rows(t, capture(t, "listen-overflow-capture"))
+	full, happened, n := Row{}, EventRow{}, 1
+	fill(reflect.ValueOf(&full).Elem(), &n)
+	fill(reflect.ValueOf(&happened).Elem(), &n)
+	same := func(row any, got []byte, tail string) {
+		want, err := json.Marshal(row)
+		if err != nil {
+			t.Fatal(err)
 		}
+		if want := strings.TrimSuffix(string(want), "}") + tail + "}\n"; string(got) != want {
+			t.Errorf("JSON %s\nwant %s", got, want)
+		}
+	}
+	for _, r := range append(flows, full, MakeRow(&flow.Flow{})) {
+		same(&r, r.json(nil), fmt.Sprintf(`,"filter":"%s"`, r.filter(nil)))
+	}
+	for _, e := range append(events, happened, EventRow{}) {
+		same(&e, e.json(nil), "")
+	}
+}
+
+// fill gives every field a value of its own; of numbers that may be, those that need an exponent.
+func fill(v reflect.Value, n *int) {
+	*n++
+	switch value := v.Addr().Interface().(type) {
+	case *time.Time:
+		*value = time.Unix(1_700_000_000, int64(*n)*1000).UTC()
+		return
+	case *netip.Addr:
+		*value = netip.AddrFrom16([16]byte{0x20, 0x01, 15: byte(*n)})
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i), n)
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(v.Index(0), n)
+		fill(v.Index(1), n)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n)
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Float64:
+		v.SetFloat(float64(*n-*n%2*50) * 1e-9 * float64(*n**n**n))
+	case reflect.String:
+		v.SetString(fmt.Sprint("word", *n))
+	case reflect.Int, reflect.Int64:
+		v.SetInt(int64(*n))
+	default:
+		v.SetUint(uint64(*n))
 	}
 }
 

@@ -51,7 +51,7 @@ var columns = []column{
 	{"ZEROWIN", 7, false, wide, func(r *Row) string { return again(r.C2S.ZeroWindows + r.S2C.ZeroWindows) }},
 	{"THINK", 6, false, wide, func(r *Row) string { return known(r.S2C.Think.P99) }},
 	{"END", 10, true, narrow, ending},
-	{"FILTER", 0, true, wide, func(r *Row) string { return r.Filter }},
+	{"FILTER", 0, true, wide, func(r *Row) string { return string(r.filter(nil)) }},
 }
 
 // Table prints the columns for which there is room in width, or all of them, whose rows

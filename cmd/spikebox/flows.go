@@ -151,8 +151,9 @@ func form[T any](f *flowFlags, json, csv, table listing.Printer[T]) listing.Prin
 // turns out to be one. The first error of writing ends printing; reading goes on to its
 // end.
 func (f *flowFlags) listFlows(w io.Writer, paths []string) error {
-	put, done := listing.Behind(form(f, listing.JSON[listing.Row](w), listing.CSV(w), listing.Table(w, f.wide, style().Width)))
+	put, done := listing.Behind(form(f, listing.JSON(w), listing.CSV(w), listing.Table(w, f.wide, style().Width)))
 	selected, kept := listing.Selection{Peers: f.peers, Ports: f.ports}, f.ranking()
+	var row listing.Row // of all flows: Behind keeps a copy
 	e, err := readFlows(paths, evidence.Options{Flow: func(fl *flow.Flow) {
 		switch {
 		case !selected.Has(fl):
@@ -160,7 +161,7 @@ func (f *flowFlags) listFlows(w io.Writer, paths []string) error {
 			kept.Add(fl)
 		default:
 			// Now, because the table takes the flow back when this returns.
-			row := listing.MakeRow(fl)
+			row = listing.MakeRow(fl)
 			put(&row)
 		}
 	}})
@@ -203,7 +204,7 @@ func (f *flowFlags) listEvents(w io.Writer, paths []string) error {
 	if err != nil {
 		return &cli.Coded{Code: cli.Usage, Err: err}
 	}
-	put := form(f, listing.JSON[listing.EventRow](w), listing.EventCSV(w), listing.EventTable(w, len(paths) > 1))
+	put := form(f, listing.EventJSON(w), listing.EventCSV(w), listing.EventTable(w, len(paths) > 1))
 	found := false
 	e, err := readFlows(paths, evidence.Options{
 		Event: func(e *flow.Event) {

@@ -35,7 +35,10 @@ var (
 		{"analyze"}, {"analyze", "--json"}, {"inspect"}, {"verify"}, {"flows", "--sort", "bytes"}, {"timeline"},
 		{"histogram"}, {"replay", "--trigger", "syn_recv > 1"}, {"extract", "-o", "OUT"},
 	}
-	worstCapture = [][]string{{"analyze"}, {"flows"}, {"flows", "--sort", "bytes"}, {"flows", "--events", "1"}, {"packets", "--frame", "1"}}
+	worstCapture = [][]string{
+		{"analyze"}, {"flows"}, {"flows", "--csv"}, {"flows", "--json"}, {"flows", "--sort", "bytes"},
+		{"flows", "--events", "1"}, {"flows", "--events", "1", "--json"}, {"packets", "--frame", "1"},
+	}
 )
 
 // Whatever a stranger sends, no command takes all memory or all day, or panics. With -v it says

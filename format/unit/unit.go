@@ -14,6 +14,7 @@
 package unit
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strconv"
@@ -117,18 +118,22 @@ func Digits(v float64) string {
 	case v >= 10:
 		precision = 1
 	}
-	return fixed(v, precision)
+	return string(appendFixed(nil, v, precision))
 }
 
 // Decimal gives a number with three digits behind the point and no trailing zeros:
 // milliseconds to the microsecond, which is how fine captures' clocks are.
-func Decimal(v float64) string { return fixed(v, 3) }
+func Decimal(v float64) string { return string(AppendDecimal(nil, v)) }
 
-// fixed cuts the zeros behind the point, and the point where nothing is left behind it.
-func fixed(v float64, precision int) string {
-	s := strconv.FormatFloat(v, 'f', precision, 64)
-	if strings.Contains(s, ".") {
-		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+// AppendDecimal appends what Decimal gives.
+func AppendDecimal(b []byte, v float64) []byte { return appendFixed(b, v, 3) }
+
+// appendFixed cuts the zeros behind the point, and the point where nothing is left behind it.
+func appendFixed(b []byte, v float64, precision int) []byte {
+	begin := len(b)
+	b = strconv.AppendFloat(b, v, 'f', precision, 64)
+	if bytes.IndexByte(b[begin:], '.') >= 0 {
+		b = bytes.TrimRight(bytes.TrimRight(b, "0"), ".")
 	}
-	return s
+	return b
 }
