@@ -19,6 +19,7 @@ var outside = []string{
 // doors are the files that may name the process's outputs, print to them or write CSV, and why.
 var doors = map[string]string{
 	"cmd/internal/cli/door.go":       "it is the door",
+	"recorder/capture/waker.go":      "it wakes itself by an eventfd",
 	"recorder/internal/hang/hang.go": "a file system for tests answers the kernel",
 	"cmd/spikebox/screen.go":         "a progress bar, all of whose text is its own",
 	"cmd/spikeboxd/main_others.go":   "two constants, where nothing else is linked",
