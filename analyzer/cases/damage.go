@@ -33,7 +33,8 @@ func (d Damage) apply(path string) error {
 	}
 	defer dec.Close()
 	var out bytes.Buffer
-	enc, err := zstd.NewWriter(&out)
+	// Without concurrency: only then is the buffer nobody else's between two writes.
+	enc, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return err
 	}
