@@ -5,13 +5,19 @@ import "strings"
 
 // Name gives the name that a word was most likely to be: one that differs in a third of
 // its letters at most, else the shortest that the word is a part of; "" where none is near. A
-// word that is the first part of dotted names means one of them: rtt is rtt.max, not rto.
+// word that is the first part of dotted names means the shortest of them: rtt is rtt.max, not rto.
 func Name(word string, names []string) string {
 	word = strings.ToLower(word)
-	for _, name := range names {
-		if strings.HasPrefix(strings.ToLower(name), word+".") {
-			return name
+	shortest := func(fits func(name string) bool) (found string) {
+		for _, name := range names {
+			if (found == "" || len(name) < len(found)) && fits(strings.ToLower(name)) {
+				found = name
+			}
 		}
+		return found
+	}
+	if first := shortest(func(name string) bool { return strings.HasPrefix(name, word+".") }); first != "" {
+		return first
 	}
 	best, least := "", max(1, len(word)/3)+1
 	for _, name := range names {
@@ -26,12 +32,7 @@ func Name(word string, names []string) string {
 	if best != "" || len(word) < 3 { // one letter is a part of most names
 		return best
 	}
-	for _, name := range names {
-		if strings.Contains(strings.ToLower(name), word) && (best == "" || len(name) < len(best)) {
-			best = name
-		}
-	}
-	return best
+	return shortest(func(name string) bool { return strings.Contains(name, word) })
 }
 
 // distance counts the letters to insert, take away, change or swap with their neighbour
