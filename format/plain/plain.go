@@ -58,14 +58,14 @@ func clean[T string | []byte](s T, layout string) int {
 }
 
 // printable says whether the first eight bytes are ASCII that prints: nearly all of any text is, and so it
-// is read eight times as fast. It may say no of some that are.
+// is read eight times as fast.
 func printable[T string | []byte](s T) bool {
 	_ = s[7]
 	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 	const each = 0x0101010101010101
 	// The highest bit of a byte is set in x+1 from DEL on, and in x-' ' of control characters.
-	return (x|x+each|x-' '*each)&(0x80*each) == 0
+	return (x|(x+each)|(x-' '*each))&(0x80*each) == 0
 }
 
 // appendPlain appends p to out, with what is hidden escaped.

@@ -36,6 +36,20 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// Eight bytes are looked at as each would be.
+func TestPrintable(t *testing.T) {
+	shown := func(c byte) bool { return c >= ' ' && c < 0x7f }
+	for at := range 7 {
+		for pair := range 1 << 16 {
+			text := []byte("........")
+			text[at], text[at+1] = byte(pair>>8), byte(pair)
+			if got, want := printable(text), shown(text[at]) && shown(text[at+1]); got != want {
+				t.Fatalf("%q prints: %v", text, got)
+			}
+		}
+	}
+}
+
 // However a text is cut into writes, the same comes out: a character in two of them is one.
 func TestWriterIsCutAnywhere(t *testing.T) {
 	text, want := "", ""
