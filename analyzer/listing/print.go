@@ -35,10 +35,12 @@ func EventCSV(w io.Writer) Printer[EventRow] { return lines(w, eventCSVHeader, (
 
 // lines prints the head and what form appends of a row.
 func lines[T any](w io.Writer, head string, form func(*T, []byte) []byte) Printer[T] {
-	line := []byte(head)
+	var line []byte
 	return func(r *T) error {
-		if r != nil {
-			line = form(r, line[:0])
+		if line = line[:0]; r == nil {
+			line = append(line, head...)
+		} else {
+			line = form(r, line)
 		}
 		_, err := w.Write(line)
 		return err
