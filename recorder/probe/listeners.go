@@ -44,10 +44,14 @@ type Listener struct {
 //
 // Only a socket behind the last listener shows that it was the last, and where there
 // is hardly any connection, the kernel searches its whole table for one (262144
-// buckets: 2.6 ms). Read goes that far again only after wholeShare times as long as
-// it took, or when the listeners differ from the last time; until then a listener
-// that is new and the last in the kernel's order goes unseen.
+// buckets: 2.6 ms). Read goes that far again only when the listeners differ from the
+// last time, or when a socket has begun to listen since. Where the probe of states does
+// not tell that, it does so after wholeShare times as long as it took, and until then a
+// listener that is new and the last in the kernel's order goes unseen.
 type Listeners struct {
+	states *States // tells when a socket begins to listen; nil where it is not armed
+	begun  uint64  // sockets that had begun to listen at the last Read
+	again  bool    // one more whole pass is due for them
 	loaded *loaded
 	iter   *link.Iter
 	memory *shared[bpf.ListenersPass] // one slot, that the program fills during a pass
@@ -55,10 +59,21 @@ type Listeners struct {
 	order  []netip.AddrPort           // at the last whole pass
 	whole  time.Time                  // when that was
 	took   time.Duration              // how long it took
+	last   []Listener                 // at the last Read that was one
+	skip   int                        // Reads that give these again
 }
 
-// wholeShare bounds whole passes to a thousandth of the time.
-const wholeShare = 1000
+const (
+	// wholeShare bounds whole passes to a thousandth of the time.
+	wholeShare = 1000
+	// wholeEvery is for what no count tells.
+	wholeEvery = 30 * time.Second
+	// perRead is how many listeners are read at each tick: the kernel takes a lock for each, and
+	// 0.4 µs. Of 2,000 every second Read is one, and for more than skipMost times as many every
+	// fourth: once in a second, however many there are.
+	perRead  = 1024
+	skipMost = 3
+)
 
 // openListeners loads the iterator (Linux 5.9). Nothing runs but during Read.
 func openListeners(h hub) (*Listeners, error) {
@@ -83,10 +98,44 @@ func openListeners(h hub) (*Listeners, error) {
 }
 
 // Read appends the listeners of the calling thread's network namespace, which must be
-// the same at each call, to out in the kernel's order. It allocates only to grow out.
+// the same at each call, to out in the kernel's order. It allocates only to grow out. Where
+// there are more than perRead it gives at some calls what it gave at the one before.
 func (l *Listeners) Read(out []Listener) ([]Listener, error) {
+	if l.skip > 0 {
+		l.skip--
+		return append(out, l.last...), nil
+	}
+	first := len(out)
+	out, err := l.read(out)
+	l.last = append(l.last[:0], out[first:]...)
+	if err == nil {
+		l.skip = min((len(out)-first)/perRead, skipMost)
+	}
+	return out, err
+}
+
+// settled says whether nothing has begun to listen since the last Read. A socket is counted
+// just before it is among the listeners (inet_csk_listen_start, net/ipv4/inet_connection_sock.c),
+// so that one that came is looked for at the next Read, too.
+func (l *Listeners) settled(now time.Time) bool {
+	begun, known := l.states.listened()
+	switch {
+	case !known:
+		return now.Sub(l.whole) < wholeShare*l.took
+	case begun != l.begun:
+		l.begun, l.again = begun, true
+		return false
+	case l.again:
+		l.again = false
+		return false
+	}
+	return now.Sub(l.whole) < wholeEvery
+}
+
+// read is a pass over the listeners that are known, or a whole one.
+func (l *Listeners) read(out []Listener) ([]Listener, error) {
 	start := time.Now()
-	if start.Sub(l.whole) < wholeShare*l.took {
+	if l.settled(start) {
 		if len(l.order) == 0 {
 			return out, nil
 		}

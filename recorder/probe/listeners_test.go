@@ -121,6 +121,45 @@ func TestListenersComeAndGo(t *testing.T) {
 	})
 }
 
+// With the probe of states the kernel's whole table is searched only when a socket has begun to
+// listen, and where there are many listeners they are not read at each tick.
+func TestListenersLookAtWhatMoves(t *testing.T) {
+	testns.Run(t, func() {
+		var ns unix.Stat_t
+		must(t, unix.Stat("/proc/thread-self/ns/net", &ns))
+		s := Open(Options{NetNS: uint32(ns.Ino)})
+		defer s.Close()
+		probe := s.Listeners
+		if probe == nil || s.States == nil {
+			t.Fatalf("not armed: %v", s.Refusals())
+		}
+		read := func(want int) {
+			t.Helper()
+			all, err := probe.Read(nil)
+			must(t, err)
+			if len(all) != want {
+				t.Errorf("%d listeners, want %d", len(all), want)
+			}
+		}
+		for n := range 20 { // each is seen at once, wherever it is in the kernel's order
+			listen(t, [4]byte{127, 0, 0, 1}, 1000+n, 1)
+			read(n + 1)
+		}
+		read(20)
+		whole := probe.whole
+		read(20)
+		if probe.whole != whole {
+			t.Error("the whole table was searched although nothing had begun to listen")
+		}
+		// A read that gives what the one before gave asks nothing.
+		probe.skip = 2
+		listen(t, [4]byte{127, 0, 0, 1}, 1100, 1)
+		read(20)
+		read(20)
+		read(21)
+	})
+}
+
 func armListeners(t *testing.T) *Listeners {
 	t.Helper()
 	probe, err := openListeners(alone())

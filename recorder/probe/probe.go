@@ -121,6 +121,9 @@ func Open(o Options) *Set {
 		}
 		s.Results = append(s.Results, r)
 	}
+	if s.Listeners != nil {
+		s.Listeners.states = s.States
+	}
 	return s
 }
 

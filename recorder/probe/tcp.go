@@ -157,6 +157,20 @@ func (s *States) Read(into *Transitions) error {
 	return nil
 }
 
+// listened counts the sockets that began to listen, since the probe was armed. It takes
+// nothing away from Read; where the probe is not armed it does not know.
+func (s *States) listened() (n uint64, known bool) {
+	if s == nil || s.cpus.slots == nil {
+		return 0, false
+	}
+	for i := range s.cpus.slots {
+		for from := range TCPStates {
+			n += atomic.LoadUint64(&s.cpus.slots[i].Count[from*TCPStates+tcpListen])
+		}
+	}
+	return n, true
+}
+
 // Close disarms the probe.
 func (s *States) Close() error {
 	err := s.cpus.Close()
