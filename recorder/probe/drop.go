@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/bpf"
 )
@@ -32,13 +33,16 @@ var dropProbe = Probe{
 		if err != nil {
 			return nil, "", err
 		}
-		s.Drops = &Drops{l.Maps[bpf.DropMapDropCauses]}
+		s.Drops = &Drops{causes: l.Maps[bpf.DropMapDropCauses]}
 		return l, kept, nil
 	},
 }
 
 // Drops is the armed probe of dropped packets.
-type Drops struct{ causes *ebpf.Map }
+type Drops struct {
+	causes *ebpf.Map
+	counts []uint64 // of one cause, one a CPU, since CPUs do not share a counter
+}
 
 // DropCount is how many packets one place in the kernel dropped for one reason.
 type DropCount struct {
@@ -51,20 +55,26 @@ type DropCount struct {
 }
 
 // Read appends the counts since arming to out, in no order. Causes beyond the 1024th
-// are missing; the total of those that are not Unattributed is in Events.Counts.
+// are missing; the total of those that are not Unattributed is in Events.Counts. Causes are
+// never deleted, so that each is met once. An iterator of the library's would allocate an
+// error at the end of each walk.
 func (d *Drops) Read(out []DropCount) ([]DropCount, error) {
 	var cause bpf.DropCause
-	var counts []uint64 // one a CPU, since CPUs do not share a counter
-	each := d.causes.Iterate()
-	for each.Next(&cause, &counts) {
+	for before := (*bpf.DropCause)(nil); ; before = &cause {
+		err := nextKey(d.causes, before, &cause)
+		if err == unix.ENOENT {
+			return out, nil
+		}
+		if err == nil {
+			err = d.causes.Lookup(&cause, &d.counts)
+		}
+		if err != nil {
+			return out, fmt.Errorf("read drop causes: %w", err)
+		}
 		c := DropCount{Place: cause.Place, Reason: cause.Reason, Unattributed: cause.Unattributed != 0}
-		for _, n := range counts {
+		for _, n := range d.counts {
 			c.Count += n
 		}
 		out = append(out, c)
 	}
-	if err := each.Err(); err != nil {
-		return out, fmt.Errorf("read drop causes: %w", err)
-	}
-	return out, nil
 }

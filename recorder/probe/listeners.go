@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/netip"
 	"time"
-	"unsafe"
 
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
@@ -207,13 +206,10 @@ func (l *Listeners) pass(out []Listener, limit int) ([]Listener, error) {
 // begin starts a pass over the sockets. link.Iter.Open would allocate an os.File and
 // its finalizer each tick.
 func (l *Listeners) begin() (fd int, err error) {
-	const bpfIterCreate = 33 // BPF_ITER_CREATE of enum bpf_cmd
-	attr := struct{ linkFD, flags uint32 }{linkFD: uint32(l.iter.FD())}
-	r, _, errno := unix.Syscall(unix.SYS_BPF, bpfIterCreate, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
-	if errno != 0 {
-		return -1, fmt.Errorf("start reading listeners: %w", errno)
+	if fd, err = createIter(l.iter.FD()); err != nil {
+		return -1, fmt.Errorf("start reading listeners: %w", err)
 	}
-	return int(r), nil
+	return fd, nil
 }
 
 // listener converts a record of the program.

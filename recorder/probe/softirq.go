@@ -49,6 +49,7 @@ type Softirqs struct {
 	loaded *loaded
 	cpus   *shared[bpf.SoftirqSoftirqs]
 	seen   [][Vectors]softirqSeen // by CPU
+	told   Durations              // of the visit that goes on
 }
 
 // softirqSeen are the totals of one vector on one CPU at the last Read.
@@ -76,7 +77,7 @@ func openSoftirqs(h hub, o Options) (*Softirqs, error) {
 	if err != nil {
 		return nil, errors.Join(refuse("softirq", err), l.Close())
 	}
-	return &Softirqs{l, cpus, make([][Vectors]softirqSeen, len(cpus.slots))}, nil
+	return &Softirqs{loaded: l, cpus: cpus, seen: make([][Vectors]softirqSeen, len(cpus.slots))}, nil
 }
 
 // Read calls visit for each CPU and vector that has run since the last Read, with
@@ -86,11 +87,11 @@ func (s *Softirqs) Read(visit func(cpu, vector int, d *Durations)) error {
 	if s.cpus.slots == nil {
 		return fmt.Errorf("read probe softirq: %w", os.ErrClosed)
 	}
-	var d Durations
+	d := &s.told
 	for cpu := range s.cpus.slots {
 		for v := range Vectors {
-			if s.since(cpu, v, &d) {
-				visit(cpu, v, &d)
+			if s.since(cpu, v, d) {
+				visit(cpu, v, d)
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -71,9 +72,7 @@ func (r Request) dump(f func(uint16, []byte) bool) error {
 	// The kernel gives some hundred messages at once. Between two of such, what waits for this
 	// processor goes first: a dump of a million is long, and a tick is due at its time.
 	for ; ; runtime.Gosched() {
-		// MSG_TRUNC gives the datagram's real size: one that did not fit is an error, not a short
-		// table.
-		n, _, err := unix.Recvfrom(fd, buf, unix.MSG_TRUNC)
+		n, err := receive(fd, buf)
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -86,6 +85,16 @@ func (r Request) dump(f func(uint16, []byte) bool) error {
 			return w.result(err)
 		}
 	}
+}
+
+// receive reads one datagram, and gives its real size (MSG_TRUNC): one that did not fit is an
+// error, not a short table. unix.Recvfrom would allocate who sent it, which is the kernel.
+func receive(fd int, buf []byte) (int, error) {
+	n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), unix.MSG_TRUNC, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
 }
 
 func (r Request) marshal() []byte {
