@@ -106,6 +106,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer r.close()
+	relax()
 	r.requests, r.log = requests, log
 	// Served from now on, for only the loop takes questions. Who asked before waits in the
 	// socket's backlog, and is answered.
