@@ -19,8 +19,8 @@
 //     looks for room without a lock, first at the block a quarter of the ring ahead of
 //     the active one. While another CPU closes a block, only that first look is right,
 //     and a packet for which there was room is dropped otherwise.
-//   - The rings are looked at by a 50 ms timer. A level-triggered poll never sleeps
-//     once history is held, because it tests the block before the active one.
+//   - The rings are looked at when a block is finished, and at least 10 ms lie between two
+//     looks (see waker, lookEvery). What a flood may fill in these keeps clear of the quarter.
 //   - Blocks are retired after 60 s at the earliest, so that a quiet interface does not
 //     spend a block per second. The open block is read in place at the cut.
 //

@@ -3,8 +3,11 @@
 package probe
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -125,9 +128,7 @@ func TestListenersComeAndGo(t *testing.T) {
 // listen, and where there are many listeners they are not read at each tick.
 func TestListenersLookAtWhatMoves(t *testing.T) {
 	testns.Run(t, func() {
-		var ns unix.Stat_t
-		must(t, unix.Stat("/proc/thread-self/ns/net", &ns))
-		s := Open(Options{NetNS: uint32(ns.Ino)})
+		s := Open(Options{NetNS: ownNetNS(t)})
 		defer s.Close()
 		probe := s.Listeners
 		if probe == nil || s.States == nil {
@@ -179,24 +180,51 @@ func find(t *testing.T, all []Listener, port uint16) Listener {
 	return Listener{}
 }
 
+// BenchmarkListenersRead reads one listener and 2,000 as fast as can be, and at the ticks' own
+// pace, at which nothing is in the CPU's caches any more.
 func BenchmarkListenersRead(b *testing.B) {
-	testns.Run(b, func() {
-		probe, err := openListeners(alone())
-		if err != nil {
-			b.Fatal(err)
+	for _, n := range []int{1, 2000} {
+		for _, pause := range []time.Duration{0, 250 * time.Millisecond} {
+			b.Run(fmt.Sprintf("%d/every %v", n, pause), func(b *testing.B) { readListeners(b, n, pause) })
 		}
-		defer probe.Close()
-		fd, _ := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
-		defer unix.Close(fd)
-		if err := unix.Listen(fd, 1); err != nil {
-			b.Fatal(err)
+	}
+}
+
+func readListeners(b *testing.B, n int, pause time.Duration) {
+	testns.Run(b, func() {
+		s := Open(Options{NetNS: ownNetNS(b)})
+		defer s.Close()
+		for i := range n {
+			fd, _ := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+			defer unix.Close(fd)
+			if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Port: 20_000 + i}), unix.Listen(fd, 1)); err != nil {
+				b.Fatal(err)
+			}
 		}
 		var all []Listener
-		for b.Loop() {
-			all, err = probe.Read(all[:0])
+		var err error
+		for range 4 { // the first two search the kernel's whole table
+			all, err = s.Listeners.Read(all[:0])
 		}
-		if err != nil {
-			b.Fatal(err)
+		b.ReportAllocs()
+		for b.Loop() {
+			if pause > 0 {
+				b.StopTimer()
+				time.Sleep(pause)
+				b.StartTimer()
+			}
+			all, err = s.Listeners.Read(all[:0])
+		}
+		if err != nil || len(all) != n {
+			b.Fatalf("%d of %d listeners, error %v", len(all), n, err)
 		}
 	})
+}
+
+func ownNetNS(t testing.TB) uint32 {
+	var ns unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &ns); err != nil {
+		t.Fatal(err)
+	}
+	return uint32(ns.Ino)
 }
