@@ -68,8 +68,9 @@ const (
 	// wholeEvery is for what no count tells.
 	wholeEvery = 30 * time.Second
 	// perRead is how many listeners are read at each tick: the kernel takes a lock for each, and
-	// 0.4 µs. Of 2,000 every second Read is one, and for more than skipMost times as many every
-	// fourth: once in a second, however many there are.
+	// 0.4 µs. Of 2,000 every second Read is one, and of more than 3,072 every fourth: what is
+	// told is 750 ms old at most. Queues that overflow meanwhile are counted at each tick, by
+	// the kernel (TcpExt ListenOverflows).
 	perRead  = 1024
 	skipMost = 3
 )
