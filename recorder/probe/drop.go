@@ -41,7 +41,8 @@ var dropProbe = Probe{
 // Drops is the armed probe of dropped packets.
 type Drops struct {
 	causes *ebpf.Map
-	counts []uint64 // of one cause, one a CPU, since CPUs do not share a counter
+	cause  bpf.DropCause // that is being read
+	counts []uint64      // its counts, one a CPU, since CPUs do not share a counter
 }
 
 // DropCount is how many packets one place in the kernel dropped for one reason.
@@ -59,19 +60,18 @@ type DropCount struct {
 // never deleted, so that each is met once. An iterator of the library's would allocate an
 // error at the end of each walk.
 func (d *Drops) Read(out []DropCount) ([]DropCount, error) {
-	var cause bpf.DropCause
-	for before := (*bpf.DropCause)(nil); ; before = &cause {
-		err := nextKey(d.causes, before, &cause)
+	for before := (*bpf.DropCause)(nil); ; before = &d.cause {
+		err := nextKey(d.causes, before, &d.cause)
 		if err == unix.ENOENT {
 			return out, nil
 		}
 		if err == nil {
-			err = d.causes.Lookup(&cause, &d.counts)
+			err = d.causes.Lookup(&d.cause, &d.counts)
 		}
 		if err != nil {
 			return out, fmt.Errorf("read drop causes: %w", err)
 		}
-		c := DropCount{Place: cause.Place, Reason: cause.Reason, Unattributed: cause.Unattributed != 0}
+		c := DropCount{Place: d.cause.Place, Reason: d.cause.Reason, Unattributed: d.cause.Unattributed != 0}
 		for _, n := range d.counts {
 			c.Count += n
 		}
