@@ -60,6 +60,7 @@ type Listeners struct {
 	took   time.Duration              // how long it took
 	last   []Listener                 // at the last Read that was one
 	skip   int                        // Reads that give these again
+	unused [1]byte                    // what the program writes into its file: nothing
 }
 
 const (
@@ -181,13 +182,12 @@ func (l *Listeners) pass(out []Listener, limit int) ([]Listener, error) {
 	}
 	defer unix.Close(fd)
 	p := &l.memory.slots[0]
-	var unused [1]byte
 	for first := len(out); ; {
 		p.Room, p.Count, p.Ended = l.room, 0, 0
 		p.StopAfter = uint32(max(0, limit-(len(out)-first)))
 		// The program writes nothing into the file. It runs within this call, on this
 		// thread, so that its memory can be read afterwards without care.
-		n, err := unix.Read(fd, unused[:])
+		n, err := unix.Read(fd, l.unused[:])
 		for i := range p.Slot[:p.Count] {
 			out = append(out, listener(&p.Slot[i]))
 		}
