@@ -39,10 +39,11 @@ type Config struct {
 	Control    string // path of the control socket; empty: none
 	Policy     trigger.Policy
 	Retention  freeze.Retention
-	Conntrack  int  // most lines of the connection-tracking dump; 0: 200,000
-	AllNetNS   bool // eBPF events and histograms of every network namespace
-	Once       bool // stop after the first bundle
-	DryRun     bool // say what would fire, write nothing
+	CPUBudget  float64 // most of the machine's CPU time that it takes, or evidence is shed; 0: no limit
+	Conntrack  int     // most lines of the connection-tracking dump; 0: 200,000
+	AllNetNS   bool    // eBPF events and histograms of every network namespace
+	Once       bool    // stop after the first bundle
+	DryRun     bool    // say what would fire, write nothing
 	// Flags are the options in force by their names, for the manifest.
 	Flags map[string]format.Setting
 	// Log takes one line at a time, for the operator.

@@ -12,6 +12,7 @@
 //	trace    what the probes told over time
 //	ring     the bounded memories that all of these keep the last seconds in
 //	trigger  when to cut
+//	budget   what is not recorded where recording costs too much
 //	freeze   cuts all rings at one instant, and writes the bundle
 //	control  the socket over which a local user asks and triggers
 package recorder
@@ -28,6 +29,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/budget"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/freeze"
@@ -68,6 +70,9 @@ type Recorder struct {
 	requests chan format.Trigger
 	asked    chan chan<- control.Status
 	snapshot *time.Ticker
+	calm     time.Duration  // between two snapshots while all is well
+	budget   *budget.Budget // nil: no limit
+	meter    *budget.Meter
 	store    *freeze.Store
 	ledger   *ledger        // nil with Config.DryRun
 	kept     time.Time      // when it was written last
@@ -165,7 +170,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	r := &Recorder{
 		cfg: cfg, host: host.Facts(), armed: host.Now().Reading("armed"), since: time.Now(),
 		parsed: triggers, patterns: patterns,
-		results: make(chan result, 1), asked: make(chan chan<- control.Status),
+		results: make(chan result, 1), asked: make(chan chan<- control.Status), calm: snapshotCalm,
 	}
 	var kept entry
 	if !cfg.DryRun && folder {
@@ -211,6 +216,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 		return nil, err
 	}
 	r.rings.Rows = ring.NewRows(ticks, len(r.rings.Board.Infos()))
+	r.limit()
 	if refused != nil {
 		if !r.recordsAnything() {
 			r.close()
@@ -250,6 +256,9 @@ func (r *Recorder) close() {
 	if r.rings.Board != nil {
 		r.rings.Board.Close()
 	}
+	if r.meter != nil {
+		r.meter.Close()
+	}
 	if r.probes != nil {
 		r.probes.Close()
 	}
@@ -270,7 +279,7 @@ func (r *Recorder) recordsAnything() bool {
 func (r *Recorder) loop(ctx context.Context) (err error) {
 	tick := time.NewTicker(Tick)
 	defer tick.Stop()
-	r.snapshot = time.NewTicker(snapshotCalm)
+	r.snapshot = time.NewTicker(r.calm)
 	defer r.snapshot.Stop()
 	told := ctx.Done()
 	for !r.stopping || r.incident != nil || r.writing {
@@ -316,6 +325,7 @@ func (r *Recorder) tick(now time.Time) {
 	if now.Sub(r.kept) >= ledgerEvery {
 		r.keep(now)
 	}
+	r.budget.Tick(now, r.incident != nil || r.writing)
 	// One bundle at a time: while one is written its blocks of the packet rings are held,
 	// and capture gives no second cut. A window that ends meanwhile is cut late, and longer.
 	if r.incident != nil && !r.writing && (r.stopping || !now.Before(r.incident.end)) {

@@ -119,11 +119,6 @@ func loadKprobes(h hub, name string) (*loaded, error) {
 		func(p *ebpf.Program) (link.Link, error) { return link.Kretprobe(name, p, nil) })
 }
 
-// attachTracing attaches to what the program was loaded for.
-func attachTracing(p *ebpf.Program) (link.Link, error) {
-	return link.AttachTracing(link.TracingOptions{Program: p})
-}
-
 // loadPair arms the two programs of a function's beginning and end.
 func loadPair(h hub, first, last string,
 	begin, end func(*ebpf.Program) (link.Link, error)) (*loaded, error) {
@@ -143,15 +138,9 @@ func loadPair(h hub, first, last string,
 		return nil, err
 	}
 	// The end first: a beginning without end would be told as one long call.
-	for _, step := range []struct {
-		prog   string
-		attach func(*ebpf.Program) (link.Link, error)
-	}{{last, end}, {first, begin}} {
-		at, err := step.attach(l.Programs[step.prog])
-		if err != nil {
-			return nil, errors.Join(refuse("function", fmt.Errorf("attach %s: %w", step.prog, err)), l.Close())
-		}
-		l.links = append(l.links, at)
+	l.hooks = []hook{{last, end}, {first, begin}}
+	if err := l.attach(); err != nil {
+		return nil, errors.Join(refuse("function", err), l.Close())
 	}
 	return l, nil
 }
