@@ -12,6 +12,7 @@ import (
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/unit"
+	"github.com/spikebox/spikebox/recorder/budget"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/host"
@@ -50,6 +51,8 @@ type Config struct {
 	Log func(string)
 	// Written is told of every bundle on disk.
 	Written func(path string)
+
+	gauge func(*budget.Meter) budget.Gauge // tests: what measures in a meter's place
 }
 
 // DefaultTriggers arm a recorder that was given none. An absolute round-trip limit would

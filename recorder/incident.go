@@ -137,7 +137,7 @@ func collectEarly(env source.Env) <-chan []source.Result {
 func (r *Recorder) cut() {
 	in := r.incident
 	r.incident = nil
-	r.snapshot.Reset(r.calm)
+	r.snapshot.Reset(snapshotCalm)
 	// Once more: with --after 0 the last texts would be of up to a second before the trigger.
 	r.rings.Snapshots.AskAndWait(time.Now(), snapshotPatience)
 	start := r.start(in.at)

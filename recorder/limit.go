@@ -17,11 +17,18 @@ func (r *Recorder) limit() {
 		return
 	}
 	there := func(t *budget.Tier) bool {
-		return len(t.Probes) == 0 || slices.ContainsFunc(t.Probes, func(id string) bool { return r.probes.Refusal(id) == nil })
+		return slices.ContainsFunc(t.Probes, func(id string) bool { return r.probes.Refusal(id) == nil })
 	}
 	r.budget = budget.New(r.cfg.CPUBudget, there, r.shed, r.cfg.Log)
-	r.meter = budget.NewMeter(r.cfg.Root, r.host.CPUs, r.probes, r.rings.Snapshots.Cost, r.budget.Armed)
-	r.budget.Use(r.meter)
+	meter := budget.NewMeter(r.cfg.Root, r.host.CPUs, r.probes, r.budget.Armed)
+	if meter.Untimed() != nil {
+		r.cfg.Log("CPU budget: " + meter.Ground())
+	}
+	var gauge budget.Gauge = meter
+	if r.cfg.gauge != nil {
+		gauge = r.cfg.gauge(meter)
+	}
+	r.budget.Use(gauge)
 }
 
 // shed takes a tier off, or back, and warns of triggers that cannot fire without it.
@@ -37,12 +44,6 @@ func (r *Recorder) shed(t *budget.Tier, off bool) error {
 	}
 	for _, m := range t.Meters {
 		r.rings.Board.Shed(m, why)
-	}
-	if t.ID == "snapshots" {
-		if r.calm = snapshotCalm; off {
-			r.calm *= budget.SlowSnapshots
-		}
-		r.snapshot.Reset(r.calm) // between a trigger and its cut nothing is shed
 	}
 	now, _ := blind(r.parsed, r.rings.Board.Columns())
 	for _, sentence := range now {

@@ -70,9 +70,7 @@ type Recorder struct {
 	requests chan format.Trigger
 	asked    chan chan<- control.Status
 	snapshot *time.Ticker
-	calm     time.Duration  // between two snapshots while all is well
 	budget   *budget.Budget // nil: no limit
-	meter    *budget.Meter
 	store    *freeze.Store
 	ledger   *ledger        // nil with Config.DryRun
 	kept     time.Time      // when it was written last
@@ -170,7 +168,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	r := &Recorder{
 		cfg: cfg, host: host.Facts(), armed: host.Now().Reading("armed"), since: time.Now(),
 		parsed: triggers, patterns: patterns,
-		results: make(chan result, 1), asked: make(chan chan<- control.Status), calm: snapshotCalm,
+		results: make(chan result, 1), asked: make(chan chan<- control.Status),
 	}
 	var kept entry
 	if !cfg.DryRun && folder {
@@ -256,9 +254,7 @@ func (r *Recorder) close() {
 	if r.rings.Board != nil {
 		r.rings.Board.Close()
 	}
-	if r.meter != nil {
-		r.meter.Close()
-	}
+	r.budget.Close()
 	if r.probes != nil {
 		r.probes.Close()
 	}
@@ -279,7 +275,7 @@ func (r *Recorder) recordsAnything() bool {
 func (r *Recorder) loop(ctx context.Context) (err error) {
 	tick := time.NewTicker(Tick)
 	defer tick.Stop()
-	r.snapshot = time.NewTicker(r.calm)
+	r.snapshot = time.NewTicker(snapshotCalm)
 	defer r.snapshot.Stop()
 	told := ctx.Done()
 	for !r.stopping || r.incident != nil || r.writing {

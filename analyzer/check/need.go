@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
@@ -195,10 +196,14 @@ func needVital(vital, source string) *Need {
 			if s == nil {
 				return c.gone("the vital "+vital+" is", source)
 			}
-			for _, v := range s.V {
-				if !math.IsNaN(v) {
-					return c.covered(s.T, vitalTick, member.VitalsName, "vitals")
-				}
+			any := slices.ContainsFunc(s.V, func(v float64) bool { return !math.IsNaN(v) })
+			switch why := c.shed(source); {
+			case why != "" && any:
+				return have{state: partly, why: "the vital " + vital + " " + why, lost: true, next: largerBudget}
+			case why != "":
+				return have{state: missing, why: "the vital " + vital + " " + why, lost: true, next: largerBudget}
+			case any:
+				return c.covered(s.T, vitalTick, member.VitalsName, "vitals")
 			}
 			return impossible("the vital " + vital + " has no value in the window: " + reason(c, vital))
 		},

@@ -37,8 +37,13 @@ low (for DURATION). What goes on for long makes another bundle when it is twice 
 SIGUSR1 fires by hand. SIGTERM, SIGINT and SIGHUP finish what is pending and end; a
 third of them within 5 s of the second ends it at once.
 
+Beyond --cpu-budget it gives up evidence, one thing at a time, and takes it back when
+there is room: echo, stacks, softirq, drop, rtt, state, in this order. Packets, half-open
+connections, events of retransmissions and the counters of /proc are never given up.
+spikebox status tells what is, and every bundle what it lacks.
+
 It needs CAP_NET_RAW for packets, and CAP_BPF and CAP_PERFMON for what only the
-kernel can tell; what it is not allowed to see is said once and in the manifest, and
+kernel can tell, CAP_SYS_ADMIN to know what its programs cost; what it is not allowed to see is said once and in the manifest, and
 it records the rest. Nobody need read its log: it waits for no reader.`,
 	Examples: []string{
 		"spikeboxd",

@@ -12,9 +12,6 @@ import (
 	"github.com/spikebox/spikebox/format/unit"
 )
 
-// SlowSnapshots is how many times as long two snapshots lie apart while they are shed.
-const SlowSnapshots = 4
-
 // spansKept is more sheddings than the longest window can have: a tier stays away for a
 // minute at least.
 const spansKept = 256
@@ -22,16 +19,25 @@ const spansKept = 256
 // Budget keeps a recorder below its limit. A nil one has no limit, and its methods do nothing.
 // All are for one goroutine.
 type Budget struct {
-	limit   float64
-	measure func(now time.Time) (Measure, bool)
-	skip    func()
-	ground  func() string
-	ladder  *Ladder
-	apply   func(t *Tier, shed bool) error
-	log     func(string)
-	last    Measure
-	spans   []span // oldest first
-	short   bool   // that nothing is left to shed was said
+	limit  float64
+	gauge  Gauge
+	ladder *Ladder
+	apply  func(t *Tier, shed bool) error
+	log    func(string)
+	last   Measure
+	spans  []span // oldest first
+	short  bool   // that nothing is left to shed was said
+}
+
+// Gauge measures what the recorder costs: a Meter.
+type Gauge interface {
+	// Tick takes the next tick, and gives a measure where one is done.
+	Tick(now time.Time) (m Measure, ok bool)
+	// Skip leaves out everything until the next Tick.
+	Skip()
+	// Ground says how the time of programs is known.
+	Ground() string
+	Close()
 }
 
 // span is for how long a tier was shed.
@@ -43,14 +49,16 @@ type span struct {
 // New keeps what a meter measures below a limit, a share of the machine's CPU time. there says
 // which tiers can be had here; apply sheds one, or takes it back.
 func New(limit float64, there func(*Tier) bool, apply func(t *Tier, shed bool) error, log func(string)) *Budget {
-	return &Budget{limit: limit, ladder: NewLadder(limit, there), apply: apply, log: log, skip: func() {}}
+	return &Budget{limit: limit, ladder: NewLadder(limit, there), apply: apply, log: log}
 }
 
-// Use sets what measures.
-func (b *Budget) Use(m *Meter) {
-	b.measure, b.skip, b.ground = m.Tick, m.Skip, m.Ground
-	if m.untimed != nil {
-		b.log("CPU budget: " + m.Ground())
+// Use sets what measures; it is closed with the budget.
+func (b *Budget) Use(g Gauge) { b.gauge = g }
+
+// Close ends the measuring.
+func (b *Budget) Close() {
+	if b != nil && b.gauge != nil {
+		b.gauge.Close()
 	}
 }
 
@@ -65,10 +73,10 @@ func (b *Budget) Tick(now time.Time, busy bool) {
 	case b == nil:
 		return
 	case busy:
-		b.skip()
+		b.gauge.Skip()
 		return
 	}
-	m, ok := b.measure(now)
+	m, ok := b.gauge.Tick(now)
 	if !ok {
 		return
 	}
@@ -79,7 +87,7 @@ func (b *Budget) Tick(now time.Time, busy bool) {
 	}
 	if b.ladder.short && !b.short {
 		b.log(fmt.Sprintf("warning: CPU budget: %s of the machine used, the limit is %s, and nothing is left whose shedding would help",
-			share(m.Used()), unit.FormatShare(b.limit)))
+			unit.Percent(m.Used()), unit.FormatShare(b.limit)))
 	}
 	b.short = b.ladder.short
 }
@@ -88,29 +96,31 @@ func (b *Budget) Tick(now time.Time, busy bool) {
 func (b *Budget) change(now time.Time, c Change) {
 	for _, i := range c.Tiers {
 		t := Tiers[i]
+		what := fmt.Sprintf("%s is back", t.ID)
+		if c.Shed {
+			what = fmt.Sprintf("shed %s (%s); lost is %s", t.ID, unit.Percent(b.ladder.rungs[i].cost), t.Without)
+		}
+		b.log(fmt.Sprintf("CPU budget: %s of the machine used, the limit is %s: %s", unit.Percent(c.Used), unit.FormatShare(b.limit), what))
+		b.note(now, i, c.Shed)
 		if err := b.apply(t, c.Shed); err != nil {
 			b.log("error: CPU budget: " + err.Error())
 		}
-		cost := share(b.ladder.rungs[i].cost)
-		if c.Shed {
-			b.spans = append(b.spans, span{tier: i, from: now})
-			b.spans = b.spans[max(0, len(b.spans)-spansKept):]
-			b.log(fmt.Sprintf("CPU budget: %s of the machine used, the limit is %s: shed %s (%s); lost is %s",
-				share(c.Used), unit.FormatShare(b.limit), t.ID, cost, t.Without))
-			continue
-		}
-		for s := range b.spans {
-			if b.spans[s].tier == i && b.spans[s].to.IsZero() {
-				b.spans[s].to = now
-			}
-		}
-		b.log(fmt.Sprintf("CPU budget: %s of the machine used, the limit is %s: %s is back (it cost %s)",
-			share(c.Used), unit.FormatShare(b.limit), t.ID, cost))
 	}
 }
 
-// share writes a part of the machine for people.
-func share(v float64) string { return unit.Percent(v) }
+// note begins a span, or ends it.
+func (b *Budget) note(now time.Time, tier int, shed bool) {
+	if shed {
+		b.spans = append(b.spans, span{tier: tier, from: now})
+		b.spans = b.spans[max(0, len(b.spans)-spansKept):]
+		return
+	}
+	for i := range b.spans {
+		if s := &b.spans[i]; s.tier == tier && s.to.IsZero() {
+			s.to = now
+		}
+	}
+}
 
 // State tells of a window for status and manifest, with its times as wall places them.
 func (b *Budget) State(start, end time.Time, wall func(time.Time) time.Time) (f format.Budget) {
@@ -118,7 +128,7 @@ func (b *Budget) State(start, end time.Time, wall func(time.Time) time.Time) (f 
 		return f
 	}
 	f = format.Budget{
-		Limit: b.limit, Used: b.last.Used(), Own: b.last.Own, Programs: b.last.Programs, Ground: b.ground(),
+		Limit: b.limit, Used: b.last.Used(), Own: b.last.Own, Programs: b.last.Programs, Ground: b.gauge.Ground(),
 	}
 	for i, r := range b.ladder.rungs {
 		if r.there {

@@ -5,8 +5,8 @@ package budget
 import "slices"
 
 const (
-	// settle is how many measures in a row decide: with one each 10 s the 30 s that are
-	// kept before a trigger. What lasts shorter may be an incident's beginning.
+	// settle is how many measures in a row decide, by their average: with one each 10 s that
+	// is 30 s, within which a load that is an incident has fired.
 	settle = 3
 	// worth is the part of the limit that shedding a tier must win. Evidence is not given up
 	// for less, as where the recorder's own process is what costs.

@@ -34,16 +34,15 @@ const (
 //
 // A measure takes 0.5 ms of a CPU in 10 s, most of it for switching the timing on and off.
 type Meter struct {
-	root      string
-	cpus      int
-	period    int
-	probes    *probe.Set
-	snapshots func() time.Duration // what they took since armed
-	armed     func(tier int) bool
-	rounds    *rounds.Rounds
-	thing     rounds.Thing // whose Read is step
-	now       time.Time    // for step
-	lost      bool         // a step did not come back in time
+	root   string
+	cpus   int
+	Period int // of a measure, in ticks: at least 2
+	probes *probe.Set
+	Armed  func(tier int) bool
+	rounds *rounds.Rounds
+	thing  rounds.Thing // whose Read is step
+	now    time.Time    // for step
+	lost   bool         // a step did not come back in time
 
 	// What follows is step's.
 	softnet *procfs.File // nil: the load is not known
@@ -62,18 +61,17 @@ type Meter struct {
 
 // count is what has been counted by an instant.
 type count struct {
-	at        time.Time
-	own       time.Duration
-	snapshots time.Duration
-	packets   uint32          // wraps, as each CPU's count does
-	runs      []time.Duration // by probe.All; nil: not read
+	at      time.Time
+	own     time.Duration
+	packets uint32          // wraps, as each CPU's count does
+	runs    []time.Duration // by probe.All; nil: not read
 }
 
-// NewMeter measures on a machine with so many CPUs. The files lie below root; snapshots tells
-// what these took so far, and armed which of Tiers is.
-func NewMeter(root string, cpus int, probes *probe.Set, snapshots func() time.Duration, armed func(tier int) bool) *Meter {
+// NewMeter measures on a machine with so many CPUs. The files lie below root; armed tells which of
+// Tiers is.
+func NewMeter(root string, cpus int, probes *probe.Set, armed func(tier int) bool) *Meter {
 	m := &Meter{
-		root: root, cpus: cpus, period: Period, probes: probes, snapshots: snapshots, armed: armed,
+		root: root, cpus: cpus, Period: Period, probes: probes, Armed: armed,
 		rounds: rounds.New(), rates: make([]float64, len(probe.All)),
 	}
 	m.thing.Read = m.step
@@ -93,8 +91,8 @@ func (m *Meter) Tick(now time.Time) (_ Measure, ok bool) {
 		m.Skip()
 	}
 	m.tick++
-	begin := 1 + m.n*stride%(m.period-1) // of the slice
-	if !m.begin.at.IsZero() && m.tick != begin && m.tick != begin+1 && m.tick < m.period {
+	begin := 1 + m.n*stride%(m.Period-1) // of the slice
+	if !m.begin.at.IsZero() && m.tick != begin && m.tick != begin+1 && m.tick < m.Period {
 		return Measure{}, false
 	}
 	m.now, m.out = now, nil
@@ -116,10 +114,10 @@ func (m *Meter) step() {
 		return
 	case m.timed != nil:
 		m.endSlice()
-	case m.untimed == nil && m.tick < m.period:
+	case m.untimed == nil && m.tick < m.Period:
 		m.beginSlice()
 	}
-	if m.tick >= m.period {
+	if m.tick >= m.Period {
 		m.out = m.finish()
 	}
 }
@@ -172,18 +170,14 @@ func (m *Meter) endSlice() {
 func (m *Meter) finish() *Measure {
 	end := m.count(false)
 	took := end.at.Sub(m.begin.at)
-	share := 1 / float64(took) / float64(m.cpus) // of the machine, a nanosecond
 	out := &Measure{
-		Own:  float64(end.own-m.begin.own) * share,
+		Own:  float64(end.own-m.begin.own) / float64(took) / float64(m.cpus),
 		Load: float64(end.packets-m.begin.packets) / took.Seconds(),
 		Cost: make([]float64, len(Tiers)),
 	}
 	for i, t := range Tiers {
 		out.Cost[i] = m.programs(i, t, out.Load)
 		out.Programs += out.Cost[i]
-		if t.ID == "snapshots" && m.armed(i) { // a part of Own, most of which shedding wins
-			out.Cost[i] = float64(end.snapshots-m.begin.snapshots) * share * (1 - 1/SlowSnapshots)
-		}
 	}
 	for i, p := range probe.All {
 		if !inTier(p.ID) {
@@ -196,7 +190,7 @@ func (m *Meter) finish() *Measure {
 
 // programs is the share of the machine that a tier's programs take.
 func (m *Meter) programs(tier int, t *Tier, load float64) (share float64) {
-	if !m.armed(tier) {
+	if !m.Armed(tier) {
 		return 0
 	}
 	for i, p := range probe.All {
@@ -233,7 +227,7 @@ func inTier(id string) bool {
 
 // count reads what is counted. An error of a file or a program leaves 0, or nil.
 func (m *Meter) count(runs bool) count {
-	c := count{at: m.now, snapshots: m.snapshots()}
+	c := count{at: m.now}
 	var used unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &used) == nil {
 		c.own = time.Duration(used.Utime.Nano() + used.Stime.Nano())
@@ -257,11 +251,14 @@ func (m *Meter) count(runs bool) count {
 	return c
 }
 
+// Untimed is why the kernel does not time programs, nil where it does.
+func (m *Meter) Untimed() error { return m.untimed }
+
 // Ground says how the time of programs is known.
 func (m *Meter) Ground() string {
 	switch {
 	case m.untimed == nil:
-		return fmt.Sprintf("the kernel timed the programs' runs in a tick of every %d", m.period)
+		return fmt.Sprintf("the kernel timed the programs' runs in a tick of every %d", m.Period)
 	case m.softnet == nil:
 		return fmt.Sprintf("the programs' time is not known: %v", m.untimed)
 	}

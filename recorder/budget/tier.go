@@ -24,10 +24,11 @@ type Tier struct {
 	PerPacket time.Duration
 }
 
-// Tiers is what can be shed, in the order in which it is: first what others can tell, last
-// what is told by nothing else. What is not in it is never shed, because it is what bundles
-// are read for and costs next to nothing while all is well: packets, listeners and half-open
-// connections, events of retransmissions and resets, counters four times a second.
+// Tiers is what can be shed, in the order in which it is: first what other evidence tells as
+// well, last what most is read from. What is not in it is never shed, because it is what bundles
+// are read for, and there is little to win: packets; listeners and half-open connections; events of
+// retransmissions and resets, which run only where there is trouble; counters and texts of
+// /proc, each second's 0.03 % of two CPUs.
 //
 // PerPacket is runs a packet times ns a run, with the timing itself, of TCP exchanges over
 // veth on Linux 6.18 (BenchmarkCost of package probe).
@@ -63,11 +64,6 @@ var Tiers = []*Tier{
 		ID: "state", Doc: "sockets in each state at every tick",
 		Without: "tcp.established and its like; sockets.jsonl still lists the sockets of a bundle",
 		Probes:  []string{"state"}, Meters: []string{"states"},
-	},
-	{
-		ID: "snapshots", Doc: "texts of /proc each second; from a trigger on ten a second all the same",
-		Without: "three of four readings of the kernel's counters before a trigger",
-		Shared:  []string{"snapshots"}, Fixed: true,
 	},
 }
 

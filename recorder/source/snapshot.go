@@ -315,13 +315,6 @@ func (s *Snapshots) keep(now time.Time, path string, f *openFile) error {
 	return s.ring.Add(path, f.text)
 }
 
-// Cost is for how long they were taken since they were opened.
-func (s *Snapshots) Cost() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cost
-}
-
 // Any says whether there is any file to read.
 func (s *Snapshots) Any() bool {
 	s.mu.Lock()
