@@ -84,6 +84,7 @@ func printStatus(s *control.Status) error {
 	}
 	if b := s.Budget; b.Limit > 0 {
 		row("cpu", "%s of the machine used (%s by itself, %s by programs), the limit is %s", unit.Percent(b.Used), unit.Percent(b.Own), unit.Percent(b.Programs), unit.FormatShare(b.Limit))
+		row("", "%s", b.Ground)
 		for _, t := range b.Tiers {
 			if t.Shed {
 				row("shed", "%s, which cost %s", t.Tier, unit.Percent(t.Used))

@@ -10,7 +10,6 @@ import "time"
 // Tier is evidence that is shed as one.
 type Tier struct {
 	ID      string
-	Doc     string   // what it is
 	Without string   // what is lost with it, and what still tells
 	Probes  []string // by their IDs, see probe.All
 	Meters  []string // by their IDs, see vital.Meters
@@ -34,34 +33,34 @@ type Tier struct {
 // veth on Linux 6.18 (BenchmarkCost of package probe).
 var Tiers = []*Tier{
 	{
-		ID: "echo", Doc: "how fast this host answers ping",
+		ID:      "echo", // how fast this host answers ping
 		Without: "echo.delay; the packets still show requests and their replies",
 		Probes:  []string{"echo"}, Meters: []string{"echo"},
 	},
 	{
-		ID: "stacks", Doc: "stacks inside long softirqs, a look at each CPU a thousand times a second, and times of single functions",
+		ID:      "stacks", // stacks inside long softirqs, a look at each CPU a thousand times a second, and times of single functions
 		Without: "the name of the function that a stall is spent in; its length is still known",
 		Probes:  []string{"stacks", "function"}, Shared: []string{"events"}, Within: "softirq", Fixed: true,
 	},
 	{
-		ID: "softirq", Doc: "how long each softirq runs",
+		ID:      "softirq", // how long each softirq runs
 		Without: "softirq.max and histograms of stalls; /proc/softirqs and softnet_stat still count",
 		Probes:  []string{"softirq"}, Meters: []string{"softirq"}, Shared: []string{"events"},
 		PerPacket: 170 * time.Nanosecond, // begin and end; fewer where NAPI takes several packets in one
 	},
 	{
-		ID: "drop", Doc: "why and where the kernel drops packets",
+		ID:      "drop", // why and where the kernel drops packets
 		Without: "reasons of drops; counters of /proc and drivers still count most of them",
 		Probes:  []string{"drop"}, Shared: []string{"events"},
 	},
 	{
-		ID: "rtt", Doc: "every round trip of every connection",
+		ID:      "rtt", // every round trip of every connection
 		Without: "rtt.p50, rtt.p99 and rtt.max; the packets still show round trips, and retransmissions are events",
 		Probes:  []string{"rtt"}, Meters: []string{"rtt"}, Shared: []string{"events"},
 		PerPacket: 220 * time.Nanosecond, // when a segment comes, and when it is read
 	},
 	{
-		ID: "state", Doc: "sockets in each state at every tick",
+		ID:      "state", // sockets in each state at every tick
 		Without: "tcp.established and its like; sockets.jsonl still lists the sockets of a bundle",
 		Probes:  []string{"state"}, Meters: []string{"states"},
 	},
