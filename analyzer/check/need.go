@@ -60,6 +60,8 @@ func (n *Need) next(c *Case, h have) string {
 	}
 	s, ok := c.Evidence.Source(n.source)
 	switch {
+	case c.shed(n.source) != "":
+		return largerBudget
 	case ok && s.State == format.Disabled:
 		return fmt.Sprintf("arm spikeboxd with the source %q enabled", n.source)
 	case ok && s.Reason != "" && s.State != format.Complete:
@@ -199,9 +201,9 @@ func needVital(vital, source string) *Need {
 			any := slices.ContainsFunc(s.V, func(v float64) bool { return !math.IsNaN(v) })
 			switch why := c.shed(source); {
 			case why != "" && any:
-				return have{state: partly, why: "the vital " + vital + " " + why, lost: true, next: largerBudget}
+				return partial("the vital %s %s", vital, why)
 			case why != "":
-				return have{state: missing, why: "the vital " + vital + " " + why, lost: true, next: largerBudget}
+				return have{state: missing, why: "the vital " + vital + " " + why, lost: true}
 			case any:
 				return c.covered(s.T, vitalTick, member.VitalsName, "vitals")
 			}

@@ -10,8 +10,7 @@ import (
 )
 
 // Shed takes an armed probe's programs off, so that they cost nothing, or puts them back. Of
-// one that is not armed it does nothing. Round trips that lie between are told by nobody:
-// what a socket was last seen with does not fit what it has then (bpf/rtt.bpf.c).
+// one that is not armed it does nothing.
 func (s *Set) Shed(id string, off bool) error {
 	switch p := s.opened[id].(type) {
 	case *Echo:
