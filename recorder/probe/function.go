@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 
 	"github.com/spikebox/spikebox/bpf"
@@ -33,7 +34,8 @@ var functionNames = [...]string{"net_rx_action", "tcp_collapse", "tcp_prune_ofo_
 
 // Functions is the armed probe of single kernel functions.
 type Functions struct {
-	loaded []*loaded            // one a function
+	loaded []*loaded // one a function
+	again  []func() (*loaded, error)
 	maps   map[string]*ebpf.Map // that all functions share
 	cpus   *shared[bpf.FunctionFunctions]
 	seen   [][len(functionNames)]bpf.SoftirqDurations // by CPU, at the last Read
@@ -54,12 +56,17 @@ func openFunctions(s *Set) (f *Functions, variant string, err error) {
 		h = h.with(bpf.FunctionMapSoftirqCpu, s.Softirqs.loaded.Maps[bpf.SoftirqMapSoftirqCpu])
 	}
 	var forms []string
+	shared := h.maps // without the kernel's types, which would stay for it
 	for _, name := range functionNames {
 		form, one, err1 := loadFunction(h, name)
 		if err1 != nil {
 			err, form = err1, "not" // as a rule, what refuses one refuses all
 		} else {
 			f.loaded = append(f.loaded, one)
+			f.again = append(f.again, func() (*loaded, error) {
+				_, one, err := loadFunction(hub{btf.NewCache(), shared}, name)
+				return one, err
+			})
 		}
 		forms = append(forms, form+" "+name)
 	}

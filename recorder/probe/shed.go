@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -17,6 +18,10 @@ func (s *Set) Shed(id string, off bool) error {
 		return p.forbid(off)
 	case *Stacks:
 		return p.stop(off)
+	case *Functions:
+		if !off {
+			return p.resume()
+		}
 	case *Softirqs:
 		if !off {
 			p.forget()
@@ -53,6 +58,24 @@ func (s *Softirqs) forget() {
 			atomic.StoreUint64(&s.cpus.slots[cpu].Start[v], 0)
 		}
 	}
+}
+
+// resume attaches each function's programs again. Before 5.13 the kernel takes those of fentry
+// once only (kernel/bpf/syscall.c, bpf_tracing_prog_attach): they are loaded anew there.
+func (f *Functions) resume() error {
+	for i, l := range f.loaded {
+		err := l.attach()
+		if errors.Is(err, unix.ENOENT) {
+			if l, err = f.again[i](); err == nil {
+				f.loaded[i].Close()
+				f.loaded[i] = l
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("shed probe function: %w", err)
+		}
+	}
+	return nil
 }
 
 // stop stops the clocks or starts them again.
