@@ -198,13 +198,13 @@ func needVital(vital, source string) *Need {
 			if s == nil {
 				return c.gone("the vital "+vital+" is", source)
 			}
-			any := slices.ContainsFunc(s.V, func(v float64) bool { return !math.IsNaN(v) })
+			measured := slices.ContainsFunc(s.V, func(v float64) bool { return !math.IsNaN(v) })
 			switch why := c.shed(source); {
-			case why != "" && any:
+			case why != "" && measured:
 				return partial("the vital %s %s", vital, why)
 			case why != "":
 				return have{state: missing, why: "the vital " + vital + " " + why, lost: true}
-			case any:
+			case measured:
 				return c.covered(s.T, vitalTick, member.VitalsName, "vitals")
 			}
 			return impossible("the vital " + vital + " has no value in the window: " + reason(c, vital))

@@ -45,13 +45,14 @@ type Meter struct {
 	lost   bool         // a step did not come back in time
 
 	// What follows is step's.
-	softnet *procfs.File // nil: the load is not known
-	untimed error        // why the kernel does not time programs
-	n       int          // measures so far
-	tick    int          // of the period
-	begin   count        // of the period; the zero value: it has not begun
-	slice   count        // of the slice
-	timed   io.Closer    // nil: not within the slice
+	softnet *procfs.File
+	unread  error     // why there is no softnet, and the load is not known
+	untimed error     // why the kernel does not time programs
+	n       int       // measures so far
+	tick    int       // of the period
+	begin   count     // of the period; the zero value: it has not begun
+	slice   count     // of the slice
+	timed   io.Closer // nil: not within the slice
 	// What the slice gave: CPUs that each of probe.All took, and packets a second, 0 where
 	// there were too few.
 	rates []float64
@@ -108,7 +109,7 @@ func (m *Meter) step() {
 	switch {
 	case m.begin.at.IsZero():
 		if m.softnet == nil { // opening may hang as well
-			m.softnet, _ = procfs.Open(m.root, "proc/net/softnet_stat")
+			m.softnet, m.unread = procfs.Open(m.root, "proc/net/softnet_stat")
 		}
 		m.begin, m.tick = m.count(false), 0
 		return
@@ -259,8 +260,8 @@ func (m *Meter) Ground() string {
 	switch {
 	case m.untimed == nil:
 		return fmt.Sprintf("the kernel timed the programs' runs in a tick of every %d", m.Period)
-	case m.softnet == nil:
-		return fmt.Sprintf("the programs' time is not known: %v", m.untimed)
+	case m.unread != nil:
+		return fmt.Sprintf("the programs' time is not known: %v; %v", m.untimed, m.unread)
 	}
 	return fmt.Sprintf("the time of the programs of rtt and softirq is estimated from the packets received, that of others is not known: %v", m.untimed)
 }

@@ -34,9 +34,9 @@ var functionNames = [...]string{"net_rx_action", "tcp_collapse", "tcp_prune_ofo_
 
 // Functions is the armed probe of single kernel functions.
 type Functions struct {
-	loaded []*loaded // one a function
-	again  []func() (*loaded, error)
-	maps   map[string]*ebpf.Map // that all functions share
+	loaded []*loaded                 // one a function
+	again  []func() (*loaded, error) // loads that one anew, see resume
+	maps   map[string]*ebpf.Map      // that all functions share
 	cpus   *shared[bpf.FunctionFunctions]
 	seen   [][len(functionNames)]bpf.SoftirqDurations // by CPU, at the last Read
 }
