@@ -67,6 +67,7 @@ var house = []wing{
 		{"recorder/trace", "what the probes told over time"},
 		{"recorder/source", "kernel texts each second, one-off sources at the cut"},
 		{"recorder/vital", "the numbers of each tick"},
+		{"recorder/budget", "what it may cost: measured, and what is shed for it"},
 		{"recorder/trigger", "limits over vitals"},
 		{"recorder/control", "the control socket: status and its client"},
 		{"recorder/freeze", "cuts the rings and writes the bundle"},

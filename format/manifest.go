@@ -30,7 +30,9 @@ type Manifest struct {
 	Vitals   []VitalInfo        `json:"vitals,omitempty"` // the columns of vitals.csv
 	// Baselines are as of the trigger, of the vitals that factors watch.
 	Baselines []Baseline `json:"baselines,omitempty"`
-	Warnings  []string   `json:"warnings,omitempty"`
+	// Budget is what the recorder itself may cost; the zero value where it had no limit.
+	Budget   Budget   `json:"budget,omitzero"`
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Setting is the value of one option: a string in JSON, or where the option may be given
@@ -172,6 +174,35 @@ type Source struct {
 	WallNs int64 `json:"wall_ns,omitempty"`
 	// Details are the source's own figures, by name: packets.eth0.drops, ring.bytes, …
 	Details map[string]string `json:"details,omitempty"`
+}
+
+// Budget is what the recorder itself may cost, and what it gave up for that (SPEC.md,
+// "Budget"). Shares are of the whole machine's CPU time: 0.01 is 20 ms a second on two CPUs.
+type Budget struct {
+	Limit    float64 `json:"limit"`
+	Used     float64 `json:"used"`     // lately: Own and Programs; 0 before the first was measured
+	Own      float64 `json:"own"`      // user and system time of the process
+	Programs float64 `json:"programs"` // eBPF programs, and the clocks that sample stacks
+	Ground   string  `json:"ground"`   // how Programs is known
+	// Tiers is what can be shed, in the order in which it is.
+	Tiers []BudgetTier `json:"tiers"`
+	// Shed is what was, in the window: earliest first.
+	Shed []Shed `json:"shed,omitempty"`
+}
+
+// BudgetTier is something that can be shed, and what it costs.
+type BudgetTier struct {
+	Tier string  `json:"tier"` // softirq
+	Used float64 `json:"used"` // lately, or before it was shed
+	Shed bool    `json:"shed,omitempty"`
+}
+
+// Shed is for how long a tier was not armed.
+type Shed struct {
+	Tier    string    `json:"tier"`
+	Sources []string  `json:"sources"` // that lack something for it
+	From    time.Time `json:"from"`
+	To      time.Time `json:"to,omitzero"` // zero: it still is
 }
 
 // VitalInfo describes one column of vitals.csv.

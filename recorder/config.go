@@ -12,6 +12,7 @@ import (
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/unit"
+	"github.com/spikebox/spikebox/recorder/budget"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/host"
@@ -39,16 +40,19 @@ type Config struct {
 	Control    string // path of the control socket; empty: none
 	Policy     trigger.Policy
 	Retention  freeze.Retention
-	Conntrack  int  // most lines of the connection-tracking dump; 0: 200,000
-	AllNetNS   bool // eBPF events and histograms of every network namespace
-	Once       bool // stop after the first bundle
-	DryRun     bool // say what would fire, write nothing
+	CPUBudget  float64 // most of the machine's CPU time that it takes, or evidence is shed; 0: no limit
+	Conntrack  int     // most lines of the connection-tracking dump; 0: 200,000
+	AllNetNS   bool    // eBPF events and histograms of every network namespace
+	Once       bool    // stop after the first bundle
+	DryRun     bool    // say what would fire, write nothing
 	// Flags are the options in force by their names, for the manifest.
 	Flags map[string]format.Setting
 	// Log takes one line at a time, for the operator.
 	Log func(string)
 	// Written is told of every bundle on disk.
 	Written func(path string)
+
+	gauge func(*budget.Meter) budget.Gauge // tests: what measures in a meter's place
 }
 
 // DefaultTriggers arm a recorder that was given none. An absolute round-trip limit would

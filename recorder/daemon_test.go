@@ -34,6 +34,10 @@ func TestMain(m *testing.M) {
 		hold(dir)
 		return
 	}
+	if figures, ok := os.LookupEnv(budgetEnv); ok {
+		armWithBudget(figures)
+		return
+	}
 	dir, err := os.MkdirTemp("", "spikeboxd")
 	if err != nil {
 		panic(err)
@@ -64,13 +68,14 @@ type daemon struct {
 	done chan struct{}
 }
 
-// start runs spikeboxd in a namespace. A wrapper, a shell command that ends in
+// start runs spikeboxd in a namespace, without a CPU budget unless args give one: what it
+// records must not depend on what else the machine has to do. A wrapper, a shell command that ends in
 // `exec "$@"`, may prepare the process.
 func start(t *testing.T, ns netns.NsHandle, wrapper string, args ...string) *daemon {
 	t.Helper()
 	d := &daemon{t: t, dir: filepath.Join(t.TempDir(), "bundles"), done: make(chan struct{})}
 	d.ctl.Socket = filepath.Join(t.TempDir(), "control.sock")
-	args = append([]string{binary, "run", "--dir", d.dir, "--after", "300ms", "--min-free", "0%",
+	args = append([]string{binary, "run", "--dir", d.dir, "--after", "300ms", "--min-free", "0%", "--cpu-budget", "off",
 		"--control", d.ctl.Socket}, args...)
 	d.cmd = exec.Command(args[0], args[1:]...)
 	if wrapper != "" {

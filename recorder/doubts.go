@@ -19,12 +19,12 @@ import (
 func blind(triggers []*trigger.Trigger, columns []vital.Column) (sentences []string, never int) {
 	for _, t := range triggers {
 		for _, c := range t.Conditions {
-			at := slices.IndexFunc(columns, func(col vital.Column) bool { return col.Name == c.Vital && col.Source == "" })
+			at := slices.IndexFunc(columns, func(col vital.Column) bool { return col.Name == c.Vital && (col.Source == "" || col.Shed) })
 			if at < 0 {
 				continue
 			}
 			when := "cannot fire until its vitals are there"
-			if !columns[at].Late {
+			if !columns[at].Late && !columns[at].Shed {
 				when = "can never fire here"
 				never++
 			}

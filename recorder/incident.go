@@ -143,7 +143,7 @@ func (r *Recorder) cut() {
 	start := r.start(in.at)
 	began := time.Now()
 	held, err := freeze.Take(r.rings, freeze.Request{
-		Env: r.cfg.sources(in.clock), Store: r.store, Manifest: r.manifest(in),
+		Env: r.cfg.sources(in.clock), Store: r.store, Manifest: r.manifest(in, start),
 		Start: start, Trigger: in.at, Clock: in.clock, Early: in.early,
 	})
 	// Set where the cut fails, too: the failure comes back over results like any other.
@@ -205,7 +205,7 @@ func (r *Recorder) finish(res result) {
 	}
 }
 
-func (r *Recorder) manifest(in *incident) format.Manifest {
+func (r *Recorder) manifest(in *incident, start time.Time) format.Manifest {
 	r.told = r.triggers.HeldBack(time.Now())
 	var warnings []string
 	if r.cfg.AllNetNS {
@@ -216,5 +216,6 @@ func (r *Recorder) manifest(in *incident) format.Manifest {
 		Recorder: r.cfg.Build, Host: r.host, Config: r.cfg.Flags,
 		Trigger: in.first, Joined: in.joined, HeldBack: heldBack(r.told),
 		Clocks: []format.Clock{r.armed, in.read}, Baselines: in.usual,
+		Budget: r.budget.State(start, time.Now(), in.clock.Wall),
 	}
 }

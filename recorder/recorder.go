@@ -12,6 +12,7 @@
 //	trace    what the probes told over time
 //	ring     the bounded memories that all of these keep the last seconds in
 //	trigger  when to cut
+//	budget   what is not recorded where recording costs too much
 //	freeze   cuts all rings at one instant, and writes the bundle
 //	control  the socket over which a local user asks and triggers
 package recorder
@@ -28,6 +29,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/budget"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/freeze"
@@ -68,6 +70,7 @@ type Recorder struct {
 	requests chan format.Trigger
 	asked    chan chan<- control.Status
 	snapshot *time.Ticker
+	budget   *budget.Budget // nil: no limit
 	store    *freeze.Store
 	ledger   *ledger        // nil with Config.DryRun
 	kept     time.Time      // when it was written last
@@ -212,6 +215,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 		return nil, err
 	}
 	r.rings.Rows = ring.NewRows(ticks, len(r.rings.Board.Infos()))
+	r.limit()
 	if refused != nil {
 		if !r.recordsAnything() {
 			r.close()
@@ -251,6 +255,7 @@ func (r *Recorder) close() {
 	if r.rings.Board != nil {
 		r.rings.Board.Close()
 	}
+	r.budget.Close()
 	if r.probes != nil {
 		r.probes.Close()
 	}
@@ -317,6 +322,7 @@ func (r *Recorder) tick(now time.Time) {
 	if now.Sub(r.kept) >= ledgerEvery {
 		r.keep(now)
 	}
+	r.budget.Tick(now, r.incident != nil || r.writing)
 	// One bundle at a time: while one is written its blocks of the packet rings are held,
 	// and capture gives no second cut. A window that ends meanwhile is cut late, and longer.
 	if r.incident != nil && !r.writing && (r.stopping || !now.Before(r.incident.end)) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spikebox/spikebox/recorder/budget"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
 )
@@ -77,6 +78,8 @@ func (r *Recorder) status() control.Status {
 	s.Sources = append(s.Sources, r.rings.Board.Sources(start, now)...)
 	s.Sources = append(s.Sources, r.rings.Snapshots.Source(start, now))
 	s.Sources = append(s.Sources, r.rings.Trace.Sources(start, now)...)
+	s.Budget = r.budget.State(start, now, time.Time.UTC)
+	budget.Mark(s.Sources, s.Budget)
 	return s
 }
 

@@ -44,6 +44,7 @@ type Case struct {
 	Clocks  []format.Clock            `json:"clocks"` // instead of two good readings
 	Sources []format.Source           `json:"sources"`
 	Config  map[string]format.Setting `json:"config"` // the recorder's flags
+	Budget  format.Budget             `json:"budget"`
 	Damage  Damage                    `json:"damage"` // since it was written
 	Want    Want                      `json:"want"`
 }
@@ -152,7 +153,7 @@ func (c *Case) manifest() *format.Manifest {
 		Recorder: format.Build{Program: "spikeboxd", Version: "v0.0.0", Go: "go"},
 		Host:     format.Host{Name: "host", Kernel: "6.18.0", Arch: "x86_64", CPUs: 2, MemoryBytes: 8 << 30, NetNS: 4026531840, ClockTick: 100},
 		Trigger:  c.Trigger, Window: format.Window{Start: Start, Trigger: c.Trigger.Time, End: end},
-		Sources: c.Sources, Clocks: c.Clocks, Config: c.Config,
+		Sources: c.Sources, Clocks: c.Clocks, Config: c.Config, Budget: c.Budget,
 		Vitals: []format.VitalInfo{
 			{Name: "rtt.p99", Unit: "s"}, {Name: "syn_recv", Unit: "1"},
 			{Name: "listen.overflows", Unit: "1/s"}, {Name: "accept.queue.fill", Unit: "ratio"},

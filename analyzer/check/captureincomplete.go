@@ -132,7 +132,9 @@ func (c *Case) lostSources(f *Finding, lose loser) {
 			what += fmt.Sprintf(" and lost %s%s %s", least, unit.Count(s.Lost), s.Unit)
 		}
 		lose(manifestItem(fmt.Sprintf("sources[%s]", s.Name), string(s.State)+": "+s.Reason), "%s", what+inBrackets(s.Reason))
-		if s.Name == "packets" && s.Lost > 0 {
+		if c.shed(s.Name) != "" {
+			f.advise(largerBudget)
+		} else if s.Name == "packets" && s.Lost > 0 {
 			f.advise(largerRing)
 		} else if s.Reason != "" {
 			f.advise(fmt.Sprintf("mend the source %q (%s)", s.Name, s.Reason))

@@ -15,9 +15,10 @@ import (
 // What to do about evidence that was lost depends on who lost it: whoever copied the file, the
 // packet ring, a source, or whatever stopped the recorder.
 const (
-	copyAgain  = "copy the bundle again from the host, this copy is damaged (spikebox verify compares every sum)"
-	largerRing = "arm spikeboxd with a larger --ring, or record fewer packets with --port and --peer"
-	readParts  = "analyse it in parts (editcap, tshark -w): it holds more than is kept in memory"
+	copyAgain    = "copy the bundle again from the host, this copy is damaged (spikebox verify compares every sum)"
+	largerRing   = "arm spikeboxd with a larger --ring, or record fewer packets with --port and --peer"
+	largerBudget = "arm spikeboxd with a larger --cpu-budget, or find out what this host has to do that makes recording so dear (spikebox status)"
+	readParts    = "analyse it in parts (editcap, tshark -w): it holds more than is kept in memory"
 )
 
 // vitalTick is how often vitals.csv has a row (format/SPEC.md, "vitals.csv"); snapshotTick that
@@ -26,6 +27,30 @@ const (
 	vitalTick    = 250 * time.Millisecond
 	snapshotTick = time.Second
 )
+
+// shed says of a source that the recorder gave it up within the window, and for how long; empty
+// where it did not.
+func (c *Case) shed(source string) string {
+	if c.Evidence.Manifest == nil {
+		return ""
+	}
+	b := c.Evidence.Manifest.Budget
+	var spans []string
+	for _, s := range b.Shed {
+		if !slices.Contains(s.Sources, source) {
+			continue
+		}
+		span := "from " + words.Clock(s.From)
+		if !s.To.IsZero() {
+			span += " to " + words.Clock(s.To)
+		}
+		spans = append(spans, span)
+	}
+	if len(spans) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("was not measured %s, for the recorder's CPU budget of %s", words.List(spans), unit.FormatShare(b.Limit))
+}
 
 // damaged says that the bundle has lost something since it was written.
 func (c *Case) damaged() bool { return len(c.Evidence.Damage) > 0 }

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
@@ -59,6 +60,8 @@ func (n *Need) next(c *Case, h have) string {
 	}
 	s, ok := c.Evidence.Source(n.source)
 	switch {
+	case c.shed(n.source) != "":
+		return largerBudget
 	case ok && s.State == format.Disabled:
 		return fmt.Sprintf("arm spikeboxd with the source %q enabled", n.source)
 	case ok && s.Reason != "" && s.State != format.Complete:
@@ -195,10 +198,14 @@ func needVital(vital, source string) *Need {
 			if s == nil {
 				return c.gone("the vital "+vital+" is", source)
 			}
-			for _, v := range s.V {
-				if !math.IsNaN(v) {
-					return c.covered(s.T, vitalTick, member.VitalsName, "vitals")
-				}
+			measured := slices.ContainsFunc(s.V, func(v float64) bool { return !math.IsNaN(v) })
+			switch why := c.shed(source); {
+			case why != "" && measured:
+				return partial("the vital %s %s", vital, why)
+			case why != "":
+				return have{state: missing, why: "the vital " + vital + " " + why, lost: true}
+			case measured:
+				return c.covered(s.T, vitalTick, member.VitalsName, "vitals")
 			}
 			return impossible("the vital " + vital + " has no value in the window: " + reason(c, vital))
 		},

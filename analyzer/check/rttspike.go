@@ -57,7 +57,7 @@ var needRTT = &Need{
 		vital := needVital(rttVital, "vitals.rtt").have(c)
 		packets := needPackets.have(c)
 		switch {
-		case vital.state != missing || c.Evidence.Manifest != nil && len(c.peers()) == 0:
+		case vital.state != missing || c.shed("vitals.rtt") != "" || c.Evidence.Manifest != nil && len(c.peers()) == 0:
 			return vital
 		case packets.state != missing && len(c.peers()) == 0:
 			return impossible("no packet acknowledges another, so that no round trip can be measured")

@@ -14,6 +14,7 @@ import (
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/plain"
+	"github.com/spikebox/spikebox/format/unit"
 	"github.com/spikebox/spikebox/recorder/control"
 )
 
@@ -80,6 +81,15 @@ func printStatus(s *control.Status) error {
 	row("triggers", "%s", strings.Join(s.Triggers, ", "))
 	for _, sentence := range s.Blind {
 		row("blind", "%s", sentence)
+	}
+	if b := s.Budget; b.Limit > 0 {
+		row("cpu", "%s of the machine used (%s by itself, %s by programs), the limit is %s", unit.Percent(b.Used), unit.Percent(b.Own), unit.Percent(b.Programs), unit.FormatShare(b.Limit))
+		row("", "%s", b.Ground)
+		for _, t := range b.Tiers {
+			if t.Shed {
+				row("shed", "%s, which cost %s", t.Tier, unit.Percent(t.Used))
+			}
+		}
 	}
 	for _, i := range s.Interfaces {
 		holds := "holds nothing yet" // Covered is 1970 where it was never recorded

@@ -37,8 +37,13 @@ low (for DURATION). What goes on for long makes another bundle when it is twice 
 SIGUSR1 fires by hand. SIGTERM, SIGINT and SIGHUP finish what is pending and end; a
 third of them within 5 s of the second ends it at once.
 
+Beyond --cpu-budget it gives up evidence, one thing at a time, and takes it back when
+there is room: echo, stacks, softirq, drop, rtt, state, in this order. Packets, half-open
+connections, events of retransmissions and the counters of /proc are never given up.
+spikebox status tells what is, and every bundle what it lacks.
+
 It needs CAP_NET_RAW for packets, and CAP_BPF and CAP_PERFMON for what only the
-kernel can tell; what it is not allowed to see is said once and in the manifest, and
+kernel can tell, CAP_SYS_ADMIN to know what its programs cost; what it is not allowed to see is said once and in the manifest, and
 it records the rest. Nobody need read its log: it waits for no reader.`,
 	Examples: []string{
 		"spikeboxd",
@@ -53,6 +58,7 @@ type runFlags struct {
 	recorder.Config
 	ring, keepBytes cli.Bytes
 	minFree         cli.Percent
+	cpu             cli.Cap
 	peers           cli.Prefixes
 	ports           []uint
 	rtt             time.Duration
@@ -77,7 +83,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 // declare names the flags in the order of the help page.
 func (f *runFlags) declare(flags *pflag.FlagSet) {
 	// A flag.Value has no default beside the one that it holds.
-	f.ring, f.keepBytes, f.minFree = capture.DefaultBytes, 2<<30, 0.1
+	f.ring, f.keepBytes, f.minFree, f.cpu = capture.DefaultBytes, 2<<30, 0.1, 0.01
 	flags.StringSliceVar(&f.Interfaces, "interface", nil, "interface to record; repeatable (default: every one that is up)")
 	flags.DurationVar(&f.rtt, "rtt", 0, "short for --trigger 'rtt.p99 > DURATION for 1s'")
 	flags.IntVar(&f.synRecv, "syn-recv", 0, "short for --trigger 'syn_recv > N'")
@@ -98,6 +104,7 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.IntVar(&f.Retention.Keep, "keep", 20, "most bundles of this host in a folder; of the most frequent trigger the oldest goes first, the last of a trigger and those with NAME.keep beside them stay; 0 is no cap")
 	flags.Var(&f.keepBytes, "keep-bytes", "most bytes of this host's bundles in a folder, the new one included; 0B is no cap")
 	flags.Var(&f.minFree, "min-free", "share of the file system that stays free: old bundles go for it where that helps, and a new one takes little of it")
+	flags.Var(&f.cpu, "cpu-budget", "most of the machine's CPU time that it takes: beyond, evidence is shed and comes back later; off: no limit")
 	flags.StringVar(&f.Control, "control", control.Socket, "control socket; empty: none")
 	flags.StringVar(&f.netns, "netns", "own", "own: kernel events of this network namespace; all: of every one on the machine")
 	flags.BoolVar(&f.Once, "once", false, "end after the first bundle and print its path")
@@ -151,6 +158,7 @@ func (f *runFlags) config(flags *pflag.FlagSet) recorder.Config {
 	cfg.AllNetNS = f.netns == "all"
 	cfg.RingBytes, cfg.Peers = int(f.ring), f.peers
 	cfg.Retention.Bytes, cfg.Retention.MinFree = int64(f.keepBytes), float64(f.minFree)
+	cfg.CPUBudget = float64(f.cpu)
 	cfg.Flags = inForce(flags)
 	return cfg
 }

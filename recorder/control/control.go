@@ -36,8 +36,10 @@ type Status struct {
 	HeldBack   []format.HeldBack  `json:"held_back,omitempty"` // by trigger: now, or since the last bundle
 	Suppressed int                `json:"suppressed"`          // firings held back by cooldown and cap
 	// MissedTicks did not come, because the recorder was stopped, or had no CPU, since armed.
-	MissedTicks int    `json:"missed_ticks"`
-	LogDropped  uint64 `json:"log_dropped"` // lines that the log did not take, since armed
+	MissedTicks int `json:"missed_ticks"`
+	// Budget is what it costs, of the window that a bundle would have now.
+	Budget     format.Budget `json:"budget,omitzero"`
+	LogDropped uint64        `json:"log_dropped"` // lines that the log did not take, since armed
 }
 
 // InterfaceStatus is one interface's ring.

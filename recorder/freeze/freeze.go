@@ -16,6 +16,7 @@ import (
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/recorder/budget"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/ring"
@@ -110,6 +111,7 @@ func Take(rings Rings, req Request) (*Held, error) {
 	h.sources = append(h.sources, clockSource(past, req.Start))
 	h.sources = append(h.sources, rings.Snapshots.Source(req.Start, h.end), rings.Log.Source(req.Start, req.Clock))
 	h.sources = append(h.sources, rings.Trace.Sources(req.Start, h.end)...)
+	budget.Mark(h.sources, req.Manifest.Budget)
 	m := &h.req.Manifest
 	m.Vitals = infos
 	m.Window = format.Window{Start: req.Clock.Wall(req.Start), Trigger: req.Clock.Wall(req.Trigger), End: req.Clock.Wall(h.end)}

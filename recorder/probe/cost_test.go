@@ -24,7 +24,7 @@ func BenchmarkCost(b *testing.B) {
 	}
 	s := Open(Options{NetNS: uint32(st.Ino)})
 	defer s.Close()
-	measuring, err := measureCost()
+	measuring, err := TimeRuns()
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/spikebox/spikebox/bpf"
 )
@@ -25,9 +26,11 @@ var echoProbe = Probe{
 
 // Echo is the armed probe of answers to ICMP echo requests.
 type Echo struct {
-	loaded *loaded
-	cpus   *shared[bpf.EchoEchoes]
-	seen   []bpf.SoftirqDurations // by CPU, at the last Read
+	mu        sync.Mutex // of what is attached: the meter watches beside whoever sheds
+	forbidden bool
+	loaded    *loaded
+	cpus      *shared[bpf.EchoEchoes]
+	seen      []bpf.SoftirqDurations // by CPU, at the last Read
 }
 
 // openEcho loads the probe for a namespace, and tries whether it can be attached.
@@ -48,14 +51,18 @@ func openEcho(h hub, o Options) (*Echo, error) {
 	if err != nil {
 		return nil, errors.Join(refuse("echo", err), l.Close())
 	}
-	return &Echo{l, cpus, make([]bpf.SoftirqDurations, len(cpus.slots))}, nil
+	return &Echo{loaded: l, cpus: cpus, seen: make([]bpf.SoftirqDurations, len(cpus.slots))}, nil
 }
 
 // Watch attaches the programs, or takes them off: they look at every packet that comes or
 // goes, four runs for a request of HTTP and its answer, which nobody should pay for a host
 // that is never pinged. Asked again for what is, it does nothing.
 func (e *Echo) Watch(on bool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	switch {
+	case on && e.forbidden:
+		return nil
 	case on == (len(e.loaded.links) > 0):
 		return nil
 	case on:

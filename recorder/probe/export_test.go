@@ -8,12 +8,9 @@ import (
 	"io"
 	"math/bits"
 	"time"
-
-	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 )
 
-// programStats is what one program has cost since measureCost.
+// programStats is what one program has cost since TimeRuns.
 type programStats struct {
 	program string // as bpftool(8) shows it
 	runs    uint64
@@ -23,17 +20,7 @@ type programStats struct {
 	missed uint64
 }
 
-// measureCost makes the kernel time each run of every eBPF program on the machine until
-// the returned Closer is closed (Linux 5.8).
-func measureCost() (io.Closer, error) {
-	c, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
-	if err != nil {
-		return nil, fmt.Errorf("enable statistics of eBPF programs: %w", err)
-	}
-	return c, nil
-}
-
-// stats returns the cost of every armed program. Without measureCost only missed is
+// stats returns the cost of every armed program. Without TimeRuns only missed is
 // counted.
 func (s *Set) stats() ([]programStats, error) {
 	var all []programStats

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 
 	"github.com/spikebox/spikebox/bpf"
@@ -33,8 +34,9 @@ var functionNames = [...]string{"net_rx_action", "tcp_collapse", "tcp_prune_ofo_
 
 // Functions is the armed probe of single kernel functions.
 type Functions struct {
-	loaded []*loaded            // one a function
-	maps   map[string]*ebpf.Map // that all functions share
+	loaded []*loaded                 // one a function
+	again  []func() (*loaded, error) // loads that one anew, see resume
+	maps   map[string]*ebpf.Map      // that all functions share
 	cpus   *shared[bpf.FunctionFunctions]
 	seen   [][len(functionNames)]bpf.SoftirqDurations // by CPU, at the last Read
 }
@@ -54,12 +56,17 @@ func openFunctions(s *Set) (f *Functions, variant string, err error) {
 		h = h.with(bpf.FunctionMapSoftirqCpu, s.Softirqs.loaded.Maps[bpf.SoftirqMapSoftirqCpu])
 	}
 	var forms []string
+	shared := h.maps // without the kernel's types, which would stay for it
 	for _, name := range functionNames {
 		form, one, err1 := loadFunction(h, name)
 		if err1 != nil {
 			err, form = err1, "not" // as a rule, what refuses one refuses all
 		} else {
 			f.loaded = append(f.loaded, one)
+			f.again = append(f.again, func() (*loaded, error) {
+				_, one, err := loadFunction(hub{btf.NewCache(), shared}, name)
+				return one, err
+			})
 		}
 		forms = append(forms, form+" "+name)
 	}
@@ -119,11 +126,6 @@ func loadKprobes(h hub, name string) (*loaded, error) {
 		func(p *ebpf.Program) (link.Link, error) { return link.Kretprobe(name, p, nil) })
 }
 
-// attachTracing attaches to what the program was loaded for.
-func attachTracing(p *ebpf.Program) (link.Link, error) {
-	return link.AttachTracing(link.TracingOptions{Program: p})
-}
-
 // loadPair arms the two programs of a function's beginning and end.
 func loadPair(h hub, first, last string,
 	begin, end func(*ebpf.Program) (link.Link, error)) (*loaded, error) {
@@ -143,15 +145,9 @@ func loadPair(h hub, first, last string,
 		return nil, err
 	}
 	// The end first: a beginning without end would be told as one long call.
-	for _, step := range []struct {
-		prog   string
-		attach func(*ebpf.Program) (link.Link, error)
-	}{{last, end}, {first, begin}} {
-		at, err := step.attach(l.Programs[step.prog])
-		if err != nil {
-			return nil, errors.Join(refuse("function", fmt.Errorf("attach %s: %w", step.prog, err)), l.Close())
-		}
-		l.links = append(l.links, at)
+	l.hooks = []hook{{last, end}, {first, begin}}
+	if err := l.attach(); err != nil {
+		return nil, errors.Join(refuse("function", err), l.Close())
 	}
 	return l, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 
@@ -25,7 +26,19 @@ import (
 type loaded struct {
 	*ebpf.Collection
 	spec  *ebpf.CollectionSpec
-	links []link.Link
+	hooks []hook
+	links map[string]link.Link // by program
+}
+
+// hook is how a program is attached.
+type hook struct {
+	program string
+	attach  func(*ebpf.Program) (link.Link, error)
+}
+
+// attachTracing attaches to what the program was loaded for.
+func attachTracing(p *ebpf.Program) (link.Link, error) {
+	return link.AttachTracing(link.TracingOptions{Program: p})
 }
 
 // hub is what topics share while they are loaded.
@@ -75,7 +88,13 @@ func load(h hub, w wanted) (*loaded, error) {
 	if err != nil {
 		return nil, refuse(w.id, err)
 	}
-	l := &loaded{Collection: coll, spec: w.spec}
+	l := &loaded{Collection: coll, spec: w.spec, links: map[string]link.Link{}}
+	for name := range coll.Programs {
+		// Functions, iterators and clocks are attached by their topics.
+		if w.spec.Programs[name].AttachType == ebpf.AttachTraceRawTp {
+			l.hooks = append(l.hooks, hook{name, attachTracing})
+		}
+	}
 	if w.idle {
 		return l, nil
 	}
@@ -86,29 +105,30 @@ func load(h hub, w wanted) (*loaded, error) {
 	return l, nil
 }
 
-// attach puts every program on its BTF tracepoint. Functions, iterators and clocks are
-// attached by their topics.
-func (l *loaded) attach() error {
-	for name, prog := range l.Programs {
-		if l.spec.Programs[name].AttachType != ebpf.AttachTraceRawTp {
+// attach puts the named programs on their hooks, or all where none is named.
+func (l *loaded) attach(programs ...string) error {
+	for _, h := range l.hooks {
+		if l.links[h.program] != nil || len(programs) > 0 && !slices.Contains(programs, h.program) {
 			continue
 		}
-		at, err := link.AttachTracing(link.TracingOptions{Program: prog})
+		at, err := h.attach(l.Programs[h.program])
 		if err != nil {
-			return errors.Join(fmt.Errorf("attach %s: %w", name, err), l.detach())
+			return errors.Join(fmt.Errorf("attach %s: %w", h.program, err), l.detach(programs...))
 		}
-		l.links = append(l.links, at)
+		l.links[h.program] = at
 	}
 	return nil
 }
 
-// detach takes the programs off again, and keeps them loaded.
-func (l *loaded) detach() error {
+// detach takes the named programs off again, or all, and keeps them loaded.
+func (l *loaded) detach(programs ...string) error {
 	var errs []error
-	for _, at := range l.links {
-		errs = append(errs, at.Close())
+	for name, at := range l.links {
+		if len(programs) == 0 || slices.Contains(programs, name) {
+			errs = append(errs, at.Close())
+			delete(l.links, name)
+		}
 	}
-	l.links = nil
 	return errors.Join(errs...)
 }
 

@@ -83,8 +83,9 @@ type Set struct {
 	Drops     *Drops
 	Echo      *Echo
 
-	hub   hub         // during Open
-	armed []io.Closer // in the order of arming
+	hub    hub                  // during Open
+	armed  []io.Closer          // in the order of arming
+	opened map[string]io.Closer // the same by their probes
 }
 
 // Result is what became of one probe.
@@ -105,7 +106,7 @@ func (r *Result) Source() format.Source {
 
 // Open arms every probe that can be.
 func Open(o Options) *Set {
-	s := &Set{hub: alone()}
+	s := &Set{hub: alone(), opened: map[string]io.Closer{}}
 	defer func() { s.hub = hub{} }() // the kernel's types are some MB
 	err := s.openEvents()
 	s.Names, _ = readReasonNames(s.hub.cache)
@@ -144,7 +145,7 @@ func (s *Set) open(p *Probe, o Options) (variant string, err error) {
 	if err != nil {
 		return "", err
 	}
-	s.armed = append(s.armed, c)
+	s.armed, s.opened[p.ID] = append(s.armed, c), c
 	return variant, nil
 }
 

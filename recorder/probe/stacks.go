@@ -45,7 +45,8 @@ type Stacks struct {
 	loaded *loaded
 	clocks []int // perf event file descriptors, one a CPU
 	// Period is the time between two samples of a CPU, for profiles.
-	Period time.Duration
+	Period    time.Duration
+	interrupt time.Duration // what one look takes, with the interrupt that it needs
 }
 
 // openStacks sets a clock on each CPU that is online now; CPUs that come up later are
@@ -76,6 +77,7 @@ func openStacks(o Options, s *Set) (*Stacks, error) {
 			return nil, errors.Join(refuse("stacks", err), p.Close())
 		}
 	}
+	p.interrupt = interruptCost()
 	return p, nil
 }
 

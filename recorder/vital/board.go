@@ -55,6 +55,8 @@ type running struct {
 	ticks   uint64
 	cost    time.Duration // of the ticks, as the wall clock has it
 	since   time.Time     // when the variant opened that did not at first; zero: at once
+	shed    string        // why it is not to be measured; empty: it is
+	renew   bool          // it was shed, and its variant is to be opened anew
 	gaps    ring.Gaps
 	thing   rounds.Thing
 	read    readout
@@ -68,6 +70,7 @@ type readout struct {
 	cost   time.Duration
 	opened *opened  // not adopted yet
 	late   *Variant // to be tried again
+	idle   bool     // it is shed
 }
 
 // opened is what opening a meter gave.
@@ -152,7 +155,7 @@ func (r *running) measure(env Env) {
 			r.read.opened = &opened{variant: v, reader: reader, refused: r.refused, again: true}
 		}
 	}
-	if r.reader == nil {
+	if r.reader == nil || r.read.idle {
 		return
 	}
 	start := time.Now()
@@ -165,6 +168,10 @@ func (b *Board) replace(r *running, now time.Time) {
 	o := r.read.opened
 	if r.reader != nil {
 		r.reader.Close()
+	}
+	if o.variant == r.variant { // it was shed
+		r.reader, r.read.opened = o.reader, nil
+		return
 	}
 	if r.variant == nil {
 		r.gaps = ring.NewGaps(gapAllowed)
@@ -240,7 +247,7 @@ func (b *Board) retry(now time.Time) {
 	}
 	b.again = now.Add(againEvery)
 	for _, r := range b.meters {
-		if !r.thing.Hung() {
+		if !r.thing.Hung() && r.shed == "" {
 			r.read.late = r.late()
 		}
 	}
@@ -261,12 +268,16 @@ func (b *Board) Read(now time.Time) []float64 {
 		} else if o != nil {
 			b.adopt(r)
 		}
+		if r.renew {
+			r.read.late, r.renew = r.variant, false
+		}
 		unmeasured(r.read.out)
-		r.read.now = now
+		r.read.now, r.read.idle = now, r.shed != ""
 	}
 	b.rounds.Do(rounds.Tick, b.things)
 	for _, r := range b.meters {
 		switch {
+		case r.shed != "":
 		case r.thing.Hung():
 			b.note(r, errHung)
 		case r.reader != nil && r.thing.Done():
@@ -281,6 +292,17 @@ func (b *Board) Read(now time.Time) []float64 {
 		}
 	}
 	return b.row
+}
+
+// Shed stops measuring what a meter measures, and says why. Without a reason it begins again,
+// with nothing of what was before.
+func (b *Board) Shed(meter, why string) {
+	for _, r := range b.meters {
+		if r.ID == meter {
+			r.renew = r.shed != "" && why == "" && r.variant != nil
+			r.shed = why
+		}
+	}
 }
 
 // note keeps a reader's failure and says it once, not at every tick. That one hangs is said

@@ -18,6 +18,7 @@ type Column struct {
 	Source string  // the variant; empty where none opened
 	Reason string  // why it is less than the best, or not there
 	Late   bool    // what is missing is tried again while armed
+	Shed   bool    // it is not measured, for Reason, though it could be
 	Value  float64 // NaN where it was not measured
 }
 
@@ -28,6 +29,9 @@ func (b *Board) Columns() []Column {
 		columns[i] = Column{Vital: c.vital, Reason: c.meter.reason(ring.Missing{}), Late: c.meter.late() != nil, Value: b.row[i]}
 		if c.meter.variant != nil {
 			columns[i].Source = c.meter.variant.Name
+		}
+		if c.meter.shed != "" {
+			columns[i].Shed, columns[i].Reason = true, c.meter.shed
 		}
 	}
 	return columns

@@ -84,6 +84,11 @@ func newStates(live *probe.States, p pace) (Reader, error) {
 		most = statesCap
 		return err
 	}
+	if live != nil { // what has moved so far is in the dump
+		if err := live.Read(&r.moved); err != nil {
+			return nil, err
+		}
+	}
 	err := r.open()
 	r.counts = r.dumped
 	return r, err

@@ -42,6 +42,33 @@ func (p *Percent) String() string { return unit.FormatShare(float64(*p)) }
 // Type names the value in help pages.
 func (p *Percent) Type() string { return "percent" }
 
+// Cap is a flag that takes a share that is not to be passed: 1%, or off for none.
+type Cap float64
+
+// Set reads the flag's value.
+func (c *Cap) Set(s string) error {
+	if s == "off" {
+		*c = 0
+		return nil
+	}
+	share, err := unit.ParseShare(s)
+	if err != nil || share == 0 {
+		return fmt.Errorf("cap %q: want a percentage such as 1%%, or off", s)
+	}
+	*c = Cap(share)
+	return nil
+}
+
+func (c *Cap) String() string {
+	if *c == 0 {
+		return "off"
+	}
+	return unit.FormatShare(float64(*c))
+}
+
+// Type names the value in help pages.
+func (c *Cap) Type() string { return "percent" }
+
 // Prefixes is a repeatable flag that takes addresses and prefixes: 10.0.0.0/8, 192.0.2.7.
 type Prefixes []netip.Prefix
 

@@ -11,7 +11,7 @@ import (
 
 // A flag prints its default as it is read, and keeps its value where a new one is refused.
 func TestValues(t *testing.T) {
-	size, share, prefixes := Bytes(64<<20), Percent(0.1), Prefixes{netip.MustParsePrefix("10.0.0.0/8")}
+	size, share, most, prefixes := Bytes(64<<20), Percent(0.1), Cap(0.01), Prefixes{netip.MustParsePrefix("10.0.0.0/8")}
 	for _, c := range []struct {
 		value      pflag.Value
 		is, kind   string
@@ -38,6 +38,14 @@ func TestValues(t *testing.T) {
 				"NaN%": "want a percentage", "x%": "want a percentage", "1 %": "want a percentage",
 			},
 			afterwards: "50%",
+		},
+		{
+			value: &most, is: "1%", kind: "percent",
+			good: map[string]string{"off": "off", "0.5%": "0.5%", "100%": "100%"},
+			bad: map[string]string{
+				"": "want a percentage such as 1%, or off", "1": "or off", "0%": "or off", "101%": "or off", "no": "or off",
+			},
+			afterwards: "2%",
 		},
 	} {
 		if c.value.String() != c.is || c.value.Type() != c.kind {

@@ -51,7 +51,9 @@ func (s *Stage) startRecorder(h *Host) {
 	s.check(err)
 	dir, err := filepath.Abs(s.opt.Dir)
 	s.check(err)
-	flags := append([]string{"--interface", "eth0", "--dir", dir, "--once",
+	// Without a budget: the lab's whole load, clients too, is this machine's, and its
+	// bundles are to have all evidence.
+	flags := append([]string{"--interface", "eth0", "--dir", dir, "--once", "--cpu-budget", "off",
 		"--control", filepath.Join(s.scratch, "control.sock")}, s.truth.Trigger.Flags...)
 	if s.truth.Trigger.Signal {
 		// In place of the recorder's default triggers, one that never fires.

@@ -1,0 +1,93 @@
+//go:build linux
+
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Shed takes an armed probe's programs off, so that they cost nothing, or puts them back. Of
+// one that is not armed it does nothing.
+func (s *Set) Shed(id string, off bool) error {
+	switch p := s.opened[id].(type) {
+	case *Echo:
+		return p.forbid(off)
+	case *Stacks:
+		return p.stop(off)
+	case *Functions:
+		if !off {
+			return p.resume()
+		}
+	case *Softirqs:
+		if !off {
+			p.forget()
+		}
+	}
+	for _, p := range s.portions(id) {
+		change := p.attach
+		if off {
+			change = p.detach
+		}
+		if err := change(p.programs...); err != nil {
+			return fmt.Errorf("shed probe %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// forbid takes the programs off and keeps them off, whatever Watch asks.
+func (e *Echo) forbid(off bool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.forbidden = off
+	if off {
+		return e.loaded.detach()
+	}
+	return nil
+}
+
+// forget clears when softirqs began: of one that began before the programs were taken off,
+// the next end would make one that ran until now.
+func (s *Softirqs) forget() {
+	for cpu := range s.cpus.slots {
+		for v := range s.cpus.slots[cpu].Start {
+			atomic.StoreUint64(&s.cpus.slots[cpu].Start[v], 0)
+		}
+	}
+}
+
+// resume attaches each function's programs again. Before 5.13 the kernel takes those of fentry
+// once only (kernel/bpf/syscall.c, bpf_tracing_prog_attach): they are loaded anew there.
+func (f *Functions) resume() error {
+	for i, l := range f.loaded {
+		err := l.attach()
+		if errors.Is(err, unix.ENOENT) {
+			if l, err = f.again[i](); err == nil {
+				f.loaded[i].Close()
+				f.loaded[i] = l
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("shed probe function: %w", err)
+		}
+	}
+	return nil
+}
+
+// stop stops the clocks or starts them again.
+func (p *Stacks) stop(off bool) error {
+	request := uint(unix.PERF_EVENT_IOC_ENABLE)
+	if off {
+		request = unix.PERF_EVENT_IOC_DISABLE
+	}
+	for _, fd := range p.clocks {
+		if err := unix.IoctlSetInt(fd, request, 0); err != nil {
+			return fmt.Errorf("shed probe stacks: %w", err)
+		}
+	}
+	return nil
+}
