@@ -21,7 +21,7 @@ var softirqProbe = Probe{
 	Without: "stalls of a CPU's network work; /proc/softirqs and softnet_stat count runs, not their length",
 	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
 		s.Softirqs, err = openSoftirqs(s.hub, o)
-		return s.Softirqs, "", err
+		return s.Softirqs, "one brief NET_RX in 8 timed", err
 	},
 }
 
