@@ -3,9 +3,9 @@
 /*
  * How long some kernel functions take: those that a receive queue in trouble is
  * spent in. Nothing that runs for each packet is among them: net_rx_action is what softirq
- * NET_RX does, and that has its own program. Each has an fentry/fexit pair and a kprobe/kretprobe pair; the loader
- * arms the one that this kernel takes (fentry refuses functions of more than six
- * arguments before 6.6 on x86, and tcp_collapse has seven).
+ * NET_RX does, and that has its own program. Each has an fentry/fexit pair and a
+ * kprobe/kretprobe pair; the loader arms the one that this kernel takes (fentry refuses
+ * functions of more than six arguments before 6.6 on x86, and tcp_collapse has seven).
  */
 #include "duration.h"
 

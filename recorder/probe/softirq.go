@@ -53,8 +53,8 @@ type Softirqs struct {
 
 // softirqSeen are the totals of one vector on one CPU at the last Read.
 type softirqSeen struct {
-	timed            bpf.SoftirqDurations
-	untimed, sumLong uint64
+	timed             bpf.SoftirqDurations
+	untimed, sumBrief uint64
 }
 
 // openSoftirqs arms the probe for the whole machine.
@@ -107,10 +107,9 @@ func (s *Softirqs) since(cpu, v int, d *Durations) bool {
 		}
 		*d = Durations{}
 	}
-	long := since(&seen.sumLong, atomic.LoadUint64(&now.SumLong[v]))
-	like, sum := d.Bucket[:briefBuckets], uint64(d.Sum)-long
+	like, sum := d.Bucket[:briefBuckets], since(&seen.sumBrief, atomic.LoadUint64(&now.SumBrief[v]))
 	if count(like) == 0 { // all that there were since arming
-		like, sum = seen.timed.Bucket[:briefBuckets], seen.timed.Sum-seen.sumLong
+		like, sum = seen.timed.Bucket[:briefBuckets], seen.sumBrief
 	}
 	d.spread(untimed, like, sum)
 	return true
