@@ -113,24 +113,18 @@ func echoRequest(src, dst [4]byte, seq uint16) []byte {
 // Untimed runs are counted as the timed brief ones were: none is lost by rounding, none is put
 // where no brief run was, and what was long stays as it is.
 func TestUntimedRunsAreSpread(t *testing.T) {
-	d := Durations{Count: 6, Sum: 3*600 + 2*1500 + 5_000_000, Max: 5_000_000}
+	const brief, long = 3*600 + 2*1500, 5_000_000
+	d := Durations{Count: 6, Sum: brief + long, Max: long}
 	d.Bucket[9], d.Bucket[10], d.Bucket[22] = 3, 2, 1
-	d.spread(41, d.Bucket[:briefBuckets], 3*600+2*1500)
-	if d.Bucket[9]+d.Bucket[10] != 46 || d.Bucket[9] < 27 || d.Bucket[9] > 28 || d.Bucket[22] != 1 || d.Count != 47 {
-		t.Errorf("41 more give %v, %d in all", d.Bucket, d.Count)
+	d.spread(41, brief)
+	want := Durations{Count: 47, Sum: brief + long + 41*960, Max: long}
+	want.Bucket[9], want.Bucket[10], want.Bucket[22] = 3+25, 2+16, 1
+	if d != want {
+		t.Errorf("41 more give %+v, want %+v", d, want)
 	}
-	if d.Sum != 3*600+2*1500+5_000_000+41*960 || d.Max != 5_000_000 {
-		t.Errorf("sum %d, longest %d", d.Sum, d.Max)
-	}
-	// Nothing was timed since the last look: what there was before tells.
-	var before [briefBuckets]uint64
-	before[8] = 10
-	d = Durations{}
-	if d.spread(5, before[:], 4000); d.Bucket[8] != 5 || d.Count != 5 || d.Sum != 2000 || d.Max != 400 {
-		t.Errorf("5 like 10 of 400 ns give %+v", d)
-	}
-	d = Durations{}
-	if d.spread(5, make([]uint64, briefBuckets), 0); d != (Durations{}) {
-		t.Errorf("like nothing: %+v", d)
+	d, want = Durations{}, Durations{Count: 5, Sum: 2000, Max: 400}
+	want.Bucket[8] = 5
+	if d.add(5, 400); d != want {
+		t.Errorf("5 of 400 ns give %+v, want %+v", d, want)
 	}
 }
