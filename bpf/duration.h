@@ -74,7 +74,7 @@ struct softirqs {
 	__u64 looked;		/* jiffies when the sampler last did; 0: never */
 	__u64 begun[VECTORS];	/* while it does */
 	__u64 untimed[VECTORS];	/* brief ones that are in no bucket */
-	__u64 sum_long[VECTORS]; /* ns, of those of 2^BRIEF and longer */
+	__u64 sum_brief[VECTORS]; /* ns, of those that are in one below BRIEF */
 	struct durations vector[VECTORS];
 	__u64 pad[3];
 };

@@ -55,12 +55,13 @@ struct stack {
 
 /* One CPU's account, in whole cache lines. */
 struct account {
+	__u64 looked[KINDS];	/* jiffies when the clock was last read: once in each, where none is told */
 	__u64 window[KINDS];	/* ktime >> WINDOW when used began to count */
 	__u64 used[KINDS];	/* in this window */
 	__u64 seen[KINDS];
 	__u64 limited[KINDS];	/* not told: over the limit */
 	__u64 full[KINDS];	/* not told: ring buffer full */
-	__u64 pad[6];
+	__u64 pad[4];
 };
 
 #define WINDOW 28 /* 2^28 ns = 268 ms */
@@ -82,25 +83,29 @@ struct {
 	__type(value, struct account);
 } event_account SEC(".maps");
 
-/* Counts an event and says whether it may be told. */
-static __always_inline struct account *admit(__u32 kind, __u64 now)
+/* Counts an event and says whether it may be told; then *now is ktime. */
+static __always_inline struct account *admit(__u32 kind, __u64 *now)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
+	__u32 limit = kind == STACK ? stack_limit : event_limit, cpu = bpf_get_smp_processor_id();
 	struct account *a = bpf_map_lookup_elem(&event_account, &cpu);
+	__u64 jiffies = bpf_jiffies64();
 
 	if (!a)
 		return 0;
 	__sync_fetch_and_add(&a->seen[kind], 1);
-	if (a->window[kind] != now >> WINDOW) {
-		a->window[kind] = now >> WINDOW;
+	if (a->used[kind] >= limit && a->looked[kind] == jiffies)
+		goto limited;
+	a->looked[kind] = jiffies;
+	*now = bpf_ktime_get_ns();
+	if (a->window[kind] != *now >> WINDOW) {
+		a->window[kind] = *now >> WINDOW;
 		a->used[kind] = 0;
 	}
-	if (a->used[kind] >= (kind == STACK ? stack_limit : event_limit)) {
-		__sync_fetch_and_add(&a->limited[kind], 1);
-		return 0;
-	}
-	a->used[kind]++;
-	return a;
+	if (a->used[kind]++ < limit)
+		return a;
+limited:
+	__sync_fetch_and_add(&a->limited[kind], 1);
+	return 0;
 }
 
 static __always_inline void stamp(struct event *e, __u32 kind, __u64 now)
@@ -114,8 +119,8 @@ static __always_inline void stamp(struct event *e, __u32 kind, __u64 now)
 /* A new event to be filled and given to tell(), or 0: counted, and not to be told. */
 static __always_inline struct event *begin(__u32 kind)
 {
-	__u64 now = bpf_ktime_get_ns();
-	struct account *a = admit(kind, now);
+	__u64 now = 0;
+	struct account *a = admit(kind, &now);
 	struct event *e;
 
 	if (!a)

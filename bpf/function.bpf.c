@@ -2,16 +2,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * How long some kernel functions take: those that a receive queue in trouble is
- * spent in. Each has an fentry/fexit pair and a kprobe/kretprobe pair; the loader
- * arms the one that this kernel takes (fentry refuses functions of more than six
- * arguments before 6.6 on x86, and tcp_collapse has seven).
+ * spent in. Nothing that runs for each packet is among them: net_rx_action is what softirq
+ * NET_RX does, and that has its own program. Each has an fentry/fexit pair and a
+ * kprobe/kretprobe pair; the loader arms the one that this kernel takes (fentry refuses
+ * functions of more than six arguments before 6.6 on x86, and tcp_collapse has seven).
  */
 #include "duration.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 enum function {
-	NET_RX_ACTION,
 	TCP_COLLAPSE,
 	TCP_PRUNE_OFO_QUEUE,
 	FUNCTIONS,
@@ -20,7 +20,7 @@ enum function {
 /* One CPU's functions, in whole cache lines. */
 struct functions {
 	struct durations function[FUNCTIONS];
-	__u64 pad[2];
+	__u64 pad[4];
 };
 
 struct {
@@ -89,6 +89,5 @@ static __always_inline int leave(__u32 function)
 	SEC("kprobe/" #name) int k_##name(void *ctx) { return enter(id); } \
 	SEC("kretprobe/" #name) int r_##name(void *ctx) { return leave(id); }
 
-PROBES(net_rx_action, NET_RX_ACTION)
 PROBES(tcp_collapse, TCP_COLLAPSE)
 PROBES(tcp_prune_ofo_queue, TCP_PRUNE_OFO_QUEUE)

@@ -22,8 +22,8 @@ type FunctionDurations struct {
 
 type FunctionFunctions struct {
 	_        structs.HostLayout
-	Function [3]FunctionDurations
-	Pad      [2]uint64
+	Function [2]FunctionDurations
+	Pad      [4]uint64
 }
 
 // Names of all BPF objects in the ELF.
@@ -35,16 +35,12 @@ const (
 	FunctionMapFunctionCpu         = "function_cpu"
 	FunctionMapFunctionRunning     = "function_running"
 	FunctionMapSoftirqCpu          = "softirq_cpu"
-	FunctionProgF_netRxAction      = "f_net_rx_action"
 	FunctionProgF_tcpCollapse      = "f_tcp_collapse"
 	FunctionProgF_tcpPruneOfoQueue = "f_tcp_prune_ofo_queue"
-	FunctionProgK_netRxAction      = "k_net_rx_action"
 	FunctionProgK_tcpCollapse      = "k_tcp_collapse"
 	FunctionProgK_tcpPruneOfoQueue = "k_tcp_prune_ofo_queue"
-	FunctionProgR_netRxAction      = "r_net_rx_action"
 	FunctionProgR_tcpCollapse      = "r_tcp_collapse"
 	FunctionProgR_tcpPruneOfoQueue = "r_tcp_prune_ofo_queue"
-	FunctionProgX_netRxAction      = "x_net_rx_action"
 	FunctionProgX_tcpCollapse      = "x_tcp_collapse"
 	FunctionProgX_tcpPruneOfoQueue = "x_tcp_prune_ofo_queue"
 	FunctionVarEventLimit          = "event_limit"
@@ -94,16 +90,12 @@ type FunctionSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type FunctionProgramSpecs struct {
-	F_netRxAction      *ebpf.ProgramSpec `ebpf:"f_net_rx_action"`
 	F_tcpCollapse      *ebpf.ProgramSpec `ebpf:"f_tcp_collapse"`
 	F_tcpPruneOfoQueue *ebpf.ProgramSpec `ebpf:"f_tcp_prune_ofo_queue"`
-	K_netRxAction      *ebpf.ProgramSpec `ebpf:"k_net_rx_action"`
 	K_tcpCollapse      *ebpf.ProgramSpec `ebpf:"k_tcp_collapse"`
 	K_tcpPruneOfoQueue *ebpf.ProgramSpec `ebpf:"k_tcp_prune_ofo_queue"`
-	R_netRxAction      *ebpf.ProgramSpec `ebpf:"r_net_rx_action"`
 	R_tcpCollapse      *ebpf.ProgramSpec `ebpf:"r_tcp_collapse"`
 	R_tcpPruneOfoQueue *ebpf.ProgramSpec `ebpf:"r_tcp_prune_ofo_queue"`
-	X_netRxAction      *ebpf.ProgramSpec `ebpf:"x_net_rx_action"`
 	X_tcpCollapse      *ebpf.ProgramSpec `ebpf:"x_tcp_collapse"`
 	X_tcpPruneOfoQueue *ebpf.ProgramSpec `ebpf:"x_tcp_prune_ofo_queue"`
 }
@@ -178,32 +170,24 @@ type FunctionVariables struct {
 //
 // It can be passed to LoadFunctionObjects or ebpf.CollectionSpec.LoadAndAssign.
 type FunctionPrograms struct {
-	F_netRxAction      *ebpf.Program `ebpf:"f_net_rx_action"`
 	F_tcpCollapse      *ebpf.Program `ebpf:"f_tcp_collapse"`
 	F_tcpPruneOfoQueue *ebpf.Program `ebpf:"f_tcp_prune_ofo_queue"`
-	K_netRxAction      *ebpf.Program `ebpf:"k_net_rx_action"`
 	K_tcpCollapse      *ebpf.Program `ebpf:"k_tcp_collapse"`
 	K_tcpPruneOfoQueue *ebpf.Program `ebpf:"k_tcp_prune_ofo_queue"`
-	R_netRxAction      *ebpf.Program `ebpf:"r_net_rx_action"`
 	R_tcpCollapse      *ebpf.Program `ebpf:"r_tcp_collapse"`
 	R_tcpPruneOfoQueue *ebpf.Program `ebpf:"r_tcp_prune_ofo_queue"`
-	X_netRxAction      *ebpf.Program `ebpf:"x_net_rx_action"`
 	X_tcpCollapse      *ebpf.Program `ebpf:"x_tcp_collapse"`
 	X_tcpPruneOfoQueue *ebpf.Program `ebpf:"x_tcp_prune_ofo_queue"`
 }
 
 func (p *FunctionPrograms) Close() error {
 	return _FunctionClose(
-		p.F_netRxAction,
 		p.F_tcpCollapse,
 		p.F_tcpPruneOfoQueue,
-		p.K_netRxAction,
 		p.K_tcpCollapse,
 		p.K_tcpPruneOfoQueue,
-		p.R_netRxAction,
 		p.R_tcpCollapse,
 		p.R_tcpPruneOfoQueue,
-		p.X_netRxAction,
 		p.X_tcpCollapse,
 		p.X_tcpPruneOfoQueue,
 	)

@@ -17,16 +17,11 @@ static __always_inline __u32 sock_netns(const struct sock *sk)
 	return sk ? BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) : 0;
 }
 
-static __always_inline __u32 dev_netns(const struct net_device *dev)
-{
-	return dev ? BPF_CORE_READ(dev, nd_net.net, ns.inum) : 0;
-}
-
 static __always_inline __u32 dst_netns(unsigned long refdst)
 {
 	const struct dst_entry *dst = (void *)(refdst & ~1UL); /* SKB_DST_NOREF */
 
-	return dst ? dev_netns(BPF_CORE_READ(dst, dev)) : 0;
+	return dst ? BPF_CORE_READ(dst, dev, nd_net.net, ns.inum) : 0;
 }
 
 /* Notes what one witness says, and says whether there is no need to ask another. */
@@ -46,15 +41,21 @@ static __always_inline int testifies(__u32 *known, __u32 inum)
  * have the owner that sent it in another namespace. So it is enough that one names
  * the namespace that is watched: then it was on its device, or is its socket's.
  */
-static __always_inline __u32 skb_netns(const struct sk_buff *skb, const struct sock *rx)
+static __always_inline __u32 skb_netns(struct sk_buff *skb, const struct sock *rx)
 {
-	__u32 known = 0;
+	__u32 dev = 0, known = 0;
 
+	/* As a rule the device tells. Reading through its type calls nothing, which counts in a
+	 * flood of drops, and is safe where it is none (BPF_PROBE_MEM). */
+	if (skb->dev)
+		dev = skb->dev->nd_net.net->ns.inum;
+	if (netns && dev == netns)
+		return dev;
 	if (testifies(&known, sock_netns(rx)) ||
 	    testifies(&known, sock_netns(BPF_CORE_READ(skb, sk))) ||
-	    testifies(&known, dev_netns(BPF_CORE_READ(skb, dev))))
+	    testifies(&known, dev))
 		return known;
-	testifies(&known, dst_netns(BPF_CORE_READ(skb, _skb_refdst)));
+	testifies(&known, dst_netns(skb->_skb_refdst));
 	return known;
 }
 

@@ -189,7 +189,7 @@ static __always_inline void record_echo(struct sock *sk, struct tcp_sock *tp, st
 	if (bpf_core_field_exists(tp->tcp_usec_ts) && BPF_CORE_READ_BITFIELD(tp, tcp_usec_ts))
 		unit = 1;
 	delta = bpf_ktime_get_ns() / 1000 / unit + tp->tsoffset - bpf_ntohl(th.tsecr);
-	if (delta < 0x7fffffff / 1000)
+	if (delta < 0x7fffffff / unit)
 		record(sk, (__u64)(delta ? delta : 1) * unit, tp->rtt_min.s[0].v);
 }
 

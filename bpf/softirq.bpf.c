@@ -35,11 +35,12 @@ static __always_inline void ended(struct softirqs *s, __u32 vector, __u64 start)
 	__u64 ns = bpf_ktime_get_ns() - start;
 	struct event *e;
 
-	if (ns >> BRIEF) {
-		s->sum_long[vector] += ns;
-	} else if (start & FOUND) {
-		s->untimed[vector]++;
-		return;
+	if (!(ns >> BRIEF)) {
+		if (start & FOUND) {
+			s->untimed[vector]++;
+			return;
+		}
+		s->sum_brief[vector] += ns;
 	}
 	record_duration(&s->vector[vector], ns, 0);
 	if (ns < long_softirq)

@@ -16,7 +16,7 @@ const volatile __u64 min_age = 1000000; /* ns */
 
 static __always_inline void sample(void *ctx, __u32 vector, __u64 now, __u64 age)
 {
-	struct account *a = admit(STACK, now);
+	struct account *a = admit(STACK, &now);
 	struct stack *st;
 	long n;
 

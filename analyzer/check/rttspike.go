@@ -45,7 +45,7 @@ discipline or the driver on their way out, or behind it on their way in.`,
 		{Cause: &softnetDrop, EffectVariant: insideHost, On: subject.KindHost, Slack: counterSlack, If: harmful,
 			Because: "an ACK that the full backlog drops before the tap makes its round trip as long as a timeout"},
 	},
-	Explains: []string{"rtt.p50", "rtt.p99", "rtt.max"},
+	Explains: []string{"rtt.p50", "rtt.p99", "rtt.max", "rtt.excess.p99", "rtt.excess.max"},
 	run:      runRTT,
 }
 

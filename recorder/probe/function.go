@@ -18,9 +18,9 @@ import (
 
 var functionProbe = Probe{
 	ID:  "function",
-	Doc: "how long net_rx_action, tcp_collapse and tcp_prune_ofo_queue take",
-	Attach: []string{"fentry+fexit/net_rx_action", "fentry+fexit/tcp_collapse",
-		"fentry+fexit/tcp_prune_ofo_queue", "or kprobe+kretprobe on each"},
+	Doc: "how long tcp_collapse and tcp_prune_ofo_queue take",
+	Attach: []string{"fentry+fexit/tcp_collapse", "fentry+fexit/tcp_prune_ofo_queue",
+		"or kprobe+kretprobe on each"},
 	Needs:   tracing + "; fentry (6.6 for tcp_collapse on x86) or CONFIG_KPROBES",
 	Without: "the time of these functions one by one; stacks inside long softirqs still name them",
 	open: func(s *Set, _ Options) (c io.Closer, variant string, err error) {
@@ -30,7 +30,7 @@ var functionProbe = Probe{
 }
 
 // functionNames are in the order of enum function in bpf/function.bpf.c.
-var functionNames = [...]string{"net_rx_action", "tcp_collapse", "tcp_prune_ofo_queue"}
+var functionNames = [...]string{"tcp_collapse", "tcp_prune_ofo_queue"}
 
 // Functions is the armed probe of single kernel functions.
 type Functions struct {

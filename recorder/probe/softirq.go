@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"math/bits"
 	"os"
 	"sync/atomic"
 	"time"
@@ -21,7 +23,7 @@ var softirqProbe = Probe{
 	Without: "stalls of a CPU's network work; /proc/softirqs and softnet_stat count runs, not their length",
 	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
 		s.Softirqs, err = openSoftirqs(s.hub, o)
-		return s.Softirqs, "", err
+		return s.Softirqs, "one brief NET_RX in 8 timed", err
 	},
 }
 
@@ -54,8 +56,8 @@ type Softirqs struct {
 
 // softirqSeen are the totals of one vector on one CPU at the last Read.
 type softirqSeen struct {
-	timed            bpf.SoftirqDurations
-	untimed, sumLong uint64
+	timed             bpf.SoftirqDurations
+	untimed, sumBrief uint64
 }
 
 // openSoftirqs arms the probe for the whole machine.
@@ -108,38 +110,40 @@ func (s *Softirqs) since(cpu, v int, d *Durations) bool {
 		}
 		*d = Durations{}
 	}
-	long := since(&seen.sumLong, atomic.LoadUint64(&now.SumLong[v]))
-	like, sum := d.Bucket[:briefBuckets], uint64(d.Sum)-long
-	if count(like) == 0 { // all that there were since arming
-		like, sum = seen.timed.Bucket[:briefBuckets], seen.timed.Sum-seen.sumLong
+	if sum := since(&seen.sumBrief, atomic.LoadUint64(&now.SumBrief[v])); count(d.Bucket[:briefBuckets]) > 0 {
+		d.spread(untimed, sum)
+	} else if all := count(seen.timed.Bucket[:briefBuckets]); all > 0 { // none was timed since the last Read
+		d.add(untimed, seen.sumBrief/all)
 	}
-	d.spread(untimed, like, sum)
 	return true
 }
 
 // briefBuckets are those of the runs of which some are not timed: BRIEF of bpf/duration.h.
 const briefBuckets = 20
 
-// spread counts n untimed runs as having been like some others, by bucket, which took sum ns.
-func (d *Durations) spread(n uint64, like []uint64, sum uint64) {
-	total := count(like)
-	if n == 0 || total == 0 {
-		return
-	}
-	var shape [briefBuckets]uint64
-	copy(shape[:], like)
+// spread counts n untimed runs as having been like d's brief ones, which took sum ns.
+func (d *Durations) spread(n, sum uint64) {
+	timed := d.Bucket
+	total := count(timed[:briefBuckets])
 	// The share of all up to a bucket, less that of those before: rounding loses none.
 	var upTo, given uint64
-	for i, k := range shape {
+	for i, k := range timed[:briefBuckets] {
 		upTo += k
-		share := uint64(float64(n) * (float64(upTo) / float64(total)))
+		share := uint64(math.Round(float64(n) * float64(upTo) / float64(total)))
 		d.Bucket[i] += share - given
 		given = share
 	}
-	mean := time.Duration(sum / total)
 	d.Count += n
-	d.Sum += time.Duration(n) * mean
-	d.Max = max(d.Max, mean)
+	// A run that ended between the two readings is in the sum and not yet in a bucket.
+	d.Sum += time.Duration(n) * min(time.Duration(sum/total), d.Max)
+}
+
+// add counts n runs of so many ns.
+func (d *Durations) add(n, ns uint64) {
+	d.Bucket[max(1, bits.Len64(ns))-1] += n
+	d.Count += n
+	d.Sum += time.Duration(n * ns)
+	d.Max = max(d.Max, time.Duration(ns))
 }
 
 func count(buckets []uint64) (n uint64) {

@@ -5,6 +5,8 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/recorder/internal/testns"
@@ -32,34 +35,59 @@ func TestProgramCost(t *testing.T) {
 	}
 	defer measuring.Close()
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "LOAD\tPROGRAM\tRUNS A REQUEST\tNS A RUN\tNS A REQUEST")
+	fmt.Fprintln(w, "LOAD\tPROGRAM\tRUNS A REQUEST OR PACKET\tNS A RUN\tNS A REQUEST OR PACKET")
 	for _, what := range []string{"empty programs", "all programs"} {
 		others := tracing(t, nil)
 		v := variants(t)[slices.IndexFunc(variants(t), func(v variant) bool { return v.name == what })]
 		armed := v.start(t, server.NS)
 		programs := tracing(t, others)
+		const window = 3 * time.Second
 		for _, l := range loads[:2] {
 			before := costs(t, programs)
-			const window = 3 * time.Second
 			f := ask(t, client.NS, server.Addr, worker, l, window)
-			requests := f.rate * window.Seconds()
-			var sum [2]float64
-			for i, c := range costs(t, programs) {
-				runs, took := c.runs-before[i].runs, c.took-before[i].took
-				sum[0] += float64(runs) / requests
-				sum[1] += float64(took) / requests
-				if float64(runs) > requests/100 {
-					fmt.Fprintf(w, "%s\t%s\t%.2f\t%.0f\t%.0f\n", l.name, c.name, float64(runs)/requests, float64(took)/float64(runs), float64(took)/requests)
-				}
-			}
-			fmt.Fprintf(w, "%s\t%s\t%.2f\t%.0f\t%.0f\n", l.name, what, sum[0], sum[1]/sum[0], sum[1])
+			costRows(w, l.name, what, f.rate*window.Seconds(), before, costs(t, programs))
 		}
+		before := costs(t, programs)
+		packets := flood(t, client.NS, server.Addr, window)
+		costRows(w, "UDP flood to a closed port", what, packets, before, costs(t, programs))
 		armed.stop()
 		for _, p := range programs {
 			p.Close()
 		}
 	}
 	w.Flush()
+}
+
+// costRows prints what each program ran for one of n requests or packets, and all together.
+func costRows(w io.Writer, load, all string, n float64, before, after []cost) {
+	var runs, took float64
+	for i, c := range after {
+		r, ns := float64(c.runs-before[i].runs)/n, float64(c.took-before[i].took)/n
+		runs, took = runs+r, took+ns
+		if r > 0.01 && all != "empty programs" { // which have no names
+			fmt.Fprintf(w, "%s\t%s\t%.2f\t%.0f\t%.0f\n", load, c.name, r, ns/r, ns)
+		}
+	}
+	fmt.Fprintf(w, "%s\t%s\t%.2f\t%.0f\t%.0f\n", load, all, runs, took/runs, took)
+}
+
+// flood sends small datagrams to a port where nobody listens, and gives their number.
+func flood(t *testing.T, ns netns.NsHandle, to string, window time.Duration) (packets float64) {
+	t.Helper()
+	testns.Do(t, ns, func() {
+		c, err := net.Dial("udp4", to+":9")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for end := time.Now().Add(window); time.Now().Before(end); {
+			for range 100 {
+				c.Write([]byte("flood")) // some fail, as the ICMP errors that come back say
+				packets++
+			}
+		}
+	})
+	return packets
 }
 
 // tracing gives the programs of tracepoints and clocks that are loaded on the machine, but for those of except.
