@@ -29,7 +29,7 @@ const armedVariable = "SPIKEBOX_TEST_RECORD"
 
 func TestMain(m *testing.M) {
 	if name := os.Getenv(armedVariable); name != "" {
-		if err := record(name); err != nil {
+		if err := recordLink(name); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -38,8 +38,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// record is armed until its standard input ends.
-func record(name string) error {
+// recordLink is armed until its standard input ends.
+func recordLink(name string) error {
 	s, err := OpenSet(SetConfig{Interfaces: []string{name}, Filter: Filter{SnapLen: 128}})
 	if err != nil {
 		return err

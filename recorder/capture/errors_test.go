@@ -22,7 +22,7 @@ func TestNoCapability(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		_, err := OpenSet(SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20})
+		_, err := OpenSet(SetConfig{Way: TPacket, Interfaces: []string{"lo"}, Bytes: 1 << 20})
 		var open *OpenError
 		if !errors.As(err, &open) || !errors.Is(err, unix.EPERM) {
 			t.Errorf("got %v", err)
@@ -50,7 +50,7 @@ func dropNetRaw() error {
 // A ring that cannot fit is refused before the kernel tries and its OOM killer helps.
 func TestTooLargeRing(t *testing.T) {
 	testns.Run(t, func() {
-		_, err := OpenSet(SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 42})
+		_, err := OpenSet(SetConfig{Way: TPacket, Interfaces: []string{"lo"}, Bytes: 1 << 42})
 		var open *OpenError
 		if !errors.As(err, &open) || !errors.Is(err, unix.ENOMEM) || !strings.Contains(open.Hint(), "--ring") {
 			t.Errorf("got %v", err)
@@ -61,7 +61,7 @@ func TestTooLargeRing(t *testing.T) {
 func TestTooSmallRing(t *testing.T) {
 	testns.Run(t, func() {
 		for _, names := range [][]string{{"lo"}, nil} {
-			_, err := OpenSet(SetConfig{Interfaces: names, Bytes: 100_000})
+			_, err := OpenSet(SetConfig{Way: TPacket, Interfaces: names, Bytes: 100_000})
 			if len(names) > 0 && (err == nil || !strings.Contains(err.Error(), "larger --ring")) {
 				t.Errorf("%v: got %v", names, err)
 			}

@@ -241,7 +241,7 @@ func TestNamedInterfaceAppears(t *testing.T) {
 	eventually(t, "recording of tun5", func() bool { return state(s, 1) == Recording })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m := s.members[1]; m.ring.kind != rawIP || s.budget < 0 || s.budget > 32<<10 {
-		t.Errorf("tun5: kind %v, budget %d", m.ring.kind, s.budget)
+	if m := s.members[1]; m.ring.linkKind() != rawIP || s.budget < 0 || s.budget > 32<<10 {
+		t.Errorf("tun5: kind %v, budget %d", m.ring.linkKind(), s.budget)
 	}
 }

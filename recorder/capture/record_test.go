@@ -190,7 +190,7 @@ func TestQuietInterface(t *testing.T) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := s.members[0].ring.head; n != 0 {
+	if n := s.members[0].ring.(*Packets).head; n != 0 {
 		t.Errorf("%d blocks were finished: the open one was not what was read", n)
 	}
 }

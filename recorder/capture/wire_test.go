@@ -4,6 +4,7 @@ package capture
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -128,6 +129,9 @@ func index(t testing.TB, link string) int {
 // arm opens a set inside ns and closes it at the test's end.
 func arm(t testing.TB, ns netns.NsHandle, cfg SetConfig) *Set {
 	t.Helper()
+	if cfg.Way == "" {
+		cfg.Way = Way(cmp.Or(os.Getenv("WAY"), string(TPacket)))
+	}
 	var s *Set
 	var err error
 	testns.Do(t, ns, func() { s, err = OpenSet(cfg) })
