@@ -65,11 +65,13 @@ func (s *Survey) add(src format.Source, doc, without string) {
 
 // packets tries a small ring on the interface that every namespace has.
 func (s *Survey) packets() {
-	src := format.Source{Name: "packets", State: format.Complete, Variant: "tpacket_v3"}
+	src := format.Source{Name: "packets", State: format.Complete}
 	set, err := capture.OpenSet(capture.SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20})
 	if err != nil {
 		src.State, src.Reason = source.State(err), freeze.Refusal(err)
 	} else {
+		ring := set.Status()[0]
+		src.Variant, src.Reason = ring.Way.Variant(), ring.Why
 		set.Close()
 	}
 	s.add(src, "headers of every packet, from a ring in the kernel", "everything that packets tell")

@@ -18,7 +18,7 @@ import (
 func TestNoCapability(t *testing.T) {
 	testns.Run(t, func() {
 		runtime.LockOSThread() // a thread has its own capabilities; this one ends with f
-		if err := dropNetRaw(); err != nil {
+		if err := dropCapabilities(unix.CAP_NET_RAW); err != nil {
 			t.Error(err)
 			return
 		}
@@ -37,13 +37,16 @@ func TestNoCapability(t *testing.T) {
 	})
 }
 
-func dropNetRaw() error {
+// dropCapabilities takes them from the calling thread.
+func dropCapabilities(caps ...uint) error {
 	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var d [2]unix.CapUserData
 	if err := unix.Capget(&h, unsafe.SliceData(d[:])); err != nil {
 		return err
 	}
-	d[0].Effective &^= 1 << unix.CAP_NET_RAW
+	for _, c := range caps {
+		d[c/32].Effective &^= 1 << (c % 32)
+	}
 	return unix.Capset(&h, unsafe.SliceData(d[:]))
 }
 

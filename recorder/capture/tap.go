@@ -33,6 +33,7 @@ type tap struct {
 	memory   []byte   // of the blocks
 	lanes    []bpf.TapLane
 	pool     *bpf.TapPool
+	opened   host.Moment
 
 	tally
 	lost    uint64     // as collect read it last
@@ -88,7 +89,7 @@ func openTap(home *namespace, l link, bytes int, f Filter) (*tap, error) {
 	if tooLarge(bytes) {
 		return nil, &tapError{unix.ENOMEM}
 	}
-	t := &tap{home: home, kind: l.kind(), plan: plan}
+	t := &tap{home: home, kind: l.kind(), plan: plan, opened: host.Now()}
 	if err := t.load(f); err != nil {
 		return nil, errors.Join(&tapError{err}, t.Close())
 	}
@@ -247,9 +248,9 @@ func (t *tap) Close() error {
 
 // moment is the reading of the clocks that puts the programs' times, which are of
 // CLOCK_MONOTONIC, on a cut's clock.
-func moment(clock *host.Past) host.Moment {
+func (t *tap) moment(clock *host.Past) host.Moment {
 	if clock == nil {
-		return host.Now()
+		return t.opened
 	}
 	return clock.Base
 }

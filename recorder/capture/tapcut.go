@@ -64,7 +64,7 @@ func (t *tap) keep(since time.Time, clock *host.Past, _ bool) []part {
 	head := atomic.LoadUint64(&t.pool.Head)
 	first := t.oldest(head)
 	t.protect(first)
-	base := moment(clock)
+	base := t.moment(clock)
 	from := int64(0)
 	if !since.IsZero() {
 		from = base.Mono(since)
@@ -140,7 +140,7 @@ func (t *tap) reaches(clock *host.Past) time.Time {
 	if forgotten == 0 {
 		return time.Time{}
 	}
-	base := moment(clock)
+	base := t.moment(clock)
 	return base.Instant(base.Place(int64(forgotten)))
 }
 

@@ -4,7 +4,6 @@ package capture
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -130,7 +129,7 @@ func index(t testing.TB, link string) int {
 func arm(t testing.TB, ns netns.NsHandle, cfg SetConfig) *Set {
 	t.Helper()
 	if cfg.Way == "" {
-		cfg.Way = Way(cmp.Or(os.Getenv("WAY"), string(TPacket)))
+		cfg.Way = TPacket
 	}
 	var s *Set
 	var err error
@@ -140,6 +139,18 @@ func arm(t testing.TB, ns netns.NsHandle, cfg SetConfig) *Set {
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+// eachWay runs a test once for each way of capturing.
+func eachWay(t *testing.T, test func(*testing.T, Way)) {
+	for _, way := range []Way{TPacket, TCX} {
+		t.Run(string(way), func(t *testing.T) {
+			if way == TCX {
+				needTap(t)
+			}
+			test(t, way)
+		})
+	}
 }
 
 // pace counts the looks of a set, so that senders can wait for them: however slow the
