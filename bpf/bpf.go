@@ -1,6 +1,7 @@
 // Package bpf holds the eBPF programs in C, one topic a file, and what bpf2go makes
 // of them: the objects, embedded, and Go twins of the structs they share. Package
-// recorder/probe loads and reads them. Regenerating needs clang 14 with llvm-strip,
+// recorder/probe loads and reads them, but for those that capture packets (tap.bpf.c):
+// their ring is recorder/capture's. Regenerating needs clang 14 with llvm-strip,
 // libbpf's headers and the kernel's UAPI headers, as in Debian 12's packages clang,
 // llvm, libbpf-dev and linux-libc-dev.
 package bpf

@@ -42,8 +42,8 @@ there is room: echo, stacks, softirq, drop, rtt, state, in this order. Packets, 
 connections, events of retransmissions and the counters of /proc are never given up.
 spikebox status tells what is, and every bundle what it lacks.
 
-It needs CAP_NET_RAW for packets, and CAP_BPF and CAP_PERFMON for what only the
-kernel can tell, CAP_SYS_ADMIN to know what its programs cost; what it is not allowed to see is said once and in the manifest, and
+It needs CAP_BPF and CAP_NET_ADMIN for packets by tcx, or CAP_NET_RAW for packets by a
+socket, and CAP_BPF and CAP_PERFMON for what only the kernel can tell, CAP_SYS_ADMIN to know what its programs cost; what it is not allowed to see is said once and in the manifest, and
 it records the rest. Nobody need read its log: it waits for no reader.`,
 	Examples: []string{
 		"spikeboxd",
