@@ -146,15 +146,13 @@ static __always_inline struct block *next_block(struct lane *lane, struct pool *
 	lane->overwritten += b->packets;
 	if (b->last > lane->forgotten)
 		lane->forgotten = b->last;
-	b->used = 0; /* nothing to be read while the rest is of two blocks */
-	barrier_var(b);
+	b->used = sizeof(*b);
 	b->packets = 0;
 	b->torn = 0;
 	b->last = 0;
 	b->cpu = bpf_get_smp_processor_id();
-	b->number = number;
-	barrier_var(b);
-	b->used = sizeof(*b);
+	/* Whoever reads this number reads the above, too: an exchange is a barrier. */
+	__sync_lock_test_and_set(&b->number, number);
 	lane->number = number;
 	lane->place = place;
 	return b;

@@ -63,10 +63,10 @@ func (s *Survey) add(src format.Source, doc, without string) {
 	s.Sources = append(s.Sources, SurveyedSource{src, doc, without})
 }
 
-// packets tries a small ring on the interface that every namespace has.
+// packets tries a ring on the interface that every namespace has.
 func (s *Survey) packets() {
 	src := format.Source{Name: "packets", State: format.Complete}
-	set, err := capture.OpenSet(capture.SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20})
+	set, err := capture.OpenSet(capture.SetConfig{Interfaces: []string{"lo"}, Bytes: capture.DefaultBytes})
 	if err != nil {
 		src.State, src.Reason = source.State(err), freeze.Refusal(err)
 	} else {

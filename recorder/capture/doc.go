@@ -59,6 +59,9 @@
 // inside the program while others fill all of the ring: then the block is another's, it is
 // marked as torn, left out, and its packets count as lost.
 //
+// The memory is charged to the memory cgroup, as that of all maps (Linux 5.11 and later); that of
+// packet sockets is not.
+//
 // A cut is whole from the newest time that is in no block of it on, of all CPUs; a CPU leaves
 // its block after an eighth of a round, so that one that hardly sees a packet does not keep
 // that time young.

@@ -12,11 +12,11 @@ const (
 	reorderTime = int64(1e9)
 )
 
-// queue puts the packets of one part in the order of their times, looking ahead by
-// reorderPackets. It is sorted by insertion, because packets hardly ever are out of order.
+// queue puts the packets of one part in the order of their times, looking as far ahead as
+// they may be out of it. It is sorted by insertion, because packets hardly ever are out of order.
 //
 // Between two pops this holds: waiting is sorted, and nothing that is still to be read
-// comes before its first, unless it lies further back than reorderPackets or the clock was
+// comes before its first, unless it lies further back than ahead says or the clock was
 // set back. So the earliest of all firsts is the earliest of all, which is what makes a heap
 // of queues an order.
 type queue struct {
@@ -37,7 +37,7 @@ type queue struct {
 func newQueue(p owned, order int) *queue {
 	q := &queue{cursor: p.cursor(), part: p, order: order}
 	q.pending = make([]int, p.blocks())
-	q.buffer = make([]record, 2*reorderPackets)
+	q.buffer = make([]record, 2*p.ahead())
 	q.waiting = q.buffer[:0]
 	q.fill()
 	return q
@@ -45,7 +45,7 @@ func newQueue(p owned, order int) *queue {
 
 // fill looks ahead.
 func (q *queue) fill() {
-	for len(q.waiting) < reorderPackets && !q.ended {
+	for len(q.waiting) < q.part.ahead() && !q.ended {
 		if q.held.data != nil {
 			// The clock was set back: what comes is of another time, and must not be sorted in
 			// among what was before. It waits until that has gone, and begins anew.

@@ -46,6 +46,8 @@ func (t *tally) counted() *tally { return t }
 // part is what a cut holds of a ring in the order in which it came: all of it, or one CPU's.
 type part interface {
 	blocks() int
+	// ahead is how far a packet may lie behind its place in time.
+	ahead() int
 	// late says whether packets that had their place at the cut are still being written, and
 	// settle leaves them out.
 	late() bool

@@ -62,6 +62,8 @@ type socketCursor struct {
 // blocks counts the finished ones and the open one.
 func (p *socketPart) blocks() int { return int(p.to-p.from) + 1 }
 
+func (p *socketPart) ahead() int { return reorderPackets }
+
 // done lets the kernel have the blocks before one.
 func (p *socketPart) done(block int) { p.ring.letGo(p.from + uint64(block)) }
 

@@ -58,7 +58,8 @@ func (t *tap) release() {
 }
 
 // keep protects the blocks, and then reads where each ends. What is before that end is
-// written: a program moves it when it has. The programs are a reserve away from the oldest, so
+// written: a program moves it when it has, and settle waits before anybody reads, which is longer
+// than any CPU keeps a write to itself. The programs are a reserve away from the oldest, so
 // that none has begun to take it when it is protected.
 func (t *tap) keep(since time.Time, clock *host.Past, _ bool) []part {
 	head := atomic.LoadUint64(&t.pool.Head)
@@ -73,9 +74,16 @@ func (t *tap) keep(since time.Time, clock *host.Past, _ bool) []part {
 	var parts []part
 	for n := first; n <= head; n++ {
 		h := t.header(n)
-		// Number and CPU are written before Used, which is 0 meanwhile.
+		if atomic.LoadUint64(&h.Number) != n {
+			if head-n >= uint64(t.plan.cpus) { // none that is being taken just now
+				atomic.CompareAndSwapUint32(&h.Torn, 0, 1)
+				t.torn(h)
+			}
+			continue
+		}
+		// Number is written after the rest, so that this is its own.
 		used := atomic.LoadUint32(&h.Used)
-		if atomic.LoadUint64(&h.Number) != n || int(used) <= tapHeader || int64(atomic.LoadUint64(&h.Last)) < from || t.torn(h) {
+		if int(used) <= tapHeader || int64(atomic.LoadUint64(&h.Last)) < from || t.torn(h) {
 			continue
 		}
 		p := byCPU[h.Cpu]
@@ -145,6 +153,9 @@ func (t *tap) reaches(clock *host.Past) time.Time {
 }
 
 func (p *tapPart) blocks() int { return len(p.held) }
+
+// ahead is one packet: a CPU writes them in the order of their times. A host may have a hundred.
+func (p *tapPart) ahead() int { return 1 }
 
 // late and settle have nothing to do: what was not written at the cut is not in it.
 func (p *tapPart) late() bool { return false }

@@ -51,6 +51,14 @@ func (e *tapError) Error() string { return "capture by tcx: " + e.reason() }
 // Unwrap returns the error as the kernel or cilium/ebpf gave it.
 func (e *tapError) Unwrap() error { return e.Err }
 
+// notByTCX is why a packet socket was taken instead.
+func notByTCX(err error) string {
+	if tap := (*tapError)(nil); errors.As(err, &tap) {
+		return "not by tcx: " + tap.reason()
+	}
+	return "not by tcx: " + err.Error()
+}
+
 // reason tells the causes apart. cilium/ebpf reports every EPERM as a low RLIMIT_MEMLOCK.
 func (e *tapError) reason() string {
 	refused, verifier := errors.AsType[*ebpf.VerifierError](e.Err)
@@ -107,7 +115,7 @@ func (s *Set) chooseWay() error {
 		return err
 	}
 	if err != nil {
-		s.noTap = err.Error()
+		s.noTap = notByTCX(err)
 	}
 	return nil
 }
@@ -124,7 +132,7 @@ func (s *Set) make(l link, bytes int) (ring, error) {
 		if s.cfg.Way == TCX {
 			return nil, err
 		}
-		because = err.Error()
+		because = notByTCX(err)
 	}
 	p, err := open(l.name, l.kind(), bytes, s.cfg.Filter)
 	if err != nil {
