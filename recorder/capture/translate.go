@@ -33,8 +33,8 @@ const (
 // bound; headers are closer to the start.
 const farthest = 4096
 
-// translate makes an eBPF function of a filter: int f(struct __sk_buff *). Instruction for
-// instruction, as the kernel does with a socket's (net/core/filter.c, bpf_convert_filter), so
+// translate makes an eBPF function of a filter: int f(struct __sk_buff *, struct lane *). Instruction
+// for instruction, as the kernel does with a socket's (net/core/filter.c, bpf_convert_filter), so
 // that both ways of capturing keep the same of a packet. A load beyond the packet ends it with 0,
 // in eBPF, too.
 func translate(code []cbpf.Instruction) (asm.Instructions, error) {
@@ -137,6 +137,7 @@ func (t *translator) inPlace(i int, off int32, size int, otherwise asm.Instructi
 func slowly(i int) string { return fmt.Sprintf("slow_%d", i) }
 func loaded(i int) string { return fmt.Sprintf("loaded_%d", i) }
 
+// instruction translates one.
 func (t *translator) instruction(i int, ins cbpf.Instruction) error {
 	switch v := ins.(type) {
 	case cbpf.LoadConstant:
@@ -174,9 +175,26 @@ func (t *translator) instruction(i int, ins cbpf.Instruction) error {
 		}
 		t.emit(i, asm.LoadMem(regA, regCtx, skbLen, asm.Word))
 	case cbpf.ALUOpConstant:
-		t.emit(i, operations[v.Op].Imm32(regA, int32(v.Val)))
+		op, err := operation(v.Op)
+		if err != nil {
+			return err
+		}
+		t.emit(i, op.Imm32(regA, int32(v.Val)))
 	case cbpf.ALUOpX:
-		t.emit(i, operations[v.Op].Reg32(regA, regX))
+		op, err := operation(v.Op)
+		if err != nil {
+			return err
+		}
+		t.emit(i, op.Reg32(regA, regX))
+	default:
+		return t.control(i, ins)
+	}
+	return nil
+}
+
+// control translates what does not go on with the next instruction.
+func (t *translator) control(i int, ins cbpf.Instruction) error {
+	switch v := ins.(type) {
 	case cbpf.Jump:
 		t.out = append(t.out, asm.Ja.Label(t.to(i, int(v.Skip))))
 	case cbpf.JumpIf:
@@ -197,10 +215,16 @@ func (t *translator) instruction(i int, ins cbpf.Instruction) error {
 	return nil
 }
 
-// operations are those that filter.go uses.
-var operations = map[cbpf.ALUOp]asm.ALUOp{
-	cbpf.ALUOpAdd: asm.Add, cbpf.ALUOpSub: asm.Sub, cbpf.ALUOpAnd: asm.And,
-	cbpf.ALUOpShiftLeft: asm.LSh, cbpf.ALUOpShiftRight: asm.RSh,
+// operation knows those that filter.go uses.
+func operation(op cbpf.ALUOp) (asm.ALUOp, error) {
+	known := map[cbpf.ALUOp]asm.ALUOp{
+		cbpf.ALUOpAdd: asm.Add, cbpf.ALUOpSub: asm.Sub, cbpf.ALUOpAnd: asm.And,
+		cbpf.ALUOpShiftLeft: asm.LSh, cbpf.ALUOpShiftRight: asm.RSh,
+	}
+	if same, ok := known[op]; ok {
+		return same, nil
+	}
+	return 0, fmt.Errorf("translate packet filter: no translation of operation %#x", uint16(op))
 }
 
 // comparisons are eBPF's, and whether the classic one is true where eBPF's is not.
