@@ -80,7 +80,7 @@ type cost struct {
 	kernel float64 // CPU ns of the sending thread and the softirqs it causes
 }
 
-// BenchmarkArmedCost floods a veth with packets of 128 bytes while nothing, the ring,
+// BenchmarkArmedCost floods a veth with packets of 128 bytes while nothing, either ring,
 // tcpdump and dumpcap capture them, in turns, and prints medians: the CPU time of the
 // capturing process per packet, and by how much the kernel's share grows. An iteration is
 // one turn of each. What is not installed is left out, and said.
