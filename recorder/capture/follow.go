@@ -184,7 +184,7 @@ func (s *Set) update(m *member, all []link, taken map[int]bool, now time.Time) (
 	}
 	if l.kind() == m.ring.linkKind() {
 		s.rebind(m, l, now)
-		return false
+		return m.state != Recording && m.state != Down
 	}
 	// A socket is for Ethernet or for bare IP packets: the interface needs another one.
 	m.link = l

@@ -193,6 +193,10 @@ func (t *tap) bind(l link) error {
 			}
 			t.links = append(t.links, at)
 		}
+		if t.bound() != l.index { // it was removed meanwhile, and another may have got the rest
+			t.unbind()
+			return &OpenError{"attach tcx programs", l.name, unix.ENODEV}
+		}
 		return nil
 	})
 }
