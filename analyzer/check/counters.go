@@ -182,6 +182,17 @@ func (c *Case) logged(kind string) (found []message) {
 	return found
 }
 
+// messageSpan is from the first to the last of some lines, empty without any.
+func messageSpan(all []message) (span timeline.Span) {
+	for _, m := range all {
+		span = span.Join(timeline.Span{Start: m.line.Time, End: m.line.Time})
+	}
+	return span
+}
+
+// clock gives the time of day of Unix ns.
+func clock(at int64) string { return words.Clock(evidence.Unix(at)) }
+
 // logItem quotes a line of the kernel log.
 func logItem(l member.LogLine) Item {
 	return Item{Kind: "log", Member: member.KmsgName, Where: "line " + strconv.Itoa(l.Line),
@@ -195,6 +206,11 @@ func pow2(v float64) int64 {
 		n *= 2
 	}
 	return n
+}
+
+// contains says whether a name holds one of some words.
+func contains(name string, holds []string) bool {
+	return slices.ContainsFunc(holds, func(w string) bool { return strings.Contains(name, w) })
 }
 
 // hasPrefixes says whether a name begins with one of some words.

@@ -81,6 +81,9 @@ var members = []struct {
 	}},
 	{member.SysctlFolder, (*Evidence).readSetting},
 	{sysfsFolder, (*Evidence).readSysfs},
+	{member.NetfilterName, (*Evidence).readNetfilter},
+	{member.RoutesName, (*Evidence).readRoutes},
+	{member.NeighboursName, (*Evidence).readNeighbours},
 }
 
 // readBundle reads every member but the packets. A member that is not whole gives what
