@@ -69,10 +69,12 @@ var All = []*Check{
 	&memoryPressure,
 	&tcpMemory,
 	&orphansCheck,
+	&nicDrop,
 	&nicError,
 	&linkFlap,
 	&txTimeout,
 	&bondDegraded,
+	&rxDroppedExplained,
 	&promiscuousToggled,
 	&unexplained,
 }

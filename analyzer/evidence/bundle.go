@@ -81,6 +81,7 @@ var members = []struct {
 	}},
 	{member.SysctlFolder, (*Evidence).readSetting},
 	{sysfsFolder, (*Evidence).readSysfs},
+	{member.EthtoolFolder, (*Evidence).readNIC},
 	{member.NetfilterName, (*Evidence).readNetfilter},
 	{member.RoutesName, (*Evidence).readRoutes},
 	{member.NeighboursName, (*Evidence).readNeighbours},

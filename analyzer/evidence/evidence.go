@@ -29,9 +29,10 @@ type Evidence struct {
 	Stacks     []*Stacks                // by vector and CPU
 	Conntrack  *member.ConntrackSummary // nil without a dump
 	Processes  []member.ProcessUse
-	Netfilter  *member.Netfilter  // nil where it was not read
-	Routes     []member.Route     // nil where they were not read
-	Neighbours []member.Neighbour // likewise
+	Netfilter  *member.Netfilter      // nil where it was not read
+	NICs       map[string]*member.NIC // settings, by interface
+	Routes     []member.Route         // nil where they were not read
+	Neighbours []member.Neighbour     // likewise
 	Settings   Settings
 	Packets    *Packets // nil where no input holds packets
 	// Damage says what the bundle has lost since it was written: it is broken, and
