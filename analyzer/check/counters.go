@@ -2,7 +2,6 @@ package check
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,14 +84,6 @@ func (b burst) lasted() time.Duration { return time.Duration(b.span.End - b.span
 
 // rate is how often it moved a second on average.
 func (b burst) rate() float64 { return b.n / max(b.lasted().Seconds(), 1e-3) }
-
-// beyond says how much more there was outside of the burst, behind a sentence about it.
-func (b burst) beyond() string {
-	if b.all <= b.n {
-		return ""
-	}
-	return fmt.Sprintf(" (%s in the whole window)", words.Plural(uint64(b.all), "time", "times"))
-}
 
 // perCPU is one CPU's number and series.
 type perCPU struct {
