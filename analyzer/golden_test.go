@@ -67,8 +67,8 @@ var deserved = map[string]struct {
 	},
 	// A firewall on the server's host drops every SYN of one network; nobody's trigger sees it.
 	"syn-dropped": {
-		verdict: []string{"inbound connection attempts", "192.0.2.10:443", "this host did not answer"},
-		effects: map[string]string{"syn-retransmit": ""},
+		verdict: []string{"The packet filter of this host dropped 140 packets of 20 clients to 192.0.2.10:443", "TCP never saw the SYNs"},
+		effects: map[string]string{"local-drop": "", "syn-retransmit": "local-drop"},
 	},
 	// Nothing is wrong.
 	"healthy": {verdict: []string{"checks found anything wrong, "}},

@@ -2,7 +2,6 @@ package check
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,14 +84,6 @@ func (b burst) lasted() time.Duration { return time.Duration(b.span.End - b.span
 
 // rate is how often it moved a second on average.
 func (b burst) rate() float64 { return b.n / max(b.lasted().Seconds(), 1e-3) }
-
-// beyond says how much more there was outside of the burst, behind a sentence about it.
-func (b burst) beyond() string {
-	if b.all <= b.n {
-		return ""
-	}
-	return fmt.Sprintf(" (%s in the whole window)", words.Plural(uint64(b.all), "time", "times"))
-}
 
 // perCPU is one CPU's number and series.
 type perCPU struct {
@@ -182,6 +173,17 @@ func (c *Case) logged(kind string) (found []message) {
 	return found
 }
 
+// messageSpan is from the first to the last of some lines, empty without any.
+func messageSpan(all []message) (span timeline.Span) {
+	for _, m := range all {
+		span = span.Join(timeline.Span{Start: m.line.Time, End: m.line.Time})
+	}
+	return span
+}
+
+// clock gives the time of day of Unix ns.
+func clock(at int64) string { return words.Clock(evidence.Unix(at)) }
+
 // logItem quotes a line of the kernel log.
 func logItem(l member.LogLine) Item {
 	return Item{Kind: "log", Member: member.KmsgName, Where: "line " + strconv.Itoa(l.Line),
@@ -195,6 +197,11 @@ func pow2(v float64) int64 {
 		n *= 2
 	}
 	return n
+}
+
+// contains says whether a name holds one of some words.
+func contains(name string, holds []string) bool {
+	return slices.ContainsFunc(holds, func(w string) bool { return strings.Contains(name, w) })
 }
 
 // hasPrefixes says whether a name begins with one of some words.

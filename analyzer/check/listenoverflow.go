@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -31,7 +32,11 @@ somaxconn says.`,
 	// An ACK that finds the accept queue full leaves its connection half-open, and the
 	// SYN-ACK is sent again.
 	Explains: []string{"listen.overflows", "listen.drops", "accept.queue.fill", "syn_recv", "synack.retrans"},
-	run:      runListenOverflow,
+	Causes: []Link{
+		{Cause: &cpuSaturated, On: subject.KindListener, Slack: counterSlack, If: harmful,
+			Because: "a program that does not get the CPU accepts nothing meanwhile"},
+	},
+	run: runListenOverflow,
 }
 
 const (

@@ -37,12 +37,14 @@ const (
 	answerSilent Variant = "answer-silent"
 	// unanswered: the SYN was captured, and no SYN-ACK.
 	unanswered Variant = "unanswered"
+	// ackIgnored: the ACK was captured, and the SYN-ACK repeated all the same.
+	ackIgnored Variant = "ack-ignored"
 )
 
 var variants = map[handshake.Trouble]Variant{
 	handshake.SYNAnswered: answerLost, handshake.SYNACKLost: answerLost,
 	handshake.SYNLate: answerLate, handshake.SYNACKLate: answerLate,
-	handshake.SYNACKSilent: answerSilent, handshake.SYNUnanswered: unanswered,
+	handshake.SYNACKSilent: answerSilent, handshake.SYNUnanswered: unanswered, handshake.SYNACKAnswered: ackIgnored,
 }
 
 // trouble is one kind of repetition at one service.

@@ -81,6 +81,10 @@ var members = []struct {
 	}},
 	{member.SysctlFolder, (*Evidence).readSetting},
 	{sysfsFolder, (*Evidence).readSysfs},
+	{member.EthtoolFolder, (*Evidence).readNIC},
+	{member.NetfilterName, (*Evidence).readNetfilter},
+	{member.RoutesName, (*Evidence).readRoutes},
+	{member.NeighboursName, (*Evidence).readNeighbours},
 }
 
 // readBundle reads every member but the packets. A member that is not whole gives what

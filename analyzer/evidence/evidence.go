@@ -18,19 +18,23 @@ import (
 type Evidence struct {
 	Inputs []Input
 	// Manifest is the bundle's, nil where only captures were given.
-	Manifest  *format.Manifest
-	Columns   column.Columns
-	Sockets   []member.Socket
-	Queues    []member.Queue  // of listeners, tick by tick
-	Clocks    []member.Clocks // their readings; none in a bundle that tells of them in the manifest only
-	Log       []member.LogLine
-	Events    []member.Event
-	Drops     []member.Drop
-	Stacks    []*Stacks                // by vector and CPU
-	Conntrack *member.ConntrackSummary // nil without a dump
-	Processes []member.ProcessUse
-	Settings  Settings
-	Packets   *Packets // nil where no input holds packets
+	Manifest   *format.Manifest
+	Columns    column.Columns
+	Sockets    []member.Socket
+	Queues     []member.Queue  // of listeners, tick by tick
+	Clocks     []member.Clocks // their readings; none in a bundle that tells of them in the manifest only
+	Log        []member.LogLine
+	Events     []member.Event
+	Drops      []member.Drop
+	Stacks     []*Stacks                // by vector and CPU
+	Conntrack  *member.ConntrackSummary // nil without a dump
+	Processes  []member.ProcessUse
+	Netfilter  *member.Netfilter      // nil where it was not read
+	NICs       map[string]*member.NIC // settings, by interface
+	Routes     []member.Route         // nil where they were not read
+	Neighbours []member.Neighbour     // likewise
+	Settings   Settings
+	Packets    *Packets // nil where no input holds packets
 	// Damage says what the bundle has lost since it was written: it is broken, and
 	// what is whole was analysed.
 	Damage []error

@@ -23,8 +23,8 @@ Clients from elsewhere notice nothing.`,
 	// The SYN-ACK is repeated after 1, 3 and 7 s on every Linux.
 	Arm: []string{"--syn-recv", "20", "--before", "10s", "--after", "9s"},
 	Expected: lab.Expected{
-		Root:    "synack-retransmit",
-		Effects: []string{"syn-recv-pileup"},
+		Root:    "local-drop",
+		Effects: []string{"synack-retransmit", "syn-recv-pileup"},
 		// The clients repeat the requests that are never acknowledged.
 		Allowed: []string{"retransmission-burst", "loss-ratio", "kernel-drop", "tuning"},
 	},

@@ -1,0 +1,109 @@
+package check
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/format/unit"
+)
+
+var (
+	waitShare = Limit{"waiting", 0.5, "ratio of the time",
+		"for half of the time at least one task that could run had to wait; a host that computes for nobody in particular lives with more"}
+	waitHold   = Limit{"duration", 2, "s", "a deploy or a log rotation keeps the CPUs busy for a second"}
+	acceptFill = Limit{"accept queue", 0.25, "ratio of its limit",
+		"a quarter of an accept queue full is connections that wait for their program"}
+)
+
+var cpuSaturated = Check{
+	ID:    "cpu-saturated",
+	Title: "Tasks waited for a CPU",
+	Doc:   "more tasks wanted to run than there were CPUs; a warning where a server with a filling accept queue was among them",
+	Page: `Pressure stall information says for which part of the time at least one task that could
+run had to wait for a CPU. That alone harms nobody: a host that compiles or compresses
+beside its server may be at 100 % all day, with the server served first.
+
+It is a warning only where the evidence shows that a server went without: its accept
+queue filled, and its process was runnable (state R) and not asleep when it was looked
+at. A server that sleeps while its queue fills waits for something else: a lock, a disk,
+an upstream.`,
+	Ref:    "Documentation/accounting/psi.rst; proc(5), /proc/PID/stat",
+	Needs:  []*Need{needPSI("cpu")},
+	Limits: []Limit{waitShare, waitHold, acceptFill},
+	run:    runCPUSaturated,
+}
+
+// needPSI is the need for a resource's pressure.
+func needPSI(resource string) *Need {
+	return needText("proc/pressure/"+resource, "the kernel was built without CONFIG_PSI, or it is off (psi=0)")
+}
+
+// runCPUSaturated looks at the pressure, and then for a server that went without.
+func runCPUSaturated(c *Case) Answer {
+	line := shares(c.Lines.Get("psi.cpu.some"), 1)
+	span, most, ok := c.held(line, waitShare.Value, waitHold.Value)
+	if !ok {
+		v, _, _ := line.Max(c.Window)
+		return absent("tasks waited for a CPU for at most %s of a second, or for less than %s", unit.Percent(v), unit.Duration(seconds(waitHold.Value)))
+	}
+	f := &Finding{Severity: Info, Object: "the CPUs", effect: "tasks waited for a CPU for up to " + unit.Percent(most) + " of the time"}
+	f.at(span)
+	f.Headline = fmt.Sprintf("For up to %s of the time some task had to wait for a CPU, for %s.", unit.Percent(most), unit.Duration(f.End.Sub(f.Start)))
+	f.Evidence = append(f.Evidence, c.shareItem(line, span, waitShare.Value))
+	if item, ok := c.levelItem("loadavg.running", span); ok {
+		f.Evidence = append(f.Evidence, item)
+		if m := c.Evidence.Manifest; m != nil {
+			f.Detail = fmt.Sprintf("Up to %s could run, on %s.", words.Plural(uint64(*item.Value), "task", "tasks"), words.Plural(m.Host.CPUs, "CPU", "CPUs"))
+		}
+	}
+	if l, q := c.starved(span); l != nil {
+		f.Severity, f.Object = Warning, l.at.String()
+		f.Subjects = l.subjects()
+		f.Headline = fmt.Sprintf("%s did not get the CPU that it wanted: for up to %s of the time some task had to wait, and its accept queue filled to %s of %s.",
+			words.Sentence(l.owner()), unit.Percent(most), unit.Count(q.AcceptQueue), unit.Count(q.AcceptLimit))
+		f.Evidence = append(f.Evidence, Item{Kind: "socket", Member: member.ListenersName, Where: "line " + strconv.Itoa(q.Line), Text: "LISTEN " + l.at.String(),
+			Value: val(float64(q.AcceptQueue)), Limit: val(float64(q.AcceptLimit)), Unit: "connections"})
+	}
+	f.Remedy = []Remedy{{What: "See who used the CPUs (processes.jsonl at the trigger and at the end: spikebox show processes), and give the server more weight or the others less (systemd CPUWeight=, nice)."}}
+	return present(f)
+}
+
+// shareItem is the evidence of a share of time at its largest.
+func (c *Case) shareItem(s *timeline.Series, in timeline.Span, limit float64) Item {
+	v, at, _ := s.Max(in)
+	return Item{Kind: "series", Member: "snapshots/" + s.Source, Where: s.Name, Value: val(v), Limit: val(limit), Unit: "ratio", Text: "largest at " + clock(at)}
+}
+
+// starved gives a listener whose accept queue filled within a span while its process was runnable, with the
+// queue at its fullest; nil where there is none.
+func (c *Case) starved(in timeline.Span) (*listener, *member.Queue) {
+	var fullest *member.Queue
+	for i := range c.Evidence.Queues {
+		q := &c.Evidence.Queues[i]
+		if q.Time < in.Start || q.Time > in.End || float64(q.AcceptQueue) < acceptFill.Value*float64(q.AcceptLimit) {
+			continue
+		}
+		if fullest == nil || q.AcceptQueue > fullest.AcceptQueue {
+			fullest = q
+		}
+	}
+	if fullest == nil {
+		return nil, nil
+	}
+	l := &listener{at: subject.Listener{Addr: fullest.Local}}
+	if l.socket = c.socketAt(l.at); l.socket == nil {
+		return nil, nil
+	}
+	for _, p := range l.socket.Process {
+		for i := range c.Evidence.Processes {
+			if u := &c.Evidence.Processes[i]; u.PID == p.PID && u.State == "R" && u.At == member.AtTrigger {
+				return l, fullest
+			}
+		}
+	}
+	return nil, nil
+}

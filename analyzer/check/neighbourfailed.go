@@ -1,0 +1,105 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format/member"
+
+	"net/netip"
+)
+
+var neighbourFailed = Check{
+	ID:    "neighbour-failed",
+	Title: "A neighbour did not answer for its address",
+	Doc:   "packets waited for a neighbour's link address (ARP, neighbour discovery) and were thrown away; says whose",
+	Page: `Before a packet can leave towards a neighbour on the same wire, its link address must be
+known. The kernel asks for it (ARP, RFC 4861 neighbour discovery) three times, a second
+apart, keeps some packets meanwhile, and throws them away if nobody answers: the
+neighbour is off, has another address, or its switch port is wrong. Those packets never
+pass the tap, so that a capture shows no SYN at all where a gateway or a backend is
+gone.
+
+An address that nobody has is asked for all day on a healthy host: a scan of an own
+network, a monitor of a machine that was switched off. So it is a warning only where a
+connection waits for that neighbour, or where it is the gateway of a route.`,
+	Ref:   "net/core/neighbour.c, neigh_timer_handler and neigh_invalidate, Linux 6.18; RFC 4861 section 7.3; arp(7)",
+	Needs: []*Need{needNeighbours},
+	run:   runNeighbourFailed,
+}
+
+var needNeighbours = needProbe(member.NeighboursName, "links", "neighbours at the end")
+
+// runNeighbourFailed joins the neighbours that failed to gateways and to sockets that wait.
+func runNeighbourFailed(c *Case) Answer {
+	lost, moved := c.burst(timeline.Total("drop.NEIGH_*", c.neighDrops()))
+	resFailed, failing := c.burst(c.total("nstat.*_cache.res_failed.cpu*"))
+	var failed []*member.Neighbour
+	for i := range c.Evidence.Neighbours {
+		n := &c.Evidence.Neighbours[i]
+		// USER_HZ of 1/100 s: what was last asked for before the window is no part of it.
+		inWindow := float64(n.Updated) <= float64(c.Window.End-c.Window.Start)/1e9*100
+		if (n.State == "FAILED" || n.State == "INCOMPLETE") && inWindow {
+			failed = append(failed, n)
+		}
+	}
+	if !moved && !failing || len(failed) == 0 {
+		return absent("no neighbour failed to answer that was asked for in the window")
+	}
+	var findings []*Finding
+	for _, n := range failed {
+		if why := c.wanted(n); why != "" {
+			f := &Finding{Severity: Warning, Object: n.Address, effect: n.Address + " unreachable on " + n.Interface}
+			if addr, err := netip.ParseAddr(n.Address); err == nil {
+				f.Subjects = append(f.Subjects, subject.Peer{Addr: addr})
+			}
+			f.Subjects = append(f.Subjects, subject.Interface{Name: n.Interface})
+			f.at(resFailed.span.Join(lost.span))
+			f.Headline = fmt.Sprintf("%s on %s did not answer for its address (%s), and what was to be sent there was thrown away: it is %s.", n.Address, n.Interface, n.State, why)
+			f.Detail = fmt.Sprintf("%s thrown away while waiting for neighbours; such packets never pass the tap.", words.Sentence(words.Plural(uint64(lost.all), "packet was", "packets were")))
+			f.Evidence = append(f.Evidence, Item{Kind: "setting", Member: member.NeighboursName, Where: n.Address, Text: n.State})
+			for _, s := range c.neighDrops() {
+				f.Evidence = append(f.Evidence, c.seriesItem(s, c.Window))
+			}
+			f.Remedy = []Remedy{{What: fmt.Sprintf("Ask whether %s is alive and on this wire: arping, the switch's table of addresses, VLANs and port security of %s.", n.Address, n.Interface)}}
+			findings = append(findings, f)
+		}
+		if len(findings) == mostServices {
+			break
+		}
+	}
+	if len(findings) == 0 {
+		return absent("%s asked for in vain, and no connection waits for one of them", words.Plural(len(failed), "neighbour was", "neighbours were"))
+	}
+	return present(findings...)
+}
+
+// neighDrops are the kernel's drops of packets that waited for a neighbour.
+func (c *Case) neighDrops() []*timeline.Series {
+	all, _ := c.Lines.Match("drop.NEIGH_*")
+	return slices.DeleteFunc(all, func(s *timeline.Series) bool { return strings.HasSuffix(s.Name, "_CREATEFAIL") })
+}
+
+// wanted says why a neighbour matters, empty where nothing waits for it.
+func (c *Case) wanted(n *member.Neighbour) string {
+	for i := range c.Evidence.Routes {
+		if r := &c.Evidence.Routes[i]; r.Gateway == n.Address {
+			return "the gateway of " + r.To
+		}
+	}
+	waiting := 0
+	for i := range c.Evidence.Sockets {
+		s := &c.Evidence.Sockets[i]
+		if s.At == member.AtEnd && s.Remote.IsValid() && s.Remote.Unmap().String() == n.Address && (s.State == "SYN_SENT" || s.Retransmits > 0) {
+			waiting++
+		}
+	}
+	if waiting == 0 {
+		return ""
+	}
+	return "what " + words.Plural(waiting, "connection of this host waits for", "connections of this host wait for")
+}

@@ -1,0 +1,97 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/format/member"
+)
+
+var noRoute = Check{
+	ID:    "no-route",
+	Title: "This host had no route",
+	Doc:   "packets were not sent because no route led to their destination",
+	Page: `A packet for which the routing tables have no way, or one of the types unreachable,
+prohibit or blackhole, is not sent: a program that connects gets an error at once, and a
+client's SYN that cannot be answered is dropped. No capture shows any of it but the SYNs
+that come in.
+
+IPv6 needs a second look. A host without an IPv6 route asks for one whenever a name has
+an IPv6 address: resolvers and browsers connect a socket only to see whether it works.
+So OutNoRoutes of IPv6 counts all day on a healthy host that has IPv4 only, and is no
+finding.`,
+	Ref:   "net/ipv4/ip_output.c, __ip_queue_xmit, net/ipv4/inet_connection_sock.c, inet_csk_route_req, Linux 6.18; RFC 4293, ipSystemStatsOutNoRoutes",
+	Needs: []*Need{needSNMP},
+	run:   runNoRoute,
+}
+
+var needSNMP = needText("proc/net/snmp", "the recorder could not read it")
+
+// runNoRoute looks at IPv4, and at IPv6 where there is a route of it.
+func runNoRoute(c *Case) Answer {
+	v4, any4 := c.burst(c.Lines.Get("snmp.Ip.OutNoRoutes"))
+	v6, any6 := c.burst(c.Lines.Get("snmp6.Ip6OutNoRoutes"))
+	if any6 && !c.hasRoute("inet6") {
+		any6 = false
+	}
+	switch {
+	case !any4 && !any6 && v6.all > 0:
+		return absent("OutNoRoutes of IPv4 did not move; that of IPv6 did, but this host has no IPv6 route beyond its own links, where asking for one is every resolver's habit")
+	case !any4 && !any6:
+		return absent("OutNoRoutes did not move")
+	}
+	b, family, series := v4, "IPv4", "snmp.Ip.OutNoRoutes"
+	if !any4 {
+		b, family, series = v6, "IPv6", "snmp6.Ip6OutNoRoutes"
+	}
+	f := &Finding{Severity: Warning, Object: family, effect: words.Plural(uint64(b.all), "packet", "packets") + " without a route"}
+	f.at(b.span)
+	// What went on from end to end is not what happened: it is how this host is.
+	if float64(b.span.End-b.span.Start) > 0.9*float64(c.Window.End-c.Window.Start) {
+		f.Severity = Info
+	}
+	f.Headline = fmt.Sprintf("This host had no %s route for %s that it was to send.", family, words.Plural(uint64(b.all), "packet", "packets"))
+	f.Evidence = []Item{c.counterItem(series)}
+	if refusing := c.refusingRoutes(); len(refusing) > 0 {
+		f.Detail = fmt.Sprintf("The routing tables refuse %s on purpose.", words.List(refusing))
+	} else if c.Evidence.Routes != nil && !c.hasRoute(map[string]string{"IPv4": "inet", "IPv6": "inet6"}[family]) {
+		f.Detail = "At the end of the window there was no default route."
+	}
+	for i := range c.Evidence.Routes {
+		if r := &c.Evidence.Routes[i]; refusingType(r) {
+			f.Evidence = append(f.Evidence, Item{Kind: "setting", Member: member.RoutesName, Where: "route " + r.To, Text: r.Type})
+		}
+	}
+	f.Remedy = []Remedy{{What: "Ask the kernel for the route of an address that failed (ip route get ADDRESS), and compare with what the routing daemon or the DHCP client logged."}}
+	return present(f)
+}
+
+// hasRoute says whether there is a default route of a family, inet or inet6; where the routes are not known it says
+// yes, so that nothing is ruled out by what was not read.
+func (c *Case) hasRoute(family string) bool {
+	if c.Evidence.Routes == nil {
+		return family == "inet"
+	}
+	return slices.ContainsFunc(c.Evidence.Routes, func(r member.Route) bool {
+		return r.Family == family && r.To == "default" && !refusingType(&r)
+	})
+}
+
+// refusingType says whether a route says no.
+func refusingType(r *member.Route) bool {
+	return slices.Contains([]string{"blackhole", "unreachable", "prohibit", "throw"}, r.Type)
+}
+
+// refusingRoutes names the routes that say no, a few of them. The kernel's own "unreachable default" of
+// an IPv6 table stands behind all others, and is none that anybody has made.
+func (c *Case) refusingRoutes() (all []string) {
+	const most = 3
+	for i := range c.Evidence.Routes {
+		r := &c.Evidence.Routes[i]
+		if refusingType(r) && r.To != "default" && len(all) < most {
+			all = append(all, fmt.Sprintf("%s (%s)", r.To, r.Type))
+		}
+	}
+	return all
+}
