@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-	"unsafe"
 
 	"github.com/spikebox/spikebox/recorder/host"
 )
@@ -84,18 +83,21 @@ func (s *Set) Cut(since time.Time, clock *host.Past) (*Cut, error) {
 // measure counts what the cut holds.
 func (c *Cut) measure() {
 	for _, p := range c.parts {
-		st, kind := &c.stats[p.ring], c.rings[p.ring].linkKind()
-		cur := p.cursor()
-		for r, ok := cur.next(); ok; r, ok = cur.next() {
-			n := len(r.data)
-			if r.frame(kind) {
-				n += vlanTag
-			}
-			st.Held++
-			st.Bytes += int64(n)
-			c.held++
-		}
+		packets, bytes := p.measure(c.rings[p.ring].linkKind())
+		st := &c.stats[p.ring]
+		st.Held += packets
+		st.Bytes += bytes
+		c.held += packets
 	}
+}
+
+// measured counts what a cursor has still to give.
+func measured(cur cursor, kind linkKind) (packets uint64, bytes int64) {
+	for r, ok := cur.next(); ok; r, ok = cur.next() {
+		packets++
+		bytes += int64(r.kept(kind))
+	}
+	return packets, bytes
 }
 
 // hold takes the instant: it notes where each ring stands.
@@ -223,21 +225,26 @@ func (c *Cut) foot(g *pcapng, stats []Stats) {
 	}
 }
 
-// nearest finds the packet that carries the comment, by its first byte.
-func (c *Cut) nearest(o PcapngOptions) (near *byte) {
+// spot is the place of a packet in a cut.
+type spot struct{ part, nth int }
+
+// nearest finds the packet that carries the comment; ok is false where none does.
+func (c *Cut) nearest(o PcapngOptions) (near spot, ok bool) {
 	if o.Comment == "" {
-		return nil
+		return near, false
 	}
 	best, want := int64(-1), o.Trigger.UnixNano()
-	for _, p := range c.parts {
+	for i, p := range c.parts {
 		cur := p.cursor()
+		nth := 0
 		for r, ok := cur.next(); ok; r, ok = cur.next() {
 			if d := max(r.at-want, want-r.at); best < 0 || d < best {
-				near, best = unsafe.SliceData(r.data), d
+				near, best = spot{i, nth}, d
 			}
+			nth++
 		}
 	}
-	return near
+	return near, best >= 0
 }
 
 // release lets the rings give back what the queues are done with.

@@ -27,6 +27,7 @@ type queue struct {
 	buffer  []record
 	held    record // read, but of another clock than those that wait; its data is nil where there is none
 	ended   bool
+	read    int // packets, so far
 	// pending counts the waiting packets of each of the part's blocks; low is the first block
 	// that is not done with, and last that of the newest packet that was read.
 	pending   []int
@@ -61,6 +62,8 @@ func (q *queue) fill() {
 			q.ended = true
 			return
 		}
+		r.nth = q.read
+		q.read++
 		q.last = r.block
 		q.pending[r.block]++
 		q.insert(r)
@@ -115,8 +118,8 @@ func newMerger(parts []owned) merger {
 	return m
 }
 
-// next returns the earliest packet and its ring's place, until there is none.
-func (m *merger) next() (r record, ring int, ok bool) {
+// next returns the earliest packet and its part's place, until there is none.
+func (m *merger) next() (r record, part int, ok bool) {
 	if len(*m) == 0 {
 		return record{}, 0, false
 	}
@@ -128,7 +131,7 @@ func (m *merger) next() (r record, ring int, ok bool) {
 		*m = (*m)[:n]
 	}
 	m.down(0)
-	return r, q.part.ring, true
+	return r, q.order, true
 }
 
 // down restores the heap's order below i.

@@ -38,10 +38,12 @@ type Packets struct {
 	// passes says of each block, at its place in the ring, when it was filled.
 	passes []pass
 	looked time.Time // when advance looked last
+	prior  time.Time // after of the pass of the block before the oldest
 	// forgotten is the stamp of the newest packet that was given back, Unix ns; 0 while
 	// nothing was. From there on the ring holds everything. forgot is its block's.
 	forgotten int64
 	forgot    pass
+	packed    *history // what was given back and may be asked for; nil: nothing is packed
 }
 
 // pass is between which two looks at the ring the kernel finished a block: no packet in it
@@ -52,7 +54,14 @@ type pass struct{ after, until time.Time }
 func (p *Packets) way() Way           { return TPacket }
 func (p *Packets) why() string        { return p.because }
 func (p *Packets) linkKind() linkKind { return p.kind }
-func (p *Packets) bytes() int         { return p.geo.bytes() }
+
+// bytes counts what is packed, too, as if it were full.
+func (p *Packets) bytes() int {
+	if p.packed != nil {
+		return p.geo.bytes() + p.packed.most
+	}
+	return p.geo.bytes()
+}
 
 // unbind has nothing to do: the kernel does so when an interface leaves the namespace.
 func (p *Packets) unbind() {}
@@ -65,7 +74,10 @@ type Counters struct {
 	Packets     uint64 // recorded: the filter accepted them and there was room
 	Drops       uint64 // accepted by the filter, but there was no room
 	Freezes     uint64 // how often the ring was full
-	Overwritten uint64 // recorded, and given back to make room for newer ones
+	Overwritten uint64 // recorded, and forgotten to make room for newer ones
+	Packed      uint64 // that are held packed now
+	PackedBytes int    // and what they take
+	Unpacked    uint64 // of the overwritten: those that packing would have cost too much
 }
 
 // open makes a ring that is not bound to an interface yet; name is for errors only.
@@ -212,7 +224,7 @@ func (p *Packets) takeOver() {
 // pass says between which instants the packets of block n came.
 func (p *Packets) pass(n uint64) pass {
 	at := func(n uint64) pass { return p.passes[n%uint64(p.geo.blocks)] }
-	filled := pass{until: p.looked}
+	filled := pass{after: p.prior, until: p.looked}
 	if n < p.head {
 		filled.until = at(n).until
 	}
@@ -228,12 +240,25 @@ func (p *Packets) pass(n uint64) pass {
 func (p *Packets) advance() {
 	p.takeOver()
 	for p.head-p.tail > uint64(p.geo.history()) && p.tail < p.hold {
-		b := p.block(p.tail)
-		p.stats.Overwritten += uint64(b.packets())
-		p.forgotten, p.forgot = b.last(), p.pass(p.tail) // not the maximum: the clock may have been set back
-		b.release()
-		p.tail++
+		p.giveBack()
 	}
+}
+
+// giveBack lets the kernel have the oldest block, which is packed first where somebody may ask for it.
+func (p *Packets) giveBack() {
+	b, filled := p.block(p.tail), p.pass(p.tail)
+	gone := &packedBlock{pass: filled, last: b.last(), packets: uint64(b.packets())}
+	n := gone.packets
+	if p.packed != nil {
+		n, gone = p.packed.take(b, filled, p.looked)
+	}
+	if gone != nil {
+		p.stats.Overwritten += n
+		p.forgotten, p.forgot = gone.last, gone.pass // not the maximum: the clock may have been set back
+	}
+	p.prior = p.passes[p.tail%uint64(p.geo.blocks)].after
+	b.release()
+	p.tail++
 }
 
 // letGo holds the blocks from hold on only, and gives back at once what may be: a ring that
@@ -253,6 +278,9 @@ func (p *Packets) collect(now time.Time) {
 	p.stats.Drops += uint64(s.Drops)
 	p.stats.Freezes += uint64(s.Freeze_q_cnt)
 	p.losses.add(now, uint64(s.Drops))
+	if p.packed != nil {
+		p.stats.Packed, p.stats.PackedBytes, p.stats.Unpacked = p.packed.packets(), p.packed.bytes, p.packed.skipped
+	}
 }
 
 // reaches is the instant from which on the ring holds everything; zero: all that there was.

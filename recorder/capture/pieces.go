@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"time"
-	"unsafe"
 )
 
 // Pieces are where the pieces of a cut's pcapng file go. Head, Before, Near, After and
@@ -65,14 +64,15 @@ func (c *Cut) WritePieces(ps Pieces, o PcapngOptions) (near uint64, err error) {
 
 // packets writes the packet blocks, each to the piece that its time says.
 func (c *Cut) packets(g *pcapng, ps Pieces, o PcapngOptions, held []uint64) error {
-	nearest := c.nearest(o)
+	nearest, found := c.nearest(o)
 	m := newMerger(c.parts)
 	queues := append(merger(nil), m...)
 	// A piece that was begun is never left for the one before it: a clock that was set back
 	// must not put packets out of the order in which they came.
 	begins := []int64{wall(ps.From, c.clock), wall(ps.To, c.clock) + 1}
 	pieces := []io.Writer{ps.Near, ps.After}
-	for r, i, ok := m.next(); ok; r, i, ok = m.next() {
+	for r, part, ok := m.next(); ok; r, part, ok = m.next() {
+		i := c.parts[part].ring
 		for len(begins) > 0 && r.at >= begins[0] {
 			if err := g.turn(pieces[0]); err != nil {
 				return err
@@ -83,7 +83,7 @@ func (c *Cut) packets(g *pcapng, ps Pieces, o PcapngOptions, held []uint64) erro
 			held[i]++
 		}
 		comment := ""
-		if nearest != nil && unsafe.SliceData(r.data) == nearest {
+		if found && (spot{part, r.nth}) == nearest {
 			comment = o.Comment
 		}
 		g.packet(i, c.rings[i].linkKind(), &r, comment)

@@ -53,6 +53,8 @@ type part interface {
 	late() bool
 	settle()
 	cursor() cursor
+	// measure counts its packets, and the bytes that were kept of them.
+	measure(kind linkKind) (packets uint64, bytes int64)
 	// done lets the ring have those of the part's blocks that come before one.
 	done(block int)
 }
@@ -70,10 +72,19 @@ type record struct {
 	wire   int    // its length, without that tag
 	kind   byte   // PACKET_HOST, PACKET_OUTGOING, …
 	tagged bool
+	nth    int // of the part, from 0; set by who reads its cursor
 	tag    [vlanTag]byte // TPID and TCI as on the wire
 }
 
 // frame returns a record as it was on the wire: the tag belongs behind the two addresses.
 func (r *record) frame(kind linkKind) (tagged bool) {
 	return r.tagged && kind == ethernet && len(r.data) >= 12
+}
+
+// kept is how many bytes of it the file has.
+func (r *record) kept(kind linkKind) int {
+	if r.frame(kind) {
+		return len(r.data) + vlanTag
+	}
+	return len(r.data)
 }

@@ -34,6 +34,11 @@ func (p *Packets) keep(since time.Time, clock *host.Past, lo bool) []part {
 	if !p.full() {
 		t.open = p.block(p.head).packets()
 	}
+	if p.packed != nil {
+		if old := p.packed.keep(since, clock, lo); old.blocks() > 0 {
+			return []part{old, t}
+		}
+	}
 	return []part{t}
 }
 
@@ -96,6 +101,8 @@ func (p *socketPart) cursor() cursor {
 	c.enter()
 	return c
 }
+
+func (p *socketPart) measure(kind linkKind) (uint64, int64) { return measured(p.cursor(), kind) }
 
 // enter begins the block blk.
 func (c *socketCursor) enter() {

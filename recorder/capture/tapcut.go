@@ -171,6 +171,8 @@ func (p *tapPart) done(block int) {
 	p.tap.yield()
 }
 
+func (p *tapPart) measure(kind linkKind) (uint64, int64) { return measured(p.cursor(), kind) }
+
 func (p *tapPart) cursor() cursor { return &tapCursor{tapPart: p, off: tapHeader} }
 
 // tapCursor goes through one CPU's packets.

@@ -134,9 +134,19 @@ func (s *Set) make(l link, bytes int) (ring, error) {
 		}
 		because = notByTCX(err)
 	}
-	p, err := open(l.name, l.kind(), bytes, s.cfg.Filter)
+	// A fifth is for what is packed, where the rest is a ring all the same.
+	packed := bytes / packedShare
+	if s.cfg.PackCPU <= 0 || bytes-packed < minRing() {
+		packed = 0
+	}
+	p, err := open(l.name, l.kind(), bytes-packed, s.cfg.Filter)
 	if err != nil {
 		return nil, err
+	}
+	if packed > 0 {
+		if p.packed, err = newHistory(p.kind, packed, s.kept(), s.cfg.PackCPU); err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
 	}
 	p.because = because
 	if err := s.waker.watch(p); err != nil {

@@ -1,0 +1,250 @@
+//go:build linux
+
+package capture
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/host"
+	"github.com/spikebox/spikebox/recorder/pack"
+)
+
+// packedShare is which part of a ring's memory is for what is packed: a packet takes some 150 bytes in the
+// ring and 3 packed, so that a fifth of the memory reaches ten times as far back as the rest.
+const packedShare = 5
+
+// history keeps, packed, the blocks of a ring that were given back although a cut would still ask for
+// them. They follow each other, and the ring's oldest block follows the newest of them.
+type history struct {
+	kind    linkKind
+	most    int           // bytes
+	reach   time.Duration // nobody asks for what is older
+	packer  *pack.Packer
+	squeeze *zstd.Encoder
+	meter   meter
+	blocks  []packedBlock
+	bytes   int
+	// squeezed is scratch.
+	squeezed []byte
+	skipped  uint64 // packets that were forgotten as the meter did not allow to pack them
+}
+
+// packedBlock is one block of the ring. It never changes, so that cuts share it.
+type packedBlock struct {
+	pass
+	last    int64 // stamp of its newest packet, Unix ns
+	packets uint64
+	kept    int64 // bytes that were kept of them
+	data    []byte
+}
+
+// newHistory keeps what is younger than reach, in so many bytes at most, at a share of one CPU.
+func newHistory(kind linkKind, most int, reach time.Duration, share float64) (*history, error) {
+	squeeze, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithLowerEncoderMem(true), zstd.WithSingleSegment(true), zstd.WithEncoderCRC(false))
+	if err != nil {
+		return nil, err
+	}
+	return &history{
+		kind: kind, most: most, reach: reach, packer: pack.NewPacker(packLink(kind)), squeeze: squeeze, meter: meter{share: share},
+	}, nil
+}
+
+func packLink(kind linkKind) pack.Link {
+	if kind == rawIP {
+		return pack.RawIP
+	}
+	return pack.Ethernet
+}
+
+// take packs a block that is about to be given back. It returns how many packets are forgotten by that,
+// and the newest block of them, nil for none: the oldest, for which there is no room or nobody asks; or the
+// block itself, and with it all before, where it is too old or packing it would cost too much.
+func (h *history) take(b block, filled pass, now time.Time) (n uint64, forgotten *packedBlock) {
+	self := packedBlock{pass: filled, last: b.last(), packets: uint64(b.packets())}
+	if old := now.Sub(filled.until) > h.reach; old || !h.meter.allows(now) {
+		if !old {
+			h.skipped += self.packets
+		}
+		h.blocks = append(h.blocks, self)
+		return h.forget(len(h.blocks))
+	}
+	begin := time.Now()
+	self.kept = h.pack(b)
+	h.squeezed = h.squeeze.EncodeAll(h.packer.Bytes(), h.squeezed[:0])
+	self.data = slices.Clone(h.squeezed)
+	h.meter.spent += time.Since(begin)
+	h.blocks = append(h.blocks, self)
+	h.bytes += len(self.data)
+	gone, left := 0, h.bytes
+	for gone < len(h.blocks) && (left > h.most || now.Sub(h.blocks[gone].until) > h.reach) {
+		left -= len(h.blocks[gone].data)
+		gone++
+	}
+	return h.forget(gone)
+}
+
+// packets counts those that are held.
+func (h *history) packets() (n uint64) {
+	for i := range h.blocks {
+		n += h.blocks[i].packets
+	}
+	return n
+}
+
+// forget lets go of the oldest blocks.
+func (h *history) forget(blocks int) (n uint64, newest *packedBlock) {
+	for i := range blocks {
+		newest = &h.blocks[i]
+		n += newest.packets
+		h.bytes -= len(newest.data)
+	}
+	h.blocks = h.blocks[blocks:]
+	return n, newest
+}
+
+// pack packs the packets of a block, and counts the bytes that were kept of them.
+func (h *history) pack(b block) (kept int64) {
+	h.packer.Begin()
+	off := b.first()
+	for range b.packets() {
+		p := b.packet(off)
+		off += p.next()
+		r := pack.Record{Time: p.time(), Wire: uint32(p.wire()), Kind: p.kind(), Data: p.data()}
+		if tag, ok := p.vlan(); ok {
+			r.VLAN = binary.BigEndian.Uint32(tag[:])
+		}
+		h.packer.Add(&r)
+		kept += int64(len(r.Data))
+	}
+	return kept
+}
+
+// meter bounds the share of one CPU that packing takes, second by second.
+type meter struct {
+	share float64
+	since time.Time
+	spent time.Duration
+}
+
+// allows says whether something is left of this second's share.
+func (m *meter) allows(now time.Time) bool {
+	if now.Sub(m.since) >= time.Second {
+		m.since, m.spent = now, 0
+	}
+	return m.spent < time.Duration(m.share*float64(time.Second))
+}
+
+// keep gives the packed blocks with packets from a time on (zero: all), for a cut.
+func (h *history) keep(since time.Time, clock *host.Past, lo bool) *packedPart {
+	p := &packedPart{kind: h.kind, clock: clock, lo: lo}
+	if !since.IsZero() {
+		p.since = wall(since, clock)
+	}
+	for _, b := range h.blocks {
+		if !b.until.Before(since) {
+			p.held = append(p.held, b)
+		}
+	}
+	return p
+}
+
+// packedPart is what a cut holds of a history.
+type packedPart struct {
+	kind  linkKind
+	held  []packedBlock
+	since int64 // older packets are left out; on the cut's clock
+	clock *host.Past
+	lo    bool // the copies of leaving packets are left out
+}
+
+func (p *packedPart) blocks() int { return len(p.held) }
+func (p *packedPart) ahead() int  { return reorderPackets }
+
+// late is never true: what was packed had arrived.
+func (p *packedPart) late() bool { return false }
+func (p *packedPart) settle()    {}
+
+// done lets go of the blocks before one.
+func (p *packedPart) done(block int) {
+	for i := range block {
+		p.held[i].data = nil
+	}
+}
+
+// measure unpacks the oldest block only: of the others all packets are held. (Loopback's are looked at one by
+// one, where the copies are to be left out.)
+func (p *packedPart) measure(kind linkKind) (packets uint64, bytes int64) {
+	whole := p.held[1:]
+	if p.lo {
+		whole = nil
+	}
+	first := *p
+	first.held = p.held[:len(p.held)-len(whole)]
+	packets, bytes = measured(first.cursor(), kind)
+	for i := range whole {
+		packets += whole[i].packets
+		bytes += whole[i].kept
+	}
+	return packets, bytes
+}
+
+// cursor begins at the oldest packet.
+func (p *packedPart) cursor() cursor {
+	return &packedCursor{packedPart: p, stamps: p.clock.Stamps()}
+}
+
+// packedCursor unpacks one block after the other.
+type packedCursor struct {
+	*packedPart
+	block  int // that comes next
+	in     *pack.Unpacker
+	stamps host.Stamps
+	// room holds the bytes of the block's packets, each block its own, as some wait in a queue.
+	room []byte
+}
+
+// next returns the next packet, until there is none.
+func (c *packedCursor) next() (record, bool) {
+	for {
+		if c.in == nil && !c.enter() {
+			return record{}, false
+		}
+		r := pack.Record{Data: c.room[len(c.room):]}
+		more, err := c.in.Next(&r)
+		if !more || err != nil { // what we packed ourselves is never damaged
+			c.in = nil
+			continue
+		}
+		c.room = c.room[:min(len(c.room)+len(r.Data), cap(c.room))]
+		at := c.stamps.Place(r.Time)
+		if at < c.since || c.lo && r.Kind == unix.PACKET_OUTGOING {
+			continue
+		}
+		out := record{at: at, block: c.block - 1, data: r.Data, wire: int(r.Wire), kind: r.Kind, tagged: r.VLAN != 0}
+		binary.BigEndian.PutUint32(out.tag[:], r.VLAN)
+		return out, true
+	}
+}
+
+// unpacker is shared by cursors: of what a history holds nothing is larger than a block.
+var unpacker, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+
+// enter begins the next block.
+func (c *packedCursor) enter() bool {
+	if c.block == len(c.held) {
+		return false
+	}
+	b := &c.held[c.block]
+	c.block++
+	packed, _ := unpacker.DecodeAll(b.data, nil)
+	c.in = pack.NewUnpacker(packLink(c.kind), packed)
+	c.room = make([]byte, 0, maxBlock) // a block holds no more
+	c.stamps.Between(b.after, b.until)
+	return true
+}
