@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/pack"
 )
 
 // block is one block of a ring as the kernel shares it: struct tpacket_block_desc, then
@@ -26,6 +28,22 @@ func (b block) header() *unix.TpacketHdrV1 {
 // The atomic load orders the reads of its content behind the kernel's writes.
 func (b block) retired() bool {
 	return atomic.LoadUint32(&b.header().Block_status)&unix.TP_STATUS_USER != 0
+}
+
+// pack packs the packets of a retired block, and counts the bytes that were kept of them.
+func (b block) pack(to *pack.Packer) (kept int64) {
+	off := b.first()
+	for range b.packets() {
+		p := b.packet(off)
+		off += p.next()
+		r := pack.Record{Time: p.time(), Wire: uint32(p.wire()), Kind: p.kind(), Data: p.data()}
+		if tag, ok := p.vlan(); ok {
+			r.VLAN = binary.BigEndian.Uint32(tag[:])
+		}
+		to.Add(&r)
+		kept += int64(len(r.Data))
+	}
+	return kept
 }
 
 // packets is how many packets the block holds; it grows while the block is open.

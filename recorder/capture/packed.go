@@ -37,9 +37,10 @@ type history struct {
 // packedBlock is one block of the ring. It never changes, so that cuts share it.
 type packedBlock struct {
 	pass
-	last    int64 // stamp of its newest packet, Unix ns
+	last    int64 // stamp of its newest packet, on the ring's clock
 	packets uint64
-	kept    int64 // bytes that were kept of them
+	kept    int64  // bytes that were kept of them
+	cpu     uint32 // that wrote it, where each has its own
 	data    []byte
 }
 
@@ -62,12 +63,12 @@ func packLink(kind linkKind) pack.Link {
 	return pack.Ethernet
 }
 
-// take packs a block that is about to be given back. It returns how many packets are forgotten by that,
-// and the newest block of them, nil for none: the oldest, for which there is no room or nobody asks; or the
-// block itself, and with it all before, where it is too old or packing it would cost too much.
-func (h *history) take(b block, filled pass, now time.Time) (n uint64, forgotten *packedBlock) {
-	self := packedBlock{pass: filled, last: b.last(), packets: uint64(b.packets())}
-	if old := now.Sub(filled.until) > h.reach; old || !h.meter.allows(now) {
+// take packs a block that is about to be given back: add adds its packets. It returns how many packets are
+// forgotten by that, and the newest block of them, nil for none: the oldest, for which there is no room or
+// nobody asks; or the block itself, and with it all before, where it is too old or packing it would cost too
+// much.
+func (h *history) take(self packedBlock, now time.Time, add func(*pack.Packer) (kept int64)) (n uint64, forgotten *packedBlock) {
+	if old := now.Sub(self.until) > h.reach; old || !h.meter.allows(now) {
 		if !old {
 			h.skipped += self.packets
 		}
@@ -75,7 +76,8 @@ func (h *history) take(b block, filled pass, now time.Time) (n uint64, forgotten
 		return h.forget(len(h.blocks))
 	}
 	begin := time.Now()
-	self.kept = h.pack(b)
+	h.packer.Begin()
+	self.kept = add(h.packer)
 	h.squeezed = h.squeeze.EncodeAll(h.packer.Bytes(), h.squeezed[:0])
 	self.data = slices.Clone(h.squeezed)
 	h.meter.spent += time.Since(begin)
@@ -108,23 +110,6 @@ func (h *history) forget(blocks int) (n uint64, newest *packedBlock) {
 	return n, newest
 }
 
-// pack packs the packets of a block, and counts the bytes that were kept of them.
-func (h *history) pack(b block) (kept int64) {
-	h.packer.Begin()
-	off := b.first()
-	for range b.packets() {
-		p := b.packet(off)
-		off += p.next()
-		r := pack.Record{Time: p.time(), Wire: uint32(p.wire()), Kind: p.kind(), Data: p.data()}
-		if tag, ok := p.vlan(); ok {
-			r.VLAN = binary.BigEndian.Uint32(tag[:])
-		}
-		h.packer.Add(&r)
-		kept += int64(len(r.Data))
-	}
-	return kept
-}
-
 // meter bounds the share of one CPU that packing takes, second by second.
 type meter struct {
 	share float64
@@ -140,18 +125,25 @@ func (m *meter) allows(now time.Time) bool {
 	return m.spent < time.Duration(m.share*float64(time.Second))
 }
 
-// keep gives the packed blocks with packets from a time on (zero: all), for a cut.
-func (h *history) keep(since time.Time, clock *host.Past, lo bool) *packedPart {
-	p := &packedPart{kind: h.kind, clock: clock, lo: lo}
-	if !since.IsZero() {
-		p.since = wall(since, clock)
-	}
+// keep gives the packed blocks with packets from a time on (zero: all), for a cut: a part for each CPU that
+// has a ring's blocks to itself.
+func (h *history) keep(since time.Time, clock *host.Past, lo bool) (parts []*packedPart) {
+	byCPU := map[uint32]*packedPart{}
 	for _, b := range h.blocks {
-		if !b.until.Before(since) {
-			p.held = append(p.held, b)
+		if b.until.Before(since) {
+			continue
 		}
+		p := byCPU[b.cpu]
+		if p == nil {
+			p = &packedPart{kind: h.kind, clock: clock, lo: lo}
+			if !since.IsZero() {
+				p.since = wall(since, clock)
+			}
+			byCPU[b.cpu], parts = p, append(parts, p)
+		}
+		p.held = append(p.held, b)
 	}
-	return p
+	return parts
 }
 
 // packedPart is what a cut holds of a history.
@@ -161,6 +153,8 @@ type packedPart struct {
 	since int64 // older packets are left out; on the cut's clock
 	clock *host.Past
 	lo    bool // the copies of leaving packets are left out
+	// base places stamps of CLOCK_MONOTONIC; nil: they are of CLOCK_REALTIME, which the clock places.
+	base *host.Moment
 }
 
 func (p *packedPart) blocks() int { return len(p.held) }
@@ -222,7 +216,12 @@ func (c *packedCursor) next() (record, bool) {
 			continue
 		}
 		c.room = c.room[:min(len(c.room)+len(r.Data), cap(c.room))]
-		at := c.stamps.Place(r.Time)
+		at := r.Time
+		if c.base != nil {
+			at = c.base.Place(at)
+		} else {
+			at = c.stamps.Place(at)
+		}
 		if at < c.since || c.lo && r.Kind == unix.PACKET_OUTGOING {
 			continue
 		}

@@ -12,10 +12,16 @@ import (
 // A ring of a megabyte goes round many times, and a cut holds every packet from the first on: what the
 // ring has given back is packed. Several cuts in a row hold the same.
 func TestPackedHistoryIsWhole(t *testing.T) {
+	for _, way := range []Way{TPacket, TCX} {
+		t.Run(string(way), func(t *testing.T) { packedIsWhole(t, way) })
+	}
+}
+
+func packedIsWhole(t *testing.T, way Way) {
 	a, _ := testns.Pair(t)
 	var p pace
 	s := arm(t, a.NS, SetConfig{
-		Interfaces: []string{a.Link}, Bytes: 2 << 20, Way: TPacket, Filter: Filter{Payload: 16}, PackCPU: 1, Before: time.Hour, After: time.Hour,
+		Interfaces: []string{a.Link}, Bytes: 2 << 20, Way: way, Filter: Filter{Payload: 16}, PackCPU: 1, Before: time.Hour, After: time.Hour,
 		countEvery: 10 * time.Millisecond, beforeLook: p.tick,
 	})
 	src := &sender{wire: openWire(t, a.NS, a.Link), size: 100}

@@ -55,6 +55,9 @@ func (p *Packets) way() Way           { return TPacket }
 func (p *Packets) why() string        { return p.because }
 func (p *Packets) linkKind() linkKind { return p.kind }
 
+// within does not matter: the kernel wakes.
+func (p *Packets) within() time.Duration { return 0 }
+
 // bytes counts what is packed, too, as if it were full.
 func (p *Packets) bytes() int {
 	if p.packed != nil {
@@ -250,7 +253,7 @@ func (p *Packets) giveBack() {
 	gone := &packedBlock{pass: filled, last: b.last(), packets: uint64(b.packets())}
 	n := gone.packets
 	if p.packed != nil {
-		n, gone = p.packed.take(b, filled, p.looked)
+		n, gone = p.packed.take(*gone, p.looked, b.pack)
 	}
 	if gone != nil {
 		p.stats.Overwritten += n

@@ -23,6 +23,8 @@ type ring interface {
 	unbind()
 	// advance gives the oldest blocks back to a kernel that waits for them.
 	advance()
+	// within is how soon it must be called again, whatever wakes; 0: that does not matter.
+	within() time.Duration
 	// collect adds up the kernel's counters.
 	collect(now time.Time)
 	counted() *tally
@@ -72,7 +74,7 @@ type record struct {
 	wire   int    // its length, without that tag
 	kind   byte   // PACKET_HOST, PACKET_OUTGOING, …
 	tagged bool
-	nth    int // of the part, from 0; set by who reads its cursor
+	nth    int           // of the part, from 0; set by who reads its cursor
 	tag    [vlanTag]byte // TPID and TCI as on the wire
 }
 

@@ -280,35 +280,42 @@ func (m *member) become(s State, reason string, now time.Time) bool {
 // serve looks at the rings when the kernel has finished a block, and at times without, until
 // the set is closed.
 func (s *Set) serve() {
+	within := s.cfg.countEvery
 	for looked := (time.Time{}); ; looked = time.Now() {
-		s.waker.wait(s.cfg.countEvery)
+		s.waker.wait(within)
 		if !s.waker.pause(lookEvery - time.Since(looked)) {
 			return
 		}
 		if s.cfg.beforeLook != nil {
 			s.cfg.beforeLook()
 		}
-		s.look(time.Now())
+		within = s.look(time.Now())
 	}
 }
 
-// look takes over and gives back blocks, and reads the counters where it is time.
-func (s *Set) look(now time.Time) {
+// look takes over and gives back blocks, and reads the counters where it is time. It returns
+// how soon it must look again.
+func (s *Set) look(now time.Time) (within time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	count := now.Sub(s.counted) >= s.cfg.countEvery
 	if count {
 		s.counted = now
 	}
+	within = s.cfg.countEvery
 	for _, m := range s.members {
 		if m.ring == nil {
 			continue
 		}
 		m.ring.advance()
+		if d := m.ring.within(); d > 0 {
+			within = min(within, d)
+		}
 		if count {
 			m.ring.collect(now)
 		}
 	}
+	return within
 }
 
 // Status returns the state of every interface, in the order in which they were chosen.

@@ -34,12 +34,13 @@ func (p *Packets) keep(since time.Time, clock *host.Past, lo bool) []part {
 	if !p.full() {
 		t.open = p.block(p.head).packets()
 	}
+	var parts []part
 	if p.packed != nil {
-		if old := p.packed.keep(since, clock, lo); old.blocks() > 0 {
-			return []part{old, t}
+		for _, old := range p.packed.keep(since, clock, lo) {
+			parts = append(parts, old)
 		}
 	}
-	return []part{t}
+	return append(parts, t)
 }
 
 // socketPart is what a cut holds of one packet socket's ring.

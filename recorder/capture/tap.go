@@ -39,6 +39,12 @@ type tap struct {
 	lost    uint64     // as collect read it last
 	damaged uint64     // packets of blocks that were torn
 	parts   []*tapPart // of an open cut
+
+	packed    *history // what a cut would not keep any more; nil: nothing is packed
+	next      uint64   // number of the block that is packed next
+	taken     uint64   // packets that were packed, and those of them that are forgotten
+	gone      uint64
+	forgotten uint64 // time of the newest packet that is in no cut, CLOCK_MONOTONIC, ns
 }
 
 // tapPlan is how a tap's memory is cut into blocks.
@@ -135,7 +141,7 @@ func (t *tap) load(f Filter) error {
 
 // share maps what the programs write into this process's memory.
 func (t *tap) share() (err error) {
-	if t.memory, err = t.mmap(bpf.TapMapTapBlocks, t.bytes()); err != nil {
+	if t.memory, err = t.mmap(bpf.TapMapTapBlocks, t.memoryBytes()); err != nil {
 		return err
 	}
 	lanes, err := t.mmap(bpf.TapMapTapLanes, t.plan.cpus*int(unsafe.Sizeof(bpf.TapLane{})))
@@ -166,10 +172,16 @@ func (t *tap) mmap(name string, bytes int) ([]byte, error) {
 func (t *tap) way() Way           { return TCX }
 func (t *tap) why() string        { return "" }
 func (t *tap) linkKind() linkKind { return t.kind }
-func (t *tap) bytes() int         { return t.plan.size * t.plan.blocks }
 
-// advance has nothing to do: the programs take the oldest block themselves.
-func (t *tap) advance() {}
+// bytes counts what is packed, too, as if it were full.
+func (t *tap) bytes() int {
+	if t.packed != nil {
+		return t.memoryBytes() + t.packed.most
+	}
+	return t.memoryBytes()
+}
+
+func (t *tap) memoryBytes() int { return t.plan.size * t.plan.blocks }
 
 // bind attaches the programs before all others of the interface: these may end the way of a
 // packet, and what comes after them does not see it. A loopback shows packets twice, and what
@@ -233,6 +245,11 @@ func (t *tap) collect(now time.Time) {
 	t.losses.add(now, sum.Drops-t.lost)
 	t.lost = sum.Drops
 	sum.Drops += t.damaged
+	if t.packed != nil {
+		// What was packed is not overwritten yet, or is held all the same.
+		sum.Overwritten = max(sum.Overwritten, t.taken) - t.taken + t.gone
+		sum.Packed, sum.PackedBytes, sum.Unpacked = t.packed.packets(), t.packed.bytes, t.packed.skipped
+	}
 	t.stats = sum
 }
 

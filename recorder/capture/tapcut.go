@@ -62,6 +62,7 @@ func (t *tap) release() {
 // than any CPU keeps a write to itself. The programs are a reserve away from the oldest, so
 // that none has begun to take it when it is protected.
 func (t *tap) keep(since time.Time, clock *host.Past, _ bool) []part {
+	t.pack(1)
 	head := atomic.LoadUint64(&t.pool.Head)
 	first := t.oldest(head)
 	t.protect(first)
@@ -72,6 +73,13 @@ func (t *tap) keep(since time.Time, clock *host.Past, _ bool) []part {
 	}
 	byCPU := map[uint32]*tapPart{}
 	var parts []part
+	if t.packed != nil {
+		first = t.next // nothing was packed twice, and nothing is left out between
+		for _, old := range t.packed.keep(since, clock, false) {
+			old.base = &base
+			parts = append(parts, old)
+		}
+	}
 	for n := first; n <= head; n++ {
 		h := t.header(n)
 		if atomic.LoadUint64(&h.Number) != n {
@@ -131,6 +139,13 @@ func (t *tap) yield() {
 
 // reaches goes by the newest packet of all blocks that were overwritten, or would not be kept.
 func (t *tap) reaches(clock *host.Past) time.Time {
+	base := t.moment(clock)
+	if t.packed != nil {
+		if t.forgotten == 0 {
+			return time.Time{}
+		}
+		return base.Instant(base.Place(int64(t.forgotten)))
+	}
 	var forgotten uint64
 	for i := range t.lanes {
 		forgotten = max(forgotten, atomic.LoadUint64(&t.lanes[i].Forgotten))
@@ -148,7 +163,6 @@ func (t *tap) reaches(clock *host.Past) time.Time {
 	if forgotten == 0 {
 		return time.Time{}
 	}
-	base := t.moment(clock)
 	return base.Instant(base.Place(int64(forgotten)))
 }
 

@@ -125,7 +125,7 @@ func (s *Set) chooseWay() error {
 func (s *Set) make(l link, bytes int) (ring, error) {
 	because := s.noTap
 	if s.cfg.Way != TPacket && because == "" {
-		t, err := openTap(s.home, l, bytes, s.cfg.Filter)
+		t, err := s.makeTap(l, bytes)
 		if err == nil {
 			return t, nil
 		}
@@ -134,11 +134,7 @@ func (s *Set) make(l link, bytes int) (ring, error) {
 		}
 		because = notByTCX(err)
 	}
-	// A fifth is for what is packed, where the rest is a ring all the same.
-	packed := bytes / packedShare
-	if s.cfg.PackCPU <= 0 || bytes-packed < minRing() {
-		packed = 0
-	}
+	packed := s.packedBytes(bytes)
 	p, err := open(l.name, l.kind(), bytes-packed, s.cfg.Filter)
 	if err != nil {
 		return nil, err
@@ -153,4 +149,27 @@ func (s *Set) make(l link, bytes int) (ring, error) {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
+}
+
+// makeTap makes a ring of programs.
+func (s *Set) makeTap(l link, bytes int) (*tap, error) {
+	packed := s.packedBytes(bytes)
+	t, err := openTap(s.home, l, bytes-packed, s.cfg.Filter)
+	if err != nil || packed == 0 {
+		return t, err
+	}
+	t.next = 1
+	if t.packed, err = newHistory(t.kind, packed, s.kept(), s.cfg.PackCPU); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+// packedBytes is what of a ring's memory is for what is packed: a fifth, where the rest is a ring all the
+// same.
+func (s *Set) packedBytes(bytes int) int {
+	if packed := bytes / packedShare; s.cfg.PackCPU > 0 && bytes-packed >= minRing() {
+		return packed
+	}
+	return 0
 }

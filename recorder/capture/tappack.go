@@ -1,0 +1,118 @@
+//go:build linux
+
+package capture
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/spikebox/spikebox/bpf"
+	"github.com/spikebox/spikebox/recorder/pack"
+)
+
+const (
+	// packBatch is how many blocks are packed together, those of a CPU as one: the first packet of each
+	// connection in what is packed is kept whole. They wait among the programs' reserve, which is a quarter
+	// of all.
+	packBatch = 32
+	// packEvery is how often a tap is looked at for what is to be packed: at a million packets a second the
+	// reserve of the default memory is overwritten in 150 ms, and a history then begins anew.
+	packEvery = 100 * time.Millisecond
+)
+
+// within is how soon advance must be called again.
+func (t *tap) within() time.Duration {
+	if t.packed == nil {
+		return 0
+	}
+	return packEvery
+}
+
+// advance packs what the programs will overwrite next.
+func (t *tap) advance() { t.pack(uint64(min(packBatch, t.plan.reserve()/4))) }
+
+// pack packs the blocks that a cut would leave to the programs, if there are at least so many.
+func (t *tap) pack(least uint64) {
+	if t.packed == nil {
+		return
+	}
+	head := atomic.LoadUint64(&t.pool.Head)
+	first := t.oldest(head)
+	if t.next+least > first {
+		return
+	}
+	byCPU := map[uint32][]uint64{}
+	var cpus []uint32
+	for n := t.next; n < first; n++ {
+		h := t.header(n)
+		if atomic.LoadUint64(&h.Number) != n || int(atomic.LoadUint32(&h.Used)) <= tapHeader || t.torn(h) {
+			continue
+		}
+		if byCPU[h.Cpu] == nil {
+			cpus = append(cpus, h.Cpu)
+		}
+		byCPU[h.Cpu] = append(byCPU[h.Cpu], n)
+	}
+	for _, cpu := range cpus {
+		t.packCPU(cpu, byCPU[cpu])
+	}
+	// What was overwritten before it was packed, or meanwhile, cannot be told from what was not: the history
+	// ends there.
+	if now := atomic.LoadUint64(&t.pool.Head); now >= t.next+uint64(t.plan.blocks) {
+		n, _ := t.packed.forget(len(t.packed.blocks))
+		t.gone += n
+		for i := range t.lanes {
+			t.forgotten = max(t.forgotten, atomic.LoadUint64(&t.lanes[i].Forgotten))
+		}
+	}
+	t.next = first
+}
+
+// packCPU packs blocks of one CPU as one.
+func (t *tap) packCPU(cpu uint32, numbers []uint64) {
+	self := packedBlock{cpu: cpu}
+	for _, n := range numbers {
+		h := t.header(n)
+		self.packets += uint64(atomic.LoadUint32(&h.Packets))
+		self.last = max(self.last, int64(atomic.LoadUint64(&h.Last)))
+	}
+	self.until = t.opened.Instant(t.opened.Place(self.last))
+	n, gone := t.packed.take(self, time.Now(), func(to *pack.Packer) (kept int64) {
+		for _, n := range numbers {
+			begin := int(n%uint64(t.plan.blocks)) * t.plan.size
+			used := min(int(atomic.LoadUint32(&t.header(n).Used)), t.plan.size)
+			kept += packTap(to, t.memory[begin:begin+used])
+		}
+		return kept
+	})
+	t.taken += self.packets
+	t.gone += n
+	if gone != nil {
+		t.forgotten = max(t.forgotten, uint64(gone.last))
+	}
+}
+
+// packTap packs the packets of a tap's block, and counts the bytes that were kept of them.
+func packTap(to *pack.Packer, data []byte) (kept int64) {
+	for off := tapHeader; off+tapRecord <= len(data); {
+		h := (*bpf.TapRecord)(unsafe.Pointer(&data[off]))
+		begin := off + tapRecord
+		end := begin + int(h.Captured)
+		if end > len(data) {
+			break
+		}
+		r := pack.Record{Time: int64(h.Time), Wire: h.Wire, Kind: h.Kind, Data: data[begin:end]}
+		if h.Tagged != 0 {
+			var tag [vlanTag]byte
+			binary.NativeEndian.PutUint16(tag[:2], h.Tpid) // it is as on the wire
+			binary.BigEndian.PutUint16(tag[2:], h.Tci)
+			r.VLAN = binary.BigEndian.Uint32(tag[:])
+		}
+		to.Add(&r)
+		kept += int64(len(r.Data))
+		off = (end + 7) &^ 7
+	}
+	return kept
+}
