@@ -62,7 +62,7 @@ var house = []wing{
 		{"recorder/internal/ethtool", "drivers' settings and counters"},
 		{"recorder/ring", "bounded memories"},
 		{"recorder/host", "clocks, host facts, network namespace"},
-		{"recorder/capture", "the packet ring"},
+		{"recorder/capture", "packets: by tcx programs, or in packet sockets' rings"},
 		{"recorder/probe", "the programs, loaded; the maps that a tick reads"},
 		{"recorder/trace", "what the probes told over time"},
 		{"recorder/source", "kernel texts each second, one-off sources at the cut"},

@@ -24,8 +24,9 @@ import (
 // Config is what a recorder is armed with.
 type Config struct {
 	Build      format.Build
-	Root       string   // of /proc and /sys: "/", or a fixture tree
-	Interfaces []string // empty: see capture.SetConfig
+	Root       string      // of /proc and /sys: "/", or a fixture tree
+	Interfaces []string    // empty: see capture.SetConfig
+	Capture    capture.Way // empty: capture.Auto
 	RingBytes  int
 	SnapLen    int
 	Payload    int
@@ -143,6 +144,7 @@ func (c *Config) packets() capture.SetConfig {
 	return capture.SetConfig{
 		Interfaces: c.Interfaces,
 		Bytes:      c.RingBytes,
+		Way:        c.Capture,
 		Filter:     capture.Filter{SnapLen: c.SnapLen, Payload: c.Payload, Ports: c.Ports, Peers: c.Peers},
 		Before:     c.Before,
 		After:      c.After,

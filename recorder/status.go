@@ -17,6 +17,9 @@ import (
 
 // say tells the operator, in one line, what is armed.
 func (r *Recorder) say() {
+	for _, line := range r.ways() {
+		r.cfg.Log(line)
+	}
 	r.cfg.Log(fmt.Sprintf("armed on %s: %s; %v before and %v after, bundles in %s",
 		r.interfaces(), strings.Join(r.watched(), ", "), r.cfg.Before, r.cfg.After, r.cfg.Dir))
 }
@@ -48,6 +51,31 @@ func (r *Recorder) interfaces() string {
 		return "no interface yet"
 	}
 	return strings.Join(names, ", ")
+}
+
+// ways says how packets are captured, and where it is not by tcx, why.
+func (r *Recorder) ways() (lines []string) {
+	if r.rings.Packets == nil {
+		return nil
+	}
+	names := map[string][]string{} // of interfaces, by what is to be said of them
+	for _, s := range r.rings.Packets.Status() {
+		if s.RingBytes == 0 {
+			continue
+		}
+		how := "by " + s.Way.Variant()
+		if s.Why != "" {
+			how += " (" + s.Why + ")"
+		}
+		if names[how] == nil {
+			lines = append(lines, how)
+		}
+		names[how] = append(names[how], s.Name)
+	}
+	for i, how := range lines {
+		lines[i] = "packets of " + strings.Join(names[how], ", ") + " are captured " + how
+	}
+	return lines
 }
 
 // status tells of the recorder as it is between two ticks.
@@ -90,7 +118,7 @@ func (r *Recorder) ringStatus() (all []control.InterfaceStatus) {
 	}
 	for _, i := range r.rings.Packets.Status() {
 		all = append(all, control.InterfaceStatus{Name: i.Name, State: string(i.State), Reason: i.Reason,
-			Covered: i.Covered.UTC(), Ring: i.RingBytes, Packets: i.Packets, Lost: i.Drops})
+			Capture: i.Way.Variant(), Why: i.Why, Covered: i.Covered.UTC(), Ring: i.RingBytes, Packets: i.Packets, Lost: i.Drops})
 	}
 	return all
 }

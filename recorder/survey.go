@@ -63,13 +63,15 @@ func (s *Survey) add(src format.Source, doc, without string) {
 	s.Sources = append(s.Sources, SurveyedSource{src, doc, without})
 }
 
-// packets tries a small ring on the interface that every namespace has.
+// packets tries a ring on the interface that every namespace has.
 func (s *Survey) packets() {
-	src := format.Source{Name: "packets", State: format.Complete, Variant: "tpacket_v3"}
-	set, err := capture.OpenSet(capture.SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20})
+	src := format.Source{Name: "packets", State: format.Complete}
+	set, err := capture.OpenSet(capture.SetConfig{Interfaces: []string{"lo"}, Bytes: capture.DefaultBytes})
 	if err != nil {
 		src.State, src.Reason = source.State(err), freeze.Refusal(err)
 	} else {
+		ring := set.Status()[0]
+		src.Variant, src.Reason = ring.Way.Variant(), ring.Why
 		set.Close()
 	}
 	s.add(src, "headers of every packet, from a ring in the kernel", "everything that packets tell")

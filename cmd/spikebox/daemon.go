@@ -96,6 +96,9 @@ func printStatus(s *control.Status) error {
 		if i.Covered.Unix() > 0 {
 			holds = "holds the last " + ago(i.Covered).String()
 		}
+		if i.Capture != "" {
+			holds += ", by " + i.Capture
+		}
 		row(i.Name, "%s, %s, %d packets recorded, %d lost", i.State, holds, i.Packets, i.Lost)
 	}
 	for _, src := range s.Sources {

@@ -42,8 +42,8 @@ there is room: echo, stacks, softirq, drop, rtt, state, in this order. Packets, 
 connections, events of retransmissions and the counters of /proc are never given up.
 spikebox status tells what is, and every bundle what it lacks.
 
-It needs CAP_NET_RAW for packets, and CAP_BPF and CAP_PERFMON for what only the
-kernel can tell, CAP_SYS_ADMIN to know what its programs cost; what it is not allowed to see is said once and in the manifest, and
+It needs CAP_BPF and CAP_NET_ADMIN for packets by tcx, or CAP_NET_RAW for packets by a
+socket, and CAP_BPF and CAP_PERFMON for what only the kernel can tell, CAP_SYS_ADMIN to know what its programs cost; what it is not allowed to see is said once and in the manifest, and
 it records the rest. Nobody need read its log: it waits for no reader.`,
 	Examples: []string{
 		"spikeboxd",
@@ -63,7 +63,7 @@ type runFlags struct {
 	ports           []uint
 	rtt             time.Duration
 	synRecv         int
-	netns           string
+	netns, capture  string
 }
 
 func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
@@ -94,6 +94,7 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.StringVar(&f.Dir, "dir", "/var/lib/spikebox", "folder for bundles")
 	flags.StringVar(&f.Fallback, "fallback-dir", "", "folder for bundles that --dir does not take, such as one on tmpfs")
 	flags.Var(&f.ring, "ring", "memory of the packet rings together")
+	flags.StringVar(&f.capture, "capture", string(capture.Auto), "how packets are captured: tcx (Linux 6.6 and later), tpacket, or auto: tcx where it is to be had")
 	flags.IntVar(&f.SnapLen, "snaplen", capture.DefaultSnapLen, "most header bytes kept of a packet")
 	flags.IntVar(&f.Payload, "payload", 0, "bytes kept behind the headers")
 	flags.IntVar(&f.Conntrack, "conntrack-max", 200_000, "most lines of the connection-tracking dump; its summary is exact all the same")
@@ -135,6 +136,9 @@ func (f *runFlags) refuse(flags *pflag.FlagSet) error {
 			return cli.Usagef("port %d: want 1 to 65535", p)
 		}
 	}
+	if _, err := capture.ParseWay(f.capture); err != nil {
+		return cli.Usagef("capture %v", err)
+	}
 	if f.netns != "own" && f.netns != "all" {
 		return cli.Usagef("netns %q: want own or all", f.netns)
 	}
@@ -155,6 +159,7 @@ func (f *runFlags) config(flags *pflag.FlagSet) recorder.Config {
 	for _, p := range f.ports {
 		cfg.Ports = append(cfg.Ports, uint16(p))
 	}
+	cfg.Capture = capture.Way(f.capture)
 	cfg.AllNetNS = f.netns == "all"
 	cfg.RingBytes, cfg.Peers = int(f.ring), f.peers
 	cfg.Retention.Bytes, cfg.Retention.MinFree = int64(f.keepBytes), float64(f.minFree)

@@ -23,13 +23,16 @@ import (
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
+// wayVariable says how that is captured.
+const wayVariable = "SPIKEBOX_TEST_WAY"
+
 // armedVariable makes the test binary record an interface instead of running tests: the
 // benchmark measures the CPU time of a process that does nothing else.
 const armedVariable = "SPIKEBOX_TEST_RECORD"
 
 func TestMain(m *testing.M) {
 	if name := os.Getenv(armedVariable); name != "" {
-		if err := record(name); err != nil {
+		if err := recordLink(name); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -38,9 +41,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// record is armed until its standard input ends.
-func record(name string) error {
-	s, err := OpenSet(SetConfig{Interfaces: []string{name}, Filter: Filter{SnapLen: 128}})
+// recordLink is armed until its standard input ends.
+func recordLink(name string) error {
+	s, err := OpenSet(SetConfig{Interfaces: []string{name}, Way: Way(os.Getenv(wayVariable)), Filter: Filter{SnapLen: 128}})
 	if err != nil {
 		return err
 	}
@@ -62,6 +65,7 @@ type recorder struct {
 var recorders = []recorder{
 	{name: "unarmed"},
 	{"ring", func(string, string) []string { return []string{os.Args[0]} }},
+	{"tcx", func(string, string) []string { return []string{os.Args[0]} }},
 	{"tcpdump", func(link, dir string) []string {
 		return []string{"tcpdump", "-n", "-Z", "root", "-i", link, "-s", "128", "-C", "10", "-W", "6", "-w", filepath.Join(dir, "tcpdump")}
 	}},
@@ -76,7 +80,7 @@ type cost struct {
 	kernel float64 // CPU ns of the sending thread and the softirqs it causes
 }
 
-// BenchmarkArmedCost floods a veth with packets of 128 bytes while nothing, the ring,
+// BenchmarkArmedCost floods a veth with packets of 128 bytes while nothing, either ring,
 // tcpdump and dumpcap capture them, in turns, and prints medians: the CPU time of the
 // capturing process per packet, and by how much the kernel's share grows. An iteration is
 // one turn of each. What is not installed is left out, and said.
@@ -161,7 +165,7 @@ func (r recorder) start(b *testing.B, to testns.Ends, dir string) (pid int, stop
 	}
 	args := r.args(to.Link, dir)
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), armedVariable+"="+to.Link)
+	cmd.Env = append(os.Environ(), armedVariable+"="+to.Link, wayVariable+"="+strings.Replace(r.name, "ring", "tpacket", 1))
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -182,7 +186,7 @@ func (r recorder) start(b *testing.B, to testns.Ends, dir string) (pid int, stop
 	}
 	return cmd.Process.Pid, func() string {
 		stdin.Close()
-		if r.name != "ring" {
+		if args[0] != os.Args[0] {
 			cmd.Process.Signal(syscall.SIGINT)
 		}
 		rest, _ := io.ReadAll(said)

@@ -78,9 +78,6 @@ func (p packet) kind() byte { return p[packetType] }
 // wire is the packet's length on the wire, without a stripped VLAN tag.
 func (p packet) wire() int { return int(p.header().Len) }
 
-// captured is how many bytes of it were kept, without a stripped VLAN tag.
-func (p packet) captured() int { return int(p.header().Snaplen) }
-
 // data is what was kept.
 func (p packet) data() []byte {
 	h := p.header()

@@ -21,7 +21,7 @@ func (s *Set) kept() time.Duration { return s.cfg.Before + s.cfg.After }
 // nothing younger than a cut would ask for now. The caller holds the lock, and closes the
 // rings without it: the kernel lets all CPUs pass before it takes a socket away
 // (packet_release, synchronize_net).
-func (s *Set) shed(now time.Time, wanted int) (rings []*Packets) {
+func (s *Set) shed(now time.Time, wanted int) (rings []ring) {
 	if s.cut != nil {
 		return nil // it holds them
 	}
@@ -44,7 +44,7 @@ func (s *Set) shed(now time.Time, wanted int) (rings []*Packets) {
 }
 
 // closeAll gives the memory of rings back.
-func closeAll(rings []*Packets) {
+func closeAll(rings []ring) {
 	for _, r := range rings {
 		r.Close()
 	}

@@ -48,12 +48,14 @@ func counts(s *Set) map[State]int {
 // Interfaces come and go in rounds, more than the memory does for. What is dead makes room
 // for the next round as soon as no cut would ask for it, few lines say so, and a cut of a
 // window that begins when they are gone knows nothing of them.
-func TestInterfacesComeAndGo(t *testing.T) {
+func TestInterfacesComeAndGo(t *testing.T) { eachWay(t, testInterfacesComeAndGo) }
+
+func testInterfacesComeAndGo(t *testing.T, way Way) {
 	ns := testns.New(t)
 	in(t, ns, veth("eth0", "eth1"))
 	var j journal
 	began := time.Now()
-	s := arm(t, ns, SetConfig{Bytes: 8 << 20, Before: time.Second, After: time.Second, Notify: j.add})
+	s := arm(t, ns, SetConfig{Way: way, Bytes: 8 << 20, Before: time.Second, After: time.Second, Notify: j.add})
 	for n := range 3 {
 		in(t, ns, round(n))
 		eventually(t, fmt.Sprintf("a ring for some of round %d", n), func() bool {

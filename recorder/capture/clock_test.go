@@ -75,7 +75,7 @@ func cutOf(t *testing.T, rings [2][]numberedAt, origin, since time.Time, past *h
 		p.looked = origin.Add(20 * time.Second)
 		m := &member{ring: p, armed: origin, link: link{name: fmt.Sprintf("eth%d", i)}}
 		c.set.members = append(c.set.members, m)
-		c.parts = append(c.parts, p.holdSince(since, past, false))
+		c.add(p, since, false)
 		c.stats = append(c.stats, m.window(since, origin.Add(20*time.Second), past))
 	}
 	c.set.cut = c

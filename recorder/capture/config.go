@@ -53,6 +53,8 @@ type SetConfig struct {
 	// Bytes is the memory of all rings together, which the kernel allocates and locks at
 	// once; 0 is DefaultBytes.
 	Bytes int
+	// Way is how packets are captured; empty is Auto.
+	Way Way
 	Filter
 	// Before and After are how far a cut reaches back from a trigger, and how much later it
 	// comes: what an interface that was removed, and that nobody named, left in its ring may go

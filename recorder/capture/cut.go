@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/spikebox/spikebox/recorder/host"
 )
@@ -21,11 +22,18 @@ type Cut struct {
 	set     *Set
 	at      time.Time
 	clock   *host.Past
-	parts   []*part
+	rings   []ring  // of the interfaces of the pcapng file
+	parts   []owned // of all rings
 	stats   []Stats // of all interfaces, those without a ring behind
 	unheld  uint64  // see Unheld
 	held    uint64
 	written bool
+}
+
+// owned is a part of the ring at a place in a cut's rings.
+type owned struct {
+	part
+	ring int
 }
 
 // Stats is what a cut holds of one interface.
@@ -75,18 +83,18 @@ func (s *Set) Cut(since time.Time, clock *host.Past) (*Cut, error) {
 
 // measure counts what the cut holds.
 func (c *Cut) measure() {
-	for i, p := range c.parts {
-		st := &c.stats[i]
+	for _, p := range c.parts {
+		st, kind := &c.stats[p.ring], c.rings[p.ring].linkKind()
 		cur := p.cursor()
-		for q := cur.next(); q != nil; q = cur.next() {
-			n := q.captured()
-			if _, _, tagged := q.frame(p.ring.kind); tagged {
+		for r, ok := cur.next(); ok; r, ok = cur.next() {
+			n := len(r.data)
+			if r.frame(kind) {
 				n += vlanTag
 			}
 			st.Held++
 			st.Bytes += int64(n)
+			c.held++
 		}
-		c.held += st.Held
 	}
 }
 
@@ -111,7 +119,7 @@ func (s *Set) hold(since time.Time, clock *host.Past) (*Cut, error) {
 			bare = append(bare, Stats{Status: m.status(c.at, clock)})
 			continue
 		}
-		c.parts = append(c.parts, m.ring.holdSince(since, clock, m.link.loopback()))
+		c.add(m.ring, since, m.link.loopback())
 		members = append(members, m)
 	}
 	// In a loop of its own: every ring has noted where it stands before any counter is read,
@@ -125,31 +133,12 @@ func (s *Set) hold(since time.Time, clock *host.Past) (*Cut, error) {
 	return c, nil
 }
 
-// holdSince keeps the blocks with packets from a time on (zero: all).
-func (p *Packets) holdSince(since time.Time, clock *host.Past, lo bool) *part {
-	p.advance()
-	first := p.tail
-	t := &part{ring: p, to: p.head, clock: clock, lo: lo}
-	if !since.IsZero() {
-		t.since = wall(since, clock)
-		// A block has no packet that is later than the look that found it finished, whatever the
-		// wall clock said meanwhile. What is too old within a block the cursor leaves out.
-		for first < p.head && p.pass(first).until.Before(since) {
-			first++
-		}
+// add holds what a ring has.
+func (c *Cut) add(r ring, since time.Time, lo bool) {
+	for _, p := range r.keep(since, c.clock, lo) {
+		c.parts = append(c.parts, owned{p, len(c.rings)})
 	}
-	p.hold, t.from = first, first
-	// Copied, since the ring goes on while the cut is written.
-	for n := t.from; n <= t.to; n++ {
-		t.passes = append(t.passes, p.pass(n))
-	}
-	// Of the block that the kernel is filling, what is in it now. Where the ring is full there
-	// is none: head has come round to the oldest block, which is not the kernel's but waits to
-	// be given back, and to read it as the newest would put old packets behind new ones.
-	if !p.full() {
-		t.open = p.block(p.head).packets()
-	}
-	return t
+	c.rings = append(c.rings, r)
 }
 
 // wall is an instant on the clock of a cut, Unix ns.
@@ -170,41 +159,23 @@ func (m *member) window(since, to time.Time, clock *host.Past) Stats {
 	if m.armed.IsZero() || st.From.After(to) { // never there
 		st.From = to
 	}
-	st.Lost = m.ring.losses.since(st.From)
+	st.Lost = m.ring.counted().losses.since(st.From)
 	st.NICDrops = m.nic.since(st.From)
 	return st
 }
 
-// settle waits for the packets of the open blocks that the kernel was still copying, and
-// leaves out those from the first one on that does not arrive. A packet whose status is
-// set is whole one wait later.
-func settle(parts []*part) {
-	late := func(p *part) bool { return p.arrived() < p.open }
+// settle waits for the packets that the kernel was still copying, and leaves out those from
+// the first one on that does not arrive. A packet that is there is whole one wait later.
+func settle(parts []owned) {
+	late := func(p owned) bool { return p.late() }
 	time.Sleep(copyTime)
 	for try := 0; try < copyTries && slices.ContainsFunc(parts, late); try++ {
 		time.Sleep(copyTime)
 	}
 	for _, p := range parts {
-		p.open = p.arrived()
+		p.settle()
 	}
 	time.Sleep(copyTime)
-}
-
-// arrived counts the packets of the open block that are all there.
-func (p *part) arrived() int {
-	if p.open == 0 {
-		return 0
-	}
-	b := p.ring.block(p.to)
-	off := b.first()
-	for i := range p.open {
-		q := b.packet(off)
-		if !q.arrived() {
-			return i
-		}
-		off += q.next()
-	}
-	return p.open
 }
 
 // Stats returns what the cut holds of each interface, in the order of the pcapng file;
@@ -222,13 +193,13 @@ func (c *Cut) Packets() uint64 { return c.held }
 func (c *Cut) head(g *pcapng, o PcapngOptions) {
 	g.section(o)
 	f := c.set.cfg.Filter
-	for i, p := range c.parts {
-		st := c.stats[i]
+	for i, r := range c.rings {
+		st, kind := c.stats[i], r.linkKind()
 		snap := f.capture()
-		if p.ring.kind == ethernet {
+		if kind == ethernet {
 			snap += vlanTag
 		}
-		g.device(p.ring.kind, snap, st.Name, describe(st, f), f.String())
+		g.device(kind, snap, st.Name, describe(st, f), f.String())
 	}
 }
 
@@ -246,24 +217,23 @@ func describe(st Stats, f Filter) string {
 
 // foot writes what stands behind the packets.
 func (c *Cut) foot(g *pcapng, stats []Stats) {
-	for i := range c.parts {
+	for i := range c.rings {
 		st := stats[i]
 		g.stats(i, st, wall(st.From, c.clock), wall(st.To, c.clock))
 	}
 }
 
-// nearest finds the packet that carries the comment.
-func (c *Cut) nearest(o PcapngOptions) packet {
+// nearest finds the packet that carries the comment, by its first byte.
+func (c *Cut) nearest(o PcapngOptions) (near *byte) {
 	if o.Comment == "" {
 		return nil
 	}
-	var near packet
 	best, want := int64(-1), o.Trigger.UnixNano()
 	for _, p := range c.parts {
 		cur := p.cursor()
-		for q := cur.next(); q != nil; q = cur.next() {
-			if d := max(cur.at-want, want-cur.at); best < 0 || d < best {
-				near, best = q, d
+		for r, ok := cur.next(); ok; r, ok = cur.next() {
+			if d := max(r.at-want, want-r.at); best < 0 || d < best {
+				near, best = unsafe.SliceData(r.data), d
 			}
 		}
 	}
@@ -275,16 +245,14 @@ func (c *Cut) release(queues merger) {
 	c.set.mu.Lock()
 	defer c.set.mu.Unlock()
 	for _, q := range queues {
-		q.ring.letGo(q.low)
+		q.part.done(q.low)
 	}
 }
 
-// unhold lets the rings give back everything.
+// unhold lets the rings give back everything. The caller holds the set's lock.
 func (c *Cut) unhold() {
-	c.set.mu.Lock()
-	defer c.set.mu.Unlock()
-	for _, p := range c.parts {
-		p.ring.letGo(never)
+	for _, r := range c.rings {
+		r.release()
 	}
 }
 
@@ -297,10 +265,8 @@ func (c *Cut) Close() error {
 		return nil
 	}
 	s.cut = nil
-	for _, p := range c.parts {
-		p.ring.letGo(never)
-	}
-	c.parts = nil
+	c.unhold()
+	c.parts, c.rings = nil, nil
 	if s.idle { // the set was closed meanwhile
 		return s.free()
 	}

@@ -24,9 +24,11 @@ func (s *slow) Write(b []byte) (int, error) {
 	return s.Buffer.Write(b)
 }
 
-func TestOneCutAtATime(t *testing.T) {
+func TestOneCutAtATime(t *testing.T) { eachWay(t, testOneCutAtATime) }
+
+func testOneCutAtATime(t *testing.T, way Way) {
 	ns := testns.New(t)
-	s := arm(t, ns, SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20})
+	s := arm(t, ns, SetConfig{Way: way, Interfaces: []string{"lo"}, Bytes: 1 << 20})
 	first, err := s.Cut(time.Time{}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -53,9 +55,11 @@ func TestOneCutAtATime(t *testing.T) {
 }
 
 // A set that is closed with a cut open leaves the cut readable.
-func TestCutOutlivesSet(t *testing.T) {
+func TestCutOutlivesSet(t *testing.T) { eachWay(t, testCutOutlivesSet) }
+
+func testCutOutlivesSet(t *testing.T, way Way) {
 	a, _ := testns.Pair(t)
-	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 16}})
+	s := arm(t, a.NS, SetConfig{Way: way, Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 16}})
 	w := openWire(t, a.NS, a.Link)
 	for i := range uint64(10) {
 		if err := w.send(numbered(0, i, 0)); err != nil {
@@ -84,9 +88,11 @@ func TestCutOutlivesSet(t *testing.T) {
 }
 
 // A disk that fails in the middle costs the cut and nothing else.
-func TestFailingWriter(t *testing.T) {
+func TestFailingWriter(t *testing.T) { eachWay(t, testFailingWriter) }
+
+func testFailingWriter(t *testing.T, way Way) {
 	a, _ := testns.Pair(t)
-	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 1000}})
+	s := arm(t, a.NS, SetConfig{Way: way, Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 1000}})
 	w := openWire(t, a.NS, a.Link)
 	w.sendFrom(t, 0, 400)
 	c, err := s.Cut(time.Time{}, nil)
@@ -144,10 +150,12 @@ type writerFunc func([]byte) (int, error)
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 // A cut begins where it is asked to, and says what it does not reach.
-func TestCutSince(t *testing.T) {
+func TestCutSince(t *testing.T) { eachWay(t, testCutSince) }
+
+func testCutSince(t *testing.T, way Way) {
 	a, _ := testns.Pair(t)
 	before := time.Now()
-	s := arm(t, a.NS, SetConfig{Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 16}})
+	s := arm(t, a.NS, SetConfig{Way: way, Interfaces: []string{a.Link}, Bytes: 1 << 20, Filter: Filter{Payload: 16}})
 	w := openWire(t, a.NS, a.Link)
 	var marks []time.Time
 	for i := range uint64(10) {

@@ -137,7 +137,9 @@ func addOrSkip(t testing.TB, ns netns.NsHandle, l netlink.Link) {
 }
 
 // A VLAN device is not recorded twice: its packets are on the device below, with their tag.
-func TestVLANDevice(t *testing.T) {
+func TestVLANDevice(t *testing.T) { eachWay(t, testVLANDevice) }
+
+func testVLANDevice(t *testing.T, way Way) {
 	a, b := testns.Pair(t)
 	for _, end := range []testns.Ends{a, b} {
 		var parent int
@@ -145,7 +147,7 @@ func TestVLANDevice(t *testing.T) {
 		addOrSkip(t, end.NS, &netlink.Vlan{LinkAttrs: netlink.LinkAttrs{Name: "lan77", ParentIndex: parent}, VlanId: 77})
 		in(t, end.NS, setUp("lan77", true))
 	}
-	s := arm(t, b.NS, SetConfig{Bytes: 4 << 20, Filter: Filter{Payload: 16}})
+	s := arm(t, b.NS, SetConfig{Way: way, Bytes: 4 << 20, Filter: Filter{Payload: 16}})
 	if got := names(s); got != b.Link {
 		t.Errorf("recorded by default: %s", got)
 	}

@@ -18,11 +18,11 @@ import (
 func TestNoCapability(t *testing.T) {
 	testns.Run(t, func() {
 		runtime.LockOSThread() // a thread has its own capabilities; this one ends with f
-		if err := dropNetRaw(); err != nil {
+		if err := dropCapabilities(unix.CAP_NET_RAW); err != nil {
 			t.Error(err)
 			return
 		}
-		_, err := OpenSet(SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20})
+		_, err := OpenSet(SetConfig{Way: TPacket, Interfaces: []string{"lo"}, Bytes: 1 << 20})
 		var open *OpenError
 		if !errors.As(err, &open) || !errors.Is(err, unix.EPERM) {
 			t.Errorf("got %v", err)
@@ -37,20 +37,23 @@ func TestNoCapability(t *testing.T) {
 	})
 }
 
-func dropNetRaw() error {
+// dropCapabilities takes them from the calling thread.
+func dropCapabilities(caps ...uint) error {
 	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var d [2]unix.CapUserData
 	if err := unix.Capget(&h, unsafe.SliceData(d[:])); err != nil {
 		return err
 	}
-	d[0].Effective &^= 1 << unix.CAP_NET_RAW
+	for _, c := range caps {
+		d[c/32].Effective &^= 1 << (c % 32)
+	}
 	return unix.Capset(&h, unsafe.SliceData(d[:]))
 }
 
 // A ring that cannot fit is refused before the kernel tries and its OOM killer helps.
 func TestTooLargeRing(t *testing.T) {
 	testns.Run(t, func() {
-		_, err := OpenSet(SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 42})
+		_, err := OpenSet(SetConfig{Way: TPacket, Interfaces: []string{"lo"}, Bytes: 1 << 42})
 		var open *OpenError
 		if !errors.As(err, &open) || !errors.Is(err, unix.ENOMEM) || !strings.Contains(open.Hint(), "--ring") {
 			t.Errorf("got %v", err)
@@ -61,7 +64,7 @@ func TestTooLargeRing(t *testing.T) {
 func TestTooSmallRing(t *testing.T) {
 	testns.Run(t, func() {
 		for _, names := range [][]string{{"lo"}, nil} {
-			_, err := OpenSet(SetConfig{Interfaces: names, Bytes: 100_000})
+			_, err := OpenSet(SetConfig{Way: TPacket, Interfaces: names, Bytes: 100_000})
 			if len(names) > 0 && (err == nil || !strings.Contains(err.Error(), "larger --ring")) {
 				t.Errorf("%v: got %v", names, err)
 			}

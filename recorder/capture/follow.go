@@ -167,6 +167,9 @@ func (s *Set) update(m *member, all []link, taken map[int]bool, now time.Time) (
 	l, ok := m.byName(all, taken)
 	if !ok {
 		if m.state != Missing && m.become(Missing, "it was removed", now) {
+			if m.ring != nil {
+				m.ring.unbind()
+			}
 			s.tell(m, removed(m))
 		}
 		return false
@@ -179,9 +182,9 @@ func (s *Set) update(m *member, all []link, taken map[int]bool, now time.Time) (
 		}
 		return false
 	}
-	if l.kind() == m.ring.kind {
+	if l.kind() == m.ring.linkKind() {
 		s.rebind(m, l, now)
-		return false
+		return m.state != Recording && m.state != Down
 	}
 	// A socket is for Ethernet or for bare IP packets: the interface needs another one.
 	m.link = l
@@ -288,9 +291,9 @@ func (s *Set) equip(m *member, now time.Time) (gone bool) {
 	s.budget -= size
 	s.mu.Unlock()
 	closeAll(rings)
-	var ring *Packets
+	var ring ring
 	err := s.home.Do(func() (err error) {
-		ring, err = s.ring(l, size)
+		ring, err = s.make(l, size)
 		return err
 	})
 	s.mu.Lock()
@@ -301,7 +304,7 @@ func (s *Set) equip(m *member, now time.Time) (gone bool) {
 		return false
 	}
 	// A ring is made of whole blocks: what it did not take is for the next interface.
-	s.budget += size - ring.geo.bytes()
+	s.budget += size - ring.bytes()
 	m.ring, m.share = ring, size
 	s.rebind(m, l, now)
 	return m.state == Missing
@@ -311,10 +314,10 @@ func (s *Set) equip(m *member, now time.Time) (gone bool) {
 const spent = "the memory for rings is spent; use a larger --ring, or name the interfaces"
 
 // strip takes m's ring away, which no cut may hold, for the caller to close.
-func (s *Set) strip(m *member) *Packets {
+func (s *Set) strip(m *member) ring {
 	ring := m.ring
-	s.budget += ring.geo.bytes()
-	m.share = ring.geo.bytes()
+	s.budget += ring.bytes()
+	m.share = ring.bytes()
 	m.ring, m.armed = nil, time.Time{}
 	return ring
 }

@@ -99,11 +99,11 @@ type one struct {
 	journal
 }
 
-func armOne(t *testing.T) *one {
+func armOne(t *testing.T, way Way) *one {
 	t.Helper()
 	o := &one{t: t, ns: testns.New(t)}
 	in(t, o.ns, veth("eth0", "peer0"))
-	o.Set = arm(t, o.ns, SetConfig{Interfaces: []string{"eth0"}, Bytes: 1 << 20, Filter: Filter{Payload: 16}, Notify: o.add})
+	o.Set = arm(t, o.ns, SetConfig{Way: way, Interfaces: []string{"eth0"}, Bytes: 1 << 20, Filter: Filter{Payload: 16}, Notify: o.add})
 	return o
 }
 
@@ -142,8 +142,10 @@ func (o *one) rename(from, to string) {
 }
 
 // One interface lives through everything, with one ring: its history is never lost.
-func TestInterfaceLives(t *testing.T) {
-	o := armOne(t)
+func TestInterfaceLives(t *testing.T) { eachWay(t, testInterfaceLives) }
+
+func testInterfaceLives(t *testing.T, way Way) {
+	o := armOne(t, way)
 	o.send("eth0", 0)
 	o.does(setUp("eth0", false), Down)
 	o.does(setUp("eth0", true), Recording)
@@ -182,7 +184,9 @@ func TestInterfaceLives(t *testing.T) {
 
 // An interface that is made anew under the index that it had is bound again, although
 // nothing looks different.
-func TestSameIndexAgain(t *testing.T) {
+func TestSameIndexAgain(t *testing.T) { eachWay(t, testSameIndexAgain) }
+
+func testSameIndexAgain(t *testing.T, way Way) {
 	ns := testns.New(t)
 	make77 := func() error {
 		err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth0", Index: 77}, PeerName: "peer0"})
@@ -192,7 +196,7 @@ func TestSameIndexAgain(t *testing.T) {
 		return setUp("eth0", true)()
 	}
 	in(t, ns, make77)
-	s := arm(t, ns, SetConfig{Interfaces: []string{"eth0"}, Bytes: 1 << 20, Filter: Filter{Payload: 16}})
+	s := arm(t, ns, SetConfig{Way: way, Interfaces: []string{"eth0"}, Bytes: 1 << 20, Filter: Filter{Payload: 16}})
 	in(t, ns, func() error {
 		if err := remove("eth0")(); err != nil {
 			return err
@@ -208,10 +212,12 @@ func TestSameIndexAgain(t *testing.T) {
 
 // A named interface that does not exist yet is recorded as soon as it does; one that
 // turns out to carry bare IP packets gets another kind of socket.
-func TestNamedInterfaceAppears(t *testing.T) {
+func TestNamedInterfaceAppears(t *testing.T) { eachWay(t, testNamedInterfaceAppears) }
+
+func testNamedInterfaceAppears(t *testing.T, way Way) {
 	ns := testns.New(t)
 	var j journal
-	s := arm(t, ns, SetConfig{Interfaces: []string{"eth5", "tun5"}, Bytes: 2 << 20, Filter: Filter{Payload: 16}, Notify: j.add})
+	s := arm(t, ns, SetConfig{Way: way, Interfaces: []string{"eth5", "tun5"}, Bytes: 2 << 20, Filter: Filter{Payload: 16}, Notify: j.add})
 	if !j.saw("eth5 does not exist") {
 		t.Errorf("events %v", j.events)
 	}
@@ -241,7 +247,7 @@ func TestNamedInterfaceAppears(t *testing.T) {
 	eventually(t, "recording of tun5", func() bool { return state(s, 1) == Recording })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m := s.members[1]; m.ring.kind != rawIP || s.budget < 0 || s.budget > 32<<10 {
-		t.Errorf("tun5: kind %v, budget %d", m.ring.kind, s.budget)
+	if m := s.members[1]; m.ring.linkKind() != rawIP || s.budget < 0 || s.budget > 32<<10 {
+		t.Errorf("tun5: kind %v, budget %d", m.ring.linkKind(), s.budget)
 	}
 }

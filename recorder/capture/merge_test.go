@@ -38,7 +38,7 @@ func handmade(t testing.TB, perBlock int, pkts []numberedAt) *Packets {
 			h.Block_status = unix.TP_STATUS_USER
 		}
 	}
-	p.advance()
+	p.takeOver()
 	return p
 }
 
@@ -66,7 +66,7 @@ func held(rings ...*Packets) *Cut {
 	}
 	c := &Cut{set: s, at: time.Unix(1e6, 0)}
 	for i, p := range rings {
-		c.parts = append(c.parts, p.holdSince(time.Time{}, nil, false))
+		c.add(p, time.Time{}, false)
 		c.stats = append(c.stats, s.members[i].window(time.Time{}, c.at, nil))
 	}
 	s.cut = c
@@ -190,7 +190,7 @@ func TestReleaseFollowsWriting(t *testing.T) {
 	written := 0
 	w := writerFunc(func(b []byte) (int, error) {
 		// What the ring lets go of was written with an earlier buffer.
-		p.Advance()
+		p.advance()
 		if done := uint64(written / block / 1000); p.tail > done {
 			t.Fatalf("%d blocks were given back after %d were written", p.tail, done)
 		}
@@ -203,7 +203,7 @@ func TestReleaseFollowsWriting(t *testing.T) {
 	if p.tail < 80 {
 		t.Errorf("only %d of 100 blocks were given back while writing", p.tail)
 	}
-	p.Advance()
+	p.advance()
 	if p.tail != 90 {
 		t.Errorf("%d blocks were given back in the end, not 90", p.tail)
 	}
@@ -215,21 +215,22 @@ func TestUnfinishedPacket(t *testing.T) {
 	p := handmade(t, 10, pkts)
 	late := p.block(0).packet(48 + 128)
 	late.header().Status = 0
-	parts := []*part{p.holdSince(time.Time{}, nil, false)}
+	part := p.keep(time.Time{}, nil, false)[0].(*socketPart)
+	parts := []owned{{part, 0}}
 	settle(parts)
-	if parts[0].open != 1 {
-		t.Errorf("%d packets before the unfinished one, want 1", parts[0].open)
+	if part.open != 1 {
+		t.Errorf("%d packets before the unfinished one, want 1", part.open)
 	}
 	late.header().Status = unix.TP_STATUS_USER
-	parts[0].open = 3
+	part.open = 3
 	settle(parts)
-	if parts[0].open != 3 {
-		t.Errorf("%d finished packets, want 3", parts[0].open)
+	if part.open != 3 {
+		t.Errorf("%d finished packets, want 3", part.open)
 	}
 	p.block(0).packet(48 + 2*128).header().Next_offset = 0 // the kernel has closed the block meanwhile
 	settle(parts)
-	if parts[0].open != 3 {
-		t.Errorf("%d packets of the closed block, want 3", parts[0].open)
+	if part.open != 3 {
+		t.Errorf("%d packets of the closed block, want 3", part.open)
 	}
 }
 

@@ -33,7 +33,8 @@ type Packets struct {
 	// hold is the lowest block that an open cut still needs.
 	hold uint64
 
-	stats Counters
+	tally
+	because string // it was opened instead of a tap
 	// passes says of each block, at its place in the ring, when it was filled.
 	passes []pass
 	looked time.Time // when advance looked last
@@ -41,13 +42,23 @@ type Packets struct {
 	// nothing was. From there on the ring holds everything. forgot is its block's.
 	forgotten int64
 	forgot    pass
-	losses    losses
 }
 
 // pass is between which two looks at the ring the kernel finished a block: no packet in it
 // is later than until, and none is older than the after of the block before. The kernel's
 // own stamps say less, since they are of a clock that may be set.
 type pass struct{ after, until time.Time }
+
+func (p *Packets) way() Way           { return TPacket }
+func (p *Packets) why() string        { return p.because }
+func (p *Packets) linkKind() linkKind { return p.kind }
+func (p *Packets) bytes() int         { return p.geo.bytes() }
+
+// unbind has nothing to do: the kernel does so when an interface leaves the namespace.
+func (p *Packets) unbind() {}
+
+// release lets the history be given back that a cut has kept.
+func (p *Packets) release() { p.letGo(never) }
 
 // Counters count what a ring has seen since it was opened.
 type Counters struct {
@@ -188,8 +199,8 @@ func (p *Packets) block(n uint64) block {
 // full says whether the kernel has stopped: it waits for the oldest block.
 func (p *Packets) full() bool { return p.head-p.tail == uint64(p.geo.blocks) }
 
-// advance takes over the blocks that the kernel has finished.
-func (p *Packets) advance() {
+// takeOver takes over the blocks that the kernel has finished.
+func (p *Packets) takeOver() {
 	now := time.Now()
 	for !p.full() && p.block(p.head).retired() {
 		p.passes[p.head%uint64(p.geo.blocks)] = pass{p.looked, now}
@@ -211,11 +222,11 @@ func (p *Packets) pass(n uint64) pass {
 	return filled
 }
 
-// Advance takes over the blocks that the kernel has finished, gives back as many of the
+// advance takes over the blocks that the kernel has finished, gives back as many of the
 // oldest as keep the reserve free. Without calls the kernel stops recording when the ring is
 // full.
-func (p *Packets) Advance() {
-	p.advance()
+func (p *Packets) advance() {
+	p.takeOver()
 	for p.head-p.tail > uint64(p.geo.history()) && p.tail < p.hold {
 		b := p.block(p.tail)
 		p.stats.Overwritten += uint64(b.packets())
@@ -229,7 +240,7 @@ func (p *Packets) Advance() {
 // stands because it is full finishes no block for which somebody would look at it.
 func (p *Packets) letGo(hold uint64) {
 	p.hold = hold
-	p.Advance()
+	p.advance()
 }
 
 // collect adds up the kernel's counters, which start again at every reading.

@@ -176,39 +176,28 @@ func (g *pcapng) stats(index int, s Stats, from, to int64) {
 }
 
 // packet writes one packet, with its VLAN tag where it was.
-func (g *pcapng) packet(index int, kind linkKind, e entry, comment string) {
-	p := e.p
+func (g *pcapng) packet(index int, kind linkKind, r *record, comment string) {
 	at := g.begin(blockPacket)
-	data, tag, tagged := p.frame(kind)
-	n := len(data)
-	wire := p.wire()
+	data, n, wire := r.data, len(r.data), r.wire
+	tagged := r.frame(kind)
 	if tagged {
 		n, wire = n+vlanTag, wire+vlanTag
 	}
 	g.u32(uint32(index))
-	g.time(e.time)
+	g.time(r.at)
 	g.u32(uint32(n), uint32(wire))
 	if tagged {
 		g.buf = append(g.buf, data[:12]...)
-		g.buf = append(g.buf, tag[:]...)
+		g.buf = append(g.buf, r.tag[:]...)
 		data = data[12:]
 	}
 	g.buf = append(g.buf, data...)
 	g.pad(n)
 	g.option(optComment, []byte(comment))
 	g.u16(packetFlags, 4)
-	g.u32(flags(p.kind()))
+	g.u32(flags(r.kind))
 	g.endOptions()
 	g.end(at)
-}
-
-// frame returns a packet's bytes and the tag that belongs behind the two addresses.
-func (p packet) frame(kind linkKind) (data []byte, tag [vlanTag]byte, tagged bool) {
-	data = p.data()
-	if kind == ethernet && len(data) >= 12 {
-		tag, tagged = p.vlan()
-	}
-	return data, tag, tagged
 }
 
 // flags are direction (bits 0-1) and kind of reception (bits 2-4) of epb_flags.

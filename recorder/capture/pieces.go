@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"time"
+	"unsafe"
 )
 
 // Pieces are where the pieces of a cut's pcapng file go. Head, Before, Near, After and
@@ -38,7 +39,7 @@ func (c *Cut) WritePieces(ps Pieces, o PcapngOptions) (near uint64, err error) {
 	if err := g.turn(ps.Before); err != nil {
 		return 0, err
 	}
-	held := make([]uint64, len(c.parts)) // of Near
+	held := make([]uint64, len(c.rings)) // of Near
 	if err := c.packets(g, ps, o, held); err != nil {
 		return 0, err
 	}
@@ -53,7 +54,9 @@ func (c *Cut) WritePieces(ps Pieces, o PcapngOptions) (near uint64, err error) {
 	if err := g.turn(io.Discard); err != nil {
 		return 0, err
 	}
+	c.set.mu.Lock()
 	c.unhold()
+	c.set.mu.Unlock()
 	for _, n := range held {
 		near += n
 	}
@@ -69,8 +72,8 @@ func (c *Cut) packets(g *pcapng, ps Pieces, o PcapngOptions, held []uint64) erro
 	// must not put packets out of the order in which they came.
 	begins := []int64{wall(ps.From, c.clock), wall(ps.To, c.clock) + 1}
 	pieces := []io.Writer{ps.Near, ps.After}
-	for e, i := m.next(); e.p != nil; e, i = m.next() {
-		for len(begins) > 0 && e.time >= begins[0] {
+	for r, i, ok := m.next(); ok; r, i, ok = m.next() {
+		for len(begins) > 0 && r.at >= begins[0] {
 			if err := g.turn(pieces[0]); err != nil {
 				return err
 			}
@@ -80,10 +83,10 @@ func (c *Cut) packets(g *pcapng, ps Pieces, o PcapngOptions, held []uint64) erro
 			held[i]++
 		}
 		comment := ""
-		if nearest != nil && &e.p[0] == &nearest[0] {
+		if nearest != nil && unsafe.SliceData(r.data) == nearest {
 			comment = o.Comment
 		}
-		g.packet(i, c.parts[i].ring.kind, e, comment)
+		g.packet(i, c.rings[i].linkKind(), &r, comment)
 		// Blocks are released as often as the buffer is written, not for each packet: that takes
 		// the lock which the goroutine that serves the rings waits for.
 		if g.full() {

@@ -190,7 +190,7 @@ func TestQuietInterface(t *testing.T) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := s.members[0].ring.head; n != 0 {
+	if n := s.members[0].ring.(*Packets).head; n != 0 {
 		t.Errorf("%d blocks were finished: the open one was not what was read", n)
 	}
 }
@@ -219,9 +219,11 @@ func TestEmptyRing(t *testing.T) {
 	}
 }
 
-func TestLoopbackShowsPacketsOnce(t *testing.T) {
+func TestLoopbackShowsPacketsOnce(t *testing.T) { eachWay(t, testLoopbackShowsPacketsOnce) }
+
+func testLoopbackShowsPacketsOnce(t *testing.T, way Way) {
 	ns := testns.New(t)
-	s := arm(t, ns, SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20, Filter: Filter{Payload: 16}})
+	s := arm(t, ns, SetConfig{Way: way, Interfaces: []string{"lo"}, Bytes: 1 << 20, Filter: Filter{Payload: 16}})
 	w := openWire(t, ns, "lo")
 	for i := range uint64(20) {
 		if err := w.send(numbered(0, i, 0)); err != nil {
@@ -236,11 +238,13 @@ func TestLoopbackShowsPacketsOnce(t *testing.T) {
 }
 
 // A tun device has packets without link header.
-func TestTunIsRawIP(t *testing.T) {
+func TestTunIsRawIP(t *testing.T) { eachWay(t, testTunIsRawIP) }
+
+func testTunIsRawIP(t *testing.T, way Way) {
 	ns := testns.New(t)
 	var tun *os.File
 	testns.Do(t, ns, func() { tun = newTun(t, "tun9") })
-	s := arm(t, ns, SetConfig{Interfaces: []string{"tun9"}, Bytes: 1 << 20})
+	s := arm(t, ns, SetConfig{Way: way, Interfaces: []string{"tun9"}, Bytes: 1 << 20})
 	pkt := numbered(0, 5, 300)[14:]
 	if _, err := tun.Write(pkt); err != nil {
 		t.Fatal(err)

@@ -51,6 +51,8 @@ type Status struct {
 	Chosen string // the name that it was chosen by: another one after a rename
 	Index  int
 	State  State
+	Way    Way       // how it is captured; empty where it has no ring
+	Why    string    // not by tcx, where that would have been taken
 	Reason string    // why it is not recorded, or not from the begin
 	Since  time.Time // of State
 	Armed  time.Time // when it was first recorded; zero: not yet
@@ -71,7 +73,7 @@ type member struct {
 	host   bool   // it had a ring when the set was opened, as a host's uplinks do
 	link   link   // as last seen
 	share  int    // bytes that its ring has or had; 0: never had one
-	ring   *Packets
+	ring   ring
 	state  State
 	reason string
 	since  time.Time // of state
@@ -89,6 +91,7 @@ type member struct {
 type Set struct {
 	cfg   SetConfig
 	home  *namespace     // where late rings are made
+	noTap string         // why tcx is not to be had, where it would be taken
 	ask   *netlink.Conn  // for links and addresses
 	bell  *netlink.Conn  // rings when they change
 	waker *waker         // of the goroutine that serves the rings
@@ -143,6 +146,9 @@ func OpenSet(cfg SetConfig) (*Set, error) {
 func (s *Set) open() error {
 	var err error
 	if s.home, err = openNamespace(); err != nil {
+		return err
+	}
+	if err := s.chooseWay(); err != nil {
 		return err
 	}
 	// Two sockets, because a reply and a notice on one could not be told apart.
@@ -218,11 +224,11 @@ func (s *Set) openChosen(some []link) error {
 // arm makes a ring for each link and binds those that exist.
 func (s *Set) arm(some []link, sizes []int, named bool) error {
 	for i, l := range some {
-		ring, err := s.ring(l, sizes[i])
+		ring, err := s.make(l, sizes[i])
 		if err != nil {
 			return err
 		}
-		s.budget -= ring.geo.bytes()
+		s.budget -= ring.bytes()
 		m := &member{chosen: l.name, named: named, host: true, link: l, share: sizes[i], ring: ring}
 		s.members = append(s.members, m)
 		if l.index > 0 {
@@ -271,18 +277,6 @@ func (m *member) become(s State, reason string, now time.Time) bool {
 	return true
 }
 
-// ring makes one that wakes who serves the rings.
-func (s *Set) ring(l link, size int) (*Packets, error) {
-	ring, err := open(l.name, l.kind(), size, s.cfg.Filter)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.waker.watch(ring); err != nil {
-		return nil, errors.Join(err, ring.Close())
-	}
-	return ring, nil
-}
-
 // serve looks at the rings when the kernel has finished a block, and at times without, until
 // the set is closed.
 func (s *Set) serve() {
@@ -310,7 +304,7 @@ func (s *Set) look(now time.Time) {
 		if m.ring == nil {
 			continue
 		}
-		m.ring.Advance()
+		m.ring.advance()
 		if count {
 			m.ring.collect(now)
 		}
@@ -340,7 +334,8 @@ func (m *member) status(now time.Time, clock *host.Past) Status {
 		return st
 	}
 	m.ring.collect(now)
-	st.RingBytes, st.Counters, st.Covered = m.ring.geo.bytes(), m.ring.stats, m.armed
+	st.RingBytes, st.Counters, st.Covered = m.ring.bytes(), m.ring.counted().stats, m.armed
+	st.Way, st.Why = m.ring.way(), m.ring.why()
 	if f := m.ring.reaches(clock); f.After(m.armed) {
 		st.Covered = f
 	}

@@ -13,9 +13,11 @@ import (
 
 // Everything that Wireshark must see right: times to the nanosecond, VLAN tags, lengths,
 // direction, comment, interface statistics.
-func TestTsharkReads(t *testing.T) {
+func TestTsharkReads(t *testing.T) { eachWay(t, testTsharkReads) }
+
+func testTsharkReads(t *testing.T, way Way) {
 	a, b := testns.Pair(t)
-	s := arm(t, b.NS, SetConfig{Interfaces: []string{b.Link}, Bytes: 1 << 20})
+	s := arm(t, b.NS, SetConfig{Way: way, Interfaces: []string{b.Link}, Bytes: 1 << 20})
 	want, last := exchangeTagged(t, s, openWire(t, a.NS, a.Link), openWire(t, b.NS, b.Link))
 	c, err := s.Cut(time.Time{}, nil)
 	if err != nil {

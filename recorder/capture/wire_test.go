@@ -128,6 +128,9 @@ func index(t testing.TB, link string) int {
 // arm opens a set inside ns and closes it at the test's end.
 func arm(t testing.TB, ns netns.NsHandle, cfg SetConfig) *Set {
 	t.Helper()
+	if cfg.Way == "" {
+		cfg.Way = TPacket
+	}
 	var s *Set
 	var err error
 	testns.Do(t, ns, func() { s, err = OpenSet(cfg) })
@@ -136,6 +139,18 @@ func arm(t testing.TB, ns netns.NsHandle, cfg SetConfig) *Set {
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+// eachWay runs a test once for each way of capturing.
+func eachWay(t *testing.T, test func(*testing.T, Way)) {
+	for _, way := range []Way{TPacket, TCX} {
+		t.Run(string(way), func(t *testing.T) {
+			if way == TCX {
+				needTap(t)
+			}
+			test(t, way)
+		})
+	}
 }
 
 // pace counts the looks of a set, so that senders can wait for them: however slow the

@@ -47,7 +47,9 @@ type InterfaceStatus struct {
 	Name    string    `json:"name"`
 	State   string    `json:"state"`
 	Reason  string    `json:"reason,omitempty"`
-	Covered time.Time `json:"covered"` // its history reaches back to here
+	Capture string    `json:"capture,omitempty"` // tcx or tpacket_v3; empty without a ring
+	Why     string    `json:"why,omitempty"`     // not by tcx, where that would have been taken
+	Covered time.Time `json:"covered"`           // its history reaches back to here
 	Ring    int       `json:"ring_bytes"`
 	Packets uint64    `json:"packets"`
 	Lost    uint64    `json:"lost"`

@@ -5,6 +5,7 @@ package freeze
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +33,7 @@ func Refusal(err error) string {
 // of them was recorded from the window's start to its end without loss.
 func packetSource(cut *capture.Cut, start time.Time, clock host.Moment) format.Source {
 	s := format.Source{
-		Name: "packets", State: format.Complete, Variant: "tpacket_v3", Members: []string{member.PacketsName},
+		Name: "packets", State: format.Complete, Variant: variant(cut.Stats()), Members: []string{member.PacketsName},
 		Details: map[string]string{},
 	}
 	var reasons []string
@@ -63,6 +64,19 @@ func packetSource(cut *capture.Cut, start time.Time, clock host.Moment) format.S
 		s.State, s.Reason = format.Partial, strings.Join(reasons, "; ")
 	}
 	return s
+}
+
+// variant names the ways in which packets were captured: one, or both where tcx fits some
+// interfaces only.
+func variant(stats []capture.Stats) string {
+	var all []string
+	for _, i := range stats {
+		if v := i.Way.Variant(); v != "" && !slices.Contains(all, v) {
+			all = append(all, v)
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
 }
 
 // rounding is how much later than the window's start a ring may begin without being
@@ -111,6 +125,10 @@ func detail(to map[string]string, i capture.Stats, clock host.Moment) {
 	set("state", string(i.State))
 	if i.RingBytes == 0 {
 		return
+	}
+	set("capture", i.Way.Variant())
+	if i.Why != "" {
+		set("capture_why", i.Why)
 	}
 	set("ring_bytes", strconv.Itoa(i.RingBytes))
 	set("packets", strconv.FormatUint(i.Held, 10))

@@ -54,7 +54,7 @@ func arm(what string) error {
 		return armRecorder(ctx)
 	case "ring":
 		var s *capture.Set
-		s, err = capture.OpenSet(capture.SetConfig{})
+		s, err = capture.OpenSet(capture.SetConfig{Way: capture.Way(name)})
 		closers = append(closers, s)
 	case "probe":
 		probe.All = slices.DeleteFunc(probe.All, func(p *probe.Probe) bool { return name != "" && p.ID != name })
@@ -143,7 +143,7 @@ func variants(t testing.TB) []variant {
 			return start(t, ns, cmd, "armed")
 		}
 	}
-	all := []variant{{"nothing, again", nil}, {"empty programs", ours("empty")}, {"ring", ours("ring")}, {"all programs", ours("probe")}, {"everything", ours("all")}}
+	all := []variant{{"nothing, again", nil}, {"empty programs", ours("empty")}, {"ring tpacket", ours("ring tpacket")}, {"ring tcx", ours("ring tcx")}, {"all programs", ours("probe")}, {"everything", ours("all")}}
 	for _, p := range probe.All {
 		all = append(all, variant{"program " + p.ID, ours("probe " + p.ID)})
 	}

@@ -5,6 +5,7 @@ package vm
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
 )
@@ -43,6 +45,9 @@ func TestRecorderInVM(t *testing.T) {
 	}
 	probes := 0
 	for _, s := range r.Manifest.Sources {
+		if s.Name == "packets" {
+			packets(t, s)
+		}
 		if !strings.HasPrefix(s.Name, "probe.") {
 			continue
 		}
@@ -53,6 +58,29 @@ func TestRecorderInVM(t *testing.T) {
 	}
 	if probes < 10 {
 		t.Errorf("manifest names %d probes, want at least 10", probes)
+	}
+}
+
+// packets checks that they were captured by tcx where the kernel has it, from Linux 6.6 on, and
+// elsewhere in a packet socket's ring, and that the manifest says why.
+func packets(t *testing.T, s format.Source) {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		t.Fatal(err)
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); err != nil {
+		t.Fatal(err)
+	}
+	want, because := "tpacket_v3", "Linux 6.6"
+	if major > 6 || major == 6 && minor >= 6 {
+		want, because = "tcx", ""
+	}
+	if why := s.Details["lo.capture_why"]; s.Variant != want || !strings.Contains(why, because) || because == "" && why != "" {
+		t.Errorf("packets were captured by %s, because %q", s.Variant, why)
+	}
+	if s.State != format.Complete || s.Details["lo.packets"] == "0" {
+		t.Errorf("packets are %s (%s): %v", s.State, s.Reason, s.Details)
 	}
 }
 

@@ -38,9 +38,11 @@ func TestKernels(t *testing.T) {
 	for _, target := range Targets {
 		t.Run(target.Name, func(t *testing.T) {
 			k := find(t, target)
-			boot(t, k, Payload{Binary: self, Args: []string{"-test.run=InVM$"},
-				Files: map[string]string{daemon: recorder}})
-			boot(t, k, Payload{Binary: probes})
+			t.Run("recorder", func(t *testing.T) {
+				boot(t, k, Payload{Binary: self, Args: []string{"-test.run=InVM$"},
+					Files: map[string]string{daemon: recorder}})
+			})
+			t.Run("probes", func(t *testing.T) { boot(t, k, Payload{Binary: probes}) })
 		})
 	}
 }
