@@ -33,8 +33,30 @@ func TestExplainedVitals(t *testing.T) {
 	}
 }
 
-// counters are the kernel's own names in a vital's doc: (TcpExt SyncookiesSent, TCPReqQFullDrop).
-var counters = regexp.MustCompile(`\((TcpExt|Tcp) ([A-Za-z, ]+)\)$`)
+// counters are the kernel's own names in a vital's doc, each with its group or that of the one
+// before it: (TcpExt SyncookiesSent, TCPReqQFullDrop), (Udp RcvbufErrors, Udp6RcvbufErrors).
+var counters = regexp.MustCompile(`\(((?:TcpExt|Tcp|Udp|Ip) [A-Za-z0-9, ]+)\)$`)
+
+// series is what the analyzer calls the counters of a doc.
+func series(doc string) (names []string) {
+	prefix := ""
+	for _, counter := range strings.Split(strings.ReplaceAll(doc, " without ", ", "), ", ") {
+		group, name, grouped := strings.Cut(counter, " ")
+		switch {
+		case group == "TcpExt":
+			prefix = "netstat.TcpExt."
+		case grouped:
+			prefix = "snmp." + group + "."
+		case strings.Contains(counter, "6"):
+			names = append(names, "snmp6."+counter)
+			continue
+		default:
+			name = counter
+		}
+		names = append(names, prefix+name)
+	}
+	return names
+}
 
 // A vital that is made of the kernel's counters is one thing with them: its doc names them,
 // and so do the aliases.
@@ -45,14 +67,13 @@ func TestAliasesOfVitals(t *testing.T) {
 			if match == nil {
 				continue
 			}
-			group := map[string]string{"TcpExt": "netstat.TcpExt.", "Tcp": "snmp.Tcp."}[match[1]]
-			at := slices.IndexFunc(moved.Aliases, func(names []string) bool { return names[0] == v.Name })
-			for _, counter := range strings.Split(match[2], ", ") {
-				if v.Unit == "ratio" && counter == "OutSegs" { // the whole that it is a part of
+			at := slices.IndexFunc(moved.Aliases, func(names []string) bool { return slices.Contains(names, v.Name) })
+			for _, counter := range series(match[1]) {
+				if v.Unit == "ratio" && counter == "snmp.Tcp.OutSegs" { // the whole that it is a part of
 					continue
 				}
-				if at < 0 || !slices.Contains(moved.Aliases[at], group+counter) {
-					t.Errorf("%s counts %s, which is not among its aliases", v.Name, group+counter)
+				if at < 0 || !slices.Contains(moved.Aliases[at], counter) {
+					t.Errorf("%s counts %s, which is not among its aliases", v.Name, counter)
 				}
 			}
 		}

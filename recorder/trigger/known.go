@@ -38,6 +38,7 @@ func floor(c *Condition) float64 {
 // limit, and nf_conntrack_max may be lowered below what is there: those have none.
 var bounds = map[string]float64{
 	"retrans.ratio": 1, "cpu.softirq": 1, "cpu.steal": 1, "ports.fill": 1,
+	"psi.cpu": 1, "psi.memory": 1, "psi.io": 1, "mem.pressure": 1,
 }
 
 func bound(vital string) float64 {

@@ -28,6 +28,7 @@ var listenerMeter = &Meter{
 	Vitals: []Vital{
 		{"syn_recv", "1", "half-open connections of all listeners (SYN_RECV)"},
 		{"accept.queue.fill", "ratio", "the worst listener's accept queue, of its limit; above 1 it overflows"},
+		{"accept.stalled", "s", "longest time for which a listener with connections waiting has taken none, or fewer than came"},
 	},
 	Variants: []Variant{
 		probeVariant("listeners", readListeners),
@@ -38,9 +39,12 @@ var listenerMeter = &Meter{
 
 // listenerTick sums up one tick's listeners and hands them to the ring.
 type listenerTick struct {
-	ring *ring.Listeners
-	syn  uint64
-	fill float64
+	now     time.Time
+	ring    *ring.Listeners
+	stalls  *stalls
+	syn     uint64
+	fill    float64
+	stalled time.Duration
 }
 
 func (t *listenerTick) add(l ring.Listener) {
@@ -50,32 +54,35 @@ func (t *listenerTick) add(l ring.Listener) {
 	if l.AcceptLimit > 0 {
 		t.fill = max(t.fill, float64(l.AcceptQueue)/float64(l.AcceptLimit))
 	}
+	t.stalled = max(t.stalled, t.stalls.add(t.now, l.Local, l.AcceptQueue))
 	if t.ring != nil {
 		t.ring.Add(l)
 	}
 }
 
-// end ends the tick also where not all of its listeners could be read.
-func (t *listenerTick) end(now time.Time) {
+// end ends the tick, also where not all of its listeners could be read.
+func (t *listenerTick) end() {
+	t.stalls.end(t.now)
 	if t.ring != nil {
-		t.ring.EndTick(now)
+		t.ring.EndTick(t.now)
 	}
 }
 
 // readListeners reads each listener's queues out of the kernel's own sockets.
 func readListeners(env Env) probed {
 	var all []probe.Listener // used again at each tick
+	stalls := newStalls()
 	return func(now time.Time, out []float64) (err error) {
 		if all, err = env.Probes.Listeners.Read(all[:0]); err != nil {
 			return err
 		}
-		tick := listenerTick{ring: env.Listeners}
+		tick := listenerTick{now: now, ring: env.Listeners, stalls: stalls}
 		for i := range all {
 			l := &all[i]
 			tick.add(ring.Listener{Local: l.Addr, SynQueue: l.SynQueue, AcceptQueue: l.AcceptQueue, AcceptLimit: l.AcceptLimit})
 		}
-		tick.end(now)
-		out[0], out[1] = float64(tick.syn), tick.fill
+		tick.end()
+		out[0], out[1], out[2] = float64(tick.syn), tick.fill, tick.stalled.Seconds()
 		return nil
 	}
 }
@@ -112,12 +119,13 @@ func (h *halfOpen) count(now time.Time) (float64, error) {
 // listenerDump asks sock_diag: the listeners at each tick, the half-open ones once a second.
 type listenerDump struct {
 	halfOpen
-	ring *ring.Listeners
-	buf  []byte
+	ring   *ring.Listeners
+	stalls *stalls
+	buf    []byte
 }
 
 func openListenerDump(env Env) (Reader, error) {
-	r := &listenerDump{ring: env.Listeners, buf: nldump.Buffer()}
+	r := &listenerDump{ring: env.Listeners, stalls: newStalls(), buf: nldump.Buffer()}
 	buf := nldump.Buffer()
 	return r, r.begin(func() (n int, err error) {
 		err = dumpAll(sockdiag.Query{States: 1 << sockdiag.SynRecv, Buffer: buf}, func(*sockdiag.Socket) bool {
@@ -133,13 +141,13 @@ func (r *listenerDump) Read(now time.Time, out []float64) error {
 	if err != nil {
 		return err
 	}
-	tick := listenerTick{ring: r.ring}
+	tick := listenerTick{now: now, ring: r.ring, stalls: r.stalls}
 	err = dumpAll(sockdiag.Query{States: 1 << sockdiag.Listen, Buffer: r.buf}, func(s *sockdiag.Socket) bool {
 		tick.add(ring.Listener{Local: s.Local, SynQueue: ring.SynQueueUnknown, AcceptQueue: s.RecvQ, AcceptLimit: s.SendQ})
 		return true
 	})
-	tick.end(now)
-	out[0], out[1] = synRecv, tick.fill
+	tick.end()
+	out[0], out[1], out[2] = synRecv, tick.fill, tick.stalled.Seconds()
 	return err
 }
 

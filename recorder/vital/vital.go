@@ -76,6 +76,9 @@ var Meters = []*Meter{
 	softnetMeter,
 	nicMeter,
 	cpuMeter,
+	pressureMeter,
+	protocolMeter,
+	neighbourMeter,
 }
 
 // Units gives every vital's unit by its name, for package trigger's parser.
