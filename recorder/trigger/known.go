@@ -15,6 +15,16 @@ var floors = map[string]float64{
 	"rtt.max": 0.040,
 	// 1 ms, so that 5x is 5 ms: at 10 Gbit/s a 4096-descriptor ring overflows in about that.
 	"softirq.max": 0.001,
+	// 4/s, so that 5x is 20/s: each is somebody who waits, and the retries of one pool of dead
+	// upstreams are fewer.
+	"syn.retrans": 4, "rto": 4, "established.resets": 4, "no.route": 4,
+	// 2/s: what a proxy checks of its upstreams each second, and finds dead.
+	"connect.failed": 2,
+	// 50, so that 5x is 250: a port scan has some hundred open at once, a deploy as many.
+	"syn_recv": 50,
+	// 0.5 %, so that 3x is 1.5 %: at 1 % loss a connection over 50 ms gets 2.8 Mbit/s of any line
+	// (Mathis et al. 1997: 1.22 MSS / (RTT sqrt(p))).
+	"retrans.ratio": 0.005,
 }
 
 // unitFloors are those of all other vitals, by unit.

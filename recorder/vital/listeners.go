@@ -29,6 +29,7 @@ var listenerMeter = &Meter{
 		{"syn_recv", "1", "half-open connections of all listeners (SYN_RECV)"},
 		{"accept.queue.fill", "ratio", "the worst listener's accept queue, of its limit; above 1 it overflows"},
 		{"accept.stalled", "s", "longest time for which a listener with connections waiting has taken none, or fewer than came"},
+		{"listeners.gone", "1", "listening addresses that are gone since less than a minute, of those that were there for 10 s"},
 	},
 	Variants: []Variant{
 		probeVariant("listeners", readListeners),
@@ -41,7 +42,7 @@ var listenerMeter = &Meter{
 type listenerTick struct {
 	now     time.Time
 	ring    *ring.Listeners
-	stalls  *stalls
+	known   *known
 	syn     uint64
 	fill    float64
 	stalled time.Duration
@@ -54,7 +55,8 @@ func (t *listenerTick) add(l ring.Listener) {
 	if l.AcceptLimit > 0 {
 		t.fill = max(t.fill, float64(l.AcceptQueue)/float64(l.AcceptLimit))
 	}
-	t.stalled = max(t.stalled, t.stalls.add(t.now, l.Local, l.AcceptQueue))
+	t.stalled = max(t.stalled, t.known.stalls.add(t.now, l.Local, l.AcceptQueue))
+	t.known.seen(t.now, l.Local)
 	if t.ring != nil {
 		t.ring.Add(l)
 	}
@@ -62,7 +64,7 @@ func (t *listenerTick) add(l ring.Listener) {
 
 // end ends the tick, also where not all of its listeners could be read.
 func (t *listenerTick) end() {
-	t.stalls.end(t.now)
+	t.known.stalls.end(t.now)
 	if t.ring != nil {
 		t.ring.EndTick(t.now)
 	}
@@ -71,18 +73,19 @@ func (t *listenerTick) end() {
 // readListeners reads each listener's queues out of the kernel's own sockets.
 func readListeners(env Env) probed {
 	var all []probe.Listener // used again at each tick
-	stalls := newStalls()
+	known := newKnown()
 	return func(now time.Time, out []float64) (err error) {
 		if all, err = env.Probes.Listeners.Read(all[:0]); err != nil {
 			return err
 		}
-		tick := listenerTick{now: now, ring: env.Listeners, stalls: stalls}
+		tick := listenerTick{now: now, ring: env.Listeners, known: known}
 		for i := range all {
 			l := &all[i]
 			tick.add(ring.Listener{Local: l.Addr, SynQueue: l.SynQueue, AcceptQueue: l.AcceptQueue, AcceptLimit: l.AcceptLimit})
 		}
 		tick.end()
 		out[0], out[1], out[2] = float64(tick.syn), tick.fill, tick.stalled.Seconds()
+		out[3] = float64(known.gone(now))
 		return nil
 	}
 }
@@ -119,13 +122,13 @@ func (h *halfOpen) count(now time.Time) (float64, error) {
 // listenerDump asks sock_diag: the listeners at each tick, the half-open ones once a second.
 type listenerDump struct {
 	halfOpen
-	ring   *ring.Listeners
-	stalls *stalls
-	buf    []byte
+	ring  *ring.Listeners
+	known *known
+	buf   []byte
 }
 
 func openListenerDump(env Env) (Reader, error) {
-	r := &listenerDump{ring: env.Listeners, stalls: newStalls(), buf: nldump.Buffer()}
+	r := &listenerDump{ring: env.Listeners, known: newKnown(), buf: nldump.Buffer()}
 	buf := nldump.Buffer()
 	return r, r.begin(func() (n int, err error) {
 		err = dumpAll(sockdiag.Query{States: 1 << sockdiag.SynRecv, Buffer: buf}, func(*sockdiag.Socket) bool {
@@ -141,13 +144,16 @@ func (r *listenerDump) Read(now time.Time, out []float64) error {
 	if err != nil {
 		return err
 	}
-	tick := listenerTick{now: now, ring: r.ring, stalls: r.stalls}
+	tick := listenerTick{now: now, ring: r.ring, known: r.known}
 	err = dumpAll(sockdiag.Query{States: 1 << sockdiag.Listen, Buffer: r.buf}, func(s *sockdiag.Socket) bool {
 		tick.add(ring.Listener{Local: s.Local, SynQueue: ring.SynQueueUnknown, AcceptQueue: s.RecvQ, AcceptLimit: s.SendQ})
 		return true
 	})
 	tick.end()
 	out[0], out[1], out[2] = synRecv, tick.fill, tick.stalled.Seconds()
+	if err == nil {
+		out[3] = float64(r.known.gone(now))
+	}
 	return err
 }
 

@@ -40,6 +40,36 @@ func TestStalls(t *testing.T) {
 	}
 }
 
+// A service that restarts is gone for a moment, one that crashed for a minute; what lived for
+// a second only is not missed.
+func TestListenersGone(t *testing.T) {
+	old, restarted, brief := netip.MustParseAddrPort("[::]:80"), netip.MustParseAddrPort("[::]:443"), netip.MustParseAddrPort("[::]:2121")
+	k, start := newKnown(), time.Unix(1000, 0)
+	for _, c := range []struct {
+		at    time.Duration
+		there []netip.AddrPort
+		want  int
+	}{
+		{0, []netip.AddrPort{old}, 0},
+		{time.Second, []netip.AddrPort{old, restarted, brief}, 0},
+		{2 * time.Second, []netip.AddrPort{old, restarted}, 0},
+		{12 * time.Second, []netip.AddrPort{old, restarted}, 0},
+		{13 * time.Second, []netip.AddrPort{old}, 1},
+		{14 * time.Second, nil, 2},
+		{15 * time.Second, []netip.AddrPort{restarted}, 1},
+		{73 * time.Second, []netip.AddrPort{restarted}, 1},
+		{75 * time.Second, []netip.AddrPort{restarted}, 0},
+	} {
+		now := start.Add(c.at)
+		for _, addr := range c.there {
+			k.seen(now, addr)
+		}
+		if got := k.gone(now); got != c.want {
+			t.Errorf("after %v %d are gone, want %d", c.at, got, c.want)
+		}
+	}
+}
+
 // A recorder that had no CPU for a while does not know what was taken meanwhile.
 func TestStallsWhileNobodyLooked(t *testing.T) {
 	s, now := newStalls(), time.Unix(1000, 0)
