@@ -33,7 +33,7 @@ func TestExplainedVitals(t *testing.T) {
 		"conntrack.fill": "conntrack-pressure", "conntrack.drops": "conntrack-full", "softnet.drops": "softnet-drop",
 		"softirq.max": "softirq-stall", "udp.rcvbuf": "udp-rcvbuf", "tcp.close_wait": "close-wait-leak",
 		"tcp.fin_wait2": "fin-wait2-pileup", "mem.pressure": "tcp-memory", "psi.memory": "memory-pressure",
-		"retrans.ratio": "retransmission-burst",
+		"retrans.ratio": "retransmission-burst", "serve.p99": "slow-application",
 	}
 	for _, expr := range trigger.Expressions() {
 		name := strings.Fields(expr)[0]

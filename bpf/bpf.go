@@ -16,3 +16,4 @@ package bpf
 //go:generate object -type event -type stack -type account Stacks stacks.bpf.c
 //go:generate object -type cause Drop drop.bpf.c
 //go:generate object -type echoes -type durations Echo echo.bpf.c
+//go:generate object -type responses -type histogram Response response.bpf.c

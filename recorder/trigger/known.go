@@ -18,13 +18,17 @@ var floors = map[string]float64{
 	// 4/s, so that 5x is 20/s: each is somebody who waits, and the retries of one pool of dead
 	// upstreams are fewer.
 	"syn.retrans": 4, "rto": 4, "established.resets": 4, "no.route": 4,
-	// 2/s: what a proxy checks of its upstreams each second, and finds dead.
-	"connect.failed": 2,
+	// 2/s: what a proxy checks of its upstreams each second, and finds dead; datagrams of which
+	// two make the same entry at once.
+	"connect.failed": 2, "conntrack.drops": 2,
 	// 50, so that 5x is 250: a port scan has some hundred open at once, a deploy as many.
 	"syn_recv": 50,
-	// 0.5 %, so that 3x is 1.5 %: at 1 % loss a connection over 50 ms gets 2.8 Mbit/s of any line
-	// (Mathis et al. 1997: 1.22 MSS / (RTT sqrt(p))).
-	"retrans.ratio": 0.005,
+	// A third of 1 %, at which a connection over 50 ms gets 2.8 Mbit/s of any line (Mathis et al.
+	// 1997: 1.22 MSS / (RTT sqrt(p))).
+	"retrans.ratio": 1.0 / 300,
+	// 100 ms, so that 5x is half a second: the limit up to which an answer does not break a
+	// user's thought is one second.
+	"serve.p99": 0.1, "serve.max": 0.1, "upstream.p99": 0.1, "upstream.max": 0.1, "connect.p99": 0.1, "connect.max": 0.1,
 }
 
 // unitFloors are those of all other vitals, by unit.

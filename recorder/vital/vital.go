@@ -64,6 +64,7 @@ type Reader interface {
 // vitals.csv with them; whoever wants a vital finds it in Board.Columns or by its name.
 var Meters = []*Meter{
 	rttMeter,
+	responseMeter,
 	listenerMeter,
 	stateMeter,
 	portMeter,
