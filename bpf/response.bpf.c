@@ -27,14 +27,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define TCP_SYN_RECV 3
 
-/* include/net/tcp.h; CO-RE ignores what follows ___. */
-struct tcp_skb_cb___range {
-	__u32 seq;
-	__u32 end_seq;
-} __attribute__((preserve_access_index));
-
 /* A field of a segment's control block, read through a typed pointer: that calls nothing. */
-#define RANGE(skb, field) (*(__u32 *)((skb)->cb + bpf_core_field_offset(struct tcp_skb_cb___range, field)))
+#define RANGE(skb, field) (*(__u32 *)((skb)->cb + bpf_core_field_offset(struct tcp_skb_cb, field)))
 
 /* What one CPU has seen since loading, in whole cache lines. */
 struct responses {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
-	"time"
 
 	"github.com/spikebox/spikebox/bpf"
 )
@@ -30,7 +29,8 @@ var responseProbe = Probe{
 type Response struct {
 	loaded *loaded
 	cpus   *shared[bpf.ResponseResponses]
-	seen   [3][Buckets]uint64 // over all CPUs, at the last Read
+	// Totals over all CPUs at the last Read, as in RTT.
+	serve, upstream, connect [Buckets]uint64
 }
 
 // Responses are the times that ended since the last Read.
@@ -60,38 +60,17 @@ func (r *Response) Read(into *Responses) error {
 	if r.cpus.slots == nil {
 		return fmt.Errorf("read probe response: %w", os.ErrClosed)
 	}
-	for i, one := range [...]struct {
-		into *Histogram
-		of   func(*bpf.ResponseResponses) *bpf.ResponseHistogram
-	}{
-		{&into.Serve, func(c *bpf.ResponseResponses) *bpf.ResponseHistogram { return &c.Serve }},
-		{&into.Upstream, func(c *bpf.ResponseResponses) *bpf.ResponseHistogram { return &c.Upstream }},
-		{&into.Connect, func(c *bpf.ResponseResponses) *bpf.ResponseHistogram { return &c.Connect }},
-	} {
-		r.read(&r.seen[i], one.into, one.of)
-	}
-	return nil
-}
-
-func (r *Response) read(seen *[Buckets]uint64, into *Histogram, of func(*bpf.ResponseResponses) *bpf.ResponseHistogram) {
-	var longest uint64
-	var total [Buckets]uint64
+	var serve, upstream, connect bpf.RttHistogram
 	for i := range r.cpus.slots {
-		h := of(&r.cpus.slots[i])
-		// Before the buckets: see RTT.Read.
-		longest = max(longest, take(&h.Max))
-		for b := range h.Bucket {
-			total[b] += atomic.LoadUint64(&h.Bucket[b])
-		}
+		c := &r.cpus.slots[i]
+		addHistogram(&serve, (*bpf.RttHistogram)(&c.Serve))
+		addHistogram(&upstream, (*bpf.RttHistogram)(&c.Upstream))
+		addHistogram(&connect, (*bpf.RttHistogram)(&c.Connect))
 	}
-	top := 0
-	for b, n := range total {
-		if into.Bucket[b] = since(&seen[b], n); into.Bucket[b] > 0 {
-			into.Count += into.Bucket[b]
-			top = b
-		}
-	}
-	into.Max = exactMax(into.Count, top, time.Duration(longest)*time.Microsecond)
+	into.Serve.sinceLast(&r.serve, &serve)
+	into.Upstream.sinceLast(&r.upstream, &upstream)
+	into.Connect.sinceLast(&r.connect, &connect)
+	return nil
 }
 
 // Lost counts, since arming, the connections that gave no times because no memory was had.

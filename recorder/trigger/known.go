@@ -12,7 +12,7 @@ var floors = map[string]float64{
 	// 40 ms: the least time for which Linux delays an ACK (TCP_DELACK_MIN). On a calm network
 	// the slowest hundredth of the samples are delayed ACKs, and five times less is no news.
 	"rtt.p99": 0.040,
-	"rtt.max": 0.040,
+	"rtt.max": 0.040, "rtt.excess.p99": 0.040, "rtt.excess.max": 0.040,
 	// 1 ms, so that 5x is 5 ms: at 10 Gbit/s a 4096-descriptor ring overflows in about that.
 	"softirq.max": 0.001,
 	// 4/s, so that 5x is 20/s: each is somebody who waits, and the retries of one pool of dead

@@ -22,7 +22,7 @@ var policy = Policy{Cooldown: 5 * time.Minute, MaxPerDay: 20}
 // theirs are the vitals of the default triggers. Those of which no week tells are not measured.
 var theirs = Vitals{
 	"listen.overflows": "1/s", "accept.stalled": "s", "syn.retrans": "1/s", "syn_recv": "1", "rto": "1/s", "retrans.ratio": "ratio",
-	"retrans": "1/s", "rtt.p99": "s", "established.resets": "1/s", "resets": "1/s", "connect.failed": "1/s", "listeners.gone": "1",
+	"retrans": "1/s", "rtt.excess.p99": "s", "established.resets": "1/s", "resets": "1/s", "connect.failed": "1/s", "listeners.gone": "1",
 	"no.route": "1/s", "cookies": "1/s", "ports.fill": "ratio", "conntrack.fill": "ratio", "conntrack.drops": "1/s", "softnet.drops": "1/s",
 	"softirq.max": "s", "udp.rcvbuf": "1/s", "tcp.close_wait": "1", "tcp.fin_wait2": "1", "mem.pressure": "1", "psi.memory": "ratio", "serve.p99": "s",
 }

@@ -24,20 +24,16 @@ var responseMeter = &Meter{
 }
 
 func readResponses(env Env) probed {
-	var ticks ring.Second[probe.Responses]
+	var now probe.Responses
+	var serve, upstream, connect ring.Second[probe.Histogram]
 	return func(_ time.Time, out []float64) error {
-		if err := env.Probes.Response.Read(ticks.Push(probe.Responses{})); err != nil {
+		if err := env.Probes.Response.Read(&now); err != nil {
 			return err
 		}
-		var sum probe.Responses
-		for r := range ticks.All() {
-			sum.Serve.Merge(&r.Serve)
-			sum.Upstream.Merge(&r.Upstream)
-			sum.Connect.Merge(&r.Connect)
-		}
-		for i, h := range [...]*probe.Histogram{&sum.Serve, &sum.Upstream, &sum.Connect} {
-			if h.Count > 0 {
-				out[2*i], out[2*i+1] = h.Quantile(0.99).Seconds(), h.Max.Seconds()
+		*serve.Push(probe.Histogram{}), *upstream.Push(probe.Histogram{}), *connect.Push(probe.Histogram{}) = now.Serve, now.Upstream, now.Connect
+		for i, ticks := range [...]*ring.Second[probe.Histogram]{&serve, &upstream, &connect} {
+			if sum := merged(ticks); sum.Count > 0 {
+				out[2*i], out[2*i+1] = sum.Quantile(0.99).Seconds(), sum.Max.Seconds()
 			}
 		}
 		return nil
