@@ -10,16 +10,14 @@ type Default struct {
 
 // Defaults are what hurts users and what a healthy host has hardly ever. A number that grows
 // with a host's traffic, or that ordinary life moves, is measured against the host's own
-// usual (5x), from a floor on (floors); what is wrong at any size is a number.
-//
-// An hour of traffic ten times as dense within five minutes moves counts of sockets: the
-// factor of those is 10.
+// usual (5x), from a floor on (known.go); what is wrong at any size is a number. Sockets that
+// nobody closed grow with any rush of clients, so that their factor is 10.
 var Defaults = []Default{
 	{"listen.overflows > 0", "the kernel has turned a client away, who waits a second at least",
 		"accept overflow", "none known"},
 	{"accept.stalled > 2s", "who came first has waited that long for accept(2); a pause of a garbage collector is shorter",
 		"frozen or stopped application, one hung worker", "a service that listens long before it is ready"},
-	{"serve.p99 > 5x for 2s", "at least half a second, for the slowest hundredth of what this host answers",
+	{"serve.p99 > 4x for 2s", "at least half a second, for the slowest hundredth of what this host answers",
 		"slow application, slow upstream, too little CPU", "a batch of heavy requests where there are few others; long polling"},
 	{"syn.retrans > 5x", "each is a connection that is late by a second or more, in either direction; at least 20/s",
 		"upstream black hole, dead neighbour, SYN-ACKs or final ACKs lost or dropped", "listeners with TCP_DEFER_ACCEPT that many idle clients connect to at once"},
@@ -27,15 +25,15 @@ var Defaults = []Default{
 		"SYN flood, SYN-ACKs lost", "a scan faster than the SYN queue's timers"},
 	{"rto > 5x", "a timeout means that nothing came back for a round trip and 200 ms at least; at least 20/s",
 		"a network's clients vanishing, upstream black hole, bursts of loss", "a large radio cell that loses its customers at once"},
-	{"retrans.ratio > 3x for 2s and retrans > 10 for 2s", "from 1 % loss on TCP is slow; at least that, of so many segments that it is not one client's",
+	{"retrans.ratio > 3x for 1500ms and retrans > 10 for 1500ms", "from 1 % loss on TCP is slow; at least that, of so many segments that it is not one client's",
 		"loss on the path, own queue that drops, receive backlog that drops", "a backup copy that overruns the uplink, on its first nights"},
 	{"rtt.excess.p99 > 5x for 2s", "at least 200 ms above each connection's own least: a client that is far away is no news; the slowest hundredth, so that one network among many is seen",
 		"bufferbloat, slow line, one network's slow line", "a backup copy on its first nights; one client's own long queue where there are few others"},
-	{"established.resets > 5x for 2s", "at least 20/s; a restart resets all at once, in one second",
+	{"established.resets > 5x for 1500ms", "at least 20/s; what a restart resets at once is a rate for one second",
 		"resets by a middlebox or a guard", "a rolling restart of many small services"},
 	{"connect.failed > 5x for 2s", "at least 10/s of this host's own connects; health checks to a dead upstream are usual by then",
 		"upstream that refuses or cannot be reached", "an upstream that restarts for more than two seconds"},
-	{"listeners.gone > 0 for 3s and resets > 10 for 2s", "a service is gone for longer than a restart, and clients ask for it",
+	{"listeners.gone > 0 for 1750ms and resets > 10 for 1500ms", "a service is gone for longer than a restart, and clients ask for it",
 		"crashed service", "a service that is stopped for good while its clients still ask"},
 	{"no.route > 5x", "at least 20/s; without a route each answer is lost",
 		"replies without a route", "an interface that is taken down"},

@@ -23,12 +23,11 @@ var floors = map[string]float64{
 	"connect.failed": 2, "conntrack.drops": 2,
 	// 50, so that 5x is 250: a port scan has some hundred open at once, a deploy as many.
 	"syn_recv": 50,
-	// A third of 1 %, at which a connection over 50 ms gets 2.8 Mbit/s of any line (Mathis et al.
+	// A third of 1 %, so that 3x is 1 %, at which a connection over 50 ms gets 2.8 Mbit/s of any line (Mathis et al.
 	// 1997: 1.22 MSS / (RTT sqrt(p))).
 	"retrans.ratio": 1.0 / 300,
-	// 100 ms, so that 5x is half a second: the limit up to which an answer does not break a
-	// user's thought is one second.
-	"serve.p99": 0.1, "serve.max": 0.1, "upstream.p99": 0.1, "upstream.max": 0.1, "connect.p99": 0.1, "connect.max": 0.1,
+	// 125 ms, so that 4x is half a second: what takes one breaks a user's thought (Nielsen 1993).
+	"serve.p99": 0.125, "serve.max": 0.125, "upstream.p99": 0.125, "upstream.max": 0.125, "connect.p99": 0.125, "connect.max": 0.125,
 }
 
 // unitFloors are those of all other vitals, by unit.
