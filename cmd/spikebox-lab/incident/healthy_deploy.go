@@ -21,7 +21,7 @@ and no incident.`,
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
 	Arm:      []string{"--before", "10s", "--after", "2s"},
-	Expected: lab.Expected{},
+	Expected: lab.Expected{Allowed: []string{"reset-storm"}},
 	Run:      runHealthyDeploy,
 }
 

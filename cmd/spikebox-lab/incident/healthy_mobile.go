@@ -20,7 +20,7 @@ trips of that one connection are as long as the queue; everybody else is well.`,
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
 	Arm:      []string{"--before", "10s", "--after", "2s"},
-	Expected: lab.Expected{},
+	Expected: lab.Expected{Allowed: []string{"rtt-spike"}},
 	Run:      runHealthyMobile,
 }
 
