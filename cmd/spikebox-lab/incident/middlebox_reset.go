@@ -11,11 +11,11 @@ import (
 
 var middleboxReset = &lab.Incident{
 	Name: "middlebox-reset",
-	Doc:  "a firewall on the way resets connections that it has forgotten, on both sides",
+	Doc:  "a box on the way resets connections in the middle, in the name of the client",
 	Story: `
-A stateful firewall between the server and its clients was restarted and knows none of the
-connections that go through it. Each next packet is answered with a reset, on both sides, in
-the name of the other.`,
+An intrusion-prevention box between the server and one network takes ordinary traffic for an
+attack. It answers a part of what the server sends with a reset, in the name of the client, and
+lets that segment go no further: the connection ends in the middle of an answer.`,
 	Params: []lab.Param{
 		lab.NewParam("rate", "connections per second", "60", "300"),
 		lab.Baseline("4s", "10s"),
@@ -29,14 +29,13 @@ the name of the other.`,
 	Run: runMiddleboxReset,
 }
 
-// runMiddleboxReset has the router answer whatever is no SYN with a RST, for some seconds: as a firewall does
-// that has no entry (nft reject with tcp reset). Every connection of the network is hit, old and new.
+// runMiddleboxReset has the router answer one of ten segments of edge-1 with a RST (nft reject with
+// tcp reset). The client hears of it from edge-1 itself, which knows its next segment no more.
 func runMiddleboxReset(s *lab.Stage) {
 	s.Open(443, actor.Server{Comm: "nginx"})
 	s.Load(s.Clients(), s.Edge(), 443, actor.Client{Group: "sessions", Rate: s.Rate("rate"), Requests: 5, Gap: 200 * time.Millisecond})
 
-	s.Begin("the router resets every connection with %s", lab.CrowdNet)
-	s.Router().Reset(lab.Forward, lab.From(lab.EdgeAddr), lab.To(lab.CrowdNet), lab.Flags(lab.SYN, 0))
-	s.Router().Reset(lab.Forward, lab.From(lab.CrowdNet), lab.Flags(lab.SYN, 0))
+	s.Begin("the router resets, on one segment of ten, the connections with %s", lab.CrowdNet)
+	s.Router().Reset(lab.Forward, lab.From(lab.EdgeAddr), lab.To(lab.CrowdNet), lab.Flags(lab.SYN, 0), lab.Chance(100))
 	s.Sleep(s.Duration("span"))
 }
