@@ -66,7 +66,7 @@ var testCases = []*testCase{
 		{"edge-1", "state.SYN_RECV", 40}, {"edge-1", "TcpExt.TCPSynRetrans", 100},
 		{"clients", "TcpExt.TCPSynRetrans", 100}}},
 	{name: "syn-dropped", exact: true, moves: []move{{"clients", "TcpExt.TCPSynRetrans", 60}}},
-	{name: "synack-dropped-locally", moves: []move{{"edge-1", "TcpExt.TCPSynRetrans", 40}, {"clients", "TcpExt.TCPSynRetrans", 40}}},
+	{name: "synack-dropped-locally", moves: []move{{"edge-1", "TcpExt.TCPTimeouts", 40}, {"clients", "TcpExt.TCPSynRetrans", 40}}},
 	{name: "reply-without-route", moves: []move{{"clients", "TcpExt.TCPSynRetrans", 40}}},
 	{name: "neighbour-failed", moves: []move{{"edge-1", "TcpExt.TCPSynRetrans", 40}}},
 	{name: "upstream-blackhole", moves: []move{

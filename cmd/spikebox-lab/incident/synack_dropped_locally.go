@@ -28,7 +28,7 @@ interface: a capture on the server shows SYNs and nothing else.`,
 }
 
 // runSynackDroppedLocally drops in the output hook, before the tap: the SYN-ACK's timer repeats what nobody
-// ever sees.
+// ever sees, and what the hook refuses counts as a timeout, not as a SYN-ACK that was sent again.
 func runSynackDroppedLocally(s *lab.Stage) {
 	edge := s.Edge()
 	s.Open(443, actor.Server{Comm: "nginx"})
