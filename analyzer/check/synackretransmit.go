@@ -42,7 +42,7 @@ repeated, as the server keeps no state.`,
 		{Cause: &softnetDrop, EffectVariant: answerSilent, On: subject.KindHost, Slack: counterSlack, If: lostHere,
 			Because: "of clients whose ACK the full backlog drops nothing else is seen until they repeat something"},
 	},
-	Explains: []string{"syn_recv", "synack.retrans", "syn.retrans", "rto"}, // the kernel counts them among SYNs and timeouts
+	Explains: []string{"syn_recv", "synack.retrans", "syn.retrans", "rto", "retrans", "retrans.ratio"}, // the kernel counts them among all of these
 	run:      runSYNACK,
 }
 

@@ -48,7 +48,7 @@ waited in a queue, and nothing was lost.`,
 			Because: "a SYN that finds no room in connection tracking is dropped behind the tap, before TCP sees it"},
 	},
 	// Of this host's own SYNs; those of its clients move no counter here.
-	Explains: []string{"syn.retrans", "tcp.syn_sent", "rto"},
+	Explains: []string{"syn.retrans", "tcp.syn_sent", "rto", "retrans", "retrans.ratio"},
 	run:      runSYN,
 }
 
