@@ -167,6 +167,20 @@ func (s *slowness) explainedByNetwork(now float64) bool {
 	return now*1e9 >= float64(s.limit)/2
 }
 
+// lostMeanwhile counts the segments that were sent again and may have made answers late: of this host's own
+// services those that never passed the tap the first time, of others those on the way between.
+func (c *Case) lostMeanwhile(s *slowness) (n uint64) {
+	for _, p := range c.Evidence.Packets.Paths {
+		switch _, client := s.service.Clients[p.Addr]; {
+		case s.way == handshake.Inbound && client:
+			n += p.Ways[traffic.Toward].Unseen
+		case s.way != handshake.Inbound && p.Addr == s.service.Server.Addr():
+			n += p.Ways[traffic.Toward].Again + p.Ways[traffic.From].Again
+		}
+	}
+	return n
+}
+
 // slowServices answers whether the services of some ways were slow to answer.
 func (c *Case) slowServices(what string, wanted func(handshake.Way) bool, tell func(*slowness, *Finding)) Answer {
 	var findings []*Finding
@@ -186,7 +200,7 @@ func (c *Case) slowServices(what string, wanted func(handshake.Way) bool, tell f
 			continue
 		}
 		usual, now := c.trips(&s)
-		if s.explainedByNetwork(now) {
+		if s.explainedByNetwork(now) || 2*c.lostMeanwhile(&s) >= s.slow {
 			network = true
 			continue
 		}
@@ -198,7 +212,7 @@ func (c *Case) slowServices(what string, wanted func(handshake.Way) bool, tell f
 	case len(findings) > 0:
 		return present(c.rest(worst(findings), "slow answers")...)
 	case network:
-		return absent("%s were slow, but the network's round trips were as well", what)
+		return absent("%s were slow, but round trips were as well, or what they sent was lost and sent again", what)
 	case answers == 0 && !c.data():
 		return absent("nobody asked anything")
 	case answers == 0:

@@ -104,7 +104,7 @@ func order(a, b *Example) int {
 
 // during counts that it happened from one time to another.
 func (h *Hits) during(from, to int64, s *Sums) {
-	if h.First == 0 || from < h.First {
+	if len(h.Seconds) == 0 && h.Last == 0 || from < h.First {
 		h.First = from
 	}
 	h.Last = max(h.Last, to)
