@@ -72,59 +72,63 @@ func runEcho(c *Case) Answer {
 	return absent("%s, at most %s until the reply", words.Plural(asked, "echo request", "echo requests"), unit.Duration(seconds(most)))
 }
 
-// echoFinding says how late, and that it was this host; nil where little was.
-func (c *Case) echoFinding(p *traffic.Ping) *Finding {
-	late, never := 0, 0
-	var longest traffic.Late
-	var first, last int64
-	item := Item{Kind: "packets", Member: c.packetsMember(nil), Unit: "s", Limit: val(echoLimit.Value)}
-	frames := ""
+// lateness sums up the late echoes of one who pings.
+type lateness struct {
+	late, never int
+	longest     int64 // ns
+	span        timeline.Span
+	frames      string // of the first few
+}
+
+// lateness leaves out what was never answered where nothing was: that is a setting, and no delay.
+func (c *Case) lateness(p *traffic.Ping) (s lateness) {
 	for _, l := range p.Late {
-		if l.Delay < 0 {
-			if p.Back == 0 {
-				continue // none is answered at all: that is a setting, and no delay
-			}
-			never++
-		} else {
-			late++
+		switch {
+		case l.Delay >= 0:
+			s.late++
+		case p.Back == 0:
+			continue
+		default:
+			s.never++
 		}
-		if first == 0 {
-			first = l.Time
-		}
-		last = max(last, l.Time+max(l.Delay, 0))
-		if l.Delay > longest.Delay || longest.Time == 0 {
-			longest = l
-		}
+		s.span = s.span.Join(timeline.Span{Start: l.Time, End: l.Time + max(l.Delay, 0)})
+		s.longest = max(s.longest, l.Delay)
 		const few = 6
-		if late+never <= few {
-			frames += fmt.Sprintf(" %d", l.Request)
+		if s.late+s.never <= few {
+			s.frames += fmt.Sprintf(" %d", l.Request)
 			if l.Reply > 0 {
-				frames += fmt.Sprintf(" %d", l.Reply)
+				s.frames += fmt.Sprintf(" %d", l.Reply)
 			}
 		}
 	}
-	if float64(late+never) < echoMany.Value {
+	return s
+}
+
+// echoFinding says how late, and that it was this host; nil where little was.
+func (c *Case) echoFinding(p *traffic.Ping) *Finding {
+	s := c.lateness(p)
+	if float64(s.late+s.never) < echoMany.Value {
 		return nil
 	}
 	host := p.Asked.String()
 	f := &Finding{Severity: Warning, Object: host, Subjects: []subject.Subject{subject.Peer{Addr: p.Asker}}}
-	if float64(longest.Delay) >= echoSevere.Value*1e9 {
+	if float64(s.longest) >= echoSevere.Value*1e9 {
 		f.Severity = Critical
 	}
-	f.at(timeline.Span{Start: first, End: last})
-	delay := unit.Duration(time.Duration(max(longest.Delay, 0)))
-	f.effect = words.Plural(late+never, "ping", "pings") + " answered late or never, up to " + delay
+	f.at(s.span)
+	delay := unit.Duration(time.Duration(s.longest))
+	f.effect = words.Plural(s.late+s.never, "ping", "pings") + " answered late or never, up to " + delay
 	own := c.local(p.Asked)
 	who := "The host " + host
 	if own {
 		who = "This host"
 	}
 	f.Headline = fmt.Sprintf("%s answered %s of %s late: up to %s passed between request and reply, both seen by the tap.", who,
-		unit.Count(late), words.Plural(p.Sent, "ping of "+p.Asker.String(), "pings of "+p.Asker.String()), delay)
-	if late == 0 {
-		f.Headline = fmt.Sprintf("%s did not answer %s of %s.", who, unit.Count(never), words.Plural(p.Sent, "ping of "+p.Asker.String(), "pings of "+p.Asker.String()))
-	} else if never > 0 {
-		f.Detail = fmt.Sprintf("%s were never answered. ", words.Sentence(unit.Count(never)))
+		unit.Count(s.late), words.Plural(p.Sent, "ping of "+p.Asker.String(), "pings of "+p.Asker.String()), delay)
+	if s.late == 0 {
+		f.Headline = fmt.Sprintf("%s did not answer %s of %s.", who, unit.Count(s.never), words.Plural(p.Sent, "ping of "+p.Asker.String(), "pings of "+p.Asker.String()))
+	} else if s.never > 0 {
+		f.Detail = fmt.Sprintf("%s were never answered. ", words.Sentence(unit.Count(s.never)))
 	}
 	look := "Capture on that host too: if it answers at once, the path is slow."
 	if own {
@@ -134,7 +138,7 @@ func (c *Case) echoFinding(p *traffic.Ping) *Finding {
 	} else {
 		f.Detail += "Whether the host or the way to it is slow cannot be told from this side of it."
 	}
-	item.Value, item.Where = val(float64(max(longest.Delay, 0))/1e9), "frames"+frames
+	item := Item{Kind: "packets", Member: c.packetsMember(nil), Unit: "s", Limit: val(echoLimit.Value), Value: val(float64(s.longest) / 1e9), Where: "frames" + s.frames}
 	item.Filter = fmt.Sprintf("icmp && %s.addr == %s && %[1]s.addr == %[3]s", ipName(p.Asked), p.Asked, p.Asker)
 	if p.Asked.Is6() {
 		item.Filter = "icmpv6" + item.Filter[len("icmp"):]

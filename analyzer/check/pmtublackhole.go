@@ -62,21 +62,26 @@ func runPMTU(c *Case) Answer {
 	return absent("no connection was stuck at a large segment")
 }
 
+// largePass says whether large segments to some addresses were acknowledged, and gives the addresses in order.
+func (c *Case) largePass(receivers map[netip.Addr]uint64) (peers []slowPeer, pass bool) {
+	for _, p := range c.Evidence.Packets.Paths {
+		if _, ok := receivers[p.Addr]; ok {
+			pass = pass || p.Ways[traffic.Toward].Large > 0
+			peers = append(peers, slowPeer{addr: p.Addr})
+		}
+	}
+	return peers, pass
+}
+
 // pmtuFinding says to whom what size does not pass; nil where something else may explain it.
 func (c *Case) pmtuFinding(h hit) *Finding {
 	receivers := map[netip.Addr]uint64{h.service.Server.Addr(): h.Flows}
 	if h.by == flow.Server {
 		receivers = h.Clients
 	}
-	var peers []slowPeer
-	for _, p := range c.Evidence.Packets.Paths {
-		if _, ok := receivers[p.Addr]; !ok {
-			continue
-		}
-		if p.Ways[traffic.Toward].Large > 0 {
-			return nil // large ones pass
-		}
-		peers = append(peers, slowPeer{addr: p.Addr})
+	peers, pass := c.largePass(receivers)
+	if pass {
+		return nil
 	}
 	first, last := h.Examples[0].First, h.Examples[0].First
 	for _, e := range h.Examples {
