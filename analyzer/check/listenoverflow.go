@@ -33,6 +33,8 @@ somaxconn says.`,
 	// SYN-ACK is sent again.
 	Explains: []string{"listen.overflows", "listen.drops", "accept.queue.fill", "accept.stalled", "syn_recv", "synack.retrans"},
 	Causes: []Link{
+		{Cause: &appStalled, On: subject.KindListener, Slack: counterSlack,
+			Because: "a program that stands still accepts nothing, and the queue fills up"},
 		{Cause: &cpuSaturated, On: subject.KindListener, Slack: counterSlack, If: harmful,
 			Because: "a program that does not get the CPU accepts nothing meanwhile"},
 	},
