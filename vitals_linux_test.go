@@ -29,10 +29,10 @@ func TestExplainedVitals(t *testing.T) {
 	// awaited are the checks that will, by the vital; once one is there it has to.
 	awaited := map[string]string{
 		"accept.stalled": "app-stalled", "established.resets": "middlebox-reset", "connect.failed": "connect-failed",
-		"listeners.gone": "connection-refused", "no.route": "no-route", "cookies": "syn-cookies", "ports.fill": "port-exhaustion",
+		"listeners.gone": "connection-refused", "cookies": "syn-cookies", "ports.fill": "port-exhaustion",
 		"conntrack.fill": "conntrack-pressure", "conntrack.drops": "conntrack-full", "softnet.drops": "softnet-drop",
-		"softirq.max": "softirq-stall", "udp.rcvbuf": "udp-rcvbuf", "tcp.close_wait": "close-wait-leak",
-		"tcp.fin_wait2": "fin-wait2-pileup", "mem.pressure": "tcp-memory", "psi.memory": "memory-pressure",
+		"softirq.max": "softirq-stall", "tcp.close_wait": "close-wait-leak",
+		"tcp.fin_wait2": "fin-wait2-pileup",
 		"retrans.ratio": "retransmission-burst", "serve.p99": "slow-application",
 	}
 	for _, expr := range trigger.Expressions() {
