@@ -30,7 +30,7 @@ once a second, and otherwise only worth knowing.`,
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{manyFlows, manyShare, refusedRate},
 	// Each RST that this host sends counts in OutRsts.
-	Explains: []string{"resets"},
+	Explains: []string{"resets", "listeners.gone"},
 	run:      runRefused,
 }
 

@@ -23,10 +23,11 @@ another initial value.
 
 What counts is a TTL more than six away from every other packet of that side in the same
 connection. A machine of the same kind right beside the end cannot be told so.`,
-	Ref:    "RFC 9293 section 3.5.2; Weaver, Sommer, Paxson: Detecting Forged TCP Reset Packets, NDSS 2009",
-	Needs:  []*Need{needPackets},
-	Limits: []Limit{foreignMany},
-	run:    runMiddlebox,
+	Ref:      "RFC 9293 section 3.5.2; Weaver, Sommer, Paxson: Detecting Forged TCP Reset Packets, NDSS 2009",
+	Needs:    []*Need{needPackets},
+	Limits:   []Limit{foreignMany},
+	Explains: []string{"established.resets"},
+	run:      runMiddlebox,
 }
 
 // runMiddlebox gives a finding for each service and side in whose name connections were reset.

@@ -42,7 +42,7 @@ TCPAbortOnMemory. Since Linux 6.10 each RST has its reason.`,
 		{Cause: &slowApplication, EffectVariant: byClient, On: subject.KindService, Slack: counterSlack,
 			Because: "clients that wait too long give up and reset"},
 	},
-	Explains: []string{"resets"},
+	Explains: []string{"resets", "established.resets"},
 	run:      runResetStorm,
 }
 

@@ -26,7 +26,8 @@ check says so instead. A service that always takes that long is not called slow.
 		{Cause: &slowUpstream, On: subject.KindHost, Slack: counterSlack,
 			Because: "a proxy cannot answer before its upstream has answered"},
 	},
-	run: runSlowApplication,
+	Explains: []string{"serve.p99", "serve.max"},
+	run:      runSlowApplication,
 }
 
 // runSlowApplication asks of every service but those that this host is the client of.

@@ -16,10 +16,11 @@ own, plus one round trip to it. If it grows and the round trip does not, look th
 
 Where this host's own services are slow in the same seconds, they waited for it: then
 slow-application is told as its effect.`,
-	Ref:    "nginx, $upstream_header_time; HAProxy, the timer Tr of its log",
-	Needs:  []*Need{needPackets},
-	Limits: []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},
-	run:    runSlowUpstream,
+	Ref:      "nginx, $upstream_header_time; HAProxy, the timer Tr of its log",
+	Needs:    []*Need{needPackets},
+	Limits:   []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},
+	Explains: []string{"upstream.p99", "upstream.max", "serve.p99", "serve.max"},
+	run:      runSlowUpstream,
 }
 
 // runSlowUpstream asks of the services that this host is the client of.
