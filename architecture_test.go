@@ -86,6 +86,7 @@ var house = []wing{
 		{"analyzer/exhibit", "members as tables for people"},
 		{"analyzer/handshake", "what connections say about a service's handshakes"},
 		{"analyzer/rtt", "what connections say about round trips by peer"},
+		{"analyzer/traffic", "what else happened to connections, by service, second and path"},
 		{"analyzer/column", "kernel texts to named numbers over time"},
 		{"analyzer/evidence", "opens bundles and captures, and puts the above together"},
 		{"analyzer/timeline", "series with units on one clock"},

@@ -32,7 +32,7 @@ type Config struct {
 	Payload    int
 	Ports      []uint16
 	Peers      []netip.Prefix
-	Triggers   []string // expressions of package trigger; empty, and no Patterns: DefaultTriggers
+	Triggers   []string // expressions of package trigger; empty, and no Patterns: trigger.Defaults
 	Patterns   []string // regular expressions; a line of the kernel log that matches is a trigger
 	Before     time.Duration
 	After      time.Duration
@@ -54,14 +54,6 @@ type Config struct {
 	Written func(path string)
 
 	gauge func(*budget.Meter) budget.Gauge // tests: what measures in a meter's place
-}
-
-// DefaultTriggers arm a recorder that was given none. An absolute round-trip limit would
-// be wrong on half of the hosts (mobile clients live at 300 ms), so that one is relative.
-var DefaultTriggers = []string{
-	"listen.overflows > 0",
-	"syn_recv > 250",
-	"rtt.p99 > 5x for 2s",
 }
 
 // dirs are the folders for bundles, in the order in which they are tried.
@@ -135,7 +127,7 @@ func (c *Config) check() ([]*trigger.Trigger, []*regexp.Regexp, error) {
 // expressions are the triggers in force.
 func (c *Config) expressions() []string {
 	if len(c.Triggers) == 0 && len(c.Patterns) == 0 {
-		return DefaultTriggers
+		return trigger.Expressions()
 	}
 	return c.Triggers
 }

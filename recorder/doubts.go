@@ -15,8 +15,8 @@ import (
 )
 
 // blind says of each trigger that watches what this host cannot measure why it cannot fire, in
-// one sentence, and how many of them can never: nothing that comes later would change that.
-func blind(triggers []*trigger.Trigger, columns []vital.Column) (sentences []string, never int) {
+// one sentence, with the vital, and how many of them can never: nothing that comes later would change that.
+func blind(triggers []*trigger.Trigger, columns []vital.Column) (sentences, vitals []string, never int) {
 	for _, t := range triggers {
 		for _, c := range t.Conditions {
 			at := slices.IndexFunc(columns, func(col vital.Column) bool { return col.Name == c.Vital && (col.Source == "" || col.Shed) })
@@ -30,18 +30,23 @@ func blind(triggers []*trigger.Trigger, columns []vital.Column) (sentences []str
 			}
 			// A missing condition is enough: all of them must hold at once.
 			sentences = append(sentences, fmt.Sprintf("the trigger %q %s: %s cannot be measured (%s)", t.Expr, when, c.Vital, columns[at].Reason))
+			vitals = append(vitals, c.Vital)
 			break
 		}
 	}
-	return sentences, never
+	return sentences, vitals, never
 }
 
 // doubt tells what the operator may not have meant, once, at arming. It is an error where no
 // trigger is left that could ever fire: a recorder that looks armed and is not is worse than none.
 func (r *Recorder) doubt(triggers []*trigger.Trigger) error {
-	sentences, never := blind(triggers, r.rings.Board.Columns())
+	sentences, vitals, never := blind(triggers, r.rings.Board.Columns())
 	if never > 0 && never == len(triggers) && len(r.patterns) == 0 {
 		return errors.New("arm the triggers: " + strings.Join(sentences, "; "))
+	}
+	if len(r.cfg.Triggers)+len(r.patterns) == 0 && len(vitals) > 0 {
+		// Nobody asked for these: that they are silent is one line, and why their vitals are was said.
+		sentences = []string{fmt.Sprintf("%d of the %d default triggers cannot fire here, as %s cannot be measured", len(vitals), len(triggers), strings.Join(vitals, ", "))}
 	}
 	for _, sentence := range sentences {
 		r.cfg.Log("warning: " + sentence)

@@ -36,7 +36,7 @@ func TestBlind(t *testing.T) {
 	const want = `the trigger "syn_recv > 5 and conntrack.fill > 80% and conntrack.drops > 0" can never fire here: ` +
 		`conntrack.fill cannot be measured (nf_conntrack is not loaded)`
 	const later = `the trigger "softnet.drops > 0" cannot fire until its vitals are there: softnet.drops cannot be measured (no /proc)`
-	if got, never := blind(triggers, columns); len(got) != 2 || got[0] != later || got[1] != want || never != 1 {
+	if got, _, never := blind(triggers, columns); len(got) != 2 || got[0] != later || got[1] != want || never != 1 {
 		t.Errorf("%q, %d never, want %q and %q", got, never, later, want)
 	}
 }

@@ -37,7 +37,7 @@ func (r *Recorder) shed(t *budget.Tier, off bool) error {
 	for _, id := range t.Probes {
 		errs = append(errs, r.probes.Shed(id, off))
 	}
-	before, _ := blind(r.parsed, r.rings.Board.Columns())
+	before, _, _ := blind(r.parsed, r.rings.Board.Columns())
 	why := ""
 	if off {
 		why = fmt.Sprintf("shed for the CPU budget of %s", unit.FormatShare(r.cfg.CPUBudget))
@@ -45,7 +45,7 @@ func (r *Recorder) shed(t *budget.Tier, off bool) error {
 	for _, m := range t.Meters {
 		r.rings.Board.Shed(m, why)
 	}
-	now, _ := blind(r.parsed, r.rings.Board.Columns())
+	now, _, _ := blind(r.parsed, r.rings.Board.Columns())
 	for _, sentence := range now {
 		if !slices.Contains(before, sentence) {
 			r.cfg.Log("warning: " + sentence)

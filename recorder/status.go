@@ -80,7 +80,7 @@ func (r *Recorder) ways() (lines []string) {
 
 // status tells of the recorder as it is between two ticks.
 func (r *Recorder) status() control.Status {
-	cannot, _ := blind(r.parsed, r.rings.Board.Columns())
+	cannot, _, _ := blind(r.parsed, r.rings.Board.Columns())
 	s := control.Status{
 		Program: r.cfg.Build.Program + " " + r.cfg.Build.Version, PID: os.Getpid(), Host: r.host.Name,
 		Armed: r.since.UTC(), LastTick: r.ticked.UTC(), Triggers: r.watched(), Vitals: map[string]float64{},

@@ -5,9 +5,12 @@
 //	case.json      the story, the window, the trigger and what must be found
 //	packets.txt    packets in words (see Pcapng)
 //	netstat.csv    time and counters of /proc/net/netstat, a row for each snapshot
+//	snmp.csv       counters of /proc/net/snmp's Tcp, likewise
 //	snapshots.txt  other kernel texts, from when on they read so (see texts)
 //	vitals.csv, clocks.csv, listeners.csv, sockets.jsonl, kmsg.txt, static/…   as in a bundle,
 //	               and events.jsonl, softirq.jsonl, drops.csv, processes.jsonl and the others
+//
+// Vitals of which a case's vitals.csv says nothing, but for those of round trips, are 0 all the time.
 //
 // Times are seconds since the window's start in all of them. The texts that a case does not tell
 // are those of quiet.txt, beside the cases: a host on which nothing moves.
@@ -155,11 +158,11 @@ func (c *Case) manifest() *format.Manifest {
 		Trigger:  c.Trigger, Window: format.Window{Start: Start, Trigger: c.Trigger.Time, End: end},
 		Sources: c.Sources, Clocks: c.Clocks, Config: c.Config, Budget: c.Budget,
 		Vitals: []format.VitalInfo{
-			{Name: "rtt.p99", Unit: "s"}, {Name: "syn_recv", Unit: "1"},
-			{Name: "listen.overflows", Unit: "1/s"}, {Name: "accept.queue.fill", Unit: "ratio"},
-			{Name: "resets", Unit: "1/s"}, {Name: "tcp.close_wait", Unit: "1"}, {Name: "tcp.established", Unit: "1"}, {Name: "tcp.mem", Unit: "B"},
+			{Name: "rtt.p99", Unit: "s"}, {Name: "listen.overflows", Unit: "1/s"},
+			{Name: "resets", Unit: "1/s"}, {Name: "tcp.established", Unit: "1"}, {Name: "tcp.mem", Unit: "B"},
 		},
 	}
+	m.Vitals = append(m.Vitals, quiet...)
 	if m.Trigger.Kind == "" {
 		m.Trigger = format.Trigger{Kind: "signal", Time: Start.Add(seconds(c.Seconds / 2))}
 	}
@@ -194,6 +197,9 @@ func (c *Case) members(w *format.Writer) error {
 			text, err = absoluteRows(text)
 		default:
 			text, err = absolute(text)
+		}
+		if err == nil && name == member.VitalsName {
+			text = quietVitals(text)
 		}
 		if err == nil {
 			err = w.Add(name, text)
@@ -232,9 +238,24 @@ func (c *Case) static(w *format.Writer) error {
 	})
 }
 
-// netstat makes the snapshots of /proc/net/netstat, in the kernel's form.
+// netstat makes the snapshots of /proc/net/netstat and /proc/net/snmp, in the kernel's form.
 func (c *Case) netstat(w *format.Writer) error {
-	text, err := os.ReadFile(filepath.Join(c.Dir, "netstat.csv"))
+	quiet, err := readings(filepath.Join(c.Dir, "..", "quiet.txt"))
+	if err != nil {
+		return err
+	}
+	rest := ""
+	for _, q := range quiet {
+		if q.path == "proc/net/snmp" {
+			rest = q.text // the other protocols'
+		}
+	}
+	return errors.Join(c.counters(w, "netstat.csv", "proc/net/netstat", "TcpExt", ""), c.counters(w, "snmp.csv", "proc/net/snmp", "Tcp", rest))
+}
+
+// counters makes the snapshots of one kernel text out of a table of times and counters.
+func (c *Case) counters(w *format.Writer, file, path, protocol, rest string) error {
+	text, err := os.ReadFile(filepath.Join(c.Dir, file))
 	if os.IsNotExist(err) {
 		return nil
 	}
@@ -247,16 +268,41 @@ func (c *Case) netstat(w *format.Writer) error {
 		offset, values, _ := strings.Cut(row, ",")
 		at, err := strconv.ParseFloat(offset, 64)
 		if err != nil {
-			return fmt.Errorf("case %s: netstat.csv: %w", c.Name, err)
+			return fmt.Errorf("case %s: %s: %w", c.Name, file, err)
 		}
-		name := member.SnapshotName(Start.Add(seconds(at)), "proc/net/netstat")
-		// A line of names, a line of values (netstat_seq_show in net/ipv4/proc.c).
-		body := fmt.Sprintf("TcpExt: %s\nTcpExt: %s\n", names, strings.ReplaceAll(values, ",", " "))
-		if err := w.Add(name, []byte(body)); err != nil {
+		name := member.SnapshotName(Start.Add(seconds(at)), path)
+		// A line of names, a line of values (netstat_seq_show and snmp_seq_show in net/ipv4/proc.c).
+		body := fmt.Sprintf("%s: %s\n%s: %s\n", protocol, names, protocol, strings.ReplaceAll(values, ",", " "))
+		if err := w.Add(name, []byte(rest+body)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// quiet are the vitals that are 0 on a host at which nothing happens.
+var quiet = []format.VitalInfo{
+	{Name: "syn_recv", Unit: "1"}, {Name: "accept.queue.fill", Unit: "ratio"}, {Name: "ports.fill", Unit: "ratio"},
+	{Name: "tcp.close_wait", Unit: "1"}, {Name: "tcp.last_ack", Unit: "1"}, {Name: "tcp.fin_wait2", Unit: "1"}, {Name: "tcp.time_wait", Unit: "1"},
+}
+
+// quietVitals adds columns of 0 for those that a vitals.csv does not tell of.
+func quietVitals(text []byte) []byte {
+	var out bytes.Buffer
+	var zeros string
+	for i, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		if i == 0 {
+			for _, v := range quiet {
+				if !strings.Contains(line+",", ","+v.Name+",") {
+					line, zeros = line+","+v.Name, zeros+",0"
+				}
+			}
+			fmt.Fprintln(&out, line)
+			continue
+		}
+		fmt.Fprintln(&out, line+zeros)
+	}
+	return out.Bytes()
 }
 
 // absolute turns the first column of each line from seconds into Unix ns.

@@ -21,6 +21,7 @@ import (
 //	0.8 198.51.100.1:51820 > 192.0.2.10:51820 udp 148      a UDP datagram
 //	0.9 198.51.100.1:0 > 192.0.2.10:0 proto=50 120         another IP protocol; ports mean nothing
 //	exchange 1.0 198.51.100.1:1001 > 192.0.2.10:80 20ms    a whole connection with this round trip
+//	exchange 1.0 198.51.100.1:1001 > 192.0.2.10:80 20ms 1s and with so long a wait for the answer
 //
 // Sequence numbers follow from what each side has sent; a SYN is always the same. Lines
 // may come in any order. Without a host it is a plain capture: no packet has a direction, and
@@ -28,7 +29,7 @@ import (
 //
 // Header fields of a segment are seq and ack, which count as Wireshark's relative numbers do, the SYN
 // being 0; sack=1001-2001,3001-4001 in the same numbers; id, the IP identification; ts=TSval/TSecr;
-// win, unscaled; mss, wscale and sackok of a SYN. data=01000000 gives the first bytes of the
+// win, unscaled; ttl of the IP header; mss, wscale and sackok of a SYN. data=01000000 gives the first bytes of the
 // payload in hexadecimal digits; the others are zero.
 func Pcapng(text string, start time.Time) ([]byte, error) {
 	b := builder{start: start, link: linkEthernet, sent: map[string]uint32{}}
@@ -62,6 +63,7 @@ type segment struct {
 type fields struct {
 	seq, ack, win *uint32
 	id            uint16
+	ttl           uint8      // 0 for the usual 64
 	stamps        *[2]uint32 // TSval, TSecr
 	sack          [][2]uint32
 	mss           uint16
@@ -166,6 +168,8 @@ func (s *segment) field(text string) (err error) {
 		s.win = &n
 	case "id":
 		s.id = uint16(number(16))
+	case "ttl":
+		s.ttl = uint8(number(8))
 	case "mss":
 		s.mss = uint16(number(16))
 	case "wscale":
@@ -213,8 +217,8 @@ func twoNumbers(text, separator string) (pair [2]uint32, err error) {
 // exchange is a connection in which all is well: the tap is beside the server, so that
 // the round trip lies between the server's packets and the client's.
 func (b *builder) exchange(f []string) error {
-	if len(f) != 5 {
-		return fmt.Errorf("want \"exchange TIME CLIENT > SERVER RTT\"")
+	if len(f) != 5 && len(f) != 6 {
+		return fmt.Errorf("want \"exchange TIME CLIENT > SERVER RTT [WAIT]\"")
 	}
 	s, err := parseSegment(append(f[:4:4], "S"))
 	if err != nil {
@@ -223,6 +227,12 @@ func (b *builder) exchange(f []string) error {
 	rtt, err := time.ParseDuration(f[4])
 	if err != nil {
 		return err
+	}
+	wait := time.Duration(0)
+	if len(f) == 6 {
+		if wait, err = time.ParseDuration(f[5]); err != nil {
+			return err
+		}
 	}
 	at := s.at
 	client := func(flags string, payload int) {
@@ -237,6 +247,7 @@ func (b *builder) exchange(f []string) error {
 	server("SA", 0)
 	client("A", 0)
 	client("PA", 200)
+	at += wait
 	server("PA", 1000)
 	client("FA", 0)
 	server("FA", 0)

@@ -2,6 +2,7 @@ package cases
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"strings"
 
@@ -44,7 +45,7 @@ func (b *builder) write() ([]byte, error) {
 func (b *builder) frame(s *segment) ([]byte, error) {
 	eth := &layers.Ethernet{SrcMAC: make([]byte, 6), DstMAC: make([]byte, 6), EthernetType: layers.EthernetTypeIPv4}
 	ip := &layers.IPv4{
-		Version: 4, TTL: 64, Id: s.id, Protocol: layers.IPProtocol(s.proto),
+		Version: 4, TTL: cmp.Or(s.ttl, 64), Id: s.id, Protocol: layers.IPProtocol(s.proto),
 		SrcIP: s.src.Addr().AsSlice(), DstIP: s.dst.Addr().AsSlice(),
 	}
 	payload := make([]byte, s.payload)

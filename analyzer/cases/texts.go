@@ -39,10 +39,14 @@ func (c *Case) texts(w *format.Writer) error {
 	if quiet, err = c.once(w, quiet); err != nil {
 		return err
 	}
-	_, err = os.Stat(filepath.Join(c.Dir, "netstat.csv"))
-	csv := err == nil
+	tables := map[string]string{"proc/net/netstat": "netstat.csv", "proc/net/snmp": "snmp.csv"}
 	for _, q := range quiet {
-		if told := csv && q.path == "proc/net/netstat"; !told && !slices.ContainsFunc(own, func(r reading) bool { return r.path == q.path }) {
+		told := false
+		if table := tables[q.path]; table != "" {
+			_, err = os.Stat(filepath.Join(c.Dir, table))
+			told = err == nil
+		}
+		if !told && !slices.ContainsFunc(own, func(r reading) bool { return r.path == q.path }) {
 			all = append(all, q)
 		}
 	}

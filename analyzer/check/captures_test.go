@@ -27,7 +27,10 @@ func TestCaptures(t *testing.T) {
 			"warning syn-retransmit 10.92.0.2:80 < synack-retransmit",
 		}, "exponential-1s", 6, 7},
 		"final-ack-dropped.pcap": {[]string{"warning synack-retransmit 10.92.0.2:80"}, "exponential-1s", 5, 10},
-		"syn-flood-cookies.pcap": {[]string{"critical synack-retransmit 10.92.0.2:80"}, "exponential-1s", 4, 194},
+		"syn-flood-cookies.pcap": {[]string{
+			"warning syn-flood 10.92.0.2:80",
+			"critical synack-retransmit 10.92.0.2:80 < syn-flood",
+		}, "none", 0, 194},
 	} {
 		doc, err := analyzer.Run([]string{captures.Ours(t, "linux-6.18/"+name)[0]}, evidence.Options{})
 		if err != nil {

@@ -31,10 +31,11 @@ It is a warning only where the evidence shows that a server went without: its ac
 queue filled, and its process was runnable (state R) and not asleep when it was looked
 at. A server that sleeps while its queue fills waits for something else: a lock, a disk,
 an upstream.`,
-	Ref:    "Documentation/accounting/psi.rst; proc(5), /proc/PID/stat",
-	Needs:  []*Need{needPSI("cpu")},
-	Limits: []Limit{waitShare, waitHold, acceptFill},
-	run:    runCPUSaturated,
+	Ref:      "Documentation/accounting/psi.rst; proc(5), /proc/PID/stat",
+	Needs:    []*Need{needPSI("cpu")},
+	Limits:   []Limit{waitShare, waitHold, acceptFill},
+	Explains: []string{"psi.cpu"},
+	run:      runCPUSaturated,
 }
 
 // needPSI is the need for a resource's pressure.

@@ -31,8 +31,10 @@ somaxconn says.`,
 	Needs: []*Need{needTCPExt},
 	// An ACK that finds the accept queue full leaves its connection half-open, and the
 	// SYN-ACK is sent again.
-	Explains: []string{"listen.overflows", "listen.drops", "accept.queue.fill", "syn_recv", "synack.retrans"},
+	Explains: []string{"listen.overflows", "listen.drops", "accept.queue.fill", "accept.stalled", "syn_recv", "synack.retrans"},
 	Causes: []Link{
+		{Cause: &appStalled, On: subject.KindListener, Slack: counterSlack,
+			Because: "a program that stands still accepts nothing, and the queue fills up"},
 		{Cause: &cpuSaturated, On: subject.KindListener, Slack: counterSlack, If: harmful,
 			Because: "a program that does not get the CPU accepts nothing meanwhile"},
 	},

@@ -25,10 +25,11 @@ container that has reached its own limit, one of that container.
 
 Free memory alone says nothing: a healthy host uses all of it for its page cache, which
 kswapd frees in the background without anybody waiting.`,
-	Ref:    "Documentation/accounting/psi.rst; mm/oom_kill.c and mm/vmscan.c, Linux 6.18; proc(5), /proc/vmstat",
-	Needs:  []*Need{needPSI("memory")},
-	Limits: []Limit{memWait, memHold},
-	run:    runMemoryPressure,
+	Ref:      "Documentation/accounting/psi.rst; mm/oom_kill.c and mm/vmscan.c, Linux 6.18; proc(5), /proc/vmstat",
+	Explains: []string{"psi.memory"},
+	Needs:    []*Need{needPSI("memory")},
+	Limits:   []Limit{memWait, memHold},
+	run:      runMemoryPressure,
 }
 
 // runMemoryPressure asks for kills first, then for waiting.

@@ -27,9 +27,10 @@ gone.
 An address that nobody has is asked for all day on a healthy host: a scan of an own
 network, a monitor of a machine that was switched off. So it is a warning only where a
 connection waits for that neighbour, or where it is the gateway of a route.`,
-	Ref:   "net/core/neighbour.c, neigh_timer_handler and neigh_invalidate, Linux 6.18; RFC 4861 section 7.3; arp(7)",
-	Needs: []*Need{needNeighbours},
-	run:   runNeighbourFailed,
+	Ref:      "net/core/neighbour.c, neigh_timer_handler and neigh_invalidate, Linux 6.18; RFC 4861 section 7.3; arp(7)",
+	Needs:    []*Need{needNeighbours},
+	Explains: []string{"neighbour.failed"},
+	run:      runNeighbourFailed,
 }
 
 var needNeighbours = needProbe(member.NeighboursName, "links", "neighbours at the end")

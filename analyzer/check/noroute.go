@@ -21,9 +21,10 @@ IPv6 needs a second look. A host without an IPv6 route asks for one whenever a n
 an IPv6 address: resolvers and browsers connect a socket only to see whether it works.
 So OutNoRoutes of IPv6 counts all day on a healthy host that has IPv4 only, and is no
 finding.`,
-	Ref:   "net/ipv4/ip_output.c, __ip_queue_xmit, net/ipv4/inet_connection_sock.c, inet_csk_route_req, Linux 6.18; RFC 4293, ipSystemStatsOutNoRoutes",
-	Needs: []*Need{needSNMP},
-	run:   runNoRoute,
+	Ref:      "net/ipv4/ip_output.c, __ip_queue_xmit, net/ipv4/inet_connection_sock.c, inet_csk_route_req, Linux 6.18; RFC 4293, ipSystemStatsOutNoRoutes",
+	Explains: []string{"no.route"},
+	Needs:    []*Need{needSNMP},
+	run:      runNoRoute,
 }
 
 var needSNMP = needText("proc/net/snmp", "the recorder could not read it")

@@ -3,9 +3,11 @@ package check
 import (
 	"fmt"
 
+	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/analyzer/traffic"
 )
 
 var synackRetransmit = Check{
@@ -33,6 +35,8 @@ repeated, as the server keeps no state.`,
 	Causes: []Link{
 		{Cause: &listenOverflow, On: subject.KindListener, Slack: counterSlack,
 			Because: "an ACK that finds the accept queue full is dropped, and the SYN-ACK is repeated"},
+		{Cause: &deferredAccept, On: subject.KindService, Slack: counterSlack,
+			Because: "a listener that waits for data takes no bare ACK, and its SYN-ACK is repeated"},
 		{Cause: &rttSpike, CauseVariant: insideHost, EffectVariant: answerLate, On: subject.KindHost, Slack: counterSlack,
 			Because: "a SYN-ACK that waits inside this host for a second is repeated before it has left"},
 		{Cause: &localDrop, On: subject.KindService, Slack: counterSlack,
@@ -41,8 +45,12 @@ repeated, as the server keeps no state.`,
 			Because: "the ACKs that the full backlog drops never reach the tap, nor the listener"},
 		{Cause: &softnetDrop, EffectVariant: answerSilent, On: subject.KindHost, Slack: counterSlack, If: lostHere,
 			Because: "of clients whose ACK the full backlog drops nothing else is seen until they repeat something"},
+		{Cause: &synFlood, EffectVariant: answerSilent, On: subject.KindService, Slack: counterSlack,
+			Because: "whose address was forged answers no SYN-ACK, and the server repeats it"},
+		{Cause: &retransmissionBurst, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack,
+			Because: "what loses segments loses SYN-ACKs, too"},
 	},
-	Explains: []string{"syn_recv", "synack.retrans", "syn.retrans", "rto"}, // the kernel counts them among SYNs and timeouts
+	Explains: []string{"syn_recv", "synack.retrans", "syn.retrans", "rto", "retrans", "retrans.ratio"}, // the kernel counts them among all of these
 	run:      runSYNACK,
 }
 
@@ -57,6 +65,9 @@ func runSYNACK(c *Case) Answer {
 func (c *Case) synackFinding(t trouble) *Finding {
 	f := c.finding(t)
 	place := c.synackPlace(t)
+	if c.defers(t) {
+		f.Severity = Info
+	}
 	f.effect = c.least(needPackets) + words.Plural(t.Flows, "connection stayed half-open", "connections stayed half-open")
 	f.Headline = fmt.Sprintf("The SYN-ACK of %s was sent again: %s.", c.attempts(t), place.short)
 	f.Detail = fmt.Sprintf("%s The SYN-ACKs were %s, to %s.", place.sentence, t.schedule(t.best(timed)), t.whom())
@@ -67,14 +78,33 @@ func (c *Case) synackFinding(t trouble) *Finding {
 	if item, ok := c.largestItem("syn_recv", "1", c.Window); ok {
 		f.Evidence = append(f.Evidence, item)
 	}
-	f.Remedy = []Remedy{{What: place.look}}
+	if place.look != "" {
+		f.Remedy = []Remedy{{What: place.look}}
+	}
 	return f
+}
+
+// defers says that the ACKs were not dropped: the server defers its accept.
+func (c *Case) defers(t trouble) bool {
+	if t.kind != handshake.SYNACKAnswered || c.sum(overflows) > 0 {
+		return false
+	}
+	for _, h := range c.hits(flow.Server, traffic.Deferred) {
+		if h.service.Server == t.service.Server {
+			return h.Flows >= t.Flows
+		}
+	}
+	return false
 }
 
 // synackPlace says who dropped what.
 func (c *Case) synackPlace(t trouble) where {
 	switch t.kind {
 	case handshake.SYNACKAnswered:
+		if c.defers(t) {
+			return where{"the server waits for data before it takes the connection",
+				"The SYN-ACK echoes the timestamp of the client's ACK, so that the server's TCP has seen the ACK, and no accept queue overflowed.", ""}
+		}
 		return c.ackDropped(t)
 	case handshake.SYNACKLate:
 		return t.bunchedPlace()

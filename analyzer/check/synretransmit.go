@@ -46,9 +46,11 @@ waited in a queue, and nothing was lost.`,
 			Because: "a SYN whose sender no route leads to cannot be answered, and is dropped"},
 		{Cause: &conntrackFull, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: lostHere,
 			Because: "a SYN that finds no room in connection tracking is dropped behind the tap, before TCP sees it"},
+		{Cause: &retransmissionBurst, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack,
+			Because: "what loses segments loses SYN-ACKs, too"},
 	},
 	// Of this host's own SYNs; those of its clients move no counter here.
-	Explains: []string{"syn.retrans", "tcp.syn_sent", "rto"},
+	Explains: []string{"syn.retrans", "tcp.syn_sent", "rto", "retrans", "retrans.ratio"},
 	run:      runSYN,
 }
 
@@ -66,6 +68,9 @@ func (c *Case) synFinding(t trouble) *Finding {
 	if t.service.Way == handshake.Inbound && t.kind == handshake.SYNUnanswered && c.filtered(t) {
 		f.Severity = Info
 		place = where{"nothing listens there", "Nothing listens on this port and no RST was sent: a firewall rule drops them silently.", ""}
+	}
+	if t.service.Way == handshake.Inbound && t.kind == handshake.SYNUnanswered && t.service.Troubles[handshake.SYNLate].Flows > 0 {
+		f.Variant = answerLate // as synPlace says
 	}
 	offsets := t.best(syns)
 	f.effect = c.least(needPackets) + words.Plural(t.Flows, "connection attempt repeated its SYN", "connection attempts repeated their SYNs") + " after " + words.Seconds(offsets)

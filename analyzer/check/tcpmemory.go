@@ -23,7 +23,7 @@ second number is high on a host with much memory does not matter; how close the 
 came to it does.`,
 	Ref:      "net/ipv4/tcp.c, tcp_check_oom, and net/core/sock.c, __sk_mem_raise_allocated, Linux 6.18; Documentation/networking/ip-sysctl.rst, tcp_mem",
 	Needs:    []*Need{needTCPExt, needSockstat},
-	Explains: []string{"tcp.mem"},
+	Explains: []string{"tcp.mem", "mem.pressure"},
 	run:      runTCPMemory,
 }
 

@@ -203,16 +203,22 @@ func (c *Case) packetsItem(t trouble, sent func(h *handshake.Handshake) []flow.S
 
 // packetsMember names the capture that the examples' frames are numbered in.
 func (c *Case) packetsMember(examples []handshake.Handshake) string {
+	if len(examples) > 0 && len(examples[0].SYNs) > 0 {
+		return c.inputMember(examples[0].SYNs[0].Input)
+	}
+	return member.PacketsName
+}
+
+// inputMember names a capture by its index among the inputs.
+func (c *Case) inputMember(input uint16) string {
 	var captures []string
 	for _, in := range c.Evidence.Inputs {
 		if in.Kind == "capture" {
 			captures = append(captures, in.Path)
 		}
 	}
-	if len(examples) > 0 && len(examples[0].SYNs) > 0 {
-		if i := int(examples[0].SYNs[0].Input); i < len(captures) {
-			return captures[i]
-		}
+	if int(input) < len(captures) {
+		return captures[input]
 	}
 	return member.PacketsName
 }

@@ -25,10 +25,11 @@ which for small ones is many times its size.
 
 The counter knows no sockets. Where the recorder saw the drops one by one, the port that
 is named is theirs.`,
-	Ref:    "net/ipv4/udp.c, __udp_enqueue_schedule_skb, Linux 6.18; RFC 4113, udpInErrors; socket(7), SO_RCVBUF",
-	Needs:  []*Need{needSNMP},
-	Limits: []Limit{lossNoticed, lossSevere},
-	run:    runUDPRcvbuf,
+	Ref:      "net/ipv4/udp.c, __udp_enqueue_schedule_skb, Linux 6.18; RFC 4113, udpInErrors; socket(7), SO_RCVBUF",
+	Explains: []string{"udp.rcvbuf"},
+	Needs:    []*Need{needSNMP},
+	Limits:   []Limit{lossNoticed, lossSevere},
+	run:      runUDPRcvbuf,
 }
 
 // runUDPRcvbuf looks at both families together.

@@ -1,9 +1,11 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
@@ -97,17 +99,27 @@ func (c *Case) triggers() []format.Trigger {
 // kernel log is the operator's own, and no check can know what it stands for.
 func (c *Case) explains(t format.Trigger) string {
 	span := triggerSpan(t)
+	var best *Finding
 	for _, r := range c.answers {
 		if r.Check.Remark || t.Kind == "kmsg" || t.Vital != "" && !slices.Contains(r.Check.Explains, t.Vital) {
 			continue
 		}
 		for _, f := range r.Findings {
-			if f.Severity.Rank() >= Warning.Rank() && (t.Vital == "" || f.span().Overlaps(span, counterSlack.Nanoseconds())) {
-				return f.ID
+			if f.Severity.Rank() >= Warning.Rank() && (t.Vital == "" || f.span().Overlaps(span, counterSlack.Nanoseconds())) &&
+				(best == nil || accountsBetter(f, best)) {
+				best = f
 			}
 		}
 	}
-	return ""
+	if best == nil {
+		return ""
+	}
+	return best.ID
+}
+
+// accountsBetter says which of two findings is named: the worse, of equals the earlier, as an effect comes later.
+func accountsBetter(a, b *Finding) bool {
+	return cmp.Or(b.Severity.Rank()-a.Severity.Rank(), a.Start.Compare(b.Start), strings.Compare(a.ID, b.ID)) < 0
 }
 
 // triggerSpan is from when the vital went beyond its limit until the trigger fired.

@@ -11,15 +11,13 @@ var meminfoText = Text{
 	Path: "proc/meminfo",
 	Doc:  "memory: free, available, cached, slab",
 	read: func(_ string, text []byte, r Row) error {
-		rows, err := kerneltext.ParseNameValue(text)
-		for _, m := range rows {
-			if m.Unit == "kB" {
-				r.Put(Gauge, "B", m.Value*1024, "meminfo", m.Name)
+		return kerneltext.ParseNameValue(text, func(m kerneltext.NameValue) {
+			if string(m.Unit) == "kB" {
+				r.Put(Gauge, "B", m.Value*1024, "meminfo", string(m.Name))
 			} else {
-				r.Put(Gauge, "1", m.Value, "meminfo", m.Name)
+				r.Put(Gauge, "1", m.Value, "meminfo", string(m.Name))
 			}
-		}
-		return err
+		})
 	},
 }
 
@@ -28,15 +26,13 @@ var vmstatText = Text{
 	Path: "proc/vmstat",
 	Doc:  "paging, reclaim and compaction",
 	read: func(_ string, text []byte, r Row) error {
-		rows, err := kerneltext.ParseNameValue(text)
-		for _, m := range rows {
-			kind := Counter
-			if vmstatLevel(m.Name) {
+		return kerneltext.ParseNameValue(text, func(m kerneltext.NameValue) {
+			name, kind := string(m.Name), Counter
+			if vmstatLevel(name) {
 				kind = Gauge
 			}
-			r.Put(kind, "1", m.Value, "vmstat", m.Name)
-		}
-		return err
+			r.Put(kind, "1", m.Value, "vmstat", name)
+		})
 	},
 }
 

@@ -15,11 +15,9 @@ var pressureText = Text{
 
 // readPressure gives the total in seconds, so that its rate is the share of time.
 func readPressure(name string, text []byte, r Row) error {
-	rows, err := kerneltext.ParsePressure(text)
 	resource := path.Base(name)
-	for _, p := range rows {
+	return kerneltext.ParsePressure(text, func(p kerneltext.PressureRow) {
 		r.Put(Counter, "s", float64(p.TotalUs)/1e6, "psi", resource, p.Kind)
 		r.Put(Gauge, "ratio", p.Avg10, "psi", resource, p.Kind, "avg10")
-	}
-	return err
+	})
 }

@@ -11,18 +11,17 @@ var protocolsText = Text{
 
 // readProtocols gives protocols.TCP.memory and its like, in pages where there is an account.
 func readProtocols(_ string, text []byte, r Row) error {
-	rows, err := kerneltext.ParseProtocols(text)
-	for _, p := range rows {
-		r.Put(Gauge, "1", p.Sockets, "protocols", p.Name, "sockets")
+	return kerneltext.ParseProtocols(text, func(p kerneltext.Protocol) {
+		name := string(p.Name)
+		r.Put(Gauge, "1", p.Sockets, "protocols", name, "sockets")
 		if p.Pages < 0 {
-			continue
+			return
 		}
 		pressure := 0.0
 		if p.Pressure {
 			pressure = 1
 		}
-		r.Put(Gauge, "pages", p.Pages, "protocols", p.Name, "memory")
-		r.Put(Gauge, "1", pressure, "protocols", p.Name, "pressure")
-	}
-	return err
+		r.Put(Gauge, "pages", p.Pages, "protocols", name, "memory")
+		r.Put(Gauge, "1", pressure, "protocols", name, "pressure")
+	})
 }

@@ -11,14 +11,12 @@ var snmp6Text = Text{
 	Path: "proc/net/snmp6",
 	Doc:  "the MIB counters of IPv6, ICMPv6 and UDP over IPv6",
 	read: func(_ string, text []byte, r Row) error {
-		rows, err := kerneltext.ParseNameValue(text)
-		for _, s := range rows {
-			unit := "1"
-			if strings.HasSuffix(s.Name, "Octets") {
+		return kerneltext.ParseNameValue(text, func(s kerneltext.NameValue) {
+			name, unit := string(s.Name), "1"
+			if strings.HasSuffix(name, "Octets") {
 				unit = "B"
 			}
-			r.Put(Counter, unit, s.Value, "snmp6", s.Name)
-		}
-		return err
+			r.Put(Counter, unit, s.Value, "snmp6", name)
+		})
 	},
 }

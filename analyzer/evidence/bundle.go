@@ -72,6 +72,7 @@ var members = []struct {
 		k := rows[member.Socket]{room: roomSockets}
 		return k.cut(member.EachSocket(r, func(s *member.Socket) { k.keep(&e.Sockets, s, socketSize(s)) }))
 	}},
+	{member.AddressesName, (*Evidence).readAddresses},
 	{member.SnapshotFolder, func(e *Evidence, name string, r io.Reader) error {
 		text, err := e.whole(r)
 		if text == nil && err != nil {

@@ -7,6 +7,7 @@ package evidence
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/column"
@@ -34,7 +35,8 @@ type Evidence struct {
 	Routes     []member.Route         // nil where they were not read
 	Neighbours []member.Neighbour     // likewise
 	Settings   Settings
-	Packets    *Packets // nil where no input holds packets
+	Own        map[netip.Addr]bool // this host's addresses; empty where the bundle does not list them
+	Packets    *Packets            // nil where no input holds packets
 	// Damage says what the bundle has lost since it was written: it is broken, and
 	// what is whole was analysed.
 	Damage []error

@@ -6,12 +6,14 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/packet"
 	"github.com/spikebox/spikebox/analyzer/rtt"
+	"github.com/spikebox/spikebox/analyzer/traffic"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
@@ -35,9 +37,20 @@ type Packets struct {
 	Unsampled uint64
 	// RTT is the round trips to each peer. Without direction flags it holds both ends.
 	RTT []*rtt.Peer
+	// Traffic is what else happened at each service, Paths what was sent again to and from each address
+	// but this host's own, Volume the TCP packets by second, and Pings the echo requests.
+	Traffic []*traffic.Service
+	Paths   []*traffic.Path
+	Volume  traffic.Volume
+	Pings   []*traffic.Ping
 
-	trips *rtt.Peers // until it is known which addresses are this host's
+	trips  *rtt.Peers // until it is known which addresses are this host's
+	sums   *traffic.Sums
+	echoes traffic.Echoes
 }
+
+// echoGrace is how long before the end of the capture an echo request may go without its reply.
+const echoGrace = 2 * time.Second
 
 // maxLocal bounds the addresses that are taken for this host's: on a router every
 // destination would be.
@@ -54,7 +67,7 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 	}
 	defer source.Close()
 	var services handshake.Services
-	p := &Packets{Local: map[netip.Addr]bool{}, trips: &rtt.Peers{}}
+	p := &Packets{Local: map[netip.Addr]bool{}, trips: &rtt.Peers{}, sums: &traffic.Sums{}}
 	table := p.table(&services, in.room(), opts)
 	for {
 		packets, err := source.Batch()
@@ -81,6 +94,7 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 	p.Services = services.List()
 	p.Undecoded = p.Stats.Undecoded()
 	p.Unsampled = p.trips.Left()
+	p.Traffic, p.Pings = p.sums.List(), p.echoes.List(p.Last, echoGrace.Nanoseconds())
 	return p, nil
 }
 
@@ -94,15 +108,16 @@ func (p *Packets) table(services *handshake.Services, room int64, opts Options) 
 		}
 		return flow.NewTable(sink, flow.Options{Events: opts.Event, Room: room})
 	}
-	event := p.trips.Add
-	if opts.Event != nil {
-		event = func(e *flow.Event) {
-			p.trips.Add(e)
+	event := func(e *flow.Event) {
+		p.trips.Add(e)
+		p.sums.Event(e)
+		if opts.Event != nil {
 			opts.Event(e)
 		}
 	}
 	return flow.NewTable(func(f *flow.Flow) {
 		services.Add(f)
+		p.sums.Flow(f)
 		if opts.Flow != nil {
 			opts.Flow(f)
 		}
@@ -131,6 +146,12 @@ func (p *Packets) see(pkt *packet.Packet) {
 		p.PerIface = append(p.PerIface, 0)
 	}
 	p.PerIface[pkt.Interface]++
+	switch pkt.Kind {
+	case packet.TCP:
+		p.Volume.Add(pkt)
+	case packet.ICMP, packet.ICMPv6:
+		p.echoes.Add(pkt)
+	}
 	// Only SYNs are asked: one is sent to one host on purpose, while other packets that come
 	// in may be broadcast or multicast. It also spares the map a look-up for each packet.
 	if pkt.Kind != packet.TCP || !pkt.Flags.Has(packet.SYN) || pkt.Dir == packet.DirUnknown || len(p.Local) >= maxLocal {
@@ -143,24 +164,36 @@ func (p *Packets) see(pkt *packet.Packet) {
 	p.Local[pkt.Dst.Netip(pkt.V6)] = true
 }
 
-// ways tells this host from its peers, and connections that it accepts from those that
-// it opens.
-func (p *Packets) ways(sockets []member.Socket) {
-	// A host whose connections all began before the window sends and gets no SYN in it:
-	// then only its sockets tell its addresses.
-	for i := range sockets {
-		if a := sockets[i].Local; a.IsValid() && !a.IsUnspecified() {
-			p.Local[a.Unmap()] = true
+// ways tells this host from its peers, and connections that it accepts from those that it opens and
+// those that it only forwards. own are its addresses as the bundle lists them.
+func (p *Packets) ways(sockets []member.Socket, own map[netip.Addr]bool) {
+	if len(own) > 0 {
+		// A router's SYNs are for anybody, and a transparent proxy's sockets are bound to strangers' addresses.
+		p.Local = own
+	} else {
+		// A host whose connections all began before the window sends and gets no SYN in it:
+		// then only its sockets tell its addresses.
+		for i := range sockets {
+			if a := sockets[i].Local; a.IsValid() && !a.IsUnspecified() {
+				p.Local[a.Unmap()] = true
+			}
 		}
 	}
 	p.RTT, p.trips = p.trips.List(p.Local), nil
+	p.Paths, p.sums = p.sums.Paths(p.Local), nil
 	if len(p.Local) == 0 { // a bare capture: "outbound" would be said of every service
 		return
 	}
+	forwarded := map[netip.AddrPort]bool{}
+	for _, v := range p.Traffic {
+		forwarded[v.Server] = len(own) > 0 && !p.Local[v.Server.Addr()] && !v.From(p.Local)
+	}
 	for _, s := range p.Services {
-		s.Way = handshake.Outbound
-		if p.Local[s.Server.Addr()] {
+		switch s.Way = handshake.Outbound; {
+		case p.Local[s.Server.Addr()]:
 			s.Way = handshake.Inbound
+		case forwarded[s.Server]:
+			s.Way = handshake.Forwarded
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/packet"
 	"github.com/spikebox/spikebox/analyzer/rtt"
+	"github.com/spikebox/spikebox/analyzer/traffic"
 	"github.com/spikebox/spikebox/format/member"
 )
 
@@ -36,12 +37,12 @@ func TestLocalAddresses(t *testing.T) {
 		"a socket":         {syn(packet.DirIn, packet.ACK), []member.Socket{socket}, "192.0.2.3"},
 		"a socket for all": {syn(packet.DirIn, packet.ACK), []member.Socket{{Local: netip.MustParseAddr("0.0.0.0")}}, ""},
 	} {
-		p := &Packets{Local: map[netip.Addr]bool{}, trips: &rtt.Peers{}}
+		p := &Packets{Local: map[netip.Addr]bool{}, trips: &rtt.Peers{}, sums: &traffic.Sums{}}
 		for _, host := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"} {
 			p.Services = append(p.Services, &handshake.Service{Server: netip.AddrPortFrom(netip.MustParseAddr(host), 80)})
 		}
 		p.see(tt.packet)
-		p.ways(tt.sockets)
+		p.ways(tt.sockets, nil)
 		for _, s := range p.Services {
 			want := handshake.Outbound
 			switch tt.local {

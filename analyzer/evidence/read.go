@@ -85,7 +85,7 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 			e.Partial.Add(in.captures[0].Name, err)
 		}
 		if !opts.OnlyFlows {
-			packets.ways(e.Sockets)
+			packets.ways(e.Sockets, e.Own)
 		}
 	}
 	return e, nil

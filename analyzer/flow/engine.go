@@ -68,12 +68,15 @@ type half struct {
 	backoff   uint8
 	forgot    bool // past has overflowed: there were more
 
+	ttlLow, ttlHigh uint8 // of this side's packets but RSTs, 0 without any
+
 	recentAt uint8
 	recent   [4]print // fingerprints of the last packets
 
 	windowTime int64 // Unix ns of the packet that offered the window
 	ackTime    int64 // Unix ns of the peer's last ACK that could make this side send again
 	sentTime   int64 // Unix ns of the last data
+	heard      int64 // Unix ns of this side's last packet
 	srtt       int64 // ns, smoothed as RFC 6298 does; 0 unknown
 	rttMin     int64 // ns
 	promptRTT  int64 // ns, the last that no program can have drawn out; 0 unknown
@@ -181,6 +184,7 @@ func (t *Table) segment(f *Flow, s Side, p *packet.Packet) {
 		return
 	}
 	f.lastSide = s
+	x.hears(p)
 	if p.Flags&(packet.SYN|packet.RST) != 0 {
 		if p.Flags&packet.RST != 0 {
 			t.rst(f, s, p)

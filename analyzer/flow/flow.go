@@ -61,11 +61,13 @@ type Flow struct {
 	Truncated      bool   // TCP options were cut by the snapshot length
 	PortReuse      bool   // an earlier flow in the same capture had the same addresses and ports
 	MPTCP, TFO     bool   // the options were seen (RFC 8684, RFC 7413)
+	ForeignTTL     uint8  // of the RST that ended it, where no packet of its side has one near it; else 0
 	End            End
 	EndTime        int64  // Unix ns of the last FIN or the RST that ended it, 0 when open
 	EndFrame       uint64 // its frame number
 	ResetState     State  // state of the connection when the first RST was sent
 	ICMPErrors     uint32 // ICMP errors that quote a packet of this flow
+	ICMPError      uint16 // the last of them, type<<8 | code
 
 	links
 	think sketch
@@ -181,6 +183,7 @@ type Sent struct {
 	Answered bool // before it, an answer to an earlier one had been captured
 	Reset    bool // before it, a RST had answered an earlier one
 	Asked    bool // a SYN-ACK that answers a repeated SYN; no timer made it
+	Taken    bool // a SYN-ACK that echoes the timestamp of the client's ACK, and not that of its SYN
 
 	ts uint32 // TSval
 }

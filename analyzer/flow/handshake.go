@@ -28,7 +28,7 @@ func (t *Table) syn(f *Flow, s Side, p *packet.Packet) {
 	f.negotiate()
 	switch answer := p.Flags&packet.ACK != 0; {
 	case answer && s == Server:
-		sent.Answered, sent.Asked = h.AckTime != 0, h.asked()
+		sent.Answered, sent.Asked, sent.Taken = h.AckTime != 0, h.asked(), h.taken(f.C2S(), p)
 		t.transmission(f, s, p, sent, &h.SYNACKs, &h.SYNACKRetransmits)
 		h.serverRTT(f, p)
 	case !answer && s == Client:
@@ -113,6 +113,21 @@ func (h *Handshake) asked() bool {
 	return syn.Time >= synack.Time
 }
 
+// taken reports whether a SYN-ACK echoes the timestamp of the client's ACK and of none of its SYNs: the
+// server's TCP has seen the ACK (tcp_check_req takes ts_recent from it before anything else can go
+// wrong, net/ipv4/tcp_minisocks.c, Linux 6.18), so that no firewall dropped it.
+func (h *Handshake) taken(client *Direction, p *packet.Packet) bool {
+	if h.AckTime == 0 || p.Opts&packet.OptTS == 0 || !client.stamped {
+		return false
+	}
+	for i := range h.SYNs {
+		if !after(p.TSecr, h.SYNs[i].ts) {
+			return false
+		}
+	}
+	return !after(p.TSecr, client.tsMax)
+}
+
 // serverRTT measures from SYN to SYN-ACK. After a repeated SYN only a timestamp tells which of them
 // was answered (Karn's rule, RFC 6298 §3).
 func (h *Handshake) serverRTT(f *Flow, p *packet.Packet) {
@@ -189,6 +204,9 @@ func (t *Table) rst(f *Flow, s Side, p *packet.Packet) {
 	} else if f.ResetState == StateNone || f.ResetState == StateSynSent {
 		f.ResetState = state
 		f.EndTime, f.EndFrame = p.Time, p.Frame
+		if x.foreign(p) {
+			f.ForeignTTL = p.TTL
+		}
 		f.End = ResetByClient
 		if s == Server {
 			f.End = ResetByServer

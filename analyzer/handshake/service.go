@@ -18,10 +18,11 @@ const (
 	WayUnknown Way = iota
 	Inbound        // the server is this host
 	Outbound       // the client is this host
+	Forwarded      // neither is: this host is a router between them
 )
 
 // String gives the way as an adjective, empty where it is unknown.
-func (w Way) String() string { return [...]string{"", "inbound", "outbound"}[w] }
+func (w Way) String() string { return [...]string{"", "inbound", "outbound", "forwarded"}[w] }
 
 // Service sums up the attempts to connect to one address and port.
 type Service struct {

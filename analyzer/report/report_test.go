@@ -180,8 +180,8 @@ func TestReason(t *testing.T) {
 	}{
 		"listen-overflow": {format.Trigger{Kind: "control", Reason: "users complain"}, `It was asked for because of "users complain".`},
 		"healthy":         {format.Trigger{Kind: "control", Reason: "users complain"}, `Somebody asked at 03:00:05.000, because of "users complain"; none of the checks`},
-		"zero-window":     {format.Trigger{Kind: "drill"}, "checks found anything wrong"},
-		"reset-storm":     {format.Trigger{Kind: "signal"}, "checks says what happened"},
+		"film-paused":     {format.Trigger{Kind: "drill"}, "checks found anything wrong"},
+		"deploy":          {format.Trigger{Kind: "signal"}, "checks says what happened"},
 	} {
 		c, err := cases.Find("../../testdata/cases", name)
 		if err != nil {
@@ -201,7 +201,7 @@ func TestReason(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, d.Verdict, tt.says)
 		}
 		section := strings.Contains(string(text(t, d, report.Style{Width: 80})), "\nWhat moved most\n")
-		if want := name == "reset-storm"; section != want {
+		if want := name == "deploy"; section != want {
 			t.Errorf("%s: a section of what moved: %v, want %v", name, section, want)
 		}
 	}

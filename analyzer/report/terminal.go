@@ -113,7 +113,7 @@ func (p *page) section(title string) {
 }
 
 // label is the width of the column of names, entry's left half.
-const label = 20
+const label = 22 // the longest ID is retransmission-burst
 
 // entry sets a name and its text beside it; an empty name goes on with the one before.
 func (p *page) entry(name, text string) {

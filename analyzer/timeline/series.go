@@ -162,3 +162,28 @@ func increment(kind column.Kind, before, now float64) float64 {
 	}
 	return math.NaN()
 }
+
+// Longest gives the longest run of readings within a span that are at least so large. A reading without a
+// value ends no run: the number was not read, and nothing says that it was smaller.
+func (s *Series) Longest(in Span, least float64) (longest Span, ok bool) {
+	if s == nil {
+		return longest, false
+	}
+	var run Span
+	for i, t := range s.T {
+		switch v := s.V[i]; {
+		case t < in.Start || t > in.End || math.IsNaN(v):
+			continue
+		case v < least:
+			run = Span{}
+			continue
+		}
+		if run.Start == 0 {
+			run.Start = t
+		}
+		if run.End = t; !ok || run.End-run.Start > longest.End-longest.Start {
+			longest, ok = run, true
+		}
+	}
+	return longest, ok
+}

@@ -51,6 +51,13 @@ type delay struct {
 var testCases = []*testCase{
 	{name: "healthy", exact: true},
 	{name: "healthy-busy", exact: true},
+	{name: "healthy-full-speed"},
+	{name: "healthy-scan"},
+	{name: "healthy-deploy"},
+	{name: "healthy-checks"},
+	{name: "healthy-interrupted"},
+	{name: "healthy-deferred"},
+	{name: "healthy-mobile"},
 	{name: "listen-overflow", exact: true, moves: []move{
 		{"edge-1", "TcpExt.ListenOverflows", 50}, {"clients", "TcpExt.TCPSynRetrans", 100}}},
 	{name: "ack-dropped-locally", moves: []move{
@@ -59,6 +66,9 @@ var testCases = []*testCase{
 		{"edge-1", "state.SYN_RECV", 40}, {"edge-1", "TcpExt.TCPSynRetrans", 100},
 		{"clients", "TcpExt.TCPSynRetrans", 100}}},
 	{name: "syn-dropped", exact: true, moves: []move{{"clients", "TcpExt.TCPSynRetrans", 60}}},
+	{name: "synack-dropped-locally", moves: []move{{"edge-1", "TcpExt.TCPTimeouts", 40}, {"clients", "TcpExt.TCPSynRetrans", 40}}},
+	{name: "reply-without-route", moves: []move{{"clients", "TcpExt.TCPSynRetrans", 40}}},
+	{name: "neighbour-failed", moves: []move{{"edge-1", "TcpExt.TCPSynRetrans", 40}}},
 	{name: "upstream-blackhole", moves: []move{
 		{"edge-1", "TcpExt.TCPSynRetrans", 60}, {"edge-1", "state.SYN_SENT", 20}}},
 	{name: "syn-flood", moves: []move{
@@ -66,13 +76,19 @@ var testCases = []*testCase{
 	{name: "refused", moves: []move{{"edge-1", "Tcp.OutRsts", 30}}},
 	{name: "reset-storm", moves: []move{
 		{"edge-1", "Tcp.EstabResets", 30}, {"clients", "Tcp.EstabResets", 30}}},
+	{name: "middlebox-reset", moves: []move{{"edge-1", "Tcp.EstabResets", 40}, {"clients", "Tcp.EstabResets", 40}}},
 	{name: "rtt-spike-all", moves: []move{{"router", "clients.qdisc.overlimits", 100}},
 		delays: []delay{{"server.rtt.max_ms", 300}}},
 	{name: "rtt-spike-one-peer", moves: []move{{"router", "branch.qdisc.overlimits", 100}},
 		delays: []delay{{"server.rtt.max_ms", 300}}},
 	{name: "loss-burst", moves: []move{{"edge-1", "Tcp.RetransSegs", 50}}},
+	{name: "path-loss", moves: []move{{"edge-1", "Tcp.RetransSegs", 30}}},
+	{name: "pmtu-blackhole", moves: []move{{"edge-1", "TcpExt.TCPTimeouts", 40}}},
+	{name: "peers-vanish", moves: []move{{"edge-1", "TcpExt.TCPTimeouts", 40}}},
 	{name: "qdisc-drop", moves: []move{{"edge-1", "eth0.qdisc.drops", 100}, {"edge-1", "Tcp.RetransSegs", 50}}},
+	{name: "app-frozen"},
 	{name: "slow-application"},
+	{name: "slow-upstream"},
 	{name: "zero-window", moves: []move{{"clients", "TcpExt.TCPToZeroWindowAdv", 6}}},
 	{name: "close-wait-leak", moves: []move{{"edge-1", "state.CLOSE_WAIT", 100}}},
 	{name: "fin-wait2-pileup", moves: []move{{"edge-1", "state.FIN_WAIT2", 100}}},
@@ -80,6 +96,7 @@ var testCases = []*testCase{
 	{name: "conntrack-full", moves: []move{
 		{"edge-1", "conntrack.drop", 20}, {"clients", "TcpExt.TCPSynRetrans", 20}}},
 	{name: "conntrack-hog", moves: []move{{"edge-1", "conntrack.entries", 1500}}},
+	{name: "udp-rcvbuf", moves: []move{{"edge-1", "Udp.RcvbufErrors", 1000}}},
 	{name: "echo-delayed", delays: []delay{{"echo.rtt_ms", 1000}}},
 	{name: "softirq-stall", alone: true, delays: []delay{{"echo.rtt_ms", 30}}},
 	{name: "softnet-drop", alone: true, moves: []move{{"edge-1", "softnet.dropped", 100}}},

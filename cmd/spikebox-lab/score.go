@@ -25,9 +25,16 @@ var score = &cli.Command{
 the findings, and missed otherwise. A finding that is a warning or critical, and that
 nobody expects, is false; "unexplained" is not where the root was not found, and not
 being found is all that it counts for. The exit code is 1 if one was missed, where the analyzer has
-the checks for it, or false, or if a run failed.`,
+the checks for it, or false, or if a run failed.
+
+With --armed the recorder has its default triggers, and what it would know after 100 s on a
+healthy host (learned first, into learned.json). The table says in how many runs it fired,
+how long after the onset and after the first client was hurt, by the clients' own logs: a
+request that took a second or failed. The exit code is 1 if an incident that hurt did not
+fire, or a trigger fired where nothing was wrong.`,
 	Examples: []string{
 		"spikebox-lab score -o /tmp/score",
+		"spikebox-lab score --armed --runs 3 -o /tmp/armed",
 		"spikebox-lab score healthy healthy-busy --runs 10 -o /tmp/score --json",
 	},
 	Setup: setupScore,
@@ -38,6 +45,8 @@ func setupScore(flags *pflag.FlagSet) func(context.Context, []string) error {
 	opt := &lab.Options{Log: os.Stderr}
 	check := scaleFlag(flags, opt)
 	runs := flags.Int("runs", 1, "of each incident, with a seed of its own each")
+	armed := flags.Bool("armed", false, "arm the default triggers, and score whether and when they fire")
+	atOnce := flags.Int("at-once", 1, "with --armed, incidents that are made side by side")
 	asJSON := flags.Bool("json", false, "print one JSON document")
 	spikebox := flags.String("spikebox", "", "the analyzer (default: beside spikebox-lab, then in $PATH)")
 	flags.StringVarP(&opt.Dir, "out", "o", "", "folder for the bundles and truths, a folder each")
@@ -56,6 +65,13 @@ func setupScore(flags *pflag.FlagSet) func(context.Context, []string) error {
 		}
 		if err := check(); err != nil {
 			return err
+		}
+		if *armed {
+			scores, err := measureArmed(ctx, incidents, *opt, *runs, max(1, *atOnce))
+			if err != nil {
+				return err
+			}
+			return printArmed(scores, *asJSON)
 		}
 		scores, err := measure(ctx, incidents, *opt, *spikebox, *runs)
 		if err != nil {

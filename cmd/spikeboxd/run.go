@@ -25,8 +25,10 @@ var run = &cli.Command{
 	Args: "[FLAG …]",
 	Doc:  "arm the recorder until it is told to stop",
 	Long: `With no flag at all it records every interface that is up, keeps 30 s before and 10 s
-after, and fires when an accept queue overflows, more than 250 connections are
-half-open, or the 99th percentile of round-trip times is five times its usual.
+after, and fires on some twenty triggers that hurt whoever they hit: an accept queue
+that overflows or from which nobody takes, SYNs that are repeated, half-open
+connections, timeouts, losses, round trips or resets five times their usual, a service
+that is gone, ports or connection tracking used up … README.md lists them with reasons.
 
 A trigger is VITAL > LIMIT [for DURATION] [and …], as in 'rtt.p99 > 200ms for 2s',
 'conntrack.fill > 80%', 'retrans.ratio > 2% for 2s and rto > 20' or 'syn_recv > 5x':

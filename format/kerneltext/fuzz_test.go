@@ -50,7 +50,7 @@ func FuzzNumbers(f *testing.F) {
 func FuzzNameValue(f *testing.F) {
 	f.Add(testText(f, "proc_meminfo"))
 	f.Add(testText(f, "proc_vmstat"))
-	fuzz(f, "proc_net_snmp6", func(text []byte) error { _, err := ParseNameValue(text); return err })
+	fuzz(f, "proc_net_snmp6", func(text []byte) error { return ParseNameValue(text, func(NameValue) {}) })
 }
 
 func FuzzSoftirqs(f *testing.F) {
@@ -82,11 +82,11 @@ func FuzzLoadavg(f *testing.F) {
 }
 
 func FuzzPressure(f *testing.F) {
-	fuzz(f, "proc_pressure_cpu", func(text []byte) error { _, err := ParsePressure(text); return err })
+	fuzz(f, "proc_pressure_cpu", func(text []byte) error { return ParsePressure(text, func(PressureRow) {}) })
 }
 
 func FuzzProtocols(f *testing.F) {
-	fuzz(f, "proc_net_protocols", func(text []byte) error { _, err := ParseProtocols(text); return err })
+	fuzz(f, "proc_net_protocols", func(text []byte) error { return ParseProtocols(text, func(Protocol) {}) })
 }
 
 func FuzzSchedstat(f *testing.F) {

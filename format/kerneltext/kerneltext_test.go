@@ -124,14 +124,17 @@ type parse func(text []byte) error
 
 // tickParsers are those that a recorder runs at each tick, by the text that they are tried on.
 var tickParsers = map[string]parse{
-	"proc_net_netstat":           func(text []byte) error { return ParseSNMP(text, func(SNMPRow) {}) },
-	"proc_net_snmp":              func(text []byte) error { return ParseSNMP(text, func(SNMPRow) {}) },
-	"proc_net_dev":               func(text []byte) error { return ParseNetDev(text, func(NetDevRow) {}) },
-	"proc_stat":                  func(text []byte) error { return ParseStat(text, func(StatRow) {}) },
-	"proc_net_softnet_stat":      func(text []byte) error { return ParseSoftnet(text, func(SoftnetRow) {}) },
-	"proc_net_sockstat":          func(text []byte) error { return ParseSockstat(text, func(SockstatRow) {}) },
-	"proc_net_stat_nf_conntrack": func(text []byte) error { return ParseCPUTable(text, func(CPUCell) {}) },
-	"proc_net_tcp":               func(text []byte) error { return ParseTCPStates(text, func(uint8) {}) },
+	"proc_net_netstat":                          func(text []byte) error { return ParseSNMP(text, func(SNMPRow) {}) },
+	"proc_net_snmp":                             func(text []byte) error { return ParseSNMP(text, func(SNMPRow) {}) },
+	"proc_net_snmp6":                            func(text []byte) error { return ParseNameValue(text, func(NameValue) {}) },
+	"proc_net_protocols":                        func(text []byte) error { return ParseProtocols(text, func(Protocol) {}) },
+	"proc_pressure_cpu":                         func(text []byte) error { return ParsePressure(text, func(PressureRow) {}) },
+	"proc_net_dev":                              func(text []byte) error { return ParseNetDev(text, func(NetDevRow) {}) },
+	"proc_stat":                                 func(text []byte) error { return ParseStat(text, func(StatRow) {}) },
+	"proc_net_softnet_stat":                     func(text []byte) error { return ParseSoftnet(text, func(SoftnetRow) {}) },
+	"proc_net_sockstat":                         func(text []byte) error { return ParseSockstat(text, func(SockstatRow) {}) },
+	"proc_net_stat_nf_conntrack":                func(text []byte) error { return ParseCPUTable(text, func(CPUCell) {}) },
+	"proc_net_tcp":                              func(text []byte) error { return ParseTCPStates(text, func(uint8) {}) },
 	"proc_sys_net_netfilter_nf_conntrack_count": func(text []byte) error { var a float64; return ParseNumbers(text, &a) },
 	"proc_sys_net_ipv4_ip_local_port_range":     func(text []byte) error { var a, b float64; return ParseNumbers(text, &a, &b) },
 }

@@ -14,37 +14,51 @@ type PressureRow struct {
 }
 
 // ParsePressure reads /proc/pressure/*: "some avg10=0.10 avg60=2.00 avg300=3.85
-// total=15" (kernel/sched/psi.c, psi_show, since Linux 4.20; irq since 6.1).
-func ParsePressure(text []byte) ([]PressureRow, error) {
-	var rows []PressureRow
-	err := Lines(text, func(_ int, line []byte) error {
-		fields := bytes.Fields(line)
-		row := PressureRow{Kind: string(fields[0])}
-		if row.Kind != "some" && row.Kind != "full" {
-			return fmt.Errorf("want some or full, not %q", Clip(fields[0]))
+// total=15" (kernel/sched/psi.c, psi_show, since Linux 4.20; irq since 6.1). It calls row with each line
+// and does not allocate.
+func ParsePressure(text []byte, row func(PressureRow)) error {
+	return Lines(text, func(_ int, line []byte) error {
+		kind, rest := word(line)
+		var p PressureRow
+		switch string(kind) {
+		case "some":
+			p.Kind = "some"
+		case "full":
+			p.Kind = "full"
+		default:
+			return fmt.Errorf("want some or full, not %q", Clip(kind))
 		}
-		for _, f := range fields[1:] {
-			if err := row.set(f); err != nil {
+		for {
+			var field []byte
+			if field, rest = word(rest); len(field) == 0 {
+				break
+			}
+			if err := p.set(field); err != nil {
 				return err
 			}
 		}
-		rows = append(rows, row)
+		row(p)
 		return nil
 	})
-	return rows, err
 }
 
 // set takes one "name=value"; averages are in percent with two digits.
 func (p *PressureRow) set(field []byte) error {
 	name, value, _ := bytes.Cut(field, []byte{'='})
-	to := map[string]*float64{"avg10": &p.Avg10, "avg60": &p.Avg60, "avg300": &p.Avg300}[string(name)]
-	if to == nil && string(name) != "total" {
-		return nil // what a later kernel adds
-	}
-	if to == nil {
+	var to *float64
+	switch string(name) {
+	case "avg10":
+		to = &p.Avg10
+	case "avg60":
+		to = &p.Avg60
+	case "avg300":
+		to = &p.Avg300
+	case "total":
 		v, err := Counter(value)
 		p.TotalUs = v
 		return err
+	default:
+		return nil // what a later kernel adds
 	}
 	v, err := strconv.ParseFloat(string(value), 64)
 	if err != nil || !(v >= 0 && v <= 100) {

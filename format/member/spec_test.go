@@ -28,7 +28,7 @@ type description struct {
 
 // described is every member of this package, in the order of the table.
 var described = []description{
-	{[]string{VitalsName}, "vitals.csv", []string{"time,<vital>,…"}, nil, "time"},
+	{[]string{VitalsName}, "vitals.csv", []string{"time,<vital>,…"}, nil, "time details dump_began_before_end dump_took"},
 	{[]string{ClocksName}, "clocks.csv", []string{strings.TrimSpace(ClocksHeader), ClockStep, ClockSuspend, ClockSlew}, nil,
 		"time realtime step suspend slew"},
 	{[]string{ListenersName}, "listeners.csv", []string{strings.TrimSpace(ListenersHeader)}, nil,
@@ -53,7 +53,7 @@ var described = []description{
 	{[]string{EthtoolFolder + "<interface>.json", StatisticsName}, "static/ethtool/", nil, []any{NIC{}, Statistics{}}, "on off"},
 	{[]string{StaticName("<path>"), SysctlMember("net/ipv4/tcp_rmem")}, "Members", nil, nil, "*"},
 	{[]string{SnapshotFolder + "<time>/<path>", SnapshotFolder + "2026-01-02T03:04:05.000000000Z/proc/net/netstat"}, "Members", nil, nil, "*"},
-	{[]string{PacketsName}, "packets.pcapng", nil, nil, "if_tsresol epb_flags isb_osdrop isb_ifdrop"},
+	{[]string{PacketsName}, "packets.pcapng", nil, nil, "if_tsresol epb_flags isb_osdrop isb_ifdrop packets variant tpacket_v3 tcx details"},
 }
 
 // specification gives the text of each section of SPEC.md.

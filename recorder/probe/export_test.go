@@ -60,6 +60,8 @@ func programs(armed io.Closer) []*loaded {
 		return []*loaded{p.loaded}
 	case *Echo:
 		return []*loaded{p.loaded}
+	case *Response:
+		return []*loaded{p.loaded}
 	case *Functions:
 		return p.loaded
 	}

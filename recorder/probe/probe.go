@@ -40,6 +40,7 @@ var All = []*Probe{
 	&stacksProbe,
 	&dropProbe,
 	&echoProbe,
+	&responseProbe,
 }
 
 // What most probes need.
@@ -82,6 +83,7 @@ type Set struct {
 	Stacks    *Stacks
 	Drops     *Drops
 	Echo      *Echo
+	Response  *Response
 
 	hub    hub                  // during Open
 	armed  []io.Closer          // in the order of arming

@@ -12,9 +12,22 @@ var floors = map[string]float64{
 	// 40 ms: the least time for which Linux delays an ACK (TCP_DELACK_MIN). On a calm network
 	// the slowest hundredth of the samples are delayed ACKs, and five times less is no news.
 	"rtt.p99": 0.040,
-	"rtt.max": 0.040,
+	"rtt.max": 0.040, "rtt.excess.p99": 0.040, "rtt.excess.max": 0.040,
 	// 1 ms, so that 5x is 5 ms: at 10 Gbit/s a 4096-descriptor ring overflows in about that.
 	"softirq.max": 0.001,
+	// 4/s, so that 5x is 20/s: each is somebody who waits, and the retries of one pool of dead
+	// upstreams are fewer.
+	"syn.retrans": 4, "rto": 4, "established.resets": 4, "no.route": 4,
+	// 2/s: what a proxy checks of its upstreams each second, and finds dead; datagrams of which
+	// two make the same entry at once.
+	"connect.failed": 2, "conntrack.drops": 2,
+	// 50, so that 5x is 250: a port scan has some hundred open at once, a deploy as many.
+	"syn_recv": 50,
+	// A third of 1 %, so that 3x is 1 %, at which a connection over 50 ms gets 2.8 Mbit/s of any line (Mathis et al.
+	// 1997: 1.22 MSS / (RTT sqrt(p))).
+	"retrans.ratio": 1.0 / 300,
+	// 125 ms, so that 4x is half a second: what takes one breaks a user's thought (Nielsen 1993).
+	"serve.p99": 0.125, "serve.max": 0.125, "upstream.p99": 0.125, "upstream.max": 0.125, "connect.p99": 0.125, "connect.max": 0.125,
 }
 
 // unitFloors are those of all other vitals, by unit.
@@ -38,6 +51,7 @@ func floor(c *Condition) float64 {
 // limit, and nf_conntrack_max may be lowered below what is there: those have none.
 var bounds = map[string]float64{
 	"retrans.ratio": 1, "cpu.softirq": 1, "cpu.steal": 1, "ports.fill": 1,
+	"psi.cpu": 1, "psi.memory": 1, "psi.io": 1, "mem.pressure": 1,
 }
 
 func bound(vital string) float64 {

@@ -7,16 +7,43 @@ import (
 )
 
 // reading is what one tick measures.
-type reading struct{ rtt, synRecv, overflows float64 }
+type reading struct {
+	rtt, synRecv, overflows, stalled, synRetrans, rto, ratio, retrans float64
+	established, resets, failed, gone, closeWait, finWait2            float64
+
+	least float64 // s, the least round trip of those connections
+}
 
 func (r *reading) value(vital string) float64 {
 	switch vital {
-	case "rtt.p99":
-		return r.rtt
+	case "rtt.excess.p99":
+		return max(0, r.rtt-r.least)
 	case "syn_recv":
 		return r.synRecv
 	case "listen.overflows":
 		return r.overflows
+	case "accept.stalled":
+		return r.stalled
+	case "syn.retrans":
+		return r.synRetrans
+	case "rto":
+		return r.rto
+	case "retrans.ratio":
+		return r.ratio
+	case "retrans":
+		return r.retrans
+	case "established.resets":
+		return r.established
+	case "resets":
+		return r.resets
+	case "connect.failed":
+		return r.failed
+	case "listeners.gone":
+		return r.gone
+	case "tcp.close_wait":
+		return r.closeWait
+	case "tcp.fin_wait2":
+		return r.finWait2
 	}
 	return nan
 }
@@ -50,11 +77,38 @@ func slow(least, more float64) func(e *event, in time.Duration, r *reading) {
 	return func(e *event, _ time.Duration, r *reading) { r.rtt = max(orZero(r.rtt), least+more*e.size) }
 }
 
+// stays lays a client over a mobile network: its connections are never fast, and vary by a quarter.
+func stays(_ *event, in time.Duration, r *reading) {
+	r.rtt, r.least = max(orZero(r.rtt), 0.6), 0.45
+}
+
 func half(least, more float64) func(e *event, in time.Duration, r *reading) {
 	return func(e *event, _ time.Duration, r *reading) { r.synRecv += least + more*e.size }
 }
 
 func full(e *event, _ time.Duration, r *reading) { r.overflows = 1 + 50*e.size }
+
+// later lays what each of some clients does again a second after it was not answered.
+func later(least, more float64) func(e *event, in time.Duration, r *reading) {
+	return func(e *event, in time.Duration, r *reading) {
+		if in >= time.Second {
+			n := least + more*e.size
+			r.synRetrans, r.rto, r.retrans = r.synRetrans+n, r.rto+n, r.retrans+n
+		}
+	}
+}
+
+// restart is what a service's leaves behind: all connections reset at once, and a second
+// without a listener.
+func restart(e *event, in time.Duration, r *reading) {
+	half(20, 120)(e, in, r)
+	if in >= 0 && in < time.Second {
+		r.established, r.resets = r.established+20+500*e.size, r.resets+40+600*e.size
+	}
+	if in >= 0 && in < 1500*time.Millisecond {
+		r.gone, r.resets = 1, r.resets+30
+	}
+}
 
 func orZero(v float64) float64 {
 	if math.IsNaN(v) {
@@ -89,27 +143,54 @@ var kinds = []*kind{
 	{name: "clock set back by an hour in it", hurts: true, weekly: 1, least: 20 * time.Second, most: time.Minute, step: -time.Hour, lay: slow(0.9, 3)},
 	// Two incidents in the hours of a client that is slow and stays.
 	{name: "while a slow client stays", hurts: true, weekly: 2, least: 5 * time.Second, most: 20 * time.Second, before: time.Hour, lay: func(_ *event, in time.Duration, r *reading) {
-		if r.rtt = max(orZero(r.rtt), 0.6); in >= 0 {
+		if stays(nil, 0, r); in >= 0 {
 			r.rtt = 5
 		}
 	}},
 
-	{name: "deploy", weekly: 5, least: 3 * time.Second, most: 10 * time.Second, lay: half(20, 120)},
+	{name: "application frozen", hurts: true, weekly: 2, least: 4 * time.Second, most: time.Minute, lay: func(_ *event, in time.Duration, r *reading) {
+		r.stalled = in.Seconds()
+	}},
+	{name: "upstream that swallows SYNs", hurts: true, weekly: 2, least: 4 * time.Second, most: time.Minute, lay: later(25, 300)},
+	{name: "2 % loss", hurts: true, weekly: 2, least: 5 * time.Second, most: 10 * time.Minute, lay: func(e *event, _ time.Duration, r *reading) {
+		r.ratio, r.retrans = 0.02, r.retrans+30+500*e.size
+	}},
+	{name: "resets on the way", hurts: true, weekly: 2, least: 4 * time.Second, most: 10 * time.Minute, lay: func(e *event, _ time.Duration, r *reading) {
+		r.established, r.resets = r.established+25+300*e.size, r.resets+25+300*e.size
+	}},
+	{name: "service crashed", hurts: true, weekly: 1, least: 10 * time.Second, most: 10 * time.Minute, lay: func(e *event, in time.Duration, r *reading) {
+		r.gone, r.resets = 1, r.resets+20+300*e.size
+	}},
+	{name: "upstream refuses", hurts: true, weekly: 1, least: 5 * time.Second, most: 10 * time.Minute, lay: func(e *event, _ time.Duration, r *reading) {
+		r.failed += 15 + 100*e.size
+	}},
+
+	{name: "deploy", weekly: 5, least: 3 * time.Second, most: 10 * time.Second, lay: restart},
 	{name: "flash crowd", weekly: 1, least: 20 * time.Minute, most: time.Hour, lay: func(e *event, in time.Duration, r *reading) {
 		share := math.Min(in.Minutes()/5, 1)
 		r.synRecv, r.rtt = r.synRecv*(1+9*share), r.rtt*(1+1.5*share)
+		for _, n := range []*float64{&r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.closeWait, &r.finWait2} {
+			*n *= 1 + 9*share
+		}
 	}},
 	// News for two nights, and for two more after the restart that forgot, which each host has.
-	{name: "backup each night", nightly: 2 * time.Hour, weekly: 7, least: 30 * time.Minute, most: 30 * time.Minute, lay: slow(0.25, 0)},
-	{name: "slow client that stays", weekly: 1, least: 3 * time.Hour, most: 6 * time.Hour, lay: slow(0.6, 0)},
+	{name: "backup each night", nightly: 2 * time.Hour, weekly: 7, least: 30 * time.Minute, most: 30 * time.Minute, lay: func(e *event, in time.Duration, r *reading) {
+		slow(0.25, 0)(e, in, r)
+		r.ratio, r.retrans = 0.008, r.retrans+100 // a queue that overflows once in some hundred packets
+	}},
+	{name: "slow client that stays", weekly: 1, least: 3 * time.Hour, most: 6 * time.Hour, lay: stays},
 	{name: "one slow exchange", weekly: 20, least: time.Second, most: time.Second, lay: slow(1, 3)},
 	{name: "no ticks at all", weekly: 2, least: 5 * time.Second, most: time.Minute, blind: true},
 	{name: "clock set by an hour", weekly: 1, least: time.Minute, most: time.Hour, step: time.Hour},
-	{name: "port scan", weekly: 2, least: time.Minute, most: 5 * time.Minute, lay: half(30, 100)},
+	{name: "port scan", weekly: 2, least: time.Minute, most: 5 * time.Minute, lay: func(e *event, in time.Duration, r *reading) {
+		half(30, 100)(e, in, r)
+		r.resets += 1000
+	}},
 }
 
 // host is a machine: its path and its load.
 type host struct {
+	seed   int
 	random *rand.Rand
 	path   float64 // s, the usual p99 of round trips at full load
 	deep   bool    // its nights have a tenth of the day's round trips
@@ -120,7 +201,7 @@ type host struct {
 func newHost(seed int) *host {
 	r := rand.New(rand.NewPCG(11, uint64(seed)))
 	paths := []float64{0.0005, 0.005, 0.03, 0.12} // a rack, a city, a continent, mobile networks
-	return &host{random: r, path: paths[seed%len(paths)], deep: seed%5 < 2, busy: 1 + 9*r.Float64()}
+	return &host{seed: seed, random: r, path: paths[seed%len(paths)], deep: seed%5 < 2, busy: 1 + 9*r.Float64()}
 }
 
 // ordinary is a tick on which nothing happens.
@@ -132,6 +213,7 @@ func (h *host) ordinary(at time.Duration) (r reading) {
 	if h.deep {
 		level = h.load
 	}
+	r.least = h.path * 0.6 * level
 	r.rtt = h.path * level * math.Exp(0.25*h.random.NormFloat64())
 	dice := h.random.Float64()
 	switch {
@@ -140,7 +222,11 @@ func (h *host) ordinary(at time.Duration) (r reading) {
 	case h.load < 0.3 && dice < 0.6:
 		r.rtt = nan // nobody sent
 	}
-	r.synRecv = h.busy * h.load
+	// A third of the hosts has a dead upstream, which is checked each second.
+	r.failed = float64(h.seed % 3 / 2)
+	n := h.busy * h.load
+	r.synRecv, r.synRetrans, r.rto, r.retrans = n, n/3, n, 3*n
+	r.ratio, r.established, r.resets, r.closeWait, r.finWait2 = 0.002, 2*n, 4*n, n, 5*n
 	return r
 }
 

@@ -16,11 +16,16 @@ import (
 
 var update = flag.Bool("update", false, "write the golden tables")
 
-// The triggers that a recorder is armed with by default, and its policy.
-var (
-	armed  = []string{"listen.overflows > 0", "syn_recv > 250", "rtt.p99 > 5x for 2s"}
-	policy = Policy{Cooldown: 5 * time.Minute, MaxPerDay: 20}
-)
+// policy is what a recorder has by default.
+var policy = Policy{Cooldown: 5 * time.Minute, MaxPerDay: 20}
+
+// theirs are the vitals of the default triggers. Those of which no week tells are not measured.
+var theirs = Vitals{
+	"listen.overflows": "1/s", "accept.stalled": "s", "syn.retrans": "1/s", "syn_recv": "1", "rto": "1/s", "retrans.ratio": "ratio",
+	"retrans": "1/s", "rtt.excess.p99": "s", "established.resets": "1/s", "resets": "1/s", "connect.failed": "1/s", "listeners.gone": "1",
+	"no.route": "1/s", "cookies": "1/s", "ports.fill": "ratio", "conntrack.fill": "ratio", "conntrack.drops": "1/s", "softnet.drops": "1/s",
+	"softirq.max": "s", "udp.rcvbuf": "1/s", "tcp.close_wait": "1", "tcp.fin_wait2": "1", "mem.pressure": "1", "psi.memory": "ratio", "serve.p99": "s",
+}
 
 // week is one host's, and what became of it.
 type week struct {
@@ -41,8 +46,8 @@ func newWeek(seed, days int) *week {
 
 func (w *week) arm() *Set {
 	var triggers []*Trigger
-	for _, expr := range armed {
-		t, err := Parse(expr, units)
+	for _, expr := range Expressions() {
+		t, err := Parse(expr, theirs)
 		if err != nil {
 			panic(err)
 		}
@@ -100,8 +105,11 @@ func (w *week) run() {
 		if now != nil && now.blind {
 			continue
 		}
-		// Those that wait came independently of each other: their number is Poisson's, nearly.
-		r.synRecv = math.Floor(max(0, r.synRecv+math.Sqrt(r.synRecv)*w.random.NormFloat64()))
+		// What comes independently of each other has Poisson's number, nearly.
+		dice := w.random.NormFloat64()
+		for _, n := range []*float64{&r.synRecv, &r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.failed, &r.closeWait, &r.finWait2} {
+			*n = math.Floor(max(0, *n+math.Sqrt(*n)*dice))
+		}
 		w.set.Step(clock.Add(at), r.value, func(f Fired) bool {
 			ok, _ := w.set.Grant(f, false)
 			if ok {
@@ -172,7 +180,7 @@ func table(weeks []*week) string {
 				}
 			}
 			slices.Sort(waits)
-			fmt.Fprintf(out, "%d\t%d\t%d\t%d\t%v\t%v\t%d\t  %s\n", len(all), len(waits), slow, len(all)-len(waits), waits[len(waits)/2], waits[len(waits)-1], made, k.name)
+			fmt.Fprintf(out, "%d\t%d\t%d\t%d\t%v\t%v\t%d\t  %s\n", len(all), len(waits), slow, len(all)-len(waits), at(waits, len(waits)/2), at(waits, len(waits)-1), made, k.name)
 		}
 	}
 	fmt.Fprintln(out, "\nEVENTS\tFIRED\t\t\t\t\tBUNDLES\t  ORDINARY LIFE")
@@ -189,8 +197,16 @@ func table(weeks []*week) string {
 	}
 	fmt.Fprintf(out, "\t\t\t\t\t\t%d\t  days, nights, weekends and mornings\n", quiet)
 	out.Flush()
-	fmt.Fprintf(&text, "\n%d hosts, %v each, armed with %q: %d bundles\n", len(weeks), weeks[0].span, armed, bundles)
+	fmt.Fprintf(&text, "\n%d hosts, %v each, armed with the %d default triggers: %d bundles\n", len(weeks), weeks[0].span, len(Defaults), bundles)
 	return text.String()
+}
+
+// at is one of the waits, 0 where there are none.
+func at(waits []time.Duration, i int) time.Duration {
+	if len(waits) == 0 {
+		return 0
+	}
+	return waits[i]
 }
 
 func of(weeks []*week, k *kind) (all []*event) {

@@ -28,6 +28,8 @@ var listenerMeter = &Meter{
 	Vitals: []Vital{
 		{"syn_recv", "1", "half-open connections of all listeners (SYN_RECV)"},
 		{"accept.queue.fill", "ratio", "the worst listener's accept queue, of its limit; above 1 it overflows"},
+		{"accept.stalled", "s", "longest time for which a listener with connections waiting has taken none, or fewer than came"},
+		{"listeners.gone", "1", "listening addresses that are gone since less than a minute, of those that were there for 10 s"},
 	},
 	Variants: []Variant{
 		probeVariant("listeners", readListeners),
@@ -38,9 +40,12 @@ var listenerMeter = &Meter{
 
 // listenerTick sums up one tick's listeners and hands them to the ring.
 type listenerTick struct {
-	ring *ring.Listeners
-	syn  uint64
-	fill float64
+	now     time.Time
+	ring    *ring.Listeners
+	known   *known
+	syn     uint64
+	fill    float64
+	stalled time.Duration
 }
 
 func (t *listenerTick) add(l ring.Listener) {
@@ -50,32 +55,37 @@ func (t *listenerTick) add(l ring.Listener) {
 	if l.AcceptLimit > 0 {
 		t.fill = max(t.fill, float64(l.AcceptQueue)/float64(l.AcceptLimit))
 	}
+	t.stalled = max(t.stalled, t.known.stalls.add(t.now, l.Local, l.AcceptQueue))
+	t.known.seen(t.now, l.Local)
 	if t.ring != nil {
 		t.ring.Add(l)
 	}
 }
 
-// end ends the tick also where not all of its listeners could be read.
-func (t *listenerTick) end(now time.Time) {
+// end ends the tick, also where not all of its listeners could be read.
+func (t *listenerTick) end() {
+	t.known.stalls.end(t.now)
 	if t.ring != nil {
-		t.ring.EndTick(now)
+		t.ring.EndTick(t.now)
 	}
 }
 
 // readListeners reads each listener's queues out of the kernel's own sockets.
 func readListeners(env Env) probed {
 	var all []probe.Listener // used again at each tick
+	known := newKnown()
 	return func(now time.Time, out []float64) (err error) {
 		if all, err = env.Probes.Listeners.Read(all[:0]); err != nil {
 			return err
 		}
-		tick := listenerTick{ring: env.Listeners}
+		tick := listenerTick{now: now, ring: env.Listeners, known: known}
 		for i := range all {
 			l := &all[i]
 			tick.add(ring.Listener{Local: l.Addr, SynQueue: l.SynQueue, AcceptQueue: l.AcceptQueue, AcceptLimit: l.AcceptLimit})
 		}
-		tick.end(now)
-		out[0], out[1] = float64(tick.syn), tick.fill
+		tick.end()
+		out[0], out[1], out[2] = float64(tick.syn), tick.fill, tick.stalled.Seconds()
+		out[3] = float64(known.gone(now))
 		return nil
 	}
 }
@@ -112,12 +122,13 @@ func (h *halfOpen) count(now time.Time) (float64, error) {
 // listenerDump asks sock_diag: the listeners at each tick, the half-open ones once a second.
 type listenerDump struct {
 	halfOpen
-	ring *ring.Listeners
-	buf  []byte
+	ring  *ring.Listeners
+	known *known
+	buf   []byte
 }
 
 func openListenerDump(env Env) (Reader, error) {
-	r := &listenerDump{ring: env.Listeners, buf: nldump.Buffer()}
+	r := &listenerDump{ring: env.Listeners, known: newKnown(), buf: nldump.Buffer()}
 	buf := nldump.Buffer()
 	return r, r.begin(func() (n int, err error) {
 		err = dumpAll(sockdiag.Query{States: 1 << sockdiag.SynRecv, Buffer: buf}, func(*sockdiag.Socket) bool {
@@ -133,13 +144,16 @@ func (r *listenerDump) Read(now time.Time, out []float64) error {
 	if err != nil {
 		return err
 	}
-	tick := listenerTick{ring: r.ring}
+	tick := listenerTick{now: now, ring: r.ring, known: r.known}
 	err = dumpAll(sockdiag.Query{States: 1 << sockdiag.Listen, Buffer: r.buf}, func(s *sockdiag.Socket) bool {
 		tick.add(ring.Listener{Local: s.Local, SynQueue: ring.SynQueueUnknown, AcceptQueue: s.RecvQ, AcceptLimit: s.SendQ})
 		return true
 	})
-	tick.end(now)
-	out[0], out[1] = synRecv, tick.fill
+	tick.end()
+	out[0], out[1], out[2] = synRecv, tick.fill, tick.stalled.Seconds()
+	if err == nil {
+		out[3] = float64(r.known.gone(now))
+	}
 	return err
 }
 

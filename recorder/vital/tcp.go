@@ -3,7 +3,9 @@
 package vital
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -11,15 +13,16 @@ import (
 	"github.com/spikebox/spikebox/recorder/internal/procfs"
 )
 
-// tcpVital is a vital that counts: the events of its counters in a second, or their share
-// of the events that others count.
+// tcpVital is a vital that counts: the events of its counters in a second, without those
+// that others count as well, or their share of the events that others count.
 type tcpVital struct {
 	Vital
-	counters []string // "GROUP NAME" of /proc/net/netstat and snmp; one that this kernel does not have counts 0
+	counters []string // "GROUP NAME" of /proc/net/netstat and snmp, "NAME" of snmp6; one that this kernel does not have counts 0
+	less     []string // counters of events that are not meant
 	of       []string // a ratio's denominator
 }
 
-// tcpVitals is every vital of the TCP stack's counters. A new one is a row.
+// tcpVitals is every vital of the counters of IP, TCP and UDP. A new one is a row.
 var tcpVitals = []tcpVital{
 	{Vital: Vital{"listen.overflows", "1/s", "connections dropped because an accept queue was full (TcpExt ListenOverflows)"},
 		counters: []string{"TcpExt ListenOverflows"}},
@@ -33,15 +36,37 @@ var tcpVitals = []tcpVital{
 	// net/ipv4/tcp_output.c, __tcp_transmit_skb), so all sent is the sum.
 	{Vital: Vital{"retrans.ratio", "ratio", "segments sent again, of all sent (Tcp RetransSegs, OutSegs)"},
 		counters: []string{"Tcp RetransSegs"}, of: []string{"Tcp OutSegs", "Tcp RetransSegs"}},
+	{Vital: Vital{"retrans", "1/s", "segments sent again (Tcp RetransSegs)"},
+		counters: []string{"Tcp RetransSegs"}},
 	{Vital: Vital{"resets", "1/s", "RSTs sent, and connections that peers reset (Tcp OutRsts, EstabResets)"},
 		counters: []string{"Tcp OutRsts", "Tcp EstabResets"}},
 	{Vital: Vital{"rto", "1/s", "retransmission timeouts that fired, those of SYNs too (TcpExt TCPTimeouts)"},
 		counters: []string{"TcpExt TCPTimeouts"}},
+	// What leaves ESTABLISHED or CLOSE_WAIT for CLOSE without a FIN, whoever's doing it is
+	// (net/ipv4/tcp.c, tcp_set_state): an abort of this host counts once here, and twice in resets.
+	{Vital: Vital{"established.resets", "1/s", "connections that ended by a RST of either side or by timeout, each once (Tcp EstabResets)"},
+		counters: []string{"Tcp EstabResets"}},
+	// AttemptFails counts in both directions: connect(2) that was refused, unreachable or timed
+	// out (tcp.c, tcp_done), and half-open connections that a client reset (tcp_minisocks.c,
+	// tcp_check_req), which EmbryonicRsts counts as well: each probe of a SYN scan is one.
+	// A program that gives up first and closes its socket is in neither.
+	{Vital: Vital{"connect.failed", "1/s", "this host's own connects that were refused, unreachable or timed out (Tcp AttemptFails without TcpExt EmbryonicRsts)"},
+		counters: []string{"Tcp AttemptFails"}, less: []string{"TcpExt EmbryonicRsts"}},
+	// Once for each time that the window closes (tcp_output.c, tcp_select_window), while
+	// TCPWantZeroWindowAdv counts each acknowledgement that would have closed it.
+	{Vital: Vital{"zero.windows", "1/s", "receive windows of this host that closed, as its program does not read (TcpExt TCPToZeroWindowAdv)"},
+		counters: []string{"TcpExt TCPToZeroWindowAdv"}},
+	{Vital: Vital{"udp.rcvbuf", "1/s", "datagrams dropped because a socket's receive buffer was full (Udp RcvbufErrors, Udp6RcvbufErrors)"},
+		counters: []string{"Udp RcvbufErrors", "Udp6RcvbufErrors"}},
+	// Where rp_filter is 1 or 2 (systemd's default), a packet from where no route leads back is
+	// dropped before any answer could fail (fib_frontend.c, __fib_validate_source).
+	{Vital: Vital{"no.route", "1/s", "packets of this host that no route takes, and received ones to whose sender none leads (Ip OutNoRoutes, Ip6OutNoRoutes, TcpExt IPReversePathFilter)"},
+		counters: []string{"Ip OutNoRoutes", "Ip6OutNoRoutes", "TcpExt IPReversePathFilter"}},
 }
 
 var tcpMeter = &Meter{
 	ID:       "tcp",
-	Doc:      "counters of the TCP stack: /proc/net/netstat and /proc/net/snmp",
+	Doc:      "counters of IP, TCP and UDP: /proc/net/netstat, snmp and snmp6",
 	Vitals:   vitalsOf(tcpVitals),
 	Variants: []Variant{{Name: "proc", Late: true, Open: openTCP}},
 }
@@ -56,15 +81,16 @@ func vitalsOf(all []tcpVital) []Vital {
 
 // tcpRate is a vital's sums at this tick, and their rates.
 type tcpRate struct {
-	counted, of uint64
-	rate, whole rate
+	counted, less, of  uint64
+	rate, minus, whole rate
 }
 
-// tcpReader reads both texts.
+// tcpReader reads the texts.
 type tcpReader struct {
 	netstat, snmp *procfs.File
+	snmp6         *procfs.File                    // nil without IPv6
 	rates         []tcpRate                       // by index of tcpVitals
-	sums          map[string]map[string][]*uint64 // by group and name: where a counter is added
+	sums          map[string]map[string][]*uint64 // by group and name: where a counter is added; snmp6 has no groups
 }
 
 func openTCP(env Env) (Reader, error) {
@@ -77,9 +103,16 @@ func openTCP(env Env) (Reader, error) {
 		netstat.Close()
 		return nil, err
 	}
-	r := &tcpReader{netstat: netstat, snmp: snmp, rates: make([]tcpRate, len(tcpVitals)), sums: map[string]map[string][]*uint64{}}
+	snmp6, err := procfs.Open(env.Root, "proc/net/snmp6")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		netstat.Close()
+		snmp.Close()
+		return nil, err
+	}
+	r := &tcpReader{netstat: netstat, snmp: snmp, snmp6: snmp6, rates: make([]tcpRate, len(tcpVitals)), sums: map[string]map[string][]*uint64{}}
 	for i, v := range tcpVitals {
 		r.add(v.counters, &r.rates[i].counted)
+		r.add(v.less, &r.rates[i].less)
 		r.add(v.of, &r.rates[i].of)
 	}
 	return r, nil
@@ -88,7 +121,10 @@ func openTCP(env Env) (Reader, error) {
 // add notes where counters are added up.
 func (r *tcpReader) add(counters []string, to *uint64) {
 	for _, counter := range counters {
-		group, name, _ := strings.Cut(counter, " ")
+		group, name, grouped := strings.Cut(counter, " ")
+		if !grouped {
+			group, name = "", group
+		}
 		if r.sums[group] == nil {
 			r.sums[group] = map[string][]*uint64{}
 		}
@@ -96,7 +132,7 @@ func (r *tcpReader) add(counters []string, to *uint64) {
 	}
 }
 
-// take adds one number of the two texts. Each is found by its name at every tick: what is
+// take adds one number of the texts. Each is found by its name at every tick: what is
 // at its place now need not be at the next tick (see kerneltext.ParseSNMP). A name is one
 // counter's within its group only: InErrors is in Udp and in UdpLite.
 func (r *tcpReader) take(row kerneltext.SNMPRow) {
@@ -107,8 +143,28 @@ func (r *tcpReader) take(row kerneltext.SNMPRow) {
 
 func (r *tcpReader) Read(now time.Time, out []float64) error {
 	for i := range r.rates {
-		r.rates[i].counted, r.rates[i].of = 0, 0
+		v := &r.rates[i]
+		v.counted, v.less, v.of = 0, 0, 0
 	}
+	if err := r.sum(); err != nil {
+		return err
+	}
+	for i := range r.rates {
+		v := &r.rates[i]
+		out[i] = v.rate.add(now, v.counted)
+		if minus := v.minus.add(now, v.less); tcpVitals[i].less != nil {
+			// Below 0 only by the moment between two texts.
+			out[i] = max(0, out[i]-minus)
+		}
+		if whole := v.whole.add(now, v.of); tcpVitals[i].of != nil {
+			out[i] = ratio(out[i], whole)
+		}
+	}
+	return nil
+}
+
+// sum adds up the counters of all texts.
+func (r *tcpReader) sum() error {
 	for _, f := range [...]*procfs.File{r.netstat, r.snmp} {
 		text, err := f.Read()
 		if err != nil {
@@ -118,17 +174,26 @@ func (r *tcpReader) Read(now time.Time, out []float64) error {
 			return fmt.Errorf("parse %s: %w", f.Name(), err)
 		}
 	}
-	for i := range r.rates {
-		v := &r.rates[i]
-		out[i] = v.rate.add(now, v.counted)
-		if whole := v.whole.add(now, v.of); tcpVitals[i].of != nil {
-			out[i] = ratio(out[i], whole)
-		}
+	if r.snmp6 == nil {
+		return nil
+	}
+	text, err := r.snmp6.Read()
+	if err != nil {
+		return err
+	}
+	err = kerneltext.ParseNameValue(text, func(v kerneltext.NameValue) {
+		r.take(kerneltext.SNMPRow{Name: v.Name, Value: v.Value})
+	})
+	if err != nil {
+		return fmt.Errorf("parse %s: %w", r.snmp6.Name(), err)
 	}
 	return nil
 }
 
 func (r *tcpReader) Close() error {
+	if r.snmp6 != nil {
+		r.snmp6.Close()
+	}
 	r.snmp.Close()
 	return r.netstat.Close()
 }

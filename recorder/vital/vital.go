@@ -64,6 +64,7 @@ type Reader interface {
 // vitals.csv with them; whoever wants a vital finds it in Board.Columns or by its name.
 var Meters = []*Meter{
 	rttMeter,
+	responseMeter,
 	listenerMeter,
 	stateMeter,
 	portMeter,
@@ -76,6 +77,9 @@ var Meters = []*Meter{
 	softnetMeter,
 	nicMeter,
 	cpuMeter,
+	pressureMeter,
+	protocolMeter,
+	neighbourMeter,
 }
 
 // Units gives every vital's unit by its name, for package trigger's parser.

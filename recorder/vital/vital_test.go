@@ -3,6 +3,7 @@
 package vital
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -64,9 +65,16 @@ func measure(t *testing.T, m *Meter, root string, change func()) map[string]floa
 }
 
 func TestMeters(t *testing.T) {
-	const netstat = "TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPReqQFullDrop TCPSynRetrans TCPTimeouts\nTcpExt: "
-	const snmp = "Tcp: OutSegs RetransSegs InErrs OutRsts EstabResets\nTcp: "
+	const netstat = "TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPReqQFullDrop TCPSynRetrans TCPTimeouts EmbryonicRsts TCPToZeroWindowAdv IPReversePathFilter\nTcpExt: "
+	const snmp = "Tcp: OutSegs RetransSegs InErrs OutRsts EstabResets AttemptFails\nTcp: "
+	const udp, ip = "\nUdp: RcvbufErrors\nUdp: ", "\nIp: OutNoRoutes\nIp: "
 	const conntrack = "entries searched found new invalid ignore delete delete_list insert insert_failed drop early_drop x\n"
+	const protocols = "protocol  size sockets  memory press maxhdr\n"
+	const neighbours = "entries res_failed unresolved_discards table_fulls\n"
+	psi := func(some, full int) string {
+		const avg = "avg10=99.00 avg60=99.00 avg300=99.00"
+		return fmt.Sprintf("some %s total=%d\nfull %s total=%d\n", avg, some, avg, full)
+	}
 	softnet := func(counters string) string { return "0000001f " + counters + " 0 0 0 0 0 0\n" }
 	const dev = "Inter-|   Receive  |  Transmit\n face |bytes packets\n    lo: 1 1 99 99 0 0 0 0 1 1 99 99 0 0 0 0\n"
 	for _, c := range []struct {
@@ -75,9 +83,24 @@ func TestMeters(t *testing.T) {
 		want          map[string]float64
 	}{
 		{tcpMeter,
-			map[string]string{"proc/net/netstat": netstat + "1 2 3 4 5 6\n", "proc/net/snmp": snmp + "100 0 0 7 3\n"},
-			map[string]string{"proc/net/netstat": netstat + "11 7 23 9 6 10\n", "proc/net/snmp": snmp + "190 10 0 8 4\n"},
-			map[string]float64{"listen.overflows": 5, "listen.drops": 20, "cookies": 15, "syn.retrans": 1, "retrans.ratio": 0.1, "resets": 2, "rto": 4}},
+			map[string]string{"proc/net/netstat": netstat + "1 2 3 4 5 6 0 0 0\n", "proc/net/snmp": snmp + "100 0 0 7 3 5" + udp + "0" + ip + "1\n",
+				"proc/net/snmp6": "Ip6OutNoRoutes \t1\nUdp6RcvbufErrors \t2\n"},
+			map[string]string{"proc/net/netstat": netstat + "11 7 23 9 6 10 30 2 8\n", "proc/net/snmp": snmp + "190 10 0 8 4 42" + udp + "5" + ip + "3\n",
+				"proc/net/snmp6": "Ip6OutNoRoutes \t2\nUdp6RcvbufErrors \t6\n"},
+			map[string]float64{"listen.overflows": 5, "listen.drops": 20, "cookies": 15, "syn.retrans": 1, "retrans.ratio": 0.1, "retrans": 10, "resets": 2, "rto": 4,
+				"established.resets": 1, "connect.failed": 7, "zero.windows": 2, "udp.rcvbuf": 9, "no.route": 11}},
+		{pressureMeter,
+			map[string]string{"proc/pressure/cpu": psi(100, 0), "proc/pressure/memory": psi(7, 7), "proc/pressure/io": psi(0, 0)},
+			map[string]string{"proc/pressure/cpu": psi(250100, 0), "proc/pressure/memory": psi(7, 7), "proc/pressure/io": psi(1_000_020, 3)},
+			map[string]float64{"psi.cpu": 0.25, "psi.memory": 0, "psi.io": 1}},
+		{protocolMeter,
+			map[string]string{"proc/net/protocols": protocols + "TCP       2304      0     160   no       0\n"},
+			map[string]string{"proc/net/protocols": protocols + "UDP 1 1 1 NI 1\nTCP       2304      0     160   yes      0\n"},
+			map[string]float64{"mem.pressure": 1}},
+		{neighbourMeter,
+			map[string]string{"proc/net/stat/arp_cache": neighbours + "3 1 5 0\n3 0 0 0\n", "proc/net/stat/ndisc_cache": neighbours + "3 0 0 0\n"},
+			map[string]string{"proc/net/stat/arp_cache": neighbours + "9 a 5 0\n9 1 0 0\n", "proc/net/stat/ndisc_cache": neighbours + "9 0 2 4\n"},
+			map[string]float64{"neighbour.failed": 16}},
 		{softnetMeter,
 			map[string]string{"proc/net/softnet_stat": softnet("00000001 00000002") + softnet("00000000 00000000")},
 			map[string]string{"proc/net/softnet_stat": softnet("0000000b 00000003") + softnet("00000001 00000002")},

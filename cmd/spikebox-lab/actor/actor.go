@@ -32,7 +32,7 @@ type Actor struct {
 
 // Actors lists every program that Main can become.
 func Actors() []*Actor {
-	return []*Actor{server, client, flood, ping, sink, trickle}
+	return []*Actor{server, client, flood, ping, sink, trickle, datagrams}
 }
 
 // Event is one line from an actor to the lab. Times are Unix nanoseconds.
@@ -65,9 +65,26 @@ type Flow struct {
 	Bytes          int64   `json:"bytes"` // of response bodies
 	SlowestMS      float64 `json:"slowest_ms,omitempty"`
 	RTTms          float64 `json:"rtt_ms,omitempty"` // smoothed, at the end
+	// Hurt is when the user had waited a second for the first time, or was failed before
+	// that; Unix ns, 0 for never.
+	Hurt int64 `json:"hurt,omitempty"`
 	// End is done, open (cut off by the end of the run), unanswered, refused,
 	// reset, timeout, no port or another error's text.
 	End string `json:"end"`
+}
+
+// patience is how long a user waits without being hurt by it.
+const patience = time.Second
+
+// waited notes what the user had to wait for, from start until now, and whether it failed.
+func (f *Flow) waited(start time.Time, failed bool) {
+	switch now := time.Now(); {
+	case f.Hurt != 0:
+	case now.Sub(start) >= patience:
+		f.Hurt = start.Add(patience).UnixNano()
+	case failed:
+		f.Hurt = now.UnixNano()
+	}
 }
 
 // Cue is an actor's line to the lab.

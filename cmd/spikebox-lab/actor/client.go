@@ -41,6 +41,8 @@ type Client struct {
 	RcvBuf   int           `json:"rcvbuf"`         // SO_RCVBUF, which bounds the window; 0: the kernel tunes it
 	Patience time.Duration `json:"patience"`       // with connect(2), and with each answer
 	Hold     bool          `json:"hold,omitempty"` // keeps the connection open after its last answer, until stopped
+	// Shy is how long the client waits between connecting and its first request.
+	Shy time.Duration `json:"shy,omitempty"`
 	// Nap is how long the client stops reading after the first bytes of each answer.
 	Nap  time.Duration `json:"nap,omitempty"`
 	Seed uint64        `json:"seed"`
@@ -95,8 +97,10 @@ func (s *shopping) begin(ctx context.Context) {
 func (s *shopping) connection(ctx context.Context, from string) {
 	to := netip.MustParseAddrPort(s.To)
 	f := &Flow{Group: s.Group, Client: from, Server: to.Addr().String(), ServerPort: int(to.Port())}
-	f.First = time.Now().UnixNano()
+	begun := time.Now()
+	f.First = begun.UnixNano()
 	conn, err := s.dial(ctx, from, to, f)
+	f.waited(begun, err != nil && ctx.Err() == nil)
 	if err == nil {
 		f.ConnectMS = ms(time.Duration(time.Now().UnixNano() - f.First))
 		err = s.talk(ctx, conn, f)
@@ -114,6 +118,7 @@ func (s *shopping) talk(ctx context.Context, conn net.Conn, f *Flow) error {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Now()) })
 	defer stop()
 	r := bufio.NewReader(conn)
+	wait(ctx, s.Shy)
 	for s.Requests == 0 || f.Requests < s.Requests {
 		if f.Requests > 0 {
 			wait(ctx, s.Gap)
@@ -124,6 +129,9 @@ func (s *shopping) talk(ctx context.Context, conn net.Conn, f *Flow) error {
 			return ctx.Err()
 		}
 		n, err := s.request(ctx, conn, r)
+		if s.Nap == 0 { // who stops reading has only himself to wait for
+			f.waited(start, err != nil && ctx.Err() == nil)
+		}
 		f.Bytes += n
 		f.SlowestMS = max(f.SlowestMS, ms(time.Since(start)))
 		if err != nil {

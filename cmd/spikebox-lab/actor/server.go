@@ -30,6 +30,12 @@ type Server struct {
 	Comm    string `json:"comm"`    // process name, at most 15 bytes
 	Addr    string `json:"addr"`    // address and port to listen on
 	Backlog int    `json:"backlog"` // of listen(2); the kernel caps it at somaxconn
+	// Upstream is the address and port of a server of which each answer is asked first: this one
+	// is a proxy then.
+	Upstream string `json:"upstream,omitempty"`
+	// Defer is TCP_DEFER_ACCEPT, in seconds: accept(2) gives a connection when its first data
+	// is there.
+	Defer int `json:"defer,omitempty"`
 	// Watch is how often the RTTs of the open connections are sampled, 0 for never.
 	Watch time.Duration `json:"watch,omitempty"`
 }
@@ -48,6 +54,7 @@ const (
 type house struct {
 	pace, think atomic.Int64 // ns
 	manner      atomic.Value // string
+	upstream    string       // address and port; empty: none
 	mu          sync.Mutex
 	open        map[net.Conn]bool
 	leaked      []net.Conn // kept from the garbage collector, which would close them
@@ -63,7 +70,12 @@ func serve(ctx context.Context, c *Cue) error {
 	if err != nil {
 		return err
 	}
-	h := &house{open: map[net.Conn]bool{}}
+	if p.Defer > 0 {
+		if err := deferAccept(l, p.Defer); err != nil {
+			return err
+		}
+	}
+	h := &house{open: map[net.Conn]bool{}, upstream: p.Upstream}
 	h.manner.Store(MannerGood)
 	srv := &http.Server{Handler: h, ConnState: h.track, ErrorLog: log.New(io.Discard, "", 0)}
 	go srv.Serve(&paced{Listener: l, pace: &h.pace})
@@ -98,6 +110,20 @@ func listen(addr string, backlog int) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
 	return net.FileListener(f)
+}
+
+// deferAccept sets TCP_DEFER_ACCEPT on a listener.
+func deferAccept(l net.Listener, seconds int) error {
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		return err
+	}
+	if cerr := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, seconds)
+	}); cerr != nil {
+		return cerr
+	}
+	return err
 }
 
 // paced is a listener that accepts at most one connection per pace: what it has not
@@ -152,6 +178,12 @@ func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if manner == MannerClose {
 		w.Header().Set("Connection", "close")
 	}
+	if h.upstream != "" {
+		if err := h.ask(r); err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+	}
 	w.Header().Set("Content-Length", strconv.Itoa(n))
 	var page [16 << 10]byte
 	for n > 0 && err == nil {
@@ -159,6 +191,21 @@ func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		k, err = w.Write(page[:min(n, len(page))])
 		n -= k
 	}
+}
+
+// ask has the upstream answer the same request.
+func (h *house) ask(r *http.Request) error {
+	again, err := http.NewRequestWithContext(r.Context(), http.MethodGet, "http://"+h.upstream+r.URL.Path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(again)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
 }
 
 // offend takes the connection away from net/http, which would close it properly.

@@ -156,6 +156,13 @@ func (s *Stage) Crash(c *Child) {
 	}
 }
 
+// Freeze stops a child where it stands, as SIGSTOP, a debugger or a full cgroup freezer do:
+// the kernel goes on to answer for it until its queues are full.
+func (s *Stage) Freeze(c *Child) { s.check(c.cmd.Process.Signal(syscall.SIGSTOP)) }
+
+// Thaw lets a frozen child go on.
+func (s *Stage) Thaw(c *Child) { s.check(c.cmd.Process.Signal(syscall.SIGCONT)) }
+
 // kill ends a child that has not left.
 func (c *Child) kill() {
 	_ = c.cmd.Process.Kill() // an error: it has left

@@ -43,7 +43,17 @@ func (h *Host) Drop(hook *nftables.ChainHook, matches ...Match) {
 	h.flush(c, "add firewall rule")
 }
 
-// Permit removes every rule that Drop made.
+// Reset adds a rule that answers what all matches match with a RST to its sender, and lets it
+// go no further, until Permit.
+func (h *Host) Reset(hook *nftables.ChainHook, matches ...Match) {
+	c, chain := h.chain("lab", fmt.Sprintf("hook%d", *hook), hook)
+	rule := slices.Concat(matches...)
+	rule = append(rule, &expr.Counter{}, &expr.Reject{Type: unix.NFT_REJECT_TCP_RST})
+	c.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: rule})
+	h.flush(c, "add firewall rule")
+}
+
+// Permit removes every rule that Drop and Reset made.
 func (h *Host) Permit() {
 	c := h.nftables()
 	c.DelTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "lab"})
@@ -136,6 +146,14 @@ func Flags(mask, want byte) Match {
 		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{want}},
 	)
+}
+
+// Longer matches IPv4 packets of more than n bytes (RFC 791 section 3.1: bytes 2 and 3).
+func Longer(n uint16) Match {
+	return Match{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 2, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpGt, Register: 1, Data: binaryutil.BigEndian.PutUint16(n)},
+	}
 }
 
 // Chance matches permille of a thousand packets, at random. The draws are the kernel's:

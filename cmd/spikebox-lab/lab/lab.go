@@ -75,6 +75,10 @@ type Options struct {
 	Params map[string]string // that differ from the scale's
 	// Spikeboxd is the recorder's binary; empty: beside the lab's, then $PATH.
 	Spikeboxd string
+	// Armed arms the recorder with its default triggers in place of the incident's own, and
+	// with the baselines of the file Learned, where one is named.
+	Armed   bool
+	Learned string
 	// NoRecorder plays the incident without a recorder, for the kernel's counters alone.
 	NoRecorder bool
 	Keep       bool      // leave everything running until ctx ends

@@ -5,6 +5,7 @@ package lab
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -278,7 +279,9 @@ type packetTotals struct {
 func analyzed(t *testing.T, bin, bundle string) packetTotals {
 	t.Helper()
 	out, err := exec.Command(filepath.Join(bin, "spikebox"), "analyze", "--json", bundle).Output()
-	if err != nil {
+	// 3: evidence was lost, as on a busy machine; whether packets were the caller asks.
+	const lost = 3
+	if exit := (*exec.ExitError)(nil); err != nil && !(errors.As(err, &exit) && exit.ExitCode() == lost) {
 		t.Fatalf("spikebox analyze: %v", err)
 	}
 	var doc struct{ Totals packetTotals }

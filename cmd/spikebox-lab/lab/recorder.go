@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -23,6 +24,10 @@ type recorder struct {
 	armed chan struct{}
 	done  chan struct{}
 	err   error // how it ended; valid after done
+
+	mu      sync.Mutex
+	firings []Firing
+	bundles []string // written, in their order
 }
 
 // Arm starts spikeboxd on h and waits until it is armed. The counters are read then.
@@ -55,7 +60,11 @@ func (s *Stage) startRecorder(h *Host) {
 	// bundles are to have all evidence.
 	flags := append([]string{"--interface", "eth0", "--dir", dir, "--once", "--cpu-budget", "off",
 		"--control", filepath.Join(s.scratch, "control.sock")}, s.truth.Trigger.Flags...)
-	if s.truth.Trigger.Signal {
+	if s.opt.Armed {
+		flags = []string{"--interface", "eth0", "--dir", dir, "--before", "10s", "--after", "2s",
+			"--control", filepath.Join(s.scratch, "control.sock")}
+		s.check(s.recall(h))
+	} else if s.truth.Trigger.Signal {
 		// In place of the recorder's default triggers, one that never fires.
 		flags = append(flags, "--trigger", "syn_recv > 1000000000")
 	}
@@ -77,6 +86,7 @@ func (r *recorder) listen(errs io.Reader, voice io.Writer) {
 	told := false
 	for sc := bufio.NewScanner(errs); sc.Scan(); {
 		fmt.Fprintln(voice, sc.Text())
+		r.heed(time.Now(), strings.TrimPrefix(sc.Text(), "spikeboxd: "))
 		if !told && strings.HasPrefix(sc.Text(), "spikeboxd: armed") {
 			told = true
 			close(r.armed)
@@ -95,6 +105,10 @@ func (s *Stage) collect() {
 	defer s.mark("end")
 	if s.rec == nil {
 		s.Sleep(2 * time.Second) // about what a recorder would go on for
+		return
+	}
+	if s.opt.Armed {
+		s.watch()
 		return
 	}
 	if s.truth.Trigger.Signal {

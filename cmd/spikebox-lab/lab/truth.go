@@ -30,9 +30,11 @@ type Truth struct {
 	Bundle     string            `json:"bundle,omitempty"` // file name, beside truth.json
 	Recorder   *RecorderTruth    `json:"recorder,omitempty"`
 	Trigger    TriggerTruth      `json:"trigger"`
-	Steps      []Step            `json:"steps"`
-	Listeners  []Listener        `json:"listeners"`
-	Hosts      []*HostTruth      `json:"hosts"`
+	// Firings are those of a recorder with its default triggers, in their order.
+	Firings   []Firing     `json:"firings,omitempty"`
+	Steps     []Step       `json:"steps"`
+	Listeners []Listener   `json:"listeners"`
+	Hosts     []*HostTruth `json:"hosts"`
 	// Ends counts the flows by group and end.
 	Ends map[string]map[string]int `json:"ends"`
 	// Series holds what the actors measured, by name with its unit.
@@ -55,6 +57,13 @@ type TriggerTruth struct {
 	Flags     []string `json:"flags"`  // of spikeboxd
 	Signal    bool     `json:"signal"` // none of its triggers is meant to fire: SIGUSR1
 	NotBefore int64    `json:"not_before"`
+}
+
+// Firing is what an armed recorder said when a trigger fired.
+type Firing struct {
+	Time    int64  `json:"time"`
+	Trigger string `json:"trigger"`
+	Joined  bool   `json:"joined"` // the bundle of another
 }
 
 // Step is one thing that the lab did.

@@ -186,6 +186,66 @@ func (h *Host) tune(change func(*netlink.Route)) {
 	})
 }
 
+// LoseDefaultRoute leaves the host with a route to nets, and none to anybody else.
+func (h *Host) LoseDefaultRoute(nets ...string) {
+	h.must(func() error {
+		list, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{}, netlink.RT_FILTER_DST)
+		if err != nil || len(list) != 1 {
+			return fmt.Errorf("find the default route: %d there: %w", len(list), err)
+		}
+		if err := routes("eth0", list[0].Gw.String(), nets); err != nil {
+			return err
+		}
+		if err := netlink.RouteDel(&list[0]); err != nil {
+			return fmt.Errorf("remove the default route: %w", err)
+		}
+		return nil
+	})
+}
+
+// Neighbour lets the host believe that another one is on its own wire: it asks for its
+// hardware address there, and the router answers for it (proxy_arp) for as long as Vouch says.
+func (h *Host) Neighbour(other *Host) {
+	h.stage.Router().Vouch(h, true)
+	h.must(func() error {
+		eth0, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return fmt.Errorf("find interface eth0: %w", err)
+		}
+		r := netlink.Route{LinkIndex: eth0.Attrs().Index, Dst: ipNet(other.Addr + "/32"), Scope: netlink.SCOPE_LINK}
+		if err := netlink.RouteAdd(&r); err != nil {
+			return fmt.Errorf("add route to neighbour %s: %w", other.Addr, err)
+		}
+		return nil
+	})
+}
+
+// Vouch says whether the router answers ARP for other hosts on the wire of h.
+func (router *Host) Vouch(h *Host, yes bool) {
+	value := "0"
+	if yes {
+		value = "1"
+		router.Sysctl("ipv4/neigh/"+h.name+"/proxy_delay", "0")
+	}
+	router.Sysctl("ipv4/conf/"+h.name+"/proxy_arp", value)
+}
+
+// Forget removes what the host knows of a neighbour's hardware address, as its cache does by
+// itself after some time.
+func (h *Host) Forget(other *Host) {
+	h.must(func() error {
+		eth0, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return fmt.Errorf("find interface eth0: %w", err)
+		}
+		n := netlink.Neigh{LinkIndex: eth0.Attrs().Index, IP: net.ParseIP(other.Addr), State: netlink.NUD_FAILED}
+		if err := netlink.NeighDel(&n); err != nil {
+			return fmt.Errorf("forget neighbour %s: %w", other.Addr, err)
+		}
+		return nil
+	})
+}
+
 // address gives an interface of the calling thread's namespace an address and sets it up.
 func address(link string, p netip.Prefix) error {
 	l, err := netlink.LinkByName(link)

@@ -1,0 +1,162 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/format/unit"
+)
+
+var (
+	stalledMany = Limit{"connections", 10, "connections",
+		"a program that is busy for a moment lets a few connections wait; it takes them all with the next accept(2)"}
+	stalledHold = Limit{"duration", 2, "s",
+		"garbage collection, a reload or a page fault stop a program for less than that"}
+)
+
+var appStalled = Check{
+	ID:    "app-stalled",
+	Title: "A program stands still",
+	Doc:   "a listener's queue grows in a straight line: its processes accept nothing, are stopped, hang in the kernel, or use no CPU time",
+	Page: `The accept queue of a program that is merely slow goes up and down. If nothing is accepted
+any more, it only grows, by each connection that comes: a straight line. The list of
+processes says why: T is stopped (SIGSTOP, a debugger, a frozen control group), D waits in
+the kernel (a disk, NFS), and one that sleeps and has used no CPU time between the trigger
+and the end waits for something that does not come, a lock or an answer.`,
+	Ref:    "proc(5), /proc/pid/stat, state; net/ipv4/inet_connection_sock.c, inet_csk_accept, Linux 6.18",
+	Needs:  []*Need{needVital("accept.queue.fill", "vitals.listeners")},
+	Limits: []Limit{stalledMany, stalledHold},
+	// What is not accepted fills the queue.
+	Explains: []string{"accept.queue.fill"},
+	run:      runAppStalled,
+}
+
+// growth is how the accept queue of a listener only grew.
+type growth struct {
+	at          subject.Listener
+	span        timeline.Span
+	from, to    uint32
+	first, last int // lines of listeners.csv
+}
+
+// lines gives for each listener the stretch in which its accept queue grew most without ever becoming
+// shorter. A tick at which it was empty has no row, and ends a stretch.
+func (c *Case) lines() []*growth {
+	const tick = int64(700 * time.Millisecond) // rows further apart than two late ticks are not neighbours
+	open, best := map[subject.Listener]*growth{}, map[subject.Listener]*growth{}
+	var order []subject.Listener
+	for i := range c.Evidence.Queues {
+		q := &c.Evidence.Queues[i]
+		at := subject.Listener{Addr: q.Local}
+		l := open[at]
+		if l == nil {
+			order = append(order, at)
+		}
+		if l == nil || q.AcceptQueue < l.to || q.Time-l.span.End > tick {
+			l = &growth{at: at, span: timeline.Span{Start: q.Time, End: q.Time}, from: q.AcceptQueue, to: q.AcceptQueue, first: q.Line}
+			open[at] = l
+		}
+		l.to, l.span.End, l.last = q.AcceptQueue, q.Time, q.Line
+		if b := best[at]; b == nil || l.to-l.from > b.to-b.from {
+			best[at] = l
+		}
+	}
+	var all []*growth
+	for _, at := range order {
+		l := best[at]
+		if float64(l.to-l.from) >= stalledMany.Value && float64(l.span.End-l.span.Start)/1e9 >= stalledHold.Value {
+			all = append(all, l)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *growth) int { return int(b.to-b.from) - int(a.to-a.from) })
+	return all
+}
+
+// standing says how the processes of a listener stand still, empty where one of them does not or nothing
+// is known of one.
+func (c *Case) standing(s *member.Socket) (how string, items []Item) {
+	if s == nil || len(s.Process) == 0 {
+		return "", nil
+	}
+	states := map[string]bool{}
+	for _, p := range s.Process {
+		then, now := c.process(p.PID, member.AtTrigger), c.process(p.PID, member.AtEnd)
+		if now == nil {
+			return "", nil
+		}
+		used := uint64(1) // where it was listed once only, nothing is known of it
+		if then != nil && then.Start == now.Start {
+			used = now.UTime + now.STime - then.UTime - then.STime
+		}
+		switch state := now.State; {
+		case state == "T", state == "t", state == "D":
+			states[state] = true
+		case used == 0:
+			states["idle"] = true
+		default:
+			return "", nil
+		}
+		items = append(items, Item{Kind: "log", Member: member.ProcessesName, Where: fmt.Sprintf("pid %d", now.PID), Value: val(float64(now.UTime + now.STime)), Unit: "ticks",
+			Text: fmt.Sprintf("%s, state %s", words.Clip(now.Comm), now.State)})
+	}
+	var parts []string
+	for _, k := range []struct{ state, text string }{
+		{"T", "is stopped (state T: SIGSTOP, or its control group is frozen)"}, {"t", "is stopped by a debugger (state t)"},
+		{"D", "hangs in the kernel (state D: a disk, a network file system)"}, {"idle", "sleeps and has used no CPU time since the trigger"},
+	} {
+		if states[k.state] {
+			parts = append(parts, k.text)
+		}
+	}
+	return strings.Join(parts, " or "), items
+}
+
+// process gives what one of the two lists of processes says of a PID.
+func (c *Case) process(pid int, at string) *member.ProcessUse {
+	for i := range c.Evidence.Processes {
+		if p := &c.Evidence.Processes[i]; p.PID == pid && p.At == at {
+			return p
+		}
+	}
+	return nil
+}
+
+// runAppStalled asks of each listener whose queue only grew.
+func runAppStalled(c *Case) Answer {
+	lines := c.lines()
+	var findings []*Finding
+	slow := ""
+	for _, l := range lines[:min(len(lines), mostServices)] {
+		s := c.socketAt(l.at)
+		how, items := c.standing(s)
+		if how == "" {
+			slow = fmt.Sprintf(": that of %s grew, but its processes ran or are not known", l.at)
+			continue
+		}
+		f := &Finding{Severity: Critical, Object: l.at.String(), Subjects: []subject.Subject{l.at}}
+		for _, p := range s.Process {
+			f.Subjects = append(f.Subjects, subject.Process{PID: p.PID})
+		}
+		f.at(l.span)
+		took := l.span.End - l.span.Start
+		f.effect = owner(s) + " accepts nothing"
+		f.Headline = fmt.Sprintf("%s stands still: it %s, and the accept queue of %s only grew, from %s to %s within %s.", words.Sentence(owner(s)), how, l.at,
+			unit.Count(l.from), unit.Count(l.to), unit.Duration(time.Duration(took)))
+		f.Detail = fmt.Sprintf("That is %s, without one connection taken; a program that is only slow takes some.", rate(float64(l.to-l.from)/(float64(took)/1e9)))
+		f.Evidence = append([]Item{{Kind: "socket", Member: member.ListenersName, Where: "lines " + strconv.Itoa(l.first) + " to " + strconv.Itoa(l.last),
+			Value: val(float64(l.to)), Unit: "connections", Text: "LISTEN " + l.at.String()}}, items...)
+		f.Remedy = []Remedy{{What: fmt.Sprintf("Look at what %s waits for: /proc/PID/wchan and stack, gdb or a thread dump; SIGCONT if it was stopped. A restart frees it, and cuts off what it serves.", owner(s))}}
+		findings = append(findings, f)
+	}
+	if len(findings) > 0 {
+		return present(findings...)
+	}
+	return absent("no accept queue only grew while its processes stood still%s", slow)
+}

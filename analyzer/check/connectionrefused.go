@@ -1,0 +1,121 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/handshake"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/traffic"
+)
+
+var refusedRate = Limit{"rate", 1, "1/s",
+	"health checks of a server that is down, and whoever knocks at closed ports, ask less often than once a second"}
+
+var connectionRefused = Check{
+	ID:    "connection-refused",
+	Title: "Connections were refused",
+	Doc:   "a SYN was answered with RST: nobody listens on that port, or a firewall rule rejects",
+	Page: `A SYN to a port where nobody listens is answered with a RST, and the client learns at once
+that nothing is there ("Connection refused"). A service that has crashed, is being
+restarted without handing its socket over, or listens on another address looks like that.
+
+Every host refuses now and then: scanners knock at closed ports, and health checks go on
+asking a server that was taken out on purpose. So it counts by harm: it is critical where
+the port had served others in the same window, a warning where it is asked for more than
+once a second, and otherwise only worth knowing.`,
+	Ref:    "RFC 9293 section 3.10.7.1; net/ipv4/tcp_ipv4.c, tcp_v4_rcv (no_tcp_socket), Linux 6.18",
+	Needs:  []*Need{needPackets},
+	Limits: []Limit{manyFlows, manyShare, refusedRate},
+	// Each RST that this host sends counts in OutRsts.
+	Explains: []string{"resets", "listeners.gone"},
+	run:      runRefused,
+}
+
+// attemptFails counts connects that failed, refused ones among them, and half-open connections that were reset.
+const attemptFails = "snmp.Tcp.AttemptFails"
+
+// runRefused gives a finding for each service that refused.
+func runRefused(c *Case) Answer {
+	all, scans := c.hits(flow.Server, traffic.Refused), c.scans()
+	all = slices.DeleteFunc(all, func(h hit) bool { return h.scanned(scans) })
+	if len(all) == 0 {
+		a := absent("no SYN was answered with RST")
+		if len(scans) > 0 {
+			a = absent("no SYN was answered with RST, but those of a port scan")
+		}
+		return c.veto(a, manyFlows.Value, attemptFails)
+	}
+	var findings []*Finding
+	for _, h := range all {
+		findings = append(findings, c.refusedFinding(h))
+	}
+	return present(c.rest(worst(findings), "refused connections")...)
+}
+
+// refusedFinding says who refused whom, and since when nobody listens.
+func (c *Case) refusedFinding(h hit) *Finding {
+	const pause = 3 // s: a few clients a second leave seconds without any
+	span, n := stretch(h.Seconds, pause)
+	f := h.finding(c, span)
+	span = f.span()
+	served := h.service.Begun
+	share := float64(h.Flows) / float64(h.Flows+served)
+	pace := perSecond(n, span)
+	switch {
+	case float64(n) < manyFlows.Value:
+	case served > 0 && share >= manyShare.Value && pace >= refusedRate.Value:
+		f.Severity = Critical
+	case served > 0 || pace >= refusedRate.Value:
+		f.Severity = Warning
+	}
+	f.effect = c.least(needPackets) + words.Plural(h.Flows, "connection refused", "connections refused")
+	who := "nobody listens there"
+	switch h.way {
+	case handshake.Outbound:
+		who = "nobody listens there, or its firewall rejects"
+	case handshake.Inbound:
+		who = c.listens(h, f)
+	}
+	f.Headline = fmt.Sprintf("%s to %s were refused: %s.", words.Sentence(c.least(needPackets)+words.Of(h.Flows, h.Flows+served, adjective(h.way)+"connection attempt", adjective(h.way)+"connection attempts")),
+		c.named(h.service), who)
+	f.Detail = fmt.Sprintf("%s had asked, %s.", words.Sentence(whom(h.Clients)), rate(pace))
+	if served > 0 {
+		f.Detail += fmt.Sprintf(" %s to it had been set up in the same window: somebody counts on it.", words.Sentence(words.Plural(served, "connection", "connections")))
+	} else if f.Severity == Info {
+		f.Detail += " Nothing was served there in the window: that is what scanners and health checks of a stopped server look like."
+	}
+	if process := c.asker(h.service.Server); h.way == handshake.Outbound && process != "" {
+		f.Detail += fmt.Sprintf(" Here %s asks for it.", process)
+	}
+	if f.Severity != Info {
+		f.Remedy = []Remedy{{What: fmt.Sprintf("Start what should listen on %s, or take it out of whatever sends clients there; ss -ltnp and the service's log say why it is gone.", h.service.Server)}}
+	}
+	return f
+}
+
+// listens says what became of this host's own listener.
+func (c *Case) listens(h hit, f *Finding) string {
+	l := c.listenerAt(h.service)
+	switch {
+	case !c.listed():
+		return "nobody listened there"
+	case l == nil:
+		return "nobody listens there"
+	}
+	f.Evidence = append(f.Evidence, Item{Kind: "socket", Member: "sockets.jsonl", Where: fmt.Sprintf("line %d", l.Line), Text: "LISTEN " + bound(l).String()})
+	if h.Last < l.Time {
+		return fmt.Sprintf("nobody listened there until %s; %s does again", words.Clock(evidence.Unix(h.Last)), owner(l))
+	}
+	return fmt.Sprintf("though %s listens there, so a firewall rule rejects (or its listener came and went)", owner(l))
+}
+
+// adjective puts the way in front of a noun.
+func adjective(w handshake.Way) string {
+	if w == handshake.WayUnknown {
+		return ""
+	}
+	return w.String() + " "
+}

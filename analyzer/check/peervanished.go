@@ -1,0 +1,91 @@
+package check
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/handshake"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/analyzer/traffic"
+	"github.com/spikebox/spikebox/format/unit"
+)
+
+var vanishedMany = Limit{"connections", 3, "connections",
+	"a phone that leaves its cell or a laptop that is closed takes its one or two connections with it"}
+
+var peerVanished = Check{
+	ID:    "peer-vanished",
+	Title: "A peer fell silent",
+	Doc:   "one side of established connections said nothing more, while the other sent the same data again and again",
+	Page: `A host that loses its power, is cut off, or whose address has moved says no goodbye: its
+peers send, get no acknowledgement, and send again after longer and longer waits until
+net.ipv4.tcp_retries2 is used up, some 15 minutes later. A firewall or NAT that has
+forgotten a connection looks the same if it drops what it does not know.
+
+A side counts as silent after three timeouts in a row, and three seconds or more without
+any packet of it until the capture ended. One or two connections are a phone that left.`,
+	Ref:      "RFC 1122 section 4.2.3.5; RFC 5482; net/ipv4/tcp_timer.c, tcp_write_timeout, Linux 6.18",
+	Needs:    []*Need{needPackets},
+	Limits:   []Limit{vanishedMany},
+	Explains: []string{"rto", "retrans.ratio"},
+	run:      runVanished,
+}
+
+// runVanished gives a finding for each service and side that fell silent.
+func runVanished(c *Case) Answer {
+	var findings []*Finding
+	for _, by := range []flow.Side{flow.Server, flow.Client} {
+		for _, h := range c.hits(by, traffic.Vanished) {
+			findings = append(findings, c.vanishedFinding(h))
+		}
+	}
+	if len(findings) == 0 {
+		return absent("no side fell silent while the other repeated its data")
+	}
+	return present(c.rest(worst(findings), "silent peers")...)
+}
+
+// vanishedFinding says who fell silent, since when, and who still is there.
+func (c *Case) vanishedFinding(h hit) *Finding {
+	span, _ := stretch(h.Seconds, 5)
+	f := h.finding(c, span)
+	f.End = f.Start.Add(time.Duration(h.Most))
+	who := h.service.Server.String()
+	if h.by == flow.Client {
+		who = whom(h.Clients)
+		for a := range h.Clients {
+			f.Subjects = append(f.Subjects, subject.Peer{Addr: a})
+		}
+		sortPeers(f.Subjects[min(1, len(f.Subjects)):])
+	} else {
+		f.Subjects = append(f.Subjects, subject.Peer{Addr: h.service.Server.Addr()})
+	}
+	if float64(h.Flows) >= vanishedMany.Value {
+		f.Severity = Warning
+		if h.by == flow.Server {
+			f.Severity = Critical // all who depend on it wait
+		}
+	}
+	own := h.by == flow.Server && h.way == handshake.Inbound || h.by == flow.Client && h.way == handshake.Outbound
+	f.effect = words.Plural(h.Flows, "connection", "connections") + " to a silent peer"
+	f.Headline = fmt.Sprintf("%s said nothing more in %s%s for up to %s, while %s sent its data again and again.", words.Sentence(who),
+		c.least(needPackets), words.Plural(h.Flows, "connection", "connections")+c.ofService(h), unit.Duration(time.Duration(h.Most)), c.side(h.service, h.by.Other()))
+	look := "Ask whether the peer is alive (power, a crash, an address that moved), and whether a firewall or NAT between has forgotten the connections. " +
+		"Keep-alives and TCP_USER_TIMEOUT let programs notice sooner; they cost a packet now and then."
+	if own {
+		f.Detail = "The data arrived at this host's tap, and its kernel said nothing: it was dropped behind the tap."
+		look = "Look for what drops behind the tap: packet filter rules, connection tracking, rp_filter."
+	}
+	f.Remedy = []Remedy{{What: look}}
+	return f
+}
+
+// ofService says of which service the connections are, where its name is not the culprit's.
+func (c *Case) ofService(h hit) string {
+	if h.by == flow.Server {
+		return ""
+	}
+	return " of " + c.named(h.service)
+}

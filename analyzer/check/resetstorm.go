@@ -1,0 +1,175 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/handshake"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/analyzer/traffic"
+	"github.com/spikebox/spikebox/format/member"
+)
+
+var (
+	resetRate = Limit{"rate", 1, "1/s",
+		"users who close a tab and programs that are stopped cut off a connection now and then on every busy host"}
+	resetMany = Limit{"connections", 10, "connections",
+		"a program that is stopped with Ctrl-C takes its few connections with it in one second"}
+)
+
+var resetStorm = Check{
+	ID:    "reset-storm",
+	Title: "Connections were reset",
+	Doc:   "many connections were reset while somebody waited for an answer or for data; says who did it, in which state and why",
+	Page: `A RST ends a connection at once and throws away what was on its way. Not every one is
+harm: many programs reset connections that they no longer need, and those are not counted
+here. What counts is what was cut off: a request that was never answered, data that never
+arrived.
+
+Who sent the RST is the culprit or its victim: a server that resets in place of answering
+has crashed in the request, is configured to refuse, or runs out of something; a client
+that resets while it waits has given up, and the slow server is the reason. The kernel
+counts the reasons of this host's own: TCPAbortOnData where a program closed with
+SO_LINGER 0, TCPAbortOnClose where it closed with data unread, TCPAbortOnTimeout,
+TCPAbortOnMemory. Since Linux 6.10 each RST has its reason.`,
+	Ref:    "RFC 9293 section 3.5.2; net/ipv4/tcp.c, __tcp_close, and include/net/rstreason.h, Linux 6.18",
+	Needs:  []*Need{needPackets},
+	Limits: []Limit{resetRate, resetMany, manyShare},
+	Causes: []Link{
+		{Cause: &slowApplication, EffectVariant: byClient, On: subject.KindService, Slack: counterSlack,
+			Because: "clients that wait too long give up and reset"},
+	},
+	Explains: []string{"resets", "established.resets"},
+	run:      runResetStorm,
+}
+
+// The variants of a reset: by whom.
+const (
+	byClient Variant = "by-client"
+	byServer Variant = "by-server"
+)
+
+// runResetStorm gives a finding for each service and side that cut off connections.
+func runResetStorm(c *Case) Answer {
+	var findings []*Finding
+	for _, by := range []flow.Side{flow.Server, flow.Client} {
+		for _, h := range c.hits(by, traffic.ResetAsked, traffic.ResetBusy) {
+			if f := c.resetFinding(h); f != nil {
+				findings = append(findings, f)
+			}
+		}
+	}
+	if len(findings) > 0 {
+		return present(c.rest(worst(findings), "resets")...)
+	}
+	cut := total(c.hits(flow.Client, traffic.ResetAsked, traffic.ResetBusy)) + total(c.hits(flow.Server, traffic.ResetAsked, traffic.ResetBusy))
+	idle := total(c.hits(flow.Client, traffic.ResetIdle)) + total(c.hits(flow.Server, traffic.ResetIdle))
+	a := absent("%s cut off by a reset, %s reset when nothing was outstanding",
+		words.Plural(cut, "connection was", "connections were"), words.Plural(idle, "was", "were"))
+	if cut+idle == 0 {
+		a = c.veto(absent("no established connection was reset"), resetMany.Value, "snmp.Tcp.EstabResets")
+	}
+	return a
+}
+
+// resetFinding says who reset whom and in the middle of what; nil where it is too little to tell of.
+func (c *Case) resetFinding(h hit) *Finding {
+	span, n := stretch(h.Seconds, 3)
+	if float64(n) < manyFlows.Value {
+		return nil
+	}
+	f := h.finding(c, span)
+	f.Variant = byServer
+	if h.by == flow.Client {
+		f.Variant = byClient
+	}
+	pace := perSecond(n, f.span())
+	share := float64(h.Flows) / float64(max(h.service.Flows, 1))
+	if pace >= resetRate.Value && float64(n) >= resetMany.Value {
+		f.Severity = Warning
+		// Who closes a tab has lost nothing; who waits for an answer has.
+		if share >= manyShare.Value && h.kind == traffic.ResetAsked {
+			f.Severity = Critical
+		}
+	}
+	f.effect = c.least(needPackets) + words.Plural(h.Flows, "connection reset", "connections reset")
+	who := c.side(h.service, h.by)
+	during := "while a request waited for its answer"
+	if h.kind == traffic.ResetBusy {
+		during = "while data was on its way"
+	}
+	f.Headline = fmt.Sprintf("%s reset %s to %s %s.", words.Sentence(who), c.least(needPackets)+words.Of(h.Flows, h.service.Flows, adjective(h.way)+"connection", adjective(h.way)+"connections"),
+		c.named(h.service), during)
+	f.Detail = fmt.Sprintf("It happened at %s, to %s.", rate(pace), whom(h.Clients))
+	own := h.by == flow.Server && h.way == handshake.Inbound || h.by == flow.Client && h.way == handshake.Outbound
+	if own {
+		c.resetReasons(h, f)
+	}
+	f.Remedy = []Remedy{{What: c.resetLook(h, own)}}
+	return f
+}
+
+// resetLook says where to look.
+func (c *Case) resetLook(h hit, own bool) string {
+	switch {
+	case h.by == flow.Client && h.kind == traffic.ResetBusy:
+		return "Ask who the clients are: users who leave, a proxy with a short timeout, or a client that crashes on what it gets."
+	case h.by == flow.Client:
+		return "Clients gave up waiting: look at how long answers take (spikebox flows --sort think), and at the clients' timeouts."
+	case own && h.way == handshake.Inbound:
+		return fmt.Sprintf("Read the log of %s for these seconds: it closes connections whose requests it has read or left unread.", c.named(h.service))
+	}
+	return fmt.Sprintf("Read the log of the server at %s for these seconds; capture there too if it says that it answered.", h.service.Server)
+}
+
+// aborts are the kernel's counters of resets that it sends for a program (Documentation/networking/snmp_counter.rst).
+var aborts = []struct{ series, means string }{
+	{"netstat.TcpExt.TCPAbortOnData", "its program closed with SO_LINGER 0, or data came after it had closed"},
+	{"netstat.TcpExt.TCPAbortOnClose", "its program closed with data unread"},
+	{"netstat.TcpExt.TCPAbortOnTimeout", "the kernel gave up after its last retransmission, probe or keep-alive"},
+	{"netstat.TcpExt.TCPAbortOnMemory", "there were too many orphaned sockets, or no memory for them"},
+	{"netstat.TcpExt.TCPAbortOnLinger", "a FIN_WAIT2 socket without a process outlived its time"},
+}
+
+// resetReasons adds the kernel's reasons for the resets that this host sent.
+func (c *Case) resetReasons(h hit, f *Finding) {
+	best, most := "", 0.0
+	for _, a := range aborts {
+		n := c.sum(a.series)
+		if n == 0 {
+			continue
+		}
+		f.Evidence = append(f.Evidence, c.counterItem(a.series))
+		if n > most {
+			best, most = a.means, n
+		}
+	}
+	if most >= float64(h.Flows)/2 {
+		f.Detail += " The kernel's counters say why: " + best + "."
+	}
+	reasons, first := map[string]int{}, map[string]int{}
+	for i := range c.Evidence.Events {
+		e := &c.Evidence.Events[i]
+		port := e.LocalPort
+		if h.way == handshake.Outbound {
+			port = e.RemotePort
+		}
+		if e.Kind == member.ResetSent && e.Reason != "" && port == h.service.Server.Port() {
+			if reasons[e.Reason]++; first[e.Reason] == 0 {
+				first[e.Reason] = e.Line
+			}
+		}
+	}
+	names := []string{}
+	for name := range reasons {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(reasons[b], reasons[a]), cmp.Compare(a, b)) })
+	for _, name := range names[:min(len(names), 3)] {
+		f.Evidence = append(f.Evidence, Item{Kind: "log", Member: member.EventsName, Where: fmt.Sprintf("line %d", first[name]),
+			Value: val(float64(reasons[name])), Unit: "resets", Text: "reset-sent, reason " + words.Clip(name)})
+	}
+}

@@ -1,0 +1,47 @@
+package check
+
+import (
+	"fmt"
+
+	"github.com/spikebox/spikebox/analyzer/handshake"
+	"github.com/spikebox/spikebox/analyzer/subject"
+)
+
+var slowApplication = Check{
+	ID:    "slow-application",
+	Title: "The application answered slowly",
+	Doc:   "a service took far longer than usual to begin its answers, while the network's round trips were short",
+	Page: `Whoever waits for a page calls it a network problem. The packets tell: between the last
+byte of a request and the first byte of its answer the network has nothing to do, as
+both pass the same tap. If that time grows and round trips do not, the server's program,
+or what it waits for, is slow: a query, a lock, a full pool of workers, an upstream.
+
+The tap of this host sees answers when they leave its queueing discipline, so a full queue
+looks like slow answers too; then the kernel's own round trips are long as well, and this
+check says so instead. A service that always takes that long is not called slow.`,
+	Ref:    "the time between tcp.len > 0 of the client and of the server in Wireshark; shared with spikebox flows --sort think",
+	Needs:  []*Need{needPackets},
+	Limits: []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},
+	Causes: []Link{
+		{Cause: &slowUpstream, On: subject.KindHost, Slack: counterSlack,
+			Because: "a proxy cannot answer before its upstream has answered"},
+	},
+	Explains: []string{"serve.p99", "serve.max"},
+	run:      runSlowApplication,
+}
+
+// runSlowApplication asks of every service but those that this host is the client of.
+func runSlowApplication(c *Case) Answer {
+	return c.slowServices("services", func(w handshake.Way) bool { return w != handshake.Outbound }, func(s *slowness, f *Finding) {
+		who := "the server at " + s.service.Server.String()
+		if s.way == handshake.Inbound {
+			who = c.named(s.service)
+			if l := c.listenerAt(s.service); l != nil {
+				for _, p := range l.Process {
+					f.Subjects = append(f.Subjects, subject.Process{PID: p.PID})
+				}
+			}
+		}
+		f.Remedy = []Remedy{{What: fmt.Sprintf("Find out what %s waited for in these seconds: its own log of request times, locks, its database, workers that were all taken.", who)}}
+	})
+}

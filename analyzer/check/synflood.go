@@ -1,0 +1,144 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/handshake"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/analyzer/traffic"
+	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/format/unit"
+)
+
+var (
+	floodRate = Limit{"rate", 50, "1/s",
+		"clients that vanish between SYN and ACK are a few in a thousand: 50 a second would need tens of thousands of real ones"}
+	floodShare = Limit{"share", 0.30, "ratio of the attempts",
+		"beside a flood nearly all attempts are forged; a third leaves room for a busy service that goes on"}
+	floodOnce = Limit{"SYNs", 3, "SYNs of one address",
+		"a real client that is ignored repeats its SYN, and tries again from the same address; forged ones come once"}
+)
+
+var synFlood = Check{
+	ID:    "syn-flood",
+	Title: "A SYN flood",
+	Doc:   "many SYNs that were never repeated and never followed by an ACK, from many addresses: they are forged",
+	Page: `A SYN flood sends SYNs from addresses that nobody has, or whose owners know nothing of
+it. Each takes a place in the listener's queue of half-open connections until the server
+gives up on it. When the queue is full the kernel answers with SYN cookies, and keeps no
+state: real clients still come through. With net.ipv4.tcp_syncookies = 0 it drops them.
+
+A crowd of real clients in front of a queue that is full looks different: they repeat
+their SYNs, after a second at most. What is counted here is the SYN that came once, was
+not repeated within two seconds, and brought neither ACK nor RST.`,
+	Ref:    "RFC 4987; net/ipv4/tcp_input.c, tcp_conn_request, Linux 6.18",
+	Needs:  []*Need{needPackets},
+	Limits: []Limit{floodRate, floodShare, floodOnce},
+	// Real SYNs that the full queue drops count in listen.drops, the answers that are repeated in synack.retrans.
+	Explains: []string{"syn_recv", "cookies", "synack.retrans", "listen.drops", "syn.retrans", "rto"},
+	run:      runSYNFlood,
+}
+
+// unripe is how long before the end of the window a SYN may still be repeated or answered, in s.
+const unripe = 2
+
+// half gives the SYNs of a service that came once, without those that are too young.
+func (c *Case) half(h hit) []traffic.Second {
+	return slices.DeleteFunc(slices.Clone(h.Seconds), func(s traffic.Second) bool { return (s.At+1+unripe)*1e9 > c.Window.End })
+}
+
+// floods gives the services that are flooded.
+func (c *Case) floods() []hit {
+	return slices.DeleteFunc(c.hits(flow.Client, traffic.Half), func(h hit) bool {
+		span, n := stretch(c.half(h), 1)
+		attempts := float64(max(c.attemptsAt(h), h.Flows))
+		once := len(h.Clients) >= traffic.MaxClients || float64(h.Flows) <= floodOnce.Value*float64(len(h.Clients))
+		return h.way == handshake.Outbound || perSecond(n, span) < floodRate.Value || float64(h.Flows) < floodShare.Value*attempts || !once
+	})
+}
+
+// runSYNFlood gives a finding for each service that is flooded.
+func runSYNFlood(c *Case) Answer {
+	var findings []*Finding
+	for _, h := range c.floods() {
+		span, n := stretch(c.half(h), 1)
+		f := h.finding(c, span)
+		c.flooded(h, perSecond(n, span), f)
+		findings = append(findings, f)
+	}
+	if len(findings) > 0 {
+		return present(c.rest(worst(findings), "SYN floods")...)
+	}
+	most := 0.0
+	for _, h := range c.hits(flow.Client, traffic.Half) {
+		span, n := stretch(c.half(h), 1)
+		most = max(most, perSecond(n, span))
+	}
+	return absent("at most %s came once and brought neither ACK nor RST, or they were few of all, or of few addresses", rate(most)+" SYNs")
+}
+
+// attemptsAt counts the connection attempts at a service.
+func (c *Case) attemptsAt(h hit) uint64 {
+	for _, v := range c.services() {
+		if v.Server == h.service.Server {
+			return v.Attempts
+		}
+	}
+	return 0
+}
+
+// flooded says how many from how many addresses, and whether real clients still come through.
+func (c *Case) flooded(h hit, pace float64, f *Finding) {
+	f.Severity = Warning
+	from := unit.Count(len(h.Clients)) + " addresses"
+	if len(h.Clients) >= traffic.MaxClients {
+		from = fmt.Sprintf("more than %d addresses", traffic.MaxClients)
+	}
+	f.effect = c.least(needPackets) + words.Plural(h.Flows, "forged SYN", "forged SYNs")
+	f.Headline = fmt.Sprintf("A SYN flood hit %s: %s from %s, %s, each once and with no ACK behind it.", c.named(h.service),
+		c.least(needPackets)+words.Plural(h.Flows, "SYN", "SYNs"), from, rate(pace))
+	f.Detail = fmt.Sprintf("Meanwhile %s were set up.", words.Plural(h.service.Begun, "connection", "connections"))
+	for _, name := range []string{sentCookies, "netstat.TcpExt.TCPReqQFullDoCookies", "netstat.TcpExt.TCPReqQFullDrop"} {
+		if c.sum(name) > 0 {
+			f.Evidence = append(f.Evidence, c.counterItem(name))
+		}
+	}
+	f.Evidence = append(f.Evidence, c.logLines("syn_flood")...)
+	if c.sum("netstat.TcpExt.TCPReqQFullDrop") > 0 {
+		f.Severity = Critical
+		f.Detail += " The queue of half-open connections was full, and SYNs were dropped, those of real clients among them."
+	}
+	f.Subjects = append(f.Subjects, subject.Setting{Name: "net.ipv4.tcp_syncookies"})
+	f.Remedy = []Remedy{{What: "Have the flood filtered before this host (upstream provider, SYN proxy: nft synproxy); its addresses are forged, so that blocking them hits others."}}
+	f.Remedy = append(f.Remedy, c.cookieRemedy()...)
+}
+
+// cookieRemedy says what the settings can do about full queues of half-open connections.
+func (c *Case) cookieRemedy() (all []Remedy) {
+	if now, ok := c.Evidence.Settings.Int("net/ipv4/tcp_syncookies", 0); ok && now == 0 {
+		all = append(all, Remedy{What: "Turn SYN cookies on: real clients come through a full queue. Connections of such clients without timestamps lose window scaling and SACK.",
+			Setting: "net.ipv4.tcp_syncookies", Current: "0", Proposed: "1", Ref: "Documentation/networking/ip-sysctl.rst"})
+	}
+	if now, ok := c.Evidence.Settings.Int("net/ipv4/tcp_synack_retries", 0); ok && now > 2 {
+		// The waits are 1, 2, 4 … s: n repetitions last 2^(n+1)-1 s.
+		all = append(all, Remedy{What: fmt.Sprintf("Give up sooner: %d repetitions hold a place for %d s, 2 for 7 s. It costs clients whose SYN-ACKs are lost three times.", now, 1<<(now+1)-1),
+			Setting: "net.ipv4.tcp_synack_retries", Current: fmt.Sprint(now), Proposed: "2", Ref: "Documentation/networking/ip-sysctl.rst"})
+	}
+	return all
+}
+
+// logLines quotes the kernel log's lines of a kind.
+func (c *Case) logLines(kind string) (items []Item) {
+	const most = 3
+	for i := range c.Evidence.Log {
+		l := &c.Evidence.Log[i]
+		if m, ok := evidence.ParseKernelMessage(l.Text); ok && m.Kind == kind && l.Time >= c.Window.Start && l.Time <= c.Window.End && len(items) < most {
+			items = append(items, Item{Kind: "log", Member: member.KmsgName, Where: fmt.Sprintf("line %d", l.Line), Text: words.Clip(l.Text)})
+		}
+	}
+	return items
+}

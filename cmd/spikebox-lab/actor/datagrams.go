@@ -1,0 +1,56 @@
+//go:build linux
+
+package actor
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+var datagrams = &Actor{
+	Name: "datagrams",
+	Doc:  "reads datagrams, as fast as it is told to",
+	run:  readDatagrams,
+}
+
+// Datagrams is what the datagrams actor is told at its start. Its command "pace 10ms" has it
+// read one datagram per 10 ms.
+type Datagrams struct {
+	Comm string `json:"comm"`
+	Addr string `json:"addr"` // address and port
+}
+
+// readDatagrams reads until it is told to stop.
+func readDatagrams(_ context.Context, c *Cue) error {
+	var p Datagrams
+	if err := c.params(&p, func() string { return p.Comm }); err != nil {
+		return err
+	}
+	conn, err := net.ListenPacket("udp4", p.Addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var pace atomic.Int64
+	go func() {
+		var buf [2048]byte
+		for {
+			if _, _, err := conn.ReadFrom(buf[:]); err != nil {
+				return
+			}
+			time.Sleep(time.Duration(pace.Load()))
+		}
+	}()
+	c.ready(conn.LocalAddr().String())
+	return c.commands(func(verb, arg string) error {
+		d, err := time.ParseDuration(arg)
+		if verb != "pace" || err != nil {
+			return fmt.Errorf("no such command %q", verb)
+		}
+		pace.Store(int64(d))
+		return nil
+	})
+}

@@ -1,0 +1,87 @@
+//go:build linux
+
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+
+	"github.com/spikebox/spikebox/bpf"
+)
+
+var responseProbe = Probe{
+	ID:      "response",
+	Doc:     "how long applications take to answer, and their upstreams and connects, without payload",
+	Attach:  []string{"tp_btf/inet_sock_set_state", "tp_btf/tcp_probe", "tp_btf/sock_send_length"},
+	Needs:   "Linux 6.3 with CONFIG_DEBUG_INFO_BTF; CAP_BPF and CAP_PERFMON",
+	Without: "what users wait for while the network is well; captured packets still show it",
+	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
+		s.Response, err = openResponse(s.hub, o)
+		return s.Response, "", err
+	},
+}
+
+// Response is the armed probe of response times. What they begin and end with, and which
+// connections give none, is in bpf/response.bpf.c.
+type Response struct {
+	loaded *loaded
+	cpus   *shared[bpf.ResponseResponses]
+	// Totals over all CPUs at the last Read, as in RTT.
+	serve, upstream, connect [Buckets]uint64
+}
+
+// Responses are the times that ended since the last Read.
+type Responses struct{ Serve, Upstream, Connect Histogram }
+
+func openResponse(h hub, o Options) (*Response, error) {
+	spec, err := bpf.LoadResponse()
+	if err != nil {
+		return nil, fmt.Errorf("read embedded probe response: %w", err)
+	}
+	l, err := load(h, wanted{id: "response", spec: spec, vars: map[string]any{bpf.ResponseVarNetns: o.NetNS},
+		perCPU: []string{bpf.ResponseMapResponseTimes}})
+	if err != nil {
+		return nil, err
+	}
+	cpus, err := share[bpf.ResponseResponses](l.Maps[bpf.ResponseMapResponseTimes])
+	if err != nil {
+		return nil, errors.Join(refuse("response", err), l.Close())
+	}
+	return &Response{loaded: l, cpus: cpus}, nil
+}
+
+// Read puts the times that ended since the last Read into *into, which it overwrites. It
+// makes no system call and allocates nothing. The error is os.ErrClosed after Close.
+func (r *Response) Read(into *Responses) error {
+	*into = Responses{}
+	if r.cpus.slots == nil {
+		return fmt.Errorf("read probe response: %w", os.ErrClosed)
+	}
+	var serve, upstream, connect bpf.RttHistogram
+	for i := range r.cpus.slots {
+		c := &r.cpus.slots[i]
+		addHistogram(&serve, (*bpf.RttHistogram)(&c.Serve))
+		addHistogram(&upstream, (*bpf.RttHistogram)(&c.Upstream))
+		addHistogram(&connect, (*bpf.RttHistogram)(&c.Connect))
+	}
+	into.Serve.sinceLast(&r.serve, &serve)
+	into.Upstream.sinceLast(&r.upstream, &upstream)
+	into.Connect.sinceLast(&r.connect, &connect)
+	return nil
+}
+
+// Lost counts, since arming, the connections that gave no times because no memory was had.
+func (r *Response) Lost() (n uint64) {
+	for i := range r.cpus.slots {
+		n += atomic.LoadUint64(&r.cpus.slots[i].Unkept)
+	}
+	return n
+}
+
+// Close detaches the probe.
+func (r *Response) Close() error {
+	return errors.Join(r.cpus.Close(), r.loaded.Close())
+}

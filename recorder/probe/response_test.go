@@ -1,0 +1,94 @@
+//go:build linux
+
+package probe
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/internal/testns"
+)
+
+// One host is both sides of each connection here: what the server takes to answer is a serve
+// time, and with both ways an upstream time. Neither may be shorter than what it thought, nor
+// longer than the client waited.
+func TestResponseTimes(t *testing.T) {
+	const think, requests = 20 * time.Millisecond, 5
+	ns := testns.New(t)
+	var st unix.Stat_t
+	must(t, unix.Fstat(int(ns), &st))
+	r, err := openResponse(alone(), Options{NetNS: uint32(st.Ino)})
+	if without(err) {
+		t.Skipf("before Linux 6.3: %v", err)
+	}
+	must(t, err)
+	defer r.Close()
+	var longest, connect time.Duration
+	testns.Do(t, ns, func() {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		must(t, err)
+		defer l.Close()
+		go answer(l, think)
+		begun := time.Now()
+		c, err := net.Dial("tcp4", l.Addr().String())
+		must(t, err)
+		defer c.Close()
+		connect = time.Since(begun)
+		for i := range requests {
+			begun := time.Now()
+			// In two pieces and an answer in two: one wait.
+			for range 2 {
+				_, err = c.Write(make([]byte, 10))
+				must(t, err)
+			}
+			_, err = io.ReadFull(c, make([]byte, 20))
+			must(t, err)
+			if longest = max(longest, time.Since(begun)); i == 0 {
+				// A user who reads is not one who waits.
+				time.Sleep(10 * think)
+			}
+		}
+	})
+	var got Responses
+	must(t, r.Read(&got))
+	for name, h := range map[string]Histogram{"serve": got.Serve, "upstream": got.Upstream} {
+		if h.Count != requests || h.Quantile(0) < think*7/8 || h.Max > longest {
+			t.Errorf("%s: %d times from %v to %v, want %d from %v to %v", name, h.Count, h.Quantile(0), h.Max, requests, think, longest)
+		}
+	}
+	if got.Connect.Count != 1 || got.Connect.Max > connect {
+		t.Errorf("connect: %d times up to %v, want 1 up to %v", got.Connect.Count, got.Connect.Max, connect)
+	}
+	must(t, r.Read(&got))
+	if n := got.Serve.Count + got.Upstream.Count + got.Connect.Count; n != 0 {
+		t.Errorf("%d times told twice", n)
+	}
+}
+
+// without says that the kernel has no sock_send_length: it came with Linux 6.3.
+func without(err error) bool { return err != nil && strings.Contains(Reason(err), "sock_send_length") }
+
+// answer reads 20 bytes, thinks, and answers in two pieces.
+func answer(l net.Listener, think time.Duration) {
+	c, err := l.Accept()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	for {
+		if _, err := io.ReadFull(c, make([]byte, 20)); err != nil {
+			return
+		}
+		time.Sleep(think)
+		for range 2 {
+			if _, err := c.Write(make([]byte, 10)); err != nil {
+				return
+			}
+		}
+	}
+}

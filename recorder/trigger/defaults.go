@@ -1,0 +1,71 @@
+package trigger
+
+// Default is a trigger that a recorder is armed with where it is given none.
+type Default struct {
+	Expr    string
+	Why     string // its limit and its hold, by mechanism
+	Catches string // which incidents
+	False   string // in which ordinary life it fires
+}
+
+// Defaults are what hurts users and what a healthy host has hardly ever. A number that grows
+// with a host's traffic, or that ordinary life moves, is measured against the host's own
+// usual (5x), from a floor on (known.go); what is wrong at any size is a number. Sockets that
+// nobody closed grow with any rush of clients, so that their factor is 10.
+var Defaults = []Default{
+	{"listen.overflows > 0", "the kernel has turned a client away, who waits a second at least",
+		"accept overflow", "none known"},
+	{"accept.stalled > 2s", "who came first has waited that long for accept(2); a pause of a garbage collector is shorter",
+		"frozen or stopped application, one hung worker", "a service that listens long before it is ready"},
+	{"serve.p99 > 4x for 2s", "at least half a second, for the slowest hundredth of what this host answers",
+		"slow application, slow upstream, too little CPU", "a batch of heavy requests where there are few others; long polling"},
+	{"syn.retrans > 5x", "each is a connection that is late by a second or more, in either direction; at least 20/s",
+		"upstream black hole, dead neighbour, SYN-ACKs or final ACKs lost or dropped", "listeners with TCP_DEFER_ACCEPT that many idle clients connect to at once"},
+	{"syn_recv > 5x for 500ms", "half-open connections last a round trip; five times as many, and 250 at least, is another path or a flood",
+		"SYN flood, SYN-ACKs lost", "a scan faster than the SYN queue's timers"},
+	{"rto > 5x", "a timeout means that nothing came back for a round trip and 200 ms at least; at least 20/s",
+		"a network's clients vanishing, upstream black hole, bursts of loss", "a large radio cell that loses its customers at once"},
+	{"retrans.ratio > 3x for 1500ms and retrans > 10 for 1500ms", "from 1 % loss on TCP is slow; at least that, of so many segments that it is not one client's",
+		"loss on the path, own queue that drops, receive backlog that drops", "a backup copy that overruns the uplink, on its first nights"},
+	{"rtt.excess.p99 > 5x for 2s", "at least 200 ms above each connection's own least: a client that is far away is no news; the slowest hundredth, so that one network among many is seen",
+		"bufferbloat, slow line, one network's slow line", "a backup copy on its first nights; one client's own long queue where there are few others"},
+	{"established.resets > 5x for 1500ms", "at least 20/s; what a restart resets at once is a rate for one second",
+		"resets by a middlebox or a guard", "a rolling restart of many small services"},
+	{"connect.failed > 5x for 2s", "at least 10/s of this host's own connects; health checks to a dead upstream are usual by then",
+		"upstream that refuses or cannot be reached", "an upstream that restarts for more than two seconds"},
+	{"listeners.gone > 0 for 1750ms and resets > 10 for 1500ms", "a service is gone for longer than a restart, and clients ask for it",
+		"crashed service", "a service that is stopped for good while its clients still ask"},
+	{"no.route > 5x", "at least 20/s; without a route each answer is lost",
+		"replies without a route", "an interface that is taken down"},
+	{"cookies > 5x", "at least 50/s: the SYN queue is full",
+		"SYN flood with cookies", "a flash crowd on a short backlog"},
+	{"ports.fill > 90%", "connect(2) is about to fail for want of a port",
+		"port exhaustion", "none known"},
+	{"conntrack.fill > 95%", "at 100 % every new connection is dropped without a word",
+		"conntrack full", "none known"},
+	{"conntrack.drops > 5x", "at least 10/s; a few are clashes of datagrams that came at once",
+		"conntrack full", "none known"},
+	{"softnet.drops > 5x", "at least 50/s: a CPU cannot receive what comes, whoever it is for",
+		"receive backlog that drops, one CPU that receives all", "a burst of datagrams that nobody misses"},
+	{"softirq.max > 100ms for 1500ms", "one CPU receives nothing for a tenth of a second, twice within two seconds: not one pause of a virtual CPU",
+		"receive-queue collapse, huge rule sets", "a hypervisor that takes the CPU again and again"},
+	{"udp.rcvbuf > 5x for 1s", "at least 50/s: a program reads its datagrams too slowly",
+		"UDP receive-buffer overflow", "a burst of logs that nobody misses"},
+	{"tcp.close_wait > 10x for 2s", "at least 100 that the program was told of and did not close",
+		"CLOSE_WAIT pile-up", "clients that close their half and read on"},
+	{"tcp.fin_wait2 > 10x for 2s", "at least 100 whose peers did not close",
+		"FIN_WAIT2 pile-up", "a flash crowd after a very quiet hour"},
+	{"mem.pressure > 0", "TCP shrinks every window and drops what comes out of order",
+		"memory pressure of TCP", "none known"},
+	{"psi.memory > 20% for 2s", "tasks wait for memory a fifth of the time: pages that they need are read again and again",
+		"memory pressure of the host", "a large build on a small host"},
+}
+
+// Expressions are those of the default triggers.
+func Expressions() []string {
+	all := make([]string, len(Defaults))
+	for i, d := range Defaults {
+		all[i] = d.Expr
+	}
+	return all
+}
