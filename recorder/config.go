@@ -28,6 +28,7 @@ type Config struct {
 	Interfaces []string    // empty: see capture.SetConfig
 	Capture    capture.Way // empty: capture.Auto
 	RingBytes  int
+	PackCPU    float64 // see capture.SetConfig
 	SnapLen    int
 	Payload    int
 	Ports      []uint16
@@ -140,6 +141,7 @@ func (c *Config) packets() capture.SetConfig {
 		Filter:     capture.Filter{SnapLen: c.SnapLen, Payload: c.Payload, Ports: c.Ports, Peers: c.Peers},
 		Before:     c.Before,
 		After:      c.After,
+		PackCPU:    c.PackCPU,
 		Notify:     func(e capture.Event) { c.Log(e.Text) },
 	}
 }

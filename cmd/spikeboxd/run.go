@@ -60,7 +60,7 @@ type runFlags struct {
 	recorder.Config
 	ring, keepBytes cli.Bytes
 	minFree         cli.Percent
-	cpu             cli.Cap
+	cpu, pack       cli.Cap
 	peers           cli.Prefixes
 	ports           []uint
 	rtt             time.Duration
@@ -85,7 +85,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 // declare names the flags in the order of the help page.
 func (f *runFlags) declare(flags *pflag.FlagSet) {
 	// A flag.Value has no default beside the one that it holds.
-	f.ring, f.keepBytes, f.minFree, f.cpu = capture.DefaultBytes, 2<<30, 0.1, 0.01
+	f.ring, f.keepBytes, f.minFree, f.cpu, f.pack = capture.DefaultBytes, 2<<30, 0.1, 0.01, capture.DefaultPackCPU
 	flags.StringSliceVar(&f.Interfaces, "interface", nil, "interface to record; repeatable (default: every one that is up)")
 	flags.DurationVar(&f.rtt, "rtt", 0, "short for --trigger 'rtt.p99 > DURATION for 1s'")
 	flags.IntVar(&f.synRecv, "syn-recv", 0, "short for --trigger 'syn_recv > N'")
@@ -96,6 +96,7 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.StringVar(&f.Dir, "dir", "/var/lib/spikebox", "folder for bundles")
 	flags.StringVar(&f.Fallback, "fallback-dir", "", "folder for bundles that --dir does not take, such as one on tmpfs")
 	flags.Var(&f.ring, "ring", "memory of the packet rings together")
+	flags.Var(&f.pack, "pack-cpu", "most of one CPU that packing takes, for an interface's packets that would be forgotten although they are younger than --before and --after; off: none are packed")
 	flags.StringVar(&f.capture, "capture", string(capture.Auto), "how packets are captured: tcx (Linux 6.6 and later), tpacket, or auto: tcx where it is to be had")
 	flags.IntVar(&f.SnapLen, "snaplen", capture.DefaultSnapLen, "most header bytes kept of a packet")
 	flags.IntVar(&f.Payload, "payload", 0, "bytes kept behind the headers")
@@ -165,7 +166,7 @@ func (f *runFlags) config(flags *pflag.FlagSet) recorder.Config {
 	cfg.AllNetNS = f.netns == "all"
 	cfg.RingBytes, cfg.Peers = int(f.ring), f.peers
 	cfg.Retention.Bytes, cfg.Retention.MinFree = int64(f.keepBytes), float64(f.minFree)
-	cfg.CPUBudget = float64(f.cpu)
+	cfg.CPUBudget, cfg.PackCPU = float64(f.cpu), float64(f.pack)
 	cfg.Flags = inForce(flags)
 	return cfg
 }

@@ -13,6 +13,8 @@ import (
 // Defaults and bounds of a SetConfig.
 const (
 	DefaultBytes = 64 << 20
+	// DefaultPackCPU packs some 300,000 packets/s.
+	DefaultPackCPU = 0.03
 	// DefaultSnapLen holds every header that the filter knows: two VLAN tags, IPv6 and
 	// the longest TCP header are 122 bytes, as is an ICMPv6 error with what it quotes.
 	// The rest is for tunnels and extension headers.

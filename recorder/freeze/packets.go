@@ -131,6 +131,11 @@ func detail(to map[string]string, i capture.Stats, clock host.Moment) {
 		set("capture_why", i.Why)
 	}
 	set("ring_bytes", strconv.Itoa(i.RingBytes))
+	if i.PackedBytes > 0 || i.Unpacked > 0 {
+		set("packed", strconv.FormatUint(i.Packed, 10))
+		set("packed_bytes", strconv.Itoa(i.PackedBytes))
+		set("unpacked", strconv.FormatUint(i.Unpacked, 10))
+	}
 	set("packets", strconv.FormatUint(i.Held, 10))
 	set("lost", strconv.FormatUint(i.Lost, 10))
 	set("nic_drops", strconv.FormatUint(i.NICDrops, 10))
