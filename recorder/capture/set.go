@@ -5,6 +5,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -280,6 +281,7 @@ func (m *member) become(s State, reason string, now time.Time) bool {
 // serve looks at the rings when the kernel has finished a block, and at times without, until
 // the set is closed.
 func (s *Set) serve() {
+	runtime.LockOSThread() // for what packing costs to be its thread's
 	within := s.cfg.countEvery
 	for looked := (time.Time{}); ; looked = time.Now() {
 		s.waker.wait(within)
