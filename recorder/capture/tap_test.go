@@ -175,8 +175,9 @@ func TestTapIsContiguousUnderFlood(t *testing.T) {
 		c.Close()
 		seen := contiguous(t, file)
 		for id, n := range sent {
-			if since.IsZero() && n > 0 && seen[uint64(id)].last+1 < n {
-				t.Errorf("cut %d: the newest packet of sender %d is %d, but %d were sent before", i, id, seen[uint64(id)].last, n)
+			// Of a sender that had no CPU while the other filled the ring nothing is left.
+			if got, there := seen[uint64(id)]; there && since.IsZero() && got.last+1 < n {
+				t.Errorf("cut %d: the newest packet of sender %d is %d, but %d were sent before", i, id, got.last, n)
 			}
 		}
 		all := frames(t, file)
