@@ -20,7 +20,7 @@ var middleboxReset = Check{
 not like what it sees ends connections with RSTs in the name of one or both ends. The
 TTL gives them away: it counts down from the sender's own initial value (64, 128 or 255)
 by one for each router, so that a machine in the middle has another distance, and often
-another initial value. Such a RST is nobody's who has the connection: reset-storm leaves it out.
+another initial value. Such a RST is neither end's: reset-storm leaves it out.
 
 What counts is a TTL more than six away from every other packet of that side in the same
 connection. A machine of the same kind right beside the end cannot be told so.`,

@@ -28,7 +28,8 @@ var resetStorm = Check{
 	Page: `A RST ends a connection at once and throws away what was on its way. Not every one is
 harm: many programs reset connections that they no longer need, and those are not counted
 here. What counts is what was cut off: a request that was never answered, data that never
-arrived. A service that is restarted cuts off what it has at that moment: only worth knowing.
+arrived. A service that is restarted cuts off what it has at that moment: that is only
+worth knowing.
 
 Who sent the RST is the culprit or its victim: a server that resets in place of answering
 has crashed in the request, is configured to refuse, or runs out of something; a client
