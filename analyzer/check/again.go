@@ -126,21 +126,22 @@ func (a *again) over(from, to int, c *Case) {
 	slices.SortStableFunc(a.paths, func(x, y lossy) int { return cmp.Compare(y.n, x.n) })
 }
 
-// burst finds the run of seconds in which the most was sent again, far more than in the others.
+// burst finds the run of seconds in which the most was sent again beyond what a path may lose, far more than in the
+// others. What is sent without loss counts against the run: a few losses some seconds before it do not join it, while
+// the silence in which timers wait does not part it.
 func (a *again) burst(c *Case) bool {
-	const pause, few = 2, 3 // s between losses that belong together, as timeouts wait; segments in a second
-	first, last, best, n := -1, -1, [2]int{-1, -1}, 0.0
+	const few = 3 // segments in a second
+	first, best, most := 0, [2]int{-1, -1}, 0.0
 	var sum float64
 	for i := range a.n {
-		if a.n[i] < few || a.n[i] < lossShare.Value*a.sent[i] {
-			continue
-		}
-		if first < 0 || i-last > pause {
+		if sum <= 0 {
 			first, sum = i, 0
 		}
-		last = i
-		if sum += a.n[i]; sum > n {
-			n, best = sum, [2]int{first, i}
+		if sum -= lossShare.Value * a.sent[i]; a.n[i] >= few {
+			sum += a.n[i]
+		}
+		if sum > most {
+			most, best = sum, [2]int{first, i}
 		}
 	}
 	if best[0] < 0 {

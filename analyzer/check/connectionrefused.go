@@ -3,16 +3,27 @@ package check
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/analyzer/traffic"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
-var refusedRate = Limit{"rate", 1, "1/s",
-	"health checks of a server that is down, and whoever knocks at closed ports, ask less often than once a second"}
+var (
+	refusedRate = Limit{"rate", 1, "1/s",
+		"of a port that has served others in the window: a client or two that were late ask less often"}
+	unservedRate = Limit{"rate of what served nobody", 10, "1/s",
+		"health checks of a server that is down: HAProxy asks once in 2 s, nginx and Kubernetes less often, and each of a dozen processes for itself"}
+	unservedMany = Limit{"clients of what served nobody", 3, "addresses",
+		"scanners and monitoring come from one address or two; what many ask for at this host is missing"}
+	restartHold = Limit{"restart", 2, "s",
+		"a program that is stopped and started anew without handing its socket over listens again within a second or two (listeners.gone waits 1.75 s by default)"}
+)
 
 var connectionRefused = Check{
 	ID:    "connection-refused",
@@ -24,11 +35,13 @@ restarted without handing its socket over, or listens on another address looks l
 
 Every host refuses now and then: scanners knock at closed ports, and health checks go on
 asking a server that was taken out on purpose. So it counts by harm: it is critical where
-the port had served others in the same window, a warning where it is asked for more than
-once a second, and otherwise only worth knowing.`,
+the port had served others in the same window. Where nobody was served in the whole window
+nothing has begun in it: it is a warning only where more ask for it than health checks and
+scanners do. A service that was gone for a second or two and is back was restarted, and is
+only worth knowing.`,
 	Ref:    "RFC 9293 section 3.10.7.1; net/ipv4/tcp_ipv4.c, tcp_v4_rcv (no_tcp_socket), Linux 6.18",
 	Needs:  []*Need{needPackets},
-	Limits: []Limit{manyFlows, manyShare, refusedRate},
+	Limits: []Limit{manyFlows, manyShare, refusedRate, unservedRate, unservedMany, restartHold},
 	// Each RST that this host sends counts in OutRsts.
 	Explains: []string{"resets", "listeners.gone"},
 	run:      runRefused,
@@ -60,16 +73,11 @@ func (c *Case) refusedFinding(h hit) *Finding {
 	const pause = 3 // s: a few clients a second leave seconds without any
 	span, n := stretch(h.Seconds, pause)
 	f := h.finding(c, span)
-	span = f.span()
 	served := h.service.Begun
-	share := float64(h.Flows) / float64(h.Flows+served)
-	pace := perSecond(n, span)
-	switch {
-	case float64(n) < manyFlows.Value:
-	case served > 0 && share >= manyShare.Value && pace >= refusedRate.Value:
-		f.Severity = Critical
-	case served > 0 || pace >= refusedRate.Value:
-		f.Severity = Warning
+	pace := perSecond(n, f.span())
+	restart, restarted := c.restart(h.service)
+	if float64(n) >= manyFlows.Value && !restarted {
+		f.Severity = h.refusedSeverity(pace)
 	}
 	f.effect = c.least(needPackets) + words.Plural(h.Flows, "connection refused", "connections refused")
 	who := "nobody listens there"
@@ -82,6 +90,9 @@ func (c *Case) refusedFinding(h hit) *Finding {
 	f.Headline = fmt.Sprintf("%s to %s were refused: %s.", words.Sentence(c.least(needPackets)+words.Of(h.Flows, h.Flows+served, adjective(h.way)+"connection attempt", adjective(h.way)+"connection attempts")),
 		c.named(h.service), who)
 	f.Detail = fmt.Sprintf("%s had asked, %s.", words.Sentence(whom(h.Clients)), rate(pace))
+	if restarted {
+		f.Detail += fmt.Sprintf(" It was gone for %s: that is what a restart looks like.", unit.Duration(time.Duration(restart.End-restart.Start)))
+	}
 	if served > 0 {
 		f.Detail += fmt.Sprintf(" %s to it had been set up in the same window: somebody counts on it.", words.Sentence(words.Plural(served, "connection", "connections")))
 	} else if f.Severity == Info {
@@ -94,6 +105,32 @@ func (c *Case) refusedFinding(h hit) *Finding {
 		f.Remedy = []Remedy{{What: fmt.Sprintf("Start what should listen on %s, or take it out of whatever sends clients there; ss -ltnp and the service's log say why it is gone.", h.service.Server)}}
 	}
 	return f
+}
+
+// refusedSeverity grades by harm: who was served before lacks something, and so do many who ask.
+func (h *hit) refusedSeverity(pace float64) Severity {
+	served := h.service.Begun
+	share := float64(h.Flows) / float64(h.Flows+served)
+	switch {
+	case served > 0 && share >= manyShare.Value && pace >= refusedRate.Value:
+		return Critical
+	case served > 0:
+		return Warning
+	case pace >= unservedRate.Value && (h.way != handshake.Inbound || float64(len(h.Clients)) >= unservedMany.Value):
+		return Warning
+	}
+	return Info
+}
+
+// restart says when a service of this host was gone, if that was for so short a time as a restart takes, and it is back.
+func (c *Case) restart(v *traffic.Service) (gone timeline.Span, ok bool) {
+	h := v.Hits(traffic.Refused, flow.Server)
+	l := c.listenerAt(v)
+	if h.Flows == 0 || v.Begun == 0 || c.way(v) != handshake.Inbound || l == nil || h.Last >= l.Time {
+		return gone, false
+	}
+	gone = timeline.Span{Start: h.First, End: h.Last}
+	return gone, float64(gone.End-gone.Start) < restartHold.Value*1e9
 }
 
 // listens says what became of this host's own listener.

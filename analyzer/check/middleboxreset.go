@@ -6,6 +6,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/traffic"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 var foreignMany = Limit{"connections", 3, "connections",
@@ -19,7 +20,7 @@ var middleboxReset = Check{
 not like what it sees ends connections with RSTs in the name of one or both ends. The
 TTL gives them away: it counts down from the sender's own initial value (64, 128 or 255)
 by one for each router, so that a machine in the middle has another distance, and often
-another initial value.
+another initial value. Such a RST is neither end's: reset-storm leaves it out.
 
 What counts is a TTL more than six away from every other packet of that side in the same
 connection. A machine of the same kind right beside the end cannot be told so.`,
@@ -64,6 +65,9 @@ func (c *Case) middleboxFinding(h hit) *Finding {
 	f.Headline = fmt.Sprintf("Somebody between the ends reset %s to %s in %s name: the RST has a TTL of %d, all its other packets have %s.",
 		c.least(needPackets)+words.Plural(h.Flows, "connection", "connections"), c.named(h.service), name, e.ForeignTTL, usual)
 	f.Detail = "Another machine sent it: a firewall, a load balancer or a filter on the way."
+	if h.Sum > 0 {
+		f.Detail += fmt.Sprintf(" It cut off a request or data in %s of them.", unit.Count(uint64(h.Sum)))
+	}
 	f.Evidence[0].Filter = "tcp.flags.reset == 1 && (" + f.Evidence[0].Filter + ")"
 	f.Remedy = []Remedy{{What: fmt.Sprintf("Look for what stands between: a TTL of %d is some %d hops from here. Ask for its timeout for idle connections and its rules; keep-alives more often than its timeout keep connections alive.", e.ForeignTTL, hops(e.ForeignTTL))}}
 	return f

@@ -32,8 +32,9 @@ small requests and answers pass, and the first full segment is lost again and ag
 pages that never load.
 
 It is told where several connections to the same peers are stuck at their first large
-segment, while handshakes to them go on being completed, and no large segment to
-them was ever acknowledged.`,
+segment, while handshakes to them go on being completed, and large segments were
+acknowledged in no connection that was opened since: before, they may have passed, as
+an armed recorder sees the tunnel come up.`,
 	Ref:      "RFC 2923 section 2.1; RFC 4821; RFC 8899; net/ipv4/tcp_timer.c, tcp_mtu_probing, Linux 6.18",
 	Needs:    []*Need{needPackets},
 	Limits:   []Limit{pmtuMany, pmtuSpread},
@@ -62,11 +63,12 @@ func runPMTU(c *Case) Answer {
 	return absent("no connection was stuck at a large segment")
 }
 
-// largePass says whether large segments to some addresses were acknowledged, and gives the addresses in order.
-func (c *Case) largePass(receivers map[netip.Addr]uint64) (peers []slowPeer, pass bool) {
+// largePass says whether large segments to some addresses were acknowledged in a connection that was opened since
+// a time, and gives the addresses in order.
+func (c *Case) largePass(receivers map[netip.Addr]uint64, since int64) (peers []slowPeer, pass bool) {
 	for _, p := range c.Evidence.Packets.Paths {
 		if _, ok := receivers[p.Addr]; ok {
-			pass = pass || p.Ways[traffic.Toward].Large > 0
+			pass = pass || p.Ways[traffic.Toward].LargeSince >= since
 			peers = append(peers, slowPeer{addr: p.Addr})
 		}
 	}
@@ -79,15 +81,12 @@ func (c *Case) pmtuFinding(h hit) *Finding {
 	if h.by == flow.Server {
 		receivers = h.Clients
 	}
-	peers, pass := c.largePass(receivers)
+	peers, pass := c.largePass(receivers, h.First)
 	if pass {
 		return nil
 	}
-	first, last := h.Examples[0].First, h.Examples[0].First
-	for _, e := range h.Examples {
-		first, last = min(first, e.First), max(last, e.First)
-	}
-	if float64(h.Flows) < pmtuMany.Value || float64(last-first) < pmtuSpread.Value*1e9 {
+	spread := h.Opened[1] - h.Opened[0]
+	if float64(h.Flows) < pmtuMany.Value || float64(spread) < pmtuSpread.Value*1e9 {
 		return nil
 	}
 	span, _ := stretch(h.Seconds, 10)
@@ -107,7 +106,7 @@ func (c *Case) pmtuFinding(h hit) *Finding {
 	size := h.Examples[0].Value
 	f.effect = words.Plural(h.Flows, "connection", "connections") + " stuck at the first large segment"
 	f.Headline = fmt.Sprintf("Segments of %s to %s vanish: %s of %s are stuck at the first, though handshakes went on being completed for %s.",
-		unit.Size(size), to, c.least(needPackets)+words.Plural(h.Flows, "connection", "connections"), c.named(h.service), unit.Duration(time.Duration(last-first)))
+		unit.Size(size), to, c.least(needPackets)+words.Plural(h.Flows, "connection", "connections"), c.named(h.service), unit.Duration(time.Duration(spread)))
 	icmp := 0
 	for _, e := range h.Examples {
 		if e.ICMP != 0 {

@@ -9,6 +9,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/analyzer/traffic"
 	"github.com/spikebox/spikebox/format/member"
 )
@@ -27,7 +28,8 @@ var resetStorm = Check{
 	Page: `A RST ends a connection at once and throws away what was on its way. Not every one is
 harm: many programs reset connections that they no longer need, and those are not counted
 here. What counts is what was cut off: a request that was never answered, data that never
-arrived.
+arrived. A service that is restarted cuts off what it has at that moment: that is only
+worth knowing.
 
 Who sent the RST is the culprit or its victim: a server that resets in place of answering
 has crashed in the request, is configured to refuse, or runs out of something; a client
@@ -37,7 +39,7 @@ SO_LINGER 0, TCPAbortOnClose where it closed with data unread, TCPAbortOnTimeout
 TCPAbortOnMemory. Since Linux 6.10 each RST has its reason.`,
 	Ref:    "RFC 9293 section 3.5.2; net/ipv4/tcp.c, __tcp_close, and include/net/rstreason.h, Linux 6.18",
 	Needs:  []*Need{needPackets},
-	Limits: []Limit{resetRate, resetMany, manyShare},
+	Limits: []Limit{resetRate, resetMany, manyShare, restartHold},
 	Causes: []Link{
 		{Cause: &slowApplication, EffectVariant: byClient, On: subject.KindService, Slack: counterSlack,
 			Because: "clients that wait too long give up and reset"},
@@ -88,7 +90,8 @@ func (c *Case) resetFinding(h hit) *Finding {
 	}
 	pace := perSecond(n, f.span())
 	share := float64(h.Flows) / float64(max(h.service.Flows, 1))
-	if pace >= resetRate.Value && float64(n) >= resetMany.Value {
+	restarted := h.by == flow.Server && c.cutByRestart(h)
+	if pace >= resetRate.Value && float64(n) >= resetMany.Value && !restarted {
 		f.Severity = Warning
 		// Who closes a tab has lost nothing; who waits for an answer has.
 		if share >= manyShare.Value && h.kind == traffic.ResetAsked {
@@ -104,12 +107,22 @@ func (c *Case) resetFinding(h hit) *Finding {
 	f.Headline = fmt.Sprintf("%s reset %s to %s %s.", words.Sentence(who), c.least(needPackets)+words.Of(h.Flows, h.service.Flows, adjective(h.way)+"connection", adjective(h.way)+"connections"),
 		c.named(h.service), during)
 	f.Detail = fmt.Sprintf("It happened at %s, to %s.", rate(pace), whom(h.Clients))
+	if restarted {
+		f.Detail += " It was restarted then: the kernel resets what a process leaves open."
+	}
 	own := h.by == flow.Server && h.way == handshake.Inbound || h.by == flow.Client && h.way == handshake.Outbound
 	if own {
 		c.resetReasons(h, f)
 	}
 	f.Remedy = []Remedy{{What: c.resetLook(h, own)}}
 	return f
+}
+
+// cutByRestart says whether all of it happened around a restart of the service.
+func (c *Case) cutByRestart(h hit) bool {
+	gone, ok := c.restart(h.service)
+	at := timeline.Span{Start: h.First, End: h.Last}
+	return ok && float64(at.End-at.Start) < restartHold.Value*1e9 && at.Overlaps(gone, int64(restartHold.Value*1e9))
 }
 
 // resetLook says where to look.

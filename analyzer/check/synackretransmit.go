@@ -49,6 +49,8 @@ repeated, as the server keeps no state.`,
 			Because: "whose address was forged answers no SYN-ACK, and the server repeats it"},
 		{Cause: &retransmissionBurst, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack,
 			Because: "what loses segments loses SYN-ACKs, too"},
+		{Cause: &lossRatio, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack,
+			Because: "what loses segments loses SYN-ACKs, too"},
 	},
 	Explains: []string{"syn_recv", "synack.retrans", "syn.retrans", "rto", "retrans", "retrans.ratio"}, // the kernel counts them among all of these
 	run:      runSYNACK,

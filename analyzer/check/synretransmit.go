@@ -48,6 +48,8 @@ waited in a queue, and nothing was lost.`,
 			Because: "a SYN that finds no room in connection tracking is dropped behind the tap, before TCP sees it"},
 		{Cause: &retransmissionBurst, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack,
 			Because: "what loses segments loses SYN-ACKs, too"},
+		{Cause: &lossRatio, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack,
+			Because: "what loses segments loses SYN-ACKs, too"},
 	},
 	// Of this host's own SYNs; those of its clients move no counter here.
 	Explains: []string{"syn.retrans", "tcp.syn_sent", "rto", "retrans", "retrans.ratio"},

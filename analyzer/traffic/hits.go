@@ -11,8 +11,9 @@ import (
 // Hits is how often something happened at a service, when, and to whom.
 type Hits struct {
 	Flows       uint64
-	Sum, Most   int64 // of the kind's value
-	First, Last int64 // Unix ns
+	Sum, Most   int64    // of the kind's value
+	First, Last int64    // Unix ns
+	Opened      [2]int64 // Unix ns of the first packets of the flows, the earliest and the latest
 	Seconds     []Second
 	Clients     map[netip.Addr]uint64
 	Examples    []Example // those with the largest value, the earliest of equal ones
@@ -53,6 +54,10 @@ func (h *Hits) add(f *flow.Flow, at, value int64, s *Sums) {
 
 // count counts a flow.
 func (h *Hits) count(f *flow.Flow, value int64, s *Sums) {
+	if h.Flows == 0 || f.First < h.Opened[0] {
+		h.Opened[0] = f.First
+	}
+	h.Opened[1] = max(h.Opened[1], f.First)
 	h.Flows++
 	h.Sum += value
 	h.Most = max(h.Most, value)

@@ -24,11 +24,12 @@ type Load struct {
 	Segments, Again uint64 // sent, and sent again: data and FINs of all flows
 	// Of Again: by timeout, by SACK or duplicate ACKs, as a probe of the tail; needless; never captured before.
 	Timeout, Fast, Probe, Needless, Unseen uint64
-	Flows, Hit                             uint64   // flows with data, and with some sent again
-	Interfaces                             uint64   // of the flows that are hit, a bit for each of the first 64
-	Large                                  uint64   // flows in which large segments were acknowledged
-	Seconds                                []Second // Again by second
-	Examples                               []Example
+	Flows, Hit                             uint64 // flows with data, and with some sent again
+	Interfaces                             uint64 // of the flows that are hit, a bit for each of the first 64
+	// LargeSince is the Unix ns of the first packet of the latest flow in which large segments were acknowledged.
+	LargeSince int64
+	Seconds    []Second // Again by second
+	Examples   []Example
 }
 
 // maxPaths bounds the addresses that are kept apart.
@@ -105,7 +106,7 @@ func (l *Load) add(f *flow.Flow, d *flow.Direction, s *Sums) {
 	again := d.Retransmits - min(syns, d.Retransmits)
 	const bulk = 8 // segments: below that nothing is known of large ones
 	if d.Segments >= bulk && d.UniqueBytes/uint64(d.Segments) >= large/2 && uint64(d.Acknowledged()) >= bulk/2*large {
-		l.Large++
+		l.LargeSince = max(l.LargeSince, f.First)
 	}
 	if again == 0 {
 		return

@@ -24,11 +24,11 @@ const (
 	ResetBusy               // reset while data of the peer was on its way (who reset)
 	ResetIdle               // reset when nothing was outstanding, or both had closed (who reset)
 	ResetHalf               // reset before the handshake was complete (who reset)
-	Foreign                 // reset with a TTL that none of the side's packets has (in whose name)
+	Foreign                 // reset with a TTL that none of the side's packets has, in none of the kinds above then; Value is 1 if it cut off a request or data (in whose name)
 	Closed                  // stopped reading: the receive window was closed; Value is ns (who stopped)
 	Shrunk                  // the window's right edge moved left; Value is bytes (who moved it)
 	Vanished                // fell silent for good while the other repeated its data; Value is ns (who fell silent)
-	LargeLost               // large segments were never acknowledged, smaller ones were; Value is bytes (who sent them)
+	LargeLost               // large segments were never acknowledged, smaller ones were, from when the other side was heard last; Value is bytes (who sent them)
 	Waiting                 // a request was not answered when the capture ended; Value is ns (server)
 	Half                    // the SYN was not repeated, and no ACK ever came, nor a RST; at the SYN's time (client)
 	Deferred                // a SYN-ACK was repeated although the server's TCP had taken the ACK (server)
@@ -202,10 +202,15 @@ func (s *Sums) resets(v *Service, f *flow.Flow) {
 	case peer.Outstanding() > 0 && peer.Fins == 0:
 		kind = ResetBusy
 	}
-	v.at(kind, by).add(f, f.EndTime, 0, s)
-	if f.ForeignTTL != 0 {
-		v.at(Foreign, by).add(f, f.EndTime, 0, s)
+	if f.ForeignTTL == 0 {
+		v.at(kind, by).add(f, f.EndTime, 0, s)
+		return
 	}
+	middle := int64(0)
+	if kind == ResetAsked || kind == ResetBusy {
+		middle = 1
+	}
+	v.at(Foreign, by).add(f, f.EndTime, middle, s) // and neither end's doing
 }
 
 // LongClosed is how long a window must be closed to be counted, in ns. A receiver whose program is on the
@@ -253,7 +258,9 @@ func (s *Sums) silences(v *Service, f *flow.Flow) {
 		heard := f.Dirs[side.Other()].Heard()
 		const fewTries = 3
 		if stuck.Tries >= fewTries && stuck.Len >= large && d.Acknowledged() < stuck.Len {
-			v.at(LargeLost, side).add(f, stuck.Last, int64(stuck.Len), s)
+			lost := v.at(LargeLost, side)
+			lost.during(min(max(heard, f.First), stuck.Last), stuck.Last, s)
+			lost.count(f, int64(stuck.Len), s)
 		} else if stuck.Tries >= persistent && f.Last-heard >= silent && heard > 0 {
 			v.at(Vanished, side.Other()).add(f, heard, f.Last-heard, s)
 		}

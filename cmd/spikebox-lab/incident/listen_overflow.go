@@ -29,8 +29,10 @@ sees whole seconds of delay although network and CPU are idle.`,
 		Root:    "listen-overflow",
 		Effects: []string{"syn-retransmit"},
 		// The last ACK of a handshake that began before the queue was full is
-		// dropped as well: its SYN-ACK is repeated.
-		Allowed: []string{"synack-retransmit", "rtt-spike", "syn-recv-pileup", "slow-application", "retransmission-burst", "tuning"},
+		// dropped as well: its SYN-ACK is repeated. Meanwhile it keeps its place among the
+		// half-open ones, which are as few as the backlog: when they are taken, the kernel
+		// answers with cookies.
+		Allowed: []string{"synack-retransmit", "syn-cookies", "syn-recv-pileup", "rtt-spike", "slow-application", "retransmission-burst", "tuning"},
 	},
 	Run: runListenOverflow,
 }

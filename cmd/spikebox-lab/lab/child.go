@@ -133,6 +133,9 @@ func (s *Stage) Finish(c *Child, limit time.Duration) {
 // last come leaves first: a client before its server, or its connections would end by
 // reset.
 func (s *Stage) leave() {
+	for _, c := range s.cast {
+		_ = c.cmd.Process.Signal(syscall.SIGCONT) // a frozen one would not hear of it; an error: it has left
+	}
 	for _, c := range slices.Backward(s.cast) {
 		c.Tell("stop")
 		select {
@@ -157,11 +160,9 @@ func (s *Stage) Crash(c *Child) {
 }
 
 // Freeze stops a child where it stands, as SIGSTOP, a debugger or a full cgroup freezer do:
-// the kernel goes on to answer for it until its queues are full.
+// the kernel goes on to answer for it until its queues are full. It stays so until the bundle is
+// written.
 func (s *Stage) Freeze(c *Child) { s.check(c.cmd.Process.Signal(syscall.SIGSTOP)) }
-
-// Thaw lets a frozen child go on.
-func (s *Stage) Thaw(c *Child) { s.check(c.cmd.Process.Signal(syscall.SIGCONT)) }
 
 // kill ends a child that has not left.
 func (c *Child) kill() {
