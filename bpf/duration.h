@@ -57,10 +57,14 @@ static __always_inline void record_duration(struct durations *d, __u64 ns, int i
 
 /*
  * A run of NET_RX or NET_TX may take less than reading the clock twice does, and there are
- * hundreds of thousands a second. So one in TIMED_EACH is timed, as long as the sampler of
- * stacks looks at this CPU each millisecond: one that is not timed starts as UNTIMED, and
- * the sampler sets its start where it finds it running, to half a millisecond exact. What it
- * never finds was brief, and is counted only.
+ * hundreds of thousands a second. So while the sampler of stacks looks at this CPU each
+ * millisecond one in TIMED_EACH is timed: one that is not starts as UNTIMED, and the sampler
+ * sets its start where it finds it running, to half a millisecond exact. What it never finds
+ * was brief, and is counted only. Without the sampler every run is timed.
+ *
+ * Whoever stops the sampler (recorder/probe/stacks.go) clears sampled, has each CPU
+ * interrupted, and then looks himself for runs that are UNTIMED, as the sampler would have.
+ * A run is marked before sampled is read: so either it is found, or it reads 0 and is timed.
  */
 #define TIMED_EACH 8
 #define UNTIMED 1 /* as start */
@@ -72,11 +76,12 @@ static __always_inline void record_duration(struct durations *d, __u64 ns, int i
 struct softirqs {
 	__u64 start[VECTORS];	/* ktime when it began; 0: not running */
 	__u64 looked;		/* jiffies when the sampler last did; 0: never */
+	__u64 sampled;		/* 1 while the sampler's clocks run */
 	__u64 begun[VECTORS];	/* while it does */
 	__u64 untimed[VECTORS];	/* brief ones that are in no bucket */
 	__u64 sum_brief[VECTORS]; /* ns, of those that are in one below BRIEF */
 	struct durations vector[VECTORS];
-	__u64 pad[3];
+	__u64 pad[2];
 };
 
 struct {

@@ -12,10 +12,13 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile __u64 long_softirq = 2000000; /* ns; longer ones are told as events */
 
 /* Whether to read the clock when a run begins. The sampler is late where interrupts are off, and
- * jiffies are of 1 to 10 ms. */
+ * jiffies are of 1 to 10 ms; it never looks at a CPU that came up later. */
 static __always_inline int is_timed(struct softirqs *s, __u32 vector)
 {
-	if ((vector != NET_RX && vector != NET_TX) || bpf_jiffies64() - s->looked > 2)
+	if (vector != NET_RX && vector != NET_TX)
+		return 1;
+	*(volatile __u64 *)&s->start[vector] = UNTIMED;
+	if (!*(volatile __u64 *)&s->sampled || bpf_jiffies64() - s->looked > 2)
 		return 1;
 	return s->begun[vector]++ % TIMED_EACH == 0;
 }
@@ -25,8 +28,8 @@ int BPF_PROG(softirq_begin, __u32 vector)
 {
 	struct softirqs *s = this_softirqs();
 
-	if (s && vector < VECTORS)
-		s->start[vector] = is_timed(s, vector) ? bpf_ktime_get_ns() & ~(__u64)FOUND : UNTIMED;
+	if (s && vector < VECTORS && is_timed(s, vector))
+		s->start[vector] = bpf_ktime_get_ns() & ~(__u64)FOUND;
 	return 0;
 }
 

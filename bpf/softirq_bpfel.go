@@ -24,11 +24,12 @@ type SoftirqSoftirqs struct {
 	_        structs.HostLayout
 	Start    [10]uint64
 	Looked   uint64
+	Sampled  uint64
 	Begun    [10]uint64
 	Untimed  [10]uint64
 	SumBrief [10]uint64
 	Vector   [10]SoftirqDurations
-	Pad      [3]uint64
+	Pad      [2]uint64
 }
 
 // Names of all BPF objects in the ELF.

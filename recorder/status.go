@@ -105,7 +105,7 @@ func (r *Recorder) status() control.Status {
 	}
 	s.Sources = append(s.Sources, r.rings.Board.Sources(start, now)...)
 	s.Sources = append(s.Sources, r.rings.Snapshots.Source(start, now))
-	s.Sources = append(s.Sources, r.rings.Trace.Sources(start, now)...)
+	s.Sources = append(s.Sources, r.rings.Trace.Sources(start, now, time.Time.UTC)...)
 	s.Budget = r.budget.State(start, now, time.Time.UTC)
 	budget.Mark(s.Sources, s.Budget)
 	return s

@@ -46,7 +46,8 @@ softnet-drop.
 
 The time is measured from softirq_entry to softirq_exit, and holds what a hypervisor took
 away meanwhile: where the CPU's steal time accounts for it this check is silent, and where
-the CPU was sampled every millisecond and no sample is in the softirq it says so.`,
+the CPU was sampled every millisecond and no sample is in the softirq it says so. The
+recorder begins to sample with the first long softirq, so that the first has no samples.`,
 	Ref:    "net/core/dev.c, net_rx_action and process_backlog, kernel/softirq.c, handle_softirqs, Linux 6.18; Documentation/admin-guide/sysctl/net.rst",
 	Needs:  []*Need{needSoftirqs},
 	Limits: []Limit{stallLimit, stallMany, stallLong, stallShare},
@@ -54,7 +55,7 @@ the CPU was sampled every millisecond and no sample is in the softirq it says so
 		{Cause: &tcpCollapse, EffectVariant: inCollapse, On: subject.KindHost, Slack: counterSlack,
 			Because: "the samples inside of the softirq are in tcp_collapse, which merges all of a receive buffer at once"},
 		{Cause: &tcpCollapse, EffectVariant: inUnknown, On: subject.KindHost, Slack: counterSlack,
-			Because: "a receive buffer is merged in the softirq, all of it at once; what else was in there could not be sampled"},
+			Because: "a receive buffer is merged in the softirq, all of it at once; what else was in there was not sampled"},
 		{Cause: &softnetDrop, EffectVariant: inOther, On: subject.KindCPU, Slack: counterSlack,
 			Because: "with a full backlog each round is as long as the kernel lets it be: 64 packets at the price of each"},
 	},
@@ -66,8 +67,8 @@ the CPU was sampled every millisecond and no sample is in the softirq it says so
 const (
 	inCollapse Variant = "in-tcp-collapse"
 	inOther    Variant = "in-other"
-	inUnknown  Variant = "in-unknown" // samples cannot be taken
-	inNothing  Variant = "in-nothing" // they can, and there is none
+	inUnknown  Variant = "in-unknown" // no samples were taken then
+	inNothing  Variant = "in-nothing" // they were, and there is none
 )
 
 var needSoftirqs = needProbe(member.LatenciesName, "probe.softirq", "how long softirqs ran")
@@ -166,7 +167,7 @@ func (c *Case) stallFinding(stalls []stall) *Finding {
 	f.at(s.span)
 	// A packet waits behind as many stalls as follow each other: most of a second, if they do.
 	f.delay = max(s.most, s.busy)
-	inside := c.inside("NET_RX", s.cpu)
+	inside := c.inside("NET_RX", s.cpu, s.at)
 	f.Variant = inside.variant
 	f.Headline = fmt.Sprintf("CPU %d was kept in the receive softirq (NET_RX) for up to %s at a time%s, in %s of the window: whatever arrived there, and whatever ran there, waited.",
 		s.cpu, unit.Duration(seconds(s.most)), inside.clause, words.Plural(s.n, "second", "seconds"))
@@ -179,6 +180,9 @@ func (c *Case) stallFinding(stalls []stall) *Finding {
 	case inside.variant == inNothing:
 		f.Severity = Info
 		f.Detail += " Not one sample was taken in it, though that CPU is sampled every millisecond: the CPU itself stood still (a hypervisor, firmware), or interrupts were off."
+	}
+	if inside.first {
+		f.Detail += " Nothing was sampled in it: the recorder begins to sample with the first long softirq."
 	}
 	if len(stalls) > 1 {
 		f.Detail += fmt.Sprintf(" %s stalled too, for less.", words.Sentence(words.Plural(len(stalls)-1, "other CPU", "other CPUs")))
@@ -217,6 +221,7 @@ type inside struct {
 	clause  string // behind the duration
 	remedy  string
 	items   []Item
+	first   bool // before the sampling began
 }
 
 // insides are functions that explain a long softirq, by the beginning of their names. The first
@@ -237,8 +242,9 @@ var insides = []struct {
 		"Look for very many sockets that are bound to one port, or receive one multicast group.", inOther},
 }
 
-// inside asks the stacks that were sampled in long softirqs of a CPU.
-func (c *Case) inside(vector string, cpu int) inside {
+// inside asks the stacks that were sampled in long softirqs of a CPU, of which the longest was in
+// the second that ended then.
+func (c *Case) inside(vector string, cpu int, at int64) inside {
 	for _, s := range c.Evidence.Stacks {
 		if s.Vector != vector || s.CPU != strconv.Itoa(cpu) || s.Total <= 0 {
 			continue
@@ -247,16 +253,19 @@ func (c *Case) inside(vector string, cpu int) inside {
 			for _, name := range slices.Sorted(maps.Keys(s.Functions)) {
 				share := float64(s.Functions[name]) / float64(s.Total)
 				if share >= stallShare.Value && hasPrefixes(name, known.functions...) {
-					return inside{known.variant, fmt.Sprintf(", %s in %s (%s)", unit.Percent(share), name, known.what), known.remedy,
-						[]Item{{Kind: "stack", Member: member.StacksName, Where: name, Value: val(share), Unit: "ratio", Text: vector + " on CPU " + s.CPU}}}
+					return inside{variant: known.variant, clause: fmt.Sprintf(", %s in %s (%s)", unit.Percent(share), name, known.what), remedy: known.remedy,
+						items: []Item{{Kind: "stack", Member: member.StacksName, Where: name, Value: val(share), Unit: "ratio", Text: vector + " on CPU " + s.CPU}}}
 				}
 			}
 		}
-		return inside{inOther, "", "Read the stacks that were sampled in it: go tool pprof -top -cum " + member.StacksName + ".",
-			[]Item{{Kind: "stack", Member: member.StacksName, Where: strings.Join(s.Busiest(), ", "), Text: vector + " on CPU " + s.CPU}}}
+		return inside{variant: inOther, remedy: "Read the stacks that were sampled in it: go tool pprof -top -cum " + member.StacksName + ".",
+			items: []Item{{Kind: "stack", Member: member.StacksName, Where: strings.Join(s.Busiest(), ", "), Text: vector + " on CPU " + s.CPU}}}
 	}
-	if s, _ := c.Evidence.Source("probe.stacks"); s.State == format.Complete {
+	// That second, and what may have begun in the one before it.
+	s, _ := c.Evidence.Source("probe.stacks")
+	sampled := member.StacksSampled(s.Details, at-2e9, at)
+	if s.State == format.Complete && sampled {
 		return inside{variant: inNothing, remedy: "Compare with the hypervisor's or the firmware's log of that second; turbostat counts SMIs."}
 	}
-	return inside{variant: inUnknown, remedy: "Look for what is slow for each packet on that CPU (packet filter, BPF, huge receive buffers): spikebox histogram, perf top -C " + strconv.Itoa(cpu) + "."}
+	return inside{variant: inUnknown, first: !sampled, remedy: "Look for what is slow for each packet on that CPU (packet filter, BPF, huge receive buffers): spikebox histogram, perf top -C " + strconv.Itoa(cpu) + "."}
 }

@@ -148,7 +148,7 @@ func (c *Case) softnetDetail(cpu int, b burst, steering []rps) string {
 	if len(steering) > 0 {
 		parts = append(parts, fmt.Sprintf("Receive packet steering sends %s to that CPU alone.", steering[0].queue))
 	}
-	if in := c.inside("NET_RX", cpu); in.clause != "" {
+	if in := c.inside("NET_RX", cpu, b.span.End); in.clause != "" {
 		parts = append(parts, fmt.Sprintf("The samples of its long softirqs are%s.", in.clause[1:]))
 	}
 	if limited, _ := c.Lines.Get(fmt.Sprintf("softnet.cpu%d.flow_limit", cpu)).Sum(b.span); limited > 0 {

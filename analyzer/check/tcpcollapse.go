@@ -53,7 +53,10 @@ func runTCPCollapse(c *Case) Answer {
 	if !ok && thrown == 0 {
 		return absent("TCPRcvCollapsed, RcvPruned and OfoPruned did not move in the window")
 	}
-	stall := c.collapseStall(merged.span)
+	stall, when := c.collapseStall()
+	if stall != nil {
+		merged.span = when
+	}
 	measured := needSoftirqs.have(c).state == whole
 	if stall == nil && thrown == 0 && measured {
 		return absent("full receive buffers were merged (%s), but no softirq was long for it", words.Plural(uint64(merged.all), "segment", "segments"))
@@ -106,18 +109,23 @@ func (c *Case) prunedSpan() (span timeline.Span) {
 	return span
 }
 
-// collapseStall gives the stall that merging made: the samples in it say so, or nothing was
-// sampled. nil where there is none.
-func (c *Case) collapseStall(merged timeline.Span) *Finding {
+// collapseStall gives the stall that merging made, and when the kernel merged then: the samples in
+// it say so, or nothing was sampled. nil where there is none.
+func (c *Case) collapseStall() (stall *Finding, merging timeline.Span) {
 	if needSoftirqs.have(c).state == missing {
-		return nil
+		return nil, merging
 	}
 	for _, f := range runSoftirqStall(c).Findings {
-		if (f.Variant == inCollapse || f.Variant == inUnknown) && f.span().Overlaps(merged, counterSlack.Nanoseconds()) {
-			return f
+		if f.Variant != inCollapse && f.Variant != inUnknown {
+			continue
+		}
+		for _, merging := range c.Lines.Get(collapsed).Runs(c.Window, apart, positive) {
+			if f.span().Overlaps(merging, counterSlack.Nanoseconds()) {
+				return f, merging
+			}
 		}
 	}
-	return nil
+	return nil, merging
 }
 
 // fullest is the socket with the most unread data at the end, nil where none has any. Its buffer

@@ -27,6 +27,7 @@ type Measure struct {
 	Programs float64   // that others took for it: programs and interrupts
 	Load     float64   // packets a second that the machine received
 	Cost     []float64 // share of each of Tiers that is armed
+	Idle     []bool    // of Tiers that would take nothing now, as nobody asks for them; nil: none
 }
 
 // Used is all of it.
@@ -150,9 +151,12 @@ func (l *Ladder) missing(id string) bool {
 }
 
 // expected is what a tier that is shed would cost now. Programs run as often as there are
-// packets; a load that is gone is no reason to stay away.
+// packets; a load that is gone is no reason to stay away, nor is a cost while it is asked for.
 func (l *Ladder) expected(tier int) float64 {
 	r := &l.rungs[tier]
+	if idle := l.recent[len(l.recent)-1].Idle; idle != nil && idle[tier] {
+		return 0
+	}
 	if Tiers[tier].Fixed || r.load == 0 {
 		return r.cost
 	}

@@ -97,6 +97,29 @@ func TestShedsNoMoreThanNeeded(t *testing.T) {
 	}
 }
 
+// What costs only while somebody asks for it comes back when nobody does, though it did not fit;
+// when it is asked for again it must go again, and stays away for twice as long.
+func TestWhatIsIdleComesBack(t *testing.T) {
+	w := world{limit: 1, own: 0.3, cost: map[string]float64{"stacks": 1.3}}
+	l := w.ladder()
+	asked := func(n int) bool { return n <= 20 || n > 100 }
+	var got []string
+	for n := 1; n <= 300; n++ {
+		m := w.measure(l, 1)
+		if i := tierOf("stacks"); !asked(n) {
+			m.Programs -= m.Cost[i]
+			m.Cost[i], m.Idle = 0, make([]bool, len(Tiers))
+			m.Idle[i] = true
+		}
+		if c, ok := l.Step(m); ok {
+			got = append(got, fmt.Sprint(n, c.Shed))
+		}
+	}
+	if want := []string{"3 true", "21 false", "102 true"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // Without the probe of softirqs stacks are not sampled, whatever they cost.
 func TestShedsWhatBuildsOnIt(t *testing.T) {
 	w := world{limit: 1, own: 0.2, cost: map[string]float64{"stacks": 0.001, "softirq": 2}}

@@ -65,6 +65,7 @@ type count struct {
 	at      time.Time
 	own     time.Duration
 	packets uint32          // wraps, as each CPU's count does
+	clocks  time.Duration   // that those which sample stacks have taken of each CPU
 	runs    []time.Duration // by probe.All; nil: not read
 }
 
@@ -174,11 +175,14 @@ func (m *Meter) finish() *Measure {
 	out := &Measure{
 		Own:  float64(end.own-m.begin.own) / float64(took) / float64(m.cpus),
 		Load: float64(end.packets-m.begin.packets) / took.Seconds(),
-		Cost: make([]float64, len(Tiers)),
+		Cost: make([]float64, len(Tiers)), Idle: make([]bool, len(Tiers)),
 	}
+	// Of all CPUs alike, and whatever the load; the program that samples runs within.
+	clocks := float64(end.clocks-m.begin.clocks) / float64(took)
 	for i, t := range Tiers {
-		out.Cost[i] = m.programs(i, t, out.Load)
+		out.Cost[i] = m.programs(i, t, out.Load, clocks)
 		out.Programs += out.Cost[i]
+		out.Idle[i] = t.ID == "stacks" && m.probes.Stacks != nil && !m.probes.Stacks.Wanted()
 	}
 	for i, p := range probe.All {
 		if !inTier(p.ID) {
@@ -190,7 +194,7 @@ func (m *Meter) finish() *Measure {
 }
 
 // programs is the share of the machine that a tier's programs take.
-func (m *Meter) programs(tier int, t *Tier, load float64) (share float64) {
+func (m *Meter) programs(tier int, t *Tier, load, clocks float64) (share float64) {
 	if !m.Armed(tier) {
 		return 0
 	}
@@ -198,9 +202,8 @@ func (m *Meter) programs(tier int, t *Tier, load float64) (share float64) {
 		if !slices.Contains(t.Probes, p.ID) {
 			continue
 		}
-		if p.ID == "stacks" && m.probes.Stacks != nil {
-			// Of all CPUs alike, and whatever the load; its program runs within the interrupt.
-			share += m.probes.Stacks.ClockShare()
+		if p.ID == "stacks" {
+			share += clocks
 			continue
 		}
 		share += m.reckoned(i, load) / float64(m.cpus)
@@ -232,6 +235,9 @@ func (m *Meter) count(runs bool) count {
 	var used unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &used) == nil {
 		c.own = time.Duration(used.Utime.Nano() + used.Stime.Nano())
+	}
+	if m.probes.Stacks != nil {
+		c.clocks = m.probes.Stacks.ClockTime(m.now)
 	}
 	if m.softnet != nil {
 		if text, err := m.softnet.Read(); err == nil {

@@ -38,7 +38,7 @@ var Tiers = []*Tier{
 		Probes:  []string{"echo"}, Meters: []string{"echo"},
 	},
 	{
-		ID:      "stacks", // stacks inside long softirqs, a look at each CPU a thousand times a second, and times of single functions
+		ID:      "stacks", // stacks inside long softirqs, each CPU looked at 1,000 times a second for a minute after one, and times of single functions
 		Without: "the name of the function that a stall is spent in; its length is still known",
 		Probes:  []string{"stacks", "function"}, Shared: []string{"events"}, Within: "softirq", Fixed: true,
 	},

@@ -110,7 +110,7 @@ func Take(rings Rings, req Request) (*Held, error) {
 	}
 	h.sources = append(h.sources, clockSource(past, req.Start))
 	h.sources = append(h.sources, rings.Snapshots.Source(req.Start, h.end), rings.Log.Source(req.Start, req.Clock))
-	h.sources = append(h.sources, rings.Trace.Sources(req.Start, h.end)...)
+	h.sources = append(h.sources, rings.Trace.Sources(req.Start, h.end, req.Clock.Wall)...)
 	budget.Mark(h.sources, req.Manifest.Budget)
 	m := &h.req.Manifest
 	m.Vitals = infos

@@ -83,6 +83,7 @@ func TestCollapseIsNamedByItsStacks(t *testing.T) {
 	}
 	ns := testns.New(t)
 	s := armAll(t, Options{NetNS: inode(t, ns), LongSoftirq: time.Millisecond, StackAge: 300 * time.Microsecond})
+	must(t, s.Stacks.Watch(true))
 	rmem := 4 << 20
 	if inVM() {
 		rmem = 1 << 20 // fewer segments to emulate

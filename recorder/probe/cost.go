@@ -118,5 +118,13 @@ func interruptCost() time.Duration {
 	return pauses[len(pauses)/4]
 }
 
-// ClockShare is the share of every CPU that the clocks which sample stacks take.
-func (p *Stacks) ClockShare() float64 { return float64(p.interrupt) / float64(p.Period) }
+// ClockTime is what the clocks that sample stacks have taken of every CPU until now.
+func (p *Stacks) ClockTime(now time.Time) (total time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	sampled := p.before
+	if s := p.sampling(); s != nil {
+		sampled += now.Sub(s.From)
+	}
+	return time.Duration(float64(sampled) * float64(p.interrupt) / float64(p.Period))
+}

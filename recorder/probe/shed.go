@@ -17,7 +17,7 @@ func (s *Set) Shed(id string, off bool) error {
 	case *Echo:
 		return p.forbid(off)
 	case *Stacks:
-		return p.stop(off)
+		return p.forbid(off)
 	case *Functions:
 		if !off {
 			return p.resume()
@@ -73,20 +73,6 @@ func (f *Functions) resume() error {
 		}
 		if err != nil {
 			return fmt.Errorf("shed probe function: %w", err)
-		}
-	}
-	return nil
-}
-
-// stop stops the clocks or starts them again.
-func (p *Stacks) stop(off bool) error {
-	request := uint(unix.PERF_EVENT_IOC_ENABLE)
-	if off {
-		request = unix.PERF_EVENT_IOC_DISABLE
-	}
-	for _, fd := range p.clocks {
-		if err := unix.IoctlSetInt(fd, request, 0); err != nil {
-			return fmt.Errorf("shed probe stacks: %w", err)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +24,7 @@ var softirqProbe = Probe{
 	Without: "stalls of a CPU's network work; /proc/softirqs and softnet_stat count runs, not their length",
 	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
 		s.Softirqs, err = openSoftirqs(s.hub, o)
-		return s.Softirqs, "one brief NET_RX in 8 timed", err
+		return s.Softirqs, "one brief NET_RX in 8 timed while stacks are sampled", err
 	},
 }
 
@@ -48,6 +49,8 @@ const NetRX = 3
 
 // Softirqs is the armed probe of softirqs.
 type Softirqs struct {
+	// Long is from which duration on a run is an event.
+	Long   time.Duration
 	loaded *loaded
 	cpus   *shared[bpf.SoftirqSoftirqs]
 	seen   [][Vectors]softirqSeen // by CPU
@@ -66,10 +69,8 @@ func openSoftirqs(h hub, o Options) (*Softirqs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read embedded probe softirq: %w", err)
 	}
-	vars := map[string]any{}
-	if o.LongSoftirq > 0 {
-		vars[bpf.SoftirqVarLongSoftirq] = uint64(o.LongSoftirq)
-	}
+	long := cmp.Or(o.LongSoftirq, 2*time.Millisecond)
+	vars := map[string]any{bpf.SoftirqVarLongSoftirq: uint64(long)}
 	l, err := load(h, wanted{id: "softirq", spec: spec, vars: vars,
 		perCPU: []string{bpf.SoftirqMapSoftirqCpu}})
 	if err != nil {
@@ -79,12 +80,12 @@ func openSoftirqs(h hub, o Options) (*Softirqs, error) {
 	if err != nil {
 		return nil, errors.Join(refuse("softirq", err), l.Close())
 	}
-	return &Softirqs{loaded: l, cpus: cpus, seen: make([][Vectors]softirqSeen, len(cpus.slots))}, nil
+	return &Softirqs{Long: long, loaded: l, cpus: cpus, seen: make([][Vectors]softirqSeen, len(cpus.slots))}, nil
 }
 
 // Read calls visit for each CPU and vector that has run since the last Read, with
-// what it did; *d is overwritten afterwards. Of brief runs of NET_RX and NET_TX one in eight is
-// timed, and the others are taken to have been like these (bpf/duration.h).
+// what it did; *d is overwritten afterwards. While stacks are sampled one in eight of the brief
+// runs of NET_RX and NET_TX is timed, and the others are taken to have been like these (bpf/duration.h).
 func (s *Softirqs) Read(visit func(cpu, vector int, d *Durations)) error {
 	if s.cpus.slots == nil {
 		return fmt.Errorf("read probe softirq: %w", os.ErrClosed)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,7 @@ import (
 
 var stacksProbe = Probe{
 	ID:      "stacks",
-	Doc:     "the kernel's stack inside softirqs that run too long, sampled by a clock on each CPU, as events",
+	Doc:     "the kernel's stack inside softirqs that run too long, sampled by a clock on each CPU for a minute after a long one, of which the first has none; as events",
 	Attach:  []string{"perf_event/cpu-clock"},
 	Needs:   tracing + "; probe softirq; CONFIG_PERF_EVENTS",
 	Without: "the name of the function that a stall is spent in, where function probes are refused too",
@@ -47,9 +48,16 @@ type Stacks struct {
 	// Period is the time between two samples of a CPU, for profiles.
 	Period    time.Duration
 	interrupt time.Duration // what one look takes, with the interrupt that it needs
+	softirqs  *Softirqs     // which it looks at
+
+	mu        sync.Mutex // of what follows: the meter watches beside whoever sheds
+	wanted    bool       // by Watch
+	forbidden bool
+	spans     []Span        // of sampling, oldest first
+	before    time.Duration // all spans but the one that goes on
 }
 
-// openStacks sets a clock on each CPU that is online now; CPUs that come up later are
+// openStacks makes a clock for each CPU that is online now; CPUs that come up later are
 // not sampled.
 func openStacks(o Options, s *Set) (*Stacks, error) {
 	spec, err := bpf.LoadStacks()
@@ -67,7 +75,7 @@ func openStacks(o Options, s *Set) (*Stacks, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Stacks{loaded: l, Period: o.stackPeriod()}
+	p := &Stacks{loaded: l, Period: o.stackPeriod(), softirqs: s.Softirqs}
 	cpus, err := onlineCPUs()
 	if err != nil {
 		return nil, errors.Join(refuse("stacks", err), p.Close())
@@ -78,11 +86,14 @@ func openStacks(o Options, s *Set) (*Stacks, error) {
 		}
 	}
 	p.interrupt = interruptCost()
+	if err := p.ask(unix.PERF_EVENT_IOC_DISABLE); err != nil {
+		return nil, errors.Join(refuse("stacks", err), p.Close())
+	}
 	return p, nil
 }
 
-// clock starts sampling one CPU. It uses the ioctl, since links to perf events came
-// with 5.15 only; closing the descriptor stops it.
+// clock starts a clock that samples one CPU. It uses the ioctl, since links to perf events
+// came with 5.15 only; closing the descriptor stops it.
 func (p *Stacks) clock(cpu int) error {
 	attr := unix.PerfEventAttr{
 		Type:   unix.PERF_TYPE_SOFTWARE,

@@ -202,7 +202,7 @@ func TestUnreadMapsArePartial(t *testing.T) {
 		t.Errorf("said %q, want it once", said)
 	}
 	for start, want := range map[time.Time]format.State{before: format.Partial, time.Now(): format.Complete} {
-		sources := r.Sources(start, time.Now())
+		sources := r.Sources(start, time.Now(), time.Time.UTC)
 		if s := sources[0]; s.State != want || want == format.Partial && s.Reason != "could not be read 3 times since arming: read drop causes: bad file descriptor" {
 			t.Errorf("source %+v, want %s", s, want)
 		}

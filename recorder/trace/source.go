@@ -41,12 +41,15 @@ func (r *Recording) lostSince(start time.Time) uint64 {
 }
 
 // Sources gives the states for the manifest: of each probe, and of the events that they
-// share, in a window.
-func (r *Recording) Sources(start, end time.Time) []format.Source {
+// share, in a window, with its times as wall places them.
+func (r *Recording) Sources(start, end time.Time, wall func(time.Time) time.Time) []format.Source {
 	var sources []format.Source
 	for _, result := range r.probes.Results {
 		s := result.Source()
 		r.unread(&s, result.Probe.ID, start)
+		if result.Probe.ID == "stacks" && r.probes.Stacks != nil {
+			s.Details = r.sampled(start, end, wall)
+		}
 		sources = append(sources, s)
 	}
 	if r.probes.Events == nil {
@@ -84,6 +87,26 @@ func (r *Recording) Sources(start, end time.Time) []format.Source {
 		s.Details["drop.unattributed"] = fmt.Sprintf("%d packets told nothing of their network namespace: counted apart, without addresses", n)
 	}
 	return append(sources, s)
+}
+
+// sampled says when in a window stacks were sampled, for people and for programs.
+func (r *Recording) sampled(start, end time.Time, wall func(time.Time) time.Time) map[string]string {
+	var said, spans []string
+	for _, s := range r.probes.Stacks.Sampled(start, end) {
+		from, to := wall(s.From), wall(end)
+		sentence := "from " + from.Format(time.TimeOnly) + " UTC on"
+		if !s.To.IsZero() && !s.To.After(end) {
+			to = wall(s.To)
+			sentence = "from " + from.Format(time.TimeOnly) + " to " + to.Format(time.TimeOnly) + " UTC"
+		}
+		said = append(said, sentence)
+		spans = append(spans, fmt.Sprintf("%d-%d", from.UnixNano(), to.UnixNano()))
+	}
+	sentence := "no stacks were sampled in the window: no softirq had been long before, and the first long one has none"
+	if len(said) > 0 {
+		sentence = "stacks were sampled " + strings.Join(said, ", ")
+	}
+	return map[string]string{member.StacksSampling: sentence, member.StacksSpans: strings.Join(spans, ",")}
 }
 
 // unread says of a source that its maps could not be read in the window.

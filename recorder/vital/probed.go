@@ -60,6 +60,10 @@ var eventMeter = &Meter{
 	})},
 }
 
+// StacksQuiet is for how long stacks are sampled after the last long softirq. What made one
+// makes the next, a full buffer's each time that it is full, most often within seconds.
+const StacksQuiet = time.Minute
+
 var softirqMeter = &Meter{
 	ID:  "softirq",
 	Doc: "how long softirqs kept a CPU, of the whole machine",
@@ -68,16 +72,24 @@ var softirqMeter = &Meter{
 	},
 	Variants: []Variant{probeVariant("softirq", func(env Env) probed {
 		var longest ring.Second[time.Duration]
-		return func(_ time.Time, out []float64) error {
+		var long time.Time // when a run of any vector was long last
+		return func(now time.Time, out []float64) error {
 			tick := longest.Push(0)
 			err := env.Probes.Softirqs.Read(func(cpu, vector int, d *probe.Durations) {
 				if vector == probe.NetRX {
 					*tick = max(*tick, d.Max)
 				}
+				if d.Max >= env.Probes.Softirqs.Long {
+					long = now
+				}
 				if env.Softirq != nil {
 					env.Softirq(cpu, vector, d)
 				}
 			})
+			if stacks := env.Probes.Stacks; stacks != nil {
+				asked := env.Asked != nil && env.Asked("softirq.max")
+				err = errors.Join(err, stacks.Watch(asked || !long.IsZero() && now.Sub(long) < StacksQuiet))
+			}
 			out[0] = 0
 			for d := range longest.All() {
 				out[0] = max(out[0], d.Seconds())

@@ -15,12 +15,12 @@ import (
 var (
 	sink = &Actor{
 		Name: "sink",
-		Doc:  "accepts one connection and reads it, until it is told to stop reading",
+		Doc:  "accepts connections and reads the beginning of each",
 		run:  runSink,
 	}
 	trickle = &Actor{
 		Name: "trickle",
-		Doc:  "fills one connection with segments of one byte each",
+		Doc:  "fills one connection after the other with segments of one byte each",
 		run:  runTrickle,
 	}
 )
@@ -35,11 +35,13 @@ type Trickle struct {
 	// window to open; Count is how many of one byte it sends then.
 	Bulk  int64 `json:"bulk"`
 	Count int   `json:"count"`
-	// Rest is the time between the two, in which the sink goes to sleep.
+	// Rest is the time between the two on the first connection, in which the sink goes to sleep.
 	Rest time.Duration `json:"rest"`
+	// Times is how many connections there are, one after the other.
+	Times int `json:"times"`
 }
 
-// runSink reads Bulk bytes of one connection, and nothing more.
+// runSink reads Bulk bytes of each connection, and nothing more.
 func runSink(_ context.Context, c *Cue) error {
 	var p Trickle
 	if err := c.params(&p, func() string { return p.Comm }); err != nil {
@@ -51,26 +53,26 @@ func runSink(_ context.Context, c *Cue) error {
 	}
 	defer l.Close()
 	c.ready(l.Addr().String())
-	conns := make(chan net.Conn, 1)
+	conns := make(chan net.Conn, p.Times)
 	go func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
+		for range p.Times {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns <- conn // kept, for an unreachable connection is closed by the collector
+			n, _ := io.CopyN(io.Discard, conn, p.Bulk)
+			c.note("read %d bytes, and stops reading", n)
 		}
-		conns <- conn // kept, for an unreachable connection is closed by the collector
-		n, _ := io.CopyN(io.Discard, conn, p.Bulk)
-		c.note("read %d bytes, and stops reading", n)
 	}()
 	err = c.commands(func(verb, _ string) error { return fmt.Errorf("no such command %q", verb) })
-	select {
-	case conn := <-conns:
-		conn.Close()
-	default:
+	for range len(conns) {
+		(<-conns).Close()
 	}
 	return err
 }
 
-// runTrickle sends Bulk bytes, rests, and sends Count single bytes. MSG_EOR keeps the
+// runTrickle sends Bulk bytes, rests, and sends Count single bytes, Times times. MSG_EOR keeps the
 // kernel from merging one with the next, so that each becomes a segment, and a socket
 // buffer of its own at the receiver.
 func runTrickle(ctx context.Context, c *Cue) error {
@@ -79,15 +81,21 @@ func runTrickle(ctx context.Context, c *Cue) error {
 		return err
 	}
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(p.From)}, Timeout: 10 * time.Second}
-	conn, err := d.DialContext(ctx, "tcp4", p.Addr)
-	if err != nil {
-		return err
+	conns := make([]net.Conn, p.Times)
+	for i := range conns {
+		var err error
+		if conns[i], err = d.DialContext(ctx, "tcp4", p.Addr); err != nil {
+			return err
+		}
+		defer conns[i].Close()
 	}
-	defer conn.Close()
-	c.ready(conn.LocalAddr().String())
+	c.ready(conns[0].LocalAddr().String())
 	go func() {
-		err := p.pour(conn.(*net.TCPConn))
-		c.note("has sent its %d single bytes (error: %v)", p.Count, err)
+		for _, conn := range conns {
+			err := p.pour(conn.(*net.TCPConn))
+			c.note("has sent its %d single bytes (error: %v)", p.Count, err)
+			p.Rest = 0
+		}
 		c.send(Event{Kind: "done"})
 	}()
 	return c.commands(func(verb, _ string) error { return fmt.Errorf("no such command %q", verb) })

@@ -18,10 +18,12 @@ tcp_rmem allows very large receive buffers. One process stops reading while its 
 goes on sending tiny segments, each in a socket buffer of its own. When the limit is
 reached, the kernel merges tens of thousands of them at once, in the softirq: for
 many milliseconds that CPU receives nothing else, and every packet of every other
-connection is late. With a smaller tcp_rmem it happens as often and lasts less.`,
+connection is late. It happens again with the next such connection. With a smaller
+tcp_rmem it happens as often and lasts less.`,
 	Params: []lab.Param{
 		lab.NewParam("rmem", "maximum (and default) of the server's tcp_rmem", "32MiB", "32MiB"),
-		lab.NewParam("segments", "of one byte that are sent", "900000", "1700000"),
+		lab.NewParam("segments", "of one byte that are sent on each", "900000", "1700000"),
+		lab.NewParam("connections", "one after the other, to which that happens", "2", "2"),
 		lab.Baseline("3s", "10s"),
 	},
 	// The packets of the incident itself would leave no room for the others'.
@@ -52,7 +54,7 @@ func runTCPCollapse(s *lab.Stage) {
 	clients.InitCwnd(20000)
 	edge.QuickACK()
 	t := actor.Trickle{Comm: "log-sink", From: lab.Addresses(lab.CrowdNet, 1)[0], Bulk: 64 << 20,
-		Addr: edge.Addr + ":5140", Count: s.Number("segments"), Rest: s.Duration("baseline")}
+		Addr: edge.Addr + ":5140", Count: s.Number("segments"), Rest: s.Duration("baseline"), Times: s.Number("connections")}
 	s.Act(edge, "sink", t.Comm, t)
 	s.Open(443, actor.Server{Comm: "nginx", Watch: 100 * time.Millisecond})
 	t.Comm = "log-shipper"
