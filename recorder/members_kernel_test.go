@@ -133,6 +133,7 @@ func (s *scene) stacks(t *testing.T) {
 	if !slices.Equal(types, []string{"samples/count", "softirq/nanoseconds"}) || p.TimeNanos != s.window.from.UnixNano() {
 		t.Errorf("values %v from %d on", types, p.TimeNanos)
 	}
+	s.armed(t, "stacks")
 	d := source(t, s.bundle, "probe.stacks").Details
 	if spans, told := d[member.StacksSpans]; !told || d[member.StacksSampling] == "" || len(p.Sample) > 0 && spans == "" {
 		t.Errorf("%d stacks were sampled, the source says %q", len(p.Sample), d)
