@@ -37,8 +37,10 @@ func TestShed(t *testing.T) {
 				t.Skipf("probe %s is not armed: %v", id, err)
 			}
 		}
-		if s.Refusal("function") == nil {
-			ids = append(ids, "function")
+		for _, id := range []string{"function", "response"} { // not every kernel has them
+			if s.Refusal(id) == nil {
+				ids = append(ids, id)
+			}
 		}
 		for _, id := range ids {
 			must(t, s.Shed(id, true))
@@ -70,6 +72,9 @@ func TestShed(t *testing.T) {
 		}
 		for _, id := range ids {
 			must(t, s.Shed(id, false))
+		}
+		for _, id := range ids {
+			before[id] = runs(id)
 		}
 		work()
 		for _, id := range ids {

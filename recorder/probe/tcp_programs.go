@@ -1,0 +1,164 @@
+//go:build linux
+
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/bpf"
+)
+
+// tcpProbes are the probes of bpf/tcp.bpf.c, in the order in which they are shed: what is first
+// also asks most of a kernel.
+var tcpProbes = []struct {
+	id       string
+	since    string   // variable: ktime since when it is armed
+	fits     string   // constant: whether this kernel takes it
+	programs []string // that do some of its work
+}{
+	{"response", bpf.TcpVarResponseSince, bpf.TcpVarResponseFits, []string{bpf.TcpProgTcpSend, bpf.TcpProgTcpSegment, bpf.TcpProgTcpState}},
+	{"rtt", bpf.TcpVarRttSince, bpf.TcpVarRttFits, []string{bpf.TcpProgTcpSegment, bpf.TcpProgTcpState}},
+	{"state", bpf.TcpVarStateSince, bpf.TcpVarStateFits, []string{bpf.TcpProgTcpState}},
+}
+
+// tcpPrograms are the programs that these probes share. Each is attached while one of its
+// probes is armed.
+type tcpPrograms struct {
+	mu      sync.Mutex // of what is armed: the meter asks beside whoever sheds
+	loaded  *loaded    // nil where all are refused
+	refused map[string]error
+	armed   map[string]bool
+}
+
+// loadTCP loads what this kernel takes: while it refuses, one probe after the other is left out.
+func loadTCP(h hub, o Options) *tcpPrograms {
+	p := &tcpPrograms{refused: map[string]error{}, armed: map[string]bool{}}
+	for _, t := range tcpProbes {
+		l, err := p.load(h, o, t.id)
+		if err == nil {
+			p.loaded = l
+			break
+		}
+		p.refused[t.id] = err
+	}
+	return p
+}
+
+// load tries it without those that are refused.
+func (p *tcpPrograms) load(h hub, o Options, id string) (*loaded, error) {
+	spec, err := bpf.LoadTcp()
+	if err != nil {
+		return nil, fmt.Errorf("read embedded probe %s: %w", id, err)
+	}
+	vars := map[string]any{bpf.TcpVarNetns: o.NetNS}
+	if o.LateRTT > 0 {
+		vars[bpf.TcpVarLateUs] = uint32(min(o.LateRTT/time.Microsecond, math.MaxUint32))
+	}
+	for _, t := range tcpProbes {
+		if p.refused[t.id] != nil {
+			vars[t.fits] = uint32(0)
+		}
+	}
+	maps.DeleteFunc(spec.Programs, func(program string, _ *ebpf.ProgramSpec) bool {
+		return p.neededBy(program, func(id string) bool { return p.refused[id] == nil }) == ""
+	})
+	return load(h, wanted{id: id, spec: spec, vars: vars, idle: true,
+		perCPU: []string{bpf.TcpMapRttSamples, bpf.TcpMapTcpTransitions, bpf.TcpMapResponseTimes}})
+}
+
+// neededBy is the last of the probes that are meant, in the order of shedding, of those that a
+// program works for; empty where there is none.
+func (p *tcpPrograms) neededBy(program string, meant func(id string) bool) (id string) {
+	for _, t := range tcpProbes {
+		if meant(t.id) && slices.Contains(t.programs, program) {
+			id = t.id
+		}
+	}
+	return id
+}
+
+// armTCP arms one of the probes, and gives its counts.
+func armTCP[T any](s *Set, id, counts string, o Options) (*tcpPrograms, *shared[T], error) {
+	if s.tcp == nil {
+		s.tcp = loadTCP(s.hub, o)
+		s.armed = append(s.armed, s.tcp)
+	}
+	if err := s.tcp.refused[id]; err != nil {
+		return nil, nil, err
+	}
+	cpus, err := share[T](s.tcp.loaded.Maps[counts])
+	if err != nil {
+		return nil, nil, refuse(id, err)
+	}
+	if err := s.tcp.arm(id, true); err != nil {
+		return nil, nil, errors.Join(refuse(id, err), cpus.Close())
+	}
+	return s.tcp, cpus, nil
+}
+
+// arm has the programs do a probe's work, or not any more, and attaches those that anything is
+// left for.
+func (p *tcpPrograms) arm(id string, on bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if on == p.armed[id] {
+		return nil
+	}
+	var now unix.Timespec
+	if on {
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+			return fmt.Errorf("read CLOCK_MONOTONIC: %w", err)
+		}
+	}
+	for _, t := range tcpProbes {
+		if t.id != id {
+			continue
+		}
+		if err := p.loaded.Variables[t.since].Set(uint64(now.Nano())); err != nil {
+			return fmt.Errorf("set variable %s: %w", t.since, err)
+		}
+	}
+	p.armed[id] = on
+	for program := range p.loaded.Programs {
+		change := p.loaded.detach
+		if p.neededBy(program, p.isArmed) != "" {
+			change = p.loaded.attach
+		}
+		if err := change(program); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *tcpPrograms) isArmed(id string) bool { return p.armed[id] }
+
+// charged gives the programs whose time is a probe's: those that would not run without it if
+// what is shed before it were shed.
+func (p *tcpPrograms) charged(id string) (programs []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for program := range p.loaded.Programs {
+		if p.neededBy(program, p.isArmed) == id {
+			programs = append(programs, program)
+		}
+	}
+	return programs
+}
+
+// Close unloads the programs.
+func (p *tcpPrograms) Close() error {
+	if p.loaded == nil {
+		return nil
+	}
+	return p.loaded.Close()
+}
