@@ -60,6 +60,7 @@ struct sock {
 	struct sock_common __sk_common;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
+	__u16 sk_protocol;
 };
 
 struct inet_sock {

@@ -56,10 +56,8 @@ int BPF_PROG(tcp_state, struct sock *sk, int from, int to)
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(tcp_send, struct sock *sk, int sent, int flags)
 {
-	__u16 family = sk->__sk_common.skc_family;
-
-	/* Of UNIX sockets and of other namespaces nothing is looked up. */
-	if (sent > 0 && (family == AF_INET || family == AF_INET6) && in_netns(&sk->__sk_common))
+	/* Of datagrams, UNIX sockets and other namespaces nothing is looked up. */
+	if (sent > 0 && sk->sk_protocol == IPPROTO_TCP && in_netns(&sk->__sk_common))
 		response_send(sk);
 	return 0;
 }

@@ -83,6 +83,9 @@ func TestMeter(t *testing.T) {
 		if got.Own <= 0 || got.Load <= 0 || got.Cost[rtt] <= 0 || got.Cost[tierOf("softirq")] <= 0 || sum > got.Programs*1.001 {
 			t.Errorf("under a load: %+v", got)
 		}
+		if probes.Response != nil && got.Cost[tierOf("response")] <= 0 {
+			t.Error("response times cost nothing")
+		}
 		if probes.Stacks != nil && got.Cost[stacks] <= 0 {
 			t.Error("the clocks that sample stacks cost nothing")
 		}

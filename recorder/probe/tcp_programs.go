@@ -17,14 +17,16 @@ import (
 	"github.com/spikebox/spikebox/bpf"
 )
 
-// tcpProbes are the probes of bpf/tcp.bpf.c, in the order in which they are shed: what is first
-// also asks most of a kernel.
-var tcpProbes = []struct {
+// tcpProbe is a probe of bpf/tcp.bpf.c.
+type tcpProbe struct {
 	id       string
 	since    string   // variable: ktime since when it is armed
 	fits     string   // constant: whether this kernel takes it
 	programs []string // that do some of its work
-}{
+}
+
+// tcpProbes are all, in the order in which they are shed: what is first also asks most of a kernel.
+var tcpProbes = []tcpProbe{
 	{"response", bpf.TcpVarResponseSince, bpf.TcpVarResponseFits, []string{bpf.TcpProgTcpSend, bpf.TcpProgTcpSegment, bpf.TcpProgTcpState}},
 	{"rtt", bpf.TcpVarRttSince, bpf.TcpVarRttFits, []string{bpf.TcpProgTcpSegment, bpf.TcpProgTcpState}},
 	{"state", bpf.TcpVarStateSince, bpf.TcpVarStateFits, []string{bpf.TcpProgTcpState}},
@@ -69,15 +71,15 @@ func (p *tcpPrograms) load(h hub, o Options, id string) (*loaded, error) {
 		}
 	}
 	maps.DeleteFunc(spec.Programs, func(program string, _ *ebpf.ProgramSpec) bool {
-		return p.neededBy(program, func(id string) bool { return p.refused[id] == nil }) == ""
+		return neededBy(program, func(id string) bool { return p.refused[id] == nil }) == ""
 	})
 	return load(h, wanted{id: id, spec: spec, vars: vars, idle: true,
 		perCPU: []string{bpf.TcpMapRttSamples, bpf.TcpMapTcpTransitions, bpf.TcpMapResponseTimes}})
 }
 
-// neededBy is the last of the probes that are meant, in the order of shedding, of those that a
-// program works for; empty where there is none.
-func (p *tcpPrograms) neededBy(program string, meant func(id string) bool) (id string) {
+// neededBy gives, of the probes that are meant, the last to be shed that a program works for;
+// empty where there is none.
+func neededBy(program string, meant func(id string) bool) (id string) {
 	for _, t := range tcpProbes {
 		if meant(t.id) && slices.Contains(t.programs, program) {
 			id = t.id
@@ -105,32 +107,36 @@ func armTCP[T any](s *Set, id, counts string, o Options) (*tcpPrograms, *shared[
 	return s.tcp, cpus, nil
 }
 
-// arm has the programs do a probe's work, or not any more, and attaches those that anything is
-// left for.
+// arm has the programs do a probe's work, or not any more.
 func (p *tcpPrograms) arm(id string, on bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	err := p.turn(id, on)
+	if err != nil && on {
+		err = errors.Join(err, p.turn(id, false))
+	}
+	return err
+}
+
+// turn says it to the programs, and attaches those that are needed now, and no others.
+func (p *tcpPrograms) turn(id string, on bool) error {
 	if on == p.armed[id] {
 		return nil
 	}
+	p.armed[id] = on
 	var now unix.Timespec
 	if on {
 		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 			return fmt.Errorf("read CLOCK_MONOTONIC: %w", err)
 		}
 	}
-	for _, t := range tcpProbes {
-		if t.id != id {
-			continue
-		}
-		if err := p.loaded.Variables[t.since].Set(uint64(now.Nano())); err != nil {
-			return fmt.Errorf("set variable %s: %w", t.since, err)
-		}
+	since := tcpProbes[slices.IndexFunc(tcpProbes, func(t tcpProbe) bool { return t.id == id })].since
+	if err := p.loaded.Variables[since].Set(uint64(now.Nano())); err != nil {
+		return fmt.Errorf("set variable %s: %w", since, err)
 	}
-	p.armed[id] = on
 	for program := range p.loaded.Programs {
 		change := p.loaded.detach
-		if p.neededBy(program, p.isArmed) != "" {
+		if neededBy(program, p.isArmed) != "" {
 			change = p.loaded.attach
 		}
 		if err := change(program); err != nil {
@@ -142,13 +148,12 @@ func (p *tcpPrograms) arm(id string, on bool) error {
 
 func (p *tcpPrograms) isArmed(id string) bool { return p.armed[id] }
 
-// charged gives the programs whose time is a probe's: those that would not run without it if
-// what is shed before it were shed.
+// charged gives the programs whose time is a probe's: those with which it is the last to be shed.
 func (p *tcpPrograms) charged(id string) (programs []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for program := range p.loaded.Programs {
-		if p.neededBy(program, p.isArmed) == id {
+		if neededBy(program, p.isArmed) == id {
 			programs = append(programs, program)
 		}
 	}
