@@ -20,7 +20,8 @@ import (
 )
 
 // TestRecorderInVM is the part of TestKernels that runs in a VM: the real recorder is
-// armed, told to cut, and its bundle is whole and says that every probe was armed that the kernel has tracepoints for.
+// armed, told to cut, and its bundle is whole and says that every probe was armed whose
+// tracepoints the kernel has.
 func TestRecorderInVM(t *testing.T) {
 	if _, err := os.Stat(daemon); err != nil || os.Getenv("SPIKEBOX_TEST_VM") == "" {
 		t.Skip("needs VMs, and some minutes: run make test-vm")
