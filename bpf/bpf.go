@@ -7,15 +7,13 @@
 package bpf
 
 //go:generate -command object go tool bpf2go -cc clang -target bpfel -no-global-types -cflags "-O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu"
-//go:generate object -type samples -type histogram Rtt rtt.bpf.c
 //go:generate object -type listener -type pass Listeners listeners.bpf.c
 //go:generate object TcpRetransmit tcp_retransmit.bpf.c
 //go:generate object TcpReset tcp_reset.bpf.c
-//go:generate object -type transitions TcpState tcp_state.bpf.c
+//go:generate object -type samples -type histogram -type responses -type transitions Tcp tcp.bpf.c
 //go:generate object -type softirqs -type durations Softirq softirq.bpf.c
 //go:generate object -type functions -type durations Function function.bpf.c
 //go:generate object -type event -type stack -type account Stacks stacks.bpf.c
 //go:generate object -type cause Drop drop.bpf.c
 //go:generate object -type echoes -type durations Echo echo.bpf.c
 //go:generate object -cflags "-O2 -g -Wall -Werror -mcpu=v3 -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu" -type record -type block -type lane -type pool Tap tap.bpf.c
-//go:generate object -type responses -type histogram Response response.bpf.c

@@ -60,6 +60,7 @@ struct sock {
 	struct sock_common __sk_common;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
+	__u16 sk_protocol;
 };
 
 struct inet_sock {
@@ -160,6 +161,10 @@ struct bpf_iter__tcp {
 };
 
 #pragma clang attribute pop
+
+/* A field of a segment's struct tcp_skb_cb, through a typed pointer: that calls nothing. */
+#define CB(skb, field) (*(typeof(((struct tcp_skb_cb *)0)->field) *) \
+	((skb)->cb + bpf_core_field_offset(struct tcp_skb_cb, field)))
 
 /* include/net/tcp_states.h */
 enum {

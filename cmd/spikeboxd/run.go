@@ -40,7 +40,7 @@ SIGUSR1 fires by hand. SIGTERM, SIGINT and SIGHUP finish what is pending and end
 third of them within 5 s of the second ends it at once.
 
 Beyond --cpu-budget it gives up evidence, one thing at a time, and takes it back when
-there is room: echo, stacks, softirq, drop, rtt, state, in this order. Packets, half-open
+there is room: echo, stacks, softirq, drop, response, rtt, state, in this order. Packets, half-open
 connections, events of retransmissions and the counters of /proc are never given up.
 spikebox status tells what is, and every bundle what it lacks.
 

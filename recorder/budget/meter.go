@@ -269,5 +269,5 @@ func (m *Meter) Ground() string {
 	case m.unread != nil:
 		return fmt.Sprintf("the programs' time is not known: %v; %v", m.untimed, m.unread)
 	}
-	return fmt.Sprintf("the time of the programs of rtt and softirq is estimated from the packets received, that of others is not known: %v", m.untimed)
+	return fmt.Sprintf("the time of the programs of softirq, response and rtt is estimated from the packets received, that of others is not known: %v", m.untimed)
 }

@@ -95,6 +95,9 @@ func TestMeter(t *testing.T) {
 		if probes.Stacks != nil && (got.Cost[stacks] <= 0 || got.Idle[stacks]) {
 			t.Errorf("clocks that run: %+v", got)
 		}
+		if probes.Response != nil && got.Cost[tierOf("response")] <= 0 {
+			t.Error("response times cost nothing")
+		}
 		for _, id := range []string{"rtt", "stacks"} {
 			if err := probes.Shed(id, true); err != nil {
 				t.Fatal(err)

@@ -29,6 +29,8 @@ type Tier struct {
 // retransmissions and resets, which run only where there is trouble; counters and texts of
 // /proc, each second's 0.03 % of two CPUs.
 //
+// Programs that several work in are charged to the last of them that is armed: with it they go.
+//
 // PerPacket is runs a packet times ns a run, with the timing itself, of TCP exchanges over
 // veth on Linux 6.18 (BenchmarkCost of package probe).
 var Tiers = []*Tier{
@@ -52,6 +54,12 @@ var Tiers = []*Tier{
 		ID:      "drop", // why and where the kernel drops packets
 		Without: "reasons of drops; counters of /proc and drivers still count most of them",
 		Probes:  []string{"drop"}, Shared: []string{"events"},
+	},
+	{
+		ID:      "response", // what users wait for
+		Without: "serve.p99 and its like; the packets still show when requests came and answers went",
+		Probes:  []string{"response"}, Meters: []string{"response"}, Within: "state", // whose program tells it the sides of a connection
+		PerPacket: 170 * time.Nanosecond, // a send for a segment that comes in, and what it adds to that one's run
 	},
 	{
 		ID:      "rtt", // every round trip of every connection

@@ -13,8 +13,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
-
-	"github.com/spikebox/spikebox/bpf"
 )
 
 // portion is what a probe has of the programs of a topic.
@@ -26,24 +24,12 @@ type portion struct {
 // portions gives a probe's programs that run on other people's events. The iterator over
 // listeners is none: it runs within our own system calls.
 func (s *Set) portions(id string) (all []portion) {
-	add := func(l *loaded, but ...string) {
-		names := slices.DeleteFunc(slices.Sorted(maps.Keys(l.Programs)), func(name string) bool { return slices.Contains(but, name) })
-		all = append(all, portion{l, names})
-	}
+	add := func(l *loaded) { all = append(all, portion{l, slices.Sorted(maps.Keys(l.Programs))}) }
 	switch p := s.opened[id].(type) {
 	case *loaded:
 		add(p)
-	case *RTT:
-		if s.States != nil && s.States.loaded == nil { // that program is the other probe's, too
-			add(p.loaded, bpf.RttProgRttState)
-		} else {
-			add(p.loaded)
-		}
-	case *States:
-		if p.loaded == nil {
-			return []portion{{s.RTT.loaded, []string{bpf.RttProgRttState}}}
-		}
-		add(p.loaded)
+	case *RTT, *States, *Response:
+		all = append(all, portion{s.tcp.loaded, s.tcp.charged(id)})
 	case *Softirqs:
 		add(p.loaded)
 	case *Stacks:

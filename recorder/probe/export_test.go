@@ -45,22 +45,17 @@ func programs(armed io.Closer) []*loaded {
 	switch p := armed.(type) {
 	case *loaded:
 		return []*loaded{p}
-	case *RTT:
+	case *tcpPrograms:
 		return []*loaded{p.loaded}
+	case *RTT, *States, *Response: // theirs are those
+		return nil
 	case *Listeners:
-		return []*loaded{p.loaded}
-	case *States:
-		if p.loaded == nil { // rtt's program counts
-			return nil
-		}
 		return []*loaded{p.loaded}
 	case *Softirqs:
 		return []*loaded{p.loaded}
 	case *Stacks:
 		return []*loaded{p.loaded}
 	case *Echo:
-		return []*loaded{p.loaded}
-	case *Response:
 		return []*loaded{p.loaded}
 	case *Functions:
 		return p.loaded
@@ -84,7 +79,7 @@ func (h *Histogram) add(d time.Duration) {
 	h.Max = max(h.Max, d)
 }
 
-// bucketOf is bucket_of of bpf/rtt.bpf.c.
+// bucketOf is bucket_of of bpf/histogram.h.
 func bucketOf(us uint64) int {
 	if us < 8 {
 		return int(us)

@@ -7,7 +7,7 @@ import (
 )
 
 // Buckets is the number of a Histogram's buckets: one for each microsecond below 8,
-// then 8 an octave up to 2^29 us (536 s), as in bpf/rtt.bpf.c.
+// then 8 an octave up to 2^29 us (536 s), as in bpf/histogram.h.
 const Buckets = 216
 
 // Histogram holds durations in buckets at most an eighth of their value wide. The zero

@@ -86,6 +86,7 @@ type Set struct {
 	Response  *Response
 
 	hub    hub                  // during Open
+	tcp    *tcpPrograms         // of RTT, States and Response; nil before the first of them
 	armed  []io.Closer          // in the order of arming
 	opened map[string]io.Closer // the same by their probes
 }

@@ -19,16 +19,16 @@ var responseProbe = Probe{
 	Needs:   "Linux 6.3 with CONFIG_DEBUG_INFO_BTF; CAP_BPF and CAP_PERFMON",
 	Without: "what users wait for while the network is well; captured packets still show it",
 	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
-		s.Response, err = openResponse(s.hub, o)
+		s.Response, err = s.openResponse(o)
 		return s.Response, "", err
 	},
 }
 
 // Response is the armed probe of response times. What they begin and end with, and which
-// connections give none, is in bpf/response.bpf.c.
+// connections give none, is in bpf/response.h.
 type Response struct {
-	loaded *loaded
-	cpus   *shared[bpf.ResponseResponses]
+	programs *tcpPrograms
+	cpus     *shared[bpf.TcpResponses]
 	// Totals over all CPUs at the last Read, as in RTT.
 	serve, upstream, connect [Buckets]uint64
 }
@@ -36,21 +36,12 @@ type Response struct {
 // Responses are the times that ended since the last Read.
 type Responses struct{ Serve, Upstream, Connect Histogram }
 
-func openResponse(h hub, o Options) (*Response, error) {
-	spec, err := bpf.LoadResponse()
-	if err != nil {
-		return nil, fmt.Errorf("read embedded probe response: %w", err)
-	}
-	l, err := load(h, wanted{id: "response", spec: spec, vars: map[string]any{bpf.ResponseVarNetns: o.NetNS},
-		perCPU: []string{bpf.ResponseMapResponseTimes}})
+func (s *Set) openResponse(o Options) (*Response, error) {
+	programs, cpus, err := armTCP[bpf.TcpResponses](s, "response", bpf.TcpMapResponseTimes, o)
 	if err != nil {
 		return nil, err
 	}
-	cpus, err := share[bpf.ResponseResponses](l.Maps[bpf.ResponseMapResponseTimes])
-	if err != nil {
-		return nil, errors.Join(refuse("response", err), l.Close())
-	}
-	return &Response{loaded: l, cpus: cpus}, nil
+	return &Response{programs: programs, cpus: cpus}, nil
 }
 
 // Read puts the times that ended since the last Read into *into, which it overwrites. It
@@ -60,12 +51,12 @@ func (r *Response) Read(into *Responses) error {
 	if r.cpus.slots == nil {
 		return fmt.Errorf("read probe response: %w", os.ErrClosed)
 	}
-	var serve, upstream, connect bpf.RttHistogram
+	var serve, upstream, connect bpf.TcpHistogram
 	for i := range r.cpus.slots {
 		c := &r.cpus.slots[i]
-		addHistogram(&serve, (*bpf.RttHistogram)(&c.Serve))
-		addHistogram(&upstream, (*bpf.RttHistogram)(&c.Upstream))
-		addHistogram(&connect, (*bpf.RttHistogram)(&c.Connect))
+		addHistogram(&serve, &c.Serve)
+		addHistogram(&upstream, &c.Upstream)
+		addHistogram(&connect, &c.Connect)
 	}
 	into.Serve.sinceLast(&r.serve, &serve)
 	into.Upstream.sinceLast(&r.upstream, &upstream)
@@ -83,5 +74,5 @@ func (r *Response) Lost() (n uint64) {
 
 // Close detaches the probe.
 func (r *Response) Close() error {
-	return errors.Join(r.cpus.Close(), r.loaded.Close())
+	return errors.Join(r.programs.arm("response", false), r.cpus.Close())
 }

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
@@ -20,14 +18,11 @@ import (
 func TestResponseTimes(t *testing.T) {
 	const think, requests = 20 * time.Millisecond, 5
 	ns := testns.New(t)
-	var st unix.Stat_t
-	must(t, unix.Fstat(int(ns), &st))
-	r, err := openResponse(alone(), Options{NetNS: uint32(st.Ino)})
-	if without(err) {
-		t.Skipf("before Linux 6.3: %v", err)
+	s := open(t, &responseProbe, inode(t, ns))
+	if s == nil {
+		return
 	}
-	must(t, err)
-	defer r.Close()
+	r := s.Response
 	var longest, connect time.Duration
 	testns.Do(t, ns, func() {
 		l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -68,6 +63,69 @@ func TestResponseTimes(t *testing.T) {
 	if n := got.Serve.Count + got.Upstream.Count + got.Connect.Count; n != 0 {
 		t.Errorf("%d times told twice", n)
 	}
+}
+
+// A wait that began before the probe was shed is not measured when it is back, the next is. The
+// probe of round trips, which shares its programs, goes on without it, and it without that.
+func TestShedResponse(t *testing.T) {
+	ns := testns.New(t)
+	s := open(t, &responseProbe, inode(t, ns))
+	if s == nil {
+		return
+	}
+	_, err := s.open(&rttProbe, Options{})
+	must(t, err)
+	testns.Do(t, ns, func() {
+		client, server := connected(t)
+		say := func(from, to net.Conn) {
+			for range 2 { // the first of them has passed all programs when the second is there
+				_, err := from.Write(make([]byte, 10))
+				must(t, err)
+				_, err = io.ReadFull(to, make([]byte, 10))
+				must(t, err)
+			}
+		}
+		times := func(when string, want uint64) {
+			t.Helper()
+			var got Responses
+			must(t, s.Response.Read(&got))
+			if got.Serve.Count != want || got.Upstream.Count != want {
+				t.Errorf("%s: %d serve times, %d upstream times, want %d", when, got.Serve.Count, got.Upstream.Count, want)
+			}
+		}
+		trips := func() uint64 {
+			samples, _ := s.RTT.read(t)
+			return samples.Count
+		}
+		say(client, server)
+		must(t, s.Shed("response", true))
+		must(t, s.Shed("response", false))
+		say(server, client)
+		times("response shed between question and answer", 0)
+		say(client, server)
+		say(server, client)
+		times("asked and answered", 1)
+		must(t, s.Shed("rtt", true))
+		trips()
+		say(client, server)
+		say(server, client)
+		times("rtt shed", 1)
+		if n := trips(); n > 0 {
+			t.Errorf("rtt shed: %d round trips", n)
+		}
+		must(t, s.Shed("rtt", false))
+		must(t, s.Shed("response", true))
+		say(client, server)
+		say(server, client) // and acknowledges the question, if nothing did yet
+		times("response shed", 0)
+		if trips() == 0 {
+			t.Error("response shed: no round trips")
+		}
+		must(t, s.Shed("rtt", true))
+		if n := len(s.tcp.loaded.links); n > 0 {
+			t.Errorf("%d programs are attached for nobody", n)
+		}
+	})
 }
 
 // without says that the kernel has no sock_send_length: it came with Linux 6.3.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"sync/atomic"
 	"time"
@@ -21,40 +20,27 @@ var rttProbe = Probe{
 	Needs:   tracing,
 	Without: "single slow exchanges: sock_diag(7) shows averages only, which one of 1.3 s moves to 0.16 s",
 	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
-		s.RTT, err = openRTT(s.hub, o)
+		s.RTT, err = s.openRTT(o)
 		return s.RTT, "", err
 	},
 }
 
 // RTT is the armed probe of round-trip times. Which samples there are, and which connections
-// give none, is in bpf/rtt.bpf.c.
+// give none, is in bpf/rtt.h.
 type RTT struct {
-	loaded *loaded
-	cpus   *shared[bpf.RttSamples]
+	programs *tcpPrograms
+	cpus     *shared[bpf.TcpSamples]
 	// Totals over all CPUs at the last Read: programs only ever count up, so that
 	// what is new is a difference, and nothing is lost between reading and resetting.
 	samples, excess [Buckets]uint64
 }
 
-// openRTT arms the probe for a namespace.
-func openRTT(h hub, o Options) (*RTT, error) {
-	spec, err := bpf.LoadRtt()
-	if err != nil {
-		return nil, fmt.Errorf("read embedded probe rtt: %w", err)
-	}
-	vars := map[string]any{bpf.RttVarNetns: o.NetNS}
-	if o.LateRTT > 0 {
-		vars[bpf.RttVarLateUs] = uint32(min(o.LateRTT/time.Microsecond, math.MaxUint32))
-	}
-	l, err := load(h, wanted{id: "rtt", spec: spec, vars: vars, perCPU: []string{bpf.RttMapRttSamples, bpf.RttMapTcpTransitions}})
+func (s *Set) openRTT(o Options) (*RTT, error) {
+	programs, cpus, err := armTCP[bpf.TcpSamples](s, "rtt", bpf.TcpMapRttSamples, o)
 	if err != nil {
 		return nil, err
 	}
-	cpus, err := share[bpf.RttSamples](l.Maps[bpf.RttMapRttSamples])
-	if err != nil {
-		return nil, errors.Join(refuse("rtt", err), l.Close())
-	}
-	return &RTT{loaded: l, cpus: cpus}, nil
+	return &RTT{programs: programs, cpus: cpus}, nil
 }
 
 // Read puts the samples taken since the last Read into *samples, and what each was above the
@@ -66,7 +52,7 @@ func (r *RTT) Read(samples, excess *Histogram) error {
 	if r.cpus.slots == nil {
 		return fmt.Errorf("read probe rtt: %w", os.ErrClosed)
 	}
-	var sum, sumExcess bpf.RttHistogram
+	var sum, sumExcess bpf.TcpHistogram
 	for i := range r.cpus.slots {
 		addHistogram(&sum, &r.cpus.slots[i].Rtt)
 		addHistogram(&sumExcess, &r.cpus.slots[i].Excess)
@@ -77,7 +63,7 @@ func (r *RTT) Read(samples, excess *Histogram) error {
 }
 
 // addHistogram adds one CPU's counts to sum, and takes its maximum.
-func addHistogram(sum, cpu *bpf.RttHistogram) {
+func addHistogram(sum, cpu *bpf.TcpHistogram) {
 	// Before the buckets, which a program adds to first: each maximum taken is
 	// in the buckets then.
 	sum.Max = max(sum.Max, take(&cpu.Max))
@@ -87,7 +73,7 @@ func addHistogram(sum, cpu *bpf.RttHistogram) {
 }
 
 // sinceLast puts what now has more than *seen into h, which is empty, and moves *seen.
-func (h *Histogram) sinceLast(seen *[Buckets]uint64, now *bpf.RttHistogram) {
+func (h *Histogram) sinceLast(seen *[Buckets]uint64, now *bpf.TcpHistogram) {
 	top := 0
 	for b, n := range now.Bucket {
 		if h.Bucket[b] = since(&seen[b], n); h.Bucket[b] > 0 {
@@ -114,5 +100,5 @@ func exactMax(count uint64, top int, longest time.Duration) time.Duration {
 
 // Close detaches the probe.
 func (r *RTT) Close() error {
-	return errors.Join(r.cpus.Close(), r.loaded.Close())
+	return errors.Join(r.programs.arm("rtt", false), r.cpus.Close())
 }

@@ -69,12 +69,7 @@ func (c *conversation) exchange(t *testing.T) time.Duration {
 
 // armRTT is an arm for converse.
 func armRTT(t *testing.T, probe **RTT) func(uint32) {
-	return func(inode uint32) {
-		var err error
-		*probe, err = openRTT(alone(), Options{NetNS: inode})
-		must(t, err)
-		t.Cleanup(func() { (*probe).Close() })
-	}
+	return func(inode uint32) { *probe = open(t, &rttProbe, inode).RTT }
 }
 
 func (r *RTT) read(t *testing.T) (samples, excess Histogram) {

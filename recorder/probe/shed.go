@@ -14,6 +14,11 @@ import (
 // one that is not armed it does nothing.
 func (s *Set) Shed(id string, off bool) error {
 	switch p := s.opened[id].(type) {
+	case *RTT, *States, *Response:
+		if err := s.tcp.arm(id, !off); err != nil {
+			return fmt.Errorf("shed probe %s: %w", id, err)
+		}
+		return nil
 	case *Echo:
 		return p.forbid(off)
 	case *Stacks:

@@ -9,8 +9,6 @@ import (
 	"os"
 	"sync/atomic"
 
-	"github.com/cilium/ebpf"
-
 	"github.com/spikebox/spikebox/bpf"
 )
 
@@ -66,13 +64,8 @@ var stateProbe = Probe{
 	Needs:   tracing,
 	Without: "sockets per state at each tick; sock_diag(7) lists them all, once a second at most",
 	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
-		// The program of round-trip times sits on the same tracepoint, and counts for both.
-		if s.RTT != nil {
-			s.States, err = statesIn(s.RTT.loaded.Maps[bpf.RttMapTcpTransitions], nil)
-			return s.States, "with rtt", err
-		}
-		s.States, err = openStates(s.hub, o)
-		return s.States, "alone", err
+		s.States, err = s.openStates(o)
+		return s.States, "", err
 	},
 }
 
@@ -105,36 +98,17 @@ func (t *Transitions) Gain(state int) int64 {
 
 // States is the armed probe of TCP state changes.
 type States struct {
-	loaded *loaded // nil where another probe's program counts
-	cpus   *shared[bpf.TcpStateTransitions]
-	seen   Transitions // totals over all CPUs at the last Read
+	programs *tcpPrograms
+	cpus     *shared[bpf.TcpTransitions]
+	seen     Transitions // totals over all CPUs at the last Read
 }
 
-// openStates arms the probe for a namespace.
-func openStates(h hub, o Options) (*States, error) {
-	spec, err := bpf.LoadTcpState()
-	if err != nil {
-		return nil, fmt.Errorf("read embedded probe state: %w", err)
-	}
-	l, err := load(h, wanted{id: "state", spec: spec, perCPU: []string{bpf.TcpStateMapTcpTransitions},
-		vars: map[string]any{bpf.TcpStateVarNetns: o.NetNS}})
+func (s *Set) openStates(o Options) (*States, error) {
+	programs, cpus, err := armTCP[bpf.TcpTransitions](s, "state", bpf.TcpMapTcpTransitions, o)
 	if err != nil {
 		return nil, err
 	}
-	s, err := statesIn(l.Maps[bpf.TcpStateMapTcpTransitions], l)
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return s, nil
-}
-
-// statesIn reads what a program counts into m.
-func statesIn(m *ebpf.Map, l *loaded) (*States, error) {
-	cpus, err := share[bpf.TcpStateTransitions](m)
-	if err != nil {
-		return nil, refuse("state", err)
-	}
-	return &States{loaded: l, cpus: cpus}, nil
+	return &States{programs: programs, cpus: cpus}, nil
 }
 
 // Read puts the changes since the last Read into *into, which it overwrites. For a
@@ -173,9 +147,5 @@ func (s *States) listened() (n uint64, known bool) {
 
 // Close disarms the probe.
 func (s *States) Close() error {
-	err := s.cpus.Close()
-	if s.loaded != nil {
-		err = errors.Join(err, s.loaded.Close())
-	}
-	return err
+	return errors.Join(s.programs.arm("state", false), s.cpus.Close())
 }

@@ -1,5 +1,4 @@
-//go:build ignore
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Every round-trip time sample of every established TCP connection, when its ACK comes.
  *
@@ -23,11 +22,12 @@
  * The excess of a sample is what it is above its connection's own minimum of the last
  * minutes, which the kernel keeps; a connection's first sample has none.
  */
+#ifndef SPIKEBOX_RTT_H
+#define SPIKEBOX_RTT_H
+
+#include "clock.h"
 #include "event.h"
 #include "histogram.h"
-#include "transitions.h"
-
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* What one CPU has seen since loading; only max is reset, by the reader's swap.
  * Whole cache lines, so that CPUs do not share any. */
@@ -76,10 +76,6 @@ static __always_inline void record(struct sock *sk, __u64 sample, __u32 min)
 
 /* TCPCB_SACKED_RETRANS | TCPCB_EVER_RETRANS | TCPCB_REPAIRED, include/net/tcp.h */
 #define RETRANS 0x92
-
-/* A field of struct tcp_skb_cb. */
-#define CB(skb, field) (*(typeof(((struct tcp_skb_cb *)0)->field) *) \
-	((skb)->cb + bpf_core_field_offset(struct tcp_skb_cb, field)))
 
 /* A segment in flight. */
 struct flight {
@@ -134,7 +130,7 @@ struct header {
 #define TIMESTAMPS 0x0101080a
 
 /* tcp_rtt_tsopt_us: how old the timestamp is that came back. */
-static __always_inline void record_echo(struct sock *sk, struct tcp_sock *tp, struct sk_buff *skb)
+static __always_inline void record_echo(struct sock *sk, struct tcp_sock *tp, struct sk_buff *skb, __u64 *now)
 {
 	__u32 unit = 1000, delta;
 	struct header th = {};
@@ -144,54 +140,41 @@ static __always_inline void record_echo(struct sock *sk, struct tcp_sock *tp, st
 		return;
 	if (bpf_core_field_exists(tp->tcp_usec_ts) && BPF_CORE_READ_BITFIELD(tp, tcp_usec_ts))
 		unit = 1;
-	delta = bpf_ktime_get_ns() / 1000 / unit + tp->tsoffset - bpf_ntohl(th.tsecr);
+	delta = clock(now) / 1000 / unit + tp->tsoffset - bpf_ntohl(th.tsecr);
 	if (delta < 0x7fffffff / unit)
 		record(sk, (__u64)(delta ? delta : 1) * unit, tp->rtt_min.s[0].v);
 }
 
-SEC("tp_btf/tcp_probe")
-int BPF_PROG(rtt_segment, struct sock *sk, struct sk_buff *skb)
+static __always_inline void rtt_segment(struct sock *sk, struct sk_buff *skb, __u64 *now)
 {
 	struct flight first = {};
 	struct tcp_sock *tp;
 	__u32 ack, una;
-	__u64 now;
 
-	if (!in_netns(&sk->__sk_common) || (CB(skb, tcp_flags) & (ACK | RST | SYN)) != ACK)
-		return 0;
+	if ((CB(skb, tcp_flags) & (ACK | RST | SYN)) != ACK)
+		return;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
-		return 0;
+		return;
 	ack = CB(skb, ack_seq);
 	una = tp->snd_una;
 	if ((__s32)(ack - una) <= 0 || (__s32)(tp->snd_nxt - ack) < 0)
-		return 0;
+		return;
 	if (!first_in_flight(tp, &first) || first.sacked & RETRANS) {
-		record_echo(sk, tp, skb);
-		return 0;
+		record_echo(sk, tp, skb, now);
+		return;
 	}
 	/* Of a part only, if it is a whole one of those that it was sent as (tcp_tso_acked). */
 	if ((__s32)(ack - first.end_seq) < 0 && (first.gso_segs < 2 || ack - una < first.gso_size))
-		return 0;
-	now = bpf_ktime_get_ns();
+		return;
 	/* A pacer stamps what it holds back with the time at which it will go. */
-	record(sk, now > first.sent ? now / 1000 - first.sent / 1000 : 0, tp->rtt_min.s[0].v);
-	return 0;
+	record(sk, clock(now) > first.sent ? clock(now) / 1000 - first.sent / 1000 : 0, tp->rtt_min.s[0].v);
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(rtt_state, struct sock *sk, int from, int to)
+static __always_inline void rtt_state(struct sock *sk, struct tcp_sock *tp, int to)
 {
-	struct tcp_sock *tp;
-
-	if (!in_netns(&sk->__sk_common))
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp)
-		return 0;
-	/* One program for both, because each run costs more than what it does. */
-	count_transition(from, to);
 	if (to == TCP_ESTABLISHED && tp->srtt_us && tp->mdev_us == tp->srtt_us >> 2)
 		record(sk, tp->srtt_us >> 3, ~0U);
-	return 0;
 }
+
+#endif

@@ -1,5 +1,4 @@
-//go:build ignore
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What users wait for: how long this host's applications take to answer (serve), how long
  * those take that they ask (upstream), and how long their connects take (connect). No
@@ -20,15 +19,16 @@
  * probe gives no times. What is not answered yet gives none either. Of requests that are
  * pipelined, and of streams that share a connection, the first one's wait is measured.
  */
-#include "filter.h"
-#include "histogram.h"
+#ifndef SPIKEBOX_RESPONSE_H
+#define SPIKEBOX_RESPONSE_H
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+#include "clock.h"
+#include "histogram.h"
 
 #define TCP_SYN_RECV 3
 
-/* A field of a segment's control block, read through a typed pointer: that calls nothing. */
-#define RANGE(skb, field) (*(__u32 *)((skb)->cb + bpf_core_field_offset(struct tcp_skb_cb, field)))
+/* ktime since when waits are measured; 0: none are. What began before may have ended unseen. */
+__u64 response_since = 0;
 
 /* What one CPU has seen since loading, in whole cache lines. */
 struct responses {
@@ -69,11 +69,24 @@ static __always_inline struct responses *this_cpu(void)
 	return bpf_map_lookup_elem(&response_times, &cpu);
 }
 
-static __always_inline __u32 us_since(__u64 since)
+/* A send on another CPU may begin a wait after this segment's clock was read. */
+static __always_inline __u32 us_between(__u64 since, __u64 now)
 {
-	__u64 us = (bpf_ktime_get_ns() - since) / 1000;
+	__u64 us = now > since ? (now - since) / 1000 : 0;
 
 	return us > LONGEST ? LONGEST : us;
+}
+
+/* Since when somebody waits on a connection; 0: nobody does. */
+static __always_inline __u64 waits_since(struct talk *t)
+{
+	return t->since > response_since ? t->since : 0;
+}
+
+/* The one look-up that costs: nothing in a socket itself says which side it is of and who waits. */
+static __always_inline struct talk *talk_of(struct sock *sk)
+{
+	return bpf_sk_storage_get(&talks, sk, 0, 0);
 }
 
 static __always_inline void begin_talk(struct sock *sk, __u64 since, __u64 side)
@@ -90,66 +103,66 @@ static __always_inline void begin_talk(struct sock *sk, __u64 since, __u64 side)
 	}
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(response_state, struct sock *sk, int from, int to)
+static __always_inline void response_state(struct sock *sk, int from, int to)
 {
 	struct responses *r;
 	struct talk *t;
+	__u64 since;
 
-	if (!in_netns(&sk->__sk_common))
-		return 0;
 	if (to == TCP_SYN_SENT) {
 		begin_talk(sk, bpf_ktime_get_ns(), OPENED);
 	} else if (to == TCP_ESTABLISHED && from == TCP_SYN_RECV) {
 		begin_talk(sk, 0, ACCEPTED);
 	} else if (to == TCP_ESTABLISHED && from == TCP_SYN_SENT) {
-		t = bpf_sk_storage_get(&talks, sk, 0, 0);
-		r = this_cpu();
-		if (t && r && t->since)
-			count(&r->connect, us_since(t->since));
-		if (t)
-			t->since = 0;
-	}
-	return 0;
-}
-
-SEC("tp_btf/tcp_probe")
-int BPF_PROG(response_segment, struct sock *sk, struct sk_buff *skb)
-{
-	struct talk *t = bpf_sk_storage_get(&talks, sk, 0, 0);
-	struct responses *r;
-
-	/* Most segments are of a connection on which the time runs already, or that nobody waits for. */
-	if (!t || (t->side == ACCEPTED) == !!t->since)
-		return 0;
-	/* A FIN is one number long (RFC 9293 section 3.4); one byte of data waits for the next. */
-	if (RANGE(skb, end_seq) - RANGE(skb, seq) <= 1)
-		return 0;
-	if (t->side == ACCEPTED) {
-		t->since = bpf_ktime_get_ns();
-	} else if ((r = this_cpu())) {
-		count(&r->upstream, us_since(t->since));
+		t = talk_of(sk);
+		if (!t)
+			return;
+		since = waits_since(t);
 		t->since = 0;
+		if (since && (r = this_cpu()))
+			count(&r->connect, us_between(since, bpf_ktime_get_ns()));
 	}
-	return 0;
 }
 
-SEC("tp_btf/sock_send_length")
-int BPF_PROG(response_send, struct sock *sk, int sent, int flags)
+static __always_inline void response_segment(struct sock *sk, struct sk_buff *skb, __u64 *now)
 {
+	struct responses *r;
 	struct talk *t;
-	struct responses *r;
+	__u64 since;
 
-	if (sent <= 0)
-		return 0;
-	t = bpf_sk_storage_get(&talks, sk, 0, 0);
-	if (!t || (t->side == ACCEPTED) == !t->since)
-		return 0;
-	if (t->side == OPENED) {
-		t->since = bpf_ktime_get_ns();
-	} else if ((r = this_cpu())) {
-		count(&r->serve, us_since(t->since));
+	/* An ACK alone neither asks nor answers. A FIN is one number long (RFC 9293 section 3.4);
+	 * one byte of data waits for the next. */
+	if (CB(skb, end_seq) - CB(skb, seq) <= 1)
+		return;
+	t = talk_of(sk);
+	if (!t)
+		return;
+	since = waits_since(t);
+	if (t->side == ACCEPTED) {
+		if (!since)
+			t->since = clock(now);
+	} else if (since && (r = this_cpu())) {
+		count(&r->upstream, us_between(since, clock(now)));
 		t->since = 0;
 	}
-	return 0;
 }
+
+static __always_inline void response_send(struct sock *sk)
+{
+	struct responses *r;
+	struct talk *t = talk_of(sk);
+	__u64 since;
+
+	if (!t)
+		return;
+	since = waits_since(t);
+	if (t->side == OPENED) {
+		if (!since)
+			t->since = bpf_ktime_get_ns();
+	} else if (since && (r = this_cpu())) {
+		count(&r->serve, us_between(since, bpf_ktime_get_ns()));
+		t->since = 0;
+	}
+}
+
+#endif

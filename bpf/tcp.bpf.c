@@ -1,0 +1,63 @@
+//go:build ignore
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The probes of TCP's segments and states, one program a tracepoint: a run of one that does
+ * nothing takes longer than most of what these do, and each probe with a program of its own
+ * would pay for it again.
+ */
+#include "rtt.h"
+#include "response.h"
+#include "transitions.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* What this kernel takes. The verifier leaves out the rest, and what that would need. */
+const volatile __u32 rtt_fits = 1;
+const volatile __u32 response_fits = 1;
+const volatile __u32 state_fits = 1;
+
+/* ktime since when each is armed; 0: it is not. response_since is where it is used. */
+__u64 rtt_since = 0;
+__u64 state_since = 0;
+
+SEC("tp_btf/tcp_probe")
+int BPF_PROG(tcp_segment, struct sock *sk, struct sk_buff *skb)
+{
+	__u64 now = 0;
+
+	if (!in_netns(&sk->__sk_common))
+		return 0;
+	if (rtt_fits && rtt_since)
+		rtt_segment(sk, skb, &now);
+	if (response_fits && response_since)
+		response_segment(sk, skb, &now);
+	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tcp_state, struct sock *sk, int from, int to)
+{
+	struct tcp_sock *tp;
+
+	if (!in_netns(&sk->__sk_common))
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	if (state_fits && state_since)
+		count_transition(from, to);
+	if (rtt_fits && rtt_since)
+		rtt_state(sk, tp, to);
+	if (response_fits && response_since)
+		response_state(sk, from, to);
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(tcp_send, struct sock *sk, int sent, int flags)
+{
+	/* Of datagrams, UNIX sockets and other namespaces nothing is looked up. */
+	if (sent > 0 && sk->sk_protocol == IPPROTO_TCP && in_netns(&sk->__sk_common))
+		response_send(sk);
+	return 0;
+}
