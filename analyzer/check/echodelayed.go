@@ -29,7 +29,8 @@ where the second is: between the request, as it comes in, and the reply, as it g
 there is nothing but this host's kernel, which answers in the same softirq. If the reply
 is late, the kernel did not run (a long softirq on that CPU, a starved virtual machine),
 or the reply waited in the queueing discipline on its way out. If it is prompt here,
-look at the path.
+look at the path, and, where packets were captured by tcx, at this host's own queue: the
+reply is seen before it waits there. Then the connections' round trips tell (rtt-spike).
 
 net.ipv4.icmp_echo_ignore_all, a firewall and the limits on ICMP leave requests without a
 reply; those are told only where others of the same pinging host were answered.`,
@@ -69,7 +70,11 @@ func runEcho(c *Case) Answer {
 	if asked == 0 {
 		return absent("nobody pinged this host")
 	}
-	return absent("%s, at most %s until the reply", words.Plural(asked, "echo request", "echo requests"), unit.Duration(seconds(most)))
+	until := "the reply"
+	if c.beforeQueues() {
+		until += " came to the interface's queue"
+	}
+	return absent("%s, at most %s until %s", words.Plural(asked, "echo request", "echo requests"), unit.Duration(seconds(most)), until)
 }
 
 // lateness sums up the late echoes of one who pings.

@@ -19,11 +19,12 @@ var qdiscShare = Limit{"share", 0.01, "ratio of the packets",
 var qdiscDrop = Check{
 	ID:    "qdisc-drop",
 	Title: "A queueing discipline dropped what this host sends",
-	Doc:   "packets were dropped on their way out, in the queue of an interface, before any capture saw them",
+	Doc:   "packets were dropped on their way out, in the queue of an interface",
 	Page: `Between the sockets and the driver stands the interface's queueing discipline. A full
-queue, a rate limit (tbf, htb, police) or active queue management drops there, which is
-before the tap: a capture on this host shows the segment that is sent again and never
-its original.
+queue, a rate limit (tbf, htb, police) or active queue management drops there. For a
+packet socket that is before the tap: it shows the segment that is sent again and never
+its original. By tcx packets are captured before the queue: both are there, and no
+receiver saw the first.
 
 The disciplines' own counters are read at the trigger and at the end, and name the one
 that dropped; the kernel's drops of each second say when. A discipline of a class and
@@ -81,7 +82,7 @@ func runQdiscDrop(c *Case) Answer {
 		f.Severity = Info
 	}
 	f.effect = words.Plural(uint64(dropped), "packet", "packets") + " dropped on their way out"
-	f.qdiscWords(queues, dropped, share)
+	c.qdiscWords(f, queues, dropped, share)
 	for _, q := range queues {
 		if q.drops > 0 {
 			f.Evidence = append(f.Evidence, c.seriesItem(q.series, c.toTheCut()))
@@ -150,21 +151,31 @@ var managing = []string{"fq_codel", "codel", "cake", "pie", "fq_pie", "red", "gr
 var shaping = []string{"tbf", "htb", "hfsc", "cbq", "netem"}
 
 // qdiscWords says which discipline dropped which share.
-func (f *Finding) qdiscWords(queues []queue, dropped, share float64) {
+func (c *Case) qdiscWords(f *Finding, queues []queue, dropped, share float64) {
 	packets := words.Plural(uint64(dropped), "packet", "packets")
+	seen := "before any capture saw them"
+	if c.beforeQueues() {
+		seen = "after they were captured"
+	}
 	if len(queues) == 0 || queues[0].drops == 0 {
-		f.Headline = fmt.Sprintf("This host's own queueing dropped %s that it sent (%s), before any capture saw them.", packets, unit.Percent(share))
+		f.Headline = fmt.Sprintf("This host's own queueing dropped %s that it sent (%s), %s.", packets, unit.Percent(share), seen)
 		f.Detail = "Which discipline cannot be told: what they counted is not in the bundle, or they dropped before the trigger only."
 		return
 	}
 	q := queues[0]
-	f.Headline = fmt.Sprintf("The queue of %s (%s %s) dropped %s that this host sent (%s), before any capture saw them.", q.iface, q.kind, q.handle, packets, unit.Percent(share))
+	f.Headline = fmt.Sprintf("The queue of %s (%s %s) dropped %s that this host sent (%s), %s.", q.iface, q.kind, q.handle, packets, unit.Percent(share), seen)
 	switch {
 	case slices.Contains(managing, q.kind):
 		f.Detail = "It manages itself: it drops early so that senders slow down before the queue is long."
 	case slices.Contains(shaping, q.kind):
 		f.Detail = "It holds what is sent to a rate, and drops what its queue has no room for."
 	}
+}
+
+// beforeQueues says that packets were captured by tcx, which sees what leaves before the queueing disciplines do.
+func (c *Case) beforeQueues() bool {
+	s, _ := c.Evidence.Source("packets")
+	return strings.Contains(s.Variant, "tcx")
 }
 
 // qdiscRemedies depends on what kind of discipline dropped.

@@ -22,6 +22,15 @@ type Judgement struct {
 	False   []string // findings that nobody expects, warnings and worse
 	// Unbuilt are expected findings that the analyzer has no check for.
 	Unbuilt []string
+	// Starved says that by the analysis tasks waited for a CPU: see OfTheMachine.
+	Starved bool
+}
+
+// OfTheMachine says whether a finding that nobody expects may be true of any incident on a machine that is
+// starved by others, as labs side by side are by each other. Pressure, CPUs and their softirqs belong to
+// the whole machine and to no namespace, and a program that gets no CPU answers late.
+func OfTheMachine(id string) bool {
+	return slices.Contains([]string{"cpu-saturated", "softirq-stall", "slow-application", "slow-upstream"}, id)
 }
 
 // analysis is the part of "spikebox analyze --json" that is judged.
@@ -41,7 +50,9 @@ func Judge(truth *Truth, document []byte) (*Judgement, error) {
 	for _, f := range a.Findings {
 		present[f.ID], known[f.ID] = true, true
 		// That a machine which is busy elsewhere gave the recorder no CPU is true, and is said.
-		if f.ID == "capture-incomplete" && strings.Contains(strings.ToLower(f.Headline), "the recorder stood still for ") {
+		stood := f.ID == "capture-incomplete" && strings.Contains(strings.ToLower(f.Headline), "the recorder stood still for ")
+		j.Starved = j.Starved || stood || f.ID == "cpu-saturated"
+		if stood {
 			continue
 		}
 		if f.Severity != "info" && !truth.Expected.Covers(f.ID) && !slices.Contains(j.False, f.ID) {

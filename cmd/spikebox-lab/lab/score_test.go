@@ -43,7 +43,7 @@ func TestJudge(t *testing.T) {
 		"Another source is partial.": 1,
 	} {
 		j, err := Judge(&Truth{}, []byte(`{"findings": [{"id": "capture-incomplete", "severity": "warning", "headline": "`+headline+`"}]}`))
-		if err != nil || len(j.False) != wrong {
+		if err != nil || len(j.False) != wrong || j.Starved != (wrong == 0) {
 			t.Errorf("%s: %+v, %v; want %d false", headline, j, err, wrong)
 		}
 	}
