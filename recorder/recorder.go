@@ -192,12 +192,11 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	if cfg.AllNetNS {
 		cfg.Log(ownNetNS)
 	}
-	snapshots, err := source.OpenSnapshots(cfg.Root, snapshotBytes, cfg.Log)
-	if err != nil {
+	var err error
+	if r.rings.Snapshots, err = source.OpenSnapshots(cfg.Root, snapshotBytes, cfg.Log); err != nil {
 		r.close()
 		return nil, err
 	}
-	r.rings.Snapshots = snapshots
 	r.rings.Log = source.OpenKernelLog(cfg.Root, cfg.Log)
 	r.probes = openProbes(probe.Options{NetNS: cfg.netns(), LateRTT: lateRTT(triggers)}, cfg.Log)
 	window := cfg.Before + cfg.After

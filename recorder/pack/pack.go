@@ -228,53 +228,20 @@ func (p *Packer) whole(r *Record) {
 // delta keeps of a packet what is not as predicted.
 func (p *Packer) delta(r *Record, me int, l layout) {
 	s := &p.state
-	d := &s.dirs[me]
 	var h header
 	l.read(r.Data, &h)
-	want := s.predict(d)
+	want := s.predict(&s.dirs[me])
 	mask, f := 0, p.fields[:0]
 	if s.expected() != me {
 		mask |= hasDirection
 		f = binary.AppendUvarint(f, uint64(me))
 	}
-	if h.payload != want.payload {
-		mask |= hasPayload
-		f = binary.AppendUvarint(f, uint64(h.payload))
-	}
-	same := sameOptions(h.options, want.options)
-	if h.ack != want.ack {
-		mask |= hasAck
-		f = binary.AppendVarint(f, int64(int32(h.ack-want.ack)))
-	}
-	if h.flags != want.flags {
-		mask |= hasFlags
-		f = append(f, h.flags)
-	}
-	if same && h.tsval != want.tsval {
-		mask |= hasTSval
-		f = binary.AppendVarint(f, int64(int32(h.tsval-want.tsval)))
-	}
-	if same && h.tsecr != want.tsecr && stamps(h.options) {
-		mask |= hasTSecr
-		f = binary.AppendVarint(f, int64(int32(h.tsecr-want.tsecr)))
-	}
-	if h.seq != want.seq {
-		mask |= hasSeq
-		f = binary.AppendVarint(f, int64(int32(h.seq-want.seq)))
-	}
-	if h.window != want.window {
-		mask |= hasWindow
-		f = binary.LittleEndian.AppendUint16(f, h.window)
-	}
-	if h.id != want.id {
-		mask |= hasID
-		f = binary.AppendUvarint(f, uint64(h.id-want.id))
-	}
+	mask, f = h.differs(&want, mask, f)
 	if h.checksum != l.pseudo(r.Data) {
 		mask |= hasChecksum
 		f = binary.LittleEndian.AppendUint16(f, h.checksum)
 	}
-	if !same {
+	if !sameOptions(h.options, want.options) {
 		mask |= hasOptions
 		f = append(append(f, byte(len(h.options))), h.options...)
 	}
@@ -300,4 +267,43 @@ func (p *Packer) delta(r *Record, me int, l layout) {
 	p.out = append(p.out, f...)
 	s.last, p.fields = r.Time, f
 	s.learn(me, &h)
+}
+
+// differs appends the fields of a header that are not as they were predicted.
+func (h *header) differs(want *header, mask int, f []byte) (int, []byte) {
+	if h.payload != want.payload {
+		mask |= hasPayload
+		f = binary.AppendUvarint(f, uint64(h.payload))
+	}
+	if h.ack != want.ack {
+		mask |= hasAck
+		f = binary.AppendVarint(f, int64(int32(h.ack-want.ack)))
+	}
+	if h.flags != want.flags {
+		mask |= hasFlags
+		f = append(f, h.flags)
+	}
+	if sameOptions(h.options, want.options) { // others bring their timestamps with them
+		if h.tsval != want.tsval {
+			mask |= hasTSval
+			f = binary.AppendVarint(f, int64(int32(h.tsval-want.tsval)))
+		}
+		if h.tsecr != want.tsecr && stamps(h.options) {
+			mask |= hasTSecr
+			f = binary.AppendVarint(f, int64(int32(h.tsecr-want.tsecr)))
+		}
+	}
+	if h.seq != want.seq {
+		mask |= hasSeq
+		f = binary.AppendVarint(f, int64(int32(h.seq-want.seq)))
+	}
+	if h.window != want.window {
+		mask |= hasWindow
+		f = binary.LittleEndian.AppendUint16(f, h.window)
+	}
+	if h.id != want.id {
+		mask |= hasID
+		f = binary.AppendUvarint(f, uint64(h.id-want.id))
+	}
+	return mask, f
 }
