@@ -21,7 +21,7 @@ Clients from elsewhere notice nothing.`,
 		lab.Baseline("4s", "10s"),
 	},
 	// The SYN-ACK is repeated after 1, 3 and 7 s on every Linux.
-	Arm: []string{"--syn-recv", "20", "--before", "10s", "--after", "9s"},
+	Arm: []string{"--syn-recv", "20", "--before", "20s", "--after", "9s"},
 	Expected: lab.Expected{
 		Root:    "local-drop",
 		Effects: []string{"synack-retransmit", "syn-recv-pileup"},

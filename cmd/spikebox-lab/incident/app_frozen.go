@@ -19,7 +19,7 @@ acknowledges their requests, so that every customer is connected and waits.`,
 		lab.Baseline("4s", "10s"),
 		lab.Span("8s", "20s"),
 	},
-	Arm: []string{"--before", "20s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		Root:    "app-stalled",
 		Allowed: []string{"listen-overflow", "slow-application", "tuning", "syn-retransmit", "synack-retransmit", "syn-recv-pileup", "retransmission-burst", "loss-ratio", "rtt-spike", "kernel-drop"},

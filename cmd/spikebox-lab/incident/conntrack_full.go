@@ -20,7 +20,7 @@ packet of every new connection, before TCP sees it. Those that exist go on well.
 		lab.NewParam("reserve", "entries that are free in the baseline", "4000", "20000"),
 		lab.Baseline("4s", "10s"),
 	},
-	Arm: []string{"--trigger", "conntrack.drops > 0", "--before", "10s", "--after", "8s"},
+	Arm: []string{"--trigger", "conntrack.drops > 0", "--before", "20s", "--after", "8s"},
 	Expected: lab.Expected{
 		Root:    "conntrack-full",
 		Effects: []string{"syn-retransmit"},

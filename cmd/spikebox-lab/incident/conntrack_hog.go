@@ -19,7 +19,7 @@ Connection tracking has room yet, but one source fills most of what is taken.`,
 		lab.NewParam("connections", "that the one client holds", "1500", "20000"),
 		lab.Baseline("4s", "10s"),
 	},
-	Arm: []string{"--before", "20s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		Root: "conntrack-hog",
 	},

@@ -24,7 +24,7 @@ filled by a stream of datagrams, and connections wait in it as well.`,
 	},
 	// A packet socket has the replies as they leave the queue; by tcx they are seen before it, and
 	// prompt (see package capture).
-	Arm: []string{"--capture", "tpacket", "--before", "20s", "--after", "1s"},
+	Arm: []string{"--capture", "tpacket", "--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		Root: "echo-delayed",
 		Allowed: []string{"rtt-spike", "retransmission-burst", "synack-retransmit", "syn-retransmit", "slow-application",

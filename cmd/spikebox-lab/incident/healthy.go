@@ -19,7 +19,7 @@ Nothing is wrong: an analysis that finds something is wrong itself.`,
 		lab.NewParam("rate", "new connections per second", "30", "300"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
-	Arm:      []string{"--before", "10s", "--after", "2s"},
+	Arm:      []string{"--before", "20s", "--after", "2s"},
 	Expected: lab.Expected{},
 	Run:      runHealthy,
 }

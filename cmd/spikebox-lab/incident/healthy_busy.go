@@ -20,7 +20,7 @@ an analysis that warns of it will not be read when it matters.`,
 		lab.NewParam("rate", "new connections per second", "150", "1000"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
-	Arm:      []string{"--before", "10s", "--after", "2s"},
+	Arm:      []string{"--before", "20s", "--after", "2s"},
 	Expected: lab.Expected{},
 	Run:      runHealthyBusy,
 }

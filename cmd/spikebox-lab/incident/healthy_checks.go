@@ -16,7 +16,7 @@ twice a second whether it is back, and is refused.`,
 	Params: []lab.Param{
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
-	Arm:      []string{"--before", "10s", "--after", "2s"},
+	Arm:      []string{"--before", "20s", "--after", "2s"},
 	Expected: lab.Expected{},
 	Run:      runHealthyChecks,
 }

@@ -20,7 +20,7 @@ its SYN-ACK is repeated once.`,
 		lab.NewParam("rate", "connections per second that wait for three seconds", "5", "30"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
-	Arm: []string{"--before", "10s", "--after", "2s"},
+	Arm: []string{"--before", "20s", "--after", "2s"},
 	// The first round trip of a deferred connection holds the client's own pause.
 	Expected: lab.Expected{Allowed: []string{"rtt-spike"}},
 	Run:      runHealthyDeferred,

@@ -20,7 +20,7 @@ and no incident.`,
 		lab.NewParam("rate", "connections per second", "30", "300"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
-	Arm:      []string{"--before", "10s", "--after", "2s"},
+	Arm:      []string{"--before", "20s", "--after", "2s"},
 	Expected: lab.Expected{},
 	Run:      runHealthyDeploy,
 }

@@ -17,7 +17,7 @@ answers as fast as it can. The processors are busy and nobody waits for long.`,
 		lab.NewParam("clients", "that ask without a pause", "6", "50"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
-	Arm:      []string{"--before", "10s", "--after", "2s"},
+	Arm:      []string{"--before", "20s", "--after", "2s"},
 	Expected: lab.Expected{},
 	Run:      runHealthyFullSpeed,
 }

@@ -17,7 +17,7 @@ arrives with resets.`,
 		lab.NewParam("downloads", "that are broken off", "5", "20"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
-	Arm:      []string{"--before", "10s", "--after", "2s"},
+	Arm:      []string{"--before", "20s", "--after", "2s"},
 	Expected: lab.Expected{},
 	Run:      runHealthyInterrupted,
 }

@@ -19,7 +19,7 @@ trips of that one connection are as long as the queue; everybody else is well.`,
 		lab.NewParam("rate", "bytes per second of the slow line", "60000", "60000"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
-	Arm:      []string{"--before", "10s", "--after", "2s"},
+	Arm:      []string{"--before", "20s", "--after", "2s"},
 	Expected: lab.Expected{Allowed: []string{"rtt-spike"}},
 	Run:      runHealthyMobile,
 }

@@ -17,7 +17,7 @@ always does. The kernel answers each with a reset, and the customers notice noth
 		lab.NewParam("rate", "ports tried per second", "200", "1000"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
-	Arm:      []string{"--before", "10s", "--after", "2s"},
+	Arm:      []string{"--before", "20s", "--after", "2s"},
 	Expected: lab.Expected{},
 	Run:      runHealthyScan,
 }

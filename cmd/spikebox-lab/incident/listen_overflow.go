@@ -24,7 +24,7 @@ sees whole seconds of delay although network and CPU are idle.`,
 		// tcp_syn_linear_timeouts=0 and on kernels before 6.5.
 		lab.NewParam("stall", "how long the server is behind", "8s", "8s"),
 	},
-	Arm: []string{"--trigger", "listen.overflows > 0", "--before", "10s", "--after", "9s"},
+	Arm: []string{"--trigger", "listen.overflows > 0", "--before", "20s", "--after", "9s"},
 	Expected: lab.Expected{
 		Root:    "listen-overflow",
 		Effects: []string{"syn-retransmit"},

@@ -19,7 +19,7 @@ Downloads stutter: lost segments are sent again, after duplicate ACKs or a timeo
 		lab.Baseline("5s", "10s"),
 		lab.NewParam("span", "how long the line is bad", "4s", "4s"),
 	},
-	Arm: []string{"--trigger", "retrans.ratio > 2%", "--before", "10s", "--after", "6s"},
+	Arm: []string{"--trigger", "retrans.ratio > 2%", "--before", "20s", "--after", "6s"},
 	Expected: lab.Expected{
 		Root:    "retransmission-burst",
 		Allowed: []string{"loss-ratio", "rtt-spike", "synack-retransmit", "syn-retransmit"},

@@ -21,7 +21,7 @@ lets that segment go no further: the connection ends in the middle of an answer.
 		lab.Baseline("4s", "10s"),
 		lab.Span("6s", "10s"),
 	},
-	Arm: []string{"--before", "20s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		Root:    "middlebox-reset",
 		Allowed: []string{"reset-storm", "kernel-drop", "syn-retransmit", "synack-retransmit", "syn-recv-pileup", "retransmission-burst", "loss-ratio", "rtt-spike"},

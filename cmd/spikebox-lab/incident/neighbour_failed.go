@@ -19,7 +19,7 @@ connections fail after some seconds with "no route to host".`,
 		lab.Baseline("4s", "10s"),
 		lab.Span("8s", "10s"),
 	},
-	Arm: []string{"--before", "20s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		Root:    "neighbour-failed",
 		Allowed: []string{"connect-failed", "syn-retransmit", "synack-retransmit", "syn-recv-pileup", "retransmission-burst", "loss-ratio", "rtt-spike", "kernel-drop"},

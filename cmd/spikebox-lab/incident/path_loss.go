@@ -19,7 +19,7 @@ directions and for hours: nothing is down, and everything is sluggish.`,
 		lab.Baseline("4s", "10s"),
 		lab.Span("8s", "20s"),
 	},
-	Arm: []string{"--before", "20s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		// The window has its baseline, in which nothing is lost: what is lost since stands out from
 		// it. loss-ratio is for a window that has no such part.

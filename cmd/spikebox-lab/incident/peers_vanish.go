@@ -19,7 +19,7 @@ for them for a quarter of an hour.`,
 		lab.Baseline("4s", "10s"),
 		lab.Span("8s", "20s"),
 	},
-	Arm: []string{"--before", "20s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		Root:    "peer-vanished",
 		Allowed: []string{"syn-retransmit", "synack-retransmit", "syn-recv-pileup", "retransmission-burst", "loss-ratio", "rtt-spike", "kernel-drop"},

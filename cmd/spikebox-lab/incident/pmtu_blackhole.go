@@ -19,7 +19,7 @@ again and again. Pages of a few hundred bytes work.`,
 		lab.Baseline("4s", "10s"),
 		lab.Span("8s", "10s"),
 	},
-	Arm: []string{"--before", "20s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		Root:    "pmtu-blackhole",
 		Allowed: []string{"slow-application", "peer-vanished", "syn-retransmit", "synack-retransmit", "syn-recv-pileup", "retransmission-burst", "loss-ratio", "rtt-spike", "kernel-drop"},

@@ -20,7 +20,7 @@ interface, where a capture on this host does not see them, and sends them again.
 		lab.NewParam("downloads", "that overrun it", "8", "40"),
 		lab.Baseline("4s", "10s"),
 	},
-	Arm: []string{"--trigger", "retrans.ratio > 2%", "--before", "10s", "--after", "5s"},
+	Arm: []string{"--trigger", "retrans.ratio > 2%", "--before", "20s", "--after", "5s"},
 	Expected: lab.Expected{
 		Root:    "qdisc-drop",
 		Effects: []string{"retransmission-burst"},

@@ -17,7 +17,7 @@ a reset at once; the web server beside it is well.`,
 		lab.NewParam("rate", "connections per second to the dead port", "40", "400"),
 		lab.Baseline("4s", "10s"),
 	},
-	Arm: []string{"--trigger", "resets > 10", "--before", "10s", "--after", "3s"},
+	Arm: []string{"--trigger", "resets > 10", "--before", "20s", "--after", "3s"},
 	Expected: lab.Expected{
 		Root:    "connection-refused",
 		Allowed: []string{"reset-storm", "kernel-drop"},

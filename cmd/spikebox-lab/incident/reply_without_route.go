@@ -19,7 +19,7 @@ kernel has nowhere to send the answer.`,
 		lab.Baseline("4s", "10s"),
 		lab.Span("6s", "8s"),
 	},
-	Arm: []string{"--before", "20s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		Root: "no-route",
 		// ListenDrops counts these SYNs as well, which listen-overflow takes for its own.

@@ -17,7 +17,7 @@ reads the request, and resets the connection in place of an answer.`,
 		lab.NewParam("rate", "connections per second", "50", "500"),
 		lab.Baseline("4s", "10s"),
 	},
-	Arm: []string{"--trigger", "resets > 10", "--before", "10s", "--after", "4s"},
+	Arm: []string{"--trigger", "resets > 10", "--before", "20s", "--after", "4s"},
 	Expected: lab.Expected{
 		Root: "reset-storm",
 	},

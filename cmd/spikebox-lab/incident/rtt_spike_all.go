@@ -21,7 +21,7 @@ packet to every client waits in it for hundreds of milliseconds.`,
 		lab.NewParam("downloads", "that fill the queue", "8", "80"),
 		lab.Baseline("4s", "10s"),
 	},
-	Arm: []string{"--rtt", "200ms", "--before", "10s", "--after", "3s"},
+	Arm: []string{"--rtt", "200ms", "--before", "20s", "--after", "3s"},
 	Expected: lab.Expected{
 		Root: "rtt-spike",
 		// A delay that grows faster than the timers learn of it makes spurious

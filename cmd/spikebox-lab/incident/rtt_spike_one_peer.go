@@ -21,7 +21,7 @@ milliseconds, those to everybody else stay what they were.`,
 		lab.NewParam("downloads", "of the branch", "6", "60"),
 		lab.Baseline("4s", "10s"),
 	},
-	Arm: []string{"--trigger", "rtt.max > 200ms for 1s", "--before", "10s", "--after", "3s"},
+	Arm: []string{"--trigger", "rtt.max > 200ms for 1s", "--before", "20s", "--after", "3s"},
 	Expected: lab.Expected{
 		Root: "rtt-spike",
 		// See rtt-spike-all.

@@ -19,7 +19,7 @@ proxy alone, call it slow.`,
 		lab.Baseline("4s", "10s"),
 		lab.Span("6s", "20s"),
 	},
-	Arm: []string{"--before", "20s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		Root:    "slow-upstream",
 		Allowed: []string{"slow-application"},

@@ -24,7 +24,7 @@ for it. Nothing is dropped.`,
 		lab.Baseline("4s", "10s"),
 		lab.Span("5s", "20s"),
 	},
-	Arm: []string{"--before", "20s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		Root:    "softirq-stall",
 		Allowed: []string{"echo-delayed", "rtt-spike", "softnet-squeeze", "irq-imbalance", "cpu-saturated", "kernel-drop"},

@@ -20,7 +20,7 @@ every connection are dropped before any firewall or socket sees them.`,
 		lab.NewParam("rules", "of the firewall", "3000", "3000"),
 		lab.Baseline("4s", "10s"),
 	},
-	Arm: []string{"--trigger", "softnet.drops > 0", "--port", "443", "--before", "10s", "--after", "2s"},
+	Arm: []string{"--trigger", "softnet.drops > 0", "--port", "443", "--before", "20s", "--after", "2s"},
 	Expected: lab.Expected{
 		Root: "softnet-drop",
 		Allowed: []string{"softnet-squeeze", "irq-imbalance", "cpu-saturated", "retransmission-burst",

@@ -20,7 +20,7 @@ counter of TCP moves, for TCP never sees them.`,
 		// Past the third retransmission on either schedule.
 		lab.Span("8s", "8s"),
 	},
-	Arm: []string{"--before", "20s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		Root:    "local-drop",
 		Effects: []string{"syn-retransmit"},

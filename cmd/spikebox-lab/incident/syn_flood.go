@@ -18,7 +18,7 @@ Customers still come through, thanks to the cookies.`,
 		lab.NewParam("rate", "SYNs per second", "2000", "20000"),
 		lab.Baseline("4s", "10s"),
 	},
-	Arm: []string{"--trigger", "cookies > 100", "--before", "10s", "--after", "4s"},
+	Arm: []string{"--trigger", "cookies > 100", "--before", "20s", "--after", "4s"},
 	Expected: lab.Expected{
 		Root:    "syn-flood",
 		Effects: []string{"syn-recv-pileup", "syn-cookies"},

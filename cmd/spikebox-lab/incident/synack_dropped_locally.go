@@ -19,7 +19,7 @@ interface: a capture on the server shows SYNs and nothing else.`,
 		lab.Baseline("4s", "10s"),
 		lab.Span("8s", "8s"),
 	},
-	Arm: []string{"--before", "20s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		Root:    "local-drop",
 		Allowed: []string{"syn-retransmit", "synack-retransmit", "syn-recv-pileup", "retransmission-burst", "loss-ratio", "rtt-spike", "kernel-drop"},

@@ -18,7 +18,7 @@ as well, and no ACK ever comes. Clients from elsewhere notice nothing.`,
 		lab.NewParam("crowd", "clients in the network that cannot be reached", "40", "400"),
 		lab.Baseline("4s", "10s"),
 	},
-	Arm: []string{"--syn-recv", "20", "--before", "10s", "--after", "9s"},
+	Arm: []string{"--syn-recv", "20", "--before", "20s", "--after", "9s"},
 	Expected: lab.Expected{
 		Root:    "synack-retransmit",
 		Effects: []string{"syn-retransmit", "syn-recv-pileup"},

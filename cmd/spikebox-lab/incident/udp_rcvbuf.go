@@ -18,7 +18,7 @@ receive buffer is full, and the kernel drops what does not fit. TCP notices noth
 		lab.Baseline("4s", "10s"),
 		lab.Span("5s", "10s"),
 	},
-	Arm: []string{"--before", "20s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		Root:    "udp-rcvbuf",
 		Allowed: []string{"kernel-drop"},

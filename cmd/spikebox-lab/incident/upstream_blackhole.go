@@ -18,7 +18,7 @@ and wait.`,
 		lab.NewParam("rate", "connections per second to the upstream", "20", "200"),
 		lab.Baseline("4s", "10s"),
 	},
-	Arm: []string{"--trigger", "syn.retrans > 5", "--before", "10s", "--after", "9s"},
+	Arm: []string{"--trigger", "syn.retrans > 5", "--before", "20s", "--after", "9s"},
 	Expected: lab.Expected{
 		Root: "syn-retransmit",
 		// Connections that were open when the network broke repeat their last segments.

@@ -28,9 +28,10 @@ type Judgement struct {
 
 // OfTheMachine says whether a finding that nobody expects may be true of any incident on a machine that is
 // starved by others, as labs side by side are by each other. Pressure, CPUs and their softirqs belong to
-// the whole machine and to no namespace, and a program that gets no CPU answers late.
+// the whole machine and to no namespace, a program that gets no CPU answers late, and a recorder that gets
+// none misses ticks.
 func OfTheMachine(id string) bool {
-	return slices.Contains([]string{"cpu-saturated", "softirq-stall", "slow-application", "slow-upstream"}, id)
+	return slices.Contains([]string{"capture-incomplete", "cpu-saturated", "softirq-stall", "slow-application", "slow-upstream"}, id)
 }
 
 // analysis is the part of "spikebox analyze --json" that is judged.
