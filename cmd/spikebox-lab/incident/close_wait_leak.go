@@ -17,7 +17,7 @@ stays in CLOSE_WAIT with its file descriptor until the process is restarted.`,
 		lab.NewParam("rate", "connections per second", "50", "500"),
 		lab.Baseline("4s", "10s"),
 	},
-	Arm: []string{"--trigger", "tcp.close_wait > 100", "--before", "15s", "--after", "3s"},
+	Arm: []string{"--trigger", "tcp.close_wait > 100", "--before", "60s", "--after", "3s"},
 	Expected: lab.Expected{
 		Root: "close-wait-leak",
 	},

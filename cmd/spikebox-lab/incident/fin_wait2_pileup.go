@@ -18,7 +18,7 @@ a minute long (net.ipv4.tcp_fin_timeout).`,
 		lab.NewParam("rate", "connections per second of the broken clients", "50", "500"),
 		lab.Baseline("4s", "10s"),
 	},
-	Arm: []string{"--trigger", "tcp.fin_wait2 > 100", "--before", "15s", "--after", "2s"},
+	Arm: []string{"--trigger", "tcp.fin_wait2 > 100", "--before", "60s", "--after", "2s"},
 	Expected: lab.Expected{
 		Root:    "fin-wait2-pileup",
 		Allowed: []string{"orphans"},

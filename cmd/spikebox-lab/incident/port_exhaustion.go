@@ -21,7 +21,7 @@ ip_local_port_range has ports, connect(2) fails with "cannot assign requested ad
 		lab.NewParam("rate", "connections per second", "100", "1000"),
 		lab.Baseline("4s", "10s"),
 	},
-	Arm: []string{"--trigger", "ports.fill > 90%", "--before", "15s", "--after", "4s"},
+	Arm: []string{"--trigger", "ports.fill > 90%", "--before", "60s", "--after", "4s"},
 	Expected: lab.Expected{
 		Root:    "port-exhaustion",
 		Allowed: []string{"tuning"},

@@ -21,7 +21,7 @@ short as before.`,
 		lab.Baseline("5s", "10s"),
 		lab.Span("6s", "20s"),
 	},
-	Arm: []string{"--before", "15s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		Root: "slow-application",
 	},

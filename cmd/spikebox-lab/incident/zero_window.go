@@ -20,7 +20,7 @@ network could do more: it is the reader that stands still.`,
 		lab.Baseline("4s", "10s"),
 		lab.Span("6s", "10s"),
 	},
-	Arm: []string{"--before", "15s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
 		Root: "zero-window",
 	},
