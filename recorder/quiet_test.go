@@ -36,9 +36,10 @@ func TestTickAllocatesNothing(t *testing.T) {
 		for range 50 { // every ring and buffer has its size
 			second()
 		}
-		// The least of some: others allocate, too, and a log line is said once.
+		// The least of many: goroutines beside the ticks allocate, too, and a log line is said once. They
+		// have come to rest at some time, on a busy machine late.
 		least := math.Inf(1)
-		for range 20 {
+		for start := time.Now(); least > 0 && time.Since(start) < 20*time.Second; time.Sleep(5 * time.Millisecond) {
 			least = min(least, testing.AllocsPerRun(1, second))
 		}
 		if least > 0 {
