@@ -184,3 +184,15 @@ func describe(t format.Trigger) string {
 	}
 	return fmt.Sprintf("%s (it is %s)", t.Expr, unit.Format(t.Value, t.Unit))
 }
+
+// asked says of a vital, at any tick, whether the operator has a trigger on it: what costs much is armed for that. The
+// default triggers ask for nothing.
+func (c *Config) asked(triggers []*trigger.Trigger) func(vital string) bool {
+	on := map[string]bool{}
+	for _, t := range triggers {
+		for _, condition := range t.Conditions {
+			on[condition.Vital] = len(c.Triggers) > 0
+		}
+	}
+	return func(vital string) bool { return on[vital] }
+}

@@ -24,7 +24,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -206,9 +205,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	r.rings.Listeners = ring.NewListeners(ticks)
 	r.rings.Board = vital.Open(vital.Env{
 		Root: cfg.Root, Probes: r.probes, Listeners: r.rings.Listeners, Softirq: r.rings.Trace.Softirq,
-		Asked: func(vital string) bool {
-			return slices.ContainsFunc(triggers, func(t *trigger.Trigger) bool { return t.Watches(vital) })
-		},
+		Asked: cfg.asked(triggers),
 	}, cfg.Log)
 	if err := r.doubt(triggers); err != nil {
 		r.close()

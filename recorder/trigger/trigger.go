@@ -180,11 +180,6 @@ func (t *Trigger) contradiction() error {
 	return nil
 }
 
-// Watches says whether one of the conditions is on the vital.
-func (t *Trigger) Watches(vital string) bool {
-	return slices.ContainsFunc(t.Conditions, func(c Condition) bool { return c.Vital == vital })
-}
-
 // Longest is the longest time that one of the conditions must hold.
 func (t *Trigger) Longest() (longest time.Duration) {
 	for _, c := range t.Conditions {
