@@ -63,23 +63,43 @@ func Find(name string) *Kind {
 	return nil
 }
 
-// Show writes the rows of a bundle's member. It returns an error that is os.ErrNotExist where the bundle
-// has no such member; what could not be read of it is the error of the rest.
-func (k *Kind) Show(w io.Writer, r *format.Reader, c *Choice) error {
+// Show writes the rows of a bundle's member. The error is os.ErrNotExist where the bundle has no such
+// member; otherwise it says what of the member is not as it should be written. Damage says what the bundle
+// has lost since it was: the sum of the member is compared.
+func (k *Kind) Show(w io.Writer, r *format.Reader, c *Choice) (damage, err error) {
 	t := newTable(w)
 	if k.show == nil {
 		return settings(t, r)
 	}
-	in, err := r.Open(k.Member)
+	member, err := r.Open(k.Member)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer in.Close()
+	defer member.Close()
+	in := &source{r: member}
 	err = k.show(t, in, c, r.Manifest)
 	if ferr := t.flush(); ferr != nil {
-		return ferr
+		return nil, ferr
 	}
-	return err
+	if _, rest := io.Copy(io.Discard, in); rest != nil || in.err != nil {
+		return in.err, nil // what a parser says of half a line is no other fault
+	}
+	return nil, err
+}
+
+// source remembers that reading failed, so that it is not mistaken for an error of the text.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+// Read reads on.
+func (s *source) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
 }
 
 // at says whether a time is meant.

@@ -207,21 +207,21 @@ func stacks(t *table, in io.Reader, _ *Choice, _ *format.Manifest) error {
 }
 
 // settings shows the sysctls of all members below their folder.
-func settings(t *table, r *format.Reader) error {
+func settings(t *table, r *format.Reader) (damage, err error) {
 	t.columns("SETTING", "VALUE")
-	err := r.Walk(func(m format.Member, in io.Reader) error {
+	err = r.Walk(func(m format.Member, content io.Reader) error {
 		if !strings.HasPrefix(m.Name, member.SysctlFolder) {
 			return nil
 		}
-		text, err := io.ReadAll(io.LimitReader(in, longestCell+1))
-		if err != nil {
-			return err
+		in := &source{r: content}
+		text, _ := io.ReadAll(io.LimitReader(in, longestCell+1))
+		_, _ = io.Copy(io.Discard, in) // to its end, where its sum is compared
+		if in.err != nil {
+			damage = cmp.Or(damage, in.err)
+			return nil
 		}
 		t.row(member.SysctlName(strings.TrimPrefix(m.Name, member.SysctlFolder)), member.ParseSysctl(text))
 		return nil
 	})
-	if ferr := t.flush(); ferr != nil {
-		return ferr
-	}
-	return err
+	return damage, cmp.Or(t.flush(), err)
 }

@@ -106,11 +106,15 @@ func (f *showFlags) run(kind *exhibit.Kind, path string) error {
 		}
 	}
 	out := bufio.NewWriterSize(cli.Out, 1<<16)
-	err = kind.Show(out, r, &choice)
+	damage, err := kind.Show(out, r, &choice)
 	if ferr := out.Flush(); ferr != nil {
 		return fmt.Errorf("write %s: %w", kind.Name, ferr)
 	}
-	if lost := damaged(r.Damage()); lost != nil {
+	all := r.Damage()
+	if damage != nil {
+		all = append(all, damage)
+	}
+	if lost := damaged(all); lost != nil {
 		return lost
 	}
 	switch {
