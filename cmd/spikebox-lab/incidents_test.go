@@ -177,7 +177,10 @@ func checkCounters(t *testing.T, truth *lab.Truth, c *testCase) {
 		}
 		flows += int64(f.Retransmits)
 	}
-	if kernel := truth.Moved("clients", "Tcp.RetransSegs", "armed", "left"); c.exact && flows != kernel {
+	// What a connection sends again after its program has looked, as its FIN, the kernel alone has counted:
+	// a few at most, on a machine whose programs wait for a CPU.
+	const late = 3
+	if kernel := truth.Moved("clients", "Tcp.RetransSegs", "armed", "left"); c.exact && (kernel < flows || kernel > flows+late) {
 		t.Errorf("the flows have %d retransmissions, the kernel counted %d", flows, kernel)
 	}
 }
