@@ -86,3 +86,31 @@ func TestPackingIsBounded(t *testing.T) {
 	halt()
 	contiguous(t, func() []byte { file, _ := cutNow(t, s); return file }())
 }
+
+// A flood that goes round the whole ring between two looks ends the history, and from where the cut says
+// that it holds everything, it does.
+func TestPackedHistoryBeginsAnew(t *testing.T) {
+	needTap(t)
+	a, _ := testns.Pair(t)
+	s := arm(t, a.NS, SetConfig{
+		Interfaces: []string{a.Link}, Bytes: 2 << 20, Way: TCX, Filter: Filter{Payload: 16}, PackCPU: 1, Before: time.Hour, After: time.Hour, countEvery: time.Hour,
+	})
+	w := openWire(t, a.NS, a.Link)
+	seq := w.sendFrom(t, 0, 1000)
+	tap := s.members[0].ring.(*tap)
+	for range 3 {
+		begin := time.Now()
+		s.mu.Lock() // nobody looks meanwhile
+		seq = w.sendFrom(t, seq, 30_000)
+		s.mu.Unlock()
+		s.look(time.Now())
+		file, stats := cutNow(t, s)
+		got := contiguous(t, file)[0]
+		if got.first == 0 || got.last+1 != seq || tap.forgotten == 0 {
+			t.Errorf("the cut holds %d to %d of %d", got.first, got.last, seq)
+		}
+		if from := stats[0].From; !from.After(begin) || from.After(stats[0].To) {
+			t.Errorf("it says that it holds everything from %v on, although the ring went round after %v", from, begin)
+		}
+	}
+}

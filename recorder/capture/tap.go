@@ -42,7 +42,10 @@ type tap struct {
 
 	packed    *history // what a cut would not keep any more; nil: nothing is packed
 	next      uint64   // number of the block that is packed next
-	taken     uint64   // packets that were packed, and those of them that are forgotten
+	head      uint64   // newest block when advance looked last
+	looked    time.Time
+	pause     time.Duration // until it must look again; 0: that does not matter
+	taken     uint64        // packets that were packed, and those of them that are forgotten
 	gone      uint64
 	forgotten uint64 // time of the newest packet that is in no cut, CLOCK_MONOTONIC, ns
 }

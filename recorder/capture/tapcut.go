@@ -65,6 +65,9 @@ func (t *tap) keep(since time.Time, clock *host.Past, _ bool) []part {
 	t.pack(1)
 	head := atomic.LoadUint64(&t.pool.Head)
 	first := t.oldest(head)
+	if t.packed != nil {
+		first = t.next // what came while the last blocks were packed is held, too: nothing is left out between
+	}
 	t.protect(first)
 	base := t.moment(clock)
 	from := int64(0)
@@ -74,7 +77,6 @@ func (t *tap) keep(since time.Time, clock *host.Past, _ bool) []part {
 	byCPU := map[uint32]*tapPart{}
 	var parts []part
 	if t.packed != nil {
-		first = t.next // nothing was packed twice, and nothing is left out between
 		for _, old := range t.packed.keep(since, clock, false) {
 			old.base = &base
 			parts = append(parts, old)
@@ -137,33 +139,34 @@ func (t *tap) yield() {
 	t.protect(low)
 }
 
-// reaches goes by the newest packet of all blocks that were overwritten, or would not be kept.
+// reaches goes by the newest packet that no cut would hold.
 func (t *tap) reaches(clock *host.Past) time.Time {
-	base := t.moment(clock)
-	if t.packed != nil {
-		if t.forgotten == 0 {
-			return time.Time{}
-		}
-		return base.Instant(base.Place(int64(t.forgotten)))
-	}
-	var forgotten uint64
-	for i := range t.lanes {
-		forgotten = max(forgotten, atomic.LoadUint64(&t.lanes[i].Forgotten))
-	}
-	head := atomic.LoadUint64(&t.pool.Head)
-	n := uint64(1)
-	if blocks := uint64(t.plan.blocks); head > blocks {
-		n = head - blocks + 1
-	}
-	for first := t.oldest(head); n < first; n++ {
-		if h := t.header(n); atomic.LoadUint64(&h.Number) <= n {
-			forgotten = max(forgotten, atomic.LoadUint64(&h.Last))
-		}
+	forgotten := t.forgotten
+	if t.packed == nil {
+		forgotten = t.newest(t.oldest(atomic.LoadUint64(&t.pool.Head)))
 	}
 	if forgotten == 0 {
 		return time.Time{}
 	}
+	base := t.moment(clock)
 	return base.Instant(base.Place(int64(forgotten)))
+}
+
+// newest is the time of the newest packet among all that were overwritten, or are in blocks before one.
+func (t *tap) newest(before uint64) (at uint64) {
+	for i := range t.lanes {
+		at = max(at, atomic.LoadUint64(&t.lanes[i].Forgotten))
+	}
+	n := uint64(1)
+	if head, blocks := atomic.LoadUint64(&t.pool.Head), uint64(t.plan.blocks); head > blocks {
+		n = head - blocks + 1
+	}
+	for ; n < before; n++ {
+		if h := t.header(n); atomic.LoadUint64(&h.Number) <= n {
+			at = max(at, atomic.LoadUint64(&h.Last))
+		}
+	}
+	return at
 }
 
 func (p *tapPart) blocks() int { return len(p.held) }

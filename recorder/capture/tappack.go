@@ -17,28 +17,40 @@ const (
 	// connection in what is packed is kept whole. They wait among the programs' reserve, which is a quarter
 	// of all.
 	packBatch = 32
-	// packEvery is how often a tap is looked at for what is to be packed: at a million packets a second the
-	// reserve of the default memory is overwritten in 150 ms, and a history then begins anew.
-	packEvery = 100 * time.Millisecond
+	// packIdle is how often a tap is looked at that fills slowly. What a flood finds in the ring is overwritten
+	// when it has gone round once: in half a second at a million packets/s, with the default memory.
+	packIdle = 500 * time.Millisecond
 )
 
 // within is how soon advance must be called again.
-func (t *tap) within() time.Duration {
-	if t.packed == nil {
-		return 0
-	}
-	return packEvery
-}
+func (t *tap) within() time.Duration { return t.pause }
 
-// advance packs what the programs will overwrite next.
-func (t *tap) advance() { t.pack(uint64(min(packBatch, t.plan.reserve()/4))) }
+// advance packs what the programs will overwrite next, and reckons when half of the reserve will have been
+// filled at the rate since it was called last.
+func (t *tap) advance() {
+	if t.packed == nil {
+		return
+	}
+	now, head := time.Now(), atomic.LoadUint64(&t.pool.Head)
+	t.pause = packIdle
+	if grew := head - t.head; grew > 0 {
+		t.pause = min(packIdle, now.Sub(t.looked)*time.Duration(t.plan.reserve()/2)/time.Duration(grew))
+	}
+	t.looked, t.head = now, head
+	t.pack(uint64(min(packBatch, t.plan.reserve()/4)))
+}
 
 // pack packs the blocks that a cut would leave to the programs, if there are at least so many.
 func (t *tap) pack(least uint64) {
 	if t.packed == nil {
 		return
 	}
+	blocks := uint64(t.plan.blocks)
 	head := atomic.LoadUint64(&t.pool.Head)
+	if head >= t.next+blocks { // what was overwritten ends the history; what may be while it is packed, too
+		t.next = head - blocks + uint64(t.plan.reserve()/2)
+		t.forget(t.next)
+	}
 	first := t.oldest(head)
 	if t.next+least > first {
 		return
@@ -58,16 +70,19 @@ func (t *tap) pack(least uint64) {
 	for _, cpu := range cpus {
 		t.packCPU(cpu, byCPU[cpu])
 	}
-	// What was overwritten before it was packed, or meanwhile, cannot be told from what was not: the history
-	// ends there.
-	if now := atomic.LoadUint64(&t.pool.Head); now >= t.next+uint64(t.plan.blocks) {
-		n, _ := t.packed.forget(len(t.packed.blocks))
-		t.gone += n
-		for i := range t.lanes {
-			t.forgotten = max(t.forgotten, atomic.LoadUint64(&t.lanes[i].Forgotten))
-		}
+	// What was overwritten meanwhile cannot be told from what was not.
+	if atomic.LoadUint64(&t.pool.Head) >= t.next+blocks {
+		t.forget(first)
 	}
 	t.next = first
+}
+
+// forget lets go of all that is packed, since packets behind it were overwritten, or are in blocks before one
+// that are not packed.
+func (t *tap) forget(before uint64) {
+	n, _ := t.packed.forget(len(t.packed.blocks))
+	t.gone += n
+	t.forgotten = max(t.forgotten, t.newest(before))
 }
 
 // packCPU packs blocks of one CPU as one.
