@@ -130,10 +130,22 @@ func (r *memberReader) finish() error {
 	return io.EOF
 }
 
-// damaged names the member and the offset in it.
-func (r *memberReader) damaged(err error) error {
-	return fmt.Errorf("read member %q at offset %d: %w", r.m.Name, r.off, err)
+// DamageError says that a member is not what was written.
+type DamageError struct {
+	Member string
+	Offset int64 // of its content, bytes
+	Err    error
 }
+
+// Error names the member and the offset in it.
+func (e *DamageError) Error() string {
+	return fmt.Sprintf("read member %q at offset %d: %v", e.Member, e.Offset, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *DamageError) Unwrap() error { return e.Err }
+
+func (r *memberReader) damaged(err error) error { return &DamageError{r.m.Name, r.off, err} }
 
 // Close gives the decoder back for the next member.
 func (r *memberReader) Close() error {

@@ -3,6 +3,7 @@
 package exhibit
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
@@ -64,42 +65,25 @@ func Find(name string) *Kind {
 }
 
 // Show writes the rows of a bundle's member. The error is os.ErrNotExist where the bundle has no such
-// member; otherwise it says what of the member is not as it should be written. Damage says what the bundle
-// has lost since it was: the sum of the member is compared.
-func (k *Kind) Show(w io.Writer, r *format.Reader, c *Choice) (damage, err error) {
+// member, a *format.DamageError where the member is not what was written, and otherwise says what in it is not
+// as SPEC.md wants it.
+func (k *Kind) Show(w io.Writer, r *format.Reader, c *Choice) error {
 	t := newTable(w)
 	if k.show == nil {
 		return settings(t, r)
 	}
-	member, err := r.Open(k.Member)
+	in, err := r.Open(k.Member)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer member.Close()
-	in := &source{r: member}
+	defer in.Close()
 	err = k.show(t, in, c, r.Manifest)
 	if ferr := t.flush(); ferr != nil {
-		return nil, ferr
+		return ferr
 	}
-	if _, rest := io.Copy(io.Discard, in); rest != nil || in.err != nil {
-		return in.err, nil // what a parser says of half a line is no other fault
-	}
-	return nil, err
-}
-
-// source remembers that reading failed, so that it is not mistaken for an error of the text.
-type source struct {
-	r   io.Reader
-	err error
-}
-
-// Read reads on.
-func (s *source) Read(b []byte) (int, error) {
-	n, err := s.r.Read(b)
-	if err != nil && err != io.EOF {
-		s.err = err
-	}
-	return n, err
+	// To its end, where its sum is compared. What a parser says of half a line is no other fault.
+	_, rest := io.Copy(io.Discard, in)
+	return cmp.Or(rest, err)
 }
 
 // at says whether a time is meant.

@@ -207,21 +207,21 @@ func stacks(t *table, in io.Reader, _ *Choice, _ *format.Manifest) error {
 }
 
 // settings shows the sysctls of all members below their folder.
-func settings(t *table, r *format.Reader) (damage, err error) {
+func settings(t *table, r *format.Reader) error {
 	t.columns("SETTING", "VALUE")
-	err = r.Walk(func(m format.Member, content io.Reader) error {
+	var first error
+	err := r.Walk(func(m format.Member, in io.Reader) error {
 		if !strings.HasPrefix(m.Name, member.SysctlFolder) {
 			return nil
 		}
-		in := &source{r: content}
-		text, _ := io.ReadAll(io.LimitReader(in, longestCell+1))
-		_, _ = io.Copy(io.Discard, in) // to its end, where its sum is compared
-		if in.err != nil {
-			damage = cmp.Or(damage, in.err)
+		text, err := io.ReadAll(io.LimitReader(in, longestCell+1))
+		_, rest := io.Copy(io.Discard, in) // to its end, where its sum is compared
+		if err = cmp.Or(rest, err); err != nil {
+			first = cmp.Or(first, err)
 			return nil
 		}
 		t.row(member.SysctlName(strings.TrimPrefix(m.Name, member.SysctlFolder)), member.ParseSysctl(text))
 		return nil
 	})
-	return damage, cmp.Or(t.flush(), err)
+	return cmp.Or(t.flush(), err, first)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -89,31 +90,14 @@ func copyMembers(w io.Writer, r *format.Reader, want func(name string) bool) (ba
 		if !want(m.Name) {
 			return nil
 		}
-		from := &damageReader{r: content}
-		_, err := io.Copy(w, from)
-		if from.err != nil {
-			bad = append(bad, from.err)
+		_, err := io.Copy(w, content)
+		if damage := (*format.DamageError)(nil); errors.As(err, &damage) {
+			bad = append(bad, damage)
 			return nil
 		}
 		return err
 	})
 	return bad, err
-}
-
-// damageReader remembers that reading failed, so that it is not mistaken for an error
-// of writing.
-type damageReader struct {
-	r   io.Reader
-	err error
-}
-
-// Read reads on.
-func (d *damageReader) Read(p []byte) (int, error) {
-	n, err := d.r.Read(p)
-	if err != nil && err != io.EOF {
-		d.err = err
-	}
-	return n, err
 }
 
 // wanted says which pattern asks for a member; all are wanted where none is named.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/exhibit"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
+	"github.com/spikebox/spikebox/format"
 )
 
 var show = &cli.Command{
@@ -106,12 +107,12 @@ func (f *showFlags) run(kind *exhibit.Kind, path string) error {
 		}
 	}
 	out := bufio.NewWriterSize(cli.Out, 1<<16)
-	damage, err := kind.Show(out, r, &choice)
+	err = kind.Show(out, r, &choice)
 	if ferr := out.Flush(); ferr != nil {
 		return fmt.Errorf("write %s: %w", kind.Name, ferr)
 	}
 	all := r.Damage()
-	if damage != nil {
+	if damage := (*format.DamageError)(nil); errors.As(err, &damage) {
 		all = append(all, damage)
 	}
 	if lost := damaged(all); lost != nil {

@@ -10,7 +10,7 @@
 //	[Size]              12.3 MiB              inspect, verify
 //	[FormatSize], [ParseSize], [FormatShare], [ParseShare]    64MiB, 10%: flags
 //	[ShortDuration] [ShortSize] [Figure]      columns of tables, of a fixed width
-//	[Decimal]           20.05                 CSV
+//	[AppendDecimal]     20.05                 CSV
 package unit
 
 import (
@@ -121,11 +121,8 @@ func Digits(v float64) string {
 	return string(appendFixed(nil, v, precision))
 }
 
-// Decimal gives a number with three digits behind the point and no trailing zeros:
+// AppendDecimal appends a number with three digits behind the point and no trailing zeros:
 // milliseconds to the microsecond, which is how fine captures' clocks are.
-func Decimal(v float64) string { return string(AppendDecimal(nil, v)) }
-
-// AppendDecimal appends what Decimal gives.
 func AppendDecimal(b []byte, v float64) []byte { return appendFixed(b, v, 3) }
 
 // appendFixed cuts the zeros behind the point, and the point where nothing is left behind it.
