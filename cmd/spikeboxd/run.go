@@ -96,7 +96,7 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.StringVar(&f.Dir, "dir", "/var/lib/spikebox", "folder for bundles")
 	flags.StringVar(&f.Fallback, "fallback-dir", "", "folder for bundles that --dir does not take, such as one on tmpfs")
 	flags.Var(&f.ring, "ring", "memory of the packet rings together")
-	flags.Var(&f.pack, "pack-cpu", "most of one CPU that packing takes, for an interface's packets that would be forgotten although they are younger than --before and --after; off: none are packed")
+	flags.Var(&f.pack, "pack-cpu", "most of one CPU that packing takes: of packets that would be forgotten although they are younger than --before and --after; off: none are packed")
 	flags.StringVar(&f.capture, "capture", string(capture.Auto), "how packets are captured: tcx (Linux 6.6 and later), tpacket, or auto: tcx where it is to be had")
 	flags.IntVar(&f.SnapLen, "snaplen", capture.DefaultSnapLen, "most header bytes kept of a packet")
 	flags.IntVar(&f.Payload, "payload", 0, "bytes kept behind the headers")

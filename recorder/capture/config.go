@@ -62,8 +62,8 @@ type SetConfig struct {
 	// comes: what an interface that was removed, and that nobody named, left in its ring may go
 	// after Before where others want the memory, and goes after both.
 	Before, After time.Duration
-	// PackCPU is the share of one CPU, of 1, that packing may take of an interface's packets which would
-	// be forgotten although a cut would ask for them; 0: nothing is packed.
+	// PackCPU is the share of one CPU, of 1, that the packing of packets may take which would be forgotten
+	// although a cut would ask for them, of all interfaces together; 0: nothing is packed.
 	PackCPU float64
 	// Notify is told of the changes of interfaces' states, one call at a time: of the first few
 	// in ten seconds by themselves, of the others by their number. It may be nil.

@@ -18,20 +18,49 @@ import (
 // ring and 3 packed, so that a fifth of the memory reaches ten times as far back as the rest.
 const packedShare = 5
 
+// packing is what all histories of a Set share: the CPU time that they may take together, and the memory for
+// it. It is used under the Set's lock.
+type packing struct {
+	packers [2]*pack.Packer // by pack.Link; nil: none has been needed
+	squeeze *zstd.Encoder
+	out     []byte // of squeeze, scratch
+	meter   meter
+}
+
+// newPacking allows a share of one CPU.
+func newPacking(share float64) (*packing, error) {
+	squeeze, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithLowerEncoderMem(true), zstd.WithSingleSegment(true), zstd.WithEncoderCRC(false))
+	if err != nil {
+		return nil, err
+	}
+	return &packing{squeeze: squeeze, meter: meter{share: share}}, nil
+}
+
+// block packs what add adds, and counts the bytes that were kept of it.
+func (p *packing) block(link pack.Link, add func(*pack.Packer) (kept int64)) (packed []byte, kept int64) {
+	begin := threadCPU()
+	if p.packers[link] == nil {
+		p.packers[link] = pack.NewPacker(link)
+	}
+	packer := p.packers[link]
+	packer.Begin()
+	kept = add(packer)
+	p.out = p.squeeze.EncodeAll(packer.Bytes(), p.out[:0])
+	p.meter.spent += threadCPU() - begin
+	return slices.Clone(p.out), kept
+}
+
 // history keeps, packed, the blocks of a ring that were given back although a cut would still ask for
 // them. They follow each other, and the ring's oldest block follows the newest of them.
 type history struct {
-	kind    linkKind
+	*packing
+	link    pack.Link
 	most    int           // bytes
 	reach   time.Duration // nobody asks for what is older
-	packer  *pack.Packer
-	squeeze *zstd.Encoder
-	meter   meter
 	blocks  []packedBlock
 	bytes   int
-	// squeezed is scratch.
-	squeezed []byte
-	skipped  uint64 // packets that were forgotten as the meter did not allow to pack them
+	skipped uint64 // packets that were forgotten as the meter did not allow to pack them
 }
 
 // packedBlock is one block of the ring. It never changes, so that cuts share it.
@@ -42,18 +71,6 @@ type packedBlock struct {
 	kept    int64  // bytes that were kept of them
 	cpu     uint32 // that wrote it, where each has its own
 	data    []byte
-}
-
-// newHistory keeps what is younger than reach, in so many bytes at most, at a share of one CPU.
-func newHistory(kind linkKind, most int, reach time.Duration, share float64) (*history, error) {
-	squeeze, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithLowerEncoderMem(true), zstd.WithSingleSegment(true), zstd.WithEncoderCRC(false))
-	if err != nil {
-		return nil, err
-	}
-	return &history{
-		kind: kind, most: most, reach: reach, packer: pack.NewPacker(packLink(kind)), squeeze: squeeze, meter: meter{share: share},
-	}, nil
 }
 
 func packLink(kind linkKind) pack.Link {
@@ -75,12 +92,7 @@ func (h *history) take(self packedBlock, now time.Time, add func(*pack.Packer) (
 		h.blocks = append(h.blocks, self)
 		return h.forget(len(h.blocks))
 	}
-	begin := threadCPU()
-	h.packer.Begin()
-	self.kept = add(h.packer)
-	h.squeezed = h.squeeze.EncodeAll(h.packer.Bytes(), h.squeezed[:0])
-	self.data = slices.Clone(h.squeezed)
-	h.meter.spent += threadCPU() - begin
+	self.data, self.kept = h.block(h.link, add)
 	h.blocks = append(h.blocks, self)
 	h.bytes += len(self.data)
 	gone, left := 0, h.bytes
@@ -146,7 +158,7 @@ func (h *history) keep(since time.Time, clock *host.Past, lo bool) (parts []*pac
 		}
 		p := byCPU[b.cpu]
 		if p == nil {
-			p = &packedPart{kind: h.kind, clock: clock, lo: lo}
+			p = &packedPart{link: h.link, clock: clock, lo: lo}
 			if !since.IsZero() {
 				p.since = wall(since, clock)
 			}
@@ -159,7 +171,7 @@ func (h *history) keep(since time.Time, clock *host.Past, lo bool) (parts []*pac
 
 // packedPart is what a cut holds of a history.
 type packedPart struct {
-	kind  linkKind
+	link  pack.Link
 	held  []packedBlock
 	since int64 // older packets are left out; on the cut's clock
 	clock *host.Past
@@ -253,7 +265,7 @@ func (c *packedCursor) enter() bool {
 	b := &c.held[c.block]
 	c.block++
 	packed, _ := unpacker.DecodeAll(b.data, nil)
-	c.in = pack.NewUnpacker(packLink(c.kind), packed)
+	c.in = pack.NewUnpacker(c.link, packed)
 	c.room = make([]byte, 0, maxBlock) // a block holds no more
 	c.stamps.Between(b.after, b.until)
 	return true

@@ -90,14 +90,15 @@ type member struct {
 // Set owns the rings of all chosen interfaces. One goroutine looks at all of them, and
 // another follows the interfaces by netlink. Its methods are safe for concurrent use.
 type Set struct {
-	cfg   SetConfig
-	home  *namespace     // where late rings are made
-	noTap string         // why tcx is not to be had, where it would be taken
-	ask   *netlink.Conn  // for links and addresses
-	bell  *netlink.Conn  // rings when they change
-	waker *waker         // of the goroutine that serves the rings
-	stop  chan struct{}  // closed: the goroutines end
-	done  sync.WaitGroup // of the goroutines
+	cfg     SetConfig
+	home    *namespace     // where late rings are made
+	noTap   string         // why tcx is not to be had, where it would be taken
+	ask     *netlink.Conn  // for links and addresses
+	bell    *netlink.Conn  // rings when they change
+	waker   *waker         // of the goroutine that serves the rings
+	packing *packing       // nil: nothing is packed
+	stop    chan struct{}  // closed: the goroutines end
+	done    sync.WaitGroup // of the goroutines
 
 	burst burst // of the goroutine that follows
 

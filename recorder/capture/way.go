@@ -103,14 +103,19 @@ func (l link) bare() bool {
 }
 
 // chooseWay settles how packets are captured, once for all interfaces.
-func (s *Set) chooseWay() error {
+func (s *Set) chooseWay() (err error) {
+	if s.cfg.PackCPU > 0 {
+		if s.packing, err = newPacking(s.cfg.PackCPU); err != nil {
+			return err
+		}
+	}
 	if s.cfg.Way == "" {
 		s.cfg.Way = Auto
 	}
 	if s.cfg.Way == TPacket {
 		return nil
 	}
-	err := canTap()
+	err = canTap()
 	if s.cfg.Way == TCX {
 		return err
 	}
@@ -139,11 +144,7 @@ func (s *Set) make(l link, bytes int) (ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	if packed > 0 {
-		if p.packed, err = newHistory(p.kind, packed, s.kept(), s.cfg.PackCPU); err != nil {
-			return nil, errors.Join(err, p.Close())
-		}
-	}
+	p.packed = s.history(l, packed)
 	p.because = because
 	if err := s.waker.watch(p); err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -155,21 +156,26 @@ func (s *Set) make(l link, bytes int) (ring, error) {
 func (s *Set) makeTap(l link, bytes int) (*tap, error) {
 	packed := s.packedBytes(bytes)
 	t, err := openTap(s.home, l, bytes-packed, s.cfg.Filter)
-	if err != nil || packed == 0 {
-		return t, err
+	if err != nil {
+		return nil, err
 	}
-	t.next = 1
-	if t.packed, err = newHistory(t.kind, packed, s.kept(), s.cfg.PackCPU); err != nil {
-		return nil, errors.Join(err, t.Close())
-	}
+	t.packed, t.next = s.history(l, packed), 1
 	return t, nil
 }
 
 // packedBytes is what of a ring's memory is for what is packed: a fifth, where the rest is a ring all the
 // same.
 func (s *Set) packedBytes(bytes int) int {
-	if packed := bytes / packedShare; s.cfg.PackCPU > 0 && bytes-packed >= minRing() {
+	if packed := bytes / packedShare; s.packing != nil && bytes-packed >= minRing() {
 		return packed
 	}
 	return 0
+}
+
+// history is where packets of l are packed, in so many bytes at most; nil for none.
+func (s *Set) history(l link, bytes int) *history {
+	if bytes == 0 {
+		return nil
+	}
+	return &history{packing: s.packing, link: packLink(l.kind()), most: bytes, reach: s.kept()}
 }
