@@ -194,19 +194,19 @@ func (p *packedPart) done(block int) {
 	}
 }
 
-// measure unpacks the oldest block only: of the others all packets are held. (Loopback's are looked at one by
-// one, where the copies are to be left out.)
+// measure unpacks the oldest blocks only, up to the first that ends within the time: of the others all packets
+// are held. (Loopback's are looked at one by one, where the copies are to be left out.)
 func (p *packedPart) measure(kind linkKind) (packets uint64, bytes int64) {
-	whole := p.held[1:]
-	if p.lo {
-		whole = nil
+	n := 1
+	for n < len(p.held) && (p.lo || p.base != nil && p.base.Place(p.held[n-1].last) < p.since) {
+		n++
 	}
 	first := *p
-	first.held = p.held[:len(p.held)-len(whole)]
+	first.held = p.held[:n]
 	packets, bytes = measured(first.cursor(), kind)
-	for i := range whole {
-		packets += whole[i].packets
-		bytes += whole[i].kept
+	for i := range p.held[n:] {
+		packets += p.held[n+i].packets
+		bytes += p.held[n+i].kept
 	}
 	return packets, bytes
 }

@@ -74,11 +74,18 @@ func (t *tap) keep(since time.Time, clock *host.Past, _ bool) []part {
 	if !since.IsZero() {
 		from = base.Mono(since)
 	}
+	// A block of a CPU with little to do holds also packets that are older than what was forgotten of others:
+	// between those something is missing.
+	forgotten := t.forgotten
+	if t.packed == nil {
+		forgotten = t.newest(first)
+	}
+	from = max(from, int64(forgotten)+1)
 	byCPU := map[uint32]*tapPart{}
 	var parts []part
 	if t.packed != nil {
 		for _, old := range t.packed.keep(since, clock, false) {
-			old.base = &base
+			old.base, old.since = &base, base.Place(from)
 			parts = append(parts, old)
 		}
 	}
