@@ -51,6 +51,9 @@ type Config struct {
 	Flags map[string]format.Setting
 	// Log takes one line at a time, for the operator.
 	Log func(string)
+	// Reload gives the configuration as it is at a SIGHUP; nil: SIGHUP ends the recorder. Of what
+	// it gives the flags that reload.go names are taken.
+	Reload func() (Config, error)
 	// Written is told of every bundle on disk.
 	Written func(path string)
 
@@ -85,44 +88,44 @@ func (c *Config) netns() uint32 {
 // The longest window: its rings of vitals and snapshots are allocated at the start.
 const maxWindow = 10 * time.Minute
 
-// ConfigError is what is wrong with a Config.
-type ConfigError struct{ Err error }
+// Check says what a recorder cannot be armed with, all of it, joined.
+func (c *Config) Check() error {
+	_, _, err := c.check()
+	return err
+}
 
-func (e *ConfigError) Error() string { return e.Err.Error() }
-
-// Unwrap gives the error itself.
-func (e *ConfigError) Unwrap() error { return e.Err }
-
-// check parses the triggers. Its errors are of type *ConfigError.
-func (c *Config) check() ([]*trigger.Trigger, []*regexp.Regexp, error) {
-	switch {
-	case c.Before < 0 || c.After < 0 || c.Before+c.After > maxWindow:
-		return nil, nil, &ConfigError{fmt.Errorf("use a window of %v before and %v after: at most %v together", c.Before, c.After, maxWindow)}
-	case c.Dir == "":
-		return nil, nil, &ConfigError{errors.New("use no folder for bundles: one is needed")}
+// check parses the triggers.
+func (c *Config) check() (triggers []*trigger.Trigger, patterns []*regexp.Regexp, err error) {
+	var errs []error
+	refuse := func(err error) { errs = append(errs, err) }
+	window := c.Before + c.After
+	if c.Before < 0 || c.After < 0 || window > maxWindow {
+		refuse(fmt.Errorf("use a window of %v before and %v after: at most %v together", c.Before, c.After, maxWindow))
 	}
-	var patterns []*regexp.Regexp
+	if c.Dir == "" {
+		refuse(errors.New("use no folder for bundles: one is needed"))
+	}
 	for _, expr := range c.Patterns {
 		p, err := regexp.Compile(expr)
 		if err != nil {
-			return nil, nil, &ConfigError{fmt.Errorf("compile kernel-log pattern: %w", err)}
+			refuse(fmt.Errorf("compile kernel-log pattern: %w", err))
 		}
 		patterns = append(patterns, p)
 	}
-	var triggers []*trigger.Trigger
 	vitals := vital.Units()
 	for _, expr := range c.expressions() {
 		t, err := trigger.Parse(expr, vitals)
 		if err != nil {
-			return nil, nil, &ConfigError{err}
+			refuse(err)
+			continue
 		}
 		// Who asked for none of these triggers is not told to widen a window for them.
-		if window := c.Before + c.After; t.Longest() > window && len(c.Triggers) > 0 {
-			return nil, nil, &ConfigError{fmt.Errorf("arm trigger %q: it holds for %v, and a bundle keeps %v: give --before more", t.Expr, t.Longest(), window)}
+		if t.Longest() > window && len(c.Triggers) > 0 {
+			refuse(fmt.Errorf("arm trigger %q: it holds for %v, and a bundle keeps %v: give --before more", t.Expr, t.Longest(), window))
 		}
 		triggers = append(triggers, t)
 	}
-	return triggers, patterns, nil
+	return triggers, patterns, errors.Join(errs...)
 }
 
 // expressions are the triggers in force.

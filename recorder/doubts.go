@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -37,13 +38,19 @@ func blind(triggers []*trigger.Trigger, columns []vital.Column) (sentences, vita
 	return sentences, vitals, never
 }
 
-// doubt tells what the operator may not have meant, once, at arming. It is an error where no
-// trigger is left that could ever fire: a recorder that looks armed and is not is worse than none.
-func (r *Recorder) doubt(triggers []*trigger.Trigger) error {
-	sentences, vitals, never := blind(triggers, r.rings.Board.Columns())
-	if never > 0 && never == len(triggers) && len(r.patterns) == 0 {
+// hopeless is why no trigger could ever fire, nil where one may: a recorder that looks armed and is
+// not is worse than none.
+func (r *Recorder) hopeless(triggers []*trigger.Trigger, patterns []*regexp.Regexp) error {
+	sentences, _, never := blind(triggers, r.rings.Board.Columns())
+	if never > 0 && never == len(triggers) && len(patterns) == 0 {
 		return errors.New("arm the triggers: " + strings.Join(sentences, "; "))
 	}
+	return nil
+}
+
+// doubt tells once what the operator may not have meant.
+func (r *Recorder) doubt(triggers []*trigger.Trigger) {
+	sentences, vitals, _ := blind(triggers, r.rings.Board.Columns())
 	if len(r.cfg.Triggers)+len(r.patterns) == 0 && len(vitals) > 0 {
 		// Nobody asked for these: that they are silent is one line, and why their vitals are was said.
 		sentences = []string{fmt.Sprintf("%d of the %d default triggers cannot fire here, as %s cannot be measured", len(vitals), len(triggers), strings.Join(vitals, ", "))}
@@ -56,7 +63,6 @@ func (r *Recorder) doubt(triggers []*trigger.Trigger) error {
 			r.cfg.Log("warning: " + sentence)
 		}
 	}
-	return nil
 }
 
 // absent tells of named interfaces that are not there. They may come, and are recorded then;

@@ -57,7 +57,8 @@ type Recorder struct {
 	cfg      Config
 	host     format.Host
 	armed    format.Clock
-	patterns []*regexp.Regexp // kernel-log lines that are triggers
+	patterns []*regexp.Regexp        // kernel-log lines that are triggers
+	asks     func(vital string) bool // see Config.asked
 	probes   *probe.Set
 	rings    freeze.Rings
 	triggers *trigger.Set
@@ -68,6 +69,7 @@ type Recorder struct {
 	results  chan result        // of writing
 	requests chan format.Trigger
 	asked    chan chan<- control.Status
+	reloads  <-chan reloaded
 	snapshot *time.Ticker
 	budget   *budget.Budget // nil: no limit
 	store    *freeze.Store
@@ -91,7 +93,8 @@ func Run(ctx context.Context, cfg Config) error {
 	log, flush := cfg.unblock()
 	defer flush()
 	requests := make(chan format.Trigger)
-	ctx, deaf := hear(ctx, requests, cfg.Log)
+	reloads := make(chan reloaded)
+	ctx, deaf := hear(ctx, requests, cfg.rereads(reloads), cfg.Log)
 	defer deaf()
 	triggers, patterns, err := cfg.check()
 	if err != nil {
@@ -109,7 +112,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer r.close()
 	relax()
-	r.requests, r.log = requests, log
+	r.requests, r.reloads, r.log = requests, reloads, log
 	// Served from now on, for only the loop takes questions. Who asked before waits in the
 	// socket's backlog, and is answered.
 	go server.Serve(r.requests, r.asked)
@@ -167,7 +170,7 @@ func prepareFolders(cfg Config) {
 func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, folder bool) (*Recorder, error) {
 	r := &Recorder{
 		cfg: cfg, host: host.Facts(), armed: host.Now().Reading("armed"), since: time.Now(),
-		parsed: triggers, patterns: patterns,
+		parsed: triggers, patterns: patterns, asks: cfg.asked(triggers),
 		results: make(chan result, 1), asked: make(chan chan<- control.Status),
 	}
 	var kept entry
@@ -205,12 +208,13 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	r.rings.Listeners = ring.NewListeners(ticks)
 	r.rings.Board = vital.Open(vital.Env{
 		Root: cfg.Root, Probes: r.probes, Listeners: r.rings.Listeners, Softirq: r.rings.Trace.Softirq,
-		Asked: cfg.asked(triggers),
+		Asked: func(vital string) bool { return r.asks(vital) },
 	}, cfg.Log)
-	if err := r.doubt(triggers); err != nil {
+	if err := r.hopeless(triggers, patterns); err != nil {
 		r.close()
 		return nil, err
 	}
+	r.doubt(triggers)
 	r.rings.Rows = ring.NewRows(ticks, len(r.rings.Board.Infos()))
 	r.limit()
 	if refused != nil {
@@ -289,6 +293,8 @@ func (r *Recorder) loop(ctx context.Context) (err error) {
 			r.rings.Snapshots.Ask(time.Now())
 		case t := <-r.requests:
 			r.fire(t)
+		case next := <-r.mayReload():
+			r.reload(next)
 		case answer := <-r.asked:
 			answer <- r.status()
 		case res := <-r.results:

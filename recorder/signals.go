@@ -16,25 +16,31 @@ import (
 	"github.com/spikebox/spikebox/format"
 )
 
-// stops are the signals that end a recorder: what is pending is finished first.
-var stops = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP}
-
 // impatience is how soon after a second signal a third ends the recorder at once.
 const impatience = 5 * time.Second
 
-// hear gives a context that a signal ends, with the signal's name as its cause, and asks for
-// a bundle at every SIGUSR1, until done is called. Before it, each of these signals kills.
-func hear(ctx context.Context, requests chan<- format.Trigger, log func(string)) (heard context.Context, done func()) {
+// hear gives a context that a signal ends, with the signal's name as its cause, asks for
+// a bundle at every SIGUSR1 and, where that is given, reloads at every SIGHUP, until done is
+// called. Before it, each of these signals kills.
+func hear(ctx context.Context, requests chan<- format.Trigger, reload func(over <-chan struct{}), log func(string)) (heard context.Context, done func()) {
 	heard, cancel := context.WithCancelCause(ctx)
-	fire, stop := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	fire, stop, again := make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1)
 	over := make(chan struct{})
 	signal.Notify(fire, unix.SIGUSR1)
+	stops := []os.Signal{unix.SIGTERM, unix.SIGINT}
+	if reload == nil {
+		stops = append(stops, unix.SIGHUP)
+	} else {
+		signal.Notify(again, unix.SIGHUP)
+		go heedReload(again, reload, over)
+	}
 	signal.Notify(stop, stops...)
 	go heedFire(fire, requests, over)
-	go heedStop(stop, cancel, log, over)
+	go heedStop(stop, stops, cancel, log, over)
 	return heard, func() {
 		signal.Stop(fire)
 		signal.Stop(stop)
+		signal.Stop(again)
 		close(over)
 		cancel(nil)
 	}
@@ -56,10 +62,22 @@ func heedFire(fire <-chan os.Signal, requests chan<- format.Trigger, over <-chan
 	}
 }
 
+// heedReload reloads once for what comes while it does.
+func heedReload(again <-chan os.Signal, reload func(over <-chan struct{}), over <-chan struct{}) {
+	for {
+		select {
+		case <-again:
+			reload(over)
+		case <-over:
+			return
+		}
+	}
+}
+
 // heedStop ends the recorder by cancel. Service managers send a second signal at once
 // (SIGHUP behind SIGTERM), and people who wait send it too: it must not cost the bundle that
 // they wait for. Whoever sends a third one soon after it means it.
-func heedStop(stop chan os.Signal, cancel context.CancelCauseFunc, log func(string), over <-chan struct{}) {
+func heedStop(stop chan os.Signal, stops []os.Signal, cancel context.CancelCauseFunc, log func(string), over <-chan struct{}) {
 	for n := 1; ; n++ {
 		var by string
 		select {

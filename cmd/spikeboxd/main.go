@@ -16,7 +16,7 @@ var program = &cli.Program{
 	Name:     "spikeboxd",
 	Doc:      "stays armed; a trigger cuts a bundle that holds the seconds before it",
 	Default:  "run",
-	Commands: []*cli.Command{run, vitals, sources, doctor, calibrate},
+	Commands: []*cli.Command{run, check, vitals, sources, doctor, calibrate},
 }
 
 func main() {

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -36,7 +35,7 @@ five times what is usual for the vital, which is what nine of ten ticks stay bel
 the last hour and at the same time of other days. It is learned from 81 s of traffic
 on, and until then a factor is silent. With < it fires when a vital falls and stays
 low (for DURATION). What goes on for long makes another bundle when it is twice as old.
-SIGUSR1 fires by hand. SIGTERM, SIGINT and SIGHUP finish what is pending and end; a
+SIGUSR1 fires by hand. SIGTERM and SIGINT finish what is pending and end; a
 third of them within 5 s of the second ends it at once.
 
 Beyond --cpu-budget it gives up evidence, one thing at a time, and takes it back when
@@ -46,7 +45,13 @@ spikebox status tells what is, and every bundle what it lacks.
 
 It needs CAP_BPF and CAP_NET_ADMIN for packets by tcx, or CAP_NET_RAW for packets by a
 socket, and CAP_BPF and CAP_PERFMON for what only the kernel can tell, CAP_SYS_ADMIN to know what its programs cost; what it is not allowed to see is said once and in the manifest, and
-it records the rest. Nobody need read its log: it waits for no reader.`,
+it records the rest. Nobody need read its log: it waits for no reader.
+
+` + settingsHelp + `
+SIGHUP reads the file again. Triggers, what bounds bundles and --conntrack-max are
+taken from it, and recording goes on; it says which of the other flags wait for a
+restart. What is wrong in it is said, and changes nothing. Without a file SIGHUP ends
+the recorder, as SIGTERM does.`,
 	Examples: []string{
 		"spikeboxd",
 		"spikeboxd run --interface eth0 --rtt 200ms --syn-recv 250 --dir /var/lib/spikebox",
@@ -66,6 +71,7 @@ type runFlags struct {
 	rtt             time.Duration
 	synRecv         int
 	netns, capture  string
+	file            string // of the configuration
 }
 
 func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
@@ -75,17 +81,49 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 		if len(args) > 0 {
 			return cli.Usagef("run takes no argument %q", args[0])
 		}
-		if err := f.refuse(flags); err != nil {
+		given := changed(flags)
+		cfg, _, err := f.settle(flags)
+		if err != nil {
 			return err
 		}
-		return arm(ctx, f.config(flags))
+		if _, err := os.Stat(f.file); err == nil {
+			cfg.Reload = func() (recorder.Config, error) { return again(given) }
+		}
+		return arm(ctx, cfg)
 	}
+}
+
+// settle gives what the command line, the environment and the file say together, and from
+// where the flags are that the command line did not set. Its error says all that is wrong.
+func (f *runFlags) settle(flags *pflag.FlagSet) (cfg recorder.Config, from map[string]string, err error) {
+	from, errs := settle(flags, os.Environ())
+	errs = append(errs, f.refusals(flags)...)
+	cfg = f.config(flags)
+	if len(errs) == 0 { // else what was not taken would be checked as its default
+		errs = append(errs, cfg.Check())
+	}
+	return cfg, from, cli.Refuse("spikeboxd help run explains the flags", errs...)
+}
+
+// again settles anew: the same command line, and what the file says now.
+func again(given []setting) (recorder.Config, error) {
+	var f runFlags
+	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	f.declare(flags)
+	for _, s := range given {
+		if err := set(flags, s); err != nil {
+			return recorder.Config{}, err
+		}
+	}
+	cfg, _, err := f.settle(flags)
+	return cfg, err
 }
 
 // declare names the flags in the order of the help page.
 func (f *runFlags) declare(flags *pflag.FlagSet) {
 	// A flag.Value has no default beside the one that it holds.
 	f.ring, f.keepBytes, f.minFree, f.cpu, f.pack = capture.DefaultBytes, 2<<30, 0.1, 0.01, capture.DefaultPackCPU
+	flags.StringVar(&f.file, "config", configFile, "file of flags; the usual one need not be there")
 	flags.StringSliceVar(&f.Interfaces, "interface", nil, "interface to record; repeatable (default: every one that is up)")
 	flags.DurationVar(&f.rtt, "rtt", 0, "short for --trigger 'rtt.p99 > DURATION for 1s'")
 	flags.IntVar(&f.synRecv, "syn-recv", 0, "short for --trigger 'syn_recv > N'")
@@ -116,36 +154,28 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.DryRun, "dry-run", false, "say what would fire, write nothing")
 }
 
-// refuse names a number that no recorder can be armed with: a limit below zero would fire at
+// refusals names numbers that no recorder can be armed with: a limit below zero would fire at
 // once and for ever.
-func (f *runFlags) refuse(flags *pflag.FlagSet) error {
-	// pflag takes any sign; an --rtt that is not given is 0 as well, and only Changed tells.
-	switch {
-	case flags.Changed("rtt") && f.rtt <= 0:
-		return cli.Usagef("rtt %v: want more than 0", f.rtt)
-	case f.synRecv < 0:
-		return cli.Usagef("syn-recv %d: want 0 or more", f.synRecv)
-	case f.Policy.Cooldown < 0:
-		return cli.Usagef("cooldown %v: want 0 or more", f.Policy.Cooldown)
-	case f.Policy.MaxPerDay < 0:
-		return cli.Usagef("max-per-day %d: want 0 or more", f.Policy.MaxPerDay)
-	case f.Retention.Keep < 0:
-		return cli.Usagef("keep %d: want 0 or more", f.Retention.Keep)
-	case f.Conntrack <= 0:
-		return cli.Usagef("conntrack-max %d: want at least 1", f.Conntrack)
-	}
-	for _, p := range f.ports {
-		if p == 0 || p > 65535 {
-			return cli.Usagef("port %d: want 1 to 65535", p)
+func (f *runFlags) refusals(flags *pflag.FlagSet) (errs []error) {
+	refuse := func(wrong bool, text string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf(text, args...))
 		}
 	}
-	if _, err := capture.ParseWay(f.capture); err != nil {
-		return cli.Usagef("capture %v", err)
+	// pflag takes any sign; an --rtt that is not given is 0 as well, and only Changed tells.
+	refuse(flags.Changed("rtt") && f.rtt <= 0, "rtt %v: want more than 0", f.rtt)
+	refuse(f.synRecv < 0, "syn-recv %d: want 0 or more", f.synRecv)
+	refuse(f.Policy.Cooldown < 0, "cooldown %v: want 0 or more", f.Policy.Cooldown)
+	refuse(f.Policy.MaxPerDay < 0, "max-per-day %d: want 0 or more", f.Policy.MaxPerDay)
+	refuse(f.Retention.Keep < 0, "keep %d: want 0 or more", f.Retention.Keep)
+	refuse(f.Conntrack <= 0, "conntrack-max %d: want at least 1", f.Conntrack)
+	for _, p := range f.ports {
+		refuse(p == 0 || p > 65535, "port %d: want 1 to 65535", p)
 	}
-	if f.netns != "own" && f.netns != "all" {
-		return cli.Usagef("netns %q: want own or all", f.netns)
-	}
-	return nil
+	_, err := capture.ParseWay(f.capture)
+	refuse(err != nil, "capture %v", err)
+	refuse(f.netns != "own" && f.netns != "all", "netns %q: want own or all", f.netns)
+	return errs
 }
 
 // config gives what the recorder is armed with.
@@ -175,7 +205,7 @@ func (f *runFlags) config(flags *pflag.FlagSet) recorder.Config {
 func inForce(flags *pflag.FlagSet) map[string]format.Setting {
 	all := map[string]format.Setting{}
 	flags.VisitAll(func(f *pflag.Flag) {
-		if list, ok := f.Value.(interface{ GetSlice() []string }); ok { // as pflag.SliceValue has it
+		if list, ok := f.Value.(lister); ok {
 			all[f.Name] = format.Setting{List: append([]string{}, list.GetSlice()...)}
 			return
 		}
@@ -197,8 +227,5 @@ func arm(ctx context.Context, cfg recorder.Config) error {
 	err := recorder.Run(context.WithoutCancel(ctx), cfg)
 	// Saying err is what is left to do, which nobody may read.
 	time.AfterFunc(lastWords, func() { os.Exit(cli.Failed) })
-	if usage := (*recorder.ConfigError)(nil); errors.As(err, &usage) {
-		return &cli.Coded{Code: cli.Usage, Err: err, Hint: "spikeboxd help run explains the flags"}
-	}
 	return err
 }

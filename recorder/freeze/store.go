@@ -39,6 +39,9 @@ func NewStore(host string, keep Retention, dirs ...string) *Store {
 	return &Store{host: host, dirs: dirs, keep: keep, disk: newPatient(system{format.OS})}
 }
 
+// Keep bounds the bundles by other limits from the next one on. None may be being written.
+func (s *Store) Keep(keep Retention) { s.keep = keep }
+
 // put writes a bundle to the first folder that takes it.
 func (s *Store) put(ctx context.Context, c *content) (Report, error) {
 	var troubles []error

@@ -59,6 +59,26 @@ func NewSet(triggers []*Trigger, policy Policy, spent map[string]Spent) *Set {
 	return s
 }
 
+// Rearm evaluates other triggers from now on. Those that stay go on where they were, and a factor
+// on a vital that another has watched knows what that has learned.
+func (s *Set) Rearm(triggers []*Trigger, policy Policy, now time.Time) {
+	known, before := s.Baselines(now), s.evals
+	s.policy, s.evals = policy, nil
+	for _, t := range triggers {
+		at := slices.IndexFunc(before, func(e *Eval) bool { return e.trigger.Expr == t.Expr })
+		if at >= 0 {
+			s.evals = append(s.evals, before[at])
+			continue
+		}
+		e := NewEval(t)
+		for i := range known {
+			// Of the unit that it has here, and just made: it is never refused.
+			_ = e.Recall(&known[i], now)
+		}
+		s.evals = append(s.evals, e)
+	}
+}
+
 // Step takes one row of the vitals' timeline (NaN for what was not measured), and asks
 // take about every trigger whose conditions hold. What take refuses it asks again at the
 // next tick, for as long as they do.

@@ -67,6 +67,14 @@ func (c *Coded) Error() string {
 // Unwrap gives the error that was coded.
 func (c *Coded) Unwrap() error { return c.Err }
 
+// Refuse is what is wrong with a command line, all of it; nil where nothing is.
+func Refuse(hint string, errs ...error) error {
+	if err := errors.Join(errs...); err != nil {
+		return &Coded{Code: Usage, Err: err, Hint: hint}
+	}
+	return nil
+}
+
 // Usagef is an error of the command line.
 func Usagef(text string, args ...any) error {
 	return &Coded{Code: Usage, Err: fmt.Errorf(text, args...)}
@@ -139,12 +147,27 @@ func (p *Program) report(err error) int {
 		coded = &Coded{Code: Failed, Err: err}
 	}
 	if coded.Err != nil {
-		Say("%s: error: %v", p.Name, err)
+		for _, one := range each(err) {
+			Say("%s: error: %v", p.Name, one)
+		}
 	}
 	if hint := hintOf(err, coded); hint != "" {
 		Say("%s: hint: %s", p.Name, hint)
 	}
 	return coded.Code
+}
+
+// each takes errors apart that were joined: a line is for one.
+func each(err error) []error {
+	var coded *Coded
+	if errors.As(err, &coded) && coded == err {
+		err = coded.Err
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	return joined.Unwrap()
 }
 
 // hintOf gives the command's own hint, or that of the package the error comes from.

@@ -41,13 +41,17 @@ func (p *Program) refused(c *Command, flags *pflag.FlagSet, err error) error {
 		}
 	}
 	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		err = fmt.Errorf("--%s: %w", bad.GetFlag().Name, wanted(bad))
+		err = fmt.Errorf("--%s: %w", bad.GetFlag().Name, Wanted(bad))
 	}
 	return &Coded{Code: Usage, Err: err, Hint: hint}
 }
 
-// wanted says what a flag takes. Flags of ours say it themselves.
-func wanted(bad *pflag.InvalidValueError) error {
+// Wanted says what a flag takes, of an error that its Set gave. Flags of ours say it themselves.
+func Wanted(err error) error {
+	bad, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
 	value, kind := bad.GetValue(), bad.GetFlag().Value.Type()
 	switch {
 	case errors.Is(bad, strconv.ErrRange):
