@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 
@@ -50,32 +49,10 @@ type Reader struct {
 	members []Member       // in the order of the archive, which is that of pos
 	index   map[string]int // into members, by name
 	damage  []error
-	closer  io.Closer // the file, if Open opened it
+	closer  io.Closer // the file, if it was opened here
 
 	mu   sync.Mutex
 	idle *content // of the last member that was closed
-}
-
-// Open opens the bundle at path. The error is ErrNotBundle, a *VersionError or a
-// *LimitError where it is one of those; damage alone is none (see Damage).
-func Open(path string, lim Limits) (*Reader, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("open bundle: %w", err)
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("read bundle: it is no regular file: %w", ErrNotBundle)
-	}
-	if err == nil {
-		var r *Reader
-		if r, err = NewReader(f, info.Size(), lim); err == nil {
-			r.closer = f
-			return r, nil
-		}
-	}
-	f.Close()
-	return nil, fmt.Errorf("open bundle %s: %w", path, err)
 }
 
 // NewReader reads the bundle of size bytes in src. It decodes every frame but
@@ -282,7 +259,7 @@ func (r *Reader) Members() []Member { return append([]Member(nil), r.members...)
 // Check finds the rest.
 func (r *Reader) Damage() []error { return append([]error(nil), r.damage...) }
 
-// Close closes the file that Open opened. Members that are still open can no
+// Close closes the file that Open or OpenStream opened. Members that are still open can no
 // longer be read.
 func (r *Reader) Close() error {
 	if r.closer == nil {

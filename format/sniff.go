@@ -1,7 +1,9 @@
 package format
 
 import (
+	"bufio"
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"io"
 
@@ -12,29 +14,72 @@ import (
 // of the first frame (RFC 8878, section 3.1.1.2.4: a block has at most 128 KiB).
 const SniffLen = 128<<10 + 32
 
-// IsBundle reports whether a file that begins with first is a tar archive in
-// zstd, as against a capture, compressed or not. Where less than SniffLen bytes
+// magicAt is where a tar archive says what it is (POSIX.1-2017, pax, "ustar Interchange
+// Format"): both forms that we write do, and so does that of GNU tar.
+const magicAt = 257
+
+// IsBundle reports whether a file that begins with first is a tar archive, in zstd, in gzip or
+// as it is, as against a capture, compressed or not. Where less than SniffLen bytes
 // are given, they have to be the whole file or hold the whole first block.
-func IsBundle(first []byte) bool {
-	dec, err := zstd.NewReader(bytes.NewReader(first), zstd.WithDecoderConcurrency(1), zstd.IgnoreChecksum(true),
-		zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
-	if err != nil {
-		return false
+func IsBundle(first []byte) bool { return Describe(unpacked(first)) == Tar }
+
+// unpacked gives the beginning of what a compressed file holds, and of any other the file's own.
+func unpacked(first []byte) []byte {
+	var inner io.Reader
+	switch Describe(first) {
+	case Gzip:
+		dec, err := gzip.NewReader(bytes.NewReader(first))
+		if err != nil {
+			return nil
+		}
+		inner = dec
+	case Zstd:
+		dec, err := zstd.NewReader(bytes.NewReader(first), zstd.WithDecoderConcurrency(1), zstd.IgnoreChecksum(true),
+			zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil
+		}
+		defer dec.Close()
+		inner = dec
+	default:
+		return first
 	}
-	defer dec.Close()
-	// Both forms that we write have the magic, and so has that of GNU tar.
-	const magicAt = 257 // POSIX.1-2017, pax, "ustar Interchange Format"
-	head := make([]byte, magicAt+5)
-	_, err = io.ReadFull(dec, head)
-	return err == nil && string(head[magicAt:]) == "ustar"
+	head := make([]byte, 512) // what Describe looks at
+	n, _ := io.ReadFull(inner, head)
+	return head[:n]
 }
+
+// DescribeContent says what data is, compression aside: that of a capture in gzip is a capture.
+func DescribeContent(first []byte) string {
+	what, inner := Describe(first), Describe(unpacked(first))
+	if inner == Capture {
+		return inner
+	}
+	return what
+}
+
+// sniff looks at the beginning of a stream, and at no more of it than it takes to tell a capture:
+// packets may come in as they are captured.
+func sniff(r *bufio.Reader) []byte {
+	n := magicAt + 5
+	if first, _ := r.Peek(4); Describe(first) == Capture {
+		return first
+	} else if what := Describe(first); what == Gzip || what == Zstd {
+		n = SniffLen
+	}
+	first, _ := r.Peek(n) // a short stream is no error
+	return first
+}
+
+// StreamIsBundle is IsBundle for a stream whose buffer has SniffLen bytes. It takes nothing out of it.
+func StreamIsBundle(r *bufio.Reader) bool { return IsBundle(sniff(r)) }
 
 // kinds are what people give instead of a bundle or a capture, by the bytes at an offset.
 var kinds = []struct {
 	at          int
 	magic, what string
 }{
-	{257, "ustar", Tar}, // POSIX.1-2017, pax
+	{magicAt, "ustar", Tar},
 	{0, "\x1f\x8b", Gzip},
 	{0, "\x28\xb5\x2f\xfd", Zstd},
 	{0, "\xfd7zXZ\x00", "an xz file"},

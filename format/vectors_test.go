@@ -267,7 +267,7 @@ func TestVectors(t *testing.T) {
 			if *update {
 				writeFile(t, base+Ext, v.make(t))
 			}
-			r, err := Open(base+Ext, v.lim)
+			r, err := openExact(base+Ext, v.lim)
 			got, found := describe(t, r, err)
 			if *update {
 				writeFile(t, base+".txt", []byte(got))
@@ -292,8 +292,23 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// openExact opens a file that is what the recorder writes; other forms are for forms_test.go.
+func openExact(path string, lim Limits) (*Reader, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := NewReader(bytes.NewReader(b), int64(len(b)), lim)
+	if err != nil {
+		err = fmt.Errorf("open bundle %s: %w", path, err)
+	}
+	return r, err
+}
+
 // sniffs says whether its beginning is enough to see that it is a tar archive.
-func (v vector) sniffs() bool { return v.is == nil && v.name != "window-of-2-gib" }
+func (v vector) sniffs() bool {
+	return v.is == nil && v.name != "window-of-2-gib" || v.name == "plain-tar"
+}
 
 // describe tells what a reader makes of a bundle, and apart what is wrong with it.
 func describe(t *testing.T, r *Reader, err error) (text, faults string) {

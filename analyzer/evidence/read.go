@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -172,8 +173,7 @@ func (in *inputs) open(path string, opts Options) error {
 		if stdin == nil {
 			stdin = os.Stdin
 		}
-		in.capture("standard input", stdin, opts.Progress, 0)
-		return nil
+		return in.stream("standard input", stdin, opts)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -182,22 +182,19 @@ func (in *inputs) open(path string, opts Options) error {
 	if info, err := f.Stat(); err == nil {
 		in.size += info.Size()
 	}
-	// Before the bundle reader: what comes through a pipe is gone when that finds no bundle.
-	if pipe(f) || compressedCapture(f) {
+	switch { // before the bundle reader: what comes through a pipe is gone when that finds no bundle
+	case pipe(f):
+		in.closer = append(in.closer, f)
+		return in.stream(path, f, opts)
+	case compressedCapture(f):
 		return in.file(path, f, opts)
 	}
 	f.Close()
 	r, err := format.Open(path, opts.Limits)
-	switch {
-	case err == nil && in.bundle != nil:
-		r.Close()
-		return fmt.Errorf("open %s: %w", path, ErrTwoBundles)
-	case err == nil:
-		in.bundle = r
-		in.closer = append(in.closer, r)
-		in.list = append(in.list, Input{Path: path, Kind: "bundle"})
-		return nil
-	case !errors.Is(err, format.ErrNotBundle):
+	if err == nil {
+		return in.addBundle(path, r)
+	}
+	if !errors.Is(err, format.ErrNotBundle) {
 		return err
 	}
 	if f, err = os.Open(path); err != nil {
@@ -206,11 +203,37 @@ func (in *inputs) open(path string, opts Options) error {
 	return in.file(path, f, opts)
 }
 
+// stream adds what can be read once only: a bundle, or a capture that may still go on.
+func (in *inputs) stream(name string, from io.Reader, opts Options) error {
+	buffered := bufio.NewReaderSize(from, format.SniffLen)
+	if !format.StreamIsBundle(buffered) {
+		in.capture(name, buffered, opts.Progress, 0)
+		return nil
+	}
+	r, err := format.OpenStream(buffered, opts.Limits)
+	if err != nil {
+		return fmt.Errorf("open bundle on %s: %w", name, err)
+	}
+	return in.addBundle(name, r)
+}
+
+// addBundle adds the one bundle that there may be.
+func (in *inputs) addBundle(name string, r *format.Reader) error {
+	if in.bundle != nil {
+		r.Close()
+		return fmt.Errorf("open %s: %w", name, ErrTwoBundles)
+	}
+	in.bundle = r
+	in.closer = append(in.closer, r)
+	in.list = append(in.list, Input{Path: name, Kind: "bundle"})
+	return nil
+}
+
 // file adds an opened capture.
 func (in *inputs) file(path string, f *os.File, opts Options) error {
 	in.closer = append(in.closer, f)
 	size := int64(0)
-	if info, err := f.Stat(); err == nil && !pipe(f) {
+	if info, err := f.Stat(); err == nil {
 		size = info.Size()
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return fmt.Errorf("open capture: %w", err)

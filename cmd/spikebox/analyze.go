@@ -17,9 +17,9 @@ var analyze = &cli.Command{
 	Name: "analyze",
 	Args: "BUNDLE|PCAP… [-o DIR] [--json] [--fail-on SEVERITY]",
 	Doc:  "say what happened, why, and what was ruled out",
-	Long: `Takes one bundle, or captures (pcap or pcapng, also .gz and .zst; "-" is standard
-input), or a bundle with captures of other machines. A bare capture answers only
-what packets can tell.
+	Long: `Takes one bundle (also as .tar or .tar.gz, or the folder that it was unpacked into),
+or captures (pcap or pcapng, also .gz and .zst), or a bundle with captures of other
+machines; "-" is standard input. A bare capture answers only what packets can tell.
 
 findings.json, and what --json prints, is described by the JSON Schema
 analyzer/report/findings.schema.json of the source.

@@ -3,11 +3,15 @@
 package main
 
 import (
+	"archive/tar"
 	"bufio"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +82,7 @@ var bundleBombs = []bomb{
 	files("long-names", func(i int) (string, string) {
 		return fmt.Sprintf("x/%0235d/%0235d", i, i), ""
 	}),
+	inGzip("zeros-in-gzip"),
 	manifestOf("sources", `"sources":[`, `{},`, `{}]`),
 	manifestOf("members", `"sources":[{"members":[`, `"",`, `""]}]`),
 	manifestOf("vitals", `"vitals":[`, `{},`, `{}]`),
@@ -152,6 +157,43 @@ func bombBundle(t *testing.T, dir, name string, size int64, add func(w *format.W
 		t.Fatal(err)
 	}
 	return path
+}
+
+// inGzip is an archive of zeros in gzip, which are packed anew before they are read.
+func inGzip(name string) bomb {
+	return bomb{name, func(t *testing.T, dir string, size int64) string {
+		path := filepath.Join(dir, name+".tar.gz")
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		z := gzip.NewWriter(f)
+		w := tar.NewWriter(z)
+		add := func(name string, size int64, content io.Reader) {
+			if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "x/" + name, Mode: 0o644, Size: size}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.CopyN(w, content, size); err != nil {
+				t.Fatal(err)
+			}
+		}
+		manifest := `{"format":1,"name":"x"}`
+		add(format.ManifestName, int64(len(manifest)), strings.NewReader(manifest))
+		add(member.SocketsName, 64*size, zeros{}) // 8 GiB where all bounds are reached
+		if err := errors.Join(w.Close(), z.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}}
+}
+
+// zeros gives them without an end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 // manifestOf is a bundle whose manifest is as long as a reader takes it, and holds a list of

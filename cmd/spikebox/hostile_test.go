@@ -34,10 +34,14 @@ var (
 	worstBundle = [][]string{
 		{"analyze"}, {"analyze", "--json"}, {"inspect"}, {"verify"}, {"flows", "--sort", "bytes"}, {"timeline"},
 		{"histogram"}, {"replay", "--trigger", "syn_recv > 1"}, {"extract", "-o", "OUT"},
+		{"packets"}, {"packets", "--finding", "unexplained"}, {"diff", "IN"}, {"explain", "unexplained"},
+		{"show", "kmsg"}, {"show", "stacks"}, {"show", "sockets"}, {"show", "events"}, {"show", "drops"}, {"show", "conntrack"},
+		{"show", "processes"}, {"show", "settings"},
 	}
 	worstCapture = [][]string{
 		{"analyze"}, {"flows"}, {"flows", "--csv"}, {"flows", "--json"}, {"flows", "--sort", "bytes"},
 		{"flows", "--events", "1"}, {"flows", "--events", "1", "--json"}, {"packets", "--frame", "1"},
+		{"packets"}, {"packets", "--flow", "1"}, {"packets", "--finding", "syn-retransmit"}, {"explain", "syn-retransmit"},
 	}
 )
 
@@ -123,11 +127,16 @@ func explode(t *testing.T, path string, command []string) (memory int64, took ti
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := slices.Clone(command)
-	if i := slices.Index(args, "OUT"); i >= 0 {
-		args[i] = t.TempDir()
+	args := append(slices.Clone(command), path)
+	for i := range args {
+		switch args[i] {
+		case "OUT":
+			args[i] = t.TempDir()
+		case "IN":
+			args[i] = path
+		}
 	}
-	cmd := exec.CommandContext(ctx, self, slices.Insert(args, 1, path)...)
+	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Args[0] = "spikebox" // TestMain takes it for the program by this name
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"os"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
@@ -35,10 +36,13 @@ func openBundle(args []string) (*format.Reader, error) {
 	if len(args) == 0 {
 		return nil, cli.Usagef("which bundle? its path is missing")
 	}
+	var r *format.Reader
+	var err error
 	if args[0] == "-" {
-		return nil, cli.Usagef("a bundle is read from a file only, by the index at its end: save it first")
+		r, err = format.OpenStream(os.Stdin, format.Limits{})
+	} else {
+		r, err = format.Open(args[0], format.Limits{})
 	}
-	r, err := format.Open(args[0], format.Limits{})
 	if err != nil {
 		return nil, opened(args[:1], onlyBundles, err)
 	}
