@@ -53,6 +53,7 @@ var All = []*Check{
 	// The host and its kernel.
 	&softirqStall,
 	&tcpCollapse,
+	&irqImbalance,
 	&softnetDrop,
 	&softnetSqueeze,
 	&conntrackFull,
@@ -75,7 +76,9 @@ var All = []*Check{
 	&txTimeout,
 	&bondDegraded,
 	&rxDroppedExplained,
+	&kernelDrop,
 	&promiscuousToggled,
+	&tuning,
 
 	&appStalled,
 	&synFlood,

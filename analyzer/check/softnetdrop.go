@@ -42,6 +42,8 @@ namespace, the drops that the recorder saw one by one tell; it is judged by thos
 	Causes: []Link{
 		{Cause: &tcpCollapse, On: subject.KindHost, Slack: counterSlack, If: harmful,
 			Because: "a CPU that merges a receive buffer takes nothing out of its backlog meanwhile"},
+		{Cause: &irqImbalance, On: subject.KindCPU, Slack: counterSlack,
+			Because: "all packets are given to one CPU, which has no time left"},
 	},
 	Explains: []string{"softnet.drops"},
 	run:      runSoftnetDrop,
@@ -193,6 +195,13 @@ func maskCPUs(mask string) (cpus []int) {
 	return cpus
 }
 
+// steerAll spreads what is steered to one CPU over so many.
+func steerAll(steering []rps, n int) []Remedy {
+	return []Remedy{{
+		What:    fmt.Sprintf("Steer %s to all CPUs. It costs an interrupt between CPUs for each batch, and caches are shared less.", steering[0].queue),
+		Setting: "/" + steering[0].path, Current: steering[0].mask, Proposed: fmt.Sprintf("%x", uint64(1)<<n-1), Ref: "Documentation/networking/scaling.rst, RPS"}}
+}
+
 // softnetRemedy spreads the load where one CPU has it all, and lengthens the backlog only for what was
 // a burst.
 func (c *Case) softnetRemedy(b burst, served float64, steering []rps) []Remedy {
@@ -202,9 +211,7 @@ func (c *Case) softnetRemedy(b burst, served float64, steering []rps) []Remedy {
 		n = m.Host.CPUs
 	}
 	if len(steering) > 0 && n > 1 && n <= 32 {
-		remedies = append(remedies, Remedy{
-			What:    fmt.Sprintf("Steer %s to all CPUs. It costs an interrupt between CPUs for each batch, and caches are shared less.", steering[0].queue),
-			Setting: "/" + steering[0].path, Current: steering[0].mask, Proposed: fmt.Sprintf("%x", uint64(1)<<n-1), Ref: "Documentation/networking/scaling.rst, RPS"})
+		remedies = steerAll(steering, n)
 	} else {
 		remedies = append(remedies, Remedy{What: "Spread what this CPU receives: more receive queues (ethtool -L), their interrupts on different CPUs, or receive packet steering for an interface with one queue.",
 			Ref: "Documentation/networking/scaling.rst"})

@@ -78,6 +78,7 @@ var members = []struct {
 		if text == nil && err != nil {
 			return err
 		}
+		e.readBond(name, text)
 		return cmp.Or(readSnapshot(name, text, &e.Columns), err)
 	}},
 	{member.SysctlFolder, (*Evidence).readSetting},

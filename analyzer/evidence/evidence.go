@@ -12,6 +12,7 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/column"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/kerneltext"
 	"github.com/spikebox/spikebox/format/member"
 )
 
@@ -30,10 +31,11 @@ type Evidence struct {
 	Stacks     []*Stacks                // by vector and CPU
 	Conntrack  *member.ConntrackSummary // nil without a dump
 	Processes  []member.ProcessUse
-	Netfilter  *member.Netfilter      // nil where it was not read
-	NICs       map[string]*member.NIC // settings, by interface
-	Routes     []member.Route         // nil where they were not read
-	Neighbours []member.Neighbour     // likewise
+	Netfilter  *member.Netfilter           // nil where it was not read
+	NICs       map[string]*member.NIC      // settings, by interface
+	Bonds      map[string]*kerneltext.Bond // as they were last, by name
+	Routes     []member.Route              // nil where they were not read
+	Neighbours []member.Neighbour          // likewise
 	Settings   Settings
 	Own        map[netip.Addr]bool // this host's addresses; empty where the bundle does not list them
 	Packets    *Packets            // nil where no input holds packets
