@@ -46,6 +46,7 @@ func TestOneDoorForText(t *testing.T) {
 // makers are the files that may make or rename files, and where the names come from.
 var makers = map[string]string{
 	"format/extract.go":        "a bundle: it is the door",
+	"format/forms.go":          "nobody: a temporary file, which has no name any more",
 	"format/partial.go":        "the recorder's own name, checked by checkBundleName",
 	"format/disk.go":           "likewise",
 	"format/writer.go":         "likewise",

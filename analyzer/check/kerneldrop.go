@@ -135,8 +135,8 @@ func (c *Case) kernelDropFinding(r *reasonDrops) *Finding {
 	f.Headline = fmt.Sprintf("The kernel dropped %s: they %s (%s, in %s).", packets, r.means, r.name, words.List(r.where()))
 	f.Detail = fmt.Sprintf("That is %s of what this host received.", unit.Percent(share)) + c.droppedOf(r.name)
 	for _, function := range r.where() {
-		f.Evidence = append(f.Evidence, Item{Kind: "counter", Member: member.DropsName, Where: "line " + strconv.Itoa(r.lines[function]) + " …",
-			Value: val(float64(r.functions[function])), Unit: "packets", Text: r.name + " in " + function})
+		f.Evidence = append(f.Evidence, Item{Kind: "log", Member: member.DropsName, Where: "line " + strconv.Itoa(r.lines[function]),
+			Value: val(float64(r.functions[function])), Unit: "packets", Text: r.name + " in " + function + ", here first"})
 	}
 	f.Remedy = []Remedy{{What: r.look}}
 	return f
