@@ -34,7 +34,6 @@ const (
 	EchoMapEchoPending  = "echo_pending"
 	EchoMapEventAccount = "event_account"
 	EchoMapEvents       = "events"
-	EchoMapSoftirqCpu   = "softirq_cpu"
 	EchoProgEchoReply   = "echo_reply"
 	EchoProgEchoRequest = "echo_request"
 	EchoVarEventLimit   = "event_limit"
@@ -96,7 +95,6 @@ type EchoMapSpecs struct {
 	EchoPending  *ebpf.MapSpec `ebpf:"echo_pending"`
 	EventAccount *ebpf.MapSpec `ebpf:"event_account"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
-	SoftirqCpu   *ebpf.MapSpec `ebpf:"softirq_cpu"`
 }
 
 // EchoVariableSpecs contains global variables before they are loaded into the kernel.
@@ -132,7 +130,6 @@ type EchoMaps struct {
 	EchoPending  *ebpf.Map `ebpf:"echo_pending"`
 	EventAccount *ebpf.Map `ebpf:"event_account"`
 	Events       *ebpf.Map `ebpf:"events"`
-	SoftirqCpu   *ebpf.Map `ebpf:"softirq_cpu"`
 }
 
 func (m *EchoMaps) Close() error {
@@ -141,7 +138,6 @@ func (m *EchoMaps) Close() error {
 		m.EchoPending,
 		m.EventAccount,
 		m.Events,
-		m.SoftirqCpu,
 	)
 }
 

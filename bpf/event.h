@@ -40,7 +40,8 @@ struct event {
 	__u16 cpu;
 	__u8 kind;
 	__u8 state;		/* the socket's, include/net/tcp_states.h; 0: no socket */
-	__u8 count;		/* retransmissions: timeouts in a row before this one */
+	__u8 count;		/* retransmissions: timeouts in a row before this one; STACK: 1 where
+				 * nobody times the softirq, and age is from when it was first met */
 	__u8 proto;		/* IP protocol */
 	__u32 pad;
 };

@@ -32,8 +32,9 @@ struct {
 } function_cpu SEC(".maps");
 
 struct running {
-	__u64 where;	/* see running_here() */
-	__u64 function;
+	__u64 task;
+	__u32 cpu;
+	__u32 function;
 };
 
 /* Calls that have begun. LRU, since a kretprobe that the kernel misses leaves one. */
@@ -44,25 +45,16 @@ struct {
 	__type(value, __u64);
 } function_running SEC(".maps");
 
-/* A softirq stays on its CPU, and interrupts a process that may be in the same
- * function; a process may move. */
-static __always_inline __u64 running_here(void)
+/* A softirq that interrupts a process within a function, and comes to the same one, takes its entry away, and a
+ * process that moves does not find its own: then one call is not counted, and none is for wrong. */
+static __always_inline struct running this_call(__u32 function)
 {
-	struct softirqs *s = this_softirqs();
-	__u64 in_softirq = 0;
-	__u32 v;
-
-	if (s) {
-#pragma unroll
-		for (v = 0; v < VECTORS; v++)
-			in_softirq |= s->start[v];
-	}
-	return in_softirq ? 1ULL << 63 | bpf_get_smp_processor_id() : bpf_get_current_pid_tgid();
+	return (struct running){ bpf_get_current_pid_tgid(), bpf_get_smp_processor_id(), function };
 }
 
 static __always_inline int enter(__u32 function)
 {
-	struct running key = { running_here(), function };
+	struct running key = this_call(function);
 	__u64 now = bpf_ktime_get_ns();
 
 	bpf_map_update_elem(&function_running, &key, &now, BPF_ANY);
@@ -71,7 +63,7 @@ static __always_inline int enter(__u32 function)
 
 static __always_inline int leave(__u32 function)
 {
-	struct running key = { running_here(), function };
+	struct running key = this_call(function);
 	__u64 *start = bpf_map_lookup_elem(&function_running, &key);
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct functions *f = bpf_map_lookup_elem(&function_cpu, &cpu);

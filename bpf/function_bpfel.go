@@ -34,7 +34,6 @@ const (
 	FunctionMapEvents              = "events"
 	FunctionMapFunctionCpu         = "function_cpu"
 	FunctionMapFunctionRunning     = "function_running"
-	FunctionMapSoftirqCpu          = "softirq_cpu"
 	FunctionProgF_tcpCollapse      = "f_tcp_collapse"
 	FunctionProgF_tcpPruneOfoQueue = "f_tcp_prune_ofo_queue"
 	FunctionProgK_tcpCollapse      = "k_tcp_collapse"
@@ -108,7 +107,6 @@ type FunctionMapSpecs struct {
 	Events          *ebpf.MapSpec `ebpf:"events"`
 	FunctionCpu     *ebpf.MapSpec `ebpf:"function_cpu"`
 	FunctionRunning *ebpf.MapSpec `ebpf:"function_running"`
-	SoftirqCpu      *ebpf.MapSpec `ebpf:"softirq_cpu"`
 }
 
 // FunctionVariableSpecs contains global variables before they are loaded into the kernel.
@@ -144,7 +142,6 @@ type FunctionMaps struct {
 	Events          *ebpf.Map `ebpf:"events"`
 	FunctionCpu     *ebpf.Map `ebpf:"function_cpu"`
 	FunctionRunning *ebpf.Map `ebpf:"function_running"`
-	SoftirqCpu      *ebpf.Map `ebpf:"softirq_cpu"`
 }
 
 func (m *FunctionMaps) Close() error {
@@ -153,7 +150,6 @@ func (m *FunctionMaps) Close() error {
 		m.Events,
 		m.FunctionCpu,
 		m.FunctionRunning,
-		m.SoftirqCpu,
 	)
 }
 

@@ -148,6 +148,33 @@ struct tcp_skb_cb {
 	__u32 ack_seq;
 };
 
+/* include/linux/hrtimer.h, include/linux/hrtimer_defs.h */
+struct hrtimer_cpu_base;
+
+struct hrtimer_clock_base {
+	struct hrtimer_cpu_base *cpu_base; /* the per-CPU variable hrtimer_bases */
+};
+
+struct hrtimer {
+	struct hrtimer_clock_base *base;
+};
+
+/* include/linux/kernel_stat.h */
+struct kernel_stat {
+	unsigned int softirqs[10]; /* begun on this CPU, by vector */
+};
+
+/* arch/arm64/include/asm/thread_info.h */
+struct thread_info {
+	struct {
+		__u32 count;
+	} preempt;
+};
+
+struct task_struct {
+	struct thread_info thread_info;
+};
+
 /* include/linux/bpf.h, net/ipv4/tcp_ipv4.c */
 struct seq_file;
 

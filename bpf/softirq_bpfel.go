@@ -21,30 +21,38 @@ type SoftirqDurations struct {
 }
 
 type SoftirqSoftirqs struct {
-	_        structs.HostLayout
-	Start    [10]uint64
-	Looked   uint64
-	Sampled  uint64
-	Begun    [10]uint64
-	Untimed  [10]uint64
-	SumBrief [10]uint64
-	Vector   [10]SoftirqDurations
-	Pad      [2]uint64
+	_         structs.HostLayout
+	Start     [10]uint64
+	Timed     uint64
+	Looks     uint64
+	Begun     uint64
+	First     uint64
+	VectorMet uint64
+	Longest   [10]uint64
+	Vector    [10]SoftirqDurations
+	Frame     [127]uint64
+	Pad       [4]uint64
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	SoftirqMapEventAccount  = "event_account"
-	SoftirqMapEvents        = "events"
-	SoftirqMapSoftirqCpu    = "softirq_cpu"
-	SoftirqProgSoftirqBegin = "softirq_begin"
-	SoftirqProgSoftirqEnd   = "softirq_end"
-	SoftirqVarEventLimit    = "event_limit"
-	SoftirqVarLongSoftirq   = "long_softirq"
-	SoftirqVarNetns         = "netns"
-	SoftirqVarStackLimit    = "stack_limit"
+	SoftirqMapEventAccount       = "event_account"
+	SoftirqMapEvents             = "events"
+	SoftirqMapSoftirqCpu         = "softirq_cpu"
+	SoftirqProgSoftirqBegin      = "softirq_begin"
+	SoftirqProgSoftirqEnd        = "softirq_end"
+	SoftirqProgSoftirqTick       = "softirq_tick"
+	SoftirqVarEventLimit         = "event_limit"
+	SoftirqVarHandler            = "handler"
+	SoftirqVarHandlerSize        = "handler_size"
+	SoftirqVarKstatBehind        = "kstat_behind"
+	SoftirqVarLongSoftirq        = "long_softirq"
+	SoftirqVarMinAge             = "min_age"
+	SoftirqVarNetns              = "netns"
+	SoftirqVarPreemptCountBehind = "preempt_count_behind"
+	SoftirqVarStackLimit         = "stack_limit"
 )
 
 // LoadSoftirq returns the embedded CollectionSpec for Softirq.
@@ -91,6 +99,7 @@ type SoftirqSpecs struct {
 type SoftirqProgramSpecs struct {
 	SoftirqBegin *ebpf.ProgramSpec `ebpf:"softirq_begin"`
 	SoftirqEnd   *ebpf.ProgramSpec `ebpf:"softirq_end"`
+	SoftirqTick  *ebpf.ProgramSpec `ebpf:"softirq_tick"`
 }
 
 // SoftirqMapSpecs contains maps before they are loaded into the kernel.
@@ -106,10 +115,15 @@ type SoftirqMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SoftirqVariableSpecs struct {
-	EventLimit  *ebpf.VariableSpec `ebpf:"event_limit"`
-	LongSoftirq *ebpf.VariableSpec `ebpf:"long_softirq"`
-	Netns       *ebpf.VariableSpec `ebpf:"netns"`
-	StackLimit  *ebpf.VariableSpec `ebpf:"stack_limit"`
+	EventLimit         *ebpf.VariableSpec `ebpf:"event_limit"`
+	Handler            *ebpf.VariableSpec `ebpf:"handler"`
+	HandlerSize        *ebpf.VariableSpec `ebpf:"handler_size"`
+	KstatBehind        *ebpf.VariableSpec `ebpf:"kstat_behind"`
+	LongSoftirq        *ebpf.VariableSpec `ebpf:"long_softirq"`
+	MinAge             *ebpf.VariableSpec `ebpf:"min_age"`
+	Netns              *ebpf.VariableSpec `ebpf:"netns"`
+	PreemptCountBehind *ebpf.VariableSpec `ebpf:"preempt_count_behind"`
+	StackLimit         *ebpf.VariableSpec `ebpf:"stack_limit"`
 }
 
 // SoftirqObjects contains all objects after they have been loaded into the kernel.
@@ -149,10 +163,15 @@ func (m *SoftirqMaps) Close() error {
 //
 // It can be passed to LoadSoftirqObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SoftirqVariables struct {
-	EventLimit  *ebpf.Variable `ebpf:"event_limit"`
-	LongSoftirq *ebpf.Variable `ebpf:"long_softirq"`
-	Netns       *ebpf.Variable `ebpf:"netns"`
-	StackLimit  *ebpf.Variable `ebpf:"stack_limit"`
+	EventLimit         *ebpf.Variable `ebpf:"event_limit"`
+	Handler            *ebpf.Variable `ebpf:"handler"`
+	HandlerSize        *ebpf.Variable `ebpf:"handler_size"`
+	KstatBehind        *ebpf.Variable `ebpf:"kstat_behind"`
+	LongSoftirq        *ebpf.Variable `ebpf:"long_softirq"`
+	MinAge             *ebpf.Variable `ebpf:"min_age"`
+	Netns              *ebpf.Variable `ebpf:"netns"`
+	PreemptCountBehind *ebpf.Variable `ebpf:"preempt_count_behind"`
+	StackLimit         *ebpf.Variable `ebpf:"stack_limit"`
 }
 
 // SoftirqPrograms contains all programs after they have been loaded into the kernel.
@@ -161,12 +180,14 @@ type SoftirqVariables struct {
 type SoftirqPrograms struct {
 	SoftirqBegin *ebpf.Program `ebpf:"softirq_begin"`
 	SoftirqEnd   *ebpf.Program `ebpf:"softirq_end"`
+	SoftirqTick  *ebpf.Program `ebpf:"softirq_tick"`
 }
 
 func (p *SoftirqPrograms) Close() error {
 	return _SoftirqClose(
 		p.SoftirqBegin,
 		p.SoftirqEnd,
+		p.SoftirqTick,
 	)
 }
 

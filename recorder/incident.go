@@ -121,6 +121,9 @@ func (r *Recorder) fire(t format.Trigger) {
 		early: collectEarly(r.cfg.sources(clock)),
 	}
 	r.snapshot.Reset(snapshotUrgent)
+	if r.probes.Softirqs != nil {
+		r.probes.Softirqs.Until(r.incident.end)
+	}
 }
 
 // collectEarly collects in the background what must be seen as it is at the trigger.

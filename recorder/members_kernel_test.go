@@ -88,6 +88,10 @@ func (s *scene) counted(t *testing.T, e *member.Event) *member.Drop {
 // drops of it have the same.
 func (s *scene) latencies(t *testing.T) {
 	s.armed(t, "softirq")
+	d := source(t, s.bundle, "probe.softirq").Details
+	if member.Within(d, member.SoftirqSpans, s.window.from.UnixNano(), s.window.to.UnixNano()) < 0.5 || d[member.SoftirqTiming] == "" {
+		t.Errorf("all were timed, as a trigger asks, the source says %q", d)
+	}
 	all := read(t, s, member.LatenciesName, member.ParseLatencies)
 	var begins []int64
 	for _, l := range all {
@@ -135,8 +139,9 @@ func (s *scene) stacks(t *testing.T) {
 	}
 	s.armed(t, "stacks")
 	d := source(t, s.bundle, "probe.stacks").Details
-	if spans, told := d[member.StacksSpans]; !told || d[member.StacksSampling] == "" || len(p.Sample) > 0 && spans == "" {
-		t.Errorf("%d stacks were sampled, the source says %q", len(p.Sample), d)
+	from, to := s.window.from.UnixNano(), s.window.to.UnixNano()
+	if member.Within(d, member.StacksSpans, from, to) < 0.5 || d[member.StacksSampling] == "" {
+		t.Errorf("stacks were sampled, as a trigger asks, the source says %q", d)
 	}
 }
 

@@ -30,7 +30,8 @@ func TestMembersTellWhatWasDone(t *testing.T) {
 	here, there := testns.Pair(t)
 	s := &scene{t: t, here: here, there: there, accepted: make(chan *net.TCPConn)}
 	testns.Do(t, here.NS, s.furnish)
-	d := start(t, here.NS, "", "--before", "60s", "--once", "--trigger", "syn_recv > 1000000") // its queue stands still on purpose
+	d := start(t, here.NS, "", "--before", "60s", "--once", "--trigger", "syn_recv > 1000000", // its queue stands still on purpose
+		"--trigger", "softirq.max > 1h") // has every softirq timed, and every second its line
 	d.says("armed on", 1)
 	time.Sleep(tick + second) // so that a second has been told without what follows
 	s.act()

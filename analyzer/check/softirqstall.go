@@ -46,8 +46,13 @@ softnet-drop.
 
 The time is measured from softirq_entry to softirq_exit, and holds what a hypervisor took
 away meanwhile: where the CPU's steal time accounts for it this check is silent, and where
-the CPU was sampled every millisecond and no sample is in the softirq it says so. The
-recorder begins to sample with the first long softirq, so that the first has no samples.`,
+the CPU was sampled every millisecond and no sample is in the softirq it says so.
+
+The recorder times all softirqs while there are few, from a trigger or a long one on, and
+where there are many for a quarter of a second every ten. Of the others it finds those that
+the timer's tick of a CPU met twice, 4 ms apart at 250 Hz, and tells how long they ran at
+least, with the stack. The tick of an idle CPU stands: what an interrupt brings to one, and
+nobody times, it does not find.`,
 	Ref:    "net/core/dev.c, net_rx_action and process_backlog, kernel/softirq.c, handle_softirqs, Linux 6.18; Documentation/admin-guide/sysctl/net.rst",
 	Needs:  []*Need{needSoftirqs},
 	Limits: []Limit{stallLimit, stallMany, stallLong, stallShare},
@@ -99,11 +104,23 @@ func runSoftirqStall(c *Case) Answer {
 	switch {
 	case len(stalls) == 0 && stolen > 0:
 		return absent("NET_RX took up to %s, but the hypervisor had taken that CPU away for as long (steal time)", unit.Duration(seconds(most)))
+	case len(stalls) == 0 && c.timed() < wholly:
+		return absent("the longest NET_RX that was found took %s; the limit is %s. All were timed in %s of the window; in the rest no busy CPU was kept from one tick of its timer to the next",
+			unit.Duration(seconds(most)), unit.Duration(seconds(stallLimit.Value)), unit.Percent(c.timed()))
 	case len(stalls) == 0:
 		return absent("the longest NET_RX took %s; the limit is %s", unit.Duration(seconds(most)), unit.Duration(seconds(stallLimit.Value)))
 	}
 	slices.SortStableFunc(stalls, func(a, b stall) int { return cmp.Compare(b.most, a.most) })
 	return present(c.stallFinding(stalls))
+}
+
+// wholly is the part of a window that is all of it, but for what switching on and off takes.
+const wholly = 0.99
+
+// timed is in which part of the window every softirq was timed.
+func (c *Case) timed() float64 {
+	s, _ := c.Evidence.Source("probe.softirq")
+	return member.Within(s.Details, member.SoftirqSpans, c.Window.Start, c.Window.End)
 }
 
 // stall looks at one CPU. Seconds in which the hypervisor took the CPU for as long as the
@@ -169,8 +186,13 @@ func (c *Case) stallFinding(stalls []stall) *Finding {
 	f.delay = max(s.most, s.busy)
 	inside := c.inside("NET_RX", s.cpu, s.at)
 	f.Variant = inside.variant
-	f.Headline = fmt.Sprintf("CPU %d was kept in the receive softirq (NET_RX) for up to %s at a time%s, in %s of the window: whatever arrived there, and whatever ran there, waited.",
-		s.cpu, unit.Duration(seconds(s.most)), inside.clause, words.Plural(s.n, "second", "seconds"))
+	long := c.longSoftirqs(s.cpu)
+	upTo := "up to"
+	if len(long) > 0 && long[0].AtLeast && float64(long[0].DurationNs)/1e9 >= s.most {
+		upTo = "at least"
+	}
+	f.Headline = fmt.Sprintf("CPU %d was kept in the receive softirq (NET_RX) for %s %s at a time%s, in %s of the window: whatever arrived there, and whatever ran there, waited.",
+		s.cpu, upTo, unit.Duration(seconds(s.most)), inside.clause, words.Plural(s.n, "second", "seconds"))
 	if s.busy > 0 {
 		f.Detail = fmt.Sprintf("In the worst second NET_RX took %s of that CPU.", unit.Percent(s.busy))
 	}
@@ -182,7 +204,7 @@ func (c *Case) stallFinding(stalls []stall) *Finding {
 		f.Detail += " Not one sample was taken in it, though that CPU is sampled every millisecond: the CPU itself stood still (a hypervisor, firmware), or interrupts were off."
 	}
 	if inside.first {
-		f.Detail += " Nothing was sampled in it: the recorder begins to sample with the first long softirq."
+		f.Detail += " Nothing was sampled in it: the recorder samples each millisecond from a first long softirq on, and before that with the ticks of the timer, which stand while a CPU is idle."
 	}
 	if len(stalls) > 1 {
 		f.Detail += fmt.Sprintf(" %s stalled too, for less.", words.Sentence(words.Plural(len(stalls)-1, "other CPU", "other CPUs")))
@@ -192,25 +214,32 @@ func (c *Case) stallFinding(stalls []stall) *Finding {
 		f.Evidence = append(f.Evidence, item)
 	}
 	f.Evidence = append(f.Evidence, inside.items...)
-	f.Evidence = append(f.Evidence, c.longSoftirqs(s.cpu)...)
+	f.Evidence = append(f.Evidence, longItems(long)...)
 	f.Remedy = []Remedy{{What: inside.remedy}}
 	return f
 }
 
-// longSoftirqs are the events of one CPU's longest.
-func (c *Case) longSoftirqs(cpu int) []Item {
+// longSoftirqs are the events of one CPU's longest, the longest first.
+func (c *Case) longSoftirqs(cpu int) (all []member.Event) {
 	const most = 3 // their times are for the eye: the series has them all
-	var all []member.Event
 	for _, e := range c.Evidence.Events {
 		if e.Kind == member.LongSoftirq && e.Vector == "NET_RX" && e.CPU == cpu {
 			all = append(all, e)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b member.Event) int { return cmp.Compare(b.DurationNs, a.DurationNs) })
-	var items []Item
-	for _, e := range all[:min(len(all), most)] {
+	return all[:min(len(all), most)]
+}
+
+// longItems are long softirqs as evidence.
+func longItems(all []member.Event) (items []Item) {
+	for _, e := range all {
+		text := "until " + words.Clock(time.Unix(0, e.Time))
+		if e.AtLeast {
+			text += ", at least"
+		}
 		items = append(items, Item{Kind: "series", Member: member.EventsName, Where: "line " + strconv.Itoa(e.Line),
-			Value: val(float64(e.DurationNs) / 1e9), Unit: "s", Text: "until " + words.Clock(time.Unix(0, e.Time))})
+			Value: val(float64(e.DurationNs) / 1e9), Unit: "s", Text: text})
 	}
 	return items
 }
@@ -263,7 +292,7 @@ func (c *Case) inside(vector string, cpu int, at int64) inside {
 	}
 	// That second, and what may have begun in the one before it.
 	s, _ := c.Evidence.Source("probe.stacks")
-	sampled := member.StacksSampled(s.Details, at-2e9, at)
+	sampled := member.Within(s.Details, member.StacksSpans, at-2e9, at) == 1
 	if s.State == format.Complete && sampled {
 		return inside{variant: inNothing, remedy: "Compare with the hypervisor's or the firmware's log of that second; turbostat counts SMIs."}
 	}

@@ -59,7 +59,11 @@ func runTCPCollapse(c *Case) Answer {
 	}
 	measured := needSoftirqs.have(c).state == whole
 	if stall == nil && thrown == 0 && measured {
-		return absent("full receive buffers were merged (%s), but no softirq was long for it", words.Plural(uint64(merged.all), "segment", "segments"))
+		was := "was"
+		if c.timed() < wholly {
+			was = "was found to be"
+		}
+		return absent("full receive buffers were merged (%s), but no softirq %s long for it", words.Plural(uint64(merged.all), "segment", "segments"), was)
 	}
 	f := &Finding{Severity: Info, effect: words.Plural(uint64(merged.all), "segment", "segments") + " merged in the softirq"}
 	f.at(merged.span)

@@ -22,21 +22,45 @@ func (e *Evidence) readLatencies(_ string, r io.Reader) error {
 }
 
 // addSecond adds the lines of one second. Maxima are kept by CPU and over all of them: a
-// stall is on one CPU, and a trigger asks for the longest.
+// stall is on one CPU, and a trigger asks for the longest. Of a CPU there may be two lines, what
+// was timed and what the timer's ticks met.
 func addSecond(r column.Row, now []member.Latency) {
-	longest := map[string]int64{}
+	type where struct {
+		name string
+		cpu  int
+	}
+	longest, ofCPU := map[string]int64{}, map[where]int64{}
 	for i := range now {
 		l := &now[i]
-		name, cpu := strings.ToLower(l.Name), "cpu"+strconv.Itoa(l.CPU)
-		r.Put(column.Gauge, "s", float64(l.MaxNs)/1e9, l.Kind, name, cpu, "max")
-		r.Put(column.Events, "1", float64(l.Count), l.Kind, name, cpu, "count")
-		r.Put(column.Events, "s", float64(l.SumNs)/1e9, l.Kind, name, cpu, "time")
-		key := l.Kind + "." + name
+		key := l.Kind + "." + strings.ToLower(l.Name)
 		if _, known := longest[key]; known || len(longest) < mostNames {
 			longest[key] = max(longest[key], l.MaxNs)
 		}
+		at := where{key, l.CPU}
+		ofCPU[at] = max(ofCPU[at], l.MaxNs)
+		if whole := ofSecond(l); whole > 0 {
+			cpu := "cpu" + strconv.Itoa(l.CPU)
+			r.Put(column.Events, "1", whole*float64(l.Count), key, cpu, "count")
+			r.Put(column.Events, "s", whole*float64(l.SumNs)/1e9, key, cpu, "time")
+		}
+	}
+	for at, ns := range ofCPU {
+		r.Put(column.Gauge, "s", float64(ns)/1e9, at.name, "cpu"+strconv.Itoa(at.cpu), "max")
 	}
 	for key, ns := range longest {
 		r.Put(column.Gauge, "s", float64(ns)/1e9, key, "max")
 	}
+}
+
+// ofSecond is what the numbers of a line are multiplied by for those of its second; 0: they say
+// nothing of it, as those of runs that were met, or of less than a fifth of it.
+func ofSecond(l *member.Latency) float64 {
+	const second, least = int64(1e9), int64(2e8)
+	switch {
+	case l.Met || l.TimedNs != 0 && l.TimedNs < least:
+		return 0
+	case l.TimedNs == 0:
+		return 1
+	}
+	return max(1, float64(second)/float64(l.TimedNs))
 }

@@ -97,6 +97,13 @@ func TestEventColumns(t *testing.T) {
 {"time":2,"cpu":0,"kind":"function","name":"tcp_collapse","count":1,"sum_ns":7,"max_ns":7}`, map[string][]float64{
 			"softirq.net_rx.max": {0.0245}, "softirq.net_rx.cpu0.count": {4}, "function.tcp_collapse.max": {7e-9},
 		}},
+		// Timed for a quarter of the second, and for too little of it; and what the timer's ticks met.
+		{"softirq.jsonl", `{"time":1,"cpu":0,"kind":"softirq","name":"NET_RX","count":4,"sum_ns":500,"max_ns":100,"timed_ns":250000000}
+{"time":1,"cpu":0,"kind":"softirq","name":"NET_RX","count":1,"sum_ns":24500000,"max_ns":24500000,"met":true}
+{"time":1,"cpu":1,"kind":"softirq","name":"NET_RX","count":3,"sum_ns":700,"max_ns":300,"timed_ns":1000000}`, map[string][]float64{
+			"softirq.net_rx.max": {0.0245}, "softirq.net_rx.cpu0.max": {0.0245}, "softirq.net_rx.cpu1.max": {3e-7},
+			"softirq.net_rx.cpu0.count": {16}, "softirq.net_rx.cpu0.time": {2e-6},
+		}},
 		{"drops.csv", "time,reason,place,count\n1,NO_SOCKET,tcp_v4_rcv+0x80,3\n1,NO_SOCKET,tcp_v6_rcv+0x80,4\n2,NETFILTER_DROP,nf_hook_slow+0x1,1\n",
 			map[string][]float64{"drop.NO_SOCKET": {7}, "drop.NETFILTER_DROP": {1}}},
 		{"events.jsonl", `{"time":1500000000,"kind":"drop","cpu":0,"local":"192.0.2.1","local_port":80,"reason":"NO_SOCKET"}

@@ -22,6 +22,9 @@ type parts struct {
 	quiet, loud timeline.Span
 	// lossy names the members whose source lost a part: where they have no line, nothing is known.
 	lossy map[string]bool
+	// untimed says that softirqs were timed in a part of the window only, from which more of them, and longer
+	// ones, are known than from the other.
+	untimed bool
 }
 
 // split parts the window in two; ok is false without a trigger.
@@ -52,7 +55,9 @@ func split(e *evidence.Evidence) (parts, bool) {
 	if edge <= start || edge >= end {
 		return parts{}, false
 	}
-	return parts{quiet: timeline.Span{Start: start, End: edge}, loud: timeline.Span{Start: edge, End: end}, lossy: lossy(m)}, true
+	softirqs, _ := e.Source("probe.softirq")
+	return parts{quiet: timeline.Span{Start: start, End: edge}, loud: timeline.Span{Start: edge, End: end}, lossy: lossy(m),
+		untimed: member.Within(softirqs.Details, member.SoftirqSpans, start, end) < wholly}, true
 }
 
 // lossy names the members whose source lost something.
@@ -65,6 +70,9 @@ func lossy(m *format.Manifest) map[string]bool {
 	}
 	return lost
 }
+
+// wholly is the part of a window that is all of it, but for what switching on and off takes.
+const wholly = 0.99
 
 // Automatic says whether the recorder's own watch fired, and no human.
 func Automatic(t format.Trigger) bool { return t.Vital != "" || t.Kind == "kmsg" }

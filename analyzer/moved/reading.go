@@ -2,6 +2,7 @@ package moved
 
 import (
 	"math"
+	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format/member"
@@ -24,6 +25,8 @@ type reading struct {
 // readings gives a series second by second, without the readings that are missing.
 func (p *parts) readings(s *timeline.Series) []reading {
 	switch {
+	case p.untimed && s.Source == member.LatenciesName && strings.HasPrefix(s.Name, member.Softirq+"."):
+		return nil
 	case sparse[s.Source] && s.Counts:
 		return p.filled(s)
 	case s.Counts:

@@ -21,6 +21,8 @@ type Histogram struct {
 	Name    string   `json:"name"` // NET_RX, tcp_collapse
 	Part    string   `json:"part"` // before, during
 	Seconds int      `json:"seconds"`
+	TimedNs int64    `json:"timed_ns,omitempty"` // of these seconds, where it is less
+	Met     uint64   `json:"met,omitempty"`      // of count: not timed, and longer than it says
 	Count   uint64   `json:"count"`
 	SumNs   int64    `json:"sum_ns"`
 	MaxNs   int64    `json:"max_ns"`
@@ -39,7 +41,7 @@ const (
 type Sums struct {
 	since   int64 // Unix ns
 	all     map[sumKey]*Histogram
-	seconds map[sumKey]map[int64]bool
+	seconds map[sumKey]map[int64]int64 // for how many ns of each second it was timed
 	left    int
 }
 
@@ -56,7 +58,7 @@ func NewSums(trigger format.Trigger) *Sums {
 	if since.IsZero() {
 		since = trigger.Time
 	}
-	return &Sums{since: since.UnixNano(), all: map[sumKey]*Histogram{}, seconds: map[sumKey]map[int64]bool{}}
+	return &Sums{since: since.UnixNano(), all: map[sumKey]*Histogram{}, seconds: map[sumKey]map[int64]int64{}}
 }
 
 // Add adds a row of softirq.jsonl.
@@ -72,12 +74,18 @@ func (s *Sums) Add(r *member.Latency) {
 	}
 	if h == nil {
 		h = &Histogram{Kind: r.Kind, Name: r.Name, Part: k.part}
-		s.all[k], s.seconds[k] = h, map[int64]bool{}
+		s.all[k], s.seconds[k] = h, map[int64]int64{}
 	}
 	h.add(r)
 	// Each CPU has a row of the same second.
-	s.seconds[k][r.Time] = true
-	h.Seconds = len(s.seconds[k])
+	timed := r.TimedNs
+	switch {
+	case r.Met:
+		timed = 0
+	case timed == 0:
+		timed = int64(time.Second)
+	}
+	s.seconds[k][r.Time] = max(s.seconds[k][r.Time], timed)
 }
 
 // Left is how many rows belong to histograms beyond the bound and are not in the list.
@@ -86,7 +94,14 @@ func (s *Sums) Left() int { return s.left }
 // List gives the histograms by kind, name and part.
 func (s *Sums) List() []Histogram {
 	all := make([]Histogram, 0, len(s.all))
-	for _, h := range s.all {
+	for k, h := range s.all {
+		h.Seconds, h.TimedNs = len(s.seconds[k]), 0
+		for _, timed := range s.seconds[k] {
+			h.TimedNs += timed
+		}
+		if h.TimedNs >= int64(h.Seconds)*int64(time.Second) {
+			h.TimedNs = 0 // all of it
+		}
 		all = append(all, *h)
 	}
 	slices.SortFunc(all, func(a, b Histogram) int {
@@ -97,6 +112,9 @@ func (s *Sums) List() []Histogram {
 
 func (h *Histogram) add(r *member.Latency) {
 	h.Count += r.Count
+	if r.Met {
+		h.Met += r.Count
+	}
 	h.SumNs += r.SumNs
 	h.MaxNs = max(h.MaxNs, r.MaxNs)
 	for len(h.Buckets) < len(r.Buckets) {
@@ -138,7 +156,7 @@ func HistogramText(w io.Writer, all []Histogram) error {
 // bucket's lower bound.
 func (h *Histogram) Print(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s, %s (%d s)\n", plain.Line(h.Kind), plain.Line(h.Name), h.Part, h.Seconds)
+	fmt.Fprintf(&b, "%s %s, %s (%s)\n", plain.Line(h.Kind), plain.Line(h.Name), h.Part, h.known())
 	average := time.Duration(0)
 	if h.Count > 0 {
 		average = time.Duration(uint64(h.SumNs) / h.Count)
@@ -158,6 +176,21 @@ func (h *Histogram) Print(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// known says in how much time it was measured, and which of it is not exact.
+func (h *Histogram) known() string {
+	timed := fmt.Sprintf("%d s", h.Seconds)
+	switch {
+	case h.TimedNs > 0:
+		timed = fmt.Sprintf("%.1f of %d s timed", time.Duration(h.TimedNs).Seconds(), h.Seconds)
+	case h.Met > 0 && h.Met == h.Count:
+		timed += ", not timed"
+	}
+	if h.Met > 0 {
+		timed += fmt.Sprintf("; %d found by the timer's ticks, at least so long", h.Met)
+	}
+	return timed
 }
 
 // power names 2^i ns by the unit that is next to it: 1us is 2^10 ns, 1ms is 2^20 ns.

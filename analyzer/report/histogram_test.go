@@ -47,6 +47,34 @@ func TestHistograms(t *testing.T) {
 	}
 }
 
+// Where softirqs were timed at times only a histogram says for how long, and what of it is longer than it says.
+func TestHistogramOfAPart(t *testing.T) {
+	at := func(s int) int64 { return int64(s) * int64(time.Second) }
+	sums := NewSums(format.Trigger{Time: time.Unix(100, 0)})
+	for _, l := range []member.Latency{
+		{Time: at(10), CPU: 0, Kind: "softirq", Name: "NET_RX", Count: 100, SumNs: 100_000, MaxNs: 1500, Buckets: bucket(10, 100), TimedNs: 250e6},
+		{Time: at(10), CPU: 1, Kind: "softirq", Name: "NET_RX", Count: 7, SumNs: 7_000, MaxNs: 1500, Buckets: bucket(10, 7), TimedNs: 250e6},
+		{Time: at(10), CPU: 1, Kind: "softirq", Name: "NET_RX", Count: 1, SumNs: 12e6, MaxNs: 12e6, Buckets: bucket(23, 1), Met: true},
+		{Time: at(11), CPU: 1, Kind: "softirq", Name: "TIMER", Count: 2, SumNs: 24e6, MaxNs: 12e6, Buckets: bucket(23, 2), Met: true},
+		{Time: at(20), CPU: 1, Kind: "softirq", Name: "NET_RX", Count: 1, SumNs: 1500, MaxNs: 1500, Buckets: bucket(10, 1)},
+	} {
+		sums.Add(&l)
+	}
+	all := sums.List()
+	for i, want := range []string{
+		"softirq NET_RX, before the trigger (1.2 of 2 s timed; 1 found by the timer's ticks, at least so long)\n",
+		"softirq TIMER, before the trigger (1 s, not timed; 2 found by the timer's ticks, at least so long)\n",
+	} {
+		var out strings.Builder
+		if err := all[i].Print(&out); err != nil || !strings.HasPrefix(out.String(), want) {
+			t.Errorf("%v, printed:\n%s", err, out.String())
+		}
+	}
+	if h := all[0]; h.Count != 109 || h.Met != 1 || h.TimedNs != 1250e6 || h.MaxNs != 12e6 {
+		t.Errorf("it is %+v", h)
+	}
+}
+
 func bucket(i int, n uint64) []uint64 {
 	b := make([]uint64, i+1)
 	b[i] = n

@@ -20,8 +20,8 @@ import (
 // TestTheStoryOfOneLatencySpike is the story that the recorder exists for: with a large
 // tcp_rmem the kernel collapses tens of thousands of segments in one softirq, with a
 // small one it does so as often and for a fraction of the time. The bundle must show it
-// without function probes: the long softirqs, the counters, and stacks inside tcp_collapse, of
-// the second one: the sampling begins with the first.
+// without function probes: the long softirqs, the counters, and stacks inside tcp_collapse: of the
+// first a few, by the timer's ticks, and many of those that follow.
 func TestTheStoryOfOneLatencySpike(t *testing.T) {
 	needRoot(t)
 	if testing.Short() {

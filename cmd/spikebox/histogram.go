@@ -23,7 +23,8 @@ var histogram = &cli.Command{
 	Doc:  "print how long softirqs and kernel functions ran",
 	Long: `One table before the trigger, one from it on.
 A value is the lower bound of its row, a power of two: 1us is 2^10 ns, 1ms is 2^20 ns.
-Softirqs belong to the machine, not to a network namespace.`,
+Softirqs belong to the machine, not to a network namespace. Where there are many the recorder times them
+at times, and of the others knows those that the timer's ticks met twice: they ran at least so long.`,
 	Examples: []string{"spikebox histogram incident.spike.tar.zst --name 'NET_RX'", "spikebox histogram incident.spike.tar.zst --name 'tcp_*'"},
 	Setup: func(flags *pflag.FlagSet) func(context.Context, []string) error {
 		name := flags.String("name", "*", "only softirqs and functions of this name")

@@ -43,6 +43,7 @@ type Event struct {
 	SYNQueue   uint64     `json:"syn_queue,omitempty"`
 	Vector     string     `json:"vector,omitempty"` // NET_RX
 	DurationNs int64      `json:"duration_ns,omitempty"`
+	AtLeast    bool       `json:"at_least,omitempty"` // of DurationNs: nobody timed it
 }
 
 // NewEventWriter writes events.jsonl.

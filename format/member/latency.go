@@ -28,6 +28,10 @@ type Latency struct {
 	SumNs   int64    `json:"sum_ns"`
 	MaxNs   int64    `json:"max_ns"`
 	Buckets []uint64 `json:"buckets"` // [i] counts 2^i ≤ ns < 2^(i+1); without zeros at the end
+	// TimedNs is for how long of the second runs were timed; 0: all of it.
+	TimedNs int64 `json:"timed_ns,omitempty"`
+	// Met says that nobody timed these, and that the timer's ticks met them: each ran for at least so long.
+	Met bool `json:"met,omitempty"`
 }
 
 // NewLatencyWriter writes softirq.jsonl.

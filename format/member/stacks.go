@@ -24,26 +24,31 @@ const (
 	StackCPU    = "cpu"    // number
 )
 
-// Details of the source probe.stacks: when in the window stacks were sampled.
+// Details of the sources probe.stacks and probe.softirq: when in the window stacks were sampled by
+// clocks of their own, and when every softirq was timed. Spans are each one's begin and end in Unix ns,
+// as in 1767323040250000000-1767323098500000000, joined by commas.
 const (
-	StacksSampling = "sampling"    // a sentence
-	StacksSpans    = "sampling_ns" // each span's begin and end in Unix ns, as in 1767323040250000000-1767323098500000000, joined by commas
+	StacksSampling = "sampling" // a sentence
+	StacksSpans    = "sampling_ns"
+	SoftirqTiming  = "timing" // a sentence
+	SoftirqSpans   = "timing_ns"
 )
 
-// StacksSampled says whether stacks were sampled from one instant to another, in Unix ns, by the
-// details of the source. Recorders that say nothing of it sampled always.
-func StacksSampled(details map[string]string, from, to int64) bool {
-	spans, told := details[StacksSpans]
+// Within is how much of the time from one instant to another lies in the spans of a source's
+// details, as a ratio. Recorders that say nothing of them did always what they are about.
+func Within(details map[string]string, spans string, from, to int64) float64 {
+	text, told := details[spans]
 	if !told {
-		return true
+		return 1
 	}
-	for span := range strings.SplitSeq(spans, ",") {
+	var in int64
+	for span := range strings.SplitSeq(text, ",") {
 		begin, end, _ := strings.Cut(span, "-")
 		b, err1 := strconv.ParseInt(begin, 10, 64)
 		e, err2 := strconv.ParseInt(end, 10, 64)
-		if err1 == nil && err2 == nil && b <= from && to <= e {
-			return true
+		if err1 == nil && err2 == nil && b <= e {
+			in += max(0, min(e, to)-max(b, from))
 		}
 	}
-	return false
+	return float64(in) / float64(max(1, to-from))
 }

@@ -2,21 +2,21 @@ package member
 
 import "testing"
 
-func TestStacksSampled(t *testing.T) {
+func TestWithin(t *testing.T) {
 	for _, c := range []struct {
 		details  map[string]string
 		from, to int64
-		want     bool
+		want     float64
 	}{
-		{nil, 1, 2, true}, // a recorder that sampled always
-		{map[string]string{StacksSpans: ""}, 1, 2, false},
-		{map[string]string{StacksSpans: "10-20,30-40"}, 30, 40, true},
-		{map[string]string{StacksSpans: "10-20,30-40"}, 10, 40, false},
-		{map[string]string{StacksSpans: "10-20,30-40"}, 9, 20, false},
-		{map[string]string{StacksSpans: "10,-,x-y"}, 10, 10, false},
+		{nil, 1, 2, 1}, // a recorder that did always
+		{map[string]string{StacksSpans: ""}, 1, 2, 0},
+		{map[string]string{StacksSpans: "10-20,30-40"}, 12, 20, 1},
+		{map[string]string{StacksSpans: "10-20,30-40"}, 15, 35, 0.5},
+		{map[string]string{StacksSpans: "10-20,x-40"}, 10, 40, 1.0 / 3},
+		{map[string]string{StacksSpans: "20-10"}, 10, 20, 0},
 	} {
-		if got := StacksSampled(c.details, c.from, c.to); got != c.want {
-			t.Errorf("%q has %d to %d: %v, want %v", c.details[StacksSpans], c.from, c.to, got, c.want)
+		if got := Within(c.details, StacksSpans, c.from, c.to); got != c.want {
+			t.Errorf("%v: %v of %d to %d, want %v", c.details, got, c.from, c.to, c.want)
 		}
 	}
 }

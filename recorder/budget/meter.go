@@ -55,9 +55,10 @@ type Meter struct {
 	timed   io.Closer // nil: not within the slice
 	// What the slice gave: CPUs that each of probe.All took, and packets a second, 0 where
 	// there were too few.
-	rates []float64
-	rate  float64
-	out   *Measure // nil: none yet
+	rates  []float64
+	rate   float64
+	timing float64  // in which part of the slice softirqs were timed
+	out    *Measure // nil: none yet
 }
 
 // count is what has been counted by an instant.
@@ -156,6 +157,7 @@ func (m *Meter) endSlice() {
 	m.timed.Close()
 	m.timed, m.rate = nil, 0
 	took := end.at.Sub(m.slice.at)
+	m.timing = m.softirqsTimed(m.slice.at, end.at)
 	if end.runs == nil || m.slice.runs == nil || took <= 0 {
 		return
 	}
@@ -179,8 +181,9 @@ func (m *Meter) finish() *Measure {
 	}
 	// Of all CPUs alike, and whatever the load; the program that samples runs within.
 	clocks := float64(end.clocks-m.begin.clocks) / float64(took)
+	timing := m.softirqsTimed(m.begin.at, end.at)
 	for i, t := range Tiers {
-		out.Cost[i] = m.programs(i, t, out.Load, clocks)
+		out.Cost[i] = m.programs(i, t, out.Load, clocks, timing)
 		out.Programs += out.Cost[i]
 		out.Idle[i] = t.ID == "stacks" && m.probes.Stacks != nil && !m.probes.Stacks.Wanted()
 	}
@@ -193,10 +196,23 @@ func (m *Meter) finish() *Measure {
 	return out
 }
 
-// programs is the share of the machine that a tier's programs take.
-func (m *Meter) programs(tier int, t *Tier, load, clocks float64) (share float64) {
+// softirqsTimed is in which part of the time from one tick to another softirqs were timed.
+func (m *Meter) softirqsTimed(from, to time.Time) float64 {
+	if m.probes.Softirqs == nil || !to.After(from) {
+		return 0
+	}
+	return float64(m.probes.Softirqs.TimedFor(from, to)) / float64(to.Sub(from))
+}
+
+// programs is the share of the machine that a tier's programs take; clocks sampled stacks, and softirqs were
+// timed, for those parts of the period.
+func (m *Meter) programs(tier int, t *Tier, load, clocks, timing float64) (share float64) {
 	if !m.Armed(tier) {
 		return 0
+	}
+	part := 1.0
+	if t.ID == "softirq" {
+		part = timing
 	}
 	for i, p := range probe.All {
 		if !slices.Contains(t.Probes, p.ID) {
@@ -206,10 +222,14 @@ func (m *Meter) programs(tier int, t *Tier, load, clocks float64) (share float64
 			share += clocks
 			continue
 		}
-		share += m.reckoned(i, load) / float64(m.cpus)
+		one := m.reckoned(i, load) / float64(m.cpus)
+		if t.ID == "softirq" && m.timing > 0 { // what the slice had is not what the period had
+			one *= timing / m.timing
+		}
+		share += one
 	}
 	if m.untimed != nil {
-		share += load * t.PerPacket.Seconds() / float64(m.cpus)
+		share += load * part * t.PerPacket.Seconds() / float64(m.cpus)
 	}
 	return share
 }

@@ -45,10 +45,10 @@ var Tiers = []*Tier{
 		Probes:  []string{"stacks", "function"}, Shared: []string{"events"}, Within: "softirq", Fixed: true,
 	},
 	{
-		ID:      "softirq", // how long each softirq runs
+		ID:      "softirq", // long softirqs, and at times how long each runs
 		Without: "softirq.max and histograms of stalls; /proc/softirqs and softnet_stat still count",
 		Probes:  []string{"softirq"}, Meters: []string{"softirq"}, Shared: []string{"events"},
-		PerPacket: 150 * time.Nanosecond, // begin and end; fewer where NAPI takes several packets in one
+		PerPacket: 150 * time.Nanosecond, // begin and end, while all are timed; fewer where NAPI takes several packets in one
 	},
 	{
 		ID:      "drop", // why and where the kernel drops packets

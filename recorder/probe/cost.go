@@ -109,8 +109,8 @@ func (p *Stacks) ClockTime(now time.Time) (total time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	sampled := p.before
-	if s := p.sampling(); s != nil {
-		sampled += now.Sub(s.From)
+	if p.spans.open() {
+		sampled += now.Sub(p.spans[len(p.spans)-1].From)
 	}
 	return time.Duration(float64(sampled) * float64(p.interrupt) / float64(p.Period))
 }

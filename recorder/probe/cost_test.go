@@ -72,3 +72,20 @@ func BenchmarkCost(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkTiming has softirqs timed and untimed again, which is done at a tick of the recorder.
+func BenchmarkTiming(b *testing.B) {
+	testns.New(b) // only for its gate
+	s := Open(Options{})
+	defer s.Close()
+	if err := s.Refusal("softirq"); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		for _, on := range []bool{false, true} {
+			if err := s.Softirqs.timing.set(s.Softirqs, on); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}

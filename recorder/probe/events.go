@@ -66,7 +66,10 @@ type Event struct {
 	SYNQueue uint64        // SYN-ACK retransmissions: half-open connections of the listener
 	Place    uint64        // drops: address of the code that did it
 	Duration time.Duration // late RTT, long softirq; stacks: for how long the softirq has run
-	Frames   []uint64      // stacks: return addresses, innermost first; valid during the call
+	// Untimed: nobody times the softirq; Duration is from when a tick met it first, to now or until
+	// one met it last.
+	Untimed bool
+	Frames  []uint64 // stacks: return addresses, innermost first; valid during the call
 }
 
 // EventCount accounts for one kind of event since arming.
@@ -172,7 +175,7 @@ func (e *Events) decodeStack(raw []byte, age uint64) error {
 		return fmt.Errorf("decode stack of %d bytes: too short", len(raw))
 	}
 	st := (*bpf.StacksStack)(unsafe.Pointer(&raw[0]))
-	e.event.Duration = time.Duration(age)
+	e.event.Duration, e.event.Untimed, e.event.Retries = time.Duration(age), e.event.Retries > 0, 0
 	e.event.Frames = st.Frame[:min(st.Frames, uint64(len(st.Frame)))]
 	return nil
 }

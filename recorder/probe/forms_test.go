@@ -26,7 +26,7 @@ var forms = []struct {
 	{[2]int{5, 10}, "reset", "reset_sent"},
 	{[2]int{6, 10}, "reset", "reset_sent_why"},
 	{[2]int{5, 10}, "state", ""},
-	{[2]int{5, 10}, "softirq", "one brief NET_RX in 8 timed while stacks are sampled"},
+	{[2]int{5, 10}, "softirq", "the timer's ticks look for long ones; all are timed at times"},
 	{[2]int{5, 10}, "function", "kprobe tcp_collapse, fentry tcp_prune_ofo_queue"},
 	{[2]int{6, 6}, "function", "fentry tcp_collapse, fentry tcp_prune_ofo_queue"},
 	{[2]int{5, 10}, "stacks", "cpu-clock each 997µs"},

@@ -52,9 +52,6 @@ func openFunctions(s *Set) (f *Functions, variant string, err error) {
 	for name, m := range f.maps {
 		h = h.with(name, m)
 	}
-	if s.Softirqs != nil { // tells softirq from process context
-		h = h.with(bpf.FunctionMapSoftirqCpu, s.Softirqs.loaded.Maps[bpf.SoftirqMapSoftirqCpu])
-	}
 	var forms []string
 	shared := h.maps // without the kernel's types, which would stay for it
 	for _, name := range functionNames {
@@ -139,8 +136,7 @@ func loadPair(h hub, first, last string,
 			delete(spec.Programs, name)
 		}
 	}
-	l, err := load(h, wanted{id: "function", spec: spec, perCPU: []string{
-		bpf.FunctionMapFunctionCpu, bpf.FunctionMapSoftirqCpu}})
+	l, err := load(h, wanted{id: "function", spec: spec, perCPU: []string{bpf.FunctionMapFunctionCpu}})
 	if err != nil {
 		return nil, err
 	}

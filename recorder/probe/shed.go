@@ -5,7 +5,6 @@ package probe
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,9 +27,7 @@ func (s *Set) Shed(id string, off bool) error {
 			return p.resume()
 		}
 	case *Softirqs:
-		if !off {
-			p.forget()
-		}
+		return p.forbid(off)
 	}
 	for _, p := range s.portions(id) {
 		change := p.attach
@@ -53,16 +50,6 @@ func (e *Echo) forbid(off bool) error {
 		return e.loaded.detach()
 	}
 	return nil
-}
-
-// forget clears when softirqs began: of one that began before the programs were taken off,
-// the next end would make one that ran until now.
-func (s *Softirqs) forget() {
-	for cpu := range s.cpus.slots {
-		for v := range s.cpus.slots[cpu].Start {
-			atomic.StoreUint64(&s.cpus.slots[cpu].Start[v], 0)
-		}
-	}
 }
 
 // resume attaches each function's programs again. Before 5.13 the kernel takes those of fentry

@@ -46,6 +46,12 @@ func TestShed(t *testing.T) {
 		for _, id := range ids {
 			must(t, s.Shed(id, true))
 		}
+		for cpu := range s.Softirqs.cpus.slots {
+			for v := range Vectors { // as if one had begun an instant after boot
+				atomic.StoreUint64(&s.Softirqs.cpus.slots[cpu].Start[v], 1)
+			}
+		}
+		must(t, s.Softirqs.Watch(time.Now(), true)) // whoever asks
 		client, server := connected(t)
 		work := func() {
 			for buf, n := make([]byte, 64), 0; n < 50; n++ {
@@ -64,11 +70,6 @@ func TestShed(t *testing.T) {
 		for _, id := range ids {
 			if now := runs(id); now != before[id] {
 				t.Errorf("probe %s ran for %v while it was shed", id, now-before[id])
-			}
-		}
-		for cpu := range s.Softirqs.cpus.slots {
-			for v := range Vectors { // as if one had begun an instant after boot
-				atomic.StoreUint64(&s.Softirqs.cpus.slots[cpu].Start[v], 1)
 			}
 		}
 		for _, id := range ids {

@@ -7,8 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"math/bits"
+	"maps"
 	"os"
 	"sync/atomic"
 	"time"
@@ -18,13 +17,13 @@ import (
 
 var softirqProbe = Probe{
 	ID:      "softirq",
-	Doc:     "how long each run of each softirq vector takes, per CPU; long ones as events",
-	Attach:  []string{"tp_btf/softirq_entry", "tp_btf/softirq_exit"},
+	Doc:     "how long each run of each softirq vector takes, per CPU, at times; long ones as events, always",
+	Attach:  []string{"tp_btf/hrtimer_expire_entry", "tp_btf/softirq_entry", "tp_btf/softirq_exit"},
 	Needs:   tracing,
 	Without: "stalls of a CPU's network work; /proc/softirqs and softnet_stat count runs, not their length",
 	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {
-		s.Softirqs, err = openSoftirqs(s.hub, o)
-		return s.Softirqs, "one brief NET_RX in 8 timed while stacks are sampled", err
+		s.Softirqs, variant, err = openSoftirqs(s.hub, o)
+		return s.Softirqs, variant, err
 	},
 }
 
@@ -36,10 +35,11 @@ var vectorNames = [Vectors]string{
 	"HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU",
 }
 
-// VectorName returns a softirq vector's name as in /proc/softirqs.
+// VectorName returns a softirq vector's name as in /proc/softirqs; unknown for anything else, as
+// for one whose stack is too deep to tell.
 func VectorName(vector int) string {
 	if vector < 0 || vector >= Vectors {
-		return fmt.Sprint(vector)
+		return "unknown"
 	}
 	return vectorNames[vector]
 }
@@ -47,45 +47,83 @@ func VectorName(vector int) string {
 // NetRX is the vector that receives packets.
 const NetRX = 3
 
-// Softirqs is the armed probe of softirqs.
+// Softirqs is the armed probe of softirqs. The timer's ticks find those that keep a CPU from one
+// tick to the next; how long each run takes is known while runs are timed, see Watch.
 type Softirqs struct {
 	// Long is from which duration on a run is an event.
 	Long   time.Duration
 	loaded *loaded
 	cpus   *shared[bpf.SoftirqSoftirqs]
-	seen   [][Vectors]softirqSeen // by CPU
-	told   Durations              // of the visit that goes on
+	seen   [][Vectors]bpf.SoftirqDurations // by CPU, at the last Read
+	told   Durations                       // of the visit that goes on
+	timing timing
 }
 
-// softirqSeen are the totals of one vector on one CPU at the last Read.
-type softirqSeen struct {
-	timed             bpf.SoftirqDurations
-	untimed, sumBrief uint64
+// openSoftirqs arms the probe for the whole machine, with all runs timed at first.
+func openSoftirqs(h hub, o Options) (s *Softirqs, variant string, err error) {
+	s = &Softirqs{Long: cmp.Or(o.LongSoftirq, 2*time.Millisecond)}
+	unmet := s.load(h, o, true)
+	if unmet != nil {
+		if err := s.load(h, o, false); err != nil {
+			return nil, "", err
+		}
+	}
+	if unmet == nil {
+		if unmet = s.lookForTicks(); unmet == nil {
+			variant = "the timer's ticks look for long ones; all are timed at times"
+		}
+	}
+	if unmet != nil {
+		s.timing.always = true
+		variant = "all are timed: the timer's ticks cannot look for long ones: " + Reason(unmet)
+		err = s.loaded.detach(bpf.SoftirqProgSoftirqTick)
+	}
+	cpus, online := onlineCPUs()
+	s.timing.cpus = len(cpus)
+	if err := errors.Join(err, online, s.timing.set(s, true)); err != nil {
+		return nil, "", errors.Join(refuse("softirq", err), s.Close())
+	}
+	return s, variant, nil
 }
 
-// openSoftirqs arms the probe for the whole machine.
-func openSoftirqs(h hub, o Options) (*Softirqs, error) {
+// load loads the programs, with the one at the timer's ticks or without, and attaches that.
+func (s *Softirqs) load(h hub, o Options, ticks bool) error {
 	spec, err := bpf.LoadSoftirq()
 	if err != nil {
-		return nil, fmt.Errorf("read embedded probe softirq: %w", err)
+		return fmt.Errorf("read embedded probe softirq: %w", err)
 	}
-	long := cmp.Or(o.LongSoftirq, 2*time.Millisecond)
-	vars := map[string]any{bpf.SoftirqVarLongSoftirq: uint64(long)}
-	l, err := load(h, wanted{id: "softirq", spec: spec, vars: vars,
-		perCPU: []string{bpf.SoftirqMapSoftirqCpu}})
-	if err != nil {
-		return nil, err
+	vars := map[string]any{bpf.SoftirqVarLongSoftirq: uint64(s.Long)}
+	if o.StackAge > 0 {
+		vars[bpf.SoftirqVarMinAge] = uint64(o.StackAge)
 	}
-	cpus, err := share[bpf.SoftirqSoftirqs](l.Maps[bpf.SoftirqMapSoftirqCpu])
-	if err != nil {
-		return nil, errors.Join(refuse("softirq", err), l.Close())
+	if ticks {
+		known, err := h.ticks()
+		if err != nil {
+			return err
+		}
+		maps.Copy(vars, known)
+	} else {
+		delete(spec.Programs, bpf.SoftirqProgSoftirqTick)
 	}
-	return &Softirqs{Long: long, loaded: l, cpus: cpus, seen: make([][Vectors]softirqSeen, len(cpus.slots))}, nil
+	if s.loaded, err = load(h, wanted{id: "softirq", spec: spec, vars: vars,
+		perCPU: []string{bpf.SoftirqMapSoftirqCpu}, idle: true}); err != nil {
+		return err
+	}
+	if s.cpus, err = share[bpf.SoftirqSoftirqs](s.loaded.Maps[bpf.SoftirqMapSoftirqCpu]); err != nil {
+		return errors.Join(refuse("softirq", err), s.loaded.Close())
+	}
+	s.seen = make([][Vectors]bpf.SoftirqDurations, len(s.cpus.slots))
+	if !ticks {
+		return nil
+	}
+	if err := s.loaded.attach(bpf.SoftirqProgSoftirqTick); err != nil {
+		return errors.Join(refuse("softirq", err), s.Close())
+	}
+	return nil
 }
 
-// Read calls visit for each CPU and vector that has run since the last Read, with
-// what it did; *d is overwritten afterwards. While stacks are sampled one in eight of the brief
-// runs of NET_RX and NET_TX is timed, and the others are taken to have been like these (bpf/duration.h).
+// Read calls visit for each CPU and vector of which a run that was timed has ended since the last
+// Read, with how long those took; *d is overwritten afterwards.
 func (s *Softirqs) Read(visit func(cpu, vector int, d *Durations)) error {
 	if s.cpus.slots == nil {
 		return fmt.Errorf("read probe softirq: %w", os.ErrClosed)
@@ -93,7 +131,8 @@ func (s *Softirqs) Read(visit func(cpu, vector int, d *Durations)) error {
 	d := &s.told
 	for cpu := range s.cpus.slots {
 		for v := range Vectors {
-			if s.since(cpu, v, d) {
+			if d.sinceLast(&s.seen[cpu][v], &s.cpus.slots[cpu].Vector[v]) {
+				s.timing.ran += d.Count
 				visit(cpu, v, d)
 			}
 		}
@@ -101,57 +140,18 @@ func (s *Softirqs) Read(visit func(cpu, vector int, d *Durations)) error {
 	return nil
 }
 
-// since puts what one vector did on one CPU since the last Read into d, and says whether it ran.
-func (s *Softirqs) since(cpu, v int, d *Durations) bool {
-	now, seen := &s.cpus.slots[cpu], &s.seen[cpu][v]
-	untimed := since(&seen.untimed, atomic.LoadUint64(&now.Untimed[v]))
-	if !d.sinceLast(&seen.timed, &now.Vector[v]) {
-		if untimed == 0 {
-			return false
+// Met calls visit for each CPU and vector of which the timer's ticks have found a run that was not
+// timed since the last Met, with how long the longest has lasted at least. It may go on.
+func (s *Softirqs) Met(visit func(cpu, vector int, atLeast time.Duration)) {
+	for cpu := range s.cpus.slots {
+		for v := range Vectors {
+			p := &s.cpus.slots[cpu].Longest[v]
+			if atomic.LoadUint64(p) == 0 {
+				continue
+			}
+			visit(cpu, v, time.Duration(take(p)))
 		}
-		*d = Durations{}
 	}
-	if sum := since(&seen.sumBrief, atomic.LoadUint64(&now.SumBrief[v])); count(d.Bucket[:briefBuckets]) > 0 {
-		d.spread(untimed, sum)
-	} else if all := count(seen.timed.Bucket[:briefBuckets]); all > 0 { // none was timed since the last Read
-		d.add(untimed, seen.sumBrief/all)
-	}
-	return true
-}
-
-// briefBuckets are those of the runs of which some are not timed: BRIEF of bpf/duration.h.
-const briefBuckets = 20
-
-// spread counts n untimed runs as having been like d's brief ones, which took sum ns.
-func (d *Durations) spread(n, sum uint64) {
-	timed := d.Bucket
-	total := count(timed[:briefBuckets])
-	// The share of all up to a bucket, less that of those before: rounding loses none.
-	var upTo, given uint64
-	for i, k := range timed[:briefBuckets] {
-		upTo += k
-		share := uint64(math.Round(float64(n) * float64(upTo) / float64(total)))
-		d.Bucket[i] += share - given
-		given = share
-	}
-	d.Count += n
-	// A run that ended between the two readings is in the sum and not yet in a bucket.
-	d.Sum += time.Duration(n) * min(time.Duration(sum/total), d.Max)
-}
-
-// add counts n runs of so many ns.
-func (d *Durations) add(n, ns uint64) {
-	d.Bucket[max(1, bits.Len64(ns))-1] += n
-	d.Count += n
-	d.Sum += time.Duration(n * ns)
-	d.Max = max(d.Max, time.Duration(ns))
-}
-
-func count(buckets []uint64) (n uint64) {
-	for _, k := range buckets {
-		n += k
-	}
-	return n
 }
 
 // Close disarms the probe.

@@ -110,21 +110,20 @@ func echoRequest(src, dst [4]byte, seq uint16) []byte {
 	return p
 }
 
-// Untimed runs are counted as the timed brief ones were: none is lost by rounding, none is put
-// where no brief run was, and what was long stays as it is.
-func TestUntimedRunsAreSpread(t *testing.T) {
-	const brief, long = 3*600 + 2*1500, 5_000_000
-	d := Durations{Count: 6, Sum: brief + long, Max: long}
-	d.Bucket[9], d.Bucket[10], d.Bucket[22] = 3, 2, 1
-	d.spread(41, brief)
-	want := Durations{Count: 47, Sum: brief + long + 41*960, Max: long}
-	want.Bucket[9], want.Bucket[10], want.Bucket[22] = 3+25, 2+16, 1
-	if d != want {
-		t.Errorf("41 more give %+v, want %+v", d, want)
+// flood sends datagrams through loopback until it is told to end: each raises NET_RX.
+func flood(t *testing.T, end <-chan struct{}) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Error(err)
+		return
 	}
-	d, want = Durations{}, Durations{Count: 5, Sum: 2000, Max: 400}
-	want.Bucket[8] = 5
-	if d.add(5, 400); d != want {
-		t.Errorf("5 of 400 ns give %+v, want %+v", d, want)
+	defer unix.Close(fd)
+	for {
+		select {
+		case <-end:
+			return
+		default:
+			unix.Sendto(fd, []byte("x"), 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: 9})
+		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 
 var stacksProbe = Probe{
 	ID:      "stacks",
-	Doc:     "the kernel's stack inside softirqs that run too long, sampled by a clock on each CPU for a minute after a long one, of which the first has none; as events",
+	Doc:     "the kernel's stack inside softirqs that run too long, sampled by a clock on each CPU for a minute after a long one, and before that with the ticks of probe softirq; as events",
 	Attach:  []string{"perf_event/cpu-clock"},
 	Needs:   tracing + "; probe softirq; CONFIG_PERF_EVENTS",
 	Without: "the name of the function that a stall is spent in, where function probes are refused too",
@@ -48,12 +48,11 @@ type Stacks struct {
 	// Period is the time between two samples of a CPU, for profiles.
 	Period    time.Duration
 	interrupt time.Duration // what one look takes, with the interrupt that it needs
-	softirqs  *Softirqs     // which it looks at
 
 	mu        sync.Mutex // of what follows: the meter watches beside whoever sheds
 	wanted    bool       // by Watch
 	forbidden bool
-	spans     []Span        // of sampling, oldest first
+	spans     spans         // of sampling
 	before    time.Duration // all spans but the one that goes on
 }
 
@@ -75,7 +74,7 @@ func openStacks(o Options, s *Set) (*Stacks, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Stacks{loaded: l, Period: o.stackPeriod(), softirqs: s.Softirqs}
+	p := &Stacks{loaded: l, Period: o.stackPeriod()}
 	cpus, err := onlineCPUs()
 	if err != nil {
 		return nil, errors.Join(refuse("stacks", err), p.Close())

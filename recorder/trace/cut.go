@@ -30,6 +30,7 @@ type Cut struct {
 // not ended is cut with it, because what fired may lie in it: with --after 0 all of it does.
 func (r *Recording) Cut(start, end time.Time, clock host.Moment) *Cut {
 	r.note("events", r.readEvents())
+	r.endAll()
 	r.finish(end)
 	c := &Cut{start: start, end: end, clock: clock, names: r.probes.Names}
 	// Events carry CLOCK_MONOTONIC, what is kept by the second carries Go's times.
@@ -94,7 +95,7 @@ func (c *Cut) event(e *probe.Event) *member.Event {
 	line := &member.Event{
 		Time: c.clock.Place(e.Time), Kind: e.Kind.String(), CPU: int(e.CPU), NetNS: uint64(e.NetNS), Protocol: e.Proto,
 		State: probe.StateName(e.State), Seq: e.Seq, SeqLen: e.SeqLen, Retries: int(e.Retries),
-		SYNQueue: e.SYNQueue, DurationNs: int64(e.Duration),
+		SYNQueue: e.SYNQueue, DurationNs: int64(e.Duration), AtLeast: e.Untimed,
 	}
 	if e.Local.IsValid() {
 		line.Local, line.LocalPort = e.Local.Addr(), e.Local.Port()
@@ -122,7 +123,7 @@ func (c *Cut) WriteLatencies(w io.Writer) error {
 			buckets = buckets[:len(buckets)-1]
 		}
 		return &member.Latency{Time: c.wall(l.At), CPU: l.CPU, Kind: l.Kind, Name: l.Name, Count: l.D.Count,
-			SumNs: int64(l.D.Sum), MaxNs: int64(l.D.Max), Buckets: buckets}
+			SumNs: int64(l.D.Sum), MaxNs: int64(l.D.Max), Buckets: buckets, TimedNs: int64(l.Timed), Met: l.Met}
 	})
 }
 

@@ -5,6 +5,7 @@ package trace
 import (
 	"time"
 
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/internal/rounds"
 	"github.com/spikebox/spikebox/recorder/probe"
 )
@@ -16,11 +17,15 @@ type Latency struct {
 	Kind string // member.Softirq, member.Function
 	Name string // NET_RX, tcp_collapse
 	D    probe.Durations
+	// Timed is for how long of the second softirqs were timed; 0: all of it.
+	Timed time.Duration
+	Met   bool // not timed, but met by the timer's ticks: each took at least so long
 }
 
 type latencyKey struct {
 	cpu        int
 	kind, name string
+	met        bool
 }
 
 // add counts durations in the current second.
@@ -29,7 +34,7 @@ func (r *Recording) add(key latencyKey, d *probe.Durations) {
 	defer r.mu.Unlock()
 	l := r.current[key]
 	if l == nil {
-		l = &Latency{CPU: key.cpu, Kind: key.kind, Name: key.name}
+		l = &Latency{CPU: key.cpu, Kind: key.kind, Name: key.name, Met: key.met}
 		r.current[key] = l
 	}
 	l.D.Merge(d)
@@ -38,16 +43,33 @@ func (r *Recording) add(key latencyKey, d *probe.Durations) {
 // roll keeps the second that has ended and starts the next. The map's entries stay, so
 // that a steady host allocates nothing.
 func (r *Recording) roll(now time.Time) {
+	timed := r.timed(now)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, l := range r.current {
 		if l.D.Count > 0 {
-			l.At = r.second
+			l.At, l.Timed = r.second, 0
+			if l.Kind == member.Softirq && !l.Met {
+				l.Timed = timed
+			}
 			r.latencies.Push(*l)
 			l.D = probe.Durations{}
 		}
 	}
 	r.second = now
+}
+
+// timed is for how long of the second that ends softirqs were timed; 0: all of it, but for what
+// switching that on and off takes.
+func (r *Recording) timed(now time.Time) time.Duration {
+	if r.probes.Softirqs == nil {
+		return 0
+	}
+	timed := r.probes.Softirqs.TimedFor(r.second, now)
+	if now.Sub(r.second)-timed <= 10*time.Millisecond {
+		return 0
+	}
+	return max(timed, 1)
 }
 
 // drop is how many packets one place dropped for one reason within one second.
@@ -92,7 +114,7 @@ type sample struct {
 	at     int64 // CLOCK_MONOTONIC, ns
 	cpu    uint16
 	vector uint32
-	age    time.Duration // for how long the softirq had run
+	stands time.Duration // for the time since the one before it, or since the softirq began
 	frames [framesKept]uint64
 	n      int
 }

@@ -46,7 +46,8 @@ type Recording struct {
 	log       func(string)
 	failed    map[string]failure // to read, by what
 
-	second    time.Time // begin of the one that is being added up
+	running   map[uint16]*running // long softirqs that go on, by CPU
+	second    time.Time           // begin of the one that is being added up
 	mu        sync.Mutex
 	current   map[latencyKey]*Latency // under mu: a meter that hung may hand on what it has while this ticks
 	dropsSeen map[dropCause]uint64
@@ -76,6 +77,7 @@ func New(probes *probe.Set, now time.Time, window time.Duration, cpus int, log f
 		losses:    ring.NewNewest[loss](seconds),
 		log:       log,
 		failed:    map[string]failure{},
+		running:   map[uint16]*running{},
 		second:    now,
 		current:   map[latencyKey]*Latency{},
 		dropsSeen: map[dropCause]uint64{},
@@ -95,6 +97,7 @@ func (r *Recording) Close() { r.rounds.Close() }
 func (r *Recording) Tick(now time.Time) {
 	r.gaps.Filled(now)
 	r.note("events", r.readEvents())
+	r.endSilent()
 	if now.Sub(r.second) >= second {
 		r.finish(now)
 	}
@@ -144,7 +147,7 @@ func (r *Recording) readEvents() error {
 			r.events.Push(kept)
 			return
 		}
-		s := sample{at: e.Time, vector: e.Reason, cpu: e.CPU, age: e.Duration}
+		s := sample{at: e.Time, vector: e.Reason, cpu: e.CPU, stands: r.follow(e)}
 		s.n = copy(s.frames[:], e.Frames)
 		r.stacks.Push(s)
 	})

@@ -78,7 +78,7 @@ func find(t *testing.T, c *Cut, kind string) member.Event {
 
 // Samples become a profile that pprof reads, each address once.
 func TestStacksAreAProfile(t *testing.T) {
-	s := sample{cpu: 1, vector: probe.NetRX, n: 2}
+	s := sample{cpu: 1, vector: probe.NetRX, stands: time.Millisecond, n: 2}
 	s.frames[0], s.frames[1] = 0x1000, 0x2000
 	c := &Cut{start: time.Unix(1, 0), end: time.Unix(2, 0), period: time.Millisecond, stacks: []sample{s, s}}
 	var out bytes.Buffer
@@ -118,7 +118,7 @@ func TestLossesOfTheWindow(t *testing.T) {
 func TestLatenciesAreStampedWithTheBegin(t *testing.T) {
 	begin := time.Now()
 	end := begin.Add(time.Second)
-	r := &Recording{latencies: ring.NewNewest[Latency](4), current: map[latencyKey]*Latency{}, second: begin}
+	r := &Recording{probes: &probe.Set{}, latencies: ring.NewNewest[Latency](4), current: map[latencyKey]*Latency{}, second: begin}
 	d := probe.Durations{Count: 3, Sum: 9, Max: 5}
 	d.Bucket[2] = 3
 	r.add(latencyKey{cpu: 1, kind: member.Softirq, name: "NET_RX"}, &d)

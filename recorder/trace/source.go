@@ -48,7 +48,12 @@ func (r *Recording) Sources(start, end time.Time, wall func(time.Time) time.Time
 		s := result.Source()
 		r.unread(&s, result.Probe.ID, start)
 		if result.Probe.ID == "stacks" && r.probes.Stacks != nil {
-			s.Details = r.sampled(start, end, wall)
+			s.Details = spanned(r.probes.Stacks.Sampled(start, end), end, wall, member.StacksSampling, member.StacksSpans,
+				"clocks sampled stacks", "no clock sampled stacks: no softirq had been long")
+		}
+		if result.Probe.ID == "softirq" && r.probes.Softirqs != nil {
+			s.Details = spanned(r.probes.Softirqs.Timed(start, end), end, wall, member.SoftirqTiming, member.SoftirqSpans,
+				"every softirq was timed", "no softirq was timed")
 		}
 		sources = append(sources, s)
 	}
@@ -89,24 +94,23 @@ func (r *Recording) Sources(start, end time.Time, wall func(time.Time) time.Time
 	return append(sources, s)
 }
 
-// sampled says when in a window stacks were sampled, for people and for programs.
-func (r *Recording) sampled(start, end time.Time, wall func(time.Time) time.Time) map[string]string {
-	var said, spans []string
-	for _, s := range r.probes.Stacks.Sampled(start, end) {
+// spanned says when in a window something was done, for people and for programs.
+func spanned(all []probe.Span, end time.Time, wall func(time.Time) time.Time, sentence, spans, done, none string) map[string]string {
+	var said, numbers []string
+	for _, s := range all {
 		from, to := wall(s.From), wall(end)
-		sentence := "from " + from.Format(time.TimeOnly) + " UTC on"
+		text := "from " + from.Format(time.TimeOnly) + " UTC on"
 		if !s.To.IsZero() && !s.To.After(end) {
 			to = wall(s.To)
-			sentence = "from " + from.Format(time.TimeOnly) + " to " + to.Format(time.TimeOnly) + " UTC"
+			text = "from " + from.Format(time.TimeOnly) + " to " + to.Format(time.TimeOnly) + " UTC"
 		}
-		said = append(said, sentence)
-		spans = append(spans, fmt.Sprintf("%d-%d", from.UnixNano(), to.UnixNano()))
+		said = append(said, text)
+		numbers = append(numbers, fmt.Sprintf("%d-%d", from.UnixNano(), to.UnixNano()))
 	}
-	sentence := "no stacks were sampled in the window: no softirq had been long before, and the first long one has none"
 	if len(said) > 0 {
-		sentence = "stacks were sampled " + strings.Join(said, ", ")
+		none = done + " " + strings.Join(said, ", ")
 	}
-	return map[string]string{member.StacksSampling: sentence, member.StacksSpans: strings.Join(spans, ",")}
+	return map[string]string{sentence: none, spans: strings.Join(numbers, ",")}
 }
 
 // unread says of a source that its maps could not be read in the window.

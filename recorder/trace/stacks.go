@@ -4,6 +4,8 @@ package trace
 
 import (
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/google/pprof/profile"
 
@@ -25,16 +27,34 @@ func (c *Cut) WriteStacks(w io.Writer) error {
 	for i := range c.stacks {
 		s := &c.stacks[i]
 		sample := &profile.Sample{
-			Value:    []int64{1, int64(c.period)},
+			Value:    []int64{1, int64(s.stands)},
 			Label:    map[string][]string{member.StackVector: {probe.VectorName(int(s.vector))}},
 			NumLabel: map[string][]int64{member.StackCPU: {int64(s.cpu)}},
 		}
-		for _, address := range s.frames[:s.n] {
+		for _, address := range c.interrupted(s.frames[:s.n]) {
 			sample.Location = append(sample.Location, b.location(address))
 		}
 		p.Sample = append(p.Sample, sample)
 	}
 	return p.Write(w)
+}
+
+// interrupts are where the kernel is entered by one: x86, arm64 since 5.14 and before.
+var interrupts = []string{"asm_sysvec_", "asm_common_interrupt", "el1h_64_irq", "el1_irq"}
+
+// interrupted leaves out the frames of the interrupt that took a stack, where they are in it: those
+// of the program that the timer's tick runs are, down to where the interrupt came in.
+func (c *Cut) interrupted(frames []uint64) []uint64 {
+	for i, address := range frames {
+		name := c.symbols.Function(address)
+		if slices.ContainsFunc(interrupts, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			return frames[i+1:]
+		}
+		if probe.IsHandler(name) {
+			break // what is behind the softirq is what that has interrupted
+		}
+	}
+	return frames
 }
 
 // builder gives each address and function its number once.

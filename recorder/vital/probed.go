@@ -68,27 +68,34 @@ var softirqMeter = &Meter{
 	ID:  "softirq",
 	Doc: "how long softirqs kept a CPU, of the whole machine",
 	Vitals: []Vital{
-		{"softirq.max", "s", "longest NET_RX within the last second of ticks"},
+		{"softirq.max", "s", "longest NET_RX within the last second of ticks; 0: none of 2 ms was found, for which a trigger of yours has all timed"},
 	},
 	Variants: []Variant{probeVariant("softirq", func(env Env) probed {
 		var longest ring.Second[time.Duration]
 		var long time.Time // when a run of any vector was long last
+		asked := env.Asked != nil && env.Asked("softirq.max")
 		return func(now time.Time, out []float64) error {
 			tick := longest.Push(0)
-			err := env.Probes.Softirqs.Read(func(cpu, vector int, d *probe.Durations) {
-				if vector == probe.NetRX {
-					*tick = max(*tick, d.Max)
-				}
-				if d.Max >= env.Probes.Softirqs.Long {
+			found := func(_, vector int, d time.Duration) {
+				if d >= env.Probes.Softirqs.Long {
 					long = now
 				}
+				// What is timed at times only would come and go: of that what is long is told.
+				if vector == probe.NetRX && (asked || d >= env.Probes.Softirqs.Long) {
+					*tick = max(*tick, d)
+				}
+			}
+			env.Probes.Softirqs.Met(found)
+			err := env.Probes.Softirqs.Read(func(cpu, vector int, d *probe.Durations) {
+				found(cpu, vector, d.Max)
 				if env.Softirq != nil {
 					env.Softirq(cpu, vector, d)
 				}
 			})
+			watch := asked || !long.IsZero() && now.Sub(long) < StacksQuiet
+			err = errors.Join(err, env.Probes.Softirqs.Watch(now, watch))
 			if stacks := env.Probes.Stacks; stacks != nil {
-				asked := env.Asked != nil && env.Asked("softirq.max")
-				err = errors.Join(err, stacks.Watch(asked || !long.IsZero() && now.Sub(long) < StacksQuiet))
+				err = errors.Join(err, stacks.Watch(watch))
 			}
 			out[0] = 0
 			for d := range longest.All() {
