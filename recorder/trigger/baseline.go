@@ -35,6 +35,9 @@ const (
 	// The same hour of so many days is remembered, which is over a weekend. The second largest
 	// counts: what was so twice is usual, and one day's incident is not.
 	days = 7
+	// onceMost is what the largest may add alone, in multiples of the usual: a backup that is a
+	// little over the limit is news for one night, and an outage at the same hour on two days twice.
+	onceMost = 2
 	// An hour is remembered where so much of it had a value.
 	hourEnough = 10 * time.Minute
 )
@@ -75,8 +78,9 @@ type Baseline struct {
 	hours [24][days]float64 // usual by hour (UTC) and day; 0: not known
 	own   histogram         // of the hour that is being learned
 	hour  int64             // which that is, since 1970
-	half  int64             // half hour for which same was reckoned
+	half  int64             // half hour for which same and once were reckoned
 	same  float64           // usual at this time of other days
+	once  float64           // it was so on one of them
 }
 
 // renormalise keeps the growing weights far from a float's end.
@@ -134,17 +138,20 @@ func (b *Baseline) seen() float64 { return b.last.sum / max(b.gain, 1) }
 func (b *Baseline) Ready() bool { return b.seen() >= needed }
 
 // Usual is the value that a factor multiplies: the larger one of that of the last hour and
-// that of the same time on other days, and at least the vital's floor.
+// that of the same time on other days, and at least the vital's floor; up to twice of it
+// where one other day had as much.
 func (b *Baseline) Usual(now time.Time) float64 {
 	if half := now.Unix() / 1800; half != b.half {
-		b.half, b.same = half, b.sameHour(half)
+		b.half = half
+		b.same, b.once = b.sameHour(half)
 	}
-	return max(b.floor, b.recent, b.same)
+	usual := max(b.floor, b.recent, b.same)
+	return max(usual, min(b.once, onceMost*usual))
 }
 
 // sameHour looks at the hours that a half hour lies in or beside, as what happens at eight
 // happens a few minutes before eight, too.
-func (b *Baseline) sameHour(half int64) (usual float64) {
+func (b *Baseline) sameHour(half int64) (usual, once float64) {
 	for _, h := range []int64{(half - 1) / 2, (half + 1) / 2} {
 		first, second := 0.0, 0.0
 		for _, v := range b.hours[modulo(h, 24)] {
@@ -154,9 +161,9 @@ func (b *Baseline) sameHour(half int64) (usual float64) {
 				second = v
 			}
 		}
-		usual = max(usual, second)
+		usual, once = max(usual, second), max(once, first)
 	}
-	return usual
+	return usual, once
 }
 
 // modulo is never below zero, unlike Go's: a bundle may claim to be of 1969.

@@ -61,13 +61,16 @@ func TestBaselineStories(t *testing.T) {
 			return within(at, 3*h, 3*h+5*s, 5000, within(at, 4*h, 4*h+5*s, 5000, v))
 		}, []time.Duration{h + 2*s, 3*h + 2*s, 4*h + 2*s}},
 		"a day that begins at once is news twice, and then usual": {5 * 24 * h, func(at time.Duration) float64 {
-			return within(at%(24*h), 8*h, 20*h, 300, 20)
+			return within(at%(24*h), 8*h, 20*h, 600, 20)
 		}, []time.Duration{8*h + 2*s, 32*h + 2*s}},
+		"what is a little over the limit each night is news once": {5 * 24 * h, func(at time.Duration) float64 {
+			return within(at%(24*h), 2*h, 2*h+30*m, 400, 20)
+		}, []time.Duration{2*h + 2*s}},
 		"nor is it news after a weekend": {8 * 24 * h, func(at time.Duration) float64 {
 			if weekday := at / (24 * h) % 7; weekday >= 5 {
 				return 20
 			}
-			return within(at%(24*h), 8*h, 20*h, 300, 20)
+			return within(at%(24*h), 8*h, 20*h, 600, 20)
 		}, []time.Duration{8*h + 2*s, 32*h + 2*s}},
 		"an incident is no usual hour of the days after": {3 * 24 * h, func(at time.Duration) float64 {
 			return within(at, 32*h, 33*h, 2000, within(at, 56*h, 56*h+5*s, 2000, 20))

@@ -62,10 +62,7 @@ func (s *Stage) play(script func(*Stage)) (err error) {
 func newStage(ctx context.Context, inc *Incident, opt Options) (*Stage, error) {
 	s := &Stage{ctx: ctx, opt: opt, params: map[string]string{}}
 	for _, p := range inc.Params {
-		s.params[p.Name] = p.Small
-		if opt.Full {
-			s.params[p.Name] = p.Full
-		}
+		s.params[p.Name] = p.value(opt)
 	}
 	maps.Copy(s.params, opt.Params)
 	s.truth = newTruth(inc, opt, s.params)
@@ -74,6 +71,14 @@ func newStage(ctx context.Context, inc *Incident, opt Options) (*Stage, error) {
 		return nil, fmt.Errorf("make scratch folder: %w", err)
 	}
 	return s, nil
+}
+
+// load is what multiplies clients and their rates.
+func (s *Stage) load() float64 {
+	if s.opt.Load > 0 {
+		return s.opt.Load
+	}
+	return 1
 }
 
 // close ends the children, last come first, and then the hosts.
