@@ -24,6 +24,7 @@ type Stage struct {
 	params map[string]string
 	hosts  []*Host // in the order of their making, the router first
 	cast   []*Child
+	groups []string // control groups, to be removed
 	rec    *recorder
 	seeds  uint64 // drawn so far
 	// scratch is a folder for what is not worth keeping, the recorder's control socket.
@@ -89,6 +90,7 @@ func (s *Stage) close() {
 	for i := len(s.cast) - 1; i >= 0; i-- {
 		s.cast[i].kill()
 	}
+	s.release()
 	for _, h := range s.hosts {
 		h.close()
 	}
