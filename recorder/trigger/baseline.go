@@ -25,6 +25,10 @@ const (
 	// (certainty² × 0.9 / 0.1). Before, nobody knows what is usual.
 	needed = 81
 
+	// lag is after how long a tick is learned: what rises within half a minute must not be taken
+	// for usual while it does, and is what the window of a bundle holds.
+	lag = 30 * time.Second
+
 	// The histogram has eight bins for each factor of two, which is 9 % a bin, from 2^-24
 	// (60 ns) to 2^40, and one below for zero.
 	binsPerOctave = 8
@@ -75,6 +79,10 @@ type Baseline struct {
 	recent float64   // quantile of last, raised by its uncertainty, as of the last reckoning
 	fresh  float64   // seconds learned since then
 
+	waits   [lag / Tick]lesson // that will be learned, a ring
+	first   int                // its oldest
+	waiting int                // so many of it
+
 	hours [24][days]float64 // usual by hour (UTC) and day; 0: not known
 	own   histogram         // of the hour that is being learned
 	hour  int64             // which that is, since 1970
@@ -83,23 +91,42 @@ type Baseline struct {
 	once  float64           // it was so on one of them
 }
 
+// lesson is a tick's value.
+type lesson struct {
+	at      int64 // unix, ns
+	v       float64
+	seconds float64
+	over    bool
+}
+
 // renormalise keeps the growing weights far from a float's end.
 const renormalise = 1e100
 
-// learn counts a tick's value.
+// learn takes a tick's value, and counts those that have waited for the lag.
 func (b *Baseline) learn(now time.Time, elapsed time.Duration, v float64, over bool) {
 	if elapsed <= 0 {
 		return
 	}
-	weight := elapsed.Seconds()
-	b.remember(now, v, weight)
-	if over {
+	// All places are taken where ticks come close, or the clock was set back.
+	for due := now.Add(-lag).UnixNano(); b.waiting == len(b.waits) || b.waiting > 0 && b.waits[b.first].at <= due; b.waiting-- {
+		b.count(&b.waits[b.first])
+		b.first = (b.first + 1) % len(b.waits)
+	}
+	b.waits[(b.first+b.waiting)%len(b.waits)] = lesson{now.UnixNano(), v, elapsed.Seconds(), over}
+	b.waiting++
+}
+
+// count counts a tick's value.
+func (b *Baseline) count(l *lesson) {
+	weight := l.seconds
+	b.remember(l.at, l.v, weight)
+	if l.over {
 		// It may be the incident. It is learned all the same, slowly: a baseline that never
 		// learned what is over could not follow a night that became a day.
 		weight *= overWeight
 	}
 	b.gain = max(b.gain, 1) * (1 + weight/memory.Seconds())
-	b.last.add(v, weight*b.gain)
+	b.last.add(l.v, weight*b.gain)
 	if b.gain > renormalise {
 		for i := range b.last.bins {
 			b.last.bins[i] /= b.gain
@@ -121,8 +148,8 @@ func (b *Baseline) reckon() {
 
 // remember learns an hour of the day by itself, and at full weight: a backup that takes half
 // an hour each night is usual then from the third night on.
-func (b *Baseline) remember(now time.Time, v, seconds float64) {
-	if hour := now.Unix() / 3600; hour != b.hour {
+func (b *Baseline) remember(at int64, v, seconds float64) {
+	if hour := at / int64(time.Hour); hour != b.hour {
 		if b.own.sum >= hourEnough.Seconds() {
 			b.hours[modulo(b.hour, 24)][modulo(b.hour/24, days)] = b.own.quantile(usualShare)
 		}

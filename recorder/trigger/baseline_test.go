@@ -183,3 +183,23 @@ func TestBins(t *testing.T) {
 		t.Error("what is beyond the histogram is not in its last bin")
 	}
 }
+
+// What rises for half a minute is no usual for itself, however little was seen before; and a
+// tick that came a little early ends no hold late.
+func TestRiseIsNotLearned(t *testing.T) {
+	const begin = 2 * time.Minute
+	_, fired := along(t, 160*time.Second, func(at time.Duration) float64 {
+		return 20 + 20*max(0, (at-begin).Seconds()) // past 250, 5 times the floor, after 11.5 s
+	})
+	if len(fired) != 1 || fired[0] != begin+13*time.Second {
+		t.Errorf("fired at %v, want at %v", fired, begin+13*time.Second)
+	}
+	e, start, at := NewEval(parsed(t, "syn_recv > 5 for 2s")), time.Unix(1000, 0), 0
+	for tick := range 9 {
+		now := start.Add(time.Duration(tick)*Tick - time.Duration(tick%2)*5*time.Millisecond - time.Duration(tick/8)*20*time.Millisecond)
+		e.Step(now, func(string) float64 { return 6 }, func(Fired) bool { at = tick; return true })
+	}
+	if at != 8 {
+		t.Errorf("fired at tick %d, want at the eighth after the first", at)
+	}
+}

@@ -10,6 +10,9 @@ const (
 	// A trigger that has fired is armed again when the value has come back by a tenth
 	// of the limit: a vital that dances on its limit makes one bundle, not twenty.
 	hysteresis = 0.9
+	// slack is what a hold may lack: ticks lie a few milliseconds nearer or farther apart, and eight
+	// of them are two seconds all the same.
+	slack = Tick / 2
 	// longestTick is how much time one tick can stand for: rates are those of the last
 	// second. A recorder that was starved for a minute has not seen that minute, and a wall
 	// clock that was set by an hour has not lasted one.
@@ -95,7 +98,7 @@ func (e *Eval) Step(now time.Time, value func(vital string) float64, take func(F
 		if first && e.worst {
 			t.held = t.For
 		}
-		holds = holds && t.over && t.held >= t.For
+		holds = holds && t.over && t.held >= t.For-slack
 		clear = clear || t.clear()
 	}
 	if clear {
