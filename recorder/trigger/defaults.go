@@ -27,7 +27,7 @@ var Defaults = []Default{
 		"SYNs, final ACKs or answers dropped by an own rule", "many addresses banned at once that go on trying"},
 	{"syn_recv > 5x for 500ms", "half-open connections last a round trip; five times as many, and 250 at least, is another path or a flood",
 		"SYN flood, SYN-ACKs lost", "a scan faster than the SYN queue's timers"},
-	{"rto > 5x", "a timeout means that nothing came back for a round trip and 200 ms at least; at least 20/s",
+	{"rto > 5x", "a timeout means that nothing came back for a round trip and 200 ms at least; at least 30/s",
 		"a network's clients vanishing, upstream black hole, bursts of loss", "a large radio cell that loses its customers at once"},
 	{"rto.ratio > 3x for 2500ms and rto > 4 for 2500ms", "on a small host: a twentieth of what it sends; what times out at once has a pause after 2.4 s, as its timer doubles",
 		"dead neighbour, upstream black hole, on a small host", "one upstream of many that is away, where little else is"},

@@ -17,7 +17,10 @@ var floors = map[string]float64{
 	"softirq.max": 0.001,
 	// 4/s, so that 5x is 20/s: each is somebody who waits, and the retries of one pool of dead
 	// upstreams are fewer.
-	"syn.retrans": 4, "rto": 4, "established.resets": 4, "no.route": 4,
+	"syn.retrans": 4, "established.resets": 4, "no.route": 4,
+	// 6/s, so that 5x is 30/s: six connections of one browser that is cut off time out twice each
+	// in their first second, beside what is ordinary.
+	"rto": 6,
 	// 2/s: what a proxy checks of its upstreams each second, and finds dead; datagrams of which
 	// two make the same entry at once.
 	"connect.failed": 2, "conntrack.drops": 2,
