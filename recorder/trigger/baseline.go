@@ -29,6 +29,11 @@ const (
 	// for usual while it does, and is what the window of a bundle holds.
 	lag = 30 * time.Second
 
+	// Before so much is known the largest value so far stands for the usual, from so many seconds
+	// on and but for the last ones: who arms a recorder today wants today's incident.
+	soFarNeeded = 4 * time.Second
+	soFarLag    = 2 * time.Second
+
 	// The histogram has eight bins for each factor of two, which is 9 % a bin, from 2^-24
 	// (60 ns) to 2^40, and one below for zero.
 	binsPerOctave = 8
@@ -163,6 +168,20 @@ func (b *Baseline) seen() float64 { return b.last.sum / max(b.gain, 1) }
 
 // Ready says whether enough was seen for the usual value to be known.
 func (b *Baseline) Ready() bool { return b.seen() >= needed }
+
+// soFar is the largest value that was seen, and the floor at least, and whether that is of some
+// seconds. What was over the limit is left out for as long as it waits to be learned.
+func (b *Baseline) soFar(now time.Time) (most float64, ok bool) {
+	most, seconds, due := max(b.floor, b.last.quantile(1)), b.seen(), now.Add(-soFarLag).UnixNano()
+	for i := range b.waiting {
+		if l := &b.waits[(b.first+i)%len(b.waits)]; l.at <= due {
+			if seconds += l.seconds; !l.over {
+				most = max(most, l.v)
+			}
+		}
+	}
+	return most, seconds >= soFarNeeded.Seconds()
+}
 
 // Usual is the value that a factor multiplies: the larger one of that of the last hour and
 // that of the same time on other days, and at least the vital's floor; up to twice of it

@@ -3,6 +3,7 @@ package trigger
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,5 +202,52 @@ func TestRiseIsNotLearned(t *testing.T) {
 	}
 	if at != 8 {
 		t.Errorf("fired at tick %d, want at the eighth after the first", at)
+	}
+}
+
+// A recorder that was just armed goes by the largest value that it has seen, and a replay of its
+// bundle by the same. Without its recorder's baseline a replay does not know.
+func TestColdBaseline(t *testing.T) {
+	start := time.Unix(1000, 0)
+	play := func(s interface {
+		Step(time.Time, func(string) float64, func(Fired) bool)
+	}, span time.Duration, value func(at time.Duration) float64) (fired []time.Duration) {
+		for at := time.Duration(0); at < span; at += Tick {
+			s.Step(start.Add(at), func(string) float64 { return value(at) }, func(f Fired) bool {
+				if !f.Again {
+					fired = append(fired, at)
+				}
+				return true
+			})
+		}
+		return fired
+	}
+	triggers := []*Trigger{parsed(t, "syn_recv > 5x for 2s")}
+	const s = time.Second
+	for story, c := range map[string]struct {
+		value func(at time.Duration) float64
+		want  []time.Duration
+	}{
+		"an incident on the first day":       {func(at time.Duration) float64 { return within(at, 10*s, 15*s, 900, 100) }, []time.Duration{12 * s}},
+		"four times what was seen":           {func(at time.Duration) float64 { return within(at, 10*s, 15*s, 400, 100) }, nil},
+		"nothing was seen before":            {func(at time.Duration) float64 { return within(at, 3*s, 60*s, 900, nan) }, nil},
+		"the first tick is the largest":      {func(at time.Duration) float64 { return within(at, Tick, 2*Tick, 300, within(at, 10*s, 15*s, 900, 100)) }, nil},
+		"it goes on until it is taken usual": {func(at time.Duration) float64 { return within(at, 10*s, 60*s, 900, 100) }, []time.Duration{12 * s}},
+	} {
+		set := NewSet(triggers, Policy{}, nil)
+		if got := play(set, 60*s, c.value); !slices.Equal(got, c.want) {
+			t.Errorf("%s: fired at %v, want %v", story, got, c.want)
+		}
+		again := NewEval(triggers[0])
+		if got := play(again, 60*s, c.value); got != nil {
+			t.Errorf("%s: replayed without a baseline it fired at %v", story, got)
+		}
+		again = NewEval(triggers[0])
+		if err := again.Recall(&NewSet(triggers, Policy{}, nil).Baselines(start)[0], start); err != nil {
+			t.Fatal(err)
+		}
+		if got := play(again, 60*s, c.value); !slices.Equal(got, c.want) {
+			t.Errorf("%s: replayed it fired at %v, want %v", story, got, c.want)
+		}
 	}
 }
