@@ -11,7 +11,9 @@ type Default struct {
 // Defaults are what hurts users and what a healthy host has hardly ever. A number that grows
 // with a host's traffic, or that ordinary life moves, is measured against the host's own
 // usual (5x), from a floor on (known.go); what is wrong at any size is a number. Sockets that
-// nobody closed grow with any rush of clients, so that their factor is 10.
+// nobody closed grow with any rush of clients, so that their factor is 10. A rate that must not
+// wake anybody for one client is never reached where there are few: beside it stands a share of
+// what the host does, or a number of addresses, which is as true of a small host.
 var Defaults = []Default{
 	{"listen.overflows > 0", "the kernel has turned a client away, who waits a second at least",
 		"accept overflow", "none known"},
@@ -22,7 +24,7 @@ var Defaults = []Default{
 	{"syn.retrans > 5x", "each is a connection that is late by a second or more, in either direction; at least 20/s",
 		"upstream black hole, dead neighbour, SYN-ACKs or final ACKs lost or dropped", "listeners with TCP_DEFER_ACCEPT that many idle clients connect to at once"},
 	{"syn.retrans.ratio > 3x for 1s and syn.retrans > 2 for 1s", "on a host that 20/s would be many for: a quarter of its handshakes; what one client repeats at once is a rate for less than a second",
-		"the same, on a small host", "one client that opens many connections to a dead address, where little else is"},
+		"upstream black hole, SYN-ACKs or final ACKs lost, on a small host", "one client that opens many connections to a dead address, where little else is"},
 	{"filtered.clients > 5x", "more than three that own rules have kept waiting for a second at a port that is listened on; a scan waits for nobody",
 		"SYNs, final ACKs or answers dropped by an own rule", "many addresses banned at once that go on trying"},
 	{"syn_recv > 5x for 500ms", "half-open connections last a round trip; five times as many, and 250 at least, is another path or a flood",
@@ -40,17 +42,17 @@ var Defaults = []Default{
 	{"established.resets > 5x for 1500ms", "at least 20/s; what a restart resets at once is a rate for one second",
 		"resets by a middlebox or a guard", "a rolling restart of many small services"},
 	{"established.resets.ratio > 3x for 2s and established.resets > 2 for 2s", "on a small host: as many as three in ten of its new connections",
-		"the same, on a small host", "probes of a load balancer that end by a reset, from the moment on that it is there"},
+		"resets by a middlebox or a guard, on a small host", "probes of a load balancer that end by a reset, from the moment on that it is there"},
 	{"connect.failed > 5x for 2s", "at least 10/s of this host's own connects; health checks to a dead upstream are usual by then",
 		"upstream that refuses or cannot be reached", "an upstream that restarts for more than two seconds"},
 	{"connect.failed.ratio > 3x for 2s and connect.failed > 4 for 2s", "on a small host: half of its connects; checks of a dead server are fewer",
-		"the same, on a small host", "the same"},
+		"upstream that refuses or cannot be reached, on a small host", "an upstream that restarts for more than two seconds"},
 	{"listeners.gone > 0 for 1750ms and resets > 3x for 1500ms", "a service is gone for longer than a restart, and clients ask for it: at least 3/s",
 		"crashed service", "a service that is stopped for good while its clients still ask"},
 	{"no.route > 5x", "at least 20/s; without a route each answer is lost",
 		"replies without a route", "an interface that is taken down"},
 	{"no.route.ratio > 3x for 1s and no.route > 2 for 1s", "on a small host: a tenth of what it sends",
-		"the same, on a small host", "a job that tries many addresses of IPv6 on a host without"},
+		"replies without a route, on a small host", "a job that tries many addresses of IPv6 on a host without"},
 	{"cookies > 5x", "at least 50/s: the SYN queue is full",
 		"SYN flood with cookies", "a flash crowd on a short backlog"},
 	{"ports.fill > 90%", "connect(2) is about to fail for want of a port",
