@@ -37,7 +37,7 @@ func TestCalibration(t *testing.T) {
 	for _, want := range []string{
 		"# syn.retrans was 0 all the time; its limit is the least that is worth a bundle\ntrigger syn.retrans > 20\n",
 		"# syn_recv: median 101, 99 % 101, largest 101\ntrigger syn_recv > 510 for 500ms\n",
-		"trigger serve.p99 > 1.2s for 2s\n",
+		"trigger serve.p99 > 1.2s for 1.5s\n",
 		"trigger listen.overflows > 0\n",
 		"# retrans.ratio: median 40%, 99 % 40%, largest 40%\n# retrans: median 50, 99 % 50, largest 50\ntrigger retrans.ratio > 70% for 1.5s and retrans > 150 for 1.5s\n",
 		"# rto: median 1, 99 % 1, largest 500\ntrigger rto > 20\n",
