@@ -44,9 +44,9 @@ type entry struct {
 
 const (
 	ledgerVersion = 1
-	// ledgerMost bounds what is read: twenty times of a hundred triggers are 80 KB, and a baseline
-	// is 30 KB at most.
-	ledgerMost = 1 << 20
+	// ledgerMost bounds what is read: twenty times of a hundred triggers are 80 KB, and each of the
+	// vitals' baselines is 30 KB at most.
+	ledgerMost = 4 << 20
 	// clockSlack is how far back the clock may have been set since: time synchronisation puts
 	// seconds right after a boot. Of a clock that was set further nothing can be reckoned.
 	clockSlack = time.Minute

@@ -5,11 +5,9 @@ package recorder
 import (
 	"fmt"
 	"io"
-	"math"
 	"text/tabwriter"
 
 	"github.com/spikebox/spikebox/format"
-	"github.com/spikebox/spikebox/format/unit"
 )
 
 // PrintVitals lists the vitals, and below them why some are not measured, or not in the best
@@ -91,25 +89,4 @@ func (s *Survey) PrintDiagnosis(w io.Writer) (incomplete int, err error) {
 		_, err = fmt.Fprintf(w, "%d of %d sources are not complete; the recorder runs on with the others\n", incomplete, len(s.Sources))
 	}
 	return incomplete, err
-}
-
-// PrintCalibration lists what the vitals did and the triggers that follow.
-func PrintCalibration(w io.Writer, all []Calibration) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "MEDIAN\t99 %\tLARGEST\t  TRIGGER")
-	for i := range all {
-		c := &all[i]
-		expr := c.Expr()
-		if expr == "" {
-			expr = c.Name + " was not measured"
-		}
-		value := func(v float64) string {
-			if math.IsNaN(v) { // not measured at a single tick
-				return "-"
-			}
-			return unit.Format(v, c.Unit)
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t  %s\n", value(c.P50), value(c.P99), value(c.Max), expr)
-	}
-	return table.Flush()
 }

@@ -206,9 +206,11 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	r.rings.Clocks = host.NewTrack(host.Now, ticks)
 	r.rings.Trace = trace.New(r.probes, time.Now(), window, r.host.CPUs, cfg.Log)
 	r.rings.Listeners = ring.NewListeners(ticks)
+	peers := vital.NewPeers(r.probes.Names)
+	r.rings.Trace.Heed = peers.Heed
 	r.rings.Board = vital.Open(vital.Env{
 		Root: cfg.Root, Probes: r.probes, Listeners: r.rings.Listeners, Softirq: r.rings.Trace.Softirq,
-		Asked: func(vital string) bool { return r.asks(vital) },
+		Asked: func(vital string) bool { return r.asks(vital) }, Peers: peers,
 	}, cfg.Log)
 	if err := r.hopeless(triggers, patterns); err != nil {
 		r.close()

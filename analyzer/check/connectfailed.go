@@ -32,7 +32,7 @@ syn-retransmit tells of it.`,
 		{Cause: &synRetransmit, On: subject.KindService, Slack: counterSlack,
 			Because: "a program gives up when its SYNs stay without an answer"},
 	},
-	Explains: []string{"tcp.syn_sent", "connect.failed"},
+	Explains: []string{"tcp.syn_sent", "connect.failed", "connect.failed.ratio"},
 	run:      runConnect,
 }
 

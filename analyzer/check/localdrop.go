@@ -30,10 +30,11 @@ repeated all the same, is dropped on its way in.
 
 Whether the rule is wrong cannot be told: a port may be meant for some networks only.
 The names and sizes of rule sets are in static/netfilter.json, their rules are not.`,
-	Ref:    "include/net/dropreason-core.h, NETFILTER_DROP, and net/netfilter/core.c, nf_hook_slow, Linux 6.18; nft(8), \"nft monitor trace\"",
-	Needs:  []*Need{needDropEvents, needPackets},
-	Limits: []Limit{manyFlows, manyShare, chanceShare},
-	run:    runLocalDrop,
+	Ref:      "include/net/dropreason-core.h, NETFILTER_DROP, and net/netfilter/core.c, nf_hook_slow, Linux 6.18; nft(8), \"nft monitor trace\"",
+	Needs:    []*Need{needDropEvents, needPackets},
+	Limits:   []Limit{manyFlows, manyShare, chanceShare},
+	Explains: []string{"filtered.clients"},
+	run:      runLocalDrop,
 }
 
 var needDropEvents = needProbe(member.EventsName, "probe.drop", "single packets that the kernel dropped")

@@ -27,7 +27,7 @@ connection. A machine of the same kind right beside the end cannot be told so.`,
 	Ref:      "RFC 9293 section 3.5.2; Weaver, Sommer, Paxson: Detecting Forged TCP Reset Packets, NDSS 2009",
 	Needs:    []*Need{needPackets},
 	Limits:   []Limit{foreignMany},
-	Explains: []string{"established.resets"},
+	Explains: []string{"established.resets", "established.resets.ratio"},
 	run:      runMiddlebox,
 }
 

@@ -44,7 +44,7 @@ TCPAbortOnMemory. Since Linux 6.10 each RST has its reason.`,
 		{Cause: &slowApplication, EffectVariant: byClient, On: subject.KindService, Slack: counterSlack,
 			Because: "clients that wait too long give up and reset"},
 	},
-	Explains: []string{"resets", "established.resets"},
+	Explains: []string{"resets", "established.resets", "established.resets.ratio"},
 	run:      runResetStorm,
 }
 

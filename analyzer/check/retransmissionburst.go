@@ -34,7 +34,7 @@ acknowledgements, and not of loss.`,
 		{Cause: &pmtuBlackhole, On: subject.KindPeer, Slack: counterSlack,
 			Because: "large segments that vanish are sent again and again"},
 	},
-	Explains: []string{"retrans.ratio", "rto"},
+	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled"},
 	run:      runBurst,
 }
 

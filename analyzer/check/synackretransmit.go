@@ -52,7 +52,7 @@ repeated, as the server keeps no state.`,
 		{Cause: &lossRatio, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack,
 			Because: "what loses segments loses SYN-ACKs, too"},
 	},
-	Explains: []string{"syn_recv", "synack.retrans", "syn.retrans", "rto", "retrans", "retrans.ratio"}, // the kernel counts them among all of these
+	Explains: []string{"syn_recv", "synack.retrans", "syn.retrans", "syn.retrans.ratio", "peers.stalled", "rto", "retrans", "retrans.ratio"}, // the kernel counts them among all of these
 	run:      runSYNACK,
 }
 

@@ -52,7 +52,7 @@ waited in a queue, and nothing was lost.`,
 			Because: "what loses segments loses SYN-ACKs, too"},
 	},
 	// Of this host's own SYNs; those of its clients move no counter here.
-	Explains: []string{"syn.retrans", "tcp.syn_sent", "rto", "retrans", "retrans.ratio"},
+	Explains: []string{"syn.retrans", "syn.retrans.ratio", "tcp.syn_sent", "rto", "rto.ratio", "retrans", "retrans.ratio"},
 	run:      runSYN,
 }
 

@@ -10,13 +10,17 @@ import (
 	"github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
 )
 
-// scaleFlag declares --scale. The function that it returns reads it, once the flags are
-// parsed.
+// scaleFlag declares --scale and --load. The function that it returns reads them, once the
+// flags are parsed.
 func scaleFlag(flags *pflag.FlagSet, opt *lab.Options) (check func() error) {
+	flags.Float64Var(&opt.Load, "load", 1, "so many times the clients, or what they do a second")
 	scale := flags.String("scale", "small", "small, or full for the load of a busy host")
 	return func() error {
 		if *scale != "small" && *scale != "full" {
 			return cli.Usagef("--scale is small or full, not %q", *scale)
+		}
+		if !(opt.Load > 0 && opt.Load <= 100) {
+			return cli.Usagef("--load is more than 0, and 100 at most, not %v", opt.Load)
 		}
 		opt.Full = *scale == "full"
 		return nil

@@ -58,6 +58,11 @@ var testCases = []*testCase{
 	{name: "healthy-interrupted"},
 	{name: "healthy-deferred"},
 	{name: "healthy-mobile"},
+	{name: "healthy-build", alone: true},
+	{name: "healthy-cron"},
+	{name: "healthy-backup"},
+	{name: "healthy-morning"},
+	{name: "healthy-tcpdump"},
 	{name: "listen-overflow", exact: true, moves: []move{
 		{"edge-1", "TcpExt.ListenOverflows", 50}, {"clients", "TcpExt.TCPSynRetrans", 100}}},
 	{name: "ack-dropped-locally", moves: []move{
@@ -88,6 +93,7 @@ var testCases = []*testCase{
 	{name: "qdisc-drop", moves: []move{{"edge-1", "eth0.qdisc.drops", 100}, {"edge-1", "Tcp.RetransSegs", 50}}},
 	{name: "app-frozen"},
 	{name: "slow-application"},
+	{name: "cpu-starved"},
 	{name: "slow-upstream"},
 	{name: "zero-window", moves: []move{{"clients", "TcpExt.TCPToZeroWindowAdv", 6}}},
 	{name: "close-wait-leak", moves: []move{{"edge-1", "state.CLOSE_WAIT", 100}}},

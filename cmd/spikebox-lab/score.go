@@ -27,7 +27,7 @@ nobody expects, is false; "unexplained" is not where the root was not found, and
 being found is all that it counts for. The exit code is 1 if one was missed, where the analyzer has
 the checks for it, or false, or if a run failed.
 
-With --armed the recorder has its default triggers, and what it would know after 100 s on a
+With --armed the recorder has its default triggers, and what it would know after 130 s on a
 healthy host (learned first, into learned.json). The table says in how many runs it fired,
 how long after the onset and after the first client was hurt, by the clients' own logs: a
 request that took a second or failed. The exit code is 1 if an incident that hurt did not

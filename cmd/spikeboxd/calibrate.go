@@ -15,10 +15,11 @@ import (
 var calibrate = &cli.Command{
 	Name: "calibrate",
 	Args: "[--for DURATION]",
-	Doc:  "watch the vitals for a while and propose limits",
-	Long: `It records no packets. Run it at the busiest time of a day on which all is well: a
-limit is three times the largest value that it saw.`,
-	Examples: []string{"spikeboxd calibrate --for 2m"},
+	Doc:  "watch the vitals for a while and write triggers with limits of this host",
+	Long: `It records no packets. What it prints is a configuration file: the default triggers with
+numbers in place of factors, each with what was seen, and what was not. Run it at the busiest
+time of a day on which all is well, where limits shall not move with what is usual.`,
+	Examples: []string{"spikeboxd calibrate --for 10m > spikeboxd.conf", "spikeboxd check --config spikeboxd.conf"},
 	Setup: func(flags *pflag.FlagSet) func(context.Context, []string) error {
 		span := flags.Duration("for", 2*time.Minute, "how long to watch")
 		return func(ctx context.Context, args []string) error {
@@ -26,7 +27,7 @@ limit is three times the largest value that it saw.`,
 				return cli.Usagef("calibrate takes a duration of more than 0 and no argument")
 			}
 			said := func(line string) { cli.Say("spikeboxd: %s", line) }
-			return recorder.PrintCalibration(cli.Out, recorder.Calibrate(ctx, "/", *span, said))
+			return recorder.Calibrate(ctx, "/", *span, said).Print(cli.Out)
 		}
 	},
 }

@@ -52,8 +52,8 @@ var Tiers = []*Tier{
 	},
 	{
 		ID:      "drop", // why and where the kernel drops packets
-		Without: "reasons of drops; counters of /proc and drivers still count most of them",
-		Probes:  []string{"drop"}, Shared: []string{"events"},
+		Without: "reasons of drops, and filtered.clients; counters of /proc and drivers still count most of them",
+		Probes:  []string{"drop"}, Meters: []string{"filtered"}, Shared: []string{"events"},
 	},
 	{
 		ID:      "response", // what users wait for

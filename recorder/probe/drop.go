@@ -29,7 +29,7 @@ var dropProbe = Probe{
 			return nil, "", refuse("drop", err)
 		}
 		l, err := load(s.hub, wanted{id: "drop", spec: spec,
-			vars: map[string]any{bpf.DropVarNetns: o.NetNS, bpf.DropVarPurged: s.Names.dropNumber("QUEUE_PURGE")}})
+			vars: map[string]any{bpf.DropVarNetns: o.NetNS, bpf.DropVarPurged: s.Names.DropNumber("QUEUE_PURGE")}})
 		if err != nil {
 			return nil, "", err
 		}

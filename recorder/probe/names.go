@@ -46,8 +46,8 @@ func (n *ReasonNames) Drop(reason uint32) string {
 	return nameOf(n.drop, reason)
 }
 
-// dropNumber is the reason of a name, 0 where the kernel has none.
-func (n *ReasonNames) dropNumber(name string) uint32 {
+// DropNumber is the reason of a name, 0 where the kernel has none.
+func (n *ReasonNames) DropNumber(name string) uint32 {
 	if n != nil {
 		for number, known := range n.drop {
 			if known == name {

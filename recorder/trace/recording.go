@@ -36,6 +36,7 @@ const (
 // Recording is the rings of what the probes told.
 type Recording struct {
 	probes *probe.Set
+	Heed   func(*probe.Event)            // is shown each event within Tick, where it is set
 	counts [probe.Kinds]probe.EventCount // of all events since arming, at the last Tick
 
 	events    *ring.Newest[probe.Event]
@@ -141,6 +142,9 @@ func (r *Recording) readEvents() error {
 	}
 	r.probes.Events.Counts(&r.counts)
 	_, err := r.probes.Events.Read(func(e *probe.Event) {
+		if r.Heed != nil {
+			r.Heed(e)
+		}
 		if e.Kind != probe.Stack {
 			kept := *e
 			kept.Frames = nil

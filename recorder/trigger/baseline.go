@@ -25,6 +25,15 @@ const (
 	// (certainty² × 0.9 / 0.1). Before, nobody knows what is usual.
 	needed = 81
 
+	// lag is after how long a tick is learned: what rises within half a minute must not be taken
+	// for usual while it does, and is what the window of a bundle holds.
+	lag = 30 * time.Second
+
+	// Before so much is known the largest value so far stands for the usual, from so many seconds
+	// on and but for the last ones: who arms a recorder today wants today's incident.
+	soFarNeeded = 4 * time.Second
+	soFarLag    = 2 * time.Second
+
 	// The histogram has eight bins for each factor of two, which is 9 % a bin, from 2^-24
 	// (60 ns) to 2^40, and one below for zero.
 	binsPerOctave = 8
@@ -35,6 +44,9 @@ const (
 	// The same hour of so many days is remembered, which is over a weekend. The second largest
 	// counts: what was so twice is usual, and one day's incident is not.
 	days = 7
+	// onceMost is what the largest may add alone, in multiples of the usual: a backup that is a
+	// little over the limit is news for one night, and an outage at the same hour on two days twice.
+	onceMost = 2
 	// An hour is remembered where so much of it had a value.
 	hourEnough = 10 * time.Minute
 )
@@ -72,30 +84,54 @@ type Baseline struct {
 	recent float64   // quantile of last, raised by its uncertainty, as of the last reckoning
 	fresh  float64   // seconds learned since then
 
+	waits   [lag / Tick]lesson // that will be learned, a ring
+	first   int                // its oldest
+	waiting int                // so many of it
+
 	hours [24][days]float64 // usual by hour (UTC) and day; 0: not known
 	own   histogram         // of the hour that is being learned
 	hour  int64             // which that is, since 1970
-	half  int64             // half hour for which same was reckoned
+	half  int64             // half hour for which same and once were reckoned
 	same  float64           // usual at this time of other days
+	once  float64           // it was so on one of them
+}
+
+// lesson is a tick's value.
+type lesson struct {
+	at      int64 // unix, ns
+	v       float64
+	seconds float64
+	over    bool
 }
 
 // renormalise keeps the growing weights far from a float's end.
 const renormalise = 1e100
 
-// learn counts a tick's value.
+// learn takes a tick's value, and counts those that have waited for the lag.
 func (b *Baseline) learn(now time.Time, elapsed time.Duration, v float64, over bool) {
 	if elapsed <= 0 {
 		return
 	}
-	weight := elapsed.Seconds()
-	b.remember(now, v, weight)
-	if over {
+	// All places are taken where ticks come close, or the clock was set back.
+	for due := now.Add(-lag).UnixNano(); b.waiting == len(b.waits) || b.waiting > 0 && b.waits[b.first].at <= due; b.waiting-- {
+		b.count(&b.waits[b.first])
+		b.first = (b.first + 1) % len(b.waits)
+	}
+	b.waits[(b.first+b.waiting)%len(b.waits)] = lesson{now.UnixNano(), v, elapsed.Seconds(), over}
+	b.waiting++
+}
+
+// count counts a tick's value.
+func (b *Baseline) count(l *lesson) {
+	weight := l.seconds
+	b.remember(l.at, l.v, weight)
+	if l.over {
 		// It may be the incident. It is learned all the same, slowly: a baseline that never
 		// learned what is over could not follow a night that became a day.
 		weight *= overWeight
 	}
 	b.gain = max(b.gain, 1) * (1 + weight/memory.Seconds())
-	b.last.add(v, weight*b.gain)
+	b.last.add(l.v, weight*b.gain)
 	if b.gain > renormalise {
 		for i := range b.last.bins {
 			b.last.bins[i] /= b.gain
@@ -117,8 +153,8 @@ func (b *Baseline) reckon() {
 
 // remember learns an hour of the day by itself, and at full weight: a backup that takes half
 // an hour each night is usual then from the third night on.
-func (b *Baseline) remember(now time.Time, v, seconds float64) {
-	if hour := now.Unix() / 3600; hour != b.hour {
+func (b *Baseline) remember(at int64, v, seconds float64) {
+	if hour := at / int64(time.Hour); hour != b.hour {
 		if b.own.sum >= hourEnough.Seconds() {
 			b.hours[modulo(b.hour, 24)][modulo(b.hour/24, days)] = b.own.quantile(usualShare)
 		}
@@ -133,18 +169,35 @@ func (b *Baseline) seen() float64 { return b.last.sum / max(b.gain, 1) }
 // Ready says whether enough was seen for the usual value to be known.
 func (b *Baseline) Ready() bool { return b.seen() >= needed }
 
+// soFar is the largest value that was seen, and the floor at least, and whether that is of some
+// seconds. What was over the limit is left out for as long as it waits to be learned.
+func (b *Baseline) soFar(now time.Time) (most float64, ok bool) {
+	most, seconds, due := max(b.floor, b.last.quantile(1)), b.seen(), now.Add(-soFarLag).UnixNano()
+	for i := range b.waiting {
+		if l := &b.waits[(b.first+i)%len(b.waits)]; l.at <= due {
+			if seconds += l.seconds; !l.over {
+				most = max(most, l.v)
+			}
+		}
+	}
+	return most, seconds >= soFarNeeded.Seconds()
+}
+
 // Usual is the value that a factor multiplies: the larger one of that of the last hour and
-// that of the same time on other days, and at least the vital's floor.
+// that of the same time on other days, and at least the vital's floor; up to twice of it
+// where one other day had as much.
 func (b *Baseline) Usual(now time.Time) float64 {
 	if half := now.Unix() / 1800; half != b.half {
-		b.half, b.same = half, b.sameHour(half)
+		b.half = half
+		b.same, b.once = b.sameHour(half)
 	}
-	return max(b.floor, b.recent, b.same)
+	usual := max(b.floor, b.recent, b.same)
+	return max(usual, min(b.once, onceMost*usual))
 }
 
 // sameHour looks at the hours that a half hour lies in or beside, as what happens at eight
 // happens a few minutes before eight, too.
-func (b *Baseline) sameHour(half int64) (usual float64) {
+func (b *Baseline) sameHour(half int64) (usual, once float64) {
 	for _, h := range []int64{(half - 1) / 2, (half + 1) / 2} {
 		first, second := 0.0, 0.0
 		for _, v := range b.hours[modulo(h, 24)] {
@@ -154,9 +207,9 @@ func (b *Baseline) sameHour(half int64) (usual float64) {
 				second = v
 			}
 		}
-		usual = max(usual, second)
+		usual, once = max(usual, second), max(once, first)
 	}
-	return usual
+	return usual, once
 }
 
 // modulo is never below zero, unlike Go's: a bundle may claim to be of 1969.

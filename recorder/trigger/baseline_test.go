@@ -3,6 +3,7 @@ package trigger
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,13 +62,16 @@ func TestBaselineStories(t *testing.T) {
 			return within(at, 3*h, 3*h+5*s, 5000, within(at, 4*h, 4*h+5*s, 5000, v))
 		}, []time.Duration{h + 2*s, 3*h + 2*s, 4*h + 2*s}},
 		"a day that begins at once is news twice, and then usual": {5 * 24 * h, func(at time.Duration) float64 {
-			return within(at%(24*h), 8*h, 20*h, 300, 20)
+			return within(at%(24*h), 8*h, 20*h, 600, 20)
 		}, []time.Duration{8*h + 2*s, 32*h + 2*s}},
+		"what is a little over the limit each night is news once": {5 * 24 * h, func(at time.Duration) float64 {
+			return within(at%(24*h), 2*h, 2*h+30*m, 400, 20)
+		}, []time.Duration{2*h + 2*s}},
 		"nor is it news after a weekend": {8 * 24 * h, func(at time.Duration) float64 {
 			if weekday := at / (24 * h) % 7; weekday >= 5 {
 				return 20
 			}
-			return within(at%(24*h), 8*h, 20*h, 300, 20)
+			return within(at%(24*h), 8*h, 20*h, 600, 20)
 		}, []time.Duration{8*h + 2*s, 32*h + 2*s}},
 		"an incident is no usual hour of the days after": {3 * 24 * h, func(at time.Duration) float64 {
 			return within(at, 32*h, 33*h, 2000, within(at, 56*h, 56*h+5*s, 2000, 20))
@@ -178,5 +182,72 @@ func TestBins(t *testing.T) {
 	}
 	if bin(math.Inf(1)) != binCount-1 || bin(1e300) != binCount-1 {
 		t.Error("what is beyond the histogram is not in its last bin")
+	}
+}
+
+// What rises for half a minute is no usual for itself, however little was seen before; and a
+// tick that came a little early ends no hold late.
+func TestRiseIsNotLearned(t *testing.T) {
+	const begin = 2 * time.Minute
+	_, fired := along(t, 160*time.Second, func(at time.Duration) float64 {
+		return 20 + 20*max(0, (at-begin).Seconds()) // past 250, 5 times the floor, after 11.5 s
+	})
+	if len(fired) != 1 || fired[0] != begin+13*time.Second {
+		t.Errorf("fired at %v, want at %v", fired, begin+13*time.Second)
+	}
+	e, start, at := NewEval(parsed(t, "syn_recv > 5 for 2s")), time.Unix(1000, 0), 0
+	for tick := range 9 {
+		now := start.Add(time.Duration(tick)*Tick - time.Duration(tick%2)*5*time.Millisecond - time.Duration(tick/8)*20*time.Millisecond)
+		e.Step(now, func(string) float64 { return 6 }, func(Fired) bool { at = tick; return true })
+	}
+	if at != 8 {
+		t.Errorf("fired at tick %d, want at the eighth after the first", at)
+	}
+}
+
+// A recorder that was just armed goes by the largest value that it has seen, and a replay of its
+// bundle by the same. Without its recorder's baseline a replay does not know.
+func TestColdBaseline(t *testing.T) {
+	start := time.Unix(1000, 0)
+	play := func(s interface {
+		Step(time.Time, func(string) float64, func(Fired) bool)
+	}, span time.Duration, value func(at time.Duration) float64) (fired []time.Duration) {
+		for at := time.Duration(0); at < span; at += Tick {
+			s.Step(start.Add(at), func(string) float64 { return value(at) }, func(f Fired) bool {
+				if !f.Again {
+					fired = append(fired, at)
+				}
+				return true
+			})
+		}
+		return fired
+	}
+	triggers := []*Trigger{parsed(t, "syn_recv > 5x for 2s")}
+	const s = time.Second
+	for story, c := range map[string]struct {
+		value func(at time.Duration) float64
+		want  []time.Duration
+	}{
+		"an incident on the first day":       {func(at time.Duration) float64 { return within(at, 10*s, 15*s, 900, 100) }, []time.Duration{12 * s}},
+		"four times what was seen":           {func(at time.Duration) float64 { return within(at, 10*s, 15*s, 400, 100) }, nil},
+		"nothing was seen before":            {func(at time.Duration) float64 { return within(at, 3*s, 60*s, 900, nan) }, nil},
+		"the first tick is the largest":      {func(at time.Duration) float64 { return within(at, Tick, 2*Tick, 300, within(at, 10*s, 15*s, 900, 100)) }, nil},
+		"it goes on until it is taken usual": {func(at time.Duration) float64 { return within(at, 10*s, 60*s, 900, 100) }, []time.Duration{12 * s}},
+	} {
+		set := NewSet(triggers, Policy{}, nil)
+		if got := play(set, 60*s, c.value); !slices.Equal(got, c.want) {
+			t.Errorf("%s: fired at %v, want %v", story, got, c.want)
+		}
+		again := NewEval(triggers[0])
+		if got := play(again, 60*s, c.value); got != nil {
+			t.Errorf("%s: replayed without a baseline it fired at %v", story, got)
+		}
+		again = NewEval(triggers[0])
+		if err := again.Recall(&NewSet(triggers, Policy{}, nil).Baselines(start)[0], start); err != nil {
+			t.Fatal(err)
+		}
+		if got := play(again, 60*s, c.value); !slices.Equal(got, c.want) {
+			t.Errorf("%s: replayed it fired at %v, want %v", story, got, c.want)
+		}
 	}
 }

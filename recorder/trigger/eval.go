@@ -10,6 +10,9 @@ const (
 	// A trigger that has fired is armed again when the value has come back by a tenth
 	// of the limit: a vital that dances on its limit makes one bundle, not twenty.
 	hysteresis = 0.9
+	// slack is what a hold may lack: ticks lie a few milliseconds nearer or farther apart, and eight
+	// of them are two seconds all the same.
+	slack = Tick / 2
 	// longestTick is how much time one tick can stand for: rates are those of the last
 	// second. A recorder that was starved for a minute has not seen that minute, and a wall
 	// clock that was set by an hour has not lasted one.
@@ -41,6 +44,7 @@ type Eval struct {
 	age     time.Duration
 	next    time.Duration // age at which it is asked about
 	worst   bool          // see NewWorst
+	cold    bool          // what it has seen so far counts until it knows what is usual, see soFar
 }
 
 // term is the state of one condition.
@@ -91,11 +95,11 @@ func (e *Eval) Step(now time.Time, value func(vital string) float64, take func(F
 	holds, clear := true, false
 	for i := range e.terms {
 		t := &e.terms[i]
-		t.step(now, elapsed, value(t.Vital), e.worst)
+		t.step(now, elapsed, value(t.Vital), e)
 		if first && e.worst {
 			t.held = t.For
 		}
-		holds = holds && t.over && t.held >= t.For
+		holds = holds && t.over && t.held >= t.For-slack
 		clear = clear || t.clear()
 	}
 	if clear {
@@ -127,7 +131,7 @@ func (e *Eval) fired(now time.Time) Fired {
 	return f
 }
 
-func (t *term) step(now time.Time, elapsed time.Duration, v float64, worst bool) {
+func (t *term) step(now time.Time, elapsed time.Duration, v float64, e *Eval) {
 	t.value = v
 	if math.IsNaN(v) {
 		t.over, t.held = false, 0
@@ -138,8 +142,14 @@ func (t *term) step(now time.Time, elapsed time.Duration, v float64, worst bool)
 	t.limit = t.Limit
 	if t.Factor {
 		t.limit, armed = t.Limit*t.base.Usual(now), t.base.Ready()
-		if worst && !armed {
+		switch {
+		case armed:
+		case e.worst:
 			t.limit, armed = t.Limit*t.base.floor, true
+		case e.cold:
+			var most float64
+			most, armed = t.base.soFar(now)
+			t.limit = t.Limit * most
 		}
 	}
 	was := t.over

@@ -17,10 +17,22 @@ var floors = map[string]float64{
 	"softirq.max": 0.001,
 	// 4/s, so that 5x is 20/s: each is somebody who waits, and the retries of one pool of dead
 	// upstreams are fewer.
-	"syn.retrans": 4, "rto": 4, "established.resets": 4, "no.route": 4,
+	"syn.retrans": 4, "established.resets": 4, "no.route": 4,
+	// 6/s, so that 5x is 30/s: six connections of one browser that is cut off time out twice each
+	// in their first second, beside what is ordinary.
+	"rto": 6,
 	// 2/s: what a proxy checks of its upstreams each second, and finds dead; datagrams of which
 	// two make the same entry at once.
 	"connect.failed": 2, "conntrack.drops": 2,
+	// Shares for small hosts, where one connection more or less is a tenth of a second's: 3x is a
+	// quarter of the handshakes, half of the connects, and resets for three connections of ten.
+	// Of packets it is a tenth, and of segments a twentieth: some ten make up a request.
+	"rto.ratio":         1.0 / 60,
+	"syn.retrans.ratio": 1.0 / 12, "connect.failed.ratio": 1.0 / 6, "established.resets.ratio": 0.1, "no.route.ratio": 1.0 / 30,
+	// 1/s, so that 3x is 3/s: somebody tries this or that port of any host.
+	"resets": 1,
+	// 0.6, so that 5x is three addresses: a household that is banned and tries on, some scanners.
+	"filtered.clients": 0.6, "peers.stalled": 0.6,
 	// 50, so that 5x is 250: a port scan has some hundred open at once, a deploy as many.
 	"syn_recv": 50,
 	// A third of 1 %, so that 3x is 1 %, at which a connection over 50 ms gets 2.8 Mbit/s of any line (Mathis et al.
@@ -50,7 +62,7 @@ func floor(c *Condition) float64 {
 // what they are compared with at the same moment. An accept queue holds one more than its
 // limit, and nf_conntrack_max may be lowered below what is there: those have none.
 var bounds = map[string]float64{
-	"retrans.ratio": 1, "cpu.softirq": 1, "cpu.steal": 1, "ports.fill": 1,
+	"retrans.ratio": 1, "syn.retrans.ratio": 1, "no.route.ratio": 1, "rto.ratio": 1, "cpu.softirq": 1, "cpu.steal": 1, "ports.fill": 1,
 	"psi.cpu": 1, "psi.memory": 1, "psi.io": 1, "mem.pressure": 1,
 }
 

@@ -51,7 +51,9 @@ type Set struct {
 func NewSet(triggers []*Trigger, policy Policy, spent map[string]Spent) *Set {
 	s := &Set{policy: policy, spent: map[string]*Spent{}, held: map[string]*Held{}}
 	for _, t := range triggers {
-		s.evals = append(s.evals, NewEval(t))
+		e := NewEval(t)
+		e.cold = true
+		s.evals = append(s.evals, e)
 	}
 	for expr, used := range spent {
 		s.spent[expr] = &used
@@ -71,6 +73,7 @@ func (s *Set) Rearm(triggers []*Trigger, policy Policy, now time.Time) {
 			continue
 		}
 		e := NewEval(t)
+		e.cold = true
 		for i := range known {
 			// Of the unit that it has here, and just made: it is never refused.
 			_ = e.Recall(&known[i], now)

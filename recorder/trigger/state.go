@@ -65,6 +65,8 @@ func (e *Eval) Recall(known *format.Baseline, now time.Time) error {
 			return fmt.Errorf("use baseline of %s: %w", known.Vital, err)
 		}
 		fresh.floor = t.base.floor
+		// Its recorder had not seen more, and went by that.
+		e.cold = e.cold || !fresh.Ready()
 		t.base = *fresh
 	}
 	return nil

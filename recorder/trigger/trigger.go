@@ -132,10 +132,17 @@ func (c *Condition) limit(word string) (err error) {
 		if !c.Above {
 			return fmt.Errorf("a factor (%s) goes with > only", word)
 		}
-		if c.Limit, err = unit.ParseNumber(number); err == nil && c.Limit <= 1 {
-			err = fmt.Errorf("factor %s: want more than 1x", word)
+		if c.Limit, err = unit.ParseNumber(number); err != nil {
+			return err
 		}
-		return err
+		switch least, most := c.Limit*floor(c), bound(c.Vital); {
+		case c.Limit <= 1:
+			return fmt.Errorf("factor %s: want more than 1x", word)
+		case least >= most:
+			return fmt.Errorf("factor %s: of the least baseline that is %s, and %s is never above %s", word,
+				unit.Format(least, c.Unit), c.Vital, unit.Format(most, c.Unit))
+		}
+		return nil
 	}
 	if c.Limit, err = unit.Parse(word, c.Unit); err != nil {
 		return err

@@ -73,6 +73,7 @@ func TestParseRefuses(t *testing.T) {
 		"syn_recv > 250 for -2s":   "hold time",
 		"syn_recv < 5x":            "goes with > only",
 		"syn_recv > 1x":            "more than 1x",
+		"retrans.ratio > 400x":     "of the least baseline that is 133.3%, and retrans.ratio is never above 100%",
 		"syn_recv > 250 for 2s 3s": "want VITAL > LIMIT",
 
 		// The unit of a share is not guessed.

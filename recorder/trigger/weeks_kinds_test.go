@@ -10,6 +10,7 @@ import (
 type reading struct {
 	rtt, synRecv, overflows, stalled, synRetrans, rto, ratio, retrans float64
 	established, resets, failed, gone, closeWait, finWait2            float64
+	opened, silent, late                                              float64
 
 	least float64 // s, the least round trip of those connections
 }
@@ -44,8 +45,34 @@ func (r *reading) value(vital string) float64 {
 		return r.closeWait
 	case "tcp.fin_wait2":
 		return r.finWait2
+	case "peers.stalled":
+		return r.silent
+	case "rtt.late":
+		return r.late
+	case "filtered.clients":
+		return 0
 	}
-	return nan
+	return r.share(vital)
+}
+
+// share gives the vitals that are ratios of the others, as recorder/vital does: a third of the
+// connections are the host's own, and each takes some twenty segments.
+func (r *reading) share(vital string) float64 {
+	part, whole := nan, nan
+	switch vital {
+	case "syn.retrans.ratio":
+		part, whole = r.synRetrans, r.synRetrans+r.opened
+	case "connect.failed.ratio":
+		part, whole = r.failed, r.failed+math.Floor(r.opened/3)
+	case "established.resets.ratio":
+		part, whole = r.established, r.opened
+	case "rto.ratio":
+		part, whole = r.rto, 20*r.opened+r.retrans
+	}
+	if whole == 0 {
+		return 0
+	}
+	return part / whole
 }
 
 // kind is something that happens on a host. What hurts must make a bundle, anything else none.
@@ -74,12 +101,14 @@ type event struct {
 }
 
 func slow(least, more float64) func(e *event, in time.Duration, r *reading) {
-	return func(e *event, _ time.Duration, r *reading) { r.rtt = max(orZero(r.rtt), least+more*e.size) }
+	return func(e *event, _ time.Duration, r *reading) {
+		r.rtt, r.late = max(orZero(r.rtt), least+more*e.size), r.late+4+20*e.size
+	}
 }
 
 // stays lays a client over a mobile network: its connections are never fast, and vary by a quarter.
 func stays(_ *event, in time.Duration, r *reading) {
-	r.rtt, r.least = max(orZero(r.rtt), 0.6), 0.45
+	r.rtt, r.least, r.late = max(orZero(r.rtt), 0.6), 0.45, r.late+2
 }
 
 func half(least, more float64) func(e *event, in time.Duration, r *reading) {
@@ -93,7 +122,7 @@ func later(least, more float64) func(e *event, in time.Duration, r *reading) {
 	return func(e *event, in time.Duration, r *reading) {
 		if in >= time.Second {
 			n := least + more*e.size
-			r.synRetrans, r.rto, r.retrans = r.synRetrans+n, r.rto+n, r.retrans+n
+			r.synRetrans, r.rto, r.retrans, r.opened = r.synRetrans+n, r.rto+n, r.retrans+n, r.opened+n
 		}
 	}
 }
@@ -144,7 +173,7 @@ var kinds = []*kind{
 	// Two incidents in the hours of a client that is slow and stays.
 	{name: "while a slow client stays", hurts: true, weekly: 2, least: 5 * time.Second, most: 20 * time.Second, before: time.Hour, lay: func(_ *event, in time.Duration, r *reading) {
 		if stays(nil, 0, r); in >= 0 {
-			r.rtt = 5
+			r.rtt, r.late = 5, r.late+5
 		}
 	}},
 
@@ -152,6 +181,13 @@ var kinds = []*kind{
 		r.stalled = in.Seconds()
 	}},
 	{name: "upstream that swallows SYNs", hurts: true, weekly: 2, least: 4 * time.Second, most: time.Minute, lay: later(25, 300)},
+	// At any size of the host: each waits a second, and tries again.
+	{name: "half of the handshakes unanswered", hurts: true, weekly: 2, least: 5 * time.Second, most: time.Minute, lay: func(_ *event, in time.Duration, r *reading) {
+		r.opened /= 2
+		if in >= time.Second {
+			r.synRetrans, r.rto, r.retrans, r.silent = r.synRetrans+r.opened, r.rto+r.opened, r.retrans+r.opened, r.silent+2*r.opened
+		}
+	}},
 	{name: "2 % loss", hurts: true, weekly: 2, least: 5 * time.Second, most: 10 * time.Minute, lay: func(e *event, _ time.Duration, r *reading) {
 		r.ratio, r.retrans = 0.02, r.retrans+30+500*e.size
 	}},
@@ -169,17 +205,26 @@ var kinds = []*kind{
 	{name: "flash crowd", weekly: 1, least: 20 * time.Minute, most: time.Hour, lay: func(e *event, in time.Duration, r *reading) {
 		share := math.Min(in.Minutes()/5, 1)
 		r.synRecv, r.rtt = r.synRecv*(1+9*share), r.rtt*(1+1.5*share)
-		for _, n := range []*float64{&r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.closeWait, &r.finWait2} {
+		for _, n := range []*float64{&r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.closeWait, &r.finWait2, &r.opened, &r.silent, &r.late} {
 			*n *= 1 + 9*share
 		}
 	}},
-	// News for two nights, and for two more after the restart that forgot, which each host has.
+	// News for one night, and for one more after the restart that forgot, which each host has.
 	{name: "backup each night", nightly: 2 * time.Hour, weekly: 7, least: 30 * time.Minute, most: 30 * time.Minute, lay: func(e *event, in time.Duration, r *reading) {
 		slow(0.25, 0)(e, in, r)
 		r.ratio, r.retrans = 0.008, r.retrans+100 // a queue that overflows once in some hundred packets
 	}},
 	{name: "slow client that stays", weekly: 1, least: 3 * time.Hour, most: 6 * time.Hour, lay: stays},
 	{name: "one slow exchange", weekly: 20, least: time.Second, most: time.Second, lay: slow(1, 3)},
+	// A browser with six connections goes into a tunnel: all of them time out again and again.
+	{name: "one client that is cut off", weekly: 20, least: 8 * time.Second, most: 8 * time.Second, lay: func(_ *event, in time.Duration, r *reading) {
+		for _, after := range []time.Duration{200, 600, 1400, 3000, 6200} {
+			if since := in - after*time.Millisecond; since >= 0 && since < time.Second {
+				r.rto, r.retrans = r.rto+6, r.retrans+6
+			}
+		}
+		r.silent++
+	}},
 	{name: "no ticks at all", weekly: 2, least: 5 * time.Second, most: time.Minute, blind: true},
 	{name: "clock set by an hour", weekly: 1, least: time.Minute, most: time.Hour, step: time.Hour},
 	{name: "port scan", weekly: 2, least: time.Minute, most: 5 * time.Minute, lay: func(e *event, in time.Duration, r *reading) {
@@ -227,6 +272,10 @@ func (h *host) ordinary(at time.Duration) (r reading) {
 	n := h.busy * h.load
 	r.synRecv, r.synRetrans, r.rto, r.retrans = n, n/3, n, 3*n
 	r.ratio, r.established, r.resets, r.closeWait, r.finWait2 = 0.002, 2*n, 4*n, n, 5*n
+	r.opened, r.silent = 10*n, n/3
+	if r.rtt > 0.2 {
+		r.late = 2
+	}
 	return r
 }
 

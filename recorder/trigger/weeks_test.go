@@ -25,6 +25,7 @@ var theirs = Vitals{
 	"retrans": "1/s", "rtt.excess.p99": "s", "established.resets": "1/s", "resets": "1/s", "connect.failed": "1/s", "listeners.gone": "1",
 	"no.route": "1/s", "cookies": "1/s", "ports.fill": "ratio", "conntrack.fill": "ratio", "conntrack.drops": "1/s", "softnet.drops": "1/s",
 	"softirq.max": "s", "udp.rcvbuf": "1/s", "tcp.close_wait": "1", "tcp.fin_wait2": "1", "mem.pressure": "1", "psi.memory": "ratio", "serve.p99": "s",
+	"syn.retrans.ratio": "ratio", "established.resets.ratio": "ratio", "connect.failed.ratio": "ratio", "no.route.ratio": "ratio", "filtered.clients": "1", "peers.stalled": "1", "rto.ratio": "ratio", "rtt.late": "1",
 }
 
 // week is one host's, and what became of it.
@@ -107,7 +108,7 @@ func (w *week) run() {
 		}
 		// What comes independently of each other has Poisson's number, nearly.
 		dice := w.random.NormFloat64()
-		for _, n := range []*float64{&r.synRecv, &r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.failed, &r.closeWait, &r.finWait2} {
+		for _, n := range []*float64{&r.synRecv, &r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.failed, &r.closeWait, &r.finWait2, &r.opened, &r.silent} {
 			*n = math.Floor(max(0, *n+math.Sqrt(*n)*dice))
 		}
 		w.set.Step(clock.Add(at), r.value, func(f Fired) bool {

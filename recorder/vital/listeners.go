@@ -42,6 +42,7 @@ var listenerMeter = &Meter{
 type listenerTick struct {
 	now     time.Time
 	ring    *ring.Listeners
+	peers   *Peers // nil: nobody wants to know the ports
 	known   *known
 	syn     uint64
 	fill    float64
@@ -57,6 +58,7 @@ func (t *listenerTick) add(l ring.Listener) {
 	}
 	t.stalled = max(t.stalled, t.known.stalls.add(t.now, l.Local, l.AcceptQueue))
 	t.known.seen(t.now, l.Local)
+	t.peers.listening(t.now, l.Local.Port())
 	if t.ring != nil {
 		t.ring.Add(l)
 	}
@@ -78,7 +80,7 @@ func readListeners(env Env) probed {
 		if all, err = env.Probes.Listeners.Read(all[:0]); err != nil {
 			return err
 		}
-		tick := listenerTick{now: now, ring: env.Listeners, known: known}
+		tick := listenerTick{now: now, ring: env.Listeners, peers: env.Peers, known: known}
 		for i := range all {
 			l := &all[i]
 			tick.add(ring.Listener{Local: l.Addr, SynQueue: l.SynQueue, AcceptQueue: l.AcceptQueue, AcceptLimit: l.AcceptLimit})
@@ -123,12 +125,13 @@ func (h *halfOpen) count(now time.Time) (float64, error) {
 type listenerDump struct {
 	halfOpen
 	ring  *ring.Listeners
+	peers *Peers
 	known *known
 	buf   []byte
 }
 
 func openListenerDump(env Env) (Reader, error) {
-	r := &listenerDump{ring: env.Listeners, known: newKnown(), buf: nldump.Buffer()}
+	r := &listenerDump{ring: env.Listeners, peers: env.Peers, known: newKnown(), buf: nldump.Buffer()}
 	buf := nldump.Buffer()
 	return r, r.begin(func() (n int, err error) {
 		err = dumpAll(sockdiag.Query{States: 1 << sockdiag.SynRecv, Buffer: buf}, func(*sockdiag.Socket) bool {
@@ -144,7 +147,7 @@ func (r *listenerDump) Read(now time.Time, out []float64) error {
 	if err != nil {
 		return err
 	}
-	tick := listenerTick{now: now, ring: r.ring, known: r.known}
+	tick := listenerTick{now: now, ring: r.ring, peers: r.peers, known: r.known}
 	err = dumpAll(sockdiag.Query{States: 1 << sockdiag.Listen, Buffer: r.buf}, func(s *sockdiag.Socket) bool {
 		tick.add(ring.Listener{Local: s.Local, SynQueue: ring.SynQueueUnknown, AcceptQueue: s.RecvQ, AcceptLimit: s.SendQ})
 		return true

@@ -13,6 +13,9 @@ import (
 // errNoProbes is why nothing comes from the kernel where no probes were opened at all.
 var errNoProbes = errors.New("kernel probes are not opened")
 
+// errUntold is why nothing comes of events where nobody reads them.
+var errUntold = errors.New("nobody reads the events of the probes")
+
 // refusal is why a probe is not armed, nil where it is.
 func (e Env) refusal(id string) error {
 	if e.Probes == nil {

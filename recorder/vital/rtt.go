@@ -23,6 +23,7 @@ var rttMeter = &Meter{
 		{"rtt.max", "s", "longest round-trip sample"},
 		{"rtt.excess.p99", "s", "99th percentile of what a sample is above the least of its own connection (tcpi_min_rtt)"},
 		{"rtt.excess.max", "s", "most that a sample is above the least of its own connection"},
+		{"rtt.late", "1", "connections with a round trip of 200 ms or more, or of what a trigger on rtt calls so, within the last 2 s"},
 	},
 	Variants: []Variant{
 		probeVariant("rtt", readRTTs),
@@ -46,7 +47,12 @@ func readRTTs(env Env) probed {
 		if sum := merged(&excess); sum.Count > 0 {
 			out[3], out[4] = sum.Quantile(0.99).Seconds(), sum.Max.Seconds()
 		}
-		return nil
+		if env.Peers == nil {
+			return nil
+		}
+		late, err := env.Peers.slow()
+		out[5] = late
+		return err
 	}
 }
 
@@ -62,14 +68,16 @@ const (
 	pollEvery = time.Second
 	// pollSockets caps a poll: 5,000 tcp_infos take some 5 ms.
 	pollSockets = 5000
+	// lateRTT is what the probe calls late where no trigger says so, in seconds.
+	lateRTT = 0.2
 )
 
 // rttPoll reads tcp_info's smoothed RTT of the connections that moved data lately.
 type rttPoll struct {
 	pace
 	rtts, excess []float64  // s, of a poll, which owns these and the next while it goes on
-	polled       [5]float64 // their quantiles
-	value        [5]float64
+	polled       [6]float64 // their quantiles
+	value        [6]float64
 }
 
 func openRTTPoll(Env) (Reader, error) {
@@ -110,7 +118,9 @@ func (r *rttPoll) poll(buf []byte) error {
 	if n := len(r.rtts); n > 0 {
 		slices.Sort(r.rtts)
 		slices.Sort(r.excess)
-		r.polled = [5]float64{r.rtts[n/2], r.rtts[n*99/100], r.rtts[n-1], r.excess[n*99/100], r.excess[n-1]}
+		first, _ := slices.BinarySearch(r.rtts, lateRTT)
+		late := float64(n - first)
+		r.polled = [6]float64{r.rtts[n/2], r.rtts[n*99/100], r.rtts[n-1], r.excess[n*99/100], r.excess[n-1], late}
 	}
 	return err
 }

@@ -32,6 +32,12 @@ var tcpVitals = []tcpVital{
 		counters: []string{"TcpExt SyncookiesSent", "TcpExt TCPReqQFullDrop"}},
 	{Vital: Vital{"syn.retrans", "1/s", "SYNs and SYN-ACKs sent again (TcpExt TCPSynRetrans)"},
 		counters: []string{"TcpExt TCPSynRetrans"}},
+	// The least share of handshakes that somebody waits for: of a small host, where no rate is
+	// ever large. A connection that is deferred (TCP_DEFER_ACCEPT) has its bare ACK dropped once,
+	// and its SYN-ACK sent again once (tcp_minisocks.c, tcp_check_req; syn_ack_recalc).
+	{Vital: Vital{"syn.retrans.ratio", "ratio", "SYNs and SYN-ACKs sent again, but for deferred connections, of these and of connections begun and accepted (Tcp ActiveOpens, PassiveOpens)"},
+		counters: []string{"TcpExt TCPSynRetrans"}, less: []string{"TcpExt TCPDeferAcceptDrop"},
+		of: []string{"TcpExt TCPSynRetrans", "Tcp ActiveOpens", "Tcp PassiveOpens"}},
 	// OutSegs leaves out what carries only retransmitted bytes (RFC 4022, tcpOutSegs;
 	// net/ipv4/tcp_output.c, __tcp_transmit_skb), so all sent is the sum.
 	{Vital: Vital{"retrans.ratio", "ratio", "segments sent again, of all sent (Tcp RetransSegs, OutSegs)"},
@@ -42,16 +48,22 @@ var tcpVitals = []tcpVital{
 		counters: []string{"Tcp OutRsts", "Tcp EstabResets"}},
 	{Vital: Vital{"rto", "1/s", "retransmission timeouts that fired, those of SYNs too (TcpExt TCPTimeouts)"},
 		counters: []string{"TcpExt TCPTimeouts"}},
+	{Vital: Vital{"rto.ratio", "ratio", "such timeouts, of all segments sent (Tcp OutSegs)"},
+		counters: []string{"TcpExt TCPTimeouts"}, of: []string{"Tcp OutSegs", "Tcp RetransSegs"}},
 	// What leaves ESTABLISHED or CLOSE_WAIT for CLOSE without a FIN, whoever's doing it is
 	// (net/ipv4/tcp.c, tcp_set_state): an abort of this host counts once here, and twice in resets.
 	{Vital: Vital{"established.resets", "1/s", "connections that ended by a RST of either side or by timeout, each once (Tcp EstabResets)"},
 		counters: []string{"Tcp EstabResets"}},
+	{Vital: Vital{"established.resets.ratio", "ratio", "such ends, of connections begun and accepted in the same second (Tcp ActiveOpens, PassiveOpens)"},
+		counters: []string{"Tcp EstabResets"}, of: []string{"Tcp ActiveOpens", "Tcp PassiveOpens"}},
 	// AttemptFails counts in both directions: connect(2) that was refused, unreachable or timed
 	// out (tcp.c, tcp_done), and half-open connections that a client reset (tcp_minisocks.c,
 	// tcp_check_req), which EmbryonicRsts counts as well: each probe of a SYN scan is one.
 	// A program that gives up first and closes its socket is in neither.
 	{Vital: Vital{"connect.failed", "1/s", "this host's own connects that were refused, unreachable or timed out (Tcp AttemptFails without TcpExt EmbryonicRsts)"},
 		counters: []string{"Tcp AttemptFails"}, less: []string{"TcpExt EmbryonicRsts"}},
+	{Vital: Vital{"connect.failed.ratio", "ratio", "such failures, of connects begun in the same second (Tcp ActiveOpens)"},
+		counters: []string{"Tcp AttemptFails"}, less: []string{"TcpExt EmbryonicRsts"}, of: []string{"Tcp ActiveOpens"}},
 	// Once for each time that the window closes (tcp_output.c, tcp_select_window), while
 	// TCPWantZeroWindowAdv counts each acknowledgement that would have closed it.
 	{Vital: Vital{"zero.windows", "1/s", "receive windows of this host that closed, as its program does not read (TcpExt TCPToZeroWindowAdv)"},
@@ -62,6 +74,10 @@ var tcpVitals = []tcpVital{
 	// dropped before any answer could fail (fib_frontend.c, __fib_validate_source).
 	{Vital: Vital{"no.route", "1/s", "packets of this host that no route takes, and received ones to whose sender none leads (Ip OutNoRoutes, Ip6OutNoRoutes, TcpExt IPReversePathFilter)"},
 		counters: []string{"Ip OutNoRoutes", "Ip6OutNoRoutes", "TcpExt IPReversePathFilter"}},
+	// OutRequests counts what has a route (ip_output.c, __ip_local_out).
+	{Vital: Vital{"no.route.ratio", "ratio", "such packets, of these and of what this host sends (Ip OutRequests, Ip6OutRequests)"},
+		counters: []string{"Ip OutNoRoutes", "Ip6OutNoRoutes", "TcpExt IPReversePathFilter"},
+		of:       []string{"Ip OutNoRoutes", "Ip6OutNoRoutes", "TcpExt IPReversePathFilter", "Ip OutRequests", "Ip6OutRequests"}},
 }
 
 var tcpMeter = &Meter{

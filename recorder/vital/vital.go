@@ -50,6 +50,8 @@ type Env struct {
 	Asked func(vital string) bool
 	// Softirq is handed what the softirq meter reads of each CPU and vector; nil: nobody.
 	Softirq func(cpu, vector int, d *probe.Durations)
+	// Peers is told of the probes' events by whoever reads them; nil: nobody does.
+	Peers *Peers
 }
 
 // Reader is an open variant.
@@ -70,6 +72,8 @@ var Meters = []*Meter{
 	portMeter,
 	tcpMeter,
 	eventMeter,
+	stalledMeter,
+	filteredMeter,
 	softirqMeter,
 	echoMeter,
 	sockstatMeter,

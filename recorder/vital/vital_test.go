@@ -65,9 +65,9 @@ func measure(t *testing.T, m *Meter, root string, change func()) map[string]floa
 }
 
 func TestMeters(t *testing.T) {
-	const netstat = "TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPReqQFullDrop TCPSynRetrans TCPTimeouts EmbryonicRsts TCPToZeroWindowAdv IPReversePathFilter\nTcpExt: "
-	const snmp = "Tcp: OutSegs RetransSegs InErrs OutRsts EstabResets AttemptFails\nTcp: "
-	const udp, ip = "\nUdp: RcvbufErrors\nUdp: ", "\nIp: OutNoRoutes\nIp: "
+	const netstat = "TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPReqQFullDrop TCPSynRetrans TCPTimeouts EmbryonicRsts TCPToZeroWindowAdv IPReversePathFilter TCPDeferAcceptDrop\nTcpExt: "
+	const snmp = "Tcp: OutSegs RetransSegs InErrs OutRsts EstabResets AttemptFails ActiveOpens PassiveOpens\nTcp: "
+	const udp, ip = "\nUdp: RcvbufErrors\nUdp: ", "\nIp: OutNoRoutes OutRequests\nIp: "
 	const conntrack = "entries searched found new invalid ignore delete delete_list insert insert_failed drop early_drop x\n"
 	const protocols = "protocol  size sockets  memory press maxhdr\n"
 	const neighbours = "entries res_failed unresolved_discards table_fulls\n"
@@ -83,11 +83,11 @@ func TestMeters(t *testing.T) {
 		want          map[string]float64
 	}{
 		{tcpMeter,
-			map[string]string{"proc/net/netstat": netstat + "1 2 3 4 5 6 0 0 0\n", "proc/net/snmp": snmp + "100 0 0 7 3 5" + udp + "0" + ip + "1\n",
+			map[string]string{"proc/net/netstat": netstat + "1 2 3 4 5 6 0 0 0 0\n", "proc/net/snmp": snmp + "100 0 0 7 3 5 0 0" + udp + "0" + ip + "1 0\n",
 				"proc/net/snmp6": "Ip6OutNoRoutes \t1\nUdp6RcvbufErrors \t2\n"},
-			map[string]string{"proc/net/netstat": netstat + "11 7 23 9 6 10 30 2 8\n", "proc/net/snmp": snmp + "190 10 0 8 4 42" + udp + "5" + ip + "3\n",
-				"proc/net/snmp6": "Ip6OutNoRoutes \t2\nUdp6RcvbufErrors \t6\n"},
-			map[string]float64{"listen.overflows": 5, "listen.drops": 20, "cookies": 15, "syn.retrans": 1, "retrans.ratio": 0.1, "retrans": 10, "resets": 2, "rto": 4,
+			map[string]string{"proc/net/netstat": netstat + "11 7 23 9 8 10 30 2 8 1\n", "proc/net/snmp": snmp + "190 10 0 8 4 42 14 3" + udp + "5" + ip + "3 30\n",
+				"proc/net/snmp6": "Ip6OutNoRoutes \t2\nIp6OutRequests \t3\nUdp6RcvbufErrors \t6\n"},
+			map[string]float64{"listen.overflows": 5, "listen.drops": 20, "cookies": 15, "syn.retrans": 3, "syn.retrans.ratio": 0.1, "established.resets.ratio": 1.0 / 17, "connect.failed.ratio": 0.5, "no.route.ratio": 0.25, "retrans.ratio": 0.1, "retrans": 10, "resets": 2, "rto": 4, "rto.ratio": 0.04,
 				"established.resets": 1, "connect.failed": 7, "zero.windows": 2, "udp.rcvbuf": 9, "no.route": 11}},
 		{pressureMeter,
 			map[string]string{"proc/pressure/cpu": psi(100, 0), "proc/pressure/memory": psi(7, 7), "proc/pressure/io": psi(0, 0)},

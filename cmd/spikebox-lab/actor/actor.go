@@ -32,7 +32,7 @@ type Actor struct {
 
 // Actors lists every program that Main can become.
 func Actors() []*Actor {
-	return []*Actor{server, client, flood, ping, sink, trickle, datagrams}
+	return []*Actor{server, client, flood, ping, sink, trickle, datagrams, burn, sniff}
 }
 
 // Event is one line from an actor to the lab. Times are Unix nanoseconds.
@@ -139,13 +139,17 @@ func rename(comm string) error {
 	return nil
 }
 
-// commands calls f for each line of input until it ends or says stop.
+// commands calls f for each line of input until it ends or says stop. An actor without
+// commands has no f.
 func (c *Cue) commands(f func(verb, arg string) error) error {
 	for c.in.Scan() {
 		var verb, arg string
 		fmt.Sscan(c.in.Text(), &verb, &arg)
 		if verb == "stop" {
 			return nil
+		}
+		if f == nil {
+			return fmt.Errorf("no such command %q", verb)
 		}
 		if err := f(verb, arg); err != nil {
 			return fmt.Errorf("obey %q: %w", c.in.Text(), err)

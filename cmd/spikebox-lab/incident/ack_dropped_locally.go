@@ -17,7 +17,7 @@ before the firewall does; yet the kernel keeps repeating the SYN-ACK, half-open
 sockets pile up, and the clients, who think they are connected, wait for an answer.
 Clients from elsewhere notice nothing.`,
 	Params: []lab.Param{
-		lab.NewParam("crowd", "clients behind the rule", "40", "400"),
+		lab.NewLoad("crowd", "clients behind the rule", "40", "400"),
 		lab.Baseline("4s", "10s"),
 	},
 	// The SYN-ACK is repeated after 1, 3 and 7 s on every Linux.

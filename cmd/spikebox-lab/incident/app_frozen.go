@@ -15,7 +15,7 @@ Somebody attached a debugger to shop-api, or its control group was frozen: the p
 there, listens, and does nothing. The kernel completes the handshakes of its clients and
 acknowledges their requests, so that every customer is connected and waits.`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "connections per second", "20", "300"),
+		lab.NewLoad("rate", "connections per second", "20", "300"),
 		lab.Baseline("4s", "10s"),
 		lab.Span("8s", "20s"),
 	},

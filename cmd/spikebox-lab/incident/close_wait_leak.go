@@ -14,7 +14,7 @@ var closeWaitLeak = &lab.Incident{
 Since its last release, shop-api forgets connections that its clients have closed. Each
 stays in CLOSE_WAIT with its file descriptor until the process is restarted.`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "connections per second", "50", "500"),
+		lab.NewLoad("rate", "connections per second", "50", "500"),
 		lab.Baseline("4s", "10s"),
 	},
 	Arm: []string{"--trigger", "tcp.close_wait > 100", "--before", "60s", "--after", "3s"},

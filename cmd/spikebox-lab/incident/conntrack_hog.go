@@ -16,7 +16,7 @@ var conntrackHog = &lab.Incident{
 A broken crawler opens connection after connection from one address and closes none.
 Connection tracking has room yet, but one source fills most of what is taken.`,
 	Params: []lab.Param{
-		lab.NewParam("connections", "that the one client holds", "1500", "20000"),
+		lab.NewLoad("connections", "that the one client holds", "1500", "20000"),
 		lab.Baseline("4s", "10s"),
 	},
 	Arm: []string{"--before", "60s", "--after", "1s"},

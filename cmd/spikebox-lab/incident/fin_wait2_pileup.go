@@ -15,7 +15,7 @@ shop-api ends its keep-alive early and closes after each answer. A broken client
 never closes its side: on the server each connection waits in FIN_WAIT2 for the FIN,
 a minute long (net.ipv4.tcp_fin_timeout).`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "connections per second of the broken clients", "50", "500"),
+		lab.NewLoad("rate", "connections per second of the broken clients", "50", "500"),
 		lab.Baseline("4s", "10s"),
 	},
 	Arm: []string{"--trigger", "tcp.fin_wait2 > 100", "--before", "60s", "--after", "2s"},

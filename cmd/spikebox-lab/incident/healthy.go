@@ -16,7 +16,7 @@ var healthy = &lab.Incident{
 Browsers come and go, an app keeps its connections alive, a few large downloads run.
 Nothing is wrong: an analysis that finds something is wrong itself.`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "new connections per second", "30", "300"),
+		lab.NewLoad("rate", "new connections per second", "30", "300"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
 	Arm:      []string{"--before", "20s", "--after", "2s"},

@@ -17,7 +17,7 @@ Hundreds of connections a second come in, others go out to an upstream. A few cl
 ask at a closed port, a few are cut off in the middle. All of that is every day's life:
 an analysis that warns of it will not be read when it matters.`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "new connections per second", "150", "1000"),
+		lab.NewLoad("rate", "new connections per second", "150", "1000"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
 	Arm:      []string{"--before", "20s", "--after", "2s"},

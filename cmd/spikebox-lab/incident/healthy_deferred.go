@@ -17,7 +17,7 @@ The server accepts a connection when its first request is there (TCP_DEFER_ACCEP
 open connections ahead of need and say nothing for seconds: until then each is half-open, and
 its SYN-ACK is repeated once.`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "connections per second that wait for three seconds", "5", "30"),
+		lab.NewLoad("rate", "connections per second that wait for three seconds", "5", "30"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
 	Arm: []string{"--before", "20s", "--after", "2s"},

@@ -17,7 +17,7 @@ A new release of shop-api. The old process ends, with all of its connections, an
 listens a moment later. Whoever was in the middle of something tries again: that is a deploy,
 and no incident.`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "connections per second", "30", "300"),
+		lab.NewLoad("rate", "connections per second", "30", "300"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
 	Arm:      []string{"--before", "20s", "--after", "2s"},

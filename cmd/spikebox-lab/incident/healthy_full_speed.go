@@ -14,7 +14,7 @@ var healthyFullSpeed = &lab.Incident{
 A load test, or the first minutes of a sale: some clients ask without a pause and the server
 answers as fast as it can. The processors are busy and nobody waits for long.`,
 	Params: []lab.Param{
-		lab.NewParam("clients", "that ask without a pause", "6", "50"),
+		lab.NewLoad("clients", "that ask without a pause", "6", "50"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
 	Arm:      []string{"--before", "20s", "--after", "2s"},

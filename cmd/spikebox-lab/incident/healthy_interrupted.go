@@ -14,7 +14,7 @@ var healthyInterrupted = &lab.Incident{
 Somebody presses Ctrl-C in the middle of some downloads. Their kernels answer what still
 arrives with resets.`,
 	Params: []lab.Param{
-		lab.NewParam("downloads", "that are broken off", "5", "20"),
+		lab.NewLoad("downloads", "that are broken off", "5", "20"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
 	Arm:      []string{"--before", "20s", "--after", "2s"},

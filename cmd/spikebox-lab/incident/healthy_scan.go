@@ -14,7 +14,7 @@ var healthyScan = &lab.Incident{
 Somebody on the internet tries one port after another, some hundred a second, as somebody
 always does. The kernel answers each with a reset, and the customers notice nothing.`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "ports tried per second", "200", "1000"),
+		lab.NewLoad("rate", "ports tried per second", "200", "1000"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
 	Arm:      []string{"--before", "20s", "--after", "2s"},

@@ -33,6 +33,11 @@ var All = []*lab.Incident{
 	healthyInterrupted,
 	healthyDeferred,
 	healthyMobile,
+	healthyBuild,
+	healthyCron,
+	healthyBackup,
+	healthyMorning,
+	healthyTcpdump,
 	// Connections that do not come about, by where they are lost.
 	listenOverflow,
 	ackDroppedLocally,
@@ -57,6 +62,7 @@ var All = []*lab.Incident{
 	// Programs that stand still, forget, or ask for too much.
 	appFrozen,
 	slowApplication,
+	cpuStarved,
 	slowUpstream,
 	zeroWindow,
 	closeWaitLeak,

@@ -17,7 +17,7 @@ again after 1, 2, 3 … or 1, 3, 7 … seconds, as their kernels do, and every c
 sees whole seconds of delay although network and CPU are idle.`,
 	Params: []lab.Param{
 		lab.NewParam("backlog", "of listen(2)", "8", "128"),
-		lab.NewParam("crowd", "clients that connect while the server is behind", "40", "1000"),
+		lab.NewLoad("crowd", "clients that connect while the server is behind", "40", "1000"),
 		lab.NewParam("pace", "time the server takes per connection while it is behind", "1500ms", "100ms"),
 		lab.Baseline("5s", "10s"),
 		// Past the third retransmission on either schedule: 3.1 s, or 7.2 s with

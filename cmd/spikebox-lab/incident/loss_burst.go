@@ -15,7 +15,7 @@ For a few seconds a line between the server and its clients loses every tenth pa
 Downloads stutter: lost segments are sent again, after duplicate ACKs or a timeout.`,
 	Params: []lab.Param{
 		lab.NewParam("permille", "of the server's packets that are lost", "100", "100"),
-		lab.NewParam("downloads", "that run meanwhile", "4", "40"),
+		lab.NewLoad("downloads", "that run meanwhile", "4", "40"),
 		lab.Baseline("5s", "10s"),
 		lab.NewParam("span", "how long the line is bad", "4s", "4s"),
 	},

@@ -17,7 +17,7 @@ An intrusion-prevention box between the server and one network takes ordinary tr
 attack. It answers a part of what the server sends with a reset, in the name of the client, and
 lets that segment go no further: the connection ends in the middle of an answer.`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "connections per second", "60", "300"),
+		lab.NewLoad("rate", "connections per second", "60", "300"),
 		lab.Baseline("4s", "10s"),
 		lab.Span("6s", "10s"),
 	},

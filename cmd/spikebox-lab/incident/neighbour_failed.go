@@ -15,7 +15,7 @@ The proxy and its database are on one wire. The database's machine lost its link
 cache of hardware addresses forgets it, and nobody answers when the kernel asks again. New
 connections fail after some seconds with "no route to host".`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "connections per second to the upstream", "30", "200"),
+		lab.NewLoad("rate", "connections per second to the upstream", "30", "200"),
 		lab.Baseline("4s", "10s"),
 		lab.Span("8s", "10s"),
 	},

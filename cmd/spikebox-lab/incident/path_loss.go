@@ -15,7 +15,7 @@ An optic on the way to the clients is dirty. Two packets of a hundred are lost, 
 directions and for hours: nothing is down, and everything is sluggish.`,
 	Params: []lab.Param{
 		lab.NewParam("permille", "of the packets that are lost", "20", "20"),
-		lab.NewParam("downloads", "that run meanwhile", "8", "40"),
+		lab.NewLoad("downloads", "that run meanwhile", "8", "40"),
 		lab.Baseline("4s", "10s"),
 		lab.Span("8s", "20s"),
 	},

@@ -15,7 +15,7 @@ A line was cut. Every client of one network is gone, in the middle of what it do
 nobody says goodbye: the server sends again, after ever longer pauses, and keeps what it holds
 for them for a quarter of an hour.`,
 	Params: []lab.Param{
-		lab.NewParam("downloads", "that are cut off", "40", "200"),
+		lab.NewLoad("downloads", "that are cut off", "40", "200"),
 		lab.Baseline("4s", "10s"),
 		lab.Span("8s", "20s"),
 	},

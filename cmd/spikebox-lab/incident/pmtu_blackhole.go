@@ -15,7 +15,7 @@ The clients of one network are behind a new tunnel that carries 1400 bytes, and 
 that lets no ICMP out. They connect, ask, and get nothing: full segments vanish, and are sent
 again and again. Pages of a few hundred bytes work.`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "connections per second behind the tunnel", "30", "300"),
+		lab.NewLoad("rate", "connections per second behind the tunnel", "30", "300"),
 		lab.Baseline("4s", "10s"),
 		lab.Span("8s", "10s"),
 	},

@@ -18,7 +18,7 @@ leaves a port in TIME_WAIT for a minute. At more connections a minute than
 ip_local_port_range has ports, connect(2) fails with "cannot assign requested address".`,
 	Params: []lab.Param{
 		lab.NewParam("ports", "of net.ipv4.ip_local_port_range", "300", "5000"),
-		lab.NewParam("rate", "connections per second", "100", "1000"),
+		lab.NewLoad("rate", "connections per second", "100", "1000"),
 		lab.Baseline("4s", "10s"),
 	},
 	Arm: []string{"--trigger", "ports.fill > 90%", "--before", "60s", "--after", "4s"},

@@ -17,7 +17,7 @@ interface, where a capture on this host does not see them, and sends them again.
 	Params: []lab.Param{
 		lab.NewParam("rate", "bytes per second that the bucket lets through", "2000000", "2000000"),
 		lab.NewParam("limit", "bytes that its queue holds", "30000", "30000"),
-		lab.NewParam("downloads", "that overrun it", "8", "40"),
+		lab.NewLoad("downloads", "that overrun it", "8", "40"),
 		lab.Baseline("4s", "10s"),
 	},
 	Arm: []string{"--trigger", "retrans.ratio > 2%", "--before", "20s", "--after", "5s"},

@@ -14,7 +14,7 @@ var refused = &lab.Incident{
 payments has crashed and is not restarted. Every connection to its port is refused with
 a reset at once; the web server beside it is well.`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "connections per second to the dead port", "40", "400"),
+		lab.NewLoad("rate", "connections per second to the dead port", "40", "400"),
 		lab.Baseline("4s", "10s"),
 	},
 	Arm: []string{"--trigger", "resets > 10", "--before", "20s", "--after", "3s"},

@@ -15,7 +15,7 @@ A change of the network's configuration took the default route away. Clients of 
 that have a route of their own are served as ever; from everybody else SYNs arrive, and the
 kernel has nowhere to send the answer.`,
 	Params: []lab.Param{
-		lab.NewParam("crowd", "clients without a way back", "40", "400"),
+		lab.NewLoad("crowd", "clients without a way back", "40", "400"),
 		lab.Baseline("4s", "10s"),
 		lab.Span("6s", "8s"),
 	},

@@ -14,7 +14,7 @@ var resetStorm = &lab.Incident{
 A guard in front of shop-api has lost its configuration. It accepts every connection,
 reads the request, and resets the connection in place of an answer.`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "connections per second", "50", "500"),
+		lab.NewLoad("rate", "connections per second", "50", "500"),
 		lab.Baseline("4s", "10s"),
 	},
 	Arm: []string{"--trigger", "resets > 10", "--before", "20s", "--after", "4s"},

@@ -18,7 +18,7 @@ for the router before it has a very long queue; downloads fill that queue, and e
 packet to every client waits in it for hundreds of milliseconds.`,
 	Params: []lab.Param{
 		lab.NewParam("rate", "bytes per second that the uplink has left", "1000000", "10000000"),
-		lab.NewParam("downloads", "that fill the queue", "8", "80"),
+		lab.NewLoad("downloads", "that fill the queue", "8", "80"),
 		lab.Baseline("4s", "10s"),
 	},
 	Arm: []string{"--rtt", "200ms", "--before", "20s", "--after", "3s"},

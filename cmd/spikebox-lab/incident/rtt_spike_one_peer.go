@@ -18,7 +18,7 @@ Its downloads fill that queue: round trips to the branch take hundreds of
 milliseconds, those to everybody else stay what they were.`,
 	Params: []lab.Param{
 		lab.NewParam("rate", "bytes per second that the branch has left", "500000", "5000000"),
-		lab.NewParam("downloads", "of the branch", "6", "60"),
+		lab.NewLoad("downloads", "of the branch", "6", "60"),
 		lab.Baseline("4s", "10s"),
 	},
 	Arm: []string{"--trigger", "rtt.max > 200ms for 1s", "--before", "20s", "--after", "3s"},

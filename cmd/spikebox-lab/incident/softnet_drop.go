@@ -16,7 +16,7 @@ thousands of rules that each packet walks through. A burst of datagrams is more 
 that CPU can do: its backlog (net.core.netdev_max_backlog) overflows, and packets of
 every connection are dropped before any firewall or socket sees them.`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "datagrams per second", "120000", "300000"),
+		lab.NewLoad("rate", "datagrams per second", "120000", "300000"),
 		lab.NewParam("rules", "of the firewall", "3000", "3000"),
 		lab.Baseline("4s", "10s"),
 	},

@@ -15,7 +15,7 @@ A new firewall rule on the server swallows the SYNs of one network. A capture on
 server shows them arrive, again and again on their schedule, and nothing go out. No
 counter of TCP moves, for TCP never sees them.`,
 	Params: []lab.Param{
-		lab.NewParam("crowd", "clients behind the rule", "20", "400"),
+		lab.NewLoad("crowd", "clients behind the rule", "20", "400"),
 		lab.Baseline("4s", "10s"),
 		// Past the third retransmission on either schedule.
 		lab.Span("8s", "8s"),

@@ -15,7 +15,7 @@ Thousands of SYNs a second arrive from addresses that nobody has, each once. The
 server's answers go nowhere; its SYN queue is full, and the kernel sends SYN cookies.
 Customers still come through, thanks to the cookies.`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "SYNs per second", "2000", "20000"),
+		lab.NewLoad("rate", "SYNs per second", "2000", "20000"),
 		lab.Baseline("4s", "10s"),
 	},
 	Arm: []string{"--trigger", "cookies > 100", "--before", "20s", "--after", "4s"},

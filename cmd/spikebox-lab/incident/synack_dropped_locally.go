@@ -15,7 +15,7 @@ A rule of the server's own firewall lets nothing out to one network. SYNs of its
 arrive, again and again; the kernel answers each, and drops the answer before it reaches the
 interface: a capture on the server shows SYNs and nothing else.`,
 	Params: []lab.Param{
-		lab.NewParam("crowd", "clients behind the rule", "40", "400"),
+		lab.NewLoad("crowd", "clients behind the rule", "40", "400"),
 		lab.Baseline("4s", "10s"),
 		lab.Span("8s", "8s"),
 	},

@@ -15,7 +15,7 @@ After a change of routing, what the server sends to one network is lost on the w
 SYNs of its clients arrive, are answered, and arrive again; the answers are repeated
 as well, and no ACK ever comes. Clients from elsewhere notice nothing.`,
 	Params: []lab.Param{
-		lab.NewParam("crowd", "clients in the network that cannot be reached", "40", "400"),
+		lab.NewLoad("crowd", "clients in the network that cannot be reached", "40", "400"),
 		lab.Baseline("4s", "10s"),
 	},
 	Arm: []string{"--syn-recv", "20", "--before", "20s", "--after", "9s"},

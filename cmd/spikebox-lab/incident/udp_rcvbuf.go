@@ -14,7 +14,7 @@ var udpRcvbuf = &lab.Incident{
 The resolver writes each question to a log on a slow disk. Datagrams arrive as ever, its
 receive buffer is full, and the kernel drops what does not fit. TCP notices nothing.`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "datagrams per second", "2000", "20000"),
+		lab.NewLoad("rate", "datagrams per second", "2000", "20000"),
 		lab.Baseline("4s", "10s"),
 		lab.Span("5s", "10s"),
 	},

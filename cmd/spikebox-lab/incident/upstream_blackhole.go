@@ -15,7 +15,7 @@ The network between the proxy and its database swallows everything. The proxy's 
 are repeated on their schedule and never answered; its customers are well connected
 and wait.`,
 	Params: []lab.Param{
-		lab.NewParam("rate", "connections per second to the upstream", "20", "200"),
+		lab.NewLoad("rate", "connections per second to the upstream", "20", "200"),
 		lab.Baseline("4s", "10s"),
 	},
 	Arm: []string{"--trigger", "syn.retrans > 5", "--before", "20s", "--after", "9s"},

@@ -15,7 +15,7 @@ A backup client's disk is full. It stops reading in the middle of each download;
 receive window closes, and the server sends nothing but window probes. Server and
 network could do more: it is the reader that stands still.`,
 	Params: []lab.Param{
-		lab.NewParam("readers", "that stand still", "6", "60"),
+		lab.NewLoad("readers", "that stand still", "6", "60"),
 		lab.NewParam("nap", "how long each stands still", "20s", "20s"),
 		lab.Baseline("4s", "10s"),
 		lab.Span("6s", "10s"),

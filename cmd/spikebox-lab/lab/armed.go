@@ -95,7 +95,7 @@ func (s *Stage) recall(h *Host) error {
 // baseline needs, and some, and leaves what it knows then in a file, without what it spent.
 func Learn(ctx context.Context, inc *Incident, opt Options, file string) error {
 	opt.Armed, opt.Learned, opt.Dir = true, "", filepath.Join(opt.Dir, "learned")
-	opt.Params = map[string]string{"baseline": "100s"}
+	opt.Params = map[string]string{"baseline": "130s"}
 	if _, err := Run(ctx, inc, opt); err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (s *Stage) Open(port int, p actor.Server) *Child {
 	s.Arm(s.Edge())
 	s.Load(s.Clients(), s.Edge(), port, actor.Client{
 		Group: "healthy", Comm: "customer", From: Addresses(HealthyNet, 8),
-		Rate: 10, Requests: 3, Gap: 100 * time.Millisecond,
+		Rate: 10 * s.load(), Requests: 3, Gap: 100 * time.Millisecond,
 	})
 	return c
 }

@@ -133,6 +133,7 @@ func (s *Stage) Finish(c *Child, limit time.Duration) {
 // last come leaves first: a client before its server, or its connections would end by
 // reset.
 func (s *Stage) leave() {
+	s.release()
 	for _, c := range s.cast {
 		_ = c.cmd.Process.Signal(syscall.SIGCONT) // a frozen one would not hear of it; an error: it has left
 	}

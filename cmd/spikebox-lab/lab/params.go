@@ -4,6 +4,7 @@ package lab
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -13,20 +14,40 @@ import (
 type Param struct {
 	Name, Doc   string
 	Small, Full string // the values of --scale small and full
+	Load        bool   // it is a whole number of clients, or of what they do a second: --load multiplies it
 }
 
 // NewParam makes a parameter.
-func NewParam(name, doc, small, full string) Param { return Param{name, doc, small, full} }
+func NewParam(name, doc, small, full string) Param {
+	return Param{Name: name, Doc: doc, Small: small, Full: full}
+}
+
+// NewLoad makes a parameter that --load multiplies.
+func NewLoad(name, doc, small, full string) Param {
+	return Param{Name: name, Doc: doc, Small: small, Full: full, Load: true}
+}
+
+// value is the parameter's at a scale, under a load.
+func (p *Param) value(opt Options) string {
+	v := p.Small
+	if opt.Full {
+		v = p.Full
+	}
+	if n, err := strconv.Atoi(v); err == nil && p.Load && opt.Load > 0 {
+		return strconv.Itoa(max(1, int(math.Round(float64(n)*opt.Load))))
+	}
+	return v
+}
 
 // Baseline is the parameter that every incident has: how long Begin lets the hosts live
 // in health before it. An incident that does nothing has words of its own for it.
 func Baseline(small, full string) Param {
-	return Param{"baseline", "healthy time before the incident", small, full}
+	return NewParam("baseline", "healthy time before the incident", small, full)
 }
 
 // Span is the parameter of an incident that no trigger of the recorder ends.
 func Span(small, full string) Param {
-	return Param{"span", "how long it goes on before the bundle is cut", small, full}
+	return NewParam("span", "how long it goes on before the bundle is cut", small, full)
 }
 
 // Number reads a parameter that is a whole number.

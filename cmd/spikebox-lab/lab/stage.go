@@ -24,6 +24,7 @@ type Stage struct {
 	params map[string]string
 	hosts  []*Host // in the order of their making, the router first
 	cast   []*Child
+	groups []string // control groups, to be removed
 	rec    *recorder
 	seeds  uint64 // drawn so far
 	// scratch is a folder for what is not worth keeping, the recorder's control socket.
@@ -62,10 +63,7 @@ func (s *Stage) play(script func(*Stage)) (err error) {
 func newStage(ctx context.Context, inc *Incident, opt Options) (*Stage, error) {
 	s := &Stage{ctx: ctx, opt: opt, params: map[string]string{}}
 	for _, p := range inc.Params {
-		s.params[p.Name] = p.Small
-		if opt.Full {
-			s.params[p.Name] = p.Full
-		}
+		s.params[p.Name] = p.value(opt)
 	}
 	maps.Copy(s.params, opt.Params)
 	s.truth = newTruth(inc, opt, s.params)
@@ -76,6 +74,14 @@ func newStage(ctx context.Context, inc *Incident, opt Options) (*Stage, error) {
 	return s, nil
 }
 
+// load is what multiplies clients and their rates.
+func (s *Stage) load() float64 {
+	if s.opt.Load > 0 {
+		return s.opt.Load
+	}
+	return 1
+}
+
 // close ends the children, last come first, and then the hosts.
 func (s *Stage) close() {
 	if s.rec != nil {
@@ -84,6 +90,7 @@ func (s *Stage) close() {
 	for i := len(s.cast) - 1; i >= 0; i-- {
 		s.cast[i].kill()
 	}
+	s.release()
 	for _, h := range s.hosts {
 		h.close()
 	}
