@@ -56,11 +56,20 @@ struct sock_common {
 	atomic64_t skc_cookie;
 };
 
+struct rb_node {
+	struct rb_node *rb_right;
+	struct rb_node *rb_left;
+};
+
+struct rb_root {
+	struct rb_node *rb_node;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct rb_root tcp_rtx_queue; /* sk_buff.rbnode: unacknowledged, by sequence number */
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
-	__u16 sk_protocol;
 };
 
 struct inet_sock {
@@ -103,8 +112,13 @@ struct tcp_sock {
 	__u32 srtt_us; /* smoothed RTT << 3, in us */
 	__u32 mdev_us; /* 4 * mean deviation, in us */
 	struct minmax rtt_min; /* of the last minutes (net.ipv4.tcp_min_rtt_wlen), in us; ~0 before the first sample */
+	__u32 rcv_nxt;
+	__u64 bytes_received;
 	__u32 snd_una;
 	__u32 snd_nxt;
+	__u32 write_seq; /* behind what the program has handed over */
+	__u64 first_tx_mstamp; /* when the flight began, then when what was delivered last was sent; us, CLOCK_MONOTONIC */
+	__u64 delivered_mstamp; /* the same, then when that was delivered */
 	__u32 tsoffset; /* of the timestamps that it sends */
 	__u8 tcp_usec_ts : 1; /* 6.7: they are in us, not in ms */
 	struct list_head tsorted_sent_queue; /* sk_buff.tcp_tsorted_anchor: unacknowledged, by when last sent */
@@ -123,6 +137,7 @@ struct dst_entry {
 
 /* include/linux/skbuff.h */
 struct sk_buff {
+	struct rb_node rbnode;
 	struct sock *sk;
 	struct net_device *dev;
 	unsigned long _skb_refdst; /* struct dst_entry, with a bit for what is not counted */
@@ -197,7 +212,9 @@ struct bpf_iter__tcp {
 enum {
 	TCP_ESTABLISHED = 1,
 	TCP_SYN_SENT = 2,
+	TCP_SYN_RECV = 3,
 	TCP_CLOSE = 7,
+	TCP_CLOSE_WAIT = 8,
 	TCP_LISTEN = 10,
 	TCP_STATES = 13,
 };

@@ -10,22 +10,31 @@
  *	          the last answer, to the first data that comes back;
  *	connect   from SYN_SENT to ESTABLISHED.
  *
- * Data comes in through tcp_rcv_established, at whose head tcp_probe fires; what comes
- * with the last ACK of a handshake, as all does that TCP_DEFER_ACCEPT waits for, does not, and
- * that first request gives no time. Data goes out through sock_sendmsg, at whose end
- * sock_send_length fires (Linux 6.3): write(2), send(2), sendfile(2) and io_uring all pass it.
+ * All of it is seen where a segment comes in: tcp_probe fires at the head of tcp_rcv_established,
+ * before the segment is processed. Whether something was sent since the last look is the
+ * difference of write_seq, and when it went out the socket still knows, for nothing of it
+ * can have been acknowledged: first_tx_mstamp is the time at which a flight began
+ * (tcp_rate_skb_sent, the same in 4.9 to 7.2; sent again, it keeps that), and once part
+ * of the flight is delivered, the segment itself is found among those that are not. So an answer
+ * counts when its first acknowledgement comes, the next request, or the end of the
+ * connection; its time is that of its first byte nevertheless.
+ *
+ * Not all data passes tcp_rcv_established. What comes with the last ACK of a handshake does
+ * not, as all does that TCP_DEFER_ACCEPT waits for: it came when the connection was
+ * established. Neither does what comes after the peer's FIN; an answer to a
+ * client that has half-closed counts if the server closes before it is acknowledged.
  *
  * Which side a connection is of is known from its states, so one that is older than the
  * probe gives no times. What is not answered yet gives none either. Of requests that are
- * pipelined, and of streams that share a connection, the first one's wait is measured.
+ * pipelined, and of streams that share a connection, the first one's wait is measured; one that is
+ * answered within a flight of which part was delivered before gives none.
  */
 #ifndef SPIKEBOX_RESPONSE_H
 #define SPIKEBOX_RESPONSE_H
 
 #include "clock.h"
+#include "flight.h"
 #include "histogram.h"
-
-#define TCP_SYN_RECV 3
 
 /* ktime since when waits are measured; 0: none are. What began before may have ended unseen. */
 __u64 response_since = 0;
@@ -39,12 +48,17 @@ struct responses {
 	__u64 pad[4];
 };
 
-enum side { ACCEPTED, OPENED };
+enum side {
+	OPENED,
+	ACCEPTED,
+	JUST_ACCEPTED,	/* nothing came yet that tcp_probe has seen */
+};
 
 /* One connection's wait. */
 struct talk {
 	__u64 since;	/* ktime; 0: nobody waits */
-	__u64 side;
+	__u32 written;	/* write_seq when a request came, or the last answer's data; what is sent since begins here */
+	__u32 side;
 };
 
 struct {
@@ -69,10 +83,10 @@ static __always_inline struct responses *this_cpu(void)
 	return bpf_map_lookup_elem(&response_times, &cpu);
 }
 
-/* A send on another CPU may begin a wait after this segment's clock was read. */
-static __always_inline __u32 us_between(__u64 since, __u64 now)
+/* A pacer stamps what it holds back with the time at which it will go. */
+static __always_inline __u32 us_between(__u64 since, __u64 end)
 {
-	__u64 us = now > since ? (now - since) / 1000 : 0;
+	__u64 us = end > since ? (end - since) / 1000 : 0;
 
 	return us > LONGEST ? LONGEST : us;
 }
@@ -83,86 +97,123 @@ static __always_inline __u64 waits_since(struct talk *t)
 	return t->since > response_since ? t->since : 0;
 }
 
+/* When what begins at t->written went out; 0: that cannot be told any more. What is held back, by
+ * a closed window, by loss before it, or by TCP_CORK, goes out at the time given; 0: not yet. */
+static __noinline __u64 sent_at(struct sock *sk, struct tcp_sock *tp, struct talk *t, __u64 held)
+{
+	struct flight f = {};
+
+	if ((__s32)(tp->snd_nxt - t->written) <= 0)
+		return held;
+	if (tp->snd_una == t->written && tp->first_tx_mstamp == tp->delivered_mstamp)
+		return tp->first_tx_mstamp * 1000;
+	return in_flight(sk, t->written, &f) && !(f.sacked & RETRANS) ? f.sent : 0;
+}
+
 /* The one look-up that costs: nothing in a socket itself says which side it is of and who waits. */
 static __always_inline struct talk *talk_of(struct sock *sk)
 {
 	return bpf_sk_storage_get(&talks, sk, 0, 0);
 }
 
-static __always_inline void begin_talk(struct sock *sk, __u64 since, __u64 side)
+static __always_inline void begin_talk(struct sock *sk, struct tcp_sock *tp, __u32 side)
 {
 	struct talk zero = {};
 	struct talk *t = bpf_sk_storage_get(&talks, sk, &zero, BPF_SK_STORAGE_GET_F_CREATE);
 	struct responses *r;
 
 	if (t) {
-		t->since = since;
+		t->since = side == ACCEPTED ? 0 : bpf_ktime_get_ns();
+		t->written = tp->write_seq;
 		t->side = side;
 	} else if ((r = this_cpu())) {
 		__sync_fetch_and_add(&r->unkept, 1);
 	}
 }
 
-static __always_inline void response_state(struct sock *sk, int from, int to)
+/* Ends the wait of a request that was answered since. An answer that is held back is one whose
+ * time nobody knows, but for one that goes out now, with the FIN. */
+static __always_inline void serve(struct sock *sk, struct tcp_sock *tp, struct talk *t, __u64 held)
 {
 	struct responses *r;
+	__u64 since, sent;
+
+	if (t->side == JUST_ACCEPTED) {
+		t->side = ACCEPTED;
+		if (!tp->bytes_received) /* with the handshake */
+			t->since = 0;
+	}
+	since = waits_since(t);
+	if (!since || tp->write_seq == t->written)
+		return;
+	t->since = 0;
+	sent = sent_at(sk, tp, t, held);
+	if (sent && (r = this_cpu()))
+		count(&r->serve, us_between(since, sent));
+}
+
+static __always_inline void connected(struct tcp_sock *tp, struct talk *t)
+{
+	__u64 since = waits_since(t);
+	struct responses *r;
+
+	t->since = 0;
+	t->written = tp->write_seq;
+	if (since && (r = this_cpu()))
+		count(&r->connect, us_between(since, bpf_ktime_get_ns()));
+}
+
+static __always_inline void response_state(struct sock *sk, struct tcp_sock *tp, int from, int to)
+{
 	struct talk *t;
-	__u64 since;
 
 	if (to == TCP_SYN_SENT) {
-		begin_talk(sk, bpf_ktime_get_ns(), OPENED);
-	} else if (to == TCP_ESTABLISHED && from == TCP_SYN_RECV) {
-		begin_talk(sk, 0, ACCEPTED);
-	} else if (to == TCP_ESTABLISHED && from == TCP_SYN_SENT) {
+		begin_talk(sk, tp, OPENED);
+	} else if (from == TCP_SYN_RECV) {
+		/* With data already it is fast open's, whose first request came with the SYN. */
+		if (to == TCP_ESTABLISHED)
+			begin_talk(sk, tp, tp->bytes_received ? ACCEPTED : JUST_ACCEPTED);
+	} else if (from == TCP_SYN_SENT) {
+		if (to == TCP_ESTABLISHED && (t = talk_of(sk)))
+			connected(tp, t);
+	} else if ((from == TCP_ESTABLISHED || from == TCP_CLOSE_WAIT) && tp->snd_una != tp->write_seq) {
+		/* From here on no acknowledgement passes tcp_rcv_established. */
 		t = talk_of(sk);
-		if (!t)
-			return;
-		since = waits_since(t);
-		t->since = 0;
-		if (since && (r = this_cpu()))
-			count(&r->connect, us_between(since, bpf_ktime_get_ns()));
+		if (t && t->side != OPENED)
+			serve(sk, tp, t, bpf_ktime_get_ns());
 	}
 }
 
-static __always_inline void response_segment(struct sock *sk, struct sk_buff *skb, __u64 *now)
+static __always_inline void response_segment(struct sock *sk, struct tcp_sock *tp, struct sk_buff *skb, __u64 *now)
 {
+	/* A FIN is one number long (RFC 9293 section 3.4); one byte of data waits for the next. What
+	 * is there already has come again, and asks nothing. */
+	int data = CB(skb, end_seq) - CB(skb, seq) > 1 && (__s32)(CB(skb, end_seq) - tp->rcv_nxt) > 1;
 	struct responses *r;
 	struct talk *t;
-	__u64 since;
 
-	/* An ACK alone neither asks nor answers. A FIN is one number long (RFC 9293 section 3.4);
-	 * one byte of data waits for the next. */
-	if (CB(skb, end_seq) - CB(skb, seq) <= 1)
+	/* An ACK alone tells what it is the first to acknowledge of a flight. */
+	if (!data && tp->first_tx_mstamp != tp->delivered_mstamp)
 		return;
 	t = talk_of(sk);
 	if (!t)
 		return;
-	since = waits_since(t);
-	if (t->side == ACCEPTED) {
-		if (!since)
+	if (t->side != OPENED) {
+		serve(sk, tp, t, 0);
+		if (data && !waits_since(t)) {
 			t->since = clock(now);
-	} else if (since && (r = this_cpu())) {
-		count(&r->upstream, us_between(since, clock(now)));
-		t->since = 0;
-	}
-}
-
-static __always_inline void response_send(struct sock *sk)
-{
-	struct responses *r;
-	struct talk *t = talk_of(sk);
-	__u64 since;
-
-	if (!t)
+			t->written = tp->write_seq;
+		}
 		return;
-	since = waits_since(t);
-	if (t->side == OPENED) {
-		if (!since)
-			t->since = bpf_ktime_get_ns();
-	} else if (since && (r = this_cpu())) {
-		count(&r->serve, us_between(since, bpf_ktime_get_ns()));
-		t->since = 0;
 	}
+	if (!waits_since(t) && tp->write_seq != t->written)
+		t->since = sent_at(sk, tp, t, 0);
+	if (!data)
+		return;
+	if (waits_since(t) && (r = this_cpu()))
+		count(&r->upstream, us_between(t->since, clock(now)));
+	t->since = 0;
+	t->written = tp->write_seq;
 }
 
 #endif

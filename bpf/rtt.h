@@ -27,6 +27,7 @@
 
 #include "clock.h"
 #include "event.h"
+#include "flight.h"
 #include "histogram.h"
 
 /* What one CPU has seen since loading; only max is reset, by the reader's swap.
@@ -74,48 +75,6 @@ static __always_inline void record(struct sock *sk, __u64 sample, __u32 min)
 #define RST 0x04
 #define SYN 0x02
 
-/* TCPCB_SACKED_RETRANS | TCPCB_EVER_RETRANS | TCPCB_REPAIRED, include/net/tcp.h */
-#define RETRANS 0x92
-
-/* A segment in flight. */
-struct flight {
-	__u64 sent;	/* ktime */
-	__u32 seq;
-	__u32 end_seq;
-	__u16 gso_segs;
-	__u16 gso_size;
-	__u8 sacked;
-};
-
-/* The first in flight, 0 where it is not found in its place because it was sent again. */
-static __always_inline int first_in_flight(struct tcp_sock *tp, struct flight *f)
-{
-	struct sk_buff *skb = tp->highest_sack;
-	void *link;
-
-	/* As a rule nothing is acknowledged selectively, and reading through typed pointers
-	 * calls nothing: bpf_probe_read_kernel takes 26 ns. */
-	if (skb && CB(skb, seq) == tp->snd_una) {
-		f->sent = skb->skb_mstamp_ns;
-		f->end_seq = CB(skb, end_seq);
-		f->gso_segs = CB(skb, tcp_gso_segs);
-		f->gso_size = CB(skb, tcp_gso_size);
-		f->sacked = CB(skb, sacked);
-		return 1;
-	}
-	link = tp->tsorted_sent_queue.next;
-	if (link == (void *)&tp->tsorted_sent_queue)
-		return 0;
-	skb = link - bpf_core_field_offset(struct sk_buff, tcp_tsorted_anchor);
-	bpf_core_read(&f->sent, sizeof(f->sent), &skb->skb_mstamp_ns);
-	bpf_probe_read_kernel(&f->seq, sizeof(f->seq), &CB(skb, seq));
-	bpf_probe_read_kernel(&f->end_seq, sizeof(f->end_seq), &CB(skb, end_seq));
-	bpf_probe_read_kernel(&f->gso_segs, sizeof(f->gso_segs), &CB(skb, tcp_gso_segs));
-	bpf_probe_read_kernel(&f->gso_size, sizeof(f->gso_size), &CB(skb, tcp_gso_size));
-	bpf_probe_read_kernel(&f->sacked, sizeof(f->sacked), &CB(skb, sacked));
-	return f->seq == tp->snd_una;
-}
-
 /* A TCP header and, where the stack aligns it as nearly all do, its option of timestamps
  * (RFC 7323, appendix A). */
 struct header {
@@ -145,16 +104,12 @@ static __always_inline void record_echo(struct sock *sk, struct tcp_sock *tp, st
 		record(sk, (__u64)(delta ? delta : 1) * unit, tp->rtt_min.s[0].v);
 }
 
-static __always_inline void rtt_segment(struct sock *sk, struct sk_buff *skb, __u64 *now)
+static __always_inline void rtt_segment(struct sock *sk, struct tcp_sock *tp, struct sk_buff *skb, __u64 *now)
 {
 	struct flight first = {};
-	struct tcp_sock *tp;
 	__u32 ack, una;
 
 	if ((CB(skb, tcp_flags) & (ACK | RST | SYN)) != ACK)
-		return;
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp)
 		return;
 	ack = CB(skb, ack_seq);
 	una = tp->snd_una;

@@ -23,14 +23,18 @@ __u64 state_since = 0;
 SEC("tp_btf/tcp_probe")
 int BPF_PROG(tcp_segment, struct sock *sk, struct sk_buff *skb)
 {
+	struct tcp_sock *tp;
 	__u64 now = 0;
 
 	if (!in_netns(&sk->__sk_common))
 		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
 	if (rtt_fits && rtt_since)
-		rtt_segment(sk, skb, &now);
+		rtt_segment(sk, tp, skb, &now);
 	if (response_fits && response_since)
-		response_segment(sk, skb, &now);
+		response_segment(sk, tp, skb, &now);
 	return 0;
 }
 
@@ -49,15 +53,6 @@ int BPF_PROG(tcp_state, struct sock *sk, int from, int to)
 	if (rtt_fits && rtt_since)
 		rtt_state(sk, tp, to);
 	if (response_fits && response_since)
-		response_state(sk, from, to);
-	return 0;
-}
-
-SEC("tp_btf/sock_send_length")
-int BPF_PROG(tcp_send, struct sock *sk, int sent, int flags)
-{
-	/* Of datagrams, UNIX sockets and other namespaces nothing is looked up. */
-	if (sent > 0 && sk->sk_protocol == IPPROTO_TCP && in_netns(&sk->__sk_common))
-		response_send(sk);
+		response_state(sk, tp, from, to);
 	return 0;
 }

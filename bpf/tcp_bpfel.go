@@ -52,7 +52,6 @@ const (
 	TcpMapTalks          = "talks"
 	TcpMapTcpTransitions = "tcp_transitions"
 	TcpProgTcpSegment    = "tcp_segment"
-	TcpProgTcpSend       = "tcp_send"
 	TcpProgTcpState      = "tcp_state"
 	TcpVarEventLimit     = "event_limit"
 	TcpVarLateUs         = "late_us"
@@ -109,7 +108,6 @@ type TcpSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type TcpProgramSpecs struct {
 	TcpSegment *ebpf.ProgramSpec `ebpf:"tcp_segment"`
-	TcpSend    *ebpf.ProgramSpec `ebpf:"tcp_send"`
 	TcpState   *ebpf.ProgramSpec `ebpf:"tcp_state"`
 }
 
@@ -201,14 +199,12 @@ type TcpVariables struct {
 // It can be passed to LoadTcpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TcpPrograms struct {
 	TcpSegment *ebpf.Program `ebpf:"tcp_segment"`
-	TcpSend    *ebpf.Program `ebpf:"tcp_send"`
 	TcpState   *ebpf.Program `ebpf:"tcp_state"`
 }
 
 func (p *TcpPrograms) Close() error {
 	return _TcpClose(
 		p.TcpSegment,
-		p.TcpSend,
 		p.TcpState,
 	)
 }

@@ -29,7 +29,7 @@ type Tier struct {
 // retransmissions and resets, which run only where there is trouble; counters and texts of
 // /proc, each second's 0.03 % of two CPUs.
 //
-// Programs that several work in are charged to the last of them that is armed: with it they go.
+// A program that several work in is charged to those that are armed in equal parts.
 //
 // PerPacket is runs a packet times ns a run, with the timing itself, of TCP exchanges over
 // veth on Linux 6.18 (BenchmarkCost of package probe).
@@ -59,13 +59,13 @@ var Tiers = []*Tier{
 		ID:      "response", // what users wait for
 		Without: "serve.p99 and its like; the packets still show when requests came and answers went",
 		Probes:  []string{"response"}, Meters: []string{"response"}, Within: "state", // whose program tells it the sides of a connection
-		PerPacket: 170 * time.Nanosecond, // a send for a segment that comes in, and what it adds to that one's run
+		PerPacket: 100 * time.Nanosecond, // half of a run a segment
 	},
 	{
 		ID:      "rtt", // every round trip of every connection
 		Without: "rtt.p99 and its like; the packets still show round trips, and retransmissions are events",
 		Probes:  []string{"rtt"}, Meters: []string{"rtt"}, Shared: []string{"events"}, Within: "state", // which tells the first of each connection
-		PerPacket: 170 * time.Nanosecond, // a run a segment
+		PerPacket: 100 * time.Nanosecond, // the other half
 	},
 	{
 		ID:      "state", // sockets in each state at every tick

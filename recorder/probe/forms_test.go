@@ -34,7 +34,7 @@ var forms = []struct {
 	{[2]int{5, 17}, "drop", "drop_why"},
 	{[2]int{6, 11}, "drop", "drop_for"},
 	{[2]int{5, 10}, "echo", ""},
-	{[2]int{6, 3}, "response", ""},
+	{[2]int{5, 11}, "response", ""},
 }
 
 // inVM says that this is a distribution's kernel, where everything can be armed, and
@@ -60,7 +60,7 @@ func TestFormsOfThisKernel(t *testing.T) {
 		variant, known := want[r.Probe.ID]
 		t.Logf("%-10s %s %s", r.Probe.ID, r.Variant, Reason(r.Err))
 		switch {
-		case !known && without(r.Err): // before 6.3
+		case !known && without(r.Err): // before 5.11
 		case !known:
 			t.Errorf("no form of %s for kernel %v", r.Probe.ID, version)
 		case r.Err != nil && r.Probe == &functionProbe && !inVM():

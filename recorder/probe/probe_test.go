@@ -29,13 +29,13 @@ func armAll(t *testing.T, o Options) *Set {
 	return s
 }
 
-// open arms one probe alone. It gives nil, having said so, where this kernel has no sock_send_length.
+// open arms one probe alone. It gives nil, having said so, where this kernel is too old for it.
 func open(t *testing.T, p *Probe, netNS uint32) *Set {
 	t.Helper()
 	s := &Set{hub: alone(), opened: map[string]io.Closer{}}
 	t.Cleanup(func() { s.Close() })
 	if _, err := s.open(p, Options{NetNS: netNS}); without(err) {
-		t.Logf("before Linux 6.3: %v", err)
+		t.Logf("before Linux 5.11: %v", err)
 		return nil
 	} else if err != nil {
 		t.Fatal(err)

@@ -100,6 +100,8 @@ func refuse(id string, err error) error {
 		r.Cause = NoTarget
 	case lacking != "": // then no other error means what it says
 		r.Cause, r.Reason = Privilege, lacking+" missing"
+	case refused && unknownHelper(lastLine(verifier.Log)) != "":
+		r.Cause, r.Reason = NoTarget, "kernel has no helper "+unknownHelper(lastLine(verifier.Log))+" for programs of this kind"
 	case refused && len(verifier.Log) > 0:
 		r.Cause, r.Reason = Verifier, "verifier says: "+lastLine(verifier.Log)
 	case errors.Is(err, errMemlock):
@@ -167,6 +169,18 @@ func lastLine(log []string) string {
 		}
 	}
 	return "nothing"
+}
+
+// unknownHelper names the helper that a program calls and the kernel does not have for it
+// (check_helper_call, kernel/bpf/verifier.c); empty where the verdict is another.
+func unknownHelper(verdict string) string {
+	for _, says := range []string{"unknown func ", "program of this type cannot use helper "} { // before and since 6.11
+		if rest, ok := strings.CutPrefix(verdict, says); ok {
+			name, _, _ := strings.Cut(rest, "#")
+			return name
+		}
+	}
+	return ""
 }
 
 // policy explains an EPERM from bpf(2) although the capabilities are held: it has many

@@ -12,6 +12,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/spikebox/spikebox/bpf"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
@@ -29,6 +31,9 @@ func TestRefusalsNameTheirCause(t *testing.T) {
 		{errMemlock, Privilege, "CAP_SYS_RESOURCE"},
 		{memlock, Privilege, "although CAP_BPF and CAP_PERFMON are held"},
 		{unix.ENOSYS, Kernel, "CONFIG_BPF_SYSCALL"},
+		{&ebpf.VerifierError{Cause: unix.EINVAL, Log: []string{"unknown func bpf_sk_storage_get#107", "processed 9 insns"}}, NoTarget, "helper bpf_sk_storage_get for"}, // 5.10
+		{&ebpf.VerifierError{Cause: unix.EINVAL, Log: []string{"program of this type cannot use helper bpf_sk_storage_get#107"}}, NoTarget, "helper bpf_sk_storage_get for"},
+		{&ebpf.VerifierError{Cause: unix.EINVAL, Log: []string{"R1 invalid mem access"}}, Verifier, "R1 invalid mem access"},
 		{errors.New("anything else"), Kernel, "anything else"},
 	} {
 		err := refuse("rtt", fmt.Errorf("load: %w", c.err))

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
@@ -49,8 +51,7 @@ func TestResponseTimes(t *testing.T) {
 			}
 		}
 	})
-	var got Responses
-	must(t, r.Read(&got))
+	got := r.await(t, requests, requests)
 	for name, h := range map[string]Histogram{"serve": got.Serve, "upstream": got.Upstream} {
 		if h.Count != requests || h.Quantile(0) < think*7/8 || h.Max > longest {
 			t.Errorf("%s: %d times from %v to %v, want %d from %v to %v", name, h.Count, h.Quantile(0), h.Max, requests, think, longest)
@@ -59,10 +60,25 @@ func TestResponseTimes(t *testing.T) {
 	if got.Connect.Count != 1 || got.Connect.Max > connect {
 		t.Errorf("connect: %d times up to %v, want 1 up to %v", got.Connect.Count, got.Connect.Max, connect)
 	}
-	must(t, r.Read(&got))
+	must(t, r.Read(got))
 	if n := got.Serve.Count + got.Upstream.Count + got.Connect.Count; n != 0 {
 		t.Errorf("%d times told twice", n)
 	}
+}
+
+// await reads until as many times are told: an answer is when it is acknowledged.
+func (r *Response) await(t *testing.T, serve, upstream uint64) *Responses {
+	t.Helper()
+	all := &Responses{}
+	eventually(t, "the times", func() bool {
+		var one Responses
+		must(t, r.Read(&one))
+		all.Serve.Merge(&one.Serve)
+		all.Upstream.Merge(&one.Upstream)
+		all.Connect.Merge(&one.Connect)
+		return all.Serve.Count >= serve && all.Upstream.Count >= upstream
+	})
+	return all
 }
 
 // A wait that began before the probe was shed is not measured when it is back, the next is. The
@@ -84,6 +100,7 @@ func TestShedResponse(t *testing.T) {
 				_, err = io.ReadFull(to, make([]byte, 10))
 				must(t, err)
 			}
+			acknowledged(t, from)
 		}
 		times := func(when string, want uint64) {
 			t.Helper()
@@ -128,8 +145,23 @@ func TestShedResponse(t *testing.T) {
 	})
 }
 
-// without says that the kernel has no sock_send_length: it came with Linux 6.3.
-func without(err error) bool { return err != nil && strings.Contains(Reason(err), "sock_send_length") }
+// acknowledged waits until all that was written is.
+func acknowledged(t *testing.T, c net.Conn) {
+	t.Helper()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	must(t, err)
+	eventually(t, "an acknowledgement", func() bool {
+		var waiting int
+		must(t, raw.Control(func(fd uintptr) { waiting, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }))
+		must(t, err)
+		return waiting == 0
+	})
+}
+
+// without says that the kernel has no memory of a socket for tracing programs: it came with Linux 5.11.
+func without(err error) bool {
+	return err != nil && strings.Contains(Reason(err), "bpf_sk_storage_get")
+}
 
 // answer reads 20 bytes, thinks, and answers in two pieces.
 func answer(l net.Listener, think time.Duration) {

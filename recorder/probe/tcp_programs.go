@@ -27,7 +27,7 @@ type tcpProbe struct {
 
 // tcpProbes are all, in the order in which they are shed: what is first also asks most of a kernel.
 var tcpProbes = []tcpProbe{
-	{"response", bpf.TcpVarResponseSince, bpf.TcpVarResponseFits, []string{bpf.TcpProgTcpSend, bpf.TcpProgTcpSegment, bpf.TcpProgTcpState}},
+	{"response", bpf.TcpVarResponseSince, bpf.TcpVarResponseFits, []string{bpf.TcpProgTcpSegment, bpf.TcpProgTcpState}},
 	{"rtt", bpf.TcpVarRttSince, bpf.TcpVarRttFits, []string{bpf.TcpProgTcpSegment, bpf.TcpProgTcpState}},
 	{"state", bpf.TcpVarStateSince, bpf.TcpVarStateFits, []string{bpf.TcpProgTcpState}},
 }
@@ -71,21 +71,20 @@ func (p *tcpPrograms) load(h hub, o Options, id string) (*loaded, error) {
 		}
 	}
 	maps.DeleteFunc(spec.Programs, func(program string, _ *ebpf.ProgramSpec) bool {
-		return neededBy(program, func(id string) bool { return p.refused[id] == nil }) == ""
+		return worksFor(program, func(id string) bool { return p.refused[id] == nil }) == 0
 	})
 	return load(h, wanted{id: id, spec: spec, vars: vars, idle: true,
 		perCPU: []string{bpf.TcpMapRttSamples, bpf.TcpMapTcpTransitions, bpf.TcpMapResponseTimes}})
 }
 
-// neededBy gives, of the probes that are meant, the last to be shed that a program works for;
-// empty where there is none.
-func neededBy(program string, meant func(id string) bool) (id string) {
+// worksFor counts the probes, of those that are meant, that a program works for.
+func worksFor(program string, meant func(id string) bool) (n int) {
 	for _, t := range tcpProbes {
 		if meant(t.id) && slices.Contains(t.programs, program) {
-			id = t.id
+			n++
 		}
 	}
-	return id
+	return n
 }
 
 // armTCP arms one of the probes, and gives its counts.
@@ -136,7 +135,7 @@ func (p *tcpPrograms) turn(id string, on bool) error {
 	}
 	for program := range p.loaded.Programs {
 		change := p.loaded.detach
-		if neededBy(program, p.isArmed) != "" {
+		if worksFor(program, p.isArmed) > 0 {
 			change = p.loaded.attach
 		}
 		if err := change(program); err != nil {
@@ -148,13 +147,16 @@ func (p *tcpPrograms) turn(id string, on bool) error {
 
 func (p *tcpPrograms) isArmed(id string) bool { return p.armed[id] }
 
-// charged gives the programs whose time is a probe's: those with which it is the last to be shed.
-func (p *tcpPrograms) charged(id string) (programs []string) {
+// among gives the programs that work for a probe while it is armed, and for how many in all.
+func (p *tcpPrograms) among(id string) map[string]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for program := range p.loaded.Programs {
-		if neededBy(program, p.isArmed) == id {
-			programs = append(programs, program)
+	programs := map[string]int{}
+	for _, t := range tcpProbes {
+		for _, program := range t.programs {
+			if t.id == id && p.armed[id] && p.loaded.Programs[program] != nil {
+				programs[program] = worksFor(program, p.isArmed)
+			}
 		}
 	}
 	return programs

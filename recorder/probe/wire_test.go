@@ -92,10 +92,11 @@ func segment(src, dst [4]byte, sport, dport uint16, flags byte) []byte {
 	return segmentAt(src, dst, sport, dport, flags, 1000, 0)
 }
 
-func segmentAt(src, dst [4]byte, sport, dport uint16, flags byte, seq, ack uint32) []byte {
-	p := make([]byte, 40)
+// segmentAt is one with sequence numbers, and an even number of bytes of data.
+func segmentAt(src, dst [4]byte, sport, dport uint16, flags byte, seq, ack uint32, data ...byte) []byte {
+	p := append(make([]byte, 40), data...)
 	p[0], p[8], p[9] = 0x45, 64, unix.IPPROTO_TCP
-	binary.BigEndian.PutUint16(p[2:], 40)
+	binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
 	copy(p[12:], src[:])
 	copy(p[16:], dst[:])
 	binary.BigEndian.PutUint16(p[10:], checksum(0, p[:20]))
@@ -105,8 +106,8 @@ func segmentAt(src, dst [4]byte, sport, dport uint16, flags byte, seq, ack uint3
 	binary.BigEndian.PutUint32(tcp[4:], seq)
 	binary.BigEndian.PutUint32(tcp[8:], ack)
 	tcp[12], tcp[13] = 5<<4, flags
-	binary.BigEndian.PutUint16(tcp[14:], 65535) // window
-	pseudo := uint32(unix.IPPROTO_TCP) + 20     // protocol and length; addresses follow
+	binary.BigEndian.PutUint16(tcp[14:], 65535)           // window
+	pseudo := uint32(unix.IPPROTO_TCP) + uint32(len(tcp)) // protocol and length; addresses follow
 	for i := 12; i < 20; i += 2 {
 		pseudo += uint32(binary.BigEndian.Uint16(p[i:]))
 	}

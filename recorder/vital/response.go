@@ -11,7 +11,7 @@ import (
 
 var responseMeter = &Meter{
 	ID:  "response",
-	Doc: "what users of this namespace's applications wait for, over the last second of ticks",
+	Doc: "what users of this namespace's applications wait for, by what was acknowledged or came within the last second of ticks",
 	Vitals: []Vital{
 		{"serve.p99", "s", "99th percentile of the times from a request's first data to the answer's first byte"},
 		{"serve.max", "s", "longest of them"},

@@ -53,8 +53,8 @@ func TestRecorderInVM(t *testing.T) {
 			continue
 		}
 		probes++
-		switch lacks := "kernel has no tracepoint sock_send_length"; {
-		case s.Name == "probe.response" && !since(t, 6, 3):
+		switch lacks := "kernel has no helper bpf_sk_storage_get for programs of this kind"; {
+		case s.Name == "probe.response" && !since(t, 5, 11):
 			if s.State != format.Unsupported || s.Reason != lacks {
 				t.Errorf("source %s is %s: %q, want %q", s.Name, s.State, s.Reason, lacks)
 			}
