@@ -3,7 +3,6 @@ package evidence
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"io"
 	"strings"
 
@@ -103,10 +102,6 @@ func (e *Evidence) readBundle(r *format.Reader) {
 		return nil
 	})
 	e.text = bytes.Buffer{}
-	e.Columns.Finish()
-	if n := e.Columns.Left(); n > 0 {
-		e.Partial.Add(member.SnapshotFolder, fmt.Errorf("it has more numbers than are held: %d are not", n))
-	}
 }
 
 // readMember reads one member, to its end, where its sum is compared.

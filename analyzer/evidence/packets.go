@@ -13,6 +13,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/packet"
 	"github.com/spikebox/spikebox/analyzer/rtt"
+	"github.com/spikebox/spikebox/analyzer/ticks"
 	"github.com/spikebox/spikebox/analyzer/traffic"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
@@ -44,7 +45,8 @@ type Packets struct {
 	Volume  traffic.Volume
 	Pings   []*traffic.Ping
 
-	trips  *rtt.Peers // until it is known which addresses are this host's
+	ticks  *ticks.Ticks // until they are columns; nil with Options.OnlyFlows
+	trips  *rtt.Peers   // until it is known which addresses are this host's
 	sums   *traffic.Sums
 	echoes traffic.Echoes
 }
@@ -68,6 +70,9 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 	defer source.Close()
 	var services handshake.Services
 	p := &Packets{Local: map[netip.Addr]bool{}, trips: &rtt.Peers{}, sums: &traffic.Sums{}}
+	if !opts.OnlyFlows {
+		p.ticks = in.ticks(p.Local)
+	}
 	table := p.table(&services, in.room(), opts)
 	for {
 		packets, err := source.Batch()
@@ -111,6 +116,7 @@ func (p *Packets) table(services *handshake.Services, room int64, opts Options) 
 	event := func(e *flow.Event) {
 		p.trips.Add(e)
 		p.sums.Event(e)
+		p.ticks.Event(e)
 		if opts.Event != nil {
 			opts.Event(e)
 		}
@@ -118,10 +124,11 @@ func (p *Packets) table(services *handshake.Services, room int64, opts Options) 
 	return flow.NewTable(func(f *flow.Flow) {
 		services.Add(f)
 		p.sums.Flow(f)
+		p.ticks.Flow(f)
 		if opts.Flow != nil {
 			opts.Flow(f)
 		}
-	}, flow.Options{Events: event, Room: room})
+	}, flow.Options{Events: event, Room: room, Beat: p.ticks.Beat})
 }
 
 // Cut says what was not kept of the packets, as memory is bounded.
@@ -140,6 +147,9 @@ func (p *Packets) Cut() []error {
 func (p *Packets) see(pkt *packet.Packet) {
 	if p.First == 0 {
 		p.First = pkt.Time
+		if p.ticks != nil {
+			p.ticks.Begin(pkt.Time)
+		}
 	}
 	p.Last = max(p.Last, pkt.Time) // several interfaces' packets come slightly out of order
 	for int(pkt.Interface) >= len(p.PerIface) {

@@ -86,8 +86,13 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 			e.Partial.Add(in.captures[0].Name, err)
 		}
 		if !opts.OnlyFlows {
+			e.packetColumns(in.own)
 			packets.ways(e.Sockets, e.Own)
 		}
+	}
+	e.Columns.Finish()
+	if n := e.Columns.Left(); n > 0 {
+		e.Partial.Add(member.SnapshotFolder, fmt.Errorf("it has more numbers than are held: %d are not", n))
 	}
 	return e, nil
 }

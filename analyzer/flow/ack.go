@@ -200,7 +200,7 @@ func (t *Table) sample(f *Flow, s Side, p *packet.Packet, live []segment, n int)
 	case rtt >= max(y.rttMin, y.promptRTT)+maxAckDelay:
 		return
 	}
-	y.rtt.add(rtt, &t.histograms)
+	y.rtt.Add(rtt, &t.histograms)
 	y.estimate(rtt)
 	t.emit(f, p, Event{Kind: EventRTT, Side: s.Other(), Seq: from.seq, Value: rtt})
 }

@@ -64,6 +64,6 @@ func (t *Table) fetch(packets []packet.Packet, ahead []whereabouts) {
 // touch reads from each cache line that a packet of side s needs.
 func (f *Flow) touch(s Side) uint32 {
 	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
-	return uint32(f.Last) + x.rtt.n + x.Packets + x.una + x.recent[1].sum + uint32(x.srtt) +
+	return uint32(f.Last) + x.rtt.N() + x.Packets + x.una + x.recent[1].sum + uint32(x.srtt) +
 		y.Fins + y.una + uint32(y.ackTime)
 }

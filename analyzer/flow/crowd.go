@@ -15,15 +15,14 @@ const DefaultRoom = 192 << 20
 const (
 	// flowCost is the memory of a live flow without its lists: itself, its place in the hash table,
 	// and the acknowledged segments that it keeps.
-	flowCost      = int64(unsafe.Sizeof(Flow{})) + 16 + 2*maxPast*segmentCost
-	segmentCost   = int64(unsafe.Sizeof(segment{}))
-	sentCost      = int64(unsafe.Sizeof(Sent{}))
-	histogramCost = int64(unsafe.Sizeof(histogram{}))
+	flowCost    = int64(unsafe.Sizeof(Flow{})) + 16 + 2*maxPast*segmentCost
+	segmentCost = int64(unsafe.Sizeof(segment{}))
+	sentCost    = int64(unsafe.Sizeof(Sent{}))
 )
 
 // memory is about what the live flows take, in bytes.
 func (t *Table) memory() int64 {
-	return int64(t.alive)*flowCost + int64(t.histograms.used)*histogramCost + t.lists
+	return int64(t.alive)*flowCost + t.histograms.Bytes() + t.lists
 }
 
 // account follows the lists of a flow, which grow with its packets. Only the queues are looked at

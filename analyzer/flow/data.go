@@ -131,7 +131,7 @@ func (t *Table) think(f *Flow, s Side, p *packet.Packet) {
 	}
 	f.asking = false
 	if d := p.Time - f.requestEnd; d >= 0 {
-		f.think.add(d, &t.histograms)
+		f.think.Add(d, &t.histograms)
 		t.emit(f, p, Event{Kind: EventThink, Side: Server, Seq: p.Seq, Value: d})
 	}
 }

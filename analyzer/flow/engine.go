@@ -14,6 +14,7 @@ type engine struct {
 	chain *Flow // next in the hash chain
 	seen  int64 // the table's time at the last packet; unlike Last, it never goes back
 	line  *line // the line that this list is; nil when it is a slot of the wheel
+	until int64 // Unix ns of the next beat, see Options.Beat
 
 	clientHigh bool // the client is the higher end of the key
 	closed     bool // both sides have closed, or one has reset
@@ -83,6 +84,7 @@ type half struct {
 	trip       trip  // to the peer, for the mechanism of what it sends again
 
 	// Rarely needed.
+	told         uint64    // of Bytes, see Fresh
 	isn          uint32    // initial sequence number
 	base         uint32    // first sequence number that the capture can know about
 	zeroSince    int64     // Unix ns
@@ -164,6 +166,9 @@ func (f *Flow) replacedBy(p *packet.Packet, fromHigh bool) bool {
 // segment follows one TCP segment sent by the given side.
 func (t *Table) segment(f *Flow, s Side, p *packet.Packet) {
 	x, y := &f.Dirs[s], &f.Dirs[s.Other()]
+	if p.Time > f.until && t.opts.Beat != nil {
+		f.until = t.opts.Beat(f, p.Time)
+	}
 	// Counted before anything is judged: packets and bytes are those of the capture, whatever they
 	// turn out to be, so that they agree with every other program.
 	f.stepped = f.stepped || p.Time < f.Last
@@ -265,7 +270,7 @@ func (t *Table) emit(f *Flow, p *packet.Packet, e Event) {
 
 // reset takes the memory of a flow back and makes it empty.
 func (f *Flow) reset(t *Table) {
-	f.think.reset(&t.histograms)
+	f.think.Reset(&t.histograms)
 	// The lists of the handshake and of each side stay with the flow, so that the next one does not
 	// allocate them.
 	syns, synacks := emptied(f.Handshake.SYNs), emptied(f.Handshake.SYNACKs)
@@ -273,7 +278,7 @@ func (f *Flow) reset(t *Table) {
 	var fins [2][]Sent
 	for i := range f.Dirs {
 		d := &f.Dirs[i]
-		d.rtt.reset(&t.histograms)
+		d.rtt.Reset(&t.histograms)
 		t.slabs.put(d.queue.list)
 		past[i], fins[i] = d.past[:0], emptied(d.FINs)
 	}

@@ -78,7 +78,7 @@ func (f *Flow) patience() int64 {
 	if !f.closed {
 		return 0
 	}
-	return closedIdle + 4*max(f.Dirs[Client].rtt.max, f.Dirs[Server].rtt.max)
+	return closedIdle + 4*max(f.Dirs[Client].rtt.Max(), f.Dirs[Server].rtt.Max())
 }
 
 // close moves a flow that was closed or reset into the line of those.

@@ -1,6 +1,10 @@
 package flow
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/spikebox/spikebox/analyzer/sketch"
+)
 
 // Side names an end of a flow: the client sent the SYN; without one, the lower port is the server.
 type Side uint8
@@ -68,9 +72,10 @@ type Flow struct {
 	ResetState     State  // state of the connection when the first RST was sent
 	ICMPErrors     uint32 // ICMP errors that quote a packet of this flow
 	ICMPError      uint16 // the last of them, type<<8 | code
+	Mark           uint8  // the listener's to set; 0 when the flow begins
 
 	links
-	think sketch
+	think sketch.Sketch
 	Dirs  [2]Direction // indexed by the Side that sent
 }
 
@@ -86,7 +91,7 @@ func (f *Flow) S2C() *Direction { return &f.Dirs[Server] }
 
 // Think returns the quantiles of the server's think time: last byte of a request to first byte of
 // its answer, both as the tap saw them.
-func (f *Flow) Think() Quantiles { return f.think.quantiles() }
+func (f *Flow) Think() sketch.Quantiles { return f.think.Quantiles() }
 
 // State is the state of a connection as the tap can tell it.
 type State uint8
@@ -158,7 +163,7 @@ type Direction struct {
 
 	// From here on is what every packet needs.
 
-	rtt sketch
+	rtt sketch.Sketch
 	// Bytes of TCP payload, retransmissions included.
 	Bytes uint64
 	// Bytes of TCP payload, each once.
@@ -173,7 +178,7 @@ type Direction struct {
 
 // RTT returns the quantiles of the round trip from the tap to the peer and back, measured on what
 // this side sent. At a tap on the sender it is the whole round trip.
-func (d *Direction) RTT() Quantiles { return d.rtt.quantiles() }
+func (d *Direction) RTT() sketch.Quantiles { return d.rtt.Quantiles() }
 
 // Sent is one transmission of a SYN, SYN-ACK or FIN.
 type Sent struct {
@@ -220,6 +225,15 @@ func (h *Handshake) RTT() int64 {
 	return h.ServerRTT + h.ClientRTT
 }
 
+// ConnectTime returns how long the client waited until it was connected, in ns: from its first SYN to its ACK of a
+// SYN-ACK, every repetition between them included; -1 where one of them was not captured.
+func (h *Handshake) ConnectTime() int64 {
+	if len(h.SYNs) == 0 || !h.Completed {
+		return -1
+	}
+	return max(h.AckTime-h.SYNs[0].Time, -1)
+}
+
 // Answered counts the SYN-ACK repetitions before which an ACK of an earlier one had been captured:
 // the host received an answer and did not take it.
 func (h *Handshake) Answered() (n int) {
@@ -235,4 +249,8 @@ func (h *Handshake) Answered() (n int) {
 type Options struct {
 	Events func(*Event) // called for each event, in packet order; the pointer is valid during the call
 	Room   int64        // bytes that live flows may take, about; 0 is DefaultRoom
+	// Beat is called for a flow's first packet, before it counts, and for the first one behind each moment
+	// that Beat gave back, in Unix ns: so a listener learns what was counted until then without being called for
+	// every packet.
+	Beat func(f *Flow, now int64) (until int64)
 }

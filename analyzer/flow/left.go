@@ -6,12 +6,30 @@ import "github.com/spikebox/spikebox/analyzer/packet"
 // since when, in Unix ns.
 func (f *Flow) Asking() (since int64, asking bool) { return f.requestEnd, f.asking }
 
+// ServerKnown reports whether the server is known to be it. Where the SYN was not captured, that is a guess by the
+// ports, and a guess that is wrong would take a user's pause for the server's work: then only a service below the
+// ephemeral ports of Linux (32768, net.ipv4.ip_local_port_range) with a client among them counts.
+func (f *Flow) ServerKnown() bool {
+	const ephemeral = 32768
+	return !f.Midstream || f.Server.Port() < ephemeral && f.Client.Port() >= ephemeral
+}
+
 // ClosedSince returns since when this side has offered no window, in Unix ns; ok is false while it is
 // open.
 func (d *Direction) ClosedSince() (since int64, ok bool) { return d.zeroSince, d.zero }
 
 // TTLs returns the lowest and highest TTL of this side's packets but RSTs, 0 without any.
 func (d *Direction) TTLs() (low, high uint8) { return d.ttlLow, d.ttlHigh }
+
+// LeastRTT returns the shortest round trip so far, of this side's data and of the handshake, in ns; 0 unknown.
+func (d *Direction) LeastRTT() int64 { return d.rttMin }
+
+// Fresh returns the bytes of payload that this side has sent since Fresh was called last.
+func (d *Direction) Fresh() uint64 {
+	n := d.Bytes - d.told
+	d.told = d.Bytes
+	return n
+}
 
 // Heard returns the Unix ns of this side's last packet, 0 without any.
 func (d *Direction) Heard() int64 { return d.heard }

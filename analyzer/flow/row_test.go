@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/spikebox/spikebox/analyzer/sketch"
 )
 
 // Row is what tests ask of a flow that has ended. It holds copies, as flows are pooled.
@@ -25,7 +27,7 @@ type Row struct {
 // sideRow is what one side sent.
 type sideRow struct {
 	Direction
-	RTT, Think Quantiles
+	RTT, Think sketch.Quantiles
 }
 
 // sameRows compares all that rows export.
@@ -46,6 +48,6 @@ func (f *Flow) Row() Row {
 		SYNOffsets: Offsets(h.SYNs), SYNACKOffsets: Offsets(h.SYNACKs),
 		SYNSchedule: h.SYNSchedule.String(), SYNACKSchedule: h.SYNACKSchedule.String(),
 		SYNACKsAnswered: h.Answered(), End: f.End.String(), Filter: f.Filter(),
-		C2S: sideRow{c.Dirs[Client], f.C2S().RTT(), Quantiles{}}, S2C: sideRow{c.Dirs[Server], f.S2C().RTT(), f.Think()},
+		C2S: sideRow{c.Dirs[Client], f.C2S().RTT(), sketch.Quantiles{}}, S2C: sideRow{c.Dirs[Server], f.S2C().RTT(), f.Think()},
 	}
 }

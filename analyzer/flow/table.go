@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/spikebox/spikebox/analyzer/packet"
+	"github.com/spikebox/spikebox/analyzer/sketch"
 )
 
 // Table follows all flows that are alive. Memory grows with live flows only: a flow ends and goes
@@ -37,8 +38,8 @@ type Table struct {
 	wheel    [wheelSlots]list
 	turned   int64 // the second up to which the wheel has been turned
 
-	flows      pool[Flow]
-	histograms pool[histogram]
+	flows      pool
+	histograms sketch.Pool
 	slabs      slabs
 	event      Event
 	lists      int64  // bytes of the live flows' lists

@@ -86,7 +86,7 @@ type DirectionRow struct {
 	Think               Quantiles `json:"think_ms"` // of the server side; empty for the client
 }
 
-// Quantiles is [flow.Quantiles].
+// Quantiles is [sketch.Quantiles].
 type Quantiles struct {
 	N   uint64  `json:"n"`
 	Min float64 `json:"min"`

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spikebox/spikebox/analyzer/ticks"
 	"github.com/spikebox/spikebox/format/member"
 )
 
@@ -80,14 +81,16 @@ func (c *change) hang(other *change) {
 var Aliases = [][]string{
 	{"listen.overflows", "netstat.TcpExt.ListenOverflows"},
 	{"listen.drops", "netstat.TcpExt.ListenDrops"},
-	{"syn.retrans", "syn.retrans.ratio", "netstat.TcpExt.TCPSynRetrans", "event.syn-retransmit"},
-	{"synack.retrans", "event.synack-retransmit"},
+	{"syn.retrans", "syn.retrans.ratio", "netstat.TcpExt.TCPSynRetrans", "event.syn-retransmit", "packets.outbound.syn.repeated"},
+	{"synack.retrans", "event.synack-retransmit", "packets.inbound.synack.repeated"},
 	{"rto", "rto.ratio", "netstat.TcpExt.TCPTimeouts"},
 	{"cookies", "netstat.TcpExt.SyncookiesSent", "netstat.TcpExt.TCPReqQFullDrop"},
-	{"retrans", "retrans.ratio", "snmp.Tcp.RetransSegs", "event.retransmit"},
-	{"resets", "established.resets", "established.resets.ratio", "snmp.Tcp.OutRsts", "snmp.Tcp.EstabResets", "event.reset-sent", "event.reset-received"},
+	{"retrans", "retrans.ratio", "snmp.Tcp.RetransSegs", "event.retransmit",
+		"packets.sent.retrans.timeout", "packets.sent.retrans.fast", "packets.sent.retrans.probe", "packets.sent.retrans.unknown", "packets.sent.retrans.spurious"},
+	{"resets", "established.resets", "established.resets.ratio", "snmp.Tcp.OutRsts", "snmp.Tcp.EstabResets", "event.reset-sent", "event.reset-received",
+		"packets.sent.resets", "packets.received.resets"},
 	{"connect.failed", "connect.failed.ratio", "snmp.Tcp.AttemptFails", "netstat.TcpExt.EmbryonicRsts"},
-	{"zero.windows", "netstat.TcpExt.TCPToZeroWindowAdv"},
+	{"zero.windows", "netstat.TcpExt.TCPToZeroWindowAdv", "packets.sent.zero_windows"},
 	{"udp.rcvbuf", "snmp.Udp.RcvbufErrors", "snmp6.Udp6RcvbufErrors"},
 	{"no.route", "no.route.ratio", "snmp.Ip.OutNoRoutes", "snmp6.Ip6OutNoRoutes", "netstat.TcpExt.IPReversePathFilter"},
 	{"neighbour.failed", "nstat.arp_cache.res_failed.cpu*", "nstat.arp_cache.unresolved_discards.cpu*", "nstat.arp_cache.table_fulls.cpu*",
@@ -132,6 +135,11 @@ var called = func() map[string]string {
 func alias(name string) string {
 	if strings.HasPrefix(name, "if.") && strings.HasSuffix(name, "_dropped") && !strings.HasPrefix(name, "if.lo.") {
 		return "nic.drops" // which adds up all but the loopback's
+	}
+	if strings.HasPrefix(name, ticks.Prefix) { // the median, the 99th percentile and the longest of one time
+		for _, q := range []string{".p50", ".p99", ".max"} {
+			name = strings.TrimSuffix(strings.TrimSuffix(name, q), ".over")
+		}
 	}
 	name = runs(name)
 	if rest, ok := strings.CutPrefix(name, "stat.cpu."); ok { // the kernel's own sum of its CPUs

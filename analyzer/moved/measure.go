@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/ticks"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
@@ -40,11 +41,25 @@ func (p *parts) measure(s *timeline.Series) *change {
 	if calm := c.began(); calm < edge && calm >= fewest {
 		c = compare(s, all, calm)
 	}
-	if c.score <= least {
+	if c.score > least && ticks.Waits(s.Name) {
+		c = p.waited(s, all, edge, c.then)
+	}
+	if c == nil || c.score <= least {
 		return nil
 	}
 	c.first = c.left()
 	return c
+}
+
+// waited compares once more without the readings in which so long a wait could not be seen: it is known when it
+// has ended, and what began before the first packet is not known at all. It is nil where too few are left.
+func (p *parts) waited(s *timeline.Series, all []reading, edge int, wait float64) *change {
+	blind := s.T[0] + int64(wait*second)
+	n := slices.IndexFunc(all, func(r reading) bool { return r.at > blind })
+	if n < 0 || edge-n < fewest {
+		return nil
+	}
+	return compare(s, all[n:], edge-n)
 }
 
 // compare gives the score of the readings from edge on against those before it, for the

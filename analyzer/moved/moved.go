@@ -17,9 +17,11 @@ package moved
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/ticks"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format/member"
 )
@@ -75,7 +77,9 @@ func comparable(lines *timeline.Set) []*timeline.Series {
 	drops, _ := lines.Match("drop.*")
 	// Events are limited, and a sample of what drops.csv counts in full.
 	sampled := func(s *timeline.Series) bool { return len(drops) > 0 && s.Name == "event."+member.PacketDrop }
-	return slices.DeleteFunc(families(all), sampled)
+	// The peers that have series of their own were chosen for having the most: all of them moved, whatever happened.
+	chosen := func(s *timeline.Series) bool { return strings.HasPrefix(s.Name, ticks.Prefix+"peer.") }
+	return slices.DeleteFunc(families(all), func(s *timeline.Series) bool { return sampled(s) || chosen(s) })
 }
 
 // ranked gives the lines of what changed most.

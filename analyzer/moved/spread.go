@@ -28,6 +28,9 @@ var grains = []struct {
 	why    string
 }{
 	{"rtt.p50", 0.001, "half of all round trips within a host or a rack differ by less"},
+	{"packets.rtt.p50", 0.001, "likewise"},
+	{"packets.rtt.over.p50", 0.001, "likewise"},
+	{"packets.rtt.", 0.040, "the same as for rtt."},
 	{"rtt.", 0.040, "a peer may hold back an acknowledgement for 40 ms (net/ipv4/tcp.h, TCP_DELACK_MIN), and the slowest do"},
 	{"vmstat.", 1000, "a program that starts touches about a thousand pages"},
 	{"meminfo.", 4 << 20, "the same in bytes"},

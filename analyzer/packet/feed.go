@@ -246,6 +246,13 @@ func (r *registry) drops(index uint16, n uint64) {
 	r.shared.list[index].Drops, r.shared.list[index].HasDrops = n, true
 }
 
+// covers records the span that an interface's packets cover, in Unix ns.
+func (r *registry) covers(index uint16, from, to int64) {
+	r.shared.mu.Lock()
+	defer r.shared.mu.Unlock()
+	r.shared.list[index].From, r.shared.list[index].To = from, to
+}
+
 // list returns a copy of the interfaces.
 func (r *registry) list() []Interface {
 	if r.shared == nil {

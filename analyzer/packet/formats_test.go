@@ -207,10 +207,6 @@ func (w *ngWriter) packet(order binary.AppendByteOrder, kind string, full bool) 
 		w.time = int64(1700000000+w.count) * second
 	}
 	p.Time = w.time
-	ticks := uint64(w.time / 1000) // µs, where nothing else is said (§4.2)
-	if i.Name != "" {
-		ticks = uint64(w.time/1e6) - timeOffset*1000
-	}
 	var b []byte
 	switch kind {
 	case "SPB":
@@ -222,7 +218,7 @@ func (w *ngWriter) packet(order binary.AppendByteOrder, kind string, full bool) 
 	case "PB": // the second half is a count of drops
 		b = order.AppendUint16(order.AppendUint16(nil, uint16(id)), 7)
 	}
-	b = order.AppendUint32(order.AppendUint32(b, uint32(ticks>>32)), uint32(ticks))
+	b = append(b, ticks(order, &i, w.time)...)
 	b = append(order.AppendUint32(order.AppendUint32(b, uint32(len(data))), uint32(wire)), data...)
 	for len(b)%4 != 0 {
 		b = append(b, 0)
@@ -239,6 +235,15 @@ func (w *ngWriter) packet(order binary.AppendByteOrder, kind string, full bool) 
 	w.file = append(w.file, pkt.Block(order, map[string]uint32{"EPB": 6, "PB": 2}[kind], b)...)
 }
 
+// ticks writes a time as the interface counts it: the upper word first, in either byte order (§4.3).
+func ticks(order binary.AppendByteOrder, i *Interface, time int64) []byte {
+	n := uint64(time / 1000) // µs, where nothing else is said (§4.2)
+	if i.Name != "" {
+		n = uint64(time/1e6) - timeOffset*1000
+	}
+	return order.AppendUint32(order.AppendUint32(nil, uint32(n>>32)), uint32(n))
+}
+
 // statistics writes a block for the section's last interface; only one with options counts drops.
 func (w *ngWriter) statistics(order binary.AppendByteOrder, full bool) {
 	last := len(w.ifaces) - 1
@@ -246,7 +251,10 @@ func (w *ngWriter) statistics(order binary.AppendByteOrder, full bool) {
 	if full {
 		i := &w.ifaces[last]
 		i.Drops, i.HasDrops = w.count, true
-		for code := uint16(2); code <= 8; code++ {
+		i.From, i.To = 1699999999*second, int64(1700000000+w.count)*second
+		b = append(b, pkt.Option(order, 2, ticks(order, i, i.From))...)
+		b = append(b, pkt.Option(order, 3, ticks(order, i, i.To))...)
+		for code := uint16(4); code <= 8; code++ {
 			n := uint64(1000 + code)
 			if code == 7 { // isb_osdrop, which goes before isb_ifdrop
 				n = i.Drops

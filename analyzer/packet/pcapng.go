@@ -24,6 +24,8 @@ const (
 	optEnd        = 0
 	optName       = 2  // if_name
 	optFlags      = 2  // epb_flags, pack_flags
+	optStart      = 2  // isb_starttime
+	optStop       = 3  // isb_endtime
 	optDropped    = 5  // isb_ifdrop
 	optOSDropped  = 7  // isb_osdrop
 	optResolution = 9  // if_tsresol
@@ -161,7 +163,7 @@ func (r *ngReader) description(body []byte) error {
 	return nil
 }
 
-// statistics reads how many packets the capture has lost. By §4.6 of the draft that is isb_osdrop,
+// statistics reads the span that a capture covers, and how many packets it has lost. By §4.6 of the draft that is isb_osdrop,
 // and isb_ifdrop what the interface dropped before anybody saw it: evidence, and no loss of the
 // capture. dumpcap writes only isb_ifdrop, and means the packets that libpcap lost (ps_drop).
 // Malformed blocks are ignored: they hold no packet.
@@ -173,15 +175,23 @@ func (r *ngReader) statistics(body []byte) {
 	if uint64(id) >= uint64(len(r.ifaces)) {
 		return
 	}
-	drops := map[uint16]uint64{}
+	i := r.ifaces[id]
+	drops, span := map[uint16]uint64{}, map[uint16]int64{}
 	r.options(body[12:], func(code uint16, value []byte) {
-		if (code == optDropped || code == optOSDropped) && len(value) >= 8 {
+		switch {
+		case len(value) < 8:
+		case code == optDropped || code == optOSDropped:
 			drops[code] = r.order.Uint64(value)
+		case code == optStart || code == optStop: // the upper word first, in either byte order
+			span[code] = i.timeUnit.ns(uint64(r.order.Uint32(value))<<32 | uint64(r.order.Uint32(value[4:])))
 		}
 	})
+	if from, to := span[optStart], span[optStop]; from > 0 && to >= from {
+		r.reg.covers(i.index, from, to)
+	}
 	for _, code := range []uint16{optOSDropped, optDropped} {
 		if n, ok := drops[code]; ok {
-			r.reg.drops(r.ifaces[id].index, n)
+			r.reg.drops(i.index, n)
 			return
 		}
 	}

@@ -27,6 +27,8 @@ type Interface struct {
 	Snaplen  uint32 // 0 is unlimited
 	Drops    uint64 // packets lost by the capture, not by the interface; from the last statistics block
 	HasDrops bool   // the file carries such a statistic
+	// From and To are the span that the capture says to hold packets of, in Unix ns; 0 where it does not.
+	From, To int64
 }
 
 // Stats counts what a source has read so far.

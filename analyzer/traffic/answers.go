@@ -59,14 +59,10 @@ func Quantile(list []Answers, q float64) int64 {
 	return 0
 }
 
-// think takes the time that a server took to begin an answer. Where the SYN was not captured, who is the
-// server is a guess by the ports, and a guess that is wrong would take a user's pause for the server's work:
-// then only a service below the ephemeral ports of Linux (32768, net.ipv4.ip_local_port_range) with a
-// client among them counts.
+// think takes the time that a server took to begin an answer.
 func (s *Sums) think(e *flow.Event) {
-	const ephemeral = 32768
 	f := e.Flow
-	if f.Midstream && (f.Server.Port() >= ephemeral || f.Client.Port() < ephemeral) {
+	if !f.ServerKnown() {
 		return
 	}
 	v := s.service(f.Server)

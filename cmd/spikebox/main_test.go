@@ -54,10 +54,10 @@ func TestScripts(t *testing.T) {
 // The commands that take a bundle, and those that take captures as well.
 var (
 	bundleCommands = [][]string{
-		{"inspect"}, {"inspect", "--json"}, {"verify"}, {"extract", "-o", "out"}, {"extract", "-o", "-"}, {"timeline"}, {"timeline", "--csv"},
+		{"inspect"}, {"inspect", "--json"}, {"verify"}, {"extract", "-o", "out"}, {"extract", "-o", "-"},
 		{"histogram"}, {"show", "kmsg"}, {"show", "settings"}, {"replay", "--trigger", "syn_recv > 1"},
 	}
-	inputCommands = [][]string{{"analyze"}, {"analyze", "--json", "-o", "out"}, {"flows"}, {"flows", "--csv"}, {"flows", "--events", "1"}, {"packets"}, {"packets", "--flow", "1", "-w", "out"}}
+	inputCommands = [][]string{{"timeline"}, {"timeline", "--csv"}, {"analyze"}, {"analyze", "--json", "-o", "out"}, {"flows"}, {"flows", "--csv"}, {"flows", "--events", "1"}, {"packets"}, {"packets", "--flow", "1", "-w", "out"}}
 )
 
 // everyCommand runs "bundles|inputs CODE REGEXP INPUT…": each command ends with that code,

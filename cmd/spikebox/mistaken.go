@@ -15,7 +15,7 @@ import (
 // What commands take: some only bundles.
 const (
 	anyInput    = "it takes bundles (.spike.tar.zst, also .tar and .tar.gz, or the folder of an unpacked one), pcap and pcapng, also .gz and .zst"
-	onlyBundles = "this subcommand takes bundles only; analyze and flows take captures, too"
+	onlyBundles = "this subcommand takes bundles only; analyze, timeline and flows take captures, too"
 )
 
 // mistaken says which input is none that a command takes, and what it is; nil where the inputs

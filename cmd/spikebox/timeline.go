@@ -17,9 +17,11 @@ import (
 
 var timelines = &cli.Command{
 	Name: "timeline",
-	Args: "BUNDLE [--series GLOB] [--csv|--json]",
-	Doc:  "print the numbers over time: vitals, kernel counters as rates",
-	Long: `Without --series it lists every number that changed within the window. Counters are
+	Args: "BUNDLE|PCAP… [--series GLOB] [--csv|--json]",
+	Doc:  "print the numbers over time: vitals, packets, kernel counters as rates",
+	Long: `Takes a bundle, captures, or both; of captures there are only the series of packets,
+packets.*: they count by the ticks of the vitals, four a second, or longer ones where the
+window is longer than four minutes. Without --series it lists every number that changed within the window. Counters are
 printed as rates per second; what was not read is a gap: empty in CSV, null in JSON.
 --csv prints series,unit,source,time,value; --json one object for each series, with
 times in Unix nanoseconds.
@@ -46,20 +48,22 @@ func setupTimeline(flags *pflag.FlagSet) func(context.Context, []string) error {
 	flags.BoolVar(&f.json, "json", false, "JSON Lines")
 	return func(_ context.Context, args []string) error {
 		switch {
-		case len(args) != 1:
-			return cli.Usagef("timeline takes one bundle, not %d", len(args))
+		case len(args) == 0:
+			return cli.Usagef("timeline of what? a bundle or captures are missing")
 		case f.csv && f.json:
 			return cli.Usagef("--csv and --json exclude each other")
 		}
-		return runTimeline(args[0], f)
+		return runTimeline(args, f)
 	}
 }
 
 // runTimeline prints series in the order of their names, or of the patterns.
-func runTimeline(path string, f timelineFlags) error {
-	e, err := readTexts(path)
+func runTimeline(paths []string, f timelineFlags) error {
+	bar := startBar()
+	e, err := evidence.Read(paths, evidence.Options{Progress: &bar.progress})
+	bar.stop()
 	if err != nil {
-		return err
+		return opened(paths, anyInput, err)
 	}
 	series, err := pick(timeline.Build(&e.Columns), f.globs)
 	if err != nil {
@@ -93,7 +97,7 @@ func readTexts(path string) (*evidence.Evidence, error) {
 		return nil, opened([]string{path}, onlyBundles, err)
 	}
 	if e.Manifest == nil {
-		return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("read %s: it is %s", path, format.Capture), Hint: "numbers over time are in bundles only; analyze and flows take captures, too"}
+		return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("read %s: it is %s", path, format.Capture), Hint: "numbers over time are in bundles only; analyze, timeline and flows take captures, too"}
 	}
 	return e, nil
 }

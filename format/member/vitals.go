@@ -118,3 +118,18 @@ func vital(field []byte) (float64, error) {
 	}
 	return v, nil
 }
+
+// EachTick reads only the times of vitals.csv.
+func EachTick(r io.Reader, f func(time int64)) error {
+	return eachLine(r, func(n int, line []byte) error {
+		first, _, _ := bytes.Cut(line, []byte{','})
+		if n == 1 { // the header
+			return nil
+		}
+		at, err := stamp(first)
+		if err == nil {
+			f(at)
+		}
+		return err
+	})
+}

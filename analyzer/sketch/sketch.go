@@ -1,8 +1,10 @@
-package flow
+// Package sketch sums up durations in a fixed space: their number, extremes and quantiles.
+package sketch
 
 import (
 	"math/bits"
 	"slices"
+	"unsafe"
 )
 
 const (
@@ -21,9 +23,9 @@ type Quantiles struct {
 	Min, P50, P99, Max float64
 }
 
-// sketch sums up durations in a fixed space: their number, extremes and a log-linear histogram,
-// which is taken from a pool once there are more than a few.
-type sketch struct {
+// Sketch sums up durations: their number, extremes and a log-linear histogram, which is taken from a
+// pool once there are more than a few. The zero value is empty.
+type Sketch struct {
 	n        uint32
 	min, max int64
 	few      [fewSamples]uint16
@@ -33,8 +35,8 @@ type sketch struct {
 // histogram counts samples by bucket.
 type histogram [buckets]uint32
 
-// add counts one duration in ns. Negative ones, from a clock that was stepped, are left out.
-func (s *sketch) add(ns int64, pool *pool[histogram]) {
+// Add counts one duration in ns. Negative ones, from a clock that was stepped, are left out.
+func (s *Sketch) Add(ns int64, pool *Pool) {
 	if ns < 0 {
 		return
 	}
@@ -48,22 +50,59 @@ func (s *sketch) add(ns int64, pool *pool[histogram]) {
 	case s.n < fewSamples:
 		s.few[s.n] = bucket(ns)
 	default:
-		s.many = pool.get()
-		for _, b := range s.few {
-			s.many[b]++
-		}
+		s.spill(pool)
 		s.many[bucket(ns)]++
 	}
 	s.n++
 }
 
-// reset empties the sketch and gives its histogram back.
-func (s *sketch) reset(pool *pool[histogram]) {
+// spill moves the few samples into a histogram.
+func (s *Sketch) spill(pool *Pool) {
+	s.many = pool.get()
+	for _, b := range s.few[:min(s.n, fewSamples)] {
+		s.many[b]++
+	}
+}
+
+// Take adds the samples of another sketch and empties that.
+func (s *Sketch) Take(other *Sketch, pool *Pool) {
+	switch {
+	case other.n == 0:
+		return
+	case s.n == 0:
+		*s, *other = *other, Sketch{}
+		return
+	case s.many == nil && s.n+other.n <= fewSamples:
+		copy(s.few[s.n:], other.few[:other.n])
+	default:
+		if s.many == nil {
+			s.spill(pool)
+		}
+		if other.many == nil {
+			other.spill(pool)
+		}
+		for b, n := range other.many {
+			s.many[b] += n
+		}
+	}
+	s.n += other.n
+	s.min, s.max = min(s.min, other.min), max(s.max, other.max)
+	other.Reset(pool)
+}
+
+// N is the number of samples.
+func (s *Sketch) N() uint32 { return s.n }
+
+// Max is the longest sample in ns, 0 without any.
+func (s *Sketch) Max() int64 { return s.max }
+
+// Reset empties the sketch and gives its histogram back.
+func (s *Sketch) Reset(pool *Pool) {
 	if s.many != nil {
 		*s.many = histogram{}
 		pool.put(s.many)
 	}
-	*s = sketch{}
+	*s = Sketch{}
 }
 
 // bucket returns the number of the bucket that holds a duration.
@@ -86,8 +125,8 @@ func middle(b uint16) int64 {
 	return int64((2*low + 1) << shift << (unitBits - subBits) >> 1)
 }
 
-// quantiles returns what the sketch knows. Minimum and maximum are exact.
-func (s *sketch) quantiles() Quantiles {
+// Quantiles returns what the sketch knows. Minimum and maximum are exact.
+func (s *Sketch) Quantiles() Quantiles {
 	if s.n == 0 {
 		return Quantiles{}
 	}
@@ -104,7 +143,7 @@ func (s *sketch) quantiles() Quantiles {
 
 // at returns the quantile q in ms: the smallest sample that at least q of all do not exceed. The few
 // samples that have no histogram come sorted.
-func (s *sketch) at(q float64, sorted *[fewSamples]uint16) float64 {
+func (s *Sketch) at(q float64, sorted *[fewSamples]uint16) float64 {
 	rank := max(uint32(q*float64(s.n)+0.999999), 1)
 	var b uint16
 	if s.many == nil {
@@ -119,31 +158,33 @@ func (s *sketch) at(q float64, sorted *[fewSamples]uint16) float64 {
 	return float64(min(max(middle(b), s.min), s.max)) / 1e6
 }
 
-// pool keeps values that are used again; the zero value is empty.
-type pool[T any] struct {
-	free []*T
-	used int // values that are in use
+// Pool keeps the histograms that sketches use again. The zero value is empty.
+type Pool struct {
+	free []*histogram
+	used int
 }
 
-// get returns a value, zero unless put back otherwise.
-func (p *pool[T]) get() *T {
+// Bytes is the memory of the histograms that are in use.
+func (p *Pool) Bytes() int64 { return int64(p.used) * int64(unsafe.Sizeof(histogram{})) }
+
+// get returns an empty histogram.
+func (p *Pool) get() *histogram {
 	p.used++
 	if n := len(p.free); n > 0 {
-		v := p.free[n-1]
+		h := p.free[n-1]
 		p.free = p.free[:n-1]
-		return v
+		return h
 	}
-	return new(T)
+	return new(histogram)
 }
 
-// put keeps a value for later.
-func (p *pool[T]) put(v *T) {
+// mostFree bounds what a pool keeps after a burst to 8 MB: enough for the ups and downs of a busy table.
+const mostFree = 4096
+
+// put keeps an empty histogram for later.
+func (p *Pool) put(h *histogram) {
 	p.used--
 	if len(p.free) < mostFree {
-		p.free = append(p.free, v)
+		p.free = append(p.free, h)
 	}
 }
-
-// mostFree bounds what a pool keeps after a burst: enough for the ups and downs of a busy table, and
-// 8 MB of the largest.
-const mostFree = 4096
