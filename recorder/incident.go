@@ -178,6 +178,7 @@ func write(held *freeze.Held) result {
 
 // finish tells what became of a bundle.
 func (r *Recorder) finish(res result) {
+	defer r.manager.armed(r)
 	r.writing = false
 	r.failed = res.err
 	if res.err != nil {

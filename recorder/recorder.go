@@ -84,6 +84,7 @@ type Recorder struct {
 	missed   int    // ticks that did not come
 	stopping bool   // told to end, and finishing what is pending
 	log      *lines // behind Config.Log
+	manager  *manager
 }
 
 // Run arms a recorder and keeps it so until ctx is done or a signal says so; then a bundle
@@ -117,6 +118,7 @@ func Run(ctx context.Context, cfg Config) error {
 	// socket's backlog, and is answered.
 	go server.Serve(r.requests, r.asked)
 	r.say()
+	r.manager.armed(r)
 	return r.loop(ctx)
 }
 
@@ -171,7 +173,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	r := &Recorder{
 		cfg: cfg, host: host.Facts(), armed: host.Now().Reading("armed"), since: time.Now(),
 		parsed: triggers, patterns: patterns, asks: cfg.asked(triggers),
-		results: make(chan result, 1), asked: make(chan chan<- control.Status),
+		results: make(chan result, 1), asked: make(chan chan<- control.Status), manager: newManager(),
 	}
 	var kept entry
 	if !cfg.DryRun && folder {
@@ -240,6 +242,7 @@ func openProbes(o probe.Options, log func(string)) *probe.Set {
 
 // close gives back what arm opened, which may be a part of it.
 func (r *Recorder) close() {
+	r.manager.close()
 	if r.ledger != nil {
 		r.ledger.close()
 	}
@@ -314,6 +317,7 @@ func (r *Recorder) loop(ctx context.Context) (err error) {
 
 // tick measures the vitals, evaluates the triggers, and cuts where a window has ended.
 func (r *Recorder) tick(now time.Time) {
+	r.manager.alive(now)
 	r.rings.Clocks.Tick()
 	r.count(now)
 	r.rings.Log.Read(r.match)
@@ -357,6 +361,7 @@ func (r *Recorder) match(line *source.LogLine) {
 // status tells what it waits for.
 func (r *Recorder) stop(cause error) {
 	r.stopping = true
+	r.manager.stopping()
 	r.keep(time.Now())
 	switch {
 	case r.incident != nil:

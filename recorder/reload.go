@@ -87,6 +87,7 @@ func (r *Recorder) reload(next reloaded) {
 	r.store.Keep(next.cfg.Retention)
 	r.doubt(next.triggers)
 	r.say()
+	r.manager.armed(r)
 }
 
 // differing names the flags whose values differ, sorted.

@@ -101,6 +101,10 @@ func (p *Program) dispatch(ctx context.Context, args []string) error {
 		return Usagef("a subcommand is missing")
 	case "h", "help":
 		return p.help(args)
+	case "completion":
+		return p.completion(Out, args)
+	case "manual":
+		return p.manual(Out)
 	case "version":
 		_, err := fmt.Fprintf(Out, "%s %s\n", p.Name, Build(p.Name).Version)
 		return err
@@ -203,6 +207,8 @@ func (p *Program) overview(w io.Writer) {
 	}
 	fmt.Fprint(table, "  help\tthis list, or one subcommand's flags and examples\n")
 	fmt.Fprint(table, "  version\tprint the version\n")
+	fmt.Fprint(table, "  completion\tprint what bash, zsh or fish completes command lines by\n")
+	fmt.Fprint(table, "  manual\tprint the manual page, for man -l -\n")
 	table.Flush()
 	fmt.Fprintf(w, "\n%s help SUBCOMMAND explains one.\n%s\n", p.Name, ExitCodes)
 }
@@ -217,14 +223,11 @@ func (c *Command) synopsis(p *Program) string {
 
 // page is one subcommand's help.
 func (p *Program) page(w io.Writer, c *Command) error {
-	flags := pflag.NewFlagSet(c.Name, pflag.ContinueOnError)
-	flags.SortFlags = false
-	c.Setup(flags)
 	fmt.Fprintf(w, "%s\n\n%s\n", c.synopsis(p), c.Doc)
 	if c.Long != "" {
 		fmt.Fprintf(w, "\n%s\n", c.Long)
 	}
-	if usage := flags.FlagUsages(); usage != "" {
+	if usage := c.flags().FlagUsages(); usage != "" {
 		fmt.Fprintf(w, "\nFlags:\n%s", usage)
 	}
 	if len(c.Examples) > 0 {

@@ -78,9 +78,11 @@ Examples:
 
 const overview = `tool: does one thing
 
-  work     do it
-  help     this list, or one subcommand's flags and examples
-  version  print the version
+  work        do it
+  help        this list, or one subcommand's flags and examples
+  version     print the version
+  completion  print what bash, zsh or fish completes command lines by
+  manual      print the manual page, for man -l -
 
 tool help SUBCOMMAND explains one.
 ` + ExitCodes + "\n"
@@ -127,7 +129,7 @@ func TestDefault(t *testing.T) {
 			t.Errorf("tool %s: exit code %d, ran with %q, want %q; %s", line, code, ran, want, stderr)
 		}
 	}
-	if _, stdout, _ := said(t, p, "help"); !strings.Contains(stdout, "\n  work     do it (the default)\n") {
+	if _, stdout, _ := said(t, p, "help"); !strings.Contains(stdout, "\n  work        do it (the default)\n") {
 		t.Errorf("help:\n%s", stdout)
 	}
 	if _, stdout, _ := said(t, p, "help", "work"); !strings.HasPrefix(stdout, "tool [work] FILE [--size SIZE]\n") {

@@ -22,7 +22,7 @@ func Meant(word string, names []string, otherwise string) string {
 
 // unknown is the error for a subcommand that there is not.
 func (p *Program) unknown(name string) error {
-	names := []string{"help", "version"}
+	names := []string{"help", "version", "completion", "manual"}
 	for _, c := range p.Commands {
 		names = append(names, c.Name)
 	}

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Makes out/packages: .deb and .rpm for Linux, archives for all systems that spikebox runs on, an SBOM
+# and checksums. The same commit and Go give the same bytes: times are the commit's, and orders
+# are sorted. Wants Go alone; for a part only: packages.sh linux/amd64
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CGO_ENABLED=0 LC_ALL=C TZ=UTC
+nfpm=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0
+sbom=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+platforms=(${*:-linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64})
+
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+version=$(git describe --tags --always --dirty)
+# A commit without a tag is before the first release.
+[[ $version == v[0-9]* ]] && release=${version#v} || release=0.0.0+g${version//-/.}
+mtime=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
+export SOURCE_DATE_EPOCH
+out=out/packages
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+rm -rf $out
+mkdir -p $out
+
+build() { # OS ARCH FOLDER PROGRAM
+	GOOS=$1 GOARCH=$2 go build -trimpath -ldflags "-s -w -X github.com/spikebox/spikebox/cmd/internal/cli.version=$version" -o "$3" "./cmd/$4"
+}
+
+archive() { # FOLDER NAME: the folder as a .tar.gz
+	find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+	tar --sort=name --owner=0 --group=0 --numeric-owner --format=ustar -C "$(dirname "$1")" -cf - "$(basename "$1")" | gzip -9n >"$out/$2.tar.gz"
+}
+
+# Manual pages and completions come from the programs themselves.
+doc=$work/doc
+mkdir "$doc"
+build "$(go env GOHOSTOS)" "$(go env GOHOSTARCH)" "$work/" spikebox
+build "$(go env GOHOSTOS)" "$(go env GOHOSTARCH)" "$work/" spikeboxd
+"$work/spikebox" manual | gzip -9n >"$doc/spikebox.1.gz"
+"$work/spikeboxd" manual | gzip -9n >"$doc/spikeboxd.8.gz"
+for shell in bash zsh fish; do
+	for program in spikebox spikeboxd; do "$work/$program" completion $shell >"$doc/$program.$shell"; done
+done
+
+for platform in "${platforms[@]}"; do
+	os=${platform%/*} arch=${platform#*/}
+	name=spikebox-$release-$os-$arch
+	folder=$work/$name
+	mkdir "$folder"
+	build "$os" "$arch" "$folder/" spikebox
+	cp LICENSE README.md CHECKS.md CHANGELOG.md "$folder"
+	if [[ $os == linux ]]; then
+		build "$os" "$arch" "$folder/" spikeboxd
+		sed -e "s|@ARCH@|$arch|g; s|@BIN@|$folder|g; s|@DOC@|$doc|g; s|@VERSION@|$release|g; s|@MTIME@|$mtime|g" packaging/nfpm.yaml >"$work/nfpm.yaml"
+		for kind in deb rpm; do
+			go run $nfpm package -f "$work/nfpm.yaml" -p $kind -t $out >/dev/null
+		done
+		cp packaging/spikeboxd.{service,conf} packaging/sysusers.conf "$folder"
+	fi
+	archive "$folder" "$name"
+done
+go run $sbom mod -json -licenses -noserial -output "$out/spikebox-$release.cdx.json" . 2>/dev/null
+# It has the time at which it was made.
+sed -i "s/\"timestamp\": \"[^\"]*\"/\"timestamp\": \"$mtime\"/" "$out/spikebox-$release.cdx.json"
+(cd $out && sha256sum -- * >SHA256SUMS)
+ls -l $out

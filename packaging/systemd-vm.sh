@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# What the package does on a real Debian with a real systemd: a VM from nothing to armed by two
+# commands, then fired, explained, reloaded, killed, hung, and removed. Wants root, apt's mirror,
+# mmdebstrap and qemu-system-x86; a few minutes without KVM. It prints a line for each thing that
+# was seen, and fails with the first that was not. packages.sh must have made the .deb.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+deb=$(ls "$PWD"/out/packages/spikebox_*_amd64.deb)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+cat >"$work/inside" <<'INSIDE'
+#!/bin/bash
+# In the VM: what an operator does, and what must be so afterwards.
+seen() { echo "SEEN $*"; }
+fail() { echo "FAILED $*"; systemctl status --no-pager spikeboxd; journalctl --no-pager -u spikeboxd | tail -30; poweroff -f; }
+until_() { local what=$1; shift; for _ in $(seq 120); do "$@" >/dev/null 2>&1 && { seen "$what"; return; }; sleep 1; done; fail "$what"; }
+pid() { systemctl show -p MainPID --value spikeboxd; }
+ip link set lo up
+find / -xdev -newer /deb.stamp -type f >/dev/null
+
+dpkg -i /spikebox.deb >/dev/null 2>&1 || fail "dpkg -i"
+systemctl is-enabled spikeboxd >/dev/null 2>&1 && fail "it is enabled by its installation alone"
+systemctl enable --now spikeboxd 2>/dev/null || fail "systemctl enable --now"
+until_ "armed by two commands" systemctl is-active spikeboxd
+[ "$(ps -o user= -p "$(pid)")" = spikebox ] && seen "it is no root" || fail "its user"
+systemctl status --no-pager spikeboxd | grep -q 'Status: "armed on ' && seen "systemctl status tells on what" || fail "status"
+spikebox status | sed 's/^/STATUS /' | head -60
+spikebox status | grep -q 'complete' || fail "spikebox status"
+journalctl --no-pager -o cat -u spikeboxd | sed 's/^/LOG /' | head -30
+
+spikebox trigger --reason 'a look' >/dev/null || fail "spikebox trigger"
+until_ "a bundle is written" sh -c 'ls /var/lib/spikebox/*.spikebox'
+spikebox analyze /var/lib/spikebox/*.spikebox | sed 's/^/ANALYZE /' | head -12
+spikebox verify /var/lib/spikebox/*.spikebox >/dev/null && seen "the bundle is whole" || fail verify
+
+echo 'trigger syn_recv > 12345' >>/etc/spikebox/spikeboxd.conf
+before=$(pid)
+systemctl reload spikeboxd || fail "reload"
+until_ "reloaded: the new trigger is armed" sh -c 'spikebox status | grep -q 12345'
+[ "$(pid)" = "$before" ] && seen "by the same process" || fail "reload began anew"
+echo 'triger x' >>/etc/spikebox/spikeboxd.conf
+systemctl reload spikeboxd 2>/dev/null && fail "a wrong file is reloaded"
+[ "$(pid)" = "$before" ] && spikebox status | grep -q 12345 && seen "a wrong file changes nothing" || fail "after a wrong file"
+sed -i '$d' /etc/spikebox/spikeboxd.conf
+
+kill -9 "$before"
+until_ "killed, it is armed again" sh -c "spikebox status && [ \$(systemctl show -p MainPID --value spikeboxd) != $before ]"
+before=$(pid)
+kill -STOP "$before"
+until_ "hung, the watchdog ends it and it is armed again" sh -c "spikebox status && [ \$(systemctl show -p MainPID --value spikeboxd) != $before ]"
+systemd-analyze security spikeboxd --no-pager | tail -1 | sed 's/^/SECURITY /'
+
+dpkg --purge spikebox >/dev/null 2>&1 || fail "dpkg --purge"
+left=$(find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /var/lib/dpkg -o -path /var/lib/systemd \) -prune -o -name '*spikebox*' -print | grep -v -e '^/spikebox.deb' -e '^/var/lib/spikebox' -e '^/var/lib/private')
+[ -z "$left" ] && seen "removed without a trace but bundles" || fail "left: $left"
+ls /var/lib/spikebox/*.spikebox >/dev/null && seen "bundles stay" || fail "bundles are gone"
+echo "ALL SEEN"
+poweroff -f
+INSIDE
+
+mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,udev,kmod,procps,iproute2,linux-image-cloud-amd64 \
+	--customize-hook="copy-in $deb /" --customize-hook='mv "$1"/spikebox_*.deb "$1"/spikebox.deb' \
+	--customize-hook="upload $work/inside /inside" --customize-hook='chmod +x "$1/inside"; touch "$1/deb.stamp"' \
+	--customize-hook='printf "[Service]\nWatchdogSec=15s\nRestartSec=1s\n" >"$1/watchdog.conf"; mkdir -p "$1/etc/systemd/system/spikeboxd.service.d"; mv "$1/watchdog.conf" "$1/etc/systemd/system/spikeboxd.service.d/quick.conf"' \
+	--customize-hook='printf "[Unit]\nAfter=multi-user.target\n[Service]\nType=idle\nExecStart=/inside\nStandardOutput=tty\nTTYPath=/dev/ttyS0\n" >"$1/etc/systemd/system/inside.service"; mkdir -p "$1/etc/systemd/system/multi-user.target.wants"; ln -s ../inside.service "$1/etc/systemd/system/multi-user.target.wants/"' \
+	--customize-hook='ln -sf /lib/systemd/systemd "$1/init"; rm -rf "$1"/usr/share/{doc,locale,man} "$1"/var/lib/apt/lists' \
+	--customize-hook="download-glob /boot/vmlinuz-* $work" bookworm "$work/root.tar"
+mkdir "$work/root"
+tar -C "$work/root" -xf "$work/root.tar" --exclude=./boot
+(cd "$work/root" && find . -print0 | cpio --quiet --null -o -H newc >"$work/root.cpio")
+accel=(-accel tcg,thread=multi -cpu max)
+[ -w /dev/kvm ] && accel=(-accel kvm -cpu host)
+timeout 1500 qemu-system-x86_64 "${accel[@]}" -smp 2 -m 3072 -nographic -no-reboot -kernel "$work"/vmlinuz-* -initrd "$work/root.cpio" \
+	-append "console=ttyS0 quiet systemd.show_status=no loglevel=3" </dev/null | tr -d '\r' | grep -a -E '^(SEEN|FAILED|ALL|STATUS|LOG|ANALYZE|SECURITY)|spikeboxd\[' | tee "$work/log"
+grep -q '^ALL SEEN' "$work/log"
