@@ -48,11 +48,11 @@ The time is measured from softirq_entry to softirq_exit, and holds what a hyperv
 away meanwhile: where the CPU's steal time accounts for it this check is silent, and where
 the CPU was sampled every millisecond and no sample is in the softirq it says so.
 
-The recorder times all softirqs while there are few, from a trigger or a long one on, and
-where there are many for a quarter of a second every ten. Of the others it finds those that
-the timer's tick of a CPU met twice, 4 ms apart at 250 Hz, and tells how long they ran at
-least, with the stack. The tick of an idle CPU stands: what an interrupt brings to one, and
-nobody times, it does not find.`,
+The recorder times all softirqs while there are few, from a trigger or a long one on,
+and where there are many for a quarter of a second every ten. Of the others it finds
+those that the timer's tick of a CPU met twice, 4 ms apart at 250 Hz, and tells how long
+they ran at least, with the stack. The tick of an idle CPU stands: what an interrupt
+brings to one, and nobody times, it does not find.`,
 	Ref:    "net/core/dev.c, net_rx_action and process_backlog, kernel/softirq.c, handle_softirqs, Linux 6.18; Documentation/admin-guide/sysctl/net.rst",
 	Needs:  []*Need{needSoftirqs},
 	Limits: []Limit{stallLimit, stallMany, stallLong, stallShare},
