@@ -51,7 +51,7 @@ var makers = map[string]string{
 	"format/disk.go":           "likewise",
 	"format/writer.go":         "likewise",
 	"cmd/spikebox/packets.go":  "the file that the command line names",
-	"analyzer/report/write.go": "constants, in the folder that the command line names",
+	"analyzer/page/write.go":   "constants, in the folder that the command line names",
 }
 
 // A name out of a bundle becomes a file's in format.Extract alone, which has checked it and

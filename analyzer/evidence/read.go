@@ -92,6 +92,9 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 	return e, nil
 }
 
+// Stdin is the name of what was read from the path "-": it cannot be read again.
+const Stdin = "standard input"
+
 // inputs are the opened files.
 type inputs struct {
 	list     []Input
@@ -173,7 +176,7 @@ func (in *inputs) open(path string, opts Options) error {
 		if stdin == nil {
 			stdin = os.Stdin
 		}
-		return in.stream("standard input", stdin, opts)
+		return in.stream(Stdin, stdin, opts)
 	}
 	f, err := os.Open(path)
 	if err != nil {
