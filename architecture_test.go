@@ -105,6 +105,7 @@ var house = []wing{
 	{"cmd/internal", []string{"format"}, []room{
 		{"cmd/internal/cli", "commands, help, exit codes"},
 		{"cmd/internal/clitest", "tests: commands as scripts"},
+		{"cmd/internal/browser", "tests: a headless Chromium"},
 	}},
 	{"cmd/spikeboxd", []string{"format", "recorder", "cmd/internal"}, []room{
 		{"cmd/spikeboxd", "the recorder's command"},

@@ -11,6 +11,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"text/template/parse"
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/internal/words"
@@ -94,14 +95,23 @@ var functions = template.FuncMap{
 	"more":   func(all, shown int) int { return all - shown },
 	"since":  func(from, at time.Time) int64 { return at.Sub(from).Milliseconds() },
 	"ids":    words.List,
+	// A stranger's text stays within its line.
+	"plain": func(v any) any {
+		if text, ok := v.(string); ok {
+			return plain.Line(text)
+		}
+		return v
+	},
 }
 
-// HTML writes the page. Every stranger's text goes through package plain: what turns the order of letters
-// around is written out.
+// HTML writes the page. Every stranger's text goes through package plain, as it does to a terminal.
 func HTML(w io.Writer, s *story.Story) error {
 	t, err := template.New("page").Funcs(functions).Parse(layout)
 	if err != nil {
 		return fmt.Errorf("parse layout: %w", err)
+	}
+	for _, part := range t.Templates() {
+		guard(part.Tree, part.Tree.Root)
 	}
 	v := view{Story: s, Policy: policy, Style: template.CSS(style), Script: template.JS(script), Worst: string(s.Doc.Worst()), Data: dataOf(s)}
 	v.Wide = len(s.Explain) > 0 && s.Explain[0].Picture.Width > besideText
@@ -112,6 +122,34 @@ func HTML(w io.Writer, s *story.Story) error {
 	return nil
 }
 
+// guard lets every value of the layout go through "plain", as html/template lets them go through what escapes them:
+// no place can be forgotten.
+func guard(tree *parse.Tree, node parse.Node) {
+	list := func(l *parse.ListNode) {
+		if l != nil {
+			for _, n := range l.Nodes {
+				guard(tree, n)
+			}
+		}
+	}
+	branch := func(b *parse.BranchNode) { list(b.List); list(b.ElseList) }
+	switch n := node.(type) {
+	case *parse.ListNode:
+		list(n)
+	case *parse.IfNode:
+		branch(&n.BranchNode)
+	case *parse.RangeNode:
+		branch(&n.BranchNode)
+	case *parse.WithNode:
+		branch(&n.BranchNode)
+	case *parse.ActionNode:
+		if len(n.Pipe.Decl) == 0 {
+			call := parse.NewIdentifier("plain").SetTree(tree).SetPos(n.Pos)
+			n.Pipe.Cmds = append(n.Pipe.Cmds, &parse.CommandNode{NodeType: parse.NodeCommand, Pos: n.Pos, Args: []parse.Node{call}})
+		}
+	}
+}
+
 // dataOf gives the rows' numbers.
 func dataOf(s *story.Story) data {
 	start := s.Doc.Window.Start.UnixNano()
@@ -119,7 +157,7 @@ func dataOf(s *story.Story) data {
 	for i := range s.Rows {
 		r := row{Unit: s.Rows[i].Unit, Lines: []line{}}
 		for _, l := range s.Rows[i].Lines {
-			out := line{Name: l.Name, Step: l.Step}
+			out := line{Name: plain.Line(l.Name), Step: l.Step}
 			for j := range l.T {
 				out.T = append(out.T, (l.T[j]-start)/1e6)
 				out.V = append(out.V, reading(l.V[j]))

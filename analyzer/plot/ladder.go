@@ -30,6 +30,7 @@ const (
 	ladderLeft  = 190
 	ladderRight = 490
 	leastPitch  = 15 // pixels between two lines of text
+	leastApart  = 5  // pixels between two arrows: packets of the same moment are seen apart
 	mostShift   = 70 // pixels that a text may stand below its packet
 )
 
@@ -45,7 +46,7 @@ func (l *Ladder) paint(p *pen) {
 	top, tall := float64(ladderHead), l.tall()
 	p.text(Text, normal, ladderLeft, 18, middle, fit(l.From, normal, 300))
 	p.text(Text, normal, ladderRight, 18, middle, fit(l.To, normal, 270))
-	for _, x := range []float64{ladderLeft, ladderRight - 60} {
+	for _, x := range []float64{ladderLeft, ladderRight} {
 		p.line(Axis, 1.5, nil, point{x, 26}, point{x, top + tall + 40})
 	}
 	last := int64(1)
@@ -53,10 +54,12 @@ func (l *Ladder) paint(p *pen) {
 		last = max(last, r.At)
 	}
 	y := func(at int64) float64 { return top + tall*float64(at)/float64(last) }
+	above := top - leastApart
 	free := 0.0 // from where on a line of text has room
 	before := map[string]int64{}
 	for _, r := range l.Rungs {
-		at := y(r.At)
+		at := max(y(r.At), above+leastApart)
+		above = at
 		l.arrow(p, &r, at)
 		when, ink := offset(r.At), Dim
 		if r.Loud {

@@ -55,12 +55,7 @@ func follow(w *wanted, about flow.EventKind) *followed {
 		case flow.EventWindowOpen:
 			d.closed += e.Value
 		}
-		if e.Kind == about || about == flow.EventZeroWindow && e.Kind == flow.EventWindowOpen {
-			if d.span.Start == 0 {
-				d.span.Start = e.Time
-			}
-			d.span.End = e.Time
-		}
+		d.see(e, about)
 	}})
 	for i := range w.packets {
 		p := &w.packets[i]
@@ -79,6 +74,21 @@ func follow(w *wanted, about flow.EventKind) *followed {
 		d.side = flow.Server
 	}
 	return d
+}
+
+// see widens the span of what is drawn by an event. A window that is closed stays so until it is opened, or to the
+// end of the connection.
+func (d *followed) see(e *flow.Event, about flow.EventKind) {
+	if e.Kind != about && (about != flow.EventZeroWindow || e.Kind != flow.EventWindowOpen) {
+		return
+	}
+	if d.span.Start == 0 {
+		d.span.Start = e.Time
+	}
+	d.span.End = e.Time
+	if e.Kind == flow.EventZeroWindow {
+		d.span.End = d.w.packets[len(d.w.packets)-1].Time
+	}
 }
 
 // from is the side that sent a packet.
