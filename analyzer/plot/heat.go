@@ -2,6 +2,7 @@ package plot
 
 import (
 	"math"
+	"time"
 
 	"github.com/spikebox/spikebox/format/unit"
 )
@@ -63,11 +64,12 @@ func (h *Heat) cells(f *frame, r *Line, y, most float64) {
 		if math.IsNaN(v[i]) {
 			continue
 		}
-		from := f.span.Start
+		// Behind a gap it stands for as long as another one: nobody knows what was in the gap.
+		from := t[i] - 2*int64(time.Second)
 		if i > 0 {
-			from = t[i-1]
+			from = max(from, t[i-1])
 		}
-		x0 := max(f.x(from), f.x(t[i])-40)
+		x0 := max(f.x(from), f.x0)
 		f.p.rect(heatInks[h.step(v[i], most)], x0, y+1, max(f.x(t[i])-x0, 1), heatPitch-2)
 	}
 }

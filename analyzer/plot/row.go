@@ -39,9 +39,9 @@ const (
 	rowWidth  = 960
 	rowLeft   = 70
 	rowRight  = 950
-	rowTop    = 24
+	rowTop    = 28
 	rowFoot   = 22
-	rowHeight = 132
+	rowHeight = 136
 	columns   = rowRight - rowLeft
 )
 

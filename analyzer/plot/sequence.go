@@ -33,11 +33,11 @@ type Level struct {
 type Sequence struct {
 	Name, Title, Alt string
 	Segments         []Segment
+	Closed           []Span // in which the receiver's window was closed
 	Acks             []Level
 	SACKs            []Level
 	Window           Span
 	Trigger          int64
-	Bands            []Band
 }
 
 const sequenceHeight = 380
@@ -60,7 +60,18 @@ func (s *Sequence) paint(p *pen) {
 		p.text(Text, small, x+25, 16, left, l.name)
 		x += 25 + width(l.name, small) + 20
 	}
-	p.group(dataGroup, func() { f.bands(s.Bands) })
+	p.lines(Dim, 1.2, nil, [][]point{{{x + 7, 9}, {x + 13, 15}}, {{x + 7, 15}, {x + 13, 9}}})
+	p.text(Text, small, x+25, 16, left, "SYN, FIN, RST, probes")
+	p.group(dataGroup, func() {
+		for _, c := range s.Closed {
+			x0, x1 := f.x(max(c.Start, s.Window.Start)), f.x(min(c.End, s.Window.End))
+			if x1 > x0 {
+				p.rect(WarBand, x0, f.top, x1-x0, f.bottom-f.top)
+				p.rect(Warn, x0, f.bottom-4, x1-x0, 3)
+				p.text(Text, small, x0+4, f.bottom-8, left, fit("window closed", small, x1-x0-8))
+			}
+		}
+	})
 	f.valueAxis("B")
 	f.timeAxis(true)
 	p.group(dataGroup, func() {

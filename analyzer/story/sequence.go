@@ -37,7 +37,8 @@ type followed struct {
 	marks  map[uint64]plot.Mark   // by frame
 	at     map[flow.EventKind]int // events by kind, of either side
 	span   plot.Span              // of the events that the drawing is about
-	closed int64                  // ns in which the receiver's window was closed
+	closed [2][]plot.Span         // by side, when its receive window was closed
+	since  [2]int64               // Unix ns from which on it is; 0: it is open
 	scale  [2]int                 // window scales by side, -1 where the SYN was not captured
 }
 
@@ -52,8 +53,11 @@ func follow(w *wanted, about flow.EventKind) *followed {
 			d.marks[e.Frame] = plot.Again
 		case flow.EventWindowProbe, flow.EventKeepAlive:
 			d.marks[e.Frame] = plot.Probe
+		case flow.EventZeroWindow:
+			d.since[e.Side] = e.Time
 		case flow.EventWindowOpen:
-			d.closed += e.Value
+			d.closed[e.Side] = append(d.closed[e.Side], plot.Span{Start: e.Time - e.Value, End: e.Time})
+			d.since[e.Side] = 0
 		}
 		d.see(e, about)
 	}})
@@ -70,6 +74,11 @@ func follow(w *wanted, about flow.EventKind) *followed {
 		table.Add(p)
 	}
 	table.Flush()
+	for side, since := range d.since {
+		if since > 0 {
+			d.closed[side] = append(d.closed[side], plot.Span{Start: since, End: w.packets[len(w.packets)-1].Time})
+		}
+	}
 	if bytes[flow.Server] > bytes[flow.Client] {
 		d.side = flow.Server
 	}
@@ -133,8 +142,12 @@ func (t *teller) sequence(f *check.Finding, about flow.EventKind) *Exhibit {
 		}
 	}
 	what := fmt.Sprintf("%s, %d of them sent again", words.Plural(len(s.Segments), "segment", "segments"), again)
-	if d.closed > 0 {
-		what += fmt.Sprintf("; the receiver's window was closed for %s", unit.Duration(time.Duration(d.closed)))
+	closed := int64(0)
+	for _, c := range s.Closed {
+		closed += c.End - c.Start
+	}
+	if closed > 0 {
+		what += fmt.Sprintf("; the receiver's window was closed for %s", unit.Duration(time.Duration(closed)))
 	}
 	s.Alt = fmt.Sprintf("A time-sequence graph: time to the right, sequence numbers upwards; %s.", what)
 	caption := fmt.Sprintf("%v to %v from %s on: %s.", from, to, words.Clock(time.Unix(0, s.Window.Start)), what)
@@ -147,7 +160,7 @@ func (t *teller) sequence(f *check.Finding, about flow.EventKind) *Exhibit {
 
 // graph turns the packets into what is drawn.
 func (d *followed) graph() *plot.Sequence {
-	s := &plot.Sequence{Window: d.around()}
+	s := &plot.Sequence{Window: d.around(), Closed: d.closed[d.side.Other()]}
 	base, started := uint32(0), false
 	last := int64(0) // the sequence number that was seen last, beyond 32 bits
 	place := func(n uint32) float64 { return float64(last + int64(int32(n-base-uint32(last)))) }
