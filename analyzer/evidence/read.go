@@ -92,9 +92,6 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 	return e, nil
 }
 
-// Stdin is the name of what was read from the path "-": it cannot be read again.
-const Stdin = "standard input"
-
 // inputs are the opened files.
 type inputs struct {
 	list     []Input
@@ -176,7 +173,7 @@ func (in *inputs) open(path string, opts Options) error {
 		if stdin == nil {
 			stdin = os.Stdin
 		}
-		return in.stream(Stdin, stdin, opts)
+		return in.stream("standard input", stdin, opts)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -209,6 +206,11 @@ func (in *inputs) open(path string, opts Options) error {
 // stream adds what can be read once only: a bundle, or a capture that may still go on.
 func (in *inputs) stream(name string, from io.Reader, opts Options) error {
 	buffered := bufio.NewReaderSize(from, format.SniffLen)
+	defer func() {
+		if n := len(in.list); n > 0 {
+			in.list[n-1].Once = true
+		}
+	}()
 	if !format.StreamIsBundle(buffered) {
 		in.capture(name, buffered, opts.Progress, 0)
 		return nil

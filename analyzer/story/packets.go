@@ -51,13 +51,13 @@ func (w *wanted) has(p *packet.Packet, src, dst netip.AddrPort) bool {
 type Opener func(path string) (*evidence.Records, error)
 
 // fetch makes the second pass: it reads the packets of the connections that are shown. The first
-// cannot know which these are. What cannot be read twice, as standard input, is left out.
+// cannot know which these are. What came through a pipe is left out.
 func fetch(list []*wanted, inputs []evidence.Input, open Opener) error {
 	if len(list) == 0 || open == nil {
 		return nil
 	}
 	for _, in := range inputs {
-		if in.Path == evidence.Stdin {
+		if in.Once {
 			continue
 		}
 		r, err := open(in.Path)
