@@ -40,7 +40,10 @@ func code(s string) string {
 }
 
 func (m *marks) head(level int, title string) {
-	fmt.Fprintf(m, "\n%s %s\n\n", strings.Repeat("#", level), text(title))
+	if !bytes.HasSuffix(m.Bytes(), []byte("\n\n")) {
+		m.WriteString("\n")
+	}
+	fmt.Fprintf(m, "%s %s\n\n", strings.Repeat("#", level), text(title))
 }
 
 func (m *marks) item(format string, args ...any) { fmt.Fprintf(m, "- "+format+"\n", args...) }
@@ -97,7 +100,11 @@ func (m *marks) impact(s *story.Story) {
 	for _, i := range s.Impact {
 		m.item("%s", text(i))
 	}
-	if len(s.Impact) == 0 {
+	switch {
+	case len(s.Impact) > 0:
+	case len(s.Doc.Roots()) > 0: // it is the impact itself
+		m.item("%s", text(s.Lead))
+	default:
 		m.WriteString("No effect on users can be told from the evidence.\n")
 	}
 }

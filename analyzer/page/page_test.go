@@ -57,9 +57,13 @@ func html(t *testing.T, s *story.Story) string {
 	return out.String()
 }
 
-// golden are the cases whose report.md is kept: a chain of causes, packets only, one that nothing explains, and
-// nothing at all.
-var golden = map[string]bool{"listen-overflow": true, "listen-overflow-capture": true, "unexplained": true, "zero-window": true, "empty-capture": true}
+// changing are the sections that list every check that was asked: they are tested in package report, and would
+// change here with each new one.
+var changing = regexp.MustCompile(`(?s)\n## What was ruled out.*?\n## Action items`)
+
+// golden are the cases whose report.md is kept: a chain of causes, packets only, a
+// stranger's words, and nothing at all.
+var golden = map[string]bool{"listen-overflow": true, "listen-overflow-capture": true, "zero-window": true, "empty-capture": true}
 
 // Every case has a page and a Markdown that name each finding, and whose drawings are sound.
 func TestCases(t *testing.T) {
@@ -99,7 +103,7 @@ func TestCases(t *testing.T) {
 				sound(t, p)
 			}
 			if golden[c.Name] {
-				compare(t, filepath.Join(goldens, c.Name+".md"), md.Bytes())
+				compare(t, filepath.Join(goldens, c.Name+".md"), changing.ReplaceAll(md.Bytes(), []byte("\n## Action items")))
 			}
 		})
 	}

@@ -62,12 +62,11 @@ func (c *Flows) Add(f *flow.Flow) {
 		c.waits[f.Server] = w
 	}
 	w.attempts++
-	again := h.SYNRetransmits > 0 || h.SYNACKRetransmits > 0
+	// Who does not ask again does not wait: a flood's addresses, a scanner, a client that has left.
 	switch took := h.AckTime - h.SYNs[0].Time; {
-	case !again:
-	case !h.Completed:
+	case !h.Completed && h.SYNRetransmits > 0:
 		w.never++
-	case took > 0:
+	case h.Completed && took > 0 && h.SYNRetransmits+h.SYNACKRetransmits > 0:
 		w.late++
 		w.most = max(w.most, took)
 		if w.least == 0 || took < w.least {

@@ -36,7 +36,7 @@ func (t *teller) handshake(f *check.Finding) *Exhibit {
 				continue
 			}
 			rungs := t.opening(x)
-			l := plot.Ladder{Name: "ladder", Title: "How one client connected, to scale", From: endsOf(x).first(), To: endsOf(x).second(), Rungs: rungs}
+			l := plot.Ladder{Name: "ladder", Title: "One client's handshake, to scale", From: endsOf(x).first(), To: endsOf(x).second(), Rungs: rungs}
 			l.Alt = ladderAlt(&l)
 			return &Exhibit{Picture: l.Picture(), Caption: t.openingCaption(x, g), Filter: x.Filter}
 		}
@@ -108,7 +108,7 @@ func unanswered(rungs []plot.Rung) []plot.Rung {
 			rungs[i].Lost = true
 		}
 	}
-	if n := len(rungs); n > 0 && rungs[n-1].Loud && rungs[n-1].Label == "SYN" {
+	if n := len(rungs); n > 0 && rungs[n-1].Loud {
 		rungs[n-1].Lost = true
 	}
 	return rungs
