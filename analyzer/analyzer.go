@@ -8,6 +8,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/analyzer/story"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format"
 )
 
 // Run analyses a bundle, captures, or both together: packets become flows, texts become
@@ -43,7 +44,9 @@ func Tell(paths []string, opts evidence.Options) (*story.Story, error) {
 		return nil, err
 	}
 	again := evidence.Options{Limits: opts.Limits}
-	return story.Make(story.Source{Case: asked, Doc: doc, Flows: flows, Open: func(path string) (*evidence.Records, error) {
-		return evidence.OpenRecords(path, again)
-	}})
+	return story.Make(story.Source{
+		Case: asked, Doc: doc, Flows: flows,
+		Open:   func(path string) (*evidence.Records, error) { return evidence.OpenRecords(path, again) },
+		Bundle: func(path string) (*format.Reader, error) { return format.Open(path, opts.Limits) },
+	})
 }

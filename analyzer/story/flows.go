@@ -12,7 +12,7 @@ import (
 var ranked = []string{"syn", "synack", "retransmits", "zero-windows", "handshake", "rtt-p99", "think", "bytes"}
 
 // perKey is how many connections are kept by each key.
-const perKey = 40
+const perKey = 20
 
 // Flows collects, in the one pass over the packets, which connections show most. It takes what
 // evidence.Options hands out.

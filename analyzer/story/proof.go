@@ -76,7 +76,7 @@ func (t *teller) findings() []Finding {
 		if i >= mostProofs { // so many are a flood: what they say is kept, and findings.json has the rest
 			continue
 		}
-		g.Series = t.proof(f, i)
+		g.Series, g.Histograms = t.proof(f, i), t.histograms(f)
 		for j := range f.Flows[:min(len(f.Flows), mostFlows)] {
 			g.Flows = append(g.Flows, t.flow(&f.Flows[j]))
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/plot"
 	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format"
 )
 
 // Story is a report, in the order in which it is read.
@@ -70,6 +71,8 @@ type Source struct {
 	Doc   *report.Document
 	Flows *Flows // nil where nobody collected them
 	Open  Opener // nil: no second look at the packets
+	// Bundle opens a bundle by its path; nil: no second look at its texts.
+	Bundle func(path string) (*format.Reader, error)
 }
 
 // teller holds what its parts need while a story is made.
@@ -79,6 +82,7 @@ type teller struct {
 	trigger int64 // Unix ns; 0 without one
 	wanted  map[ends]*wanted
 	order   []*wanted
+	sums    []report.Histogram
 }
 
 // Make tells the story. An error means that the packets could not be read again.
@@ -92,6 +96,7 @@ func Make(from Source) (*Story, error) {
 	if err := fetch(t.order, t.Case.Evidence.Inputs, t.Open); err != nil {
 		return nil, fmt.Errorf("read packets again: %w", err)
 	}
+	t.sums = t.latencies()
 	s := &Story{Doc: t.Doc, Title: t.title()}
 	s.Lead, s.More = t.lead()
 	s.Impact = t.impact()
