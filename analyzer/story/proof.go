@@ -24,7 +24,7 @@ type Finding struct {
 	Items      []Item
 	Remedies   []Remedy
 	Series     *plot.Picture // those of its evidence; nil where none can be drawn
-	Histograms []string      // how long softirqs ran, before and during
+	Histograms [][]string    // how long softirqs ran, before and during: lines of text
 	Flows      []Flow
 }
 
