@@ -97,6 +97,9 @@ var house = []wing{
 		{"analyzer/subject", "what findings are about, and when two are the same"},
 		{"analyzer/check", "questions, with three answers"},
 		{"analyzer/report", "verdict, tables, JSON"},
+		{"analyzer/plot", "drawings as SVG and PNG"},
+		{"analyzer/story", "what a report of an incident says, and in which order"},
+		{"analyzer/page", "the story as HTML and Markdown, in a folder"},
 		{"analyzer", "evidence in, report out"},
 		{"analyzer/cases", "tests: incidents told in texts"},
 		{"analyzer/cases/make", "the cases as files"},
@@ -104,6 +107,7 @@ var house = []wing{
 	{"cmd/internal", []string{"format"}, []room{
 		{"cmd/internal/cli", "commands, help, exit codes"},
 		{"cmd/internal/clitest", "tests: commands as scripts"},
+		{"cmd/internal/browser", "tests: a headless Chromium"},
 	}},
 	{"cmd/spikeboxd", []string{"format", "recorder", "cmd/internal"}, []room{
 		{"cmd/spikeboxd", "the recorder's command"},

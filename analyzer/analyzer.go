@@ -4,18 +4,49 @@ package analyzer
 import (
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/report"
+	"github.com/spikebox/spikebox/analyzer/story"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format"
 )
 
 // Run analyses a bundle, captures, or both together: packets become flows, texts become
 // numbers over time, and the checks are asked about all of it.
 func Run(paths []string, opts evidence.Options) (*report.Document, error) {
+	doc, _, err := run(paths, opts)
+	return doc, err
+}
+
+func run(paths []string, opts evidence.Options) (*report.Document, *check.Case, error) {
 	found, err := evidence.Read(paths, opts)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	lines := timeline.Build(&found.Columns)
 	asked := check.NewCase(found, lines)
-	return report.Make(asked, check.Run(check.All, asked)), nil
+	return report.Make(asked, check.Run(check.All, asked)), asked, nil
+}
+
+// Tell is Run, and the story for a report beside it. It reads the packets twice: only after the first time it
+// is known which connections show what happened.
+func Tell(paths []string, opts evidence.Options) (*story.Story, error) {
+	flows := story.NewFlows()
+	also := opts.Flow
+	opts.Flow = func(f *flow.Flow) {
+		flows.Add(f)
+		if also != nil {
+			also(f)
+		}
+	}
+	doc, asked, err := run(paths, opts)
+	if err != nil {
+		return nil, err
+	}
+	again := evidence.Options{Limits: opts.Limits}
+	return story.Make(story.Source{
+		Case: asked, Doc: doc, Flows: flows,
+		Open:   func(path string) (*evidence.Records, error) { return evidence.OpenRecords(path, again) },
+		Bundle: func(path string) (*format.Reader, error) { return format.Open(path, opts.Limits) },
+	})
 }

@@ -53,6 +53,7 @@ type Evidence struct {
 type Input struct {
 	Path string `json:"path"`
 	Kind string `json:"kind"` // bundle, capture
+	Once bool   `json:"-"`    // it came through a pipe, and cannot be read again
 }
 
 // Window is the span of time that the evidence is about, in Unix ns: the bundle's

@@ -211,6 +211,11 @@ func (in *inputs) open(path string, opts Options) error {
 // stream adds what can be read once only: a bundle, or a capture that may still go on.
 func (in *inputs) stream(name string, from io.Reader, opts Options) error {
 	buffered := bufio.NewReaderSize(from, format.SniffLen)
+	defer func() {
+		if n := len(in.list); n > 0 {
+			in.list[n-1].Once = true
+		}
+	}()
 	if !format.StreamIsBundle(buffered) {
 		in.capture(name, buffered, opts.Progress, 0)
 		return nil

@@ -20,6 +20,7 @@ type Stacks struct {
 	Vector, CPU string           // NET_RX, "3"
 	Total       int64            // ns that the samples stand for
 	Functions   map[string]int64 // ns in which the function was anywhere on the stack
+	Paths       map[string]int64 // ns by whole stack: its functions from the outermost in, each on a line
 }
 
 // mostProfile bounds the profile in bytes, unpacked: the recorder keeps 10,000 stacks, which
@@ -77,15 +78,20 @@ func (e *Evidence) addStack(by map[[2]string]*Stacks, s *profile.Sample, at int)
 		if len(by) >= mostNames {
 			return
 		}
-		sum = &Stacks{Vector: key[0], CPU: key[1], Functions: map[string]int64{}}
+		sum = &Stacks{Vector: key[0], CPU: key[1], Functions: map[string]int64{}, Paths: map[string]int64{}}
 		by[key] = sum
 		e.Stacks = append(e.Stacks, sum)
 	}
 	sum.Total += s.Value[at]
 	seen := map[string]bool{}
+	var path []string // from the innermost out
 	for _, l := range s.Location {
 		for _, line := range l.Line {
-			if line.Function == nil || seen[line.Function.Name] {
+			if line.Function == nil {
+				continue
+			}
+			path = append(path, line.Function.Name)
+			if seen[line.Function.Name] {
 				continue
 			}
 			name := line.Function.Name
@@ -94,6 +100,11 @@ func (e *Evidence) addStack(by map[[2]string]*Stacks, s *profile.Sample, at int)
 				sum.Functions[name] += s.Value[at]
 			}
 		}
+	}
+	slices.Reverse(path)
+	whole := strings.Join(path, "\n")
+	if _, known := sum.Paths[whole]; known || len(sum.Paths) < mostNames {
+		sum.Paths[whole] += s.Value[at]
 	}
 }
 

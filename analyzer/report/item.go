@@ -9,8 +9,8 @@ import (
 	"github.com/spikebox/spikebox/format/unit"
 )
 
-// itemText writes a piece of evidence: where it stands, and what it says.
-func itemText(i check.Item) string {
+// ItemText writes a piece of evidence: where it stands, and what it says.
+func ItemText(i check.Item) string {
 	switch i.Kind {
 	case "counter":
 		return fmt.Sprintf("%s %s+%s", i.Where, atLeast(i), unit.Number(*i.Value))
@@ -59,8 +59,8 @@ func firstFrames(where string) string {
 	return "frames " + strings.Join(list[:most], " ") + " …"
 }
 
-// remedyText writes what to do, with the setting's value now and then.
-func remedyText(r check.Remedy) string {
+// RemedyText writes what to do, with the setting's value now and then.
+func RemedyText(r check.Remedy) string {
 	if r.Setting == "" {
 		return r.What
 	}

@@ -6,10 +6,8 @@ import (
 	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/check"
-	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/format/plain"
-	"github.com/spikebox/spikebox/format/unit"
 )
 
 // Style says how text is laid out.
@@ -33,18 +31,18 @@ func Text(w io.Writer, d *Document, style Style) error {
 	p.paragraph("", plain.Bold, d.Verdict)
 	p.line()
 	p.about(d)
-	depth := depths(d.Findings)
+	depth := Depths(d.Findings)
 	for _, f := range d.Findings {
 		p.line()
 		p.finding(f, depth[f], strings.Contains(d.Verdict, f.Headline))
 	}
-	if d.unanswered() && len(d.Moved) > 0 {
+	if d.Unanswered() && len(d.Moved) > 0 {
 		p.section("What moved most")
 		for i := range d.Moved {
 			p.moved(&d.Moved[i])
 		}
 	}
-	if out := d.ruledOut(); len(out) > 0 {
+	if out := d.RuledOut(); len(out) > 0 {
 		p.section("Ruled out")
 		for _, a := range out {
 			p.entry(a.ID, a.Why)
@@ -62,8 +60,8 @@ func Text(w io.Writer, d *Document, style Style) error {
 	return p.err
 }
 
-// depths says how many causes stand above each finding.
-func depths(findings []*check.Finding) map[*check.Finding]int {
+// Depths says how many causes stand above each finding.
+func Depths(findings []*check.Finding) map[*check.Finding]int {
 	depth := map[*check.Finding]int{}
 	for _, f := range findings { // causes come before their effects
 		for _, e := range f.Effects(findings) {
@@ -127,54 +125,9 @@ func (p *page) entry(name, text string) {
 
 // about says what was looked at.
 func (p *page) about(d *Document) {
-	lasted := d.Window.End.Sub(d.Window.Start)
-	when := fmt.Sprintf("%s to %s UTC, %s", d.Window.Start.Format("2006-01-02 15:04:05.000"), words.Clock(d.Window.End), unit.Duration(lasted))
-	if b := d.Bundle; b != nil {
-		p.entry("host", fmt.Sprintf("%s, Linux %s, %s", b.Host.Name, b.Host.Kernel, words.Plural(b.Host.CPUs, "CPU", "CPUs")))
-		p.entry("window", when)
-		p.entry("trigger", trigger(d))
-	} else if d.Totals.Packets > 0 { // without any, no time is known
-		p.entry("window", when)
+	for _, f := range d.Facts() {
+		p.entry(f.Name, f.Text)
 	}
-	packets := fmt.Sprintf("%s in %s", words.Plural(d.Totals.Packets, "packet", "packets"), words.Plural(d.Totals.Flows, "connection", "connections"))
-	var again uint64
-	for _, n := range d.Totals.Retransmitted {
-		again += n
-	}
-	packets += fmt.Sprintf("; %s sent again", words.Plural(again, "segment", "segments"))
-	if d.Totals.Dropped > 0 {
-		packets += fmt.Sprintf("; %s lost by the capture", unit.Count(d.Totals.Dropped))
-	}
-	if unseen := evidence.Unseen(d.Totals.Undecoded); unseen != "" {
-		packets += "; " + unseen
-	}
-	if last := d.Totals.LastPacket; d.Totals.Truncated && last != nil && last.Before(d.Window.End) {
-		packets += fmt.Sprintf("; they end at %s, before the window does", words.Clock(*last))
-	}
-	p.entry("packets", packets)
-	if d.Bundle != nil && d.Bundle.Filter != "" {
-		p.entry("recorded", "only "+d.Bundle.Filter+"; nothing is known of other packets")
-	}
-	if d.Damaged() {
-		p.entry("damage", strings.Join(d.Bundle.Damage, "; "))
-	}
-}
-
-// trigger says why the bundle was written: by which rule and value, or by whom.
-func trigger(d *Document) string {
-	t := d.Bundle.Trigger
-	text := t.Expr
-	if text == "" {
-		text = t.Kind
-	}
-	if t.Reason != "" {
-		text += " (" + t.Reason + ")"
-	}
-	text += " at " + words.Clock(t.Time)
-	if t.Vital == "" {
-		return text
-	}
-	return text + ", when it was " + unit.Prose(t.Value, t.Unit)
 }
 
 // finding sets one finding, indented below its cause. Its headline is left out where it
@@ -194,10 +147,10 @@ func (p *page) finding(f *check.Finding, depth int, said bool) {
 		p.paragraph(indent, plain.Normal, fmt.Sprintf("Caused by %s (%s): %s.", c.ID, c.Object, c.Because))
 	}
 	for i, item := range f.Evidence {
-		p.detail(indent, first(i, "evidence"), itemText(item), plain.Dim)
+		p.detail(indent, first(i, "evidence"), ItemText(item), plain.Dim)
 	}
 	for i, r := range f.Remedy {
-		p.detail(indent, first(i, "remedy"), remedyText(r), plain.Normal)
+		p.detail(indent, first(i, "remedy"), RemedyText(r), plain.Normal)
 	}
 }
 

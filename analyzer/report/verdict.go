@@ -16,7 +16,7 @@ import (
 // name, what it caused, and what else is wrong. What is to be said of the evidence itself
 // comes after what happened, and the operator's own words last.
 func (d *Document) verdict() string {
-	text := d.happened()
+	text := d.Happened()
 	for _, f := range d.Findings {
 		if f.Remark() && f.Severity != check.Info {
 			text += " " + f.Headline
@@ -36,9 +36,9 @@ func (d *Document) trigger() format.Trigger {
 	return d.Bundle.Trigger
 }
 
-// roots are the findings that nothing else causes, without what is only worth knowing or
+// Roots are the findings that nothing else causes, without what is only worth knowing or
 // about the evidence.
-func (d *Document) roots() (roots []*check.Finding) {
+func (d *Document) Roots() (roots []*check.Finding) {
 	for _, f := range d.Findings {
 		if f.Root() && !f.Remark() && f.Severity != check.Info {
 			roots = append(roots, f)
@@ -47,14 +47,14 @@ func (d *Document) roots() (roots []*check.Finding) {
 	return roots
 }
 
-// happened is the verdict's part about the incident.
-func (d *Document) happened() string {
-	roots := d.roots()
+// Happened is the verdict's part about the incident.
+func (d *Document) Happened() string {
+	roots := d.Roots()
 	if len(roots) == 0 {
 		return d.nothing()
 	}
 	text := roots[0].Headline
-	if effects := effects(d.caused(roots[0])); len(effects) > 0 {
+	if effects := effects(d.Caused(roots[0])); len(effects) > 0 {
 		text += fmt.Sprintf(" Its effects: %s.", words.List(effects))
 	}
 	if others := roots[1:]; len(others) > 0 {
@@ -90,8 +90,8 @@ func effects(all []*check.Finding) []string {
 	return texts
 }
 
-// caused gives everything that a finding causes, by one step or several.
-func (d *Document) caused(root *check.Finding) []*check.Finding {
+// Caused gives everything that a finding causes, by one step or several.
+func (d *Document) Caused(root *check.Finding) []*check.Finding {
 	var all []*check.Finding
 	seen := map[*check.Finding]bool{root: true}
 	for queue := []*check.Finding{root}; len(queue) > 0; queue = queue[1:] {
@@ -136,7 +136,7 @@ func (d *Document) silence() string {
 		unseen = "; " + unseen
 	}
 	stirred := ""
-	if d.unanswered() {
+	if d.Unanswered() {
 		stirred = "; " + moved.Summary(d.Moved)
 	}
 	if 2*open > asked {
@@ -146,7 +146,7 @@ func (d *Document) silence() string {
 	if open > 0 {
 		text += " that could answer"
 	}
-	if d.unanswered() && moved.Stands(d.Moved) {
+	if d.Unanswered() && moved.Stands(d.Moved) {
 		text += " says what happened"
 	} else {
 		text += " found anything wrong"
@@ -174,14 +174,14 @@ func (d *Document) asked() int {
 	return n
 }
 
-// unanswered says whether somebody wanted to know something and no finding tells. A drill
+// Unanswered says whether somebody wanted to know something and no finding tells. A drill
 // wants nothing.
-func (d *Document) unanswered() bool {
-	return d.Bundle != nil && d.Bundle.Trigger.Kind != "drill" && len(d.roots()) == 0
+func (d *Document) Unanswered() bool {
+	return d.Bundle != nil && d.Bundle.Trigger.Kind != "drill" && len(d.Roots()) == 0
 }
 
-// ruledOut is what a reader wants to know: that a bare capture has no trigger, he does.
-func (d *Document) ruledOut() []Absent {
+// RuledOut is what a reader wants to know: that a bare capture has no trigger, he does.
+func (d *Document) RuledOut() []Absent {
 	if d.Bundle != nil {
 		return d.Absent
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer"
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/page"
 	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 )
@@ -21,8 +22,9 @@ var analyze = &cli.Command{
 or captures (pcap or pcapng, also .gz and .zst), or a bundle with captures of other
 machines; "-" is standard input. A bare capture answers only what packets can tell.
 
-findings.json, and what --json prints, is described by the JSON Schema
-analyzer/report/findings.schema.json of the source.
+-o writes report.html, one file to attach to a postmortem, report.md to paste into one,
+the drawings of both below plots, findings.json with its schema, and report.txt, which
+is what is printed. --json prints findings.json.
 
 Exit code 3: evidence that a check needs was lost (the capture dropped packets or ends
 before its end, no packet can be read, a source failed, a text cannot be read). What a
@@ -46,7 +48,7 @@ type analyzeFlags struct {
 
 func setupAnalyze(flags *pflag.FlagSet) func(context.Context, []string) error {
 	var f analyzeFlags
-	flags.StringVarP(&f.dir, "output", "o", "", "folder for report.txt and findings.json")
+	flags.StringVarP(&f.dir, "output", "o", "", "folder for report.html, report.md, findings.json and plots")
 	flags.BoolVar(&f.json, "json", false, "print findings.json instead of text")
 	flags.StringVar(&f.failOn, "fail-on", "", "exit with 1 on findings this bad or worse: info, warning or critical")
 	return func(_ context.Context, args []string) error {
@@ -64,19 +66,11 @@ func setupAnalyze(flags *pflag.FlagSet) func(context.Context, []string) error {
 // code. The report is printed whatever the code is.
 func runAnalyze(paths []string, f analyzeFlags) error {
 	bar := startBar()
-	doc, err := analyzer.Run(paths, evidence.Options{Progress: &bar.progress})
+	doc, err := f.analyze(paths, evidence.Options{Progress: &bar.progress})
 	// Before anything is printed: the bar and the report may be on the same terminal.
 	bar.stop()
 	if err != nil {
-		return opened(paths, anyInput, err)
-	}
-	if f.dir != "" {
-		writing.Lock()
-		err := report.Write(f.dir, doc)
-		writing.Unlock()
-		if err != nil {
-			return err
-		}
+		return err
 	}
 	if f.json {
 		err = report.JSON(cli.Out, doc)
@@ -87,6 +81,24 @@ func runAnalyze(paths []string, f analyzeFlags) error {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return outcome(doc, f.failOn)
+}
+
+// analyze reads the inputs, and writes the folder where one is wanted.
+func (f *analyzeFlags) analyze(paths []string, opts evidence.Options) (*report.Document, error) {
+	if f.dir == "" {
+		doc, err := analyzer.Run(paths, opts)
+		if err != nil {
+			return nil, opened(paths, anyInput, err)
+		}
+		return doc, nil
+	}
+	told, err := analyzer.Tell(paths, opts)
+	if err != nil {
+		return nil, opened(paths, anyInput, err)
+	}
+	writing.Lock()
+	defer writing.Unlock()
+	return told.Doc, page.Write(f.dir, told)
 }
 
 // outcome turns the result into an exit code.

@@ -1,0 +1,274 @@
+package page_test
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/spikebox/spikebox/analyzer"
+	"github.com/spikebox/spikebox/analyzer/cases"
+	"github.com/spikebox/spikebox/analyzer/check"
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/page"
+	"github.com/spikebox/spikebox/analyzer/plot"
+	"github.com/spikebox/spikebox/analyzer/report"
+	"github.com/spikebox/spikebox/analyzer/story"
+	"github.com/spikebox/spikebox/analyzer/timeline"
+)
+
+var update = flag.Bool("update", false, "rewrite the goldens under testdata")
+
+// mostPage is what a page may have: what a mail lets through, many times over.
+const mostPage = 3 << 20
+
+// told tells the story of a bundle or capture, by the name that it has in its folder.
+func told(t *testing.T, path string) *story.Story {
+	t.Helper()
+	t.Chdir(filepath.Dir(path))
+	s, err := analyzer.Tell([]string{filepath.Base(path)}, evidence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// html writes the page.
+func html(t *testing.T, s *story.Story) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := page.HTML(&out, s); err != nil {
+		t.Fatal(err)
+	}
+	if out.Len() > mostPage {
+		t.Errorf("the page has %d bytes", out.Len())
+	}
+	return out.String()
+}
+
+// changing are the sections that list every check that was asked: they are tested in package report, and would
+// change here with each new one.
+var changing = regexp.MustCompile(`(?s)\n## What was ruled out.*?\n## Action items`)
+
+// golden are the cases whose report.md is kept: a chain of causes, packets only, a
+// stranger's words, and nothing at all.
+var golden = map[string]bool{"listen-overflow": true, "listen-overflow-capture": true, "zero-window": true, "empty-capture": true}
+
+// Every case has a page and a Markdown that name each finding, and whose drawings are sound.
+func TestCases(t *testing.T) {
+	folder, err := filepath.Abs("../../testdata/cases")
+	if err != nil {
+		t.Fatal(err)
+	}
+	goldens, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := cases.Load(folder)
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d cases, %v", len(all), err)
+	}
+	for _, c := range all {
+		t.Run(c.Name, func(t *testing.T) {
+			path, err := c.Build(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := told(t, path)
+			text := html(t, s)
+			var md bytes.Buffer
+			if err := page.Markdown(&md, s); err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range s.Doc.Findings {
+				if !strings.Contains(text, ">"+f.ID+" ") && !strings.Contains(text, "</span> "+f.ID) {
+					t.Errorf("the page does not name %s", f.ID)
+				}
+				if !strings.Contains(md.String(), ": "+f.ID) {
+					t.Errorf("report.md does not name %s", f.ID)
+				}
+			}
+			for _, p := range pictures(s) {
+				sound(t, p)
+			}
+			if golden[c.Name] {
+				compare(t, filepath.Join(goldens, c.Name+".md"), changing.ReplaceAll(md.Bytes(), []byte("\n## Action items")))
+			}
+		})
+	}
+}
+
+// compare looks at a golden, or writes it.
+func compare(t *testing.T, path string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s: - want + got\n%s", path, diff)
+	}
+}
+
+func pictures(s *story.Story) []*plot.Picture {
+	all := []*plot.Picture{s.Strip}
+	for _, e := range s.Explain {
+		all = append(all, e.Picture)
+	}
+	for _, r := range s.Rows {
+		all = append(all, r.Picture)
+	}
+	for i := range s.Findings {
+		if p := s.Findings[i].Series; p != nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+var numbers = regexp.MustCompile(`-?\d+(\.\d+)?`)
+
+// sound says that a drawing is well-formed, says what it shows, is as it was drawn before, and stays on its paper.
+func sound(t *testing.T, p *plot.Picture) {
+	t.Helper()
+	text := p.SVG(true)
+	if !bytes.Equal(text, p.SVG(true)) {
+		t.Errorf("%s: drawn twice it is not the same", p.Name)
+	}
+	if p.Alt == "" || p.Title == "" {
+		t.Errorf("%s: without a title, or words for who does not see it", p.Name)
+	}
+	dec := xml.NewDecoder(bytes.NewReader(text))
+	for {
+		token, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Errorf("%s: %v", p.Name, err)
+			return
+		}
+		e, ok := token.(xml.StartElement)
+		if !ok || e.Name.Local != "path" {
+			continue
+		}
+		for _, a := range e.Attr {
+			if a.Name.Local != "d" {
+				continue
+			}
+			for i, n := range numbers.FindAllString(a.Value, -1) {
+				var v float64
+				fmt.Sscan(n, &v)
+				if limit := []float64{p.Width, p.Height}[i%2]; v < -1 || v > limit+1 || math.IsNaN(v) {
+					t.Errorf("%s: %v is off the paper of %v × %v", p.Name, v, p.Width, p.Height)
+					return
+				}
+			}
+		}
+	}
+}
+
+// Written twice, a report has the same bytes.
+func TestSameBytes(t *testing.T) {
+	bundle, err := filepath.Abs("../../testdata/bundles/v1/listen-overflow.spike.tar.zst")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	for range 2 {
+		dir := t.TempDir()
+		if err := page.Write(dir, told(t, bundle)); err != nil {
+			t.Fatal(err)
+		}
+		err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			name, _ := filepath.Rel(dir, path)
+			content, err := os.ReadFile(path)
+			if before, known := files[name]; known && !bytes.Equal(before, content) {
+				t.Errorf("%s is not the same", name)
+			}
+			files[name] = content
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(files) < 15 {
+		t.Errorf("%d files", len(files))
+	}
+}
+
+// A flood of findings is bounded, and all are named.
+func TestManyFindings(t *testing.T) {
+	bundle, err := filepath.Abs("../../testdata/bundles/v1/listen-overflow.spike.tar.zst")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := told(t, bundle)
+	one := s.Findings[0]
+	for i := range 500 {
+		f := *one.Finding
+		f.Object = fmt.Sprintf("object %d", i)
+		s.Doc.Findings = append(s.Doc.Findings, &f)
+		next := one
+		next.Finding, next.Number, next.Series = &f, len(s.Findings), nil
+		s.Findings = append(s.Findings, next)
+	}
+	text := html(t, s)
+	if !strings.Contains(text, "object 499") {
+		t.Error("the last finding is missing")
+	}
+}
+
+// Documents without anything in them have a report, too.
+func TestNothing(t *testing.T) {
+	s, err := story.Make(story.Source{Case: &check.Case{Evidence: &evidence.Evidence{}, Lines: &timeline.Set{}}, Doc: &report.Document{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := html(t, s)
+	if !strings.Contains(text, "No check found anything") {
+		t.Error("that nothing was found is not said")
+	}
+	if err := page.Write(t.TempDir(), s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Windows of any length have an axis that can be read.
+func TestWindows(t *testing.T) {
+	for _, length := range []time.Duration{1, time.Millisecond, time.Second, 2 * time.Hour, 400 * 24 * time.Hour} {
+		r := plot.Row{Name: "row", Title: "a row", Alt: "a row", Unit: "1", Window: plot.Span{Start: 1e18, End: 1e18 + int64(length)}, Trigger: 1e18}
+		l := plot.Line{Name: "line"}
+		for i := range 30_000 {
+			l.T = append(l.T, 1e18+int64(length)*int64(i)/30_000)
+			l.V = append(l.V, float64(i%100))
+		}
+		r.Lines = []plot.Line{l}
+		p := r.Picture()
+		sound(t, p)
+		if text := p.SVG(false); len(text) > 60_000 {
+			t.Errorf("%v: %d bytes", length, len(text))
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package plot
+
+import (
+	"math"
+	"strings"
+	"time"
+
+	"gonum.org/v1/plot"
+
+	"github.com/spikebox/spikebox/format/unit"
+)
+
+// bytesPerSecond is the unit of a counter of bytes as a rate.
+const bytesPerSecond = unit.Bytes + "/s"
+
+// Span is a stretch of time in Unix ns.
+type Span struct{ Start, End int64 }
+
+// frame is the inside of a drawing: a stretch of time from left to right, values from the bottom up.
+type frame struct {
+	p           *pen
+	x0, x1      float64 // pixels
+	top, bottom float64
+	span        Span
+	low, high   float64 // values at bottom and top
+}
+
+func (f *frame) x(t int64) float64 {
+	return f.x0 + (f.x1-f.x0)*float64(t-f.span.Start)/float64(max(1, f.span.End-f.span.Start))
+}
+
+func (f *frame) y(v float64) float64 {
+	if f.high <= f.low {
+		return f.bottom
+	}
+	return f.bottom - (f.bottom-f.top)*(v-f.low)/(f.high-f.low)
+}
+
+// steps are how far ticks of a time axis may be apart.
+var steps = []time.Duration{
+	time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond,
+	100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second,
+	20 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 20 * time.Minute, 30 * time.Minute,
+	time.Hour, 2 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour,
+}
+
+// times gives round moments within a span, at most so many, and how they are written.
+func times(in Span, most int) (ticks []int64, layout string) {
+	step := steps[len(steps)-1]
+	for _, s := range steps {
+		if float64(in.End-in.Start)/float64(s) <= float64(most) {
+			step = s
+			break
+		}
+	}
+	layout = "15:04:05"
+	if step < time.Second {
+		layout = "15:04:05.000"
+	}
+	first := (in.Start + int64(step) - 1) / int64(step) * int64(step)
+	for t := first; t <= in.End && len(ticks) <= most; t += int64(step) {
+		ticks = append(ticks, t)
+	}
+	return ticks, layout
+}
+
+// timeAxis draws ticks in UTC below the frame, and lines through it.
+func (f *frame) timeAxis(labels bool) {
+	ticks, layout := times(f.span, max(2, int((f.x1-f.x0)/90)))
+	f.p.group("grid", func() {
+		for _, t := range ticks {
+			f.p.line(Grid, 1, nil, point{f.x(t), f.top}, point{f.x(t), f.bottom})
+		}
+	})
+	if !labels {
+		return
+	}
+	f.p.group("ticks", func() {
+		for _, t := range ticks {
+			text := time.Unix(0, t).UTC().Format(layout)
+			half := width(text, small) / 2
+			f.p.text(Dim, small, min(max(f.x(t), f.x0+half-20), f.x1-half), f.bottom+14, middle, text)
+		}
+	})
+}
+
+// valueAxis draws round values at the left, and lines through the frame.
+func (f *frame) valueAxis(unitName string) {
+	scale := 1.0
+	if unitName == unit.Bytes || unitName == bytesPerSecond { // round in the unit that they are written in
+		for scale < 1<<30 && f.high-f.low > 1024*scale {
+			scale *= 1024
+		}
+	}
+	ticks := plot.DefaultTicks{}.Ticks(f.low/scale, f.high/scale)
+	last := math.Inf(1)
+	for _, t := range ticks {
+		if t.Value *= scale; t.Label == "" || t.Value < f.low || t.Value > f.high {
+			continue
+		}
+		y := f.y(t.Value)
+		f.p.line(Grid, 1, nil, point{f.x0, y}, point{f.x1, y})
+		if last-y >= small { // no label on another
+			f.p.text(Dim, small, f.x0-6, y+4, right, axisValue(t.Value, unitName))
+			last = y
+		}
+	}
+	f.p.line(Axis, 1, nil, point{f.x0, f.bottom}, point{f.x1, f.bottom})
+}
+
+// axisValue writes a value shortly: 5k, 200 ms, 80 %, 12 MiB.
+func axisValue(v float64, name string) string {
+	switch name {
+	case unit.Seconds:
+		if v == 0 {
+			return "0"
+		}
+		return unit.Duration(time.Duration(v * 1e9))
+	case unit.Ratio:
+		return unit.Number(v*100) + " %"
+	case unit.Bytes, bytesPerSecond:
+		return strings.Replace(unit.Size(int64(v)), ".0 ", " ", 1) + name[1:]
+	}
+	switch a := math.Abs(v); {
+	case a >= 1e9:
+		return unit.Digits(v/1e9) + "G"
+	case a >= 1e6:
+		return unit.Digits(v/1e6) + "M"
+	case a >= 1e4:
+		return unit.Digits(v/1e3) + "k"
+	}
+	return unit.Number(v)
+}
+
+// roof is a round value at or above the largest: an axis ends with a tick.
+func roof(v float64) float64 {
+	if !(v > 0) || math.IsInf(v, 0) {
+		return 1
+	}
+	power := math.Pow(10, math.Floor(math.Log10(v)))
+	for _, m := range []float64{1, 1.5, 2, 3, 4, 5, 6, 8, 10} {
+		if m*power >= v*0.999 {
+			return m * power
+		}
+	}
+	return 10 * power
+}

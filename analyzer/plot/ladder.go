@@ -1,0 +1,112 @@
+package plot
+
+import (
+	"time"
+
+	"gonum.org/v1/plot/vg"
+
+	"github.com/spikebox/spikebox/format/unit"
+)
+
+// Rung is one packet between two hosts.
+type Rung struct {
+	At    int64 // ns since the first
+	Right bool  // from the one at the left to the one at the right
+	Label string
+	Loud  bool // what the drawing is about: a packet that was sent again
+	Lost  bool // nothing came of it, as far as the capture shows
+}
+
+// Ladder is packets between two hosts, with time to scale from the top down.
+type Ladder struct {
+	Name, Title, Alt string
+	From, To         string // the two ends
+	Rungs            []Rung
+}
+
+const (
+	ladderWidth = 640
+	ladderHead  = 44
+	ladderLeft  = 190
+	ladderRight = 490
+	leastPitch  = 15 // pixels between two lines of text
+	leastApart  = 5  // pixels between two arrows: packets of the same moment are seen apart
+	mostShift   = 70 // pixels that a text may stand below its packet
+)
+
+// Picture draws the ladder.
+func (l *Ladder) Picture() *Picture {
+	return &Picture{Name: l.Name, Title: l.Title, Alt: l.Alt, Width: ladderWidth, Height: ladderHead + l.tall() + 80, paint: l.paint}
+}
+
+// tall is how much room the time takes.
+func (l *Ladder) tall() float64 { return min(440, max(260, float64(len(l.Rungs))*22)) }
+
+func (l *Ladder) paint(p *pen) {
+	top, tall := float64(ladderHead), l.tall()
+	p.text(Text, normal, ladderLeft, 18, middle, fit(l.From, normal, 300))
+	p.text(Text, normal, ladderRight, 18, middle, fit(l.To, normal, 270))
+	for _, x := range []float64{ladderLeft, ladderRight} {
+		p.line(Axis, 1.5, nil, point{x, 26}, point{x, top + tall + 40})
+	}
+	last := int64(1)
+	for _, r := range l.Rungs {
+		last = max(last, r.At)
+	}
+	y := func(at int64) float64 { return top + tall*float64(at)/float64(last) }
+	above := top - leastApart
+	free := 0.0 // from where on a line of text has room
+	before := map[string]int64{}
+	for _, r := range l.Rungs {
+		at := max(y(r.At), above+leastApart)
+		above = at
+		l.arrow(p, &r, at)
+		when, ink := offset(r.At), Dim
+		if r.Loud {
+			ink = Text
+			if last, again := before[r.Label]; again {
+				when += "  (+" + unit.Duration(time.Duration(r.At-last).Round(10*time.Millisecond)) + ")"
+			}
+			before[r.Label] = r.At
+		}
+		// What comes at once stands below each other, beside its place.
+		if text := max(at+4, free); text-at < mostShift {
+			p.text(ink, small, ladderLeft-12, text, right, when)
+			p.text(ink, small, ladderRight+12, text, left, fit(r.Label, small, ladderWidth-ladderRight-16))
+			free = text + leastPitch
+		}
+	}
+}
+
+// arrow draws a packet; one that brought nothing ends in a cross.
+func (l *Ladder) arrow(p *pen, r *Rung, y float64) {
+	from, to, back := float64(ladderLeft), float64(ladderRight), -7.0
+	if !r.Right {
+		from, to, back = to, from, 7.0
+	}
+	ink, dash := Lines[0], []vg.Length(nil)
+	if !r.Right {
+		ink = Lines[2]
+	}
+	if r.Loud {
+		ink = Lines[1]
+	}
+	if r.Lost {
+		to -= 6 * back / -7
+		dash = []vg.Length{6, 3}
+	}
+	p.line(ink, 1.6, dash, point{from, y}, point{to, y})
+	if r.Lost {
+		p.lines(ink, 1.8, nil, [][]point{{{to - 4, y - 4}, {to + 4, y + 4}}, {{to - 4, y + 4}, {to + 4, y - 4}}})
+		return
+	}
+	p.lines(ink, 1.6, nil, [][]point{{{to + back, y - 4}, {to, y}, {to + back, y + 4}}})
+}
+
+// offset writes a time since the first packet.
+func offset(ns int64) string {
+	if ns == 0 {
+		return "0"
+	}
+	return unit.Duration(time.Duration(ns))
+}

@@ -1,0 +1,198 @@
+package plot
+
+import (
+	"math"
+
+	"gonum.org/v1/plot/vg"
+)
+
+// Line is one series of a row.
+type Line struct {
+	Name string
+	T    []int64   // Unix ns, ascending
+	V    []float64 // NaN where nothing was read
+	Step bool      // a value stands for the time since the one before it
+}
+
+// Band is a finding's time.
+type Band struct {
+	Finding int // its number in the report, from 0
+	Span    Span
+	Level   int // Calm, Alert, Alarm
+}
+
+// Row is series over the window.
+type Row struct {
+	Name, Title, Alt string
+	Unit             string
+	Lines            []Line
+	Limit            float64 // a line across; 0 for none
+	LimitName        string
+	Bands            []Band
+	Window           Span
+	Trigger          int64 // Unix ns; 0 for none
+	Height           float64
+}
+
+// The measures of rows: all are alike, so that moments stand below each other.
+const (
+	rowWidth  = 960
+	rowLeft   = 70
+	rowRight  = 950
+	rowTop    = 28
+	rowFoot   = 22
+	rowHeight = 136
+	columns   = rowRight - rowLeft
+)
+
+// Picture draws the row.
+func (r *Row) Picture() *Picture {
+	h := r.Height
+	if h == 0 {
+		h = rowHeight
+	}
+	return &Picture{Name: r.Name, Title: r.Title, Alt: r.Alt, Width: rowWidth, Height: h, Left: rowLeft, Right: rowRight, Top: rowTop, Bottom: h - rowFoot, Whole: true, paint: r.paint}
+}
+
+func (r *Row) paint(p *pen) {
+	f := &frame{p: p, x0: rowLeft, x1: rowRight, top: rowTop, bottom: p.h - rowFoot, span: r.Window, high: roof(r.most())}
+	r.legend(p)
+	p.group(dataGroup, func() { f.bands(r.Bands) })
+	f.valueAxis(r.Unit)
+	f.timeAxis(true)
+	p.group(dataGroup, func() {
+		if r.Limit > 0 && r.Limit <= f.high {
+			p.line(Bad, 1, []vg.Length{5, 3}, point{f.x0, f.y(r.Limit)}, point{f.x1, f.y(r.Limit)})
+		}
+		for i := range r.Lines {
+			f.series(&r.Lines[i], Lines[i%len(Lines)], dashes[i%len(dashes)])
+		}
+		f.trigger(r.Trigger)
+	})
+}
+
+// most is the largest value that is shown.
+func (r *Row) most() float64 {
+	most := 0.0
+	for _, l := range r.Lines {
+		for _, v := range l.V {
+			if !math.IsNaN(v) && !math.IsInf(v, 0) {
+				most = max(most, v)
+			}
+		}
+	}
+	// A limit far above everything would press all lines flat.
+	if r.Limit > 0 && r.Limit < 4*most {
+		most = max(most, r.Limit)
+	}
+	return most
+}
+
+// legend names the series above the frame.
+func (r *Row) legend(p *pen) {
+	x := float64(rowLeft)
+	name := func(i Ink, dash []vg.Length, text string) {
+		text = fit(text, small, 260)
+		if x+width(text, small)+30 > rowRight {
+			return
+		}
+		p.line(i, 2, dash, point{x, 12}, point{x + 20, 12})
+		p.text(Text, small, x+25, 16, left, text)
+		x += 25 + width(text, small) + 18
+	}
+	for i := range r.Lines {
+		name(Lines[i%len(Lines)], dashes[i%len(dashes)], r.Lines[i].Name)
+	}
+	if r.Limit > 0 {
+		name(Bad, []vg.Length{5, 3}, r.LimitName)
+	}
+}
+
+// bands marks the times of findings, each of which a page may light up.
+func (f *frame) bands(all []Band) {
+	for i, b := range all {
+		x0, x1 := f.x(max(b.Span.Start, f.span.Start)), f.x(min(b.Span.End, f.span.End))
+		if x1 < x0 {
+			continue
+		}
+		// All of the height faintly, as findings lie over each other, and each a line of its own at the top.
+		f.p.group("band b"+number(b.Finding), func() {
+			f.p.rect(levelBand[b.Level], x0, f.top, max(x1-x0, 2), f.bottom-f.top)
+			f.p.rect(levelInk[b.Level], x0, f.top-5+2.5*float64(i%3), max(x1-x0, 2), 1.5)
+		})
+	}
+}
+
+// trigger marks when the rings were told to be cut.
+func (f *frame) trigger(at int64) {
+	if at >= f.span.Start && at <= f.span.End && at != 0 {
+		f.p.group("trigger", func() { f.p.line(Trigger, 1.5, nil, point{f.x(at), f.top - 4}, point{f.x(at), f.bottom}) })
+	}
+}
+
+// series draws a line, broken where nothing was read.
+func (f *frame) series(l *Line, ink Ink, dash []vg.Length) {
+	t, v := Thin(l.T, l.V, f.span, columns)
+	var all [][]point
+	var now []point
+	end := func() {
+		if len(now) == 1 { // alone between gaps
+			now = append(now, point{now[0].x + 1.5, now[0].y})
+		}
+		if len(now) > 0 {
+			all = append(all, now)
+		}
+		now = nil
+	}
+	for i := range t {
+		if math.IsNaN(v[i]) || math.IsInf(v[i], 0) {
+			end()
+			continue
+		}
+		at := point{f.x(t[i]), f.y(v[i])}
+		if l.Step && i > 0 {
+			from := f.x(t[i-1])
+			if len(now) > 0 {
+				from = now[len(now)-1].x
+			}
+			now = append(now, point{from, at.y})
+		}
+		now = append(now, at)
+	}
+	end()
+	f.p.group("line", func() { f.p.lines(ink, 1.6, dash, all) })
+}
+
+// Thin leaves of a series what so many columns can show: in each its first reading, its least and its most.
+// Readings outside the span are left out.
+func Thin(t []int64, v []float64, in Span, columns int) ([]int64, []float64) {
+	var outT []int64
+	var outV []float64
+	keep := func(i int) { outT, outV = append(outT, t[i]), append(outV, v[i]) }
+	width := max(1, (in.End-in.Start)/int64(columns))
+	for i := 0; i < len(t); {
+		if t[i] < in.Start || t[i] > in.End {
+			i++
+			continue
+		}
+		j, least, most := i+1, i, i
+		for column := (t[i] - in.Start) / width; j < len(t) && t[j] <= in.End && (t[j]-in.Start)/width == column; j++ {
+			// A NaN is neither less nor more: within a column a gap cannot be seen.
+			if v[j] < v[least] || math.IsNaN(v[least]) {
+				least = j
+			}
+			if v[j] > v[most] || math.IsNaN(v[most]) {
+				most = j
+			}
+		}
+		switch {
+		case j == i+1 || least == most:
+			keep(most)
+		default:
+			keep(min(least, most))
+			keep(max(least, most))
+		}
+		i = j
+	}
+	return outT, outV
+}

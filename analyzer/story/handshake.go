@@ -1,0 +1,222 @@
+package story
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/spikebox/spikebox/analyzer/check"
+	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/listing"
+	"github.com/spikebox/spikebox/analyzer/packet"
+	"github.com/spikebox/spikebox/analyzer/plot"
+	"github.com/spikebox/spikebox/format/unit"
+)
+
+func endsOf(f *check.Flow) ends {
+	return ends{netip.AddrPortFrom(f.Client, f.ClientPort), netip.AddrPortFrom(f.Server, f.ServerPort)}
+}
+
+func rowEnds(r *listing.Row) ends {
+	return ends{netip.AddrPortFrom(r.Client, r.ClientPort), netip.AddrPortFrom(r.Server, r.ServerPort)}
+}
+
+// mostRungs is how many packets of a connection a ladder shows.
+const mostRungs = 18
+
+// handshake draws the example connection of a finding, or of what it causes, as a ladder: its repeated SYNs
+// or SYN-ACKs with the gaps to scale.
+func (t *teller) handshake(f *check.Finding) *Exhibit {
+	for _, g := range append([]*check.Finding{f}, t.Doc.Caused(f)...) {
+		for i := range g.Flows {
+			x := &g.Flows[i]
+			if len(x.SYNOffsets) < 2 && len(x.SYNACKOffsets) < 2 {
+				continue
+			}
+			rungs := t.opening(x)
+			l := plot.Ladder{Name: "ladder", Title: "One client's handshake, to scale", From: endsOf(x).first(), To: endsOf(x).second(), Rungs: rungs}
+			l.Alt = ladderAlt(&l)
+			return &Exhibit{Picture: l.Picture(), Caption: t.openingCaption(x, g), Filter: x.Filter}
+		}
+	}
+	return nil
+}
+
+func (e ends) first() string  { return e.client.String() + " (client)" }
+func (e ends) second() string { return e.server.String() }
+
+// openingCaption says what the ladder shows.
+func (t *teller) openingCaption(x *check.Flow, f *check.Finding) string {
+	text := fmt.Sprintf("%v asked %v to connect at %s.", endsOf(x).client, endsOf(x).server, words.Clock(x.First))
+	if len(x.SYNOffsets) > 1 {
+		text += fmt.Sprintf(" Its SYNs were sent after %s.", words.Seconds(x.SYNOffsets))
+	}
+	if len(x.SYNACKOffsets) > 1 {
+		text += fmt.Sprintf(" The SYN-ACKs were sent after %s.", words.Seconds(x.SYNACKOffsets))
+	}
+	if n := len(f.Flows); n > 1 {
+		text += fmt.Sprintf(" It is one of %d examples of %s.", n, f.ID)
+	}
+	return text
+}
+
+// opening gives the rungs of a handshake: of its packets, or of what the finding lists where these could not
+// be read again.
+func (t *teller) opening(x *check.Flow) (rungs []plot.Rung) {
+	w := t.wanted[endsOf(x)]
+	if w == nil || len(w.lines) == 0 {
+		return listed(x)
+	}
+	begin := x.First.UnixNano()
+	begun := false
+	for _, line := range w.lines {
+		if line.Time < begin-1e6 {
+			continue
+		}
+		r := t.rung(&line.p, w, line.Time-begin)
+		if line.p.Flags.Has(packet.SYN) {
+			r.Loud = true
+		}
+		if rungs = append(rungs, r); line.p.Payload > 0 && !r.Right {
+			begun = true
+		}
+		if begun && len(rungs) > 6 || len(rungs) >= mostRungs {
+			break
+		}
+	}
+	return unanswered(rungs)
+}
+
+// listed makes rungs of a finding's own lists.
+func listed(x *check.Flow) (rungs []plot.Rung) {
+	for _, s := range x.SYNOffsets {
+		rungs = append(rungs, plot.Rung{At: int64(s * 1e9), Right: true, Label: "SYN", Loud: true})
+	}
+	for _, s := range x.SYNACKOffsets {
+		rungs = append(rungs, plot.Rung{At: int64(s * 1e9), Label: "SYN, ACK", Loud: true})
+	}
+	slices.SortStableFunc(rungs, func(a, b plot.Rung) int { return int(min(max(a.At-b.At, -1), 1)) })
+	return unanswered(rungs)
+}
+
+// unanswered marks SYNs behind which the same side sends the next one without anything in between.
+func unanswered(rungs []plot.Rung) []plot.Rung {
+	for i := range rungs {
+		if i+1 < len(rungs) && rungs[i].Loud && rungs[i+1].Loud && rungs[i].Right == rungs[i+1].Right && rungs[i].Label == rungs[i+1].Label {
+			rungs[i].Lost = true
+		}
+	}
+	if n := len(rungs); n > 0 && rungs[n-1].Loud {
+		rungs[n-1].Lost = true
+	}
+	return rungs
+}
+
+// rung turns a packet into one.
+func (t *teller) rung(p *packet.Packet, w *wanted, at int64) plot.Rung {
+	return plot.Rung{At: max(0, at), Right: p.SrcAddrPort() == w.client, Label: said(p)}
+}
+
+// said is what a segment says, in a few words.
+func said(p *packet.Packet) string {
+	text := ""
+	for _, f := range []struct {
+		flag packet.Flags
+		name string
+	}{{packet.SYN, "SYN"}, {packet.FIN, "FIN"}, {packet.RST, "RST"}, {packet.ACK, "ACK"}} {
+		if p.Flags.Has(f.flag) {
+			text += ", " + f.name
+		}
+	}
+	if p.Payload > 0 {
+		if text == ", ACK" {
+			text = ""
+		}
+		text += ", " + words.Plural(p.Payload, "byte", "bytes")
+	}
+	return text[min(2, len(text)):]
+}
+
+// ladderAlt tells what a ladder shows.
+func ladderAlt(l *plot.Ladder) string {
+	text := fmt.Sprintf("Packets between %s and %s, with time to scale:", l.From, l.To)
+	for i, r := range l.Rungs {
+		who := "client"
+		if !r.Right {
+			who = "server"
+		}
+		if i > 0 {
+			text += ";"
+		}
+		text += fmt.Sprintf(" after %s %s: %s", unit.Duration(time.Duration(r.At)), who, r.Label)
+		if r.Lost {
+			text += " (nothing came of it)"
+		}
+	}
+	return text + "."
+}
+
+// answer draws how long one request waited for its answer.
+func (t *teller) answer(f *check.Finding) *Exhibit {
+	w := t.worst(f)
+	if w == nil || len(w.packets) == 0 {
+		return nil
+	}
+	// The longest pause before a packet of the server's with data, behind one of the client's.
+	at, longest := -1, int64(0)
+	for i := 1; i < len(w.packets); i++ {
+		p := &w.packets[i]
+		if p.SrcAddrPort() != w.server || p.Payload == 0 {
+			continue
+		}
+		for j := i - 1; j >= 0; j-- {
+			q := &w.packets[j]
+			if q.Payload == 0 {
+				continue
+			}
+			if q.SrcAddrPort() == w.client && p.Time-q.Time > longest {
+				at, longest = i, p.Time-q.Time
+			}
+			break
+		}
+	}
+	if at < 0 {
+		return nil
+	}
+	e := t.around(w, at, "answer", "How long one answer took, to scale", func(i int) bool { return i == at })
+	e.Caption = fmt.Sprintf("%v answered a request of %v after %s.", w.server, w.client, unit.Duration(time.Duration(longest)))
+	return e
+}
+
+// reset draws how one connection was reset.
+func (t *teller) reset(f *check.Finding) *Exhibit {
+	w := t.worst(f)
+	if w == nil {
+		return nil
+	}
+	at := slices.IndexFunc(w.packets, func(p packet.Packet) bool { return p.Flags.Has(packet.RST) })
+	if at < 0 {
+		return nil
+	}
+	who := w.packets[at].SrcAddrPort()
+	e := t.around(w, at, "reset", "How one connection was reset, to scale", func(i int) bool { return w.packets[i].Flags.Has(packet.RST) })
+	e.Caption = fmt.Sprintf("%v reset its connection with %v at %s.", who, w.packets[at].DstAddrPort(), words.Clock(time.Unix(0, w.packets[at].Time)))
+	return e
+}
+
+// around draws the packets near one of a connection.
+func (t *teller) around(w *wanted, at int, name, title string, loud func(i int) bool) *Exhibit {
+	const before, after = 9, 5
+	first, last := max(0, at-before), min(len(w.packets), at+after)
+	l := plot.Ladder{Name: name, Title: title, From: w.first(), To: w.second()}
+	for i := first; i < last; i++ {
+		r := t.rung(&w.packets[i], w, w.packets[i].Time-w.packets[first].Time)
+		r.Loud = loud(i)
+		l.Rungs = append(l.Rungs, r)
+	}
+	l.Alt = ladderAlt(&l)
+	filter := flow.AppendFilter(nil, w.client, w.server, w.packets[0].Time, w.packets[len(w.packets)-1].Time)
+	return &Exhibit{Picture: l.Picture(), Filter: string(filter)}
+}

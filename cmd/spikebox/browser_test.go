@@ -1,0 +1,198 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/spikebox/spikebox/analyzer"
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/page"
+	"github.com/spikebox/spikebox/cmd/internal/browser"
+)
+
+// reportOf writes the report of a bundle, and gives the page's path.
+func reportOf(t *testing.T, bundle string) string {
+	t.Helper()
+	told, err := analyzer.Tell([]string{bundle}, evidence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := page.Write(dir, told); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "report.html")
+}
+
+const overflowBundle = "../../testdata/bundles/v1/listen-overflow.spike.tar.zst"
+
+// A cursor and a zoom are those of all rows, and bands light up with their finding.
+func TestReportMoves(t *testing.T) {
+	p := browser.Open(t, reportOf(t, overflowBundle), 1440, 900)
+	rows := browser.Eval[int](p, `document.querySelectorAll('svg[data-whole]').length`)
+	if rows < 10 {
+		t.Fatalf("%d rows", rows)
+	}
+	p.Exec(`{const c = document.getElementById('cursor'); c.value = 5000; c.dispatchEvent(new Event('input'))}`)
+	places := browser.Eval[[]float64](p, `[...document.querySelectorAll('svg[data-whole] .cursor')].map(l => +l.getAttribute('x1'))`)
+	if len(places) != rows || slices.Min(places) != slices.Max(places) || places[0] < 100 {
+		t.Errorf("cursors of %d rows: %v", rows, places)
+	}
+	said := browser.Eval[string](p, `document.getElementById('at-0').textContent`)
+	if !strings.Contains(said, "192.0.2.10:8080 (room for 8)") {
+		t.Errorf("the first row says %q", said)
+	}
+	p.Do(chromedp.Click(chromedp.CSS(`button[data-act=in]`)))
+	scales := browser.Eval[[]string](p, `[...document.querySelectorAll('svg[data-whole] g.data')].map(g => g.getAttribute('transform').replace(/.*scale/, ''))`)
+	if len(scales) < rows || slices.ContainsFunc(scales, func(s string) bool { return s != "(2 1)" }) {
+		t.Errorf("scales of the rows: %v", scales)
+	}
+	places = browser.Eval[[]float64](p, `[...document.querySelectorAll('svg[data-whole] .cursor')].map(l => +l.getAttribute('x1'))`)
+	if len(places) != rows || slices.Min(places) != slices.Max(places) {
+		t.Errorf("cursors after the zoom: %v", places)
+	}
+	p.Do(chromedp.Click(chromedp.CSS(`button[data-act=all]`)), chromedp.Focus(chromedp.CSS(`.finding[data-finding="1"] button[data-from]`)))
+	if n := browser.Eval[int](p, `document.querySelectorAll('svg[data-whole] .band.b1.lit').length`); n < 10 {
+		t.Errorf("%d bands light up", n)
+	}
+	if n := browser.Eval[int](p, `document.querySelectorAll('.band.b0.lit').length`); n != 0 {
+		t.Errorf("%d bands of another finding light up", n)
+	}
+	p.Quiet()
+}
+
+// Tables sort by their values, and filter.
+func TestReportTables(t *testing.T) {
+	p := browser.Open(t, reportOf(t, overflowBundle), 1440, 900)
+	const values = `[...document.querySelectorAll('#t-connections tbody tr')].filter(r => !r.hidden).map(r => +r.cells[3].dataset.v)`
+	p.Do(chromedp.Click(chromedp.CSS(`#t-connections th:nth-child(4) button`)))
+	down := browser.Eval[[]float64](p, values)
+	if len(down) < 20 || !slices.IsSortedFunc(down, func(a, b float64) int { return int(b - a) }) || down[0] == 0 {
+		t.Errorf("sorted: %v", down)
+	}
+	p.Do(chromedp.Click(chromedp.CSS(`#t-connections th:nth-child(4) button`)))
+	if up := browser.Eval[[]float64](p, values); !slices.IsSorted(up) {
+		t.Errorf("sorted again: %v", up)
+	}
+	all := len(down)
+	p.Do(chromedp.SendKeys(chromedp.CSS(`#filter-t-connections`), ".13:"))
+	if some := browser.Eval[[]float64](p, values); len(some) == 0 || len(some) >= all {
+		t.Errorf("%d of %d rows are left", len(some), all)
+	}
+	p.Quiet()
+}
+
+// Every control is reached by the keyboard, and shows that it is.
+func TestReportKeyboard(t *testing.T) {
+	p := browser.Open(t, reportOf(t, overflowBundle), 1440, 900)
+	const name = `(e => e === document.body ? '' : e.tagName + '#' + e.id + ':' + [...document.querySelectorAll('*')].indexOf(e))`
+	want := browser.Eval[[]string](p, `[...document.querySelectorAll('a[href],button,input,summary,[tabindex="0"]')].filter(e => e.checkVisibility()).map(`+name+`)`)
+	var got []string
+	for range len(want) + 5 {
+		p.Do(chromedp.KeyEvent(kb.Tab))
+		at := browser.Eval[string](p, name+`(document.activeElement)`)
+		if at == "" || len(got) > 0 && at == got[0] {
+			break
+		}
+		got = append(got, at)
+		if len(got) == 1 {
+			if outline := browser.Eval[string](p, `getComputedStyle(document.activeElement).outlineStyle`); outline == "none" {
+				t.Error("the focus is not shown")
+			}
+		}
+	}
+	for _, w := range want {
+		if !slices.Contains(got, w) {
+			t.Errorf("the keyboard does not reach %s", w)
+		}
+	}
+	if len(want) < 40 {
+		t.Errorf("%d controls only", len(want))
+	}
+	p.Quiet()
+}
+
+// wide are the elements that are wider than the page.
+const wide = `[...document.querySelectorAll('main *, header *')].filter(e => e.checkVisibility() && !e.closest('svg') && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !e.closest('.wide,.scroll')).map(e => e.tagName + '.' + e.className + ' ' + e.textContent.slice(0, 40))`
+
+// On paper nothing is cut and nothing scrolls; on a phone only what scrolls by itself is wider than the screen.
+func TestReportFits(t *testing.T) {
+	path := reportOf(t, overflowBundle)
+	for _, width := range []int{390, 768, 1440} {
+		t.Run(fmt.Sprint(width), func(t *testing.T) {
+			p := browser.Open(t, path, width, 844)
+			if cut := browser.Eval[[]string](p, wide); len(cut) > 0 {
+				t.Errorf("wider than the screen: %q", cut)
+			}
+		})
+	}
+	t.Run("A4", func(t *testing.T) {
+		p := browser.Open(t, path, 703, 1000) // 210 mm without the margins, at 96 pixels an inch
+		p.Media("print", "light")
+		cut := browser.Eval[[]string](p, `[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && !e.closest('svg') && (e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 || e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX !== 'visible' && e.clientWidth > 0)).map(e => e.tagName + '.' + e.className + ' ' + e.textContent.slice(0, 40))`)
+		if len(cut) > 0 {
+			t.Errorf("cut on paper: %q", cut)
+		}
+	})
+}
+
+// People who do not see the page, or see no colours, are told the same.
+func TestReportAccessible(t *testing.T) {
+	bundles, _ := filepath.Glob("../../testdata/bundles/v1/*.zst")
+	for _, bundle := range bundles {
+		for _, scheme := range []string{"light", "dark"} {
+			t.Run(filepath.Base(bundle)+" "+scheme, func(t *testing.T) {
+				p := browser.Open(t, reportOf(t, bundle), 1280, 900)
+				p.Media("screen", scheme)
+				p.Exec(`document.querySelectorAll('details').forEach(d => { d.open = true })`)
+				p.Accessible()
+				p.Quiet()
+			})
+		}
+	}
+}
+
+// script is poison for a page: it ends whatever a text may stand in, and runs.
+const script = `'"` + "`" + `--></title></style></script></textarea></svg>]]><script>window.pwned=1</script><img src=x onerror=window.pwned=2><svg/onload=window.pwned=3><a href="javascript:window.pwned=4">x</a>{{.}}${window.pwned=5}` + "\u2028\u202e\u2066"
+
+// No string of a bundle runs, whatever it holds.
+func TestReportRunsNoStrangersScript(t *testing.T) {
+	poisons := map[string]poison{"script": {script, poisons["names"].spare}, "everything": poisons["everything"], "names": poisons["names"]}
+	for name, poison := range poisons {
+		t.Run(name, func(t *testing.T) {
+			bundle := filepath.Join(t.TempDir(), "evil.spike.tar.zst")
+			if err := os.WriteFile(bundle, poisoned(t, poison), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			path := reportOf(t, bundle)
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name != "everything" && !strings.Contains(string(text), "cmd()") {
+				t.Error("the poison is not in the page: the test sees nothing")
+			}
+			p := browser.Open(t, path, 1280, 900)
+			p.Exec(`document.querySelectorAll('details').forEach(d => { d.open = true })`)
+			p.Do(chromedp.Click(chromedp.CSS(`#main`)))
+			if got := browser.Eval[string](p, `String(window.pwned)`); got != "undefined" {
+				t.Errorf("script %s ran", got)
+			}
+			// Nothing but the page's own scripts, pictures and frames is in it.
+			if n := browser.Eval[int](p, `document.querySelectorAll('script:not(#data)').length * 100 + document.querySelectorAll('img,iframe,object,embed,link,base,form,svg a,a:not([href^="#"])').length`); n != 100 {
+				t.Errorf("%d strange elements", n-100)
+			}
+			if data := browser.Eval[string](p, `typeof JSON.parse(document.getElementById('data').textContent).start`); data != "number" {
+				t.Errorf("the page's numbers are %s", data)
+			}
+			p.Quiet()
+		})
+	}
+}
