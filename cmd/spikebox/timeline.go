@@ -18,7 +18,7 @@ import (
 var timelines = &cli.Command{
 	Name: "timeline",
 	Args: "BUNDLE|PCAP… [--series GLOB] [--csv|--json]",
-	Doc:  "print the numbers over time: vitals, packets, kernel counters as rates",
+	Doc:  "print the numbers over time: of vitals, packets, kernel texts",
 	Long: `Takes a bundle, captures, or both; of captures there are only the series of packets,
 packets.*: they count by the ticks of the vitals, four a second, or longer ones where the
 window is longer than four minutes. Without --series it lists every number that changed within the window. Counters are
