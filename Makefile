@@ -4,7 +4,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS = -s -w -X github.com/spikebox/spikebox/cmd/internal/cli.version=$(VERSION)
 
-.PHONY: build demo test test-vm test-hang test-hostile fuzz bench bench-armed score-triggers lint generate generated cross clean
+.PHONY: build demo test test-vm test-hang test-hostile fuzz bench bench-armed score-triggers packages test-systemd lint generate generated cross clean
 build:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
@@ -64,6 +64,17 @@ bench-armed:
 # of recorder/trigger; the table is that of recorder/trigger/testdata/weeks.txt.
 score-triggers:
 	SPIKEBOX_SCORE_TRIGGERS=1 go test -v -count=1 -run TestWeeks ./recorder/trigger
+
+# .deb, .rpm, archives for every system, an SBOM and checksums in out/packages; the same commit gives
+# the same bytes. PLATFORMS=linux/amd64 makes a part.
+packages:
+	packaging/packages.sh $(PLATFORMS)
+
+# The .deb on a real Debian with systemd in a VM: from nothing to armed, fired, reloaded, killed, hung
+# and removed. Wants root, mmdebstrap, cpio and qemu-system-x86; some minutes.
+test-systemd:
+	packaging/packages.sh linux/amd64 >/dev/null
+	packaging/systemd-vm.sh
 
 lint:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
