@@ -71,6 +71,7 @@ var house = []wing{
 		{"recorder/budget", "what it may cost: measured, and what is shed for it"},
 		{"recorder/trigger", "limits over vitals"},
 		{"recorder/control", "the control socket: status and its client"},
+		{"recorder/metrics", "the status for Prometheus"},
 		{"recorder/freeze", "cuts the rings and writes the bundle"},
 		{"recorder", "the armed recorder"},
 		{"recorder/internal/bench", "tests: what an armed recorder costs a web server"},

@@ -66,12 +66,12 @@ mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,udev,kmod,pr
 	--customize-hook='printf "[Service]\nWatchdogSec=15s\nRestartSec=1s\n" >"$1/watchdog.conf"; mkdir -p "$1/etc/systemd/system/spikeboxd.service.d"; mv "$1/watchdog.conf" "$1/etc/systemd/system/spikeboxd.service.d/quick.conf"' \
 	--customize-hook='printf "[Unit]\nAfter=multi-user.target\n[Service]\nType=idle\nExecStart=/inside\nStandardOutput=tty\nTTYPath=/dev/ttyS0\n" >"$1/etc/systemd/system/inside.service"; mkdir -p "$1/etc/systemd/system/multi-user.target.wants"; ln -s ../inside.service "$1/etc/systemd/system/multi-user.target.wants/"' \
 	--customize-hook='ln -sf /lib/systemd/systemd "$1/init"; rm -rf "$1"/usr/share/{doc,locale,man} "$1"/var/lib/apt/lists' \
-	--customize-hook="download-glob /boot/vmlinuz-* $work" bookworm "$work/root.tar"
+	--customize-hook="copy-out /boot $work" bookworm "$work/root.tar"
 mkdir "$work/root"
 tar -C "$work/root" -xf "$work/root.tar" --exclude=./boot
 (cd "$work/root" && find . -print0 | cpio --quiet --null -o -H newc >"$work/root.cpio")
 accel=(-accel tcg,thread=multi -cpu max)
 [ -w /dev/kvm ] && accel=(-accel kvm -cpu host)
-timeout 1500 qemu-system-x86_64 "${accel[@]}" -smp 2 -m 3072 -nographic -no-reboot -kernel "$work"/vmlinuz-* -initrd "$work/root.cpio" \
+timeout 1500 qemu-system-x86_64 "${accel[@]}" -smp 2 -m 3072 -nographic -no-reboot -kernel "$work"/boot/vmlinuz-* -initrd "$work/root.cpio" \
 	-append "console=ttyS0 quiet systemd.show_status=no loglevel=3" </dev/null | tr -d '\r' | grep -a -E '^(SEEN|FAILED|ALL|STATUS|LOG|ANALYZE|SECURITY)|spikeboxd\[' | tee "$work/log"
 grep -q '^ALL SEEN' "$work/log"

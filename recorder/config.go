@@ -40,6 +40,7 @@ type Config struct {
 	Dir        string
 	Fallback   string // folder for bundles that Dir does not take; empty: none
 	Control    string // path of the control socket; empty: none
+	Metrics    string // address for Prometheus, see metrics.Listen; empty: none
 	Policy     trigger.Policy
 	Retention  freeze.Retention
 	CPUBudget  float64 // most of the machine's CPU time that it takes, or evidence is shed; 0: no limit

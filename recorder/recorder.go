@@ -15,6 +15,7 @@
 //	budget   what is not recorded where recording costs too much
 //	freeze   cuts all rings at one instant, and writes the bundle
 //	control  the socket over which a local user asks and triggers
+//	metrics  the same for Prometheus
 package recorder
 
 import (
@@ -33,6 +34,7 @@ import (
 	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/host"
+	"github.com/spikebox/spikebox/recorder/metrics"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
 	"github.com/spikebox/spikebox/recorder/source"
@@ -106,6 +108,11 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer server.Close()
+	scraped, err := metrics.Listen(cfg.Metrics)
+	if err != nil {
+		return err
+	}
+	defer scraped.Close()
 	// The socket was taken first: a second recorder on it ends here, and has locked no memory.
 	r, err := arm(cfg, triggers, patterns, prepare(cfg))
 	if err != nil {
@@ -117,6 +124,7 @@ func Run(ctx context.Context, cfg Config) error {
 	// Served from now on, for only the loop takes questions. Who asked before waits in the
 	// socket's backlog, and is answered.
 	go server.Serve(r.requests, r.asked)
+	go scraped.Serve(r.asked)
 	r.say()
 	r.manager.armed(r)
 	return r.loop(ctx)

@@ -148,6 +148,7 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.Var(&f.minFree, "min-free", "share of the file system that stays free: old bundles go for it where that helps, and a new one takes little of it")
 	flags.Var(&f.cpu, "cpu-budget", "most of the machine's CPU time that it takes: beyond, evidence is shed and comes back later; off: no limit")
 	flags.StringVar(&f.Control, "control", control.Socket, "control socket; empty: none")
+	flags.StringVar(&f.Metrics, "metrics", "", "address at which Prometheus gets /metrics: HOST:PORT or unix:PATH; empty: none")
 	flags.StringVar(&f.netns, "netns", "own", "own: kernel events of this network namespace; all: of every one on the machine")
 	flags.BoolVar(&f.Once, "once", false, "end after the first bundle and print its path")
 	flags.StringVar(&f.Root, "root", "/", "where /proc, /sys and /dev lie; another tree than / is for tests of the recorder itself")

@@ -1,0 +1,133 @@
+//go:build linux
+
+package metrics
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/control"
+)
+
+// status of a recorder that has everything, a stranger's interface name among it.
+func status() control.Status {
+	now := time.Now()
+	return control.Status{
+		Program: "spikeboxd v1", Armed: now.Add(-time.Hour), LastTick: now, Triggers: []string{"a", "b"}, Blind: []string{"b"},
+		Interfaces: []control.InterfaceStatus{
+			{Name: "eth0", Covered: now.Add(-30 * time.Second), Ring: 64 << 20, Packets: 1000, Lost: 3}, {Name: "x\xff\"\n", State: "missing"},
+		},
+		Vitals:  map[string]float64{"rtt.p99": 0.2},
+		Sources: []format.Source{{Name: "packets", State: format.Complete}, {Name: "probe.rtt", State: format.Unsupported, Lost: 2}},
+		Bundles: 2, Lost: 1, LeftOut: "no packets", MissedTicks: 7,
+		Budget: format.Budget{Limit: 0.01, Own: 0.002, Programs: 0.004, Tiers: []format.BudgetTier{{Tier: "echo", Shed: true}}},
+	}
+}
+
+func answer(t *testing.T) chan chan<- control.Status {
+	asked := make(chan chan<- control.Status)
+	go func() {
+		for to := range asked {
+			to <- status()
+		}
+	}()
+	t.Cleanup(func() { close(asked) })
+	return asked
+}
+
+// Names and help texts are as Prometheus wants them.
+func TestLint(t *testing.T) {
+	problems, err := testutil.CollectAndLint(collector(answer(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// What is scraped is what status tells.
+func TestScrape(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "metrics.sock")
+	for range 2 { // the second one finds the socket of the first, as if that had been killed
+		s, err := Listen("unix:" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.listener.(*net.UnixListener).SetUnlinkOnClose(false)
+		go s.Serve(answer(t))
+		client := http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", path) }, DisableKeepAlives: true}}
+		got, err := client.Get("http://recorder/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(got.Body)
+		if err != nil || got.StatusCode != http.StatusOK {
+			t.Fatalf("status %s, %v: %s", got.Status, err, text)
+		}
+		for _, want := range []string{
+			"spikebox_bundles_written_total 2", "spikebox_bundles_lost_total 1", "spikebox_last_bundle_degraded 1", "spikebox_triggers_blind 1",
+			`spikebox_interface_packets_lost_total{interface="eth0"} 3`, `spikebox_ring_reach_seconds{interface="eth0"} 30`,
+			`spikebox_vital{vital="rtt.p99"} 0.2`, `spikebox_source_complete{source="probe.rtt"} 0`, `spikebox_cpu_ratio{part="programs"} 0.004`,
+			`spikebox_tier_shed{tier="echo"} 1`, "spikebox_missed_ticks_total 7",
+		} {
+			if !strings.Contains(string(text), "\n"+want) {
+				t.Errorf("no %s in\n%s", want, text)
+			}
+		}
+		s.Close()
+	}
+	if _, err := Listen("unix:/"); err == nil {
+		t.Error("a folder was taken for a socket")
+	}
+	if _, err := Listen("nonsense"); err == nil {
+		t.Error("an address without a port was taken")
+	}
+}
+
+// A recorder that does not answer makes the scrape fail, and not hang.
+func TestNoAnswer(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collector(make(chan chan<- control.Status)))
+	if _, err := registry.Gather(); err == nil || !strings.Contains(err.Error(), "no answer") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Every metric that the alerts ask for is there.
+func TestAlertsKnowTheirMetrics(t *testing.T) {
+	rules, err := os.ReadFile("../../contrib/prometheus/alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collector(answer(t)))
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, f := range families {
+		known[f.GetName()] = true
+	}
+	asked := regexp.MustCompile(`\bspikebox_[a-z_]+`).FindAllString(string(rules), -1)
+	if len(asked) < 8 {
+		t.Fatalf("the alerts ask for %q only", asked)
+	}
+	for _, name := range asked {
+		if !known[name] {
+			t.Errorf("the alerts ask for %s, which is not told", name)
+		}
+	}
+}
