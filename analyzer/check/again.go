@@ -107,6 +107,7 @@ func (a *again) over(from, to int, c *Case) {
 	a.span = timeline.Span{Start: (a.first + int64(from)) * 1e9, End: (a.first + int64(to) + 1) * 1e9}
 	a.span.Start, a.span.End = max(a.span.Start, c.Window.Start), min(a.span.End, c.Window.End)
 	a.paths, a.well = nil, 0
+	var well []netip.Addr
 	for _, p := range c.Evidence.Packets.Paths {
 		l := &p.Ways[a.way]
 		hit := lossy{Path: p, Load: l}
@@ -120,10 +121,21 @@ func (a *again) over(from, to int, c *Case) {
 		case hit.n > 2 || hit.n > 0 && float64(hit.n) >= lossShare.Value*float64(l.Segments):
 			a.paths = append(a.paths, hit)
 		case l.Segments >= few:
-			a.well++
+			well = append(well, p.Addr)
 		}
 	}
 	slices.SortStableFunc(a.paths, func(x, y lossy) int { return cmp.Compare(y.n, x.n) })
+	for _, addr := range well {
+		if len(c.Evidence.Packets.Local) > 0 || len(a.paths) == 0 || c.serves(addr) == c.serves(a.paths[0].Addr) {
+			a.well++
+		}
+	}
+}
+
+// serves says whether an address is a server's. Of a bare capture both ends of each path are peers, and the server that
+// takes all clients' packets is no other path than theirs.
+func (c *Case) serves(addr netip.Addr) bool {
+	return slices.ContainsFunc(c.services(), func(s *handshake.Service) bool { return s.Server.Addr() == addr })
 }
 
 // burst finds the run of seconds in which the most was sent again beyond what a path may lose, far more than in the
@@ -188,9 +200,12 @@ func (a *again) finding(c *Case) *Finding {
 	where, look := a.culprit(c, f)
 	needless, all := a.sum(func(l *traffic.Load) uint64 { return l.Needless }), a.sum(func(l *traffic.Load) uint64 { return l.Again })
 	what := "this host's segments to"
-	if a.way == traffic.From {
+	switch {
+	case a.way == traffic.From:
 		what = "the segments of"
-	} else if len(c.Evidence.Packets.Local) == 0 {
+	case c.onePair() && len(a.paths) == 2:
+		what = "the segments between"
+	case len(c.Evidence.Packets.Local) == 0:
 		what = "the segments to"
 	}
 	f.Headline = fmt.Sprintf("%s%s of %s %s had to be sent again (%s) within %s", words.Sentence(c.least(needPackets)),
@@ -221,6 +236,7 @@ func (a *again) finding(c *Case) *Finding {
 const (
 	notLost   Variant = "not-lost"
 	beforeTap Variant = "before-tap"
+	behindTap Variant = "behind-tap" // of what a queue drops that tcx has seen
 )
 
 // mechanisms says what made the senders send again.
@@ -264,10 +280,17 @@ func (a *again) culprit(c *Case, f *Finding) (where, look string) {
 			f.Subjects = append(f.Subjects, subject.Interface{Name: list[i].Name})
 		}
 	}
+	shared := "this host's interface, cable, switch port and uplink (ethtool -S, ip -s link)"
+	if len(c.Evidence.Packets.Local) == 0 { // nobody says whose packets these are
+		shared = "an uplink, a switch, or the interface of the host that has them all"
+	}
 	switch {
 	case len(peers) == 0:
 		f.Object = "many peers"
-		return f.Object, "Look at what all paths share: this host's uplink and interface."
+		return f.Object, "Look at what all paths share: " + shared + "."
+	case len(peers) == 2 && c.onePair():
+		f.Object = peers[0].addr.String() + " and " + peers[1].addr.String()
+		return f.Object + on, "It is the only path in the capture: compare with another one, and look at both ends' interfaces (ethtool -S, ip -s link)."
 	case len(peers) == 1 && a.well == 0:
 		f.Object = "peer " + peers[0].addr.String()
 		return peers[0].addr.String() + on, "It is the only peer with so much traffic: compare with another path before blaming this one."
@@ -284,7 +307,13 @@ func (a *again) culprit(c *Case, f *Finding) (where, look string) {
 	if a.well > 0 {
 		return f.Object + on, fmt.Sprintf("Look for what they share: route, provider, interface; %s lost hardly anything.", words.Plural(a.well, "other", "others"))
 	}
-	return f.Object + on, "Nobody was spared: look at what all paths share, this host's interface, cable, switch port and uplink (ethtool -S, ip -s link)."
+	return f.Object + on, "Nobody was spared: look at what all paths share, " + shared + "."
+}
+
+// onePair says that a bare capture holds two hosts only: each is the other's peer.
+func (c *Case) onePair() bool {
+	p := c.Evidence.Packets
+	return len(p.Local) == 0 && len(p.Paths) == 2
 }
 
 // commonNet is common, of one family.

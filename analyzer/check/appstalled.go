@@ -29,12 +29,18 @@ var appStalled = Check{
 any more, it only grows, by each connection that comes: a straight line. The list of
 processes says why: T is stopped (SIGSTOP, a debugger, a frozen control group), D waits in
 the kernel (a disk, NFS), and one that sleeps and has used no CPU time between the trigger
-and the end waits for something that does not come, a lock or an answer.`,
+and the end waits for something that does not come, a lock or an answer. One that has all
+of its file descriptors open cannot accept, whatever it does.
+
+Workers that do not accept themselves are seen by what they leave unread: requests that
+lie in their sockets at the trigger and at the end, while each process that could read
+them was in T or D both times and used no CPU time. One that sleeps is not judged by
+that: a proxy whose client does not read does not read either, and does right.`,
 	Ref:    "proc(5), /proc/pid/stat, state; net/ipv4/inet_connection_sock.c, inet_csk_accept, Linux 6.18",
 	Needs:  []*Need{needVital("accept.queue.fill", "vitals.listeners")},
-	Limits: []Limit{stalledMany, stalledHold},
+	Limits: []Limit{stalledMany, stalledHold, manyFlows},
 	// What is not accepted fills the queue.
-	Explains: []string{"accept.queue.fill"},
+	Explains: []string{"accept.queue.fill", "accept.stalled", "serve.p99", "serve.max", "tcp.established"},
 	run:      runAppStalled,
 }
 
@@ -85,6 +91,9 @@ func (c *Case) standing(s *member.Socket) (how string, items []Item) {
 	if s == nil || len(s.Process) == 0 {
 		return "", nil
 	}
+	if how, item := exhausted(s); how != "" {
+		return how, []Item{item}
+	}
 	states := map[string]bool{}
 	for _, p := range s.Process {
 		then, now := c.process(p.PID, member.AtTrigger), c.process(p.PID, member.AtEnd)
@@ -106,6 +115,11 @@ func (c *Case) standing(s *member.Socket) (how string, items []Item) {
 		items = append(items, Item{Kind: "log", Member: member.ProcessesName, Where: fmt.Sprintf("pid %d", now.PID), Value: val(float64(now.UTime + now.STime)), Unit: "ticks",
 			Text: fmt.Sprintf("%s, state %s", words.Clip(now.Comm), now.State)})
 	}
+	return inStates(states), items
+}
+
+// inStates says how processes stand still.
+func inStates(states map[string]bool) string {
 	var parts []string
 	for _, k := range []struct{ state, text string }{
 		{"T", "is stopped (state T: SIGSTOP, or its control group is frozen)"}, {"t", "is stopped by a debugger (state t)"},
@@ -115,7 +129,21 @@ func (c *Case) standing(s *member.Socket) (how string, items []Item) {
 			parts = append(parts, k.text)
 		}
 	}
-	return strings.Join(parts, " or "), items
+	return strings.Join(parts, " or ")
+}
+
+// exhausted says that no process of a listener can open another file descriptor, which accept(2) does: empty where one
+// can. The last one may be the recorder's look at it.
+func exhausted(s *member.Socket) (how string, item Item) {
+	for _, p := range s.Process {
+		if p.FDLimit == 0 || uint64(p.FDs)+1 < p.FDLimit {
+			return "", item
+		}
+	}
+	p := s.Process[0]
+	return fmt.Sprintf("has %s of %s file descriptors open, so that accept(2) fails", unit.Count(p.FDs), unit.Count(p.FDLimit)),
+		Item{Kind: "socket", Member: member.SocketsName, Where: "line " + strconv.Itoa(s.Line), Value: val(float64(p.FDs)), Limit: val(float64(p.FDLimit)),
+			Unit: "file descriptors", Text: fmt.Sprintf("%s, pid %d", words.Clip(p.Comm), p.PID)}
 }
 
 // process gives what one of the two lists of processes says of a PID.
@@ -153,7 +181,15 @@ func runAppStalled(c *Case) Answer {
 		f.Evidence = append([]Item{{Kind: "socket", Member: member.ListenersName, Where: "lines " + strconv.Itoa(l.first) + " to " + strconv.Itoa(l.last),
 			Value: val(float64(l.to)), Unit: "connections", Text: "LISTEN " + l.at.String()}}, items...)
 		f.Remedy = []Remedy{{What: fmt.Sprintf("Look at what %s waits for: /proc/PID/wchan and stack, gdb or a thread dump; SIGCONT if it was stopped. A restart frees it, and cuts off what it serves.", owner(s))}}
+		if strings.HasPrefix(how, "has ") {
+			f.Remedy = []Remedy{{What: "Find out what it holds open (ls -l /proc/PID/fd): connections that it never closes (close-wait-leak), or more clients than it is made for; then LimitNOFILE= of its unit. A restart frees it, and cuts off what it serves."}}
+		}
 		findings = append(findings, f)
+	}
+	for _, u := range c.unread() {
+		if !slices.ContainsFunc(findings, func(f *Finding) bool { return f.Object == u.at.String() }) && len(findings) < mostServices {
+			findings = append(findings, c.unreadFinding(u))
+		}
 	}
 	if len(findings) > 0 {
 		return present(findings...)

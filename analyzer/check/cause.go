@@ -32,6 +32,12 @@ func lostHere(cause, effect *Finding) bool {
 	return harmful(cause, effect) && effect.way == handshake.Inbound
 }
 
+// lostOnTheWay says whether a path's loss can be what SYNs lack: of those that the tap saw come in, none was lost before
+// it, and a path that loses a few of hundred segments does not lose most SYNs.
+func lostOnTheWay(cause, effect *Finding) bool {
+	return harmful(cause, effect) && (effect.way == handshake.Outbound || effect.way == handshake.WayUnknown) && effect.Severity != Critical
+}
+
 // heldUp says whether one delay can have made the other: packets that wait behind each other wait
 // together, so that half of it is taken for enough, but no short one makes a long one.
 func heldUp(cause, effect *Finding) bool { return cause.delay >= effect.delay/2 }

@@ -26,6 +26,9 @@ type Check struct {
 	// Explains names the vitals that its findings can move: a trigger on one of them is
 	// accounted for by such a finding.
 	Explains []string
+	// LookAlike says that its findings are what harmless things do to vitals: worth knowing only, and
+	// the explanation all the same.
+	LookAlike bool
 	// Remark says that its findings are about the evidence and not about what happened: they
 	// stand behind all others.
 	Remark bool
@@ -126,6 +129,7 @@ type Answer struct {
 	Unknown  string
 	NextTime string // with Unknown: how to have the evidence next time
 	Lost     bool   // evidence that the check needs was lost, whatever it answers
+	Beyond   bool   // with Unknown: it asks for what a bare capture cannot hold
 }
 
 // present, absent and unknown make the three answers. Absent and unknown are whole
@@ -171,7 +175,7 @@ func (k *Check) ask(c *Case) Answer {
 			// What was lost of an earlier need does not count then: without this one the
 			// check could not have answered anyway.
 			a := unknown(have.why, need.next(c, have))
-			a.Lost = have.lost
+			a.Lost, a.Beyond = have.lost, c.Evidence.Manifest == nil && !have.lost
 			return a
 		case partly:
 			lossy = append(lossy, have)

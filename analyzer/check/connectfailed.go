@@ -26,7 +26,7 @@ An ICMP error is told at its first occurrence. Silence is, where the kernel coun
 attempts that failed (AttemptFails): before that the program still waits, and
 syn-retransmit tells of it.`,
 	Ref:    "RFC 1122 section 4.2.3.9; net/ipv4/tcp_ipv4.c, tcp_v4_err, Linux 6.18; connect(2)",
-	Needs:  []*Need{needPackets},
+	Needs:  []*Need{needPackets, needOwn},
 	Limits: []Limit{manyFlows},
 	Causes: []Link{
 		{Cause: &synRetransmit, On: subject.KindService, Slack: counterSlack,
@@ -45,9 +45,6 @@ var unreachable = map[uint16]string{
 
 // runConnect gives a finding for each upstream that could not be reached.
 func runConnect(c *Case) Answer {
-	if len(c.Evidence.Packets.Local) == 0 {
-		return absent("a bare capture does not say which connections are this host's own")
-	}
 	var findings []*Finding
 	ignored := uint64(0)
 	for _, h := range c.hits(flow.Server, traffic.Unreachable, traffic.Ignored) {

@@ -34,7 +34,7 @@ an upstream.`,
 	Ref:      "Documentation/accounting/psi.rst; proc(5), /proc/PID/stat",
 	Needs:    []*Need{needPSI("cpu")},
 	Limits:   []Limit{waitShare, waitHold, acceptFill},
-	Explains: []string{"psi.cpu"},
+	Explains: []string{"psi.cpu", "accept.queue.fill", "accept.stalled", "serve.p99", "serve.max"},
 	run:      runCPUSaturated,
 }
 

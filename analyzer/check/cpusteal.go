@@ -29,7 +29,7 @@ samples).`,
 	Ref:      "Documentation/filesystems/proc.rst, /proc/stat; kernel/sched/cputime.c, account_steal_time, Linux 6.18",
 	Needs:    []*Need{needStat},
 	Limits:   []Limit{stealLimit, stealHold, stealHigh},
-	Explains: []string{"cpu.steal"},
+	Explains: []string{"cpu.steal", "psi.cpu"},
 	run:      runCPUSteal,
 }
 

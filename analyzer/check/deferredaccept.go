@@ -26,8 +26,9 @@ none overflowed.`,
 	Ref:   "tcp(7), TCP_DEFER_ACCEPT; net/ipv4/tcp_minisocks.c, tcp_check_req, Linux 6.18",
 	Needs: []*Need{needPackets},
 	// Half-open until data comes; the SYN-ACKs that are repeated count as such.
-	Explains: []string{"syn_recv", "synack.retrans", "syn.retrans", "syn.retrans.ratio", "peers.stalled"},
-	run:      runDeferred,
+	Explains:  []string{"syn_recv", "synack.retrans", "syn.retrans", "syn.retrans.ratio", "peers.stalled"},
+	LookAlike: true,
+	run:       runDeferred,
 }
 
 // runDeferred gives a finding for each service.

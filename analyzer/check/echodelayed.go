@@ -68,7 +68,7 @@ func runEcho(c *Case) Answer {
 		return unknown(fmt.Sprintf("no echo request is in the packets, but echo.delay was %s", unit.Duration(seconds(v))), "record the interface on which the pings come")
 	}
 	if asked == 0 {
-		return absent("nobody pinged this host")
+		return absent("no echo request came in")
 	}
 	until := "the reply"
 	if c.beforeQueues() {

@@ -26,7 +26,7 @@ container that has reached its own limit, one of that container.
 Free memory alone says nothing: a healthy host uses all of it for its page cache, which
 kswapd frees in the background without anybody waiting.`,
 	Ref:      "Documentation/accounting/psi.rst; mm/oom_kill.c and mm/vmscan.c, Linux 6.18; proc(5), /proc/vmstat",
-	Explains: []string{"psi.memory"},
+	Explains: []string{"psi.memory", "psi.io", "serve.p99", "serve.max"},
 	Needs:    []*Need{needPSI("memory")},
 	Limits:   []Limit{memWait, memHold},
 	run:      runMemoryPressure,

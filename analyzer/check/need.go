@@ -162,6 +162,21 @@ func (c *Case) readable() have {
 	return h
 }
 
+// needOwn is for questions about what this host asks of others. Without packets there is nobody's.
+var needOwn = &Need{
+	Name: "this host's addresses", source: "addresses", get: "the host's addresses",
+	have: func(c *Case) have {
+		p := c.Evidence.Packets
+		switch {
+		case len(p.Local) > 0 || c.Evidence.Manifest != nil && p.Totals.Packets == 0:
+			return have{state: whole}
+		case c.Evidence.Manifest == nil:
+			return impossible("which connections are the host's own is not in a bare capture")
+		}
+		return impossible("the bundle does not say which addresses are the host's own")
+	},
+}
+
 var needTCPExt = &Need{
 	Name: "/proc/net/netstat of each second", source: "snapshots",
 	get: "/proc/net/netstat of each second",

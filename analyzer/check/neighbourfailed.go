@@ -29,7 +29,7 @@ network, a monitor of a machine that was switched off. So it is a warning only w
 connection waits for that neighbour, or where it is the gateway of a route.`,
 	Ref:      "net/core/neighbour.c, neigh_timer_handler and neigh_invalidate, Linux 6.18; RFC 4861 section 7.3; arp(7)",
 	Needs:    []*Need{needNeighbours},
-	Explains: []string{"neighbour.failed"},
+	Explains: []string{"neighbour.failed", "syn.retrans", "tcp.syn_sent", "rto", "connect.failed", "connect.p99", "connect.max"},
 	run:      runNeighbourFailed,
 }
 

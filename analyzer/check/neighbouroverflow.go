@@ -21,9 +21,10 @@ on one wire, and when somebody scans through a large network that is directly co
 
 The table is one for the whole machine, and so are its limits: the overflow may be
 another network namespace's doing.`,
-	Ref:   "net/core/neighbour.c, neigh_alloc, Linux 6.18; Documentation/networking/ip-sysctl.rst, gc_thresh3",
-	Needs: []*Need{needKmsg},
-	run:   runNeighbourOverflow,
+	Ref:      "net/core/neighbour.c, neigh_alloc, Linux 6.18; Documentation/networking/ip-sysctl.rst, gc_thresh3",
+	Needs:    []*Need{needKmsg},
+	Explains: []string{"neighbour.failed"},
+	run:      runNeighbourOverflow,
 }
 
 var needKmsg = needProbe("kmsg.txt", "kmsg", "the kernel log of the window")

@@ -22,8 +22,8 @@ nobody has, and what a CPU's backlog refuses. What the kernel's own drops accoun
 left out here and told by rx-dropped-explained and softnet-drop.`,
 	Ref:      "Documentation/networking/statistics.rst, rtnl_link_stats64: rx_dropped, rx_missed_errors, tx_dropped; net/core/net-procfs.c, dev_seq_printf_stats, Linux 6.18",
 	Needs:    []*Need{needNetDev, needDrops},
-	Limits:   []Limit{lossNoticed, lossSevere},
-	Explains: []string{"nic.drops", "nic.errors"},
+	Limits:   []Limit{lossNoticed, lossSevere, dropMany},
+	Explains: []string{"nic.drops", "nic.errors", "retrans", "retrans.ratio", "rto", "syn.retrans", "synack.retrans"},
 	run:      runNICDrop,
 }
 
@@ -75,9 +75,9 @@ func (c *Case) droppedIn(name string) *Finding {
 	good, _ := c.Lines.Get("if." + name + ".rx_packets").Sum(b.span)
 	share := rest / max(rest+good, 1)
 	packets := words.Plural(uint64(rest), "packet", "packets")
-	f := &Finding{Severity: lossSeverity(share), Object: name, Subjects: []subject.Subject{subject.Interface{Name: name}}, effect: packets + " dropped by " + name}
+	f := &Finding{Severity: lossSeverity(rest, share), Object: name, Subjects: []subject.Subject{subject.Interface{Name: name}}, effect: packets + " dropped by " + name}
 	f.at(b.span)
-	f.Headline = fmt.Sprintf("%s dropped %s on their way in, %s of all, before the kernel saw them.", name, packets, unit.Percent(share))
+	f.Headline = fmt.Sprintf("%s dropped %s on the way in, %s of all, before the kernel saw them.", name, packets, unit.Percent(share))
 	f.Evidence = []Item{c.seriesItem(c.Lines.Get("if."+name+".rx_dropped"), c.Window)}
 	if fifo := c.Lines.Get("if." + name + ".rx_fifo"); fifo != nil {
 		if n, _ := fifo.Sum(c.Window); n > 0 {
@@ -107,10 +107,10 @@ func (c *Case) droppedOut(name string) *Finding {
 	good, _ := c.Lines.Get("if." + name + ".tx_packets").Sum(b.span)
 	share := b.n / max(b.n+good, 1)
 	packets := words.Plural(uint64(b.all), "packet", "packets")
-	f := &Finding{Severity: lossSeverity(share), Object: name, Subjects: []subject.Subject{subject.Interface{Name: name}}, effect: packets + " dropped by " + name}
+	f := &Finding{Severity: lossSeverity(b.n, share), Object: name, Subjects: []subject.Subject{subject.Interface{Name: name}}, effect: packets + " dropped by " + name}
 	f.at(b.span)
-	f.Headline = fmt.Sprintf("%s dropped %s on their way out, %s of all.", name, packets, unit.Percent(share))
-	f.Detail = "They had left the queueing discipline: the driver could not take them, or, on a veth, the other end's CPU had no room."
+	f.Headline = fmt.Sprintf("%s dropped %s on the way out, %s of all.", name, packets, unit.Percent(share))
+	f.Detail = "What is lost there had left the queueing discipline: the driver could not take them, or, on a veth, the other end's CPU had no room."
 	f.Evidence = append([]Item{c.seriesItem(series, b.span)}, c.driverItems(name, "tx_drop", "tx_queue", "stopped", "full")...)
 	f.Remedy = []Remedy{{What: fmt.Sprintf("Look at the driver's counters (ethtool -S %s) and at the size of its transmit ring (ethtool -g %s).", name, name)}}
 	return f

@@ -20,8 +20,8 @@ An error now and then is within what Ethernet allows itself (a bit error rate of
 is one damaged frame in some 80 million full ones), so that the share decides.`,
 	Ref:      "Documentation/networking/statistics.rst, rtnl_link_stats64: rx_errors, rx_crc_errors, tx_carrier_errors; IEEE 802.3",
 	Needs:    []*Need{needNetDev},
-	Limits:   []Limit{lossNoticed, lossSevere},
-	Explains: []string{"nic.errors"},
+	Limits:   []Limit{lossNoticed, lossSevere, dropMany},
+	Explains: []string{"nic.errors", "retrans", "retrans.ratio", "rto"},
 	run:      runNICError,
 }
 
@@ -76,7 +76,7 @@ func (c *Case) errorsOf(name string) *Finding {
 			f.Headline = fmt.Sprintf("On %s %s %s, %s of all.", name, frames, k.what, unit.Percent(share))
 			f.Remedy = []Remedy{{What: fmt.Sprintf("Look at %s (ethtool -S %s, ethtool -m %s).", k.look, name, name)}}
 		}
-		if s := lossSeverity(share); s.Rank() > f.Severity.Rank() {
+		if s := lossSeverity(b.n, share); s.Rank() > f.Severity.Rank() {
 			f.Severity = s
 		}
 		f.at(f.span0().Join(b.span))

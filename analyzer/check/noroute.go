@@ -22,7 +22,7 @@ an IPv6 address: resolvers and browsers connect a socket only to see whether it 
 So OutNoRoutes of IPv6 counts all day on a healthy host that has IPv4 only, and is no
 finding.`,
 	Ref:      "net/ipv4/ip_output.c, __ip_queue_xmit, net/ipv4/inet_connection_sock.c, inet_csk_route_req, Linux 6.18; RFC 4293, ipSystemStatsOutNoRoutes",
-	Explains: []string{"no.route", "no.route.ratio"},
+	Explains: []string{"no.route", "no.route.ratio", "syn.retrans", "synack.retrans", "syn_recv", "rto"},
 	Needs:    []*Need{needSNMP},
 	run:      runNoRoute,
 }

@@ -23,7 +23,7 @@ Clients that went away without a word leave them on a server that closes first. 
 number is of the whole machine.`,
 	Ref:      "net/ipv4/tcp.c, tcp_too_many_orphans, and net/ipv4/tcp_timer.c, tcp_out_of_resources, Linux 6.18; Documentation/networking/ip-sysctl.rst, tcp_max_orphans",
 	Needs:    []*Need{needTCPExt, needSockstat},
-	Explains: []string{"tcp.orphans"},
+	Explains: []string{"tcp.orphans", "resets", "established.resets"},
 	run:      runOrphans,
 }
 

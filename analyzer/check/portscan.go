@@ -25,10 +25,12 @@ ones answer with RST, the filtered ones not at all. It does no harm, but each RS
 in OutRsts, and a trigger on resets may take it for an incident.
 
 What a scan did is not counted among refused connections or unanswered ones.`,
-	Ref:    "RFC 9293 section 3.10.7.1 (a SYN to a closed port is answered with RST); nmap(1)",
-	Needs:  []*Need{needPackets},
-	Limits: []Limit{scanPorts},
-	run:    runPortScan,
+	Ref:       "RFC 9293 section 3.10.7.1 (a SYN to a closed port is answered with RST); nmap(1)",
+	Needs:     []*Need{needPackets},
+	Limits:    []Limit{scanPorts},
+	Explains:  []string{"resets"},
+	LookAlike: true,
+	run:       runPortScan,
 }
 
 // scan is one address that tries many ports of another.

@@ -32,7 +32,7 @@ its parent count the same packet, so that only the root of an interface is count
 	Ref:      "net/core/dev.c, __dev_xmit_skb; include/uapi/linux/gen_stats.h; tc(8), tc-codel(8), RFC 8289",
 	Needs:    []*Need{needQdisc},
 	Limits:   []Limit{qdiscShare, lossSevere},
-	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "rtt.p99", "rtt.max"},
+	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "rtt.p99", "rtt.max", "retrans", "syn.retrans", "synack.retrans", "connect.p99", "connect.max"},
 	run:      runQdiscDrop,
 }
 
@@ -154,8 +154,9 @@ var shaping = []string{"tbf", "htb", "hfsc", "cbq", "netem"}
 func (c *Case) qdiscWords(f *Finding, queues []queue, dropped, share float64) {
 	packets := words.Plural(uint64(dropped), "packet", "packets")
 	seen := "before any capture saw them"
+	f.Variant = beforeTap
 	if c.beforeQueues() {
-		seen = "after they were captured"
+		seen, f.Variant = "after they were captured", behindTap
 	}
 	if len(queues) == 0 || queues[0].drops == 0 {
 		f.Headline = fmt.Sprintf("This host's own queueing dropped %s that it sent (%s), %s.", packets, unit.Percent(share), seen)

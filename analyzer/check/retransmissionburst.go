@@ -34,7 +34,7 @@ acknowledgements, and not of loss.`,
 		{Cause: &pmtuBlackhole, On: subject.KindPeer, Slack: counterSlack,
 			Because: "large segments that vanish are sent again and again"},
 	},
-	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled"},
+	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "retrans", "connect.p99", "connect.max", "upstream.p99", "upstream.max", "tcp.fin_wait1"},
 	run:      runBurst,
 }
 
@@ -56,5 +56,5 @@ func runBurst(c *Case) Answer {
 	case n < lossMany.Value && c.kernelLoss():
 		return c.veto(absent("hardly any segment was sent again"), lossMany.Value, retransSegs)
 	}
-	return absent("%s of %s segments were sent again, and no second stands out", unit.Count(uint64(n)), unit.Count(uint64(sent)))
+	return absent("%s of the %s segments that followed a handshake were sent again, and no second stands out", unit.Count(uint64(n)), unit.Count(uint64(sent)))
 }

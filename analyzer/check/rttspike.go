@@ -22,6 +22,8 @@ var (
 		"from 1 s on, timers fire needlessly (initial RTO, RFC 6298) and users give up: critical"}
 	rttAll = Limit{"all", 0.8, "ratio of the peers",
 		"if four of five peers are slow at once, what they share is this host or its uplink"}
+	rttDelack = Limit{"late ACK", 0.5, "s above the usual",
+		"an ACK may wait for so long at most (RFC 1122, 4.2.3.2), and for 200 ms in common stacks: in a bare capture one or two that are less late are no slow path"}
 )
 
 var rttSpike = Check{
@@ -35,19 +37,21 @@ trips rise and the tap's do not, packets wait on this side of the tap: in the qu
 discipline or the driver on their way out, or behind it on their way in.`,
 	Ref:    "RFC 7323 section 4 (timestamps), RFC 6298 (Karn's rule); net/ipv4/tcp_input.c, tcp_ack_update_rtt, Linux 6.18",
 	Needs:  []*Need{needRTT},
-	Limits: []Limit{rttLimit, rttFactor, rttHold, rttSevere, rttAll},
+	Limits: []Limit{rttLimit, rttFactor, rttHold, rttSevere, rttAll, rttDelack},
 	Causes: []Link{
 		{Cause: &listenOverflow, EffectVariant: insideHost, On: subject.KindHost, Slack: counterSlack,
 			Because: "the kernel times a connection's first round trip from its SYN-ACK on, " +
 				"so an ACK that the full accept queue dropped makes it as long as the wait"},
 		{Cause: &softirqStall, EffectVariant: everyPeer, On: subject.KindHost, Slack: counterSlack, If: heldUp,
 			Because: "packets wait on a CPU that does not leave its softirq, whoever sent them"},
-		{Cause: &qdiscDrop, EffectVariant: insideHost, On: subject.KindHost, Slack: counterSlack, If: harmful,
+		{Cause: &qdiscDrop, CauseVariant: beforeTap, EffectVariant: insideHost, On: subject.KindHost, Slack: counterSlack, If: harmful,
 			Because: "a queue that drops is full, and what it takes waits for its turn behind all that is in it"},
+		{Cause: &qdiscDrop, CauseVariant: behindTap, EffectVariant: everyPeer, On: subject.KindHost, Slack: counterSlack, If: harmful,
+			Because: "a queue that drops is full, and what it takes waits behind the tap, whoever it is for"},
 		{Cause: &softnetDrop, EffectVariant: insideHost, On: subject.KindHost, Slack: counterSlack, If: harmful,
 			Because: "an ACK that the full backlog drops before the tap makes its round trip as long as a timeout"},
 	},
-	Explains: []string{"rtt.p50", "rtt.p99", "rtt.max", "rtt.excess.p99", "rtt.excess.max"},
+	Explains: []string{"rtt.p50", "rtt.p99", "rtt.max", "rtt.excess.p99", "rtt.excess.max", "connect.p99", "connect.max", "upstream.p99", "upstream.max"},
 	run:      runRTT,
 }
 
@@ -88,7 +92,7 @@ func runRTT(c *Case) Answer {
 	}
 	f.at(s.span)
 	f.delay = s.most
-	who := s.culprit()
+	who := s.culprit(c.beforeQueues())
 	f.Object, f.Subjects, f.Variant = who.object, s.subjects(), who.variant
 	f.Headline, f.Detail = s.summary(who.object)
 	f.Evidence = s.items(c)
@@ -119,8 +123,14 @@ const insideHost Variant = "inside-host"
 // everyPeer is the variant in which nobody was spared.
 const everyPeer Variant = "every-peer"
 
-// insideLook is where to look for what waits on this side of the tap.
-const insideLook = "Look at what waits between the sockets and the wire: tc -s qdisc, ethtool -S, softirq times."
+// insideLook is where to look for what waits on this side of the tap, which for a packet socket is the driver and for
+// tcx is before the queueing discipline.
+func insideLook(tcx bool) string {
+	if tcx {
+		return "Look at what waits between the sockets and the tap: softirq times, /proc/net/softnet_stat, a CPU that something keeps. The queueing discipline is beyond the tap (tcx), and not it."
+	}
+	return "Look at what waits between the sockets and the wire: tc -s qdisc, ethtool -S, softirq times."
+}
 
 // culprit is what the slow peers have in common, and where to look.
 type culprit struct {
@@ -130,13 +140,13 @@ type culprit struct {
 
 // culprit compares the slow peers with the others: without those, one peer is no better
 // known than the whole of the network.
-func (s *spike) culprit() culprit {
+func (s *spike) culprit(tcx bool) culprit {
 	all := len(s.slow) + len(s.other)
 	switch {
 	case all == 0:
 		return culprit{object: "unknown peers", look: "Record packets beside the round trips, so that the slow peers can be named."}
 	case len(s.slow) == 0:
-		return culprit{"this host, on this side of the tap", insideLook, insideHost}
+		return culprit{"this host, on this side of the tap", insideLook(tcx), insideHost}
 	case len(s.slow) == 1 && all > 1:
 		return culprit{object: "peer " + s.slow[0].addr.String(), look: "Follow the path to this peer; others were not slow."}
 	case all == 1:
@@ -147,9 +157,20 @@ func (s *spike) culprit() culprit {
 	}
 	// Only after the network: that names a path where this names a host.
 	if float64(len(s.slow)) >= rttAll.Value*float64(all) {
-		return culprit{object: "all peers", variant: everyPeer, look: "Look at what they share: this host's uplink, its router, the host itself. " + insideLook}
+		return culprit{object: "all peers", variant: everyPeer, look: s.shared(tcx)}
 	}
 	return culprit{object: fmt.Sprintf("%d of %d peers", len(s.slow), all), look: "Look for what the slow peers share: route, provider, interface."}
+}
+
+// shared is what all peers have in common.
+func (s *spike) shared(tcx bool) string {
+	switch {
+	case tcx:
+		return "Look at what they share: this host's own queueing discipline (tc -s qdisc), which is behind the tap (tcx), its uplink, its router; and softirq times."
+	case s.vital:
+		return "Look at what they share: this host's uplink, its router, the host itself. " + insideLook(false)
+	}
+	return "Look at what they share: an uplink, a router, the host that has them all." // of a bare capture nobody says which that is
 }
 
 // subjects are the slow peers, and the network that holds them alone.

@@ -26,7 +26,7 @@ check says so instead. A service that always takes that long is not called slow.
 		{Cause: &slowUpstream, On: subject.KindHost, Slack: counterSlack,
 			Because: "a proxy cannot answer before its upstream has answered"},
 	},
-	Explains: []string{"serve.p99", "serve.max"},
+	Explains: []string{"serve.p99", "serve.max", "accept.queue.fill", "tcp.established"},
 	run:      runSlowApplication,
 }
 

@@ -17,17 +17,14 @@ own, plus one round trip to it. If it grows and the round trip does not, look th
 Where this host's own services are slow in the same seconds, they waited for it: then
 slow-application is told as its effect.`,
 	Ref:      "nginx, $upstream_header_time; HAProxy, the timer Tr of its log",
-	Needs:    []*Need{needPackets},
+	Needs:    []*Need{needPackets, needOwn},
 	Limits:   []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},
-	Explains: []string{"upstream.p99", "upstream.max", "serve.p99", "serve.max"},
+	Explains: []string{"upstream.p99", "upstream.max", "serve.p99", "serve.max", "tcp.established"},
 	run:      runSlowUpstream,
 }
 
 // runSlowUpstream asks of the services that this host is the client of.
 func runSlowUpstream(c *Case) Answer {
-	if p := c.Evidence.Packets; len(p.Local) == 0 {
-		return absent("a bare capture does not say which connections are this host's own")
-	}
 	a := c.slowServices("upstreams", func(w handshake.Way) bool { return w == handshake.Outbound }, func(s *slowness, f *Finding) {
 		if process := c.asker(s.service.Server); process != "" {
 			f.Detail += fmt.Sprintf(" Here %s waited for it.", process)

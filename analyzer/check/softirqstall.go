@@ -64,7 +64,7 @@ brings to one, and nobody times, it does not find.`,
 		{Cause: &softnetDrop, EffectVariant: inOther, On: subject.KindCPU, Slack: counterSlack,
 			Because: "with a full backlog each round is as long as the kernel lets it be: 64 packets at the price of each"},
 	},
-	Explains: []string{"softirq.max", "cpu.softirq"},
+	Explains: []string{"softirq.max", "cpu.softirq", "echo.delay"},
 	run:      runSoftirqStall,
 }
 

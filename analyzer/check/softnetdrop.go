@@ -38,14 +38,14 @@ The counter is of the whole machine. Which of the packets were for the recorded 
 namespace, the drops that the recorder saw one by one tell; it is judged by those.`,
 	Ref:    "net/core/dev.c, enqueue_to_backlog, and net/core/net-procfs.c, softnet_seq_show, Linux 6.18; Documentation/networking/scaling.rst",
 	Needs:  []*Need{needSoftnet},
-	Limits: []Limit{lossNoticed, lossSevere},
+	Limits: []Limit{lossNoticed, lossSevere, dropMany},
 	Causes: []Link{
 		{Cause: &tcpCollapse, On: subject.KindHost, Slack: counterSlack, If: harmful,
 			Because: "a CPU that merges a receive buffer takes nothing out of its backlog meanwhile"},
 		{Cause: &irqImbalance, On: subject.KindCPU, Slack: counterSlack,
 			Because: "all packets are given to one CPU, which has no time left"},
 	},
-	Explains: []string{"softnet.drops"},
+	Explains: []string{"softnet.drops", "retrans", "retrans.ratio", "rto", "syn.retrans", "synack.retrans"},
 	run:      runSoftnetDrop,
 }
 
@@ -63,7 +63,7 @@ func runSoftnetDrop(c *Case) Answer {
 	processed, _ := c.Lines.Get(fmt.Sprintf("softnet.cpu%d.processed", worst.cpu)).Sum(b.span)
 	dropped, _ := worst.series.Sum(b.span)
 	share := dropped / max(dropped+processed, 1)
-	f := &Finding{Severity: lossSeverity(share), Object: "CPU " + strconv.Itoa(worst.cpu)}
+	f := &Finding{Severity: lossSeverity(dropped, share), Object: "CPU " + strconv.Itoa(worst.cpu)}
 	f.at(b.span)
 	packets := c.least(needSoftnet) + words.Plural(uint64(b.n), "packet", "packets")
 	f.effect = packets + " dropped in the backlog"
@@ -79,7 +79,7 @@ func runSoftnetDrop(c *Case) Answer {
 	f.Detail = c.softnetDetail(worst.cpu, b, steering)
 	if own, known := c.ownBacklog(); known && own < b.n/2 {
 		// Half: the two are counted by different clocks, and events come in whole seconds.
-		f.Severity = lossSeverity(own / max(own+c.received(b.span), 1))
+		f.Severity = lossSeverity(own, own/max(own+c.received(b.span), 1))
 		f.Detail = fmt.Sprintf("%s of them were for this network namespace, the others for another one of this machine. ", words.Sentence(words.Plural(uint64(own), "packet", "packets"))) + f.Detail
 	}
 	f.Evidence = append(f.Evidence, c.seriesItem(c.Lines.Get(fmt.Sprintf("softnet.cpu%d.processed", worst.cpu)), b.span))
@@ -93,9 +93,12 @@ func runSoftnetDrop(c *Case) Answer {
 	return present(f)
 }
 
-// lossSeverity judges by the share of packets that are lost.
-func lossSeverity(share float64) Severity {
+// lossSeverity judges by the share of packets that are lost, where it is more than a few: one packet of an idle host's
+// hundred is one late answer.
+func lossSeverity(n, share float64) Severity {
 	switch {
+	case n < dropMany.Value:
+		return Info
 	case share >= lossSevere.Value:
 		return Critical
 	case share >= lossNoticed.Value:

@@ -50,25 +50,39 @@ func (s *spike) byVital(line *timeline.Series, window timeline.Span) bool {
 	return true
 }
 
-// byPackets finds the spike where only packets are there: seconds in which a peer's mean
+// byPackets finds the spike where only packets are there: the longest run of seconds in which one peer's mean
 // was over the limit and far above its usual.
 func (s *spike) byPackets(peers []*rtt.Peer) bool {
 	for _, p := range peers {
 		usual := usualRTT(p, timeline.Span{})
+		var run timeline.Span
+		most := 0.0
 		for i := range p.Bins {
-			mean := p.Bins[i].Mean()
-			// "<" again for a usual that is NaN. Here it never is: the span left out is empty,
-			// so that the second itself is part of the usual, and a peer that is slow all the
-			// time is a long path and no spike.
-			if mean <= s.limit || mean < rttFactor.Value*usual {
+			if !s.above(&p.Bins[i], usual) {
 				continue
 			}
 			at := p.Bins[i].Second * 1e9
-			s.span = s.span.Join(timeline.Span{Start: at, End: at + 1e9})
-			s.usual, s.most = usual, max(s.most, float64(p.Bins[i].Max)/1e9)
+			if at > run.End {
+				run, most = timeline.Span{Start: at}, 0
+			}
+			run.End = at + 1e9
+			most = max(most, float64(p.Bins[i].Max)/1e9)
+			if run.End-run.Start > s.span.End-s.span.Start {
+				s.span, s.usual, s.most = run, usual, most
+			}
 		}
 	}
 	return s.span != timeline.Span{}
+}
+
+// above says whether a peer's second was over the limit, by more than a late ACK can be. The usual here is never
+// NaN: the span that it leaves out is empty, so that the second itself is part of it, and a peer that is slow
+// all the time is a long path and no spike.
+func (s *spike) above(b *rtt.Bin, usual float64) bool {
+	mean := b.Mean()
+	excess := mean - usual
+	const few = 3 // samples: that many ACKs in one second are not all late
+	return mean > s.limit && mean >= rttFactor.Value*usual && excess > rttDelack.Value/2 && (excess > rttDelack.Value || b.N >= few)
 }
 
 // usualRTT is the lower quartile of a peer's means per second outside a span: the quartile,
@@ -100,7 +114,8 @@ func (s *spike) sort(peers []*rtt.Peer) {
 		var sum int64
 		for i := range p.Bins {
 			b := &p.Bins[i]
-			if at := b.Second * 1e9; at+1e9 >= s.span.Start && at <= s.span.End {
+			// The vital's ticks are not the packets' seconds.
+			if at := b.Second * 1e9; at >= s.span.Start && at < s.span.End || s.vital && at+1e9 >= s.span.Start && at <= s.span.End {
 				peer.n += uint64(b.N)
 				sum += b.Sum
 				peer.max = max(peer.max, float64(b.Max)/1e9)

@@ -115,7 +115,7 @@ func TestCulprit(t *testing.T) {
 		{peers("10.0.0.1", "10.1.0.1", "10.2.0.1", "10.3.0.1"), peers("10.4.0.1"), "all peers"},
 	} {
 		s := spike{slow: tt.slow, other: tt.other}
-		if got := s.culprit().object; got != tt.want {
+		if got := s.culprit(false).object; got != tt.want {
 			t.Errorf("%d slow, %d not: %s, want %s", len(tt.slow), len(tt.other), got, tt.want)
 		}
 	}

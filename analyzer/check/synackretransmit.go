@@ -109,7 +109,7 @@ func (c *Case) synackPlace(t trouble) where {
 		}
 		return c.ackDropped(t)
 	case handshake.SYNACKLate:
-		return t.bunchedPlace()
+		return t.bunchedPlace(c)
 	case handshake.SYNACKLost:
 		return where{"the client did not get it",
 			"No ACK came back, but the client repeated its SYN or answered a later SYN-ACK: it is there, and the way between here and there loses packets.",
@@ -121,10 +121,10 @@ func (c *Case) synackPlace(t trouble) where {
 }
 
 // bunchedPlace is synackPlace for copies that were held back together.
-func (t trouble) bunchedPlace() where {
+func (t trouble) bunchedPlace(c *Case) where {
 	if t.service.Way == handshake.Inbound {
 		return where{"it had waited inside this host",
-			"No ACK was dropped: the copies left this host together, as the timer ran out while the first still waited.", insideLook}
+			"No ACK was dropped: the copies left this host together, as the timer ran out while the first still waited.", insideLook(c.beforeQueues())}
 	}
 	return where{"it had been held back on its way",
 		"No ACK was dropped: the copies came together, as the timer ran out while the first was still on its way.",

@@ -39,7 +39,7 @@ not repeated within two seconds, and brought neither ACK nor RST.`,
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{floodRate, floodShare, floodOnce},
 	// Real SYNs that the full queue drops count in listen.drops, the answers that are repeated in synack.retrans.
-	Explains: []string{"syn_recv", "cookies", "synack.retrans", "listen.drops", "syn.retrans", "syn.retrans.ratio", "peers.stalled", "rto"},
+	Explains: []string{"syn_recv", "cookies", "synack.retrans", "listen.drops", "syn.retrans", "syn.retrans.ratio", "peers.stalled", "rto", "retrans", "retrans.ratio"},
 	run:      runSYNFlood,
 }
 

@@ -50,9 +50,13 @@ waited in a queue, and nothing was lost.`,
 			Because: "what loses segments loses SYN-ACKs, too"},
 		{Cause: &lossRatio, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack,
 			Because: "what loses segments loses SYN-ACKs, too"},
+		{Cause: &retransmissionBurst, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: lostOnTheWay,
+			Because: "what loses segments loses SYNs, too"},
+		{Cause: &lossRatio, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: lostOnTheWay,
+			Because: "what loses segments loses SYNs, too"},
 	},
 	// Of this host's own SYNs; those of its clients move no counter here.
-	Explains: []string{"syn.retrans", "syn.retrans.ratio", "tcp.syn_sent", "rto", "rto.ratio", "retrans", "retrans.ratio"},
+	Explains: []string{"syn.retrans", "syn.retrans.ratio", "tcp.syn_sent", "rto", "rto.ratio", "retrans", "retrans.ratio", "connect.p99", "connect.max"},
 	run:      runSYN,
 }
 
@@ -101,7 +105,7 @@ type where struct{ short, sentence, look string }
 // synPlace says where the SYN or its answer was lost, as the tap saw it.
 func (c *Case) synPlace(t trouble) where {
 	if t.kind == handshake.SYNLate {
-		return t.latePlace()
+		return t.latePlace(c)
 	}
 	if t.kind == handshake.SYNAnswered {
 		switch t.service.Way {
@@ -120,7 +124,7 @@ func (c *Case) synPlace(t trouble) where {
 	case handshake.Inbound:
 		if t.service.Troubles[handshake.SYNLate].Flows > 0 {
 			return where{"no answer of this host was captured",
-				"Other SYN-ACKs left this host late: these may still have waited inside it when the capture ended, or the SYNs were dropped.", insideLook}
+				"Other SYN-ACKs left this host late: these may still have waited inside it when the capture ended, or the SYNs were dropped.", insideLook(c.beforeQueues())}
 		}
 		return where{"this host did not answer",
 			"The SYNs arrived here and nothing answered: this host dropped them behind the tap.",
@@ -139,7 +143,7 @@ func (c *Case) synPlace(t trouble) where {
 }
 
 // latePlace is synPlace for answers that came after all.
-func (t trouble) latePlace() where {
+func (t trouble) latePlace(c *Case) where {
 	var longest int64
 	for _, h := range t.Examples {
 		longest = max(longest, h.SYNACKs[0].Time-h.SYNs[0].Time)
@@ -148,7 +152,7 @@ func (t trouble) latePlace() where {
 	if t.service.Way == handshake.Inbound {
 		return where{"this host answered late",
 			fmt.Sprintf("Nothing was lost: the SYN-ACKs left this host up to %s after the SYNs had come. They, or the SYNs, waited inside this host.", after),
-			insideLook}
+			insideLook(c.beforeQueues())}
 	}
 	return where{"the answer came late",
 		fmt.Sprintf("Nothing was lost: the SYN-ACKs came up to %s after the SYNs, when those had been repeated already.", after),

@@ -21,9 +21,10 @@ old segments.
 
 Many sockets in TIME_WAIT by themselves are no trouble: each takes about 250 bytes.
 Towards one upstream they take ports, of which port-exhaustion tells.`,
-	Ref:   "net/ipv4/tcp_minisocks.c, tcp_time_wait, and inet_timewait_sock.c, inet_twsk_alloc, Linux 6.18",
-	Needs: []*Need{needTCPExt},
-	run:   runTimeWait,
+	Ref:      "net/ipv4/tcp_minisocks.c, tcp_time_wait, and inet_timewait_sock.c, inet_twsk_alloc, Linux 6.18",
+	Needs:    []*Need{needTCPExt},
+	Explains: []string{"tcp.time_wait"},
+	run:      runTimeWait,
 }
 
 // runTimeWait asks the counter.

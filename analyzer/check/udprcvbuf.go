@@ -28,7 +28,7 @@ is named is theirs.`,
 	Ref:      "net/ipv4/udp.c, __udp_enqueue_schedule_skb, Linux 6.18; RFC 4113, udpInErrors; socket(7), SO_RCVBUF",
 	Explains: []string{"udp.rcvbuf"},
 	Needs:    []*Need{needSNMP},
-	Limits:   []Limit{lossNoticed, lossSevere},
+	Limits:   []Limit{lossNoticed, lossSevere, dropMany},
 	run:      runUDPRcvbuf,
 }
 
@@ -56,7 +56,7 @@ func runUDPRcvbuf(c *Case) Answer {
 		return absent("RcvbufErrors of UDP did not move")
 	}
 	share := lost / max(lost+taken, 1)
-	f := &Finding{Severity: lossSeverity(share), Object: "UDP", Evidence: items}
+	f := &Finding{Severity: lossSeverity(lost, share), Object: "UDP", Evidence: items}
 	f.at(span)
 	datagrams := words.Plural(uint64(lost), "datagram", "datagrams")
 	f.effect = datagrams + " dropped at full receive buffers"

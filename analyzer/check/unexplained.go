@@ -37,7 +37,8 @@ asked, since nobody knows how old the trouble was. From 3 on a change stands out
 of them is the cause and which an effect, the order of their first times may tell.
 
 A finding explains a trigger if its check says that it can move that vital, if it is a
-warning or worse, and if both happened at the same time.`,
+warning or worse, and if both happened at the same time. What looks like an incident to a
+vital and is none (a scan, a deferred accept) explains it as well.`,
 	Ref:    "format/SPEC.md, \"Manifest\" (trigger); Huber, Robust Statistics, on the median and its deviation",
 	Limits: []Limit{stands},
 	last:   true,
@@ -94,7 +95,7 @@ func (c *Case) triggers() []format.Trigger {
 }
 
 // explains names the check whose finding accounts for a trigger, empty where none does. What
-// is only worth knowing accounts for nothing, and a remark about the evidence even less.
+// is only worth knowing accounts for nothing, unless it is a look-alike, and a remark about the evidence even less.
 // Whoever asked by hand named no vital: then any trouble is an answer. A pattern of the
 // kernel log is the operator's own, and no check can know what it stands for.
 func (c *Case) explains(t format.Trigger) string {
@@ -105,7 +106,7 @@ func (c *Case) explains(t format.Trigger) string {
 			continue
 		}
 		for _, f := range r.Findings {
-			if f.Severity.Rank() >= Warning.Rank() && (t.Vital == "" || f.span().Overlaps(span, counterSlack.Nanoseconds())) &&
+			if (f.Severity.Rank() >= Warning.Rank() || r.Check.LookAlike && t.Vital != "") && (t.Vital == "" || f.span().Overlaps(span, counterSlack.Nanoseconds())) &&
 				(best == nil || accountsBetter(f, best)) {
 				best = f
 			}

@@ -39,10 +39,11 @@ of the one connection is behind the closed window of the other.
 
 One or two closed windows are a film that was paused. It is a warning where this host's
 own program stopped reading, or several clients did so at once and usually do not.`,
-	Ref:    "RFC 9293 section 3.8.6.1; net/ipv4/tcp_timer.c, tcp_probe_timer, Linux 6.18",
-	Needs:  []*Need{needPackets},
-	Limits: []Limit{closedLong, closedMany, closedFactor},
-	run:    runZeroWindow,
+	Ref:      "RFC 9293 section 3.8.6.1; net/ipv4/tcp_timer.c, tcp_probe_timer, Linux 6.18",
+	Needs:    []*Need{needPackets},
+	Limits:   []Limit{closedLong, closedMany, closedFactor},
+	Explains: []string{"zero.windows", "tcp.fin_wait1"},
+	run:      runZeroWindow,
 }
 
 // runZeroWindow gives a finding for each service and side that stopped reading.

@@ -69,7 +69,8 @@ type half struct {
 	backoff   uint8
 	forgot    bool // past has overflowed: there were more
 
-	ttlLow, ttlHigh uint8 // of this side's packets but RSTs, 0 without any
+	ttlLow, ttlHigh       uint8  // of this side's packets but RSTs, 0 without any
+	windowLow, windowHigh uint16 // of those and but SYNs, as they are in the header
 
 	recentAt uint8
 	recent   [4]print // fingerprints of the last packets

@@ -58,14 +58,14 @@ type Flow struct {
 	First          int64  // Unix ns of the first packet
 	FirstFrame     uint64 // its frame number in input Input
 	Input          uint16
-	Interface      uint16 // interface of the first packet, index into packet.Source.Interfaces
-	VLAN           uint16 // of the first packet
-	Midstream      bool   // the capture holds no SYN of it: what happened before is not known
-	OneSided       bool   // only one direction was captured
-	Truncated      bool   // TCP options were cut by the snapshot length
-	PortReuse      bool   // an earlier flow in the same capture had the same addresses and ports
-	MPTCP, TFO     bool   // the options were seen (RFC 8684, RFC 7413)
-	ForeignTTL     uint8  // of the RST that ended it, where no packet of its side has one near it; else 0
+	Interface      uint16  // interface of the first packet, index into packet.Source.Interfaces
+	VLAN           uint16  // of the first packet
+	Midstream      bool    // the capture holds no SYN of it: what happened before is not known
+	OneSided       bool    // only one direction was captured
+	Truncated      bool    // TCP options were cut by the snapshot length
+	PortReuse      bool    // an earlier flow in the same capture had the same addresses and ports
+	MPTCP, TFO     bool    // the options were seen (RFC 8684, RFC 7413)
+	Foreign        Foreign // why the RST that ended it is not its side's own, where it is not
 	End            End
 	EndTime        int64  // Unix ns of the last FIN or the RST that ended it, 0 when open
 	EndFrame       uint64 // its frame number

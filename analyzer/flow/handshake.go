@@ -204,9 +204,7 @@ func (t *Table) rst(f *Flow, s Side, p *packet.Packet) {
 	} else if f.ResetState == StateNone || f.ResetState == StateSynSent {
 		f.ResetState = state
 		f.EndTime, f.EndFrame = p.Time, p.Frame
-		if x.foreign(p) {
-			f.ForeignTTL = p.TTL
-		}
+		f.Foreign = x.foreign(p)
 		f.End = ResetByClient
 		if s == Server {
 			f.End = ResetByServer

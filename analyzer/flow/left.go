@@ -18,9 +18,6 @@ func (f *Flow) ServerKnown() bool {
 // open.
 func (d *Direction) ClosedSince() (since int64, ok bool) { return d.zeroSince, d.zero }
 
-// TTLs returns the lowest and highest TTL of this side's packets but RSTs, 0 without any.
-func (d *Direction) TTLs() (low, high uint8) { return d.ttlLow, d.ttlHigh }
-
 // LeastRTT returns the shortest round trip so far, of this side's data and of the handshake, in ns; 0 unknown.
 func (d *Direction) LeastRTT() int64 { return d.rttMin }
 
@@ -62,7 +59,7 @@ func (d *Direction) Stuck() (s Stuck, ok bool) {
 	return Stuck{Len: size, Tries: first.tx, Last: first.sent}, first.tx > 0
 }
 
-// hears notes when a side was heard last, and with which TTLs.
+// hears notes when a side was heard last, and with which TTLs and windows.
 func (x *Direction) hears(p *packet.Packet) {
 	x.heard = p.Time
 	if p.Flags&packet.RST != 0 {
@@ -74,14 +71,70 @@ func (x *Direction) hears(p *packet.Packet) {
 	if p.TTL < x.ttlLow || x.ttlLow == 0 {
 		x.ttlLow = p.TTL
 	}
+	if p.Flags&packet.SYN != 0 { // its window is not scaled
+		return
+	}
+	if p.Window > x.windowHigh {
+		x.windowHigh = p.Window
+	}
+	if p.Window < x.windowLow || x.windowLow == 0 {
+		x.windowLow = p.Window
+	}
 }
 
-// farTTL is by how many hops a reset must differ from every other packet of its side to be another
-// machine's. Paths that change add or take a few hops; initial TTLs are 32 apart and more (64, 128, 255).
-const farTTL = 6
+// Foreign is by what a RST shows that another machine sent it in the name of one side, with what the side's
+// own packets had. The zero value is a RST of the side's own.
+type Foreign struct {
+	TTL, ID, Window bool // what differs
 
-// foreign reports whether a RST in the name of this side has a TTL that none of its packets is near to.
-func (x *Direction) foreign(p *packet.Packet) bool {
+	RST, Last struct {
+		TTL    [2]uint8 // lowest and highest; of the RST twice the same
+		ID     uint16   // IP identification
+		Window [2]uint16
+	}
+}
+
+// Is reports whether another machine sent it.
+func (f *Foreign) Is() bool { return f.TTL || f.ID }
+
+const (
+	// farTTL is by how many hops a reset must differ from every other packet of its side to be another
+	// machine's. Paths that change add or take a few hops; initial TTLs are 32 apart and more (64, 128, 255).
+	farTTL = 6
+	// nearID is how far a counter of IP identifications may have gone on between two packets of one
+	// connection: some stacks count all packets of the host in it.
+	nearID = 1 << 12
+)
+
+// foreign looks at a RST in the name of this side. The TTL is enough, unless the IP identification goes on
+// counting, or the distance is the same and the RST looks like one that Linux sends for no socket: a program may
+// set the TTL of its own packets (RFC 5082), and such a RST has the host's. With the usual
+// TTL it takes both others: an identification far from where the side has counted to, and a window that it
+// never had. One of them alone is common: Linux sends RSTs for no socket with the identification 0, before 4.19 with
+// a random one, and both with the window 0.
+func (x *Direction) foreign(p *packet.Packet) (f Foreign) {
 	ttl := int(p.TTL)
-	return x.ttlHigh > 0 && (ttl > int(x.ttlHigh)+farTTL || ttl < int(x.ttlLow)-farTTL)
+	f.RST.TTL, f.RST.ID, f.RST.Window = [2]uint8{p.TTL, p.TTL}, p.IPID, [2]uint16{p.Window, p.Window}
+	f.Last.TTL, f.Last.ID, f.Last.Window = [2]uint8{x.ttlLow, x.ttlHigh}, x.ids.last, [2]uint16{x.windowLow, x.windowHigh}
+	counted := !p.V6 && p.IPID != 0 && x.ids.counting()
+	ahead := int16(p.IPID - x.ids.last)
+	f.ID = counted && (ahead > nearID || ahead < -nearID)
+	f.Window = p.Window != 0 && x.windowHigh != 0 && (int(p.Window) > 2*int(x.windowHigh) || int(p.Window) < int(x.windowLow)/2)
+	f.TTL = x.ttlHigh > 0 && (ttl > int(x.ttlHigh)+farTTL || ttl < int(x.ttlLow)-farTTL)
+	itself := counted && ahead > 0 && ahead <= nearID ||
+		p.IPID == 0 && p.Window == 0 && x.ttlLow == x.ttlHigh && Hops(p.TTL) == Hops(x.ttlLow)
+	if f.TTL && itself || !f.TTL && !(f.ID && f.Window) {
+		return Foreign{}
+	}
+	return f
+}
+
+// Hops is how many routers a packet has passed, if its TTL began at the next of the usual values.
+func Hops(ttl uint8) int {
+	for _, initial := range []int{64, 128, 255} {
+		if int(ttl) <= initial {
+			return initial - int(ttl)
+		}
+	}
+	return 0
 }

@@ -48,6 +48,7 @@ type Unknown struct {
 	ID       string `json:"id"`
 	Why      string `json:"why"`
 	NextTime string `json:"next_time"`
+	beyond   bool   // it asks for what a bare capture cannot hold
 }
 
 // FlowTotals is [flow.Totals].
@@ -111,7 +112,7 @@ func Make(c *check.Case, results []check.Result) *Document {
 		case r.Absent != "":
 			d.Absent = append(d.Absent, Absent{r.Check.ID, r.Absent})
 		case r.Unknown != "":
-			d.Unknown = append(d.Unknown, Unknown{r.Check.ID, r.Unknown, r.NextTime})
+			d.Unknown = append(d.Unknown, Unknown{r.Check.ID, r.Unknown, r.NextTime, r.Beyond})
 		}
 	}
 	start, end := e.Window()

@@ -50,14 +50,30 @@ func Text(w io.Writer, d *Document, style Style) error {
 	}
 	if len(d.Unknown) > 0 {
 		p.section("Could not tell")
-		for i, u := range d.Unknown {
-			p.entry(u.ID, u.Why)
-			if i+1 == len(d.Unknown) || d.Unknown[i+1].NextTime != u.NextTime { // said once for all that need it
-				p.entry("", "Next time: "+u.NextTime+".")
-			}
-		}
+		p.unknown(d.Unknown)
 	}
 	return p.err
+}
+
+// unknown says what could not be told, and what helps once for all that need it. Of a bare capture it names in one go
+// what no capture holds.
+func (p *page) unknown(all []Unknown) {
+	var beyond []string
+	next := ""
+	for i, u := range all {
+		if u.beyond {
+			beyond, next = append(beyond, u.ID), u.NextTime
+			continue
+		}
+		p.entry(u.ID, u.Why)
+		if i+1 == len(all) || all[i+1].NextTime != u.NextTime {
+			p.entry("", "Next time: "+u.NextTime+".")
+		}
+	}
+	if len(beyond) > 0 {
+		p.entry("not in packets", "what these checks ask of the host is not in a bare capture: "+strings.Join(beyond, ", "))
+		p.entry("", "Next time: "+next+".")
+	}
 }
 
 // Depths says how many causes stand above each finding.

@@ -110,27 +110,28 @@ func (d *Document) Caused(root *check.Finding) []*check.Finding {
 // of how much evidence, and how many of them could not answer. It never says that all is
 // well, as only these checks were asked.
 func (d *Document) nothing() string {
-	remarks := 0
+	var remarks []*check.Finding
 	for _, f := range d.Findings {
 		if f.Severity == check.Info {
-			remarks++
+			remarks = append(remarks, f)
 		}
 	}
 	text := d.silence()
-	switch remarks {
-	case 0:
+	switch {
+	case len(remarks) == 0:
 		return text + "."
-	case 1:
+	case len(remarks) == 1 && remarks[0].Remark():
 		return text + ". There is one remark."
+	case len(remarks) == 1:
+		return text + ". There is one remark: " + remarks[0].Headline
 	}
-	return fmt.Sprintf("%s. There are %d remarks.", text, remarks)
+	return fmt.Sprintf("%s. There are %d remarks.", text, len(remarks))
 }
 
 // silence is the sentence about checks that found nothing. Where a human asked something may
 // well have been wrong, and the reader must not take their silence for health.
 func (d *Document) silence() string {
-	open := len(d.Unknown)
-	asked := d.asked()
+	open, asked, could := len(d.Unknown), d.asked(), " that could answer"
 	unseen := evidence.Unseen(d.Totals.Undecoded)
 	if unseen != "" {
 		unseen = "; " + unseen
@@ -139,12 +140,16 @@ func (d *Document) silence() string {
 	if d.Unanswered() {
 		stirred = "; " + moved.Summary(d.Moved)
 	}
+	// Nobody asks of packets what only the host's kernel can tell.
+	if beyond := d.beyond(); beyond < asked && d.Totals.Packets > 0 && beyond > 0 {
+		open, asked, could = open-beyond, asked-beyond, " that packets alone can answer"
+	}
 	if 2*open > asked {
 		return fmt.Sprintf("Hardly anything can be told: %d of %d checks could not answer", open, asked) + unseen + stirred
 	}
 	text := fmt.Sprintf("None of the %d checks", asked-open)
-	if open > 0 {
-		text += " that could answer"
+	if len(d.Unknown) > 0 {
+		text += could
 	}
 	if d.Unanswered() && moved.Stands(d.Moved) {
 		text += " says what happened"
@@ -160,6 +165,16 @@ func (d *Document) silence() string {
 		text += fmt.Sprintf("; %d could not answer", open)
 	}
 	return text + unseen + stirred
+}
+
+// beyond counts the checks that a bare capture has nothing for.
+func (d *Document) beyond() (n int) {
+	for _, u := range d.Unknown {
+		if u.beyond {
+			n++
+		}
+	}
+	return n
 }
 
 // asked counts the checks that were asked for an incident. The one that asks whether the

@@ -34,10 +34,9 @@ type Example struct {
 	Value          int64
 	ICMP           uint16
 	End            flow.End
-	State          flow.State // in which it was reset
-	ForeignTTL     uint8      // of its RST; see flow.Flow
-	TTLs           [2]uint8   // of the other packets of the side that sent it
-	Filter         string     // for Wireshark
+	State          flow.State   // in which it was reset
+	Foreign        flow.Foreign // of its RST
+	Filter         string       // for Wireshark
 }
 
 // mostExamples are shown to a reader.
@@ -75,15 +74,7 @@ func (h *Hits) count(f *flow.Flow, value int64, s *Sums) {
 func (h *Hits) example(f *flow.Flow, value int64, s *Sums) {
 	e := Example{
 		Client: f.Client, Server: f.Server, First: f.First, Frame: f.EndFrame, Input: f.Input,
-		Value: value, ICMP: f.ICMPError, End: f.End, State: f.ResetState,
-	}
-	if f.ForeignTTL != 0 {
-		by := f.C2S()
-		if f.End == flow.ResetByServer {
-			by = f.S2C()
-		}
-		e.ForeignTTL = f.ForeignTTL
-		e.TTLs[0], e.TTLs[1] = by.TTLs()
+		Value: value, ICMP: f.ICMPError, End: f.End, State: f.ResetState, Foreign: f.Foreign,
 	}
 	if e.Frame == 0 {
 		e.Frame = f.LastFrame

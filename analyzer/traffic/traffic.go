@@ -24,7 +24,7 @@ const (
 	ResetBusy               // reset while data of the peer was on its way (who reset)
 	ResetIdle               // reset when nothing was outstanding, or both had closed (who reset)
 	ResetHalf               // reset before the handshake was complete (who reset)
-	Foreign                 // reset with a TTL that none of the side's packets has, in none of the kinds above then; Value is 1 if it cut off a request or data (in whose name)
+	Foreign                 // reset by another machine than either end (flow.Foreign), in none of the kinds above then; Value is 1 if it cut off a request or data (in whose name)
 	Closed                  // stopped reading: the receive window was closed; Value is ns (who stopped)
 	Shrunk                  // the window's right edge moved left; Value is bytes (who moved it)
 	Vanished                // fell silent for good while the other repeated its data; Value is ns (who fell silent)
@@ -202,7 +202,7 @@ func (s *Sums) resets(v *Service, f *flow.Flow) {
 	case peer.Outstanding() > 0 && peer.Fins == 0:
 		kind = ResetBusy
 	}
-	if f.ForeignTTL == 0 {
+	if !f.Foreign.Is() {
 		v.at(kind, by).add(f, f.EndTime, 0, s)
 		return
 	}

@@ -96,10 +96,12 @@ func one(args []string) (*lab.Incident, error) {
 	if len(args) != 1 {
 		return nil, cli.Usagef("want the name of one incident; spikebox-lab list has them")
 	}
+	var names []string
 	for _, inc := range incident.All {
 		if inc.Name == args[0] {
 			return inc, nil
 		}
+		names = append(names, inc.Name)
 	}
-	return nil, cli.Usagef("no incident %q; spikebox-lab list has them", args[0])
+	return nil, &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no incident %q", args[0]), Hint: cli.Meant(args[0], names, "spikebox-lab list has them")}
 }

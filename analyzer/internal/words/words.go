@@ -24,6 +24,8 @@ func Of(part, whole uint64, one, many string) string {
 	switch {
 	case part == whole && whole == 1:
 		return "the only " + one
+	case part == whole && whole == 2:
+		return "both " + many
 	case part == whole:
 		return "all " + Plural(whole, one, many)
 	}
