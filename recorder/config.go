@@ -27,8 +27,8 @@ type Config struct {
 	Root       string      // of /proc and /sys: "/", or a fixture tree
 	Interfaces []string    // empty: see capture.SetConfig
 	Capture    capture.Way // empty: capture.Auto
-	RingBytes  int
-	PackCPU    float64 // see capture.SetConfig
+	RingBytes  int         // 0: capture.AutoBytes
+	PackCPU    float64     // see capture.SetConfig
 	SnapLen    int
 	Payload    int
 	Ports      []uint16
@@ -60,6 +60,12 @@ type Config struct {
 
 	gauge func(*budget.Meter) budget.Gauge // tests: what measures in a meter's place
 }
+
+// The window of a recorder that is told none.
+const (
+	DefaultBefore = 30 * time.Second
+	DefaultAfter  = 10 * time.Second
+)
 
 // dirs are the folders for bundles, in the order in which they are tried.
 func (c *Config) dirs() []string {
@@ -137,10 +143,19 @@ func (c *Config) expressions() []string {
 	return c.Triggers
 }
 
+// ringBytes is the memory of the packet rings, and where nobody said how that came.
+func (c *Config) ringBytes() (n int, why string) {
+	if c.RingBytes > 0 {
+		return c.RingBytes, ""
+	}
+	return capture.AutoBytes(c.Root)
+}
+
 func (c *Config) packets() capture.SetConfig {
+	bytes, _ := c.ringBytes()
 	return capture.SetConfig{
 		Interfaces: c.Interfaces,
-		Bytes:      c.RingBytes,
+		Bytes:      bytes,
 		Way:        c.Capture,
 		Filter:     capture.Filter{SnapLen: c.SnapLen, Payload: c.Payload, Ports: c.Ports, Peers: c.Peers},
 		Before:     c.Before,

@@ -29,14 +29,14 @@ import (
 const (
 	queuePort = 8080 // of a listener whose queue is filled
 	backlog   = 4
-	waiting   = 3 // connections that nobody accepts
-	halfOpen  = 2 // connections of which the last ACK never comes
-	silent    = "10.90.0.77"
-	heldPort  = 8081 // of a connection that is accepted and never read
-	unread    = 11   // bytes
-	keepIdle  = 5000 // s
-	closed    = 9    // a port that nobody listens on
-	datagrams = 7    // to it
+	waiting   = 3            // connections that nobody accepts
+	halfOpen  = 2            // connections of which the last ACK never comes
+	silent    = "10.90.0.77" // has a MAC address that nobody has: it answers nothing
+	heldPort  = 8081         // of a connection that is accepted and never read
+	unread    = 11           // bytes
+	keepIdle  = 5000         // s
+	closed    = 9            // a port that nobody listens on
+	datagrams = 7            // to it
 	somaxconn = 777
 	tracked   = 40 // entries of connection tracking that the test makes
 	sources   = 4  // that they come from
@@ -86,6 +86,11 @@ func (s *scene) furnish() {
 	s.work()
 	testns.Track(s.t)
 	s.listen() // before the recorder looks: all listeners are looked for in a thousandth of the time only
+	// Its address is known: where ARP fails, after three seconds, the kernel takes the half-open connection away (tcp_req_err).
+	uplink, err := netlink.LinkByName(s.here.Link)
+	s.must(err)
+	nobody := net.HardwareAddr{2, 0, 0, 0, 0, 0x77}
+	s.must(netlink.NeighAdd(&netlink.Neigh{LinkIndex: uplink.Attrs().Index, IP: net.ParseIP(silent), HardwareAddr: nobody, State: netlink.NUD_PERMANENT}))
 	s.must(os.WriteFile("/proc/sys/net/core/somaxconn", []byte(strconv.Itoa(somaxconn)), 0o644))
 	s.must(netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: shaped, MTU: shapedMTU}, PeerName: "end"}))
 	link, err := netlink.LinkByName(shaped)
@@ -177,6 +182,7 @@ func (s *scene) connect() {
 	for i := range halfOpen {
 		s.must(unix.Sendto(raw, s.syn(uint16(4000+i)), 0, &unix.SockaddrInet4{Addr: netip.MustParseAddr(s.here.Addr).As4()}))
 	}
+	testns.Do(s.t, s.here.NS, s.queued)
 	c, err := net.DialTCP("tcp4", nil, tcp(s.here.Addr, heldPort))
 	s.must(err)
 	s.t.Cleanup(func() { c.Close() })
@@ -193,7 +199,36 @@ func (s *scene) connect() {
 	})
 }
 
-// syn is the first packet of a connection from an address that answers no ARP.
+// queued waits until the kernel has put into the queues what was sent: a client's connect(2) returns before its last ACK has
+// arrived, and what is sent over a veth waits for a softirq, which on a busy machine waits for a CPU.
+func (s *scene) queued() {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		text, err := os.ReadFile("/proc/thread-self/net/tcp")
+		s.must(err)
+		local := fmt.Sprintf(":%04X", queuePort)
+		accept, half := "", 0
+		for line := range strings.Lines(string(text)) { // sl local_address rem_address st tx_queue:rx_queue
+			f := strings.Fields(line)
+			if len(f) < 5 || !strings.HasSuffix(f[1], local) {
+				continue
+			}
+			switch f[3] {
+			case "0A": // TCP_LISTEN: the second is the accept queue
+				accept = f[4]
+			case "03": // TCP_SYN_RECV
+				half++
+			}
+		}
+		if half == halfOpen && strings.HasSuffix(accept, fmt.Sprintf(":%08X", waiting)) {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("%d half-open connections, want %d; accept queue %q, want %d", half, halfOpen, accept, waiting)
+		}
+	}
+}
+
+// syn is the first packet of a connection from an address that answers nothing.
 func (s *scene) syn(port uint16) []byte {
 	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: net.ParseIP(silent), DstIP: net.ParseIP(s.here.Addr)}
 	segment := &layers.TCP{SrcPort: layers.TCPPort(port), DstPort: queuePort, SYN: true, Seq: 1, Window: 1000}

@@ -132,8 +132,35 @@ func (s *Set) hold(since time.Time, clock *host.Past) (*Cut, error) {
 	c.stats = append(c.stats, bare...)
 	c.unheld = s.unheld.since(since)
 	s.cut = c
+	s.guard(time.Time{}) // the cut holds it
 	return c, nil
 }
+
+// Guard keeps what came since a time from being forgotten until the next Cut: what was before a trigger is
+// not overwritten by what comes after it. Where there is no room for both, Full says so.
+func (s *Set) Guard(since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guard(since)
+	_ = s.waker.ring() // it looks at the rings as often as that needs from now on; else a second later
+}
+
+func (s *Set) guard(since time.Time) {
+	s.guarded = since
+	for _, m := range s.members {
+		if m.ring != nil {
+			m.ring.guard(since)
+		}
+	}
+	select {
+	case <-s.full: // of the guard before
+	default:
+	}
+}
+
+// Full tells that there is hardly room left beside what is guarded: a Cut must be taken now, and what comes
+// later may find none.
+func (s *Set) Full() <-chan struct{} { return s.full }
 
 // add holds what a ring has.
 func (c *Cut) add(r ring, since time.Time, lo bool) {
@@ -188,6 +215,9 @@ func (c *Cut) Stats() []Stats { return c.stats }
 // were up too briefly, found no memory, or gave theirs up for others.
 func (c *Cut) Unheld() uint64 { return c.unheld }
 
+// At is when it was taken.
+func (c *Cut) At() time.Time { return c.at }
+
 // Packets is the number of packets in the cut.
 func (c *Cut) Packets() uint64 { return c.held }
 
@@ -223,28 +253,6 @@ func (c *Cut) foot(g *pcapng, stats []Stats) {
 		st := stats[i]
 		g.stats(i, st, wall(st.From, c.clock), wall(st.To, c.clock))
 	}
-}
-
-// spot is the place of a packet in a cut.
-type spot struct{ part, nth int }
-
-// nearest finds the packet that carries the comment; ok is false where none does.
-func (c *Cut) nearest(o PcapngOptions) (near spot, ok bool) {
-	if o.Comment == "" {
-		return near, false
-	}
-	best, want := int64(-1), o.Trigger.UnixNano()
-	for i, p := range c.parts {
-		cur := p.cursor()
-		nth := 0
-		for r, ok := cur.next(); ok; r, ok = cur.next() {
-			if d := max(r.at-want, want-r.at); best < 0 || d < best {
-				near, best = spot{i, nth}, d
-			}
-			nth++
-		}
-	}
-	return near, best >= 0
 }
 
 // release lets the rings give back what the queues are done with.

@@ -25,9 +25,17 @@ type ring interface {
 	advance()
 	// within is how soon it must be called again, whatever wakes; 0: that does not matter.
 	within() time.Duration
+	// guard keeps what came since a time from being forgotten, until the next call; zero: nothing.
+	guard(since time.Time)
+	// stuck says whether something would have been forgotten that is guarded: what comes from now on has
+	// what is free of the ring, and then none.
+	stuck() bool
 	// collect adds up the kernel's counters.
 	collect(now time.Time)
 	counted() *tally
+	// room is how many bytes of blocks have been filled since it was opened, and how many a cut holds at most.
+	room() (filled uint64, held int)
+	history() *history // nil: nothing is packed
 	// reaches is the instant from which on a cut holds everything; zero: all that there was.
 	reaches(clock *host.Past) time.Time
 	// keep holds what there is from since on (zero: all) until release, and gives it in parts.
@@ -74,7 +82,6 @@ type record struct {
 	wire   int    // its length, without that tag
 	kind   byte   // PACKET_HOST, PACKET_OUTGOING, …
 	tagged bool
-	nth    int           // of the part, from 0; set by who reads its cursor
 	tag    [vlanTag]byte // TPID and TCI as on the wire
 }
 
