@@ -93,6 +93,7 @@ var (
 // Open opens the best variant of every meter. What cannot be measured is logged once,
 // stays NaN in every row, and is said in Sources.
 func Open(env Env, log func(string)) *Board {
+	env.counters = newCounters(env.Root)
 	b := &Board{names: map[string]int{}, env: env, log: log, again: time.Now().Add(againEvery), rounds: rounds.New(), said: map[string]bool{}}
 	if env.Probes != nil { // whoever opened them has said these
 		for _, p := range env.Probes.Results {

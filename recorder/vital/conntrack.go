@@ -23,6 +23,8 @@ var conntrackMeter = &Meter{
 type conntrackReader struct {
 	count, limit, stat *procfs.File
 	drops              rate
+	most               float64   // entries
+	due                time.Time // when that is to be read again
 }
 
 func openConntrack(env Env) (Reader, error) {
@@ -50,12 +52,14 @@ func (r *conntrackReader) Read(now time.Time, out []float64) error {
 	if err != nil {
 		return err
 	}
-	most, err := number(r.limit)
-	if err != nil {
-		return err
+	if !now.Before(r.due) {
+		if r.most, err = number(r.limit); err != nil {
+			return err
+		}
+		r.due = now.Add(settingEvery)
 	}
-	if most > 0 { // 0 is no limit
-		out[0] = entries / most
+	if r.most > 0 { // 0 is no limit
+		out[0] = entries / r.most
 	}
 	stat, err := r.stat.Read()
 	if err != nil {

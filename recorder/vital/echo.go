@@ -3,14 +3,9 @@
 package vital
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
-	"strconv"
 	"time"
 
-	"github.com/spikebox/spikebox/format/kerneltext"
-	"github.com/spikebox/spikebox/recorder/internal/procfs"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/ring"
 )
@@ -29,29 +24,32 @@ var echoMeter = &Meter{
 // once in a minute at the least.
 const echoQuiet = 75 * time.Second
 
-// echoReader attaches the probe while this host is pinged. Its programs look at every
-// packet; the kernel's counters of requests cost two short texts a tick.
+// echoCounters are the echo requests that this namespace has received (RFC 4293).
+var echoCounters = []string{"Icmp InEchos", "Icmp6InEchos"}
+
+// echoReader attaches the probe while this host is pinged: its programs look at every packet.
 type echoReader struct {
-	probe   *probe.Echo
-	snmp    *procfs.File
-	snmp6   *procfs.File // nil without IPv6
-	always  bool         // a trigger asks for it, or nothing tells of requests
-	asked   uint64       // requests so far
-	at      time.Time    // when they last moved
-	delays  ring.Second[probe.Durations]
-	started bool
+	probe    *probe.Echo
+	counters *counters // nil where a trigger asks for it always, or nothing tells of requests
+	names    [][]string
+	asked    []uint64  // requests so far
+	last     uint64    // at the tick before
+	at       time.Time // when they last moved
+	delays   ring.Second[probe.Durations]
+	started  bool
 }
 
 func openEcho(env Env) (Reader, error) {
 	if err := env.refusal("echo"); err != nil {
 		return nil, err
 	}
-	r := &echoReader{probe: env.Probes.Echo, always: env.Asked != nil && env.Asked("echo.delay")}
-	var err error
-	if r.snmp, err = procfs.Open(env.Root, "proc/net/snmp"); err != nil {
-		r.always = true
+	r := &echoReader{probe: env.Probes.Echo, names: [][]string{echoCounters}, asked: make([]uint64, 1)}
+	if env.Asked != nil && env.Asked("echo.delay") {
+		return r, nil
 	}
-	r.snmp6, _ = procfs.Open(env.Root, "proc/net/snmp6") // a kernel without IPv6 gets no request of it
+	if c := env.shared(); c.open() == nil {
+		r.counters = c
+	}
 	return r, nil
 }
 
@@ -70,62 +68,24 @@ func (r *echoReader) Read(now time.Time, out []float64) error {
 
 // watch attaches the probe when a request has come, and takes it off when none has for long.
 func (r *echoReader) watch(now time.Time) error {
-	if r.always {
+	if r.counters == nil {
 		return r.probe.Watch(true)
 	}
-	asked, err := r.requests()
-	if err != nil {
+	if err := r.counters.read(now, r.names, r.asked); err != nil {
 		return err
 	}
 	// What was asked before the first tick says nothing about now.
-	if r.started && asked != r.asked {
+	if r.started && r.asked[0] != r.last {
 		r.at = now
 	}
-	r.asked, r.started = asked, true
+	r.last, r.started = r.asked[0], true
 	return r.probe.Watch(!r.at.IsZero() && now.Sub(r.at) < echoQuiet)
-}
-
-// requests counts the echo requests that this namespace has received (RFC 4293: InEchos of
-// Icmp; Icmp6InEchos).
-func (r *echoReader) requests() (n uint64, err error) {
-	text, err := r.snmp.Read()
-	if err != nil {
-		return 0, err
-	}
-	err = kerneltext.ParseSNMP(text, func(row kerneltext.SNMPRow) {
-		if string(row.Group) == "Icmp" && string(row.Name) == "InEchos" {
-			n += uint64(row.Value)
-		}
-	})
-	if err != nil {
-		return 0, fmt.Errorf("parse %s: %w", r.snmp.Name(), err)
-	}
-	if r.snmp6 == nil {
-		return n, nil
-	}
-	if text, err = r.snmp6.Read(); err != nil {
-		return 0, err
-	}
-	// One line of a hundred is wanted, four times a second: the others are not parsed.
-	const name = "Icmp6InEchos "
-	if _, line, ok := bytes.Cut(text, []byte(name)); ok {
-		line, _, _ = bytes.Cut(line, []byte{'\n'})
-		v, err := strconv.ParseUint(string(bytes.TrimSpace(line)), 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("parse %s: %w", r.snmp6.Name(), err)
-		}
-		n += v
-	}
-	return n, nil
 }
 
 // Close leaves the probe to the recorder.
 func (r *echoReader) Close() error {
-	var errs []error
-	for _, f := range []*procfs.File{r.snmp, r.snmp6} {
-		if f != nil {
-			errs = append(errs, f.Close())
-		}
+	if r.counters == nil {
+		return nil
 	}
-	return errors.Join(errs...)
+	return r.counters.close()
 }

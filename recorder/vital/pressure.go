@@ -69,28 +69,3 @@ func (r *pressureReader) Close() error {
 	}
 	return nil
 }
-
-var protocolMeter = &Meter{
-	ID:  "protocols",
-	Doc: "whether TCP is short of memory: /proc/net/protocols",
-	Vitals: []Vital{
-		// TcpExt TCPMemoryPressures moves when it begins, and not while it lasts.
-		{"mem.pressure", "1", "1 while TCP's buffers, of the whole machine, are above the second number of net.ipv4.tcp_mem"},
-	},
-	Variants: []Variant{textVariant("proc/net/protocols", protocolParser)},
-}
-
-// protocolParser takes one row: TCPv6 and MPTCP share the account (net/ipv4/tcp.c, tcp_memory_pressure).
-func protocolParser() func(time.Time, []byte, []float64) error {
-	return func(_ time.Time, content []byte, out []float64) error {
-		return kerneltext.ParseProtocols(content, func(p kerneltext.Protocol) {
-			if string(p.Name) != "TCP" {
-				return
-			}
-			out[0] = 0
-			if p.Pressure {
-				out[0] = 1
-			}
-		})
-	}
-}

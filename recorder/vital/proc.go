@@ -5,7 +5,6 @@ package vital
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -131,37 +130,5 @@ func cpuParser() func(time.Time, []byte, []float64) error {
 		whole := all.add(now, total)
 		out[0], out[1] = ratio(softirq.add(now, cpu.Ticks[irq]), whole), ratio(steal.add(now, cpu.Ticks[stolen]), whole)
 		return nil
-	}
-}
-
-var sockstatMeter = &Meter{
-	ID:  "sockstat",
-	Doc: "memory of TCP sockets, orphans and TIME_WAIT: /proc/net/sockstat",
-	Vitals: []Vital{
-		{"tcp.mem", "B", "memory of all TCP sockets' buffers, in whole pages (net.ipv4.tcp_mem limits it)"},
-		{"tcp.orphans", "1", "sockets without a process (net.ipv4.tcp_max_orphans limits them)"},
-		{"tcp.time_wait", "1", "sockets in TIME_WAIT (net.ipv4.tcp_max_tw_buckets limits them)"},
-	},
-	Variants: []Variant{textVariant("proc/net/sockstat", sockstatParser)},
-}
-
-// sockstatParser takes three figures of the line TCP; mem counts pages. What is not there
-// stays unmeasured.
-func sockstatParser() func(time.Time, []byte, []float64) error {
-	page := float64(os.Getpagesize())
-	return func(_ time.Time, content []byte, out []float64) error {
-		return kerneltext.ParseSockstat(content, func(s kerneltext.SockstatRow) {
-			if string(s.Proto) != "TCP" {
-				return
-			}
-			switch string(s.Name) {
-			case "mem":
-				out[0] = s.Value * page
-			case "orphan":
-				out[1] = s.Value
-			case "tw":
-				out[2] = s.Value
-			}
-		})
 	}
 }

@@ -2,16 +2,7 @@
 
 package vital
 
-import (
-	"errors"
-	"fmt"
-	"os"
-	"strings"
-	"time"
-
-	"github.com/spikebox/spikebox/format/kerneltext"
-	"github.com/spikebox/spikebox/recorder/internal/procfs"
-)
+import "time"
 
 // tcpVital is a vital that counts: the events of its counters in a second, without those
 // that others count as well, or their share of the events that others count.
@@ -95,121 +86,42 @@ func vitalsOf(all []tcpVital) []Vital {
 	return vitals
 }
 
-// tcpRate is a vital's sums at this tick, and their rates.
-type tcpRate struct {
-	counted, less, of  uint64
-	rate, minus, whole rate
-}
+// tcpRate is the rates of a vital's sums.
+type tcpRate struct{ rate, minus, whole rate }
 
-// tcpReader reads the texts.
+// tcpReader reads the counters: of each vital three sums.
 type tcpReader struct {
-	netstat, snmp *procfs.File
-	snmp6         *procfs.File                    // nil without IPv6
-	rates         []tcpRate                       // by index of tcpVitals
-	sums          map[string]map[string][]*uint64 // by group and name: where a counter is added; snmp6 has no groups
+	counters *counters
+	names    [][]string
+	sums     []uint64
+	rates    []tcpRate // by index of tcpVitals
 }
 
 func openTCP(env Env) (Reader, error) {
-	netstat, err := procfs.Open(env.Root, "proc/net/netstat")
-	if err != nil {
-		return nil, err
+	r := &tcpReader{counters: env.shared(), rates: make([]tcpRate, len(tcpVitals))}
+	for _, v := range tcpVitals {
+		r.names = append(r.names, v.counters, v.less, v.of)
 	}
-	snmp, err := procfs.Open(env.Root, "proc/net/snmp")
-	if err != nil {
-		netstat.Close()
-		return nil, err
-	}
-	snmp6, err := procfs.Open(env.Root, "proc/net/snmp6")
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		netstat.Close()
-		snmp.Close()
-		return nil, err
-	}
-	r := &tcpReader{netstat: netstat, snmp: snmp, snmp6: snmp6, rates: make([]tcpRate, len(tcpVitals)), sums: map[string]map[string][]*uint64{}}
-	for i, v := range tcpVitals {
-		r.add(v.counters, &r.rates[i].counted)
-		r.add(v.less, &r.rates[i].less)
-		r.add(v.of, &r.rates[i].of)
-	}
-	return r, nil
-}
-
-// add notes where counters are added up.
-func (r *tcpReader) add(counters []string, to *uint64) {
-	for _, counter := range counters {
-		group, name, grouped := strings.Cut(counter, " ")
-		if !grouped {
-			group, name = "", group
-		}
-		if r.sums[group] == nil {
-			r.sums[group] = map[string][]*uint64{}
-		}
-		r.sums[group][name] = append(r.sums[group][name], to)
-	}
-}
-
-// take adds one number of the texts. Each is found by its name at every tick: what is
-// at its place now need not be at the next tick (see kerneltext.ParseSNMP). A name is one
-// counter's within its group only: InErrors is in Udp and in UdpLite.
-func (r *tcpReader) take(row kerneltext.SNMPRow) {
-	for _, sum := range r.sums[string(row.Group)][string(row.Name)] {
-		*sum += uint64(row.Value)
-	}
+	r.sums = make([]uint64, len(r.names))
+	return r, r.counters.open()
 }
 
 func (r *tcpReader) Read(now time.Time, out []float64) error {
-	for i := range r.rates {
-		v := &r.rates[i]
-		v.counted, v.less, v.of = 0, 0, 0
-	}
-	if err := r.sum(); err != nil {
+	if err := r.counters.read(now, r.names, r.sums); err != nil {
 		return err
 	}
 	for i := range r.rates {
-		v := &r.rates[i]
-		out[i] = v.rate.add(now, v.counted)
-		if minus := v.minus.add(now, v.less); tcpVitals[i].less != nil {
+		v, sums := &r.rates[i], r.sums[3*i:]
+		out[i] = v.rate.add(now, sums[0])
+		if minus := v.minus.add(now, sums[1]); tcpVitals[i].less != nil {
 			// Below 0 only by the moment between two texts.
 			out[i] = max(0, out[i]-minus)
 		}
-		if whole := v.whole.add(now, v.of); tcpVitals[i].of != nil {
+		if whole := v.whole.add(now, sums[2]); tcpVitals[i].of != nil {
 			out[i] = ratio(out[i], whole)
 		}
 	}
 	return nil
 }
 
-// sum adds up the counters of all texts.
-func (r *tcpReader) sum() error {
-	for _, f := range [...]*procfs.File{r.netstat, r.snmp} {
-		text, err := f.Read()
-		if err != nil {
-			return err
-		}
-		if err := kerneltext.ParseSNMP(text, r.take); err != nil {
-			return fmt.Errorf("parse %s: %w", f.Name(), err)
-		}
-	}
-	if r.snmp6 == nil {
-		return nil
-	}
-	text, err := r.snmp6.Read()
-	if err != nil {
-		return err
-	}
-	err = kerneltext.ParseNameValue(text, func(v kerneltext.NameValue) {
-		r.take(kerneltext.SNMPRow{Name: v.Name, Value: v.Value})
-	})
-	if err != nil {
-		return fmt.Errorf("parse %s: %w", r.snmp6.Name(), err)
-	}
-	return nil
-}
-
-func (r *tcpReader) Close() error {
-	if r.snmp6 != nil {
-		r.snmp6.Close()
-	}
-	r.snmp.Close()
-	return r.netstat.Close()
-}
+func (r *tcpReader) Close() error { return r.counters.close() }

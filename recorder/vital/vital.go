@@ -52,6 +52,16 @@ type Env struct {
 	Softirq func(cpu, vector int, d *probe.Durations)
 	// Peers is told of the probes' events by whoever reads them; nil: nobody does.
 	Peers *Peers
+
+	counters *counters // that the board's meters share
+}
+
+// shared gives the counters of the board's meters, and of a meter that is read alone its own.
+func (e Env) shared() *counters {
+	if e.counters == nil {
+		return newCounters(e.Root)
+	}
+	return e.counters
 }
 
 // Reader is an open variant.
@@ -82,7 +92,6 @@ var Meters = []*Meter{
 	nicMeter,
 	cpuMeter,
 	pressureMeter,
-	protocolMeter,
 	neighbourMeter,
 }
 
