@@ -19,8 +19,8 @@ import (
 type Stacks struct {
 	Vector, CPU string           // NET_RX, "3"
 	Total       int64            // ns that the samples stand for
-	Functions   map[string]int64 // ns in which the function was anywhere on the stack
-	Paths       map[string]int64 // ns by whole stack: its functions from the outermost in, each on a line
+	Functions   map[string]int64 // ns in which the function was anywhere on the softirq's part of the stack
+	Paths       map[string]int64 // ns by all of that part: its functions from the outermost in, each on a line
 }
 
 // mostProfile bounds the profile in bytes, unpacked: the recorder keeps 10,000 stacks, which
@@ -63,6 +63,26 @@ func (e *Evidence) readStacks(_ string, r io.Reader) error {
 	return nil
 }
 
+// softirqEntries is what a softirq is entered by: handle_softirqs since Linux 6.9, __do_softirq before.
+var softirqEntries = []string{"handle_softirqs", "__do_softirq"}
+
+// softirqPart gives a stack's functions from the innermost out, up to the softirq's entry: what is
+// below that was interrupted, and could be anything.
+func softirqPart(s *profile.Sample) (names []string) {
+	for _, l := range s.Location {
+		for _, line := range l.Line {
+			switch {
+			case line.Function == nil:
+			case slices.Contains(softirqEntries, line.Function.Name):
+				return names
+			default:
+				names = append(names, line.Function.Name)
+			}
+		}
+	}
+	return names
+}
+
 // addStack adds one sample to those of its vector and CPU. A function counts once in it, however
 // often it calls itself.
 func (e *Evidence) addStack(by map[[2]string]*Stacks, s *profile.Sample, at int) {
@@ -83,22 +103,15 @@ func (e *Evidence) addStack(by map[[2]string]*Stacks, s *profile.Sample, at int)
 		e.Stacks = append(e.Stacks, sum)
 	}
 	sum.Total += s.Value[at]
+	path := softirqPart(s)
 	seen := map[string]bool{}
-	var path []string // from the innermost out
-	for _, l := range s.Location {
-		for _, line := range l.Line {
-			if line.Function == nil {
-				continue
-			}
-			path = append(path, line.Function.Name)
-			if seen[line.Function.Name] {
-				continue
-			}
-			name := line.Function.Name
-			seen[name] = true
-			if _, known := sum.Functions[name]; known || len(sum.Functions) < mostNames {
-				sum.Functions[name] += s.Value[at]
-			}
+	for _, name := range path {
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		if _, known := sum.Functions[name]; known || len(sum.Functions) < mostNames {
+			sum.Functions[name] += s.Value[at]
 		}
 	}
 	slices.Reverse(path)
