@@ -79,7 +79,7 @@ func openSoftirqs(h hub, o Options) (s *Softirqs, variant string, err error) {
 		err = s.loaded.detach(bpf.SoftirqProgSoftirqTick)
 	}
 	cpus, online := onlineCPUs()
-	s.timing.cpus = len(cpus)
+	s.timing.cpus, s.timing.watched = len(cpus), time.Now()
 	if err := errors.Join(err, online, s.timing.set(s, true)); err != nil {
 		return nil, "", errors.Join(refuse("softirq", err), s.Close())
 	}

@@ -63,6 +63,9 @@ func arm(what string) error {
 		if name == "echo" { // as on a host that is pinged
 			err = s.Echo.Watch(true)
 		}
+		if s.Softirqs != nil {
+			go watchSoftirqs(s.Softirqs)
+		}
 	case "empty":
 		closers, err = emptyPrograms()
 	default:
@@ -77,6 +80,15 @@ func arm(what string) error {
 		c.Close()
 	}
 	return err
+}
+
+// watchSoftirqs has them timed when the recorder would: without, they all are.
+func watchSoftirqs(s *probe.Softirqs) {
+	for now := range time.Tick(recorder.Tick) {
+		if s.Read(func(_, _ int, _ *probe.Durations) {}) != nil || s.Watch(now, false) != nil {
+			return // it is closed
+		}
+	}
 }
 
 // armRecorder is the recorder as an operator arms it, except that it writes no bundle.
