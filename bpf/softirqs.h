@@ -58,7 +58,8 @@ const volatile __u64 min_age = 1000000; /* ns: stacks are sampled of those that 
 /* Tells the stack inside a softirq that has run for age ns. */
 static __always_inline void sample(void *ctx, __u32 vector, __u64 now, __u64 age, __u8 untimed)
 {
-	struct account *a = admit(STACK, &now);
+	__u64 admitted; /* a little later than now, from which age is */
+	struct account *a = admit(STACK, &admitted);
 	struct stack *st;
 	long n;
 

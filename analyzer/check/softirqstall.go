@@ -81,7 +81,7 @@ var needSoftirqs = needProbe(member.LatenciesName, "probe.softirq", "how long so
 // stall is what one CPU's NET_RX did.
 type stall struct {
 	cpu  int
-	span timeline.Span // the longest run of seconds with a stall
+	span timeline.Span // the run of seconds that holds the longest
 	most float64       // s, the longest
 	at   int64         // when that was, the end of its second
 	n    int           // seconds with a stall, within the window
@@ -149,7 +149,11 @@ func (c *Case) stall(p perCPU) (s stall, stolen int) {
 			s.most, s.at = v, at
 		}
 	}
-	s.span, _ = timeline.Longest(over.Runs(c.Window, apart, positive))
+	for _, run := range over.Runs(c.Window, apart, positive) {
+		if s.at >= run.Start && s.at <= run.End {
+			s.span = run
+		}
+	}
 	if busy := c.Lines.Get(fmt.Sprintf("softirq.net_rx.cpu%d.time", p.cpu)); busy != nil {
 		for i, r := range busy.Rates() {
 			if at := busy.T[i]; at >= s.span.Start && at <= s.span.End && r > s.busy {

@@ -176,6 +176,11 @@ func TestLongSoftirqsAreMet(t *testing.T) {
 				t.Errorf("%d of %d stacks are inside of the handler", within, len(stacks[Stack]))
 			}
 			last := stacks[Stack][len(stacks[Stack])-1]
+			for _, e := range stacks[Stack] {
+				if e.Time-int64(e.Duration) != last.Time-int64(last.Duration) {
+					t.Errorf("one stack's run began at %d, the last one's at %d", e.Time-int64(e.Duration), last.Time-int64(last.Duration))
+				}
+			}
 			if !last.Untimed || last.Reason != NetRX || last.Duration != longest {
 				t.Errorf("the last stack is %+v, the longest run %v", last, longest)
 			}
