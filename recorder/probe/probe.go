@@ -28,7 +28,7 @@ type Probe struct {
 	open func(s *Set, o Options) (c io.Closer, variant string, err error)
 }
 
-// All is every probe, in the order of arming: stacks and function build on softirq.
+// All is every probe, in the order of arming: stacks builds on softirq.
 var All = []*Probe{
 	&rttProbe,
 	&listenersProbe,
@@ -165,7 +165,7 @@ func (s *Set) Refusal(id string) error {
 // Close disarms everything, the last armed first.
 func (s *Set) Close() error {
 	var errs []error
-	// Stacks and functions look into the map of softirqs, and everything tells events.
+	// Stacks look into the map of softirqs, and everything tells events.
 	for i := len(s.armed) - 1; i >= 0; i-- {
 		errs = append(errs, s.armed[i].Close())
 	}

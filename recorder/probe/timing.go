@@ -40,9 +40,9 @@ type timing struct {
 // seen to begin is seen to end, but for those that go on when the timing ends.
 var timers = []string{bpf.SoftirqProgSoftirqEnd, bpf.SoftirqProgSoftirqBegin}
 
-// Watch is called after each Read, and says whether all runs are to be timed from now on. Where nobody wants it, they
-// are while there are few; where there are many, from one Watch to the next every 10 s, so that it
-// is known what is usual.
+// Watch is called after each Read, with whether somebody wants all runs timed. Where nobody does they are while
+// there are few; where there are many, from one Watch to the next every 10 s, so that it is known what is usual.
+// To begin and to end takes 0.4 ms of CPU each.
 func (s *Softirqs) Watch(now time.Time, wanted bool) error {
 	t := &s.timing
 	t.mu.Lock()
