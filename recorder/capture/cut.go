@@ -225,28 +225,6 @@ func (c *Cut) foot(g *pcapng, stats []Stats) {
 	}
 }
 
-// spot is the place of a packet in a cut.
-type spot struct{ part, nth int }
-
-// nearest finds the packet that carries the comment; ok is false where none does.
-func (c *Cut) nearest(o PcapngOptions) (near spot, ok bool) {
-	if o.Comment == "" {
-		return near, false
-	}
-	best, want := int64(-1), o.Trigger.UnixNano()
-	for i, p := range c.parts {
-		cur := p.cursor()
-		nth := 0
-		for r, ok := cur.next(); ok; r, ok = cur.next() {
-			if d := max(r.at-want, want-r.at); best < 0 || d < best {
-				near, best = spot{i, nth}, d
-			}
-			nth++
-		}
-	}
-	return near, best >= 0
-}
-
 // release lets the rings give back what the queues are done with.
 func (c *Cut) release(queues merger) {
 	c.set.mu.Lock()

@@ -27,7 +27,6 @@ type queue struct {
 	buffer  []record
 	held    record // read, but of another clock than those that wait; its data is nil where there is none
 	ended   bool
-	read    int // packets, so far
 	// pending counts the waiting packets of each of the part's blocks; low is the first block
 	// that is not done with, and last that of the newest packet that was read.
 	pending   []int
@@ -62,8 +61,6 @@ func (q *queue) fill() {
 			q.ended = true
 			return
 		}
-		r.nth = q.read
-		q.read++
 		q.last = r.block
 		q.pending[r.block]++
 		q.insert(r)

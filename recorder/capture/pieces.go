@@ -64,7 +64,7 @@ func (c *Cut) WritePieces(ps Pieces, o PcapngOptions) (near uint64, err error) {
 
 // packets writes the packet blocks, each to the piece that its time says.
 func (c *Cut) packets(g *pcapng, ps Pieces, o PcapngOptions, held []uint64) error {
-	nearest, found := c.nearest(o)
+	mark := newMark(o)
 	m := newMerger(c.parts)
 	queues := append(merger(nil), m...)
 	// A piece that was begun is never left for the one before it: a clock that was set back
@@ -82,11 +82,7 @@ func (c *Cut) packets(g *pcapng, ps Pieces, o PcapngOptions, held []uint64) erro
 		if len(begins) == 1 {
 			held[i]++
 		}
-		comment := ""
-		if found && (spot{part, r.nth}) == nearest {
-			comment = o.Comment
-		}
-		g.packet(i, c.rings[i].linkKind(), &r, comment)
+		g.packet(i, c.rings[i].linkKind(), &r, mark.on(r.at, m))
 		// Blocks are released as often as the buffer is written, not for each packet: that takes
 		// the lock which the goroutine that serves the rings waits for.
 		if g.full() {
@@ -97,6 +93,26 @@ func (c *Cut) packets(g *pcapng, ps Pieces, o PcapngOptions, held []uint64) erro
 		}
 	}
 	return nil
+}
+
+// mark is the comment that one packet carries: that whose time is nearest to the trigger.
+type mark struct {
+	comment string // empty once it was given
+	at      int64  // of the trigger, Unix ns
+}
+
+func newMark(o PcapngOptions) *mark { return &mark{o.Comment, o.Trigger.UnixNano()} }
+
+// on gives the comment of a packet before those that m has still to give: packets come in the order of their
+// times, so that the nearest is the first behind the trigger, or the last before it.
+func (k *mark) on(at int64, m merger) (comment string) {
+	if len(m) > 0 {
+		if next := m[0].waiting[0].at; at < k.at && (next < k.at || next-k.at < k.at-at) {
+			return ""
+		}
+	}
+	comment, k.comment = k.comment, ""
+	return comment
 }
 
 // nearStats are the interfaces' statistics in a file of Near alone. What was lost is

@@ -74,7 +74,6 @@ type record struct {
 	wire   int    // its length, without that tag
 	kind   byte   // PACKET_HOST, PACKET_OUTGOING, …
 	tagged bool
-	nth    int           // of the part, from 0; set by who reads its cursor
 	tag    [vlanTag]byte // TPID and TCI as on the wire
 }
 
