@@ -27,7 +27,7 @@ type Config struct {
 	Root       string      // of /proc and /sys: "/", or a fixture tree
 	Interfaces []string    // empty: see capture.SetConfig
 	Capture    capture.Way // empty: capture.Auto
-	RingBytes  int
+	RingBytes  int     // 0: capture.AutoBytes
 	PackCPU    float64 // see capture.SetConfig
 	SnapLen    int
 	Payload    int
@@ -136,10 +136,19 @@ func (c *Config) expressions() []string {
 	return c.Triggers
 }
 
+// ringBytes is the memory of the packet rings, and where nobody said how that came.
+func (c *Config) ringBytes() (n int, why string) {
+	if c.RingBytes > 0 {
+		return c.RingBytes, ""
+	}
+	return capture.AutoBytes(c.Root)
+}
+
 func (c *Config) packets() capture.SetConfig {
+	bytes, _ := c.ringBytes()
 	return capture.SetConfig{
 		Interfaces: c.Interfaces,
-		Bytes:      c.RingBytes,
+		Bytes:      bytes,
 		Way:        c.Capture,
 		Filter:     capture.Filter{SnapLen: c.SnapLen, Payload: c.Payload, Ports: c.Ports, Peers: c.Peers},
 		Before:     c.Before,

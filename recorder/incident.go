@@ -4,12 +4,14 @@ package recorder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/source"
@@ -33,6 +35,8 @@ type incident struct {
 	read   format.Clock           // the same, for the manifest
 	usual  []format.Baseline      // what factors compare with
 	early  <-chan []source.Result // of the one-off sources that are collected at the trigger
+	// packets were cut when the rings had no room for more beside what was before the trigger; nil: they have it.
+	packets *freeze.Packets
 }
 
 // result is what became of a bundle.
@@ -120,9 +124,49 @@ func (r *Recorder) fire(t format.Trigger) {
 		usual: r.triggers.Baselines(t.Time),
 		early: collectEarly(r.cfg.sources(clock)),
 	}
+	if r.rings.Packets != nil {
+		r.rings.Packets.Guard(r.start(at))
+	}
 	r.snapshot.Reset(snapshotUrgent)
 	if r.probes.Softirqs != nil {
 		r.probes.Softirqs.Until(r.incident.end)
+	}
+}
+
+// full tells when the packet rings have no more room beside what was before a trigger.
+func (r *Recorder) full() <-chan struct{} {
+	if r.rings.Packets == nil {
+		return nil
+	}
+	return r.rings.Packets.Full()
+}
+
+// spill cuts the packets before the window's end: the rest of the bundle goes on until then, and of packets
+// what comes from now on is of the next one. What was before is worth more than the last of what is after.
+func (r *Recorder) spill() {
+	in := r.incident
+	if in == nil || in.packets != nil {
+		return
+	}
+	packets, err := freeze.CutPackets(r.rings, r.request(in))
+	if errors.Is(err, capture.ErrCutOpen) {
+		return // the bundle before is being put aside: the rings say so again when that is done
+	}
+	if err != nil {
+		r.cfg.Log(fmt.Sprintf("error: %v", err))
+		return
+	}
+	in.packets = packets
+	r.cfg.Log(fmt.Sprintf("warning: packets of this bundle end %v after the trigger: --ring has no room for more beside those before it",
+		packets.Ended(in.at).Round(10*time.Millisecond)))
+}
+
+// request is what the cut of an incident asks for.
+func (r *Recorder) request(in *incident) freeze.Request {
+	start := r.start(in.at)
+	return freeze.Request{
+		Env: r.cfg.sources(in.clock), Store: r.store, Manifest: r.manifest(in, start),
+		Start: start, Trigger: in.at, Clock: in.clock, Early: in.early, Packets: in.packets,
 	}
 }
 
@@ -143,12 +187,8 @@ func (r *Recorder) cut() {
 	r.snapshot.Reset(snapshotCalm)
 	// Once more: with --after 0 the last texts would be of up to a second before the trigger.
 	r.rings.Snapshots.AskAndWait(time.Now(), snapshotPatience)
-	start := r.start(in.at)
 	began := time.Now()
-	held, err := freeze.Take(r.rings, freeze.Request{
-		Env: r.cfg.sources(in.clock), Store: r.store, Manifest: r.manifest(in, start),
-		Start: start, Trigger: in.at, Clock: in.clock, Early: in.early,
-	})
+	held, err := freeze.Take(r.rings, r.request(in))
 	// Set where the cut fails, too: the failure comes back over results like any other.
 	r.writing = true
 	if err != nil {

@@ -300,6 +300,8 @@ func (r *Recorder) loop(ctx context.Context) (err error) {
 			r.fire(t)
 		case next := <-r.mayReload():
 			r.reload(next)
+		case <-r.full():
+			r.spill()
 		case answer := <-r.asked:
 			answer <- r.status()
 		case res := <-r.results:

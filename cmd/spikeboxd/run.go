@@ -63,15 +63,16 @@ the recorder, as SIGTERM does.`,
 // runFlags are the flags of run: a configuration, and what becomes one.
 type runFlags struct {
 	recorder.Config
-	ring, keepBytes cli.Bytes
-	minFree         cli.Percent
-	cpu, pack       cli.Cap
-	peers           cli.Prefixes
-	ports           []uint
-	rtt             time.Duration
-	synRecv         int
-	netns, capture  string
-	file            string // of the configuration
+	ring           cli.Room
+	keepBytes      cli.Bytes
+	minFree        cli.Percent
+	cpu, pack      cli.Cap
+	peers          cli.Prefixes
+	ports          []uint
+	rtt            time.Duration
+	synRecv        int
+	netns, capture string
+	file           string // of the configuration
 }
 
 func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
@@ -122,7 +123,7 @@ func again(given []setting) (recorder.Config, error) {
 // declare names the flags in the order of the help page.
 func (f *runFlags) declare(flags *pflag.FlagSet) {
 	// A flag.Value has no default beside the one that it holds.
-	f.ring, f.keepBytes, f.minFree, f.cpu, f.pack = capture.DefaultBytes, 2<<30, 0.1, 0.01, capture.DefaultPackCPU
+	f.keepBytes, f.minFree, f.cpu, f.pack = 2<<30, 0.1, 0.01, capture.DefaultPackCPU
 	flags.StringVar(&f.file, "config", configFile, "file of flags; the usual one need not be there")
 	flags.StringSliceVar(&f.Interfaces, "interface", nil, "interface to record; repeatable (default: every one that is up)")
 	flags.DurationVar(&f.rtt, "rtt", 0, "short for --trigger 'rtt.p99 > DURATION for 1s'")
@@ -133,7 +134,7 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.After, "after", 10*time.Second, "how much of the time after the trigger goes into the bundle")
 	flags.StringVar(&f.Dir, "dir", "/var/lib/spikebox", "folder for bundles")
 	flags.StringVar(&f.Fallback, "fallback-dir", "", "folder for bundles that --dir does not take, such as one on tmpfs")
-	flags.Var(&f.ring, "ring", "memory of the packet rings together")
+	flags.Var(&f.ring, "ring", "memory of the packet rings of all interfaces together; auto: a hundredth of the machine's or the cgroup's memory, from 16 MiB to 512 MiB")
 	flags.Var(&f.pack, "pack-cpu", "most of one CPU that packing takes: of packets that would be forgotten although they are younger than --before and --after; off: none are packed")
 	flags.StringVar(&f.capture, "capture", string(capture.Auto), "how packets are captured: tcx (Linux 6.6 and later), tpacket, or auto: tcx where it is to be had")
 	flags.IntVar(&f.SnapLen, "snaplen", capture.DefaultSnapLen, "most header bytes kept of a packet")

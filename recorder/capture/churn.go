@@ -22,8 +22,8 @@ func (s *Set) kept() time.Duration { return s.cfg.Before + s.cfg.After }
 // rings without it: the kernel lets all CPUs pass before it takes a socket away
 // (packet_release, synchronize_net).
 func (s *Set) shed(now time.Time, wanted int) (rings []ring) {
-	if s.cut != nil {
-		return nil // it holds them
+	if s.held() {
+		return nil
 	}
 	var gone []*member
 	for _, m := range s.members {
@@ -42,6 +42,9 @@ func (s *Set) shed(now time.Time, wanted int) (rings []ring) {
 	}
 	return rings
 }
+
+// held says whether a cut holds the rings, or an incident will ask for what is in them.
+func (s *Set) held() bool { return s.cut != nil || !s.guarded.IsZero() }
 
 // closeAll gives the memory of rings back.
 func closeAll(rings []ring) {

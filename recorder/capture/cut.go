@@ -132,8 +132,35 @@ func (s *Set) hold(since time.Time, clock *host.Past) (*Cut, error) {
 	c.stats = append(c.stats, bare...)
 	c.unheld = s.unheld.since(since)
 	s.cut = c
+	s.guard(time.Time{}) // the cut holds it
 	return c, nil
 }
+
+// Guard keeps what came since a time from being forgotten until the next Cut: what was before a trigger is
+// not overwritten by what comes after it. Where there is no room for both, Full says so.
+func (s *Set) Guard(since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guard(since)
+	_ = s.waker.ring() // it looks at the rings as often as that needs from now on; else a second later
+}
+
+func (s *Set) guard(since time.Time) {
+	s.guarded = since
+	for _, m := range s.members {
+		if m.ring != nil {
+			m.ring.guard(since)
+		}
+	}
+	select {
+	case <-s.full: // of the guard before
+	default:
+	}
+}
+
+// Full tells that there is hardly room left beside what is guarded: a Cut must be taken now, and what comes
+// later may find none.
+func (s *Set) Full() <-chan struct{} { return s.full }
 
 // add holds what a ring has.
 func (c *Cut) add(r ring, since time.Time, lo bool) {
@@ -187,6 +214,9 @@ func (c *Cut) Stats() []Stats { return c.stats }
 // Unheld is how many interfaces went within the window of which the cut holds nothing: they
 // were up too briefly, found no memory, or gave theirs up for others.
 func (c *Cut) Unheld() uint64 { return c.unheld }
+
+// At is when it was taken.
+func (c *Cut) At() time.Time { return c.at }
 
 // Packets is the number of packets in the cut.
 func (c *Cut) Packets() uint64 { return c.held }

@@ -188,8 +188,8 @@ func (s *Set) update(m *member, all []link, taken map[int]bool, now time.Time) (
 	}
 	// A socket is for Ethernet or for bare IP packets: the interface needs another one.
 	m.link = l
-	if s.cut != nil {
-		return true // it holds the ring
+	if s.held() {
+		return true
 	}
 	s.strip(m).Close()
 	m.become(NotRecorded, "", now)
@@ -305,7 +305,8 @@ func (s *Set) equip(m *member, now time.Time) (gone bool) {
 	}
 	// A ring is made of whole blocks: what it did not take is for the next interface.
 	s.budget += size - ring.bytes()
-	m.ring, m.share = ring, size
+	m.share = size
+	s.hand(m, ring, size)
 	s.rebind(m, l, now)
 	return m.state == Missing
 }

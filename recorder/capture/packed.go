@@ -58,6 +58,7 @@ type history struct {
 	link    pack.Link
 	most    int           // bytes
 	reach   time.Duration // nobody asks for what is older
+	guard   time.Time     // what came since is not forgotten; zero: nothing is guarded
 	blocks  []packedBlock
 	bytes   int
 	skipped uint64 // packets that were forgotten as the meter did not allow to pack them
@@ -80,12 +81,37 @@ func packLink(kind linkKind) pack.Link {
 	return pack.Ethernet
 }
 
+// guardShare is how much of a full memory can be guarded: where it is full of what was before a trigger, as much
+// of the oldest goes as what comes after it needs to be seen at all.
+const guardShare = 7. / 8
+
+// keepFrom guards what came since a time, up to guardShare of the memory.
+func (h *history) keepFrom(since time.Time) {
+	h.guard = since
+	left := int(float64(h.most) * guardShare)
+	for i := len(h.blocks) - 1; i >= 0 && h.guarded(h.blocks[i].until); i-- {
+		if left -= len(h.blocks[i].data); left < 0 {
+			h.guard = h.blocks[i].until.Add(1)
+		}
+	}
+}
+
+// guarded says whether what came until a time may not be forgotten.
+func (h *history) guarded(until time.Time) bool { return !h.guard.IsZero() && !until.Before(h.guard) }
+
+// refuses says whether a block with packets until a time must stay in the ring: it is guarded, and there is
+// no CPU time to pack it, or no memory beside others that are guarded.
+func (h *history) refuses(until, now time.Time) bool {
+	full := h.bytes >= h.most && h.guarded(h.blocks[0].until)
+	return h.guarded(until) && (full || !h.meter.allows(now))
+}
+
 // take packs a block that is about to be given back: add adds its packets. It returns how many packets are
 // forgotten by that, and the newest block of them, nil for none: the oldest, for which there is no room or
 // nobody asks; or the block itself, and with it all before, where it is too old or packing it would cost too
-// much.
+// much. Of what is guarded nothing is forgotten: see refuses.
 func (h *history) take(self packedBlock, now time.Time, add func(*pack.Packer) (kept int64)) (n uint64, forgotten *packedBlock) {
-	if old := now.Sub(self.until) > h.reach; old || !h.meter.allows(now) {
+	if old := now.Sub(self.until) > h.reach; !h.guarded(self.until) && (old || !h.meter.allows(now)) {
 		if !old {
 			h.skipped += self.packets
 		}
@@ -96,7 +122,7 @@ func (h *history) take(self packedBlock, now time.Time, add func(*pack.Packer) (
 	h.blocks = append(h.blocks, self)
 	h.bytes += len(self.data)
 	gone, left := 0, h.bytes
-	for gone < len(h.blocks) && (left > h.most || now.Sub(h.blocks[gone].until) > h.reach) {
+	for gone < len(h.blocks) && !h.guarded(h.blocks[gone].until) && (left > h.most || now.Sub(h.blocks[gone].until) > h.reach) {
 		left -= len(h.blocks[gone].data)
 		gone++
 	}

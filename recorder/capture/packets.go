@@ -43,7 +43,9 @@ type Packets struct {
 	// nothing was. From there on the ring holds everything. forgot is its block's.
 	forgotten int64
 	forgot    pass
-	packed    *history // what was given back and may be asked for; nil: nothing is packed
+	packed    *history  // what was given back and may be asked for; nil: nothing is packed
+	guarded   time.Time // see guard
+	stays     bool      // the oldest block is guarded, and cannot be packed
 }
 
 // pass is between which two looks at the ring the kernel finished a block: no packet in it
@@ -142,16 +144,6 @@ func (p *Packets) setup(name string, code []bpf.Instruction) error {
 	return nil
 }
 
-// tooLarge says whether a ring takes more than half of the machine's memory. The kernel
-// would try, and end other processes to find it.
-func tooLarge(bytes int) bool {
-	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
-		return false
-	}
-	return uint64(bytes) > uint64(info.Totalram)*uint64(info.Unit)/2
-}
-
 // attach sets the socket's classic BPF filter.
 func attach(fd int, code []bpf.Instruction) error {
 	raw, err := bpf.Assemble(code)
@@ -242,8 +234,34 @@ func (p *Packets) pass(n uint64) pass {
 // full.
 func (p *Packets) advance() {
 	p.takeOver()
+	p.stays = false
 	for p.head-p.tail > uint64(p.geo.history()) && p.tail < p.hold {
+		if p.stays = p.staying(p.pass(p.tail).until); p.stays {
+			return
+		}
 		p.giveBack()
+	}
+}
+
+// staying says whether a block with packets until a time is guarded, and cannot be packed.
+func (p *Packets) staying(until time.Time) bool {
+	if p.packed != nil {
+		return p.packed.refuses(until, p.looked)
+	}
+	return !p.guarded.IsZero() && !until.Before(p.guarded)
+}
+
+func (p *Packets) stuck() bool { return p.stays }
+
+func (p *Packets) guard(since time.Time) {
+	p.guarded, p.stays = since, false
+	if p.packed != nil {
+		p.packed.keepFrom(since)
+		return
+	}
+	most := uint64(float64(p.geo.history()) * guardShare)
+	if oldest := p.head - min(most, p.head); !since.IsZero() && oldest > p.tail && !p.pass(oldest-1).until.Before(since) {
+		p.guarded = p.pass(oldest - 1).until.Add(1)
 	}
 }
 

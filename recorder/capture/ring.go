@@ -25,6 +25,11 @@ type ring interface {
 	advance()
 	// within is how soon it must be called again, whatever wakes; 0: that does not matter.
 	within() time.Duration
+	// guard keeps what came since a time from being forgotten, until the next call; zero: nothing.
+	guard(since time.Time)
+	// stuck says whether something would have been forgotten that is guarded: what comes from now on has
+	// what is free of the ring, and then none.
+	stuck() bool
 	// collect adds up the kernel's counters.
 	collect(now time.Time)
 	counted() *tally

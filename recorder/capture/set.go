@@ -62,6 +62,7 @@ type Status struct {
 	// Covered is the time from which on the ring holds everything that was recorded.
 	Covered   time.Time
 	RingBytes int
+	Less      string // than was wanted: how much and why; empty where it is not
 	Counters
 }
 
@@ -74,6 +75,7 @@ type member struct {
 	host   bool   // it had a ring when the set was opened, as a host's uplinks do
 	link   link   // as last seen
 	share  int    // bytes that its ring has or had; 0: never had one
+	less   string // see Status.Less
 	ring   ring
 	state  State
 	reason string
@@ -97,6 +99,7 @@ type Set struct {
 	bell    *netlink.Conn  // rings when they change
 	waker   *waker         // of the goroutine that serves the rings
 	packing *packing       // nil: nothing is packed
+	full    chan struct{}  // see Full
 	stop    chan struct{}  // closed: the goroutines end
 	done    sync.WaitGroup // of the goroutines
 
@@ -109,6 +112,7 @@ type Set struct {
 	events  []Event           // not delivered yet
 	unheld  losses            // interfaces that went, of whose packets nothing is held any more
 	budget  int               // bytes that no ring has yet
+	guarded time.Time         // see Guard
 	cut     *Cut
 	closed  bool      // no new cuts
 	idle    bool      // the goroutines have ended
@@ -133,7 +137,7 @@ func OpenSet(cfg SetConfig) (*Set, error) {
 	if cfg.countEvery == 0 {
 		cfg.countEvery = countEvery
 	}
-	s := &Set{cfg: cfg, budget: cfg.Bytes, stop: make(chan struct{})}
+	s := &Set{cfg: cfg, budget: cfg.Bytes, stop: make(chan struct{}), full: make(chan struct{}, 1)}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.free())
 	}
@@ -231,8 +235,9 @@ func (s *Set) arm(some []link, sizes []int, named bool) error {
 			return err
 		}
 		s.budget -= ring.bytes()
-		m := &member{chosen: l.name, named: named, host: true, link: l, share: sizes[i], ring: ring}
+		m := &member{chosen: l.name, named: named, host: true, link: l, share: sizes[i]}
 		s.members = append(s.members, m)
+		s.hand(m, ring, sizes[i])
 		if l.index > 0 {
 			err = s.bind(m, l)
 		}
@@ -247,6 +252,15 @@ func (s *Set) arm(some []link, sizes []int, named bool) error {
 		}
 	}
 	return nil
+}
+
+// hand gives m a ring for which so many bytes were wanted.
+func (s *Set) hand(m *member, r ring, wanted int) {
+	m.ring, m.less = r, lessThan(wanted, r.bytes())
+	if m.less != "" {
+		s.tell(m, "has a ring of "+m.less)
+	}
+	r.guard(s.guarded)
 }
 
 // bind starts to record l into m's ring.
@@ -314,6 +328,12 @@ func (s *Set) look(now time.Time) (within time.Duration) {
 		if d := m.ring.within(); d > 0 {
 			within = min(within, d)
 		}
+		if m.ring.stuck() {
+			select {
+			case s.full <- struct{}{}:
+			default: // it is known
+			}
+		}
 		if count {
 			m.ring.collect(now)
 		}
@@ -345,7 +365,7 @@ func (m *member) status(now time.Time, clock *host.Past) Status {
 	}
 	m.ring.collect(now)
 	st.RingBytes, st.Counters, st.Covered = m.ring.bytes(), m.ring.counted().stats, m.armed
-	st.Way, st.Why = m.ring.way(), m.ring.why()
+	st.Way, st.Why, st.Less = m.ring.way(), m.ring.why(), m.less
 	if f := m.ring.reaches(clock); f.After(m.armed) {
 		st.Covered = f
 	}

@@ -41,7 +41,9 @@ type tap struct {
 	parts   []*tapPart // of an open cut
 
 	packed    *history // what a cut would not keep any more; nil: nothing is packed
-	next      uint64   // number of the block that is packed next
+	guarded   bool     // something is: see guard
+	stays     bool     // block next is guarded, and cannot be packed
+	next      uint64   // number of the block that is packed next, or, where nothing is packed, of the first that is guarded
 	head      uint64   // newest block when advance looked last
 	looked    time.Time
 	pause     time.Duration // until it must look again; 0: that does not matter

@@ -45,16 +45,25 @@ func (t *tap) oldest(head uint64) uint64 {
 	return 1
 }
 
+// first is the number of the first block that a cut holds when head is the newest: also what is guarded, and
+// what came while the last blocks were packed, so that nothing is left out between.
+func (t *tap) first(head uint64) uint64 {
+	if t.packed != nil || t.guarded {
+		return min(t.oldest(head), t.next)
+	}
+	return t.oldest(head)
+}
+
 // protect keeps the programs from writing over the block of a number, and newer ones. CPUs that
 // look at the limit at the same time may each take one more.
 func (t *tap) protect(number uint64) {
 	atomic.StoreUint64(&t.pool.Limit, number+uint64(t.plan.blocks-t.plan.cpus))
 }
 
-// release lets the programs go on over all blocks.
+// release lets the programs go on over all blocks but those that are guarded.
 func (t *tap) release() {
 	t.parts = nil
-	atomic.StoreUint64(&t.pool.Limit, never)
+	t.yield()
 }
 
 // keep protects the blocks, and then reads where each ends. What is before that end is
@@ -64,10 +73,7 @@ func (t *tap) release() {
 func (t *tap) keep(since time.Time, clock *host.Past, _ bool) []part {
 	t.pack(1)
 	head := atomic.LoadUint64(&t.pool.Head)
-	first := t.oldest(head)
-	if t.packed != nil {
-		first = t.next // what came while the last blocks were packed is held, too: nothing is left out between
-	}
+	first := t.first(head)
 	t.protect(first)
 	base := t.moment(clock)
 	from := int64(0)
@@ -133,9 +139,12 @@ func (t *tap) torn(h *bpf.TapBlock) bool {
 	return true
 }
 
-// yield lets the programs have the blocks that no part needs.
+// yield lets the programs have the blocks that no part needs and that are not guarded.
 func (t *tap) yield() {
 	low := uint64(never)
+	if t.guarded {
+		low = t.next
+	}
 	for _, p := range t.parts {
 		low = min(low, p.low)
 	}
@@ -150,7 +159,7 @@ func (t *tap) yield() {
 func (t *tap) reaches(clock *host.Past) time.Time {
 	forgotten := t.forgotten
 	if t.packed == nil {
-		forgotten = t.newest(t.oldest(atomic.LoadUint64(&t.pool.Head)))
+		forgotten = t.newest(t.first(atomic.LoadUint64(&t.pool.Head)))
 	}
 	if forgotten == 0 {
 		return time.Time{}
@@ -168,6 +177,11 @@ func (t *tap) newest(before uint64) (at uint64) {
 	if head, blocks := atomic.LoadUint64(&t.pool.Head), uint64(t.plan.blocks); head > blocks {
 		n = head - blocks + 1
 	}
+	return max(at, t.newestFrom(n, before))
+}
+
+// newestFrom is the time of the newest packet in the blocks from one to before another.
+func (t *tap) newestFrom(n, before uint64) (at uint64) {
 	for ; n < before; n++ {
 		if h := t.header(n); atomic.LoadUint64(&h.Number) <= n {
 			at = max(at, atomic.LoadUint64(&h.Last))

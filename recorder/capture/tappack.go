@@ -28,7 +28,7 @@ func (t *tap) within() time.Duration { return t.pause }
 // advance packs what the programs will overwrite next, and reckons when half of the reserve will have been
 // filled at the rate since it was called last.
 func (t *tap) advance() {
-	if t.packed == nil {
+	if t.pause = 0; t.packed == nil && !t.guarded {
 		return
 	}
 	now, head := time.Now(), atomic.LoadUint64(&t.pool.Head)
@@ -37,8 +37,31 @@ func (t *tap) advance() {
 		t.pause = min(packIdle, now.Sub(t.looked)*time.Duration(t.plan.reserve()/2)/time.Duration(grew))
 	}
 	t.looked, t.head = now, head
+	if t.packed == nil {
+		t.stays = t.oldest(head) > t.next
+		return
+	}
 	t.pack(uint64(min(packBatch, t.plan.reserve()/4)))
+	t.yield() // where something is guarded, the programs may have what was packed
 }
+
+// guard keeps the programs from the blocks that are not packed, and those that are from being forgotten.
+func (t *tap) guard(since time.Time) {
+	t.guarded, t.stays = !since.IsZero(), false
+	switch {
+	case t.packed != nil:
+		t.packed.keepFrom(since)
+	case t.guarded:
+		head, from := atomic.LoadUint64(&t.pool.Head), t.opened.Mono(since)
+		kept := float64(t.plan.blocks - t.plan.reserve())
+		for t.next = max(t.oldest(head), head-min(head, uint64(kept*guardShare))); t.next < head && int64(atomic.LoadUint64(&t.header(t.next).Last)) < from; {
+			t.next++
+		}
+	}
+	t.yield()
+}
+
+func (t *tap) stuck() bool { return t.stays }
 
 // pack packs the blocks that a cut would leave to the programs, if there are at least so many.
 func (t *tap) pack(least uint64) {
@@ -52,7 +75,10 @@ func (t *tap) pack(least uint64) {
 		t.forget(t.next)
 	}
 	first := t.oldest(head)
-	if t.next+least > first {
+	if t.stays = false; t.next+least > first {
+		return
+	}
+	if t.stays = t.packed.refuses(t.instant(t.newestFrom(t.next, first)), time.Now()); t.stays {
 		return
 	}
 	byCPU := map[uint32][]uint64{}
@@ -85,6 +111,9 @@ func (t *tap) forget(before uint64) {
 	t.forgotten = max(t.forgotten, t.newest(before))
 }
 
+// instant is that of a time of the programs.
+func (t *tap) instant(mono uint64) time.Time { return t.opened.Instant(t.opened.Place(int64(mono))) }
+
 // packCPU packs blocks of one CPU as one.
 func (t *tap) packCPU(cpu uint32, numbers []uint64) {
 	self := packedBlock{cpu: cpu}
@@ -93,7 +122,7 @@ func (t *tap) packCPU(cpu uint32, numbers []uint64) {
 		self.packets += uint64(atomic.LoadUint32(&h.Packets))
 		self.last = max(self.last, int64(atomic.LoadUint64(&h.Last)))
 	}
-	self.until = t.opened.Instant(t.opened.Place(self.last))
+	self.until = t.instant(uint64(self.last))
 	n, gone := t.packed.take(self, time.Now(), func(to *pack.Packer) (kept int64) {
 		for _, n := range numbers {
 			begin := int(n%uint64(t.plan.blocks)) * t.plan.size

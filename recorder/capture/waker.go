@@ -3,6 +3,7 @@
 package capture
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -19,6 +20,7 @@ import (
 type waker struct {
 	epoll int
 	end   int // an event counter: something in it ends all waiting
+	bell  int // another, which ends one wait
 }
 
 func newWaker() (*waker, error) {
@@ -30,8 +32,12 @@ func newWaker() (*waker, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make event counter: %w", err), unix.Close(epoll))
 	}
-	w := &waker{epoll, end}
-	if err := w.add(end, 0); err != nil {
+	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make event counter: %w", err), unix.Close(epoll), unix.Close(end))
+	}
+	w := &waker{epoll, end, bell}
+	if err := errors.Join(w.add(end, 0), w.add(bell, unix.EPOLLET)); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil
@@ -69,10 +75,18 @@ func milliseconds(d time.Duration) int {
 }
 
 // stop ends all waiting for good.
-func (w *waker) stop() error {
-	_, err := unix.Write(w.end, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+func (w *waker) stop() error { return count(w.end) }
+
+// ring ends the wait that goes on, or the next.
+func (w *waker) ring() error { return count(w.bell) }
+
+// count adds one to an event counter.
+func count(fd int) error {
+	_, err := unix.Write(fd, binary.NativeEndian.AppendUint64(nil, 1))
 	return err
 }
 
 // Close is for when nobody waits.
-func (w *waker) Close() error { return errors.Join(unix.Close(w.epoll), unix.Close(w.end)) }
+func (w *waker) Close() error {
+	return errors.Join(unix.Close(w.epoll), unix.Close(w.end), unix.Close(w.bell))
+}

@@ -130,7 +130,7 @@ func (s *Set) chooseWay() (err error) {
 func (s *Set) make(l link, bytes int) (ring, error) {
 	because := s.noTap
 	if s.cfg.Way != TPacket && because == "" {
-		t, err := s.makeTap(l, bytes)
+		t, err := had(bytes, func(n int) (*tap, error) { return s.makeTap(l, n) })
 		if err == nil {
 			return t, nil
 		}
@@ -139,6 +139,11 @@ func (s *Set) make(l link, bytes int) (ring, error) {
 		}
 		because = notByTCX(err)
 	}
+	return had(bytes, func(n int) (ring, error) { return s.makePackets(l, n, because) })
+}
+
+// makePackets makes the ring of a packet socket.
+func (s *Set) makePackets(l link, bytes int, because string) (ring, error) {
 	packed := s.packedBytes(bytes)
 	p, err := open(l.name, l.kind(), bytes-packed, s.cfg.Filter)
 	if err != nil {

@@ -49,6 +49,8 @@ type Request struct {
 	Clock host.Moment
 	// Early gives, once, what was collected when the trigger fired.
 	Early <-chan []source.Result
+	// Packets were cut before the window's end, for there was no room for more; nil: they are cut with the rest.
+	Packets *Packets
 }
 
 // Held is the rings' content at one moment, held until it is written.
@@ -61,7 +63,7 @@ type Held struct {
 	log       []byte
 	trace     *trace.Cut
 	texts     *ring.TextCut
-	packets   *capture.Cut
+	packets   *Packets        // nil where they cannot be recorded
 	sources   []format.Source // of the rings
 }
 
@@ -73,18 +75,17 @@ func Take(rings Rings, req Request) (*Held, error) {
 	past := rings.Clocks.Past(req.Clock, req.Start)
 	// Packets first: their cut waits some milliseconds for those that the kernel is still
 	// copying, and the window's end, taken behind it, is later than all that is in it.
-	if rings.Packets != nil {
-		cut, err := rings.Packets.Cut(req.Start, past)
-		if err != nil {
+	if h.packets = req.Packets; h.packets == nil && rings.Packets != nil {
+		var err error
+		if h.packets, err = CutPackets(rings, req); err != nil {
 			return nil, err
 		}
-		h.packets = cut
 	}
 	end := rings.Clocks.Tick()
 	h.end = end.At
 	texts, err := rings.Snapshots.Cut()
 	if err != nil {
-		h.Close()
+		go h.Close() // it waits until the packets are put aside
 		return nil, fmt.Errorf("cut snapshots: %w", err)
 	}
 	h.texts = texts
@@ -99,7 +100,7 @@ func Take(rings Rings, req Request) (*Held, error) {
 	if h.packets == nil {
 		h.sources = append(h.sources, rings.PacketsRefused())
 	} else {
-		h.sources = append(h.sources, packetSource(h.packets, req.Start, req.Clock))
+		h.sources = append(h.sources, packetSource(h.packets.cut, req.Start, h.end, req.Clock))
 	}
 	meters := rings.Board.Sources(req.Start, h.end)
 	h.sources = append(h.sources, meters...)
@@ -119,12 +120,8 @@ func Take(rings Rings, req Request) (*Held, error) {
 	return h, nil
 }
 
-// Close gives the packet rings back to recording.
-func (h *Held) Close() {
-	if h.packets != nil {
-		h.packets.Close()
-	}
-}
+// Close lets go of what was not written. It waits until the packets are put aside.
+func (h *Held) Close() { h.packets.Close() }
 
 // Report says what became of a bundle.
 type Report struct {
@@ -150,7 +147,6 @@ func (h *Held) Write(ctx context.Context) (Report, error) {
 	env := h.req.Env
 	env.At = member.AtEnd
 	c := &content{name: name(h.req.Manifest.Host.Name, h.req.Manifest.Trigger), manifest: h.req.Manifest, at: h.req.Manifest.Window.Trigger}
-	spooling := h.spool()
 	// Packets go aside while the sources are asked: until that is done the kernel has only the
 	// rings' reserve, and a source may take its whole time limit.
 	late := source.CollectAll(ctx, env, source.OneOffs)
@@ -158,10 +154,7 @@ func (h *Held) Write(ctx context.Context) (Report, error) {
 	// order: sockets.jsonl begins with the queues as they were when it fired. They are waited for
 	// last, since they had the whole window to come; with --after 0 both are asked at once.
 	c.results = append(<-h.req.Early, late...)
-	packets := <-spooling
-	if c.packets, c.lost = packets.spool, packets.err; c.packets != nil {
-		defer c.packets.close()
-	}
+	c.packets, c.lost = h.packets.spooled()
 	h.fill(c)
 	report, err := h.req.Store.put(ctx, c)
 	report.Durable = report.at.Sub(h.end)
@@ -222,32 +215,6 @@ func (h *Held) told() (*source.Sink, error) {
 		}
 	}
 	return sink, errors.Join(errs...)
-}
-
-// spoolResult is what became of the packets.
-type spoolResult struct {
-	*spool
-	err error
-}
-
-// spool puts the packets aside in the background and gives the rings back.
-func (h *Held) spool() <-chan spoolResult {
-	m := &h.req.Manifest
-	opts := capture.PcapngOptions{
-		Trigger: m.Window.Trigger, Comment: comment(m.Trigger), Hardware: m.Host.Arch,
-		OS: "Linux " + m.Host.Kernel, Application: m.Recorder.Program + " " + m.Recorder.Version,
-	}
-	done := make(chan spoolResult, 1)
-	if h.packets == nil {
-		done <- spoolResult{}
-		return done
-	}
-	go func() {
-		defer h.Close()
-		s, err := spooled(h.packets, h.req.Trigger, h.req.Store.unnamed, opts)
-		done <- spoolResult{s, err}
-	}()
-	return done
 }
 
 // name is <host>-<time>-<trigger>.

@@ -29,9 +29,58 @@ func Refusal(err error) string {
 	return err.Error()
 }
 
+// Packets are what the packet rings held at one moment, being put aside: until that is done, the kernel has
+// only the rings' reserve.
+type Packets struct {
+	cut   *capture.Cut
+	done  chan struct{} // closed when it is
+	spool *spool        // then; nil where that failed, and err says why
+	err   error
+}
+
+// CutPackets cuts the packet rings, and puts their packets aside beside its caller. Close must be called when
+// they are done with. It fails with capture.ErrCutOpen while others are put aside.
+func CutPackets(rings Rings, req Request) (*Packets, error) {
+	cut, err := rings.Packets.Cut(req.Start, rings.Clocks.Past(req.Clock, req.Start))
+	if err != nil {
+		return nil, err
+	}
+	m := &req.Manifest
+	opts := capture.PcapngOptions{
+		Trigger: req.Clock.Wall(req.Trigger), Comment: comment(m.Trigger), Hardware: m.Host.Arch,
+		OS: "Linux " + m.Host.Kernel, Application: m.Recorder.Program + " " + m.Recorder.Version,
+	}
+	p := &Packets{cut: cut, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		defer cut.Close()
+		p.spool, p.err = spooled(cut, req.Trigger, req.Store.unnamed, opts)
+	}()
+	return p, nil
+}
+
+// spooled waits until the packets are put aside.
+func (p *Packets) spooled() (*spool, error) {
+	if p == nil {
+		return nil, nil
+	}
+	<-p.done
+	return p.spool, p.err
+}
+
+// Close lets go of them.
+func (p *Packets) Close() {
+	if s, _ := p.spooled(); s != nil {
+		s.close()
+	}
+}
+
+// Ended says how long after a time the cut was.
+func (p *Packets) Ended(since time.Time) time.Duration { return p.cut.At().Sub(since) }
+
 // packetSource sums up the interfaces of a cut for the manifest: complete only where each
 // of them was recorded from the window's start to its end without loss.
-func packetSource(cut *capture.Cut, start time.Time, clock host.Moment) format.Source {
+func packetSource(cut *capture.Cut, start, end time.Time, clock host.Moment) format.Source {
 	s := format.Source{
 		Name: "packets", State: format.Complete, Variant: variant(cut.Stats()), Members: []string{member.PacketsName},
 		Details: map[string]string{},
@@ -40,7 +89,7 @@ func packetSource(cut *capture.Cut, start time.Time, clock host.Moment) format.S
 	short := map[string][]string{} // interfaces by what is missing of them
 	for _, i := range cut.Stats() {
 		s.Lost += i.Lost
-		if r := shortfall(i, start); r != "" {
+		if r := shortfall(i, start, end); r != "" {
 			if short[r] == nil {
 				reasons = append(reasons, r)
 			}
@@ -104,7 +153,19 @@ func interfaces(n uint64) string {
 // shortfall says what is missing of an interface's window, empty where nothing is. That it
 // is down or was removed is no loss: there was nothing more to record. Only one that the
 // operator named and that never was there is, since the name may be wrong.
-func shortfall(i capture.Stats, start time.Time) string {
+func shortfall(i capture.Stats, start, end time.Time) string {
+	short := head(i, start, end)
+	if gap := end.Sub(i.To); gap > rounding && i.RingBytes > 0 && !i.Armed.IsZero() {
+		if short != "" {
+			short += ", and "
+		}
+		short += fmt.Sprintf("recorded until %s before the window's end only, as there was no room for more beside what was before the trigger", gap.Round(100*time.Millisecond))
+	}
+	return short
+}
+
+// head is what is missing at the begin of an interface's window, or throughout.
+func head(i capture.Stats, start, end time.Time) string {
 	switch {
 	case i.RingBytes == 0:
 		return "not recorded: " + i.Reason
@@ -115,7 +176,7 @@ func shortfall(i capture.Stats, start time.Time) string {
 	case i.Bound.After(start) && i.Missed > 0:
 		return "packets passed within the window before it was recorded"
 	case i.From.Sub(start) > rounding && !i.From.Equal(i.Armed):
-		return fmt.Sprintf("the ring reaches back to %s before the window's end only", i.To.Sub(i.From).Round(100*time.Millisecond))
+		return fmt.Sprintf("the ring reaches back to %s before the window's end only", end.Sub(i.From).Round(100*time.Millisecond))
 	}
 	return ""
 }
@@ -131,6 +192,9 @@ func detail(to map[string]string, i capture.Stats, clock host.Moment) {
 		set("capture_why", i.Why)
 	}
 	set("ring_bytes", strconv.Itoa(i.RingBytes))
+	if i.Less != "" {
+		set("ring_less", i.Less)
+	}
 	if i.PackedBytes > 0 || i.Unpacked > 0 {
 		set("packed", strconv.FormatUint(i.Packed, 10))
 		set("packed_bytes", strconv.Itoa(i.PackedBytes))
@@ -140,4 +204,5 @@ func detail(to map[string]string, i capture.Stats, clock host.Moment) {
 	set("lost", strconv.FormatUint(i.Lost, 10))
 	set("nic_drops", strconv.FormatUint(i.NICDrops, 10))
 	set("from", clock.Wall(i.From).Format(member.SnapshotTime))
+	set("to", clock.Wall(i.To).Format(member.SnapshotTime))
 }

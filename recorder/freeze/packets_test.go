@@ -21,6 +21,10 @@ func TestShortfall(t *testing.T) {
 	early := at(-60)
 	lossy := ring(capture.Recording, early, early, start, 0)
 	lossy.Lost = 7
+	full := ring(capture.Recording, early, early, start, 0)
+	full.To = at(33)
+	both := ring(capture.Recording, early, early, at(10), 0)
+	both.To = at(33)
 	for name, c := range map[string]struct {
 		stats capture.Stats
 		want  string
@@ -33,11 +37,13 @@ func TestShortfall(t *testing.T) {
 		"made anew":                    {ring(capture.Recording, early, at(9), start, 3), "packets passed within the window before it was recorded"},
 		"overwritten":                  {ring(capture.Recording, early, early, at(30), 0), "the ring reaches back to 10s before the window's end only"},
 		"overwritten since it came":    {ring(capture.Recording, at(9), at(9), at(30), 0), "the ring reaches back to 10s before the window's end only"},
+		"full":                         {full, "recorded until 7s before the window's end only, as there was no room for more beside what was before the trigger"},
+		"full, and short before":       {both, "the ring reaches back to 30s before the window's end only, and recorded until 7s before the window's end only, as there was no room for more beside what was before the trigger"},
 		"lossy":                        {lossy, "7 packets found no room in the ring"},
 		"never there":                  {ring(capture.Missing, time.Time{}, time.Time{}, end, 0), "why"},
 		"without a ring":               {capture.Stats{Status: capture.Status{Reason: "why"}}, "not recorded: why"},
 	} {
-		if got := shortfall(c.stats, start); got != c.want {
+		if got := shortfall(c.stats, start, end); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}

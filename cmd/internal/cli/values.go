@@ -25,6 +25,35 @@ func (b *Bytes) String() string { return unit.FormatSize(int64(*b)) }
 // Type names the value in help pages.
 func (b *Bytes) Type() string { return "size" }
 
+// Room is a flag that takes a size, or auto for one that the program chooses: 0.
+type Room int64
+
+// Set reads the flag's value.
+func (r *Room) Set(s string) error {
+	if s == "auto" {
+		*r = 0
+		return nil
+	}
+	n, err := unit.ParseSize(s)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("size %q: want more than nothing, or auto", s)
+	}
+	if err == nil {
+		*r = Room(n)
+	}
+	return err
+}
+
+func (r *Room) String() string {
+	if *r == 0 {
+		return "auto"
+	}
+	return unit.FormatSize(int64(*r))
+}
+
+// Type names the value in help pages.
+func (r *Room) Type() string { return "size" }
+
 // Percent is a flag that takes a share: 10%.
 type Percent float64
 
