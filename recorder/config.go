@@ -27,8 +27,8 @@ type Config struct {
 	Root       string      // of /proc and /sys: "/", or a fixture tree
 	Interfaces []string    // empty: see capture.SetConfig
 	Capture    capture.Way // empty: capture.Auto
-	RingBytes  int     // 0: capture.AutoBytes
-	PackCPU    float64 // see capture.SetConfig
+	RingBytes  int         // 0: capture.AutoBytes
+	PackCPU    float64     // see capture.SetConfig
 	SnapLen    int
 	Payload    int
 	Ports      []uint16
@@ -59,6 +59,12 @@ type Config struct {
 
 	gauge func(*budget.Meter) budget.Gauge // tests: what measures in a meter's place
 }
+
+// The window of a recorder that is told none.
+const (
+	DefaultBefore = 30 * time.Second
+	DefaultAfter  = 10 * time.Second
+)
 
 // dirs are the folders for bundles, in the order in which they are tried.
 func (c *Config) dirs() []string {

@@ -83,6 +83,9 @@ func (s *Survey) PrintDiagnosis(w io.Writer) (incomplete int, err error) {
 		}
 		incomplete += len(m.sources)
 	}
+	if s.Rings != "" {
+		fmt.Fprintln(w, "armed with no flag: "+s.Rings)
+	}
 	if incomplete == 0 {
 		_, err = fmt.Fprintf(w, "all %d sources and %d vitals are there\n", len(s.Sources), len(s.Vitals))
 	} else {

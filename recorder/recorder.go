@@ -81,9 +81,11 @@ type Recorder struct {
 	lost     int            // bundles that could not be written
 	last     freeze.Report  // of the last bundle that was written
 	ticked   time.Time
-	missed   int    // ticks that did not come
-	stopping bool   // told to end, and finishing what is pending
-	log      *lines // behind Config.Log
+	missed   int       // ticks that did not come
+	looked   time.Time // whether the rings reach back far enough
+	shorts   []string  // those that did not then
+	stopping bool      // told to end, and finishing what is pending
+	log      *lines    // behind Config.Log
 	manager  *manager
 }
 
@@ -334,6 +336,7 @@ func (r *Recorder) tick(now time.Time) {
 		r.keep(now)
 	}
 	r.budget.Tick(now, r.incident != nil || r.writing)
+	r.warn(now)
 	// One bundle at a time: while one is written its blocks of the packet rings are held,
 	// and capture gives no second cut. A window that ends meanwhile is cut late, and longer.
 	if r.incident != nil && !r.writing && (r.stopping || !now.Before(r.incident.end)) {

@@ -17,8 +17,10 @@ import (
 
 // say tells the operator, in one line, what is armed.
 func (r *Recorder) say() {
-	for _, line := range r.ways() {
-		r.cfg.Log(line)
+	for _, line := range append(r.ways(), r.memory()) {
+		if line != "" {
+			r.cfg.Log(line)
+		}
 	}
 	r.cfg.Log(fmt.Sprintf("armed on %s: %s; %v before and %v after, bundles in %s",
 		r.interfaces(), strings.Join(r.watched(), ", "), r.cfg.Before, r.cfg.After, r.cfg.Dir))
@@ -117,8 +119,13 @@ func (r *Recorder) ringStatus() (all []control.InterfaceStatus) {
 		return nil
 	}
 	for _, i := range r.rings.Packets.Status() {
-		all = append(all, control.InterfaceStatus{Name: i.Name, State: string(i.State), Reason: i.Reason,
-			Capture: i.Way.Variant(), Why: i.Why, Covered: i.Covered.UTC(), Ring: i.RingBytes, Packets: i.Packets, Lost: i.Drops})
+		s := control.InterfaceStatus{Name: i.Name, State: string(i.State), Reason: i.Reason,
+			Capture: i.Way.Variant(), Why: i.Why, Covered: i.Covered.UTC(), Ring: i.RingBytes, Packets: i.Packets, Lost: i.Drops,
+			Less: i.Less, Rate: i.Reach.Rate, Reach: i.Reach.Back.Seconds(), Need: i.Reach.Need, Packed: i.Packed, PackedBytes: i.PackedBytes, Unpacked: i.Unpacked}
+		if i.Reach.Need > 0 {
+			s.Short = far(i.Reach, r.cfg.Before)
+		}
+		all = append(all, s)
 	}
 	return all
 }

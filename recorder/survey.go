@@ -21,6 +21,7 @@ import (
 type Survey struct {
 	Vitals  []vital.Column
 	Sources []SurveyedSource
+	Rings   string // how large the packet rings would be, and how far back they would reach as packets come now
 }
 
 // SurveyedSource is one source, and what it gives here.
@@ -31,7 +32,7 @@ type SurveyedSource struct {
 	Without string
 }
 
-// MakeSurvey tries everything once. It takes some hundred milliseconds.
+// MakeSurvey tries everything once. It takes a second, for which packets are counted.
 func MakeSurvey(root string) *Survey {
 	quiet := func(string) {}
 	s := &Survey{}
@@ -42,7 +43,7 @@ func MakeSurvey(root string) *Survey {
 	// One reading, because a file may open and not be readable: the reason is known after it.
 	board.Read(time.Now())
 	s.Vitals = board.Columns()
-	s.packets()
+	s.packets(root)
 	for _, m := range board.States() {
 		s.add(m.Source, m.Doc, m.Source.Details["lack"])
 	}
@@ -63,15 +64,29 @@ func (s *Survey) add(src format.Source, doc, without string) {
 	s.Sources = append(s.Sources, SurveyedSource{src, doc, without})
 }
 
-// packets tries a ring on the interface that every namespace has.
-func (s *Survey) packets() {
+// surveyed is for how long packets are counted.
+const surveyed = time.Second
+
+// packets tries the rings that arming with no flag opens, or, where no interface is up, one on that which every
+// namespace has.
+func (s *Survey) packets(root string) {
 	src := format.Source{Name: "packets", State: format.Complete}
-	set, err := capture.OpenSet(capture.SetConfig{Interfaces: []string{"lo"}, Bytes: capture.DefaultBytes})
+	r := &Recorder{cfg: Config{Root: root, Before: DefaultBefore, After: DefaultAfter, PackCPU: capture.DefaultPackCPU, Log: func(string) {}}}
+	cfg := r.cfg.packets()
+	set, err := capture.OpenSet(cfg)
+	if err == nil && len(set.Status()) == 0 {
+		set.Close()
+		cfg.Interfaces = []string{"lo"}
+		set, err = capture.OpenSet(cfg)
+	}
 	if err != nil {
 		src.State, src.Reason = source.State(err), freeze.Refusal(err)
 	} else {
+		time.Sleep(surveyed)
 		ring := set.Status()[0]
 		src.Variant, src.Reason = ring.Way.Variant(), ring.Why
+		r.rings.Packets = set
+		s.Rings = r.memory()
 		set.Close()
 	}
 	s.add(src, "headers of every packet, from a ring in the kernel", "everything that packets tell")

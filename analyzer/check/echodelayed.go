@@ -122,16 +122,17 @@ func (c *Case) echoFinding(p *traffic.Ping) *Finding {
 	}
 	f.at(s.span)
 	delay := unit.Duration(time.Duration(s.longest))
-	f.effect = words.Plural(s.late+s.never, "ping", "pings") + " answered late or never, up to " + delay
+	least := c.least(needPackets)
+	f.effect = least + words.Plural(s.late+s.never, "ping", "pings") + " answered late or never, up to " + delay
 	own := c.local(p.Asked)
 	who := "The host " + host
 	if own {
 		who = "This host"
 	}
 	f.Headline = fmt.Sprintf("%s answered %s of %s late: up to %s passed between request and reply, both seen by the tap.", who,
-		unit.Count(s.late), words.Plural(p.Sent, "ping of "+p.Asker.String(), "pings of "+p.Asker.String()), delay)
+		least+unit.Count(s.late), words.Plural(p.Sent, "ping of "+p.Asker.String(), "pings of "+p.Asker.String()), delay)
 	if s.late == 0 {
-		f.Headline = fmt.Sprintf("%s did not answer %s of %s.", who, unit.Count(s.never), words.Plural(p.Sent, "ping of "+p.Asker.String(), "pings of "+p.Asker.String()))
+		f.Headline = fmt.Sprintf("%s did not answer %s of %s.", who, least+unit.Count(s.never), words.Plural(p.Sent, "ping of "+p.Asker.String(), "pings of "+p.Asker.String()))
 	} else if s.never > 0 {
 		f.Detail = fmt.Sprintf("%s were never answered. ", words.Sentence(unit.Count(s.never)))
 	}

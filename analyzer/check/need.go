@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 // Need is evidence that a check cannot do without.
@@ -109,10 +111,35 @@ var needPackets = &Need{
 	},
 }
 
+// coverSlack is how much of a window packets may not cover without being called short: a ring's first packet does not say
+// when the one before it came.
+const coverSlack = int64(time.Second)
+
+// Covers says how much of the window the recorded packets cover, in words, where that is not all of it; and when they
+// end, where that is before the window does (Unix ns, else 0).
+func (c *Case) Covers() (text string, end int64) {
+	s, armed := c.Evidence.Source("packets")
+	if !armed || s.State != format.Partial || c.Evidence.Packets == nil {
+		return "", 0
+	}
+	from, to, ok := c.Evidence.Packets.Span()
+	from, to = max(from, c.Window.Start), min(to, c.Window.End)
+	all := c.Window.End - c.Window.Start
+	if !ok || to-from >= all-coverSlack {
+		return "", 0
+	}
+	if to < c.Window.End-coverSlack {
+		end = to
+	}
+	return fmt.Sprintf("of %s, the packets cover %s, from %s to %s", unit.Duration(time.Duration(all)), unit.Duration(time.Duration(max(0, to-from))),
+		words.Clock(evidence.Unix(from)), words.Clock(evidence.Unix(to))), end
+}
+
 // packets says how whole the packets are. What was lost since they were recorded counts more
 // than what the recorder lost: it may be had again.
 func (c *Case) packets(p *evidence.Packets, s format.Source) have {
 	var h have
+	short, end := c.Covers()
 	switch cut := p.Cut(); {
 	case p.Broken != nil:
 		h = partial("the packets are damaged: %v", p.Broken)
@@ -129,6 +156,13 @@ func (c *Case) packets(p *evidence.Packets, s format.Source) have {
 		if c.Evidence.Manifest == nil {
 			h.next = "capture with a larger buffer (dumpcap -B, tcpdump -B), or with spikeboxd"
 		}
+		if short != "" {
+			h.why += ", and " + short
+			h.end, h.of = end, "packets"
+		}
+	case short != "":
+		h = partial("%s", short)
+		h.next, h.end, h.of = largerRing, end, "packets"
 	case s.State == format.Partial:
 		h = partial("the packets are partial: %s", s.Reason)
 		if s.Lost > 0 && s.Unit == "packets" {

@@ -91,7 +91,7 @@ func runPortScan(c *Case) Answer {
 		f.Subjects = []subject.Subject{subject.Peer{Addr: s.client}}
 		f.at(s.span)
 		f.examples(s.example.Examples)
-		f.Headline = fmt.Sprintf("%s tried %s of %s in vain, with %s.", s.client, words.Plural(s.ports, "port", "ports"), s.server,
+		f.Headline = fmt.Sprintf("%s tried %s of %s in vain, with %s.", s.client, c.least(needPackets)+words.Plural(s.ports, "port", "ports"), s.server,
 			words.Plural(s.flows, "connection attempt", "connection attempts"))
 		f.Detail = "Whoever asks for so many looks for open ones: the RSTs and unanswered SYNs are a scan's."
 		item := c.examplesItem(s.example.Examples, s.flows)

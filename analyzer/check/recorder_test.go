@@ -7,6 +7,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/packet"
+	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
 )
@@ -32,6 +33,44 @@ func TestIncomplete(t *testing.T) {
 		a := runIncomplete(&Case{Evidence: e})
 		if len(a.Findings) != 1 || a.Findings[0].Severity != tt.severity || a.Findings[0].Headline != tt.headline {
 			t.Errorf("%s: %+v, want %s: %s", name, a, tt.severity, tt.headline)
+		}
+	}
+}
+
+// Where the ring could not keep the whole window, sentences say how much of it the packets cover, counts are the least, the
+// finding ends where packets do, and the advice is a larger ring.
+func TestPacketsCoverLess(t *testing.T) {
+	const s = int64(1e9)
+	for name, tt := range map[string]struct {
+		state      format.State
+		drops      uint64
+		start, end int64
+		why        string
+		ends       int64
+	}{
+		"whole":             {format.Complete, 0, 1000, 1018, "", 0},
+		"came later":        {format.Complete, 0, 1014, 1018, "", 0},
+		"begins late":       {format.Partial, 0, 1014, 1018, "of 18 s, the packets cover 4 s, from 00:16:54.000 to 00:16:58.000", 0},
+		"ends early":        {format.Partial, 0, 1000, 1008, "of 18 s, the packets cover 8 s, from 00:16:40.000 to 00:16:48.000", 1008},
+		"and lost":          {format.Partial, 3, 1004, 1008, "the capture lost 3 packets, and of 18 s, the packets cover 4 s, from 00:16:44.000 to 00:16:48.000", 1008},
+		"partial otherwise": {format.Partial, 0, 1000, 1018, "the packets are partial: another", 0},
+	} {
+		c := &Case{
+			Window: timeline.Span{Start: 1000 * s, End: 1018 * s},
+			Evidence: &evidence.Evidence{
+				Manifest: &format.Manifest{Sources: []format.Source{{Name: "packets", State: tt.state, Reason: "another"}}},
+				Packets: &evidence.Packets{
+					Totals: flow.Totals{Packets: 1000, TCPPackets: 1000}, PerIface: []uint64{7, 993},
+					Interfaces: []packet.Interface{{Name: "eth1", From: 1000 * s, To: 1018 * s}, {Name: "eth0", From: tt.start * s, To: tt.end * s, Drops: tt.drops, HasDrops: true}},
+				},
+			},
+		}
+		h := needPackets.have(c)
+		if h.why != tt.why || h.end != tt.ends*s || (h.state == whole) != (tt.why == "") || (c.least(needPackets) == "") != (tt.why == "") {
+			t.Errorf("%s: %+v, want %q", name, h, tt.why)
+		}
+		if tt.why != "" && name != "partial otherwise" && h.next != largerRing {
+			t.Errorf("%s: advice %q", name, h.next)
 		}
 	}
 }

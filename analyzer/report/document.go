@@ -72,6 +72,8 @@ type Totals struct {
 	// What was not looked into, the most packets first.
 	Undecoded []packet.Undecoded `json:"undecoded"`
 	Truncated bool               `json:"truncated"`
+	// Covers says how much of the window they cover, where the recorder could not keep all of it; empty where it did.
+	Covers string `json:"covers,omitempty"`
 }
 
 // Window is the span of time that was looked at.
@@ -114,6 +116,7 @@ func Make(c *check.Case, results []check.Result) *Document {
 			d.Unknown = append(d.Unknown, Unknown{r.Check.ID, r.Unknown, r.NextTime})
 		}
 	}
+	d.Totals.Covers, _ = c.Covers()
 	start, end := e.Window()
 	d.Window = Window{evidence.Unix(start), evidence.Unix(end)}
 	d.Verdict = d.verdict()

@@ -51,6 +51,9 @@ func (d *Document) packets() string {
 	if last := d.Totals.LastPacket; d.Totals.Truncated && last != nil && last.Before(d.Window.End) {
 		packets += fmt.Sprintf("; they end at %s, before the window does", words.Clock(*last))
 	}
+	if d.Totals.Covers != "" {
+		packets += "; " + d.Totals.Covers
+	}
 	return packets
 }
 

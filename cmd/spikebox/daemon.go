@@ -100,6 +100,9 @@ func printStatus(s *control.Status) error {
 			holds += ", by " + i.Capture
 		}
 		row(i.Name, "%s, %s, %d packets recorded, %d lost", i.State, holds, i.Packets, i.Lost)
+		if i.Ring > 0 {
+			row("", "%s", reach(&i))
+		}
 	}
 	for _, src := range s.Sources {
 		if src.State != format.Complete {
@@ -132,6 +135,21 @@ func printStatus(s *control.Status) error {
 		row("pending", "a trigger has fired, and its bundle is not written yet")
 	}
 	return w.Flush()
+}
+
+// reach says how large a ring is, and how far back it goes as packets come now.
+func reach(i *control.InterfaceStatus) string {
+	text := "ring of " + unit.Size(int64(i.Ring))
+	if i.Less != "" {
+		text = "ring of " + i.Less
+	}
+	if i.Packed > 0 {
+		text += fmt.Sprintf(", %s packets packed to %s bytes each", unit.Count(i.Packed), unit.Digits(float64(i.PackedBytes)/float64(i.Packed)))
+	}
+	if i.Short != "" {
+		return text + "; it " + i.Short
+	}
+	return text + fmt.Sprintf("; at %s packets/s it reaches back at least %s", unit.Count(int64(i.Rate)), unit.Duration(time.Duration(i.Reach*float64(time.Second))))
 }
 
 func ago(t time.Time) time.Duration {

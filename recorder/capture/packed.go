@@ -25,6 +25,8 @@ type packing struct {
 	squeeze *zstd.Encoder
 	out     []byte // of squeeze, scratch
 	meter   meter
+	count   uint64        // packets that were packed, ever
+	took    time.Duration // and the CPU time of that
 }
 
 // newPacking allows a share of one CPU.
@@ -47,7 +49,9 @@ func (p *packing) block(link pack.Link, add func(*pack.Packer) (kept int64)) (pa
 	packer.Begin()
 	kept = add(packer)
 	p.out = p.squeeze.EncodeAll(packer.Bytes(), p.out[:0])
-	p.meter.spent += threadCPU() - begin
+	took := threadCPU() - begin
+	p.meter.spent += took
+	p.took += took
 	return slices.Clone(p.out), kept
 }
 
@@ -106,6 +110,13 @@ func (h *history) refuses(until, now time.Time) bool {
 	return h.guarded(until) && (full || !h.meter.allows(now))
 }
 
+// tight says whether hardly anything is left of the memory or of the CPU time for what comes beside what is guarded.
+func (h *history) tight(now time.Time) bool {
+	const left = 15. / 16 // some hundred ms on a busy host, in which a cut can be taken
+	return len(h.blocks) > 0 && h.guarded(h.blocks[0].until) && float64(h.bytes) >= left*float64(h.most) ||
+		!h.guard.IsZero() && !h.meter.allows(now)
+}
+
 // take packs a block that is about to be given back: add adds its packets. It returns how many packets are
 // forgotten by that, and the newest block of them, nil for none: the oldest, for which there is no room or
 // nobody asks; or the block itself, and with it all before, where it is too old or packing it would cost too
@@ -119,6 +130,7 @@ func (h *history) take(self packedBlock, now time.Time, add func(*pack.Packer) (
 		return h.forget(len(h.blocks))
 	}
 	self.data, self.kept = h.block(h.link, add)
+	h.count += self.packets
 	h.blocks = append(h.blocks, self)
 	h.bytes += len(self.data)
 	gone, left := 0, h.bytes

@@ -68,6 +68,12 @@ func (p *Packets) bytes() int {
 	return p.geo.bytes()
 }
 
+func (p *Packets) room() (filled uint64, held int) {
+	return p.head * uint64(p.geo.size), p.geo.history() * p.geo.size
+}
+
+func (p *Packets) history() *history { return p.packed }
+
 // unbind has nothing to do: the kernel does so when an interface leaves the namespace.
 func (p *Packets) unbind() {}
 
@@ -251,7 +257,7 @@ func (p *Packets) staying(until time.Time) bool {
 	return !p.guarded.IsZero() && !until.Before(p.guarded)
 }
 
-func (p *Packets) stuck() bool { return p.stays }
+func (p *Packets) stuck() bool { return p.stays || p.packed != nil && p.packed.tight(p.looked) }
 
 func (p *Packets) guard(since time.Time) {
 	p.guarded, p.stays = since, false

@@ -33,6 +33,9 @@ type ring interface {
 	// collect adds up the kernel's counters.
 	collect(now time.Time)
 	counted() *tally
+	// room is how many bytes of blocks have been filled since it was opened, and how many a cut holds at most.
+	room() (filled uint64, held int)
+	history() *history // nil: nothing is packed
 	// reaches is the instant from which on a cut holds everything; zero: all that there was.
 	reaches(clock *host.Past) time.Time
 	// keep holds what there is from since on (zero: all) until release, and gives it in parts.

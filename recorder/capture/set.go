@@ -12,8 +12,6 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
-
-	"github.com/spikebox/spikebox/recorder/host"
 )
 
 const (
@@ -26,46 +24,6 @@ const (
 	countEvery = time.Second
 )
 
-// State is what becomes of an interface's packets.
-type State string
-
-// The states of an interface.
-const (
-	Recording   State = "recording"
-	Down        State = "down"         // set down; recording resumes by itself
-	Missing     State = "missing"      // removed or not there yet; its history is kept
-	NotRecorded State = "not recorded" // Reason says why
-)
-
-// Event is a change of an interface's state.
-type Event struct {
-	Time      time.Time
-	Interface string // empty where there is none
-	State     State
-	Text      string // one sentence: eth0 is down; its history is kept, …
-	host      bool   // of an interface that was there when the set was opened: always told
-}
-
-// Status is what one interface of a Set has come to.
-type Status struct {
-	Name   string // present or last name
-	Chosen string // the name that it was chosen by: another one after a rename
-	Index  int
-	State  State
-	Way    Way       // how it is captured; empty where it has no ring
-	Why    string    // not by tcx, where that would have been taken
-	Reason string    // why it is not recorded, or not from the begin
-	Since  time.Time // of State
-	Armed  time.Time // when it was first recorded; zero: not yet
-	Bound  time.Time // when it was last bound: at Armed, and whenever it was made anew
-	Missed uint64    // packets that had passed it before it was bound
-	// Covered is the time from which on the ring holds everything that was recorded.
-	Covered   time.Time
-	RingBytes int
-	Less      string // than was wanted: how much and why; empty where it is not
-	Counters
-}
-
 // member is one interface of a Set. Per-CPU rings (PACKET_FANOUT_CPU) would make ring a
 // slice: one Packets per CPU, all bound to one link and joined to one fanout group. A
 // socket in a group cannot be bound again (EINVAL): they would have to be made anew.
@@ -76,6 +34,7 @@ type member struct {
 	link   link   // as last seen
 	share  int    // bytes that its ring has or had; 0: never had one
 	less   string // see Status.Less
+	rate   rate
 	ring   ring
 	state  State
 	reason string
@@ -276,6 +235,7 @@ func (s *Set) bind(m *member, l link) error {
 		reason = "it was made anew; what it saw before it was bound is missing"
 	}
 	m.link, m.bindAt, m.missed = l, now, l.packets
+	m.rate.read(now, m.ring.counted().stats.Packets)
 	m.nicRead = false // a new interface counts from 0
 	m.become(Recording, reason, now)
 	if !l.up() {
@@ -336,40 +296,10 @@ func (s *Set) look(now time.Time) (within time.Duration) {
 		}
 		if count {
 			m.ring.collect(now)
+			m.rate.read(now, m.ring.counted().stats.Packets)
 		}
 	}
 	return within
-}
-
-// Status returns the state of every interface, in the order in which they were chosen.
-func (s *Set) Status() []Status {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make([]Status, 0, len(s.members))
-	for _, m := range s.members {
-		all = append(all, m.status(time.Now(), nil))
-	}
-	return all
-}
-
-// status reads the counters, too. The caller holds the lock. Without a clock the stamp of
-// what was forgotten is taken as it is.
-func (m *member) status(now time.Time, clock *host.Past) Status {
-	st := Status{
-		Name: m.link.name, Chosen: m.chosen, Index: m.link.index,
-		State: m.state, Reason: m.reason, Since: m.since, Armed: m.armed,
-		Bound: m.bindAt, Missed: m.missed,
-	}
-	if m.ring == nil {
-		return st
-	}
-	m.ring.collect(now)
-	st.RingBytes, st.Counters, st.Covered = m.ring.bytes(), m.ring.counted().stats, m.armed
-	st.Way, st.Why, st.Less = m.ring.way(), m.ring.why(), m.less
-	if f := m.ring.reaches(clock); f.After(m.armed) {
-		st.Covered = f
-	}
-	return st
 }
 
 // Close stops recording. The memory of the rings is freed now, or with an open cut.

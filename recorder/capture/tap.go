@@ -186,6 +186,12 @@ func (t *tap) bytes() int {
 	return t.memoryBytes()
 }
 
+func (t *tap) room() (filled uint64, held int) {
+	return atomic.LoadUint64(&t.pool.Head) * uint64(t.plan.size), (t.plan.blocks - t.plan.reserve()) * t.plan.size
+}
+
+func (t *tap) history() *history { return t.packed }
+
 func (t *tap) memoryBytes() int { return t.plan.size * t.plan.blocks }
 
 // bind attaches the programs before all others of the interface: these may end the way of a

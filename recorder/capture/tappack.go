@@ -61,7 +61,7 @@ func (t *tap) guard(since time.Time) {
 	t.yield()
 }
 
-func (t *tap) stuck() bool { return t.stays }
+func (t *tap) stuck() bool { return t.stays || t.packed != nil && t.packed.tight(t.looked) }
 
 // pack packs the blocks that a cut would leave to the programs, if there are at least so many.
 func (t *tap) pack(least uint64) {

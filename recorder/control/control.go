@@ -51,6 +51,16 @@ type InterfaceStatus struct {
 	Why     string    `json:"why,omitempty"`     // not by tcx, where that would have been taken
 	Covered time.Time `json:"covered"`           // its history reaches back to here
 	Ring    int       `json:"ring_bytes"`
-	Packets uint64    `json:"packets"`
-	Lost    uint64    `json:"lost"`
+	Less    string    `json:"ring_less,omitempty"` // than was wanted: how much and why
+	// How far back it reaches if packets go on coming as in the last seconds, at most as far as a bundle asks; and where that
+	// is not --before, the --ring that would do, and a sentence.
+	Rate        float64 `json:"packets_per_second"`
+	Reach       float64 `json:"reach_seconds"`
+	Need        int     `json:"ring_needed_bytes,omitempty"`
+	Short       string  `json:"short,omitempty"`
+	Packed      uint64  `json:"packed,omitempty"` // packets that are held packed, and what they take
+	PackedBytes int     `json:"packed_bytes,omitempty"`
+	Unpacked    uint64  `json:"unpacked,omitempty"` // forgotten since armed, as packing them would have cost too much
+	Packets     uint64  `json:"packets"`
+	Lost        uint64  `json:"lost"`
 }
