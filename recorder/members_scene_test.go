@@ -177,6 +177,7 @@ func (s *scene) connect() {
 	for i := range halfOpen {
 		s.must(unix.Sendto(raw, s.syn(uint16(4000+i)), 0, &unix.SockaddrInet4{Addr: netip.MustParseAddr(s.here.Addr).As4()}))
 	}
+	testns.Do(s.t, s.here.NS, s.queued)
 	c, err := net.DialTCP("tcp4", nil, tcp(s.here.Addr, heldPort))
 	s.must(err)
 	s.t.Cleanup(func() { c.Close() })
@@ -191,6 +192,35 @@ func (s *scene) connect() {
 	testns.Do(s.t, s.here.NS, func() { // an interface has its name only in its namespace
 		s.withHeld(func(fd int) { s.must(unix.BindToDevice(fd, s.here.Link)) })
 	})
+}
+
+// queued waits until the kernel has put into the queues what was sent: a client's connect(2) returns before its last ACK has
+// arrived, and what is sent over a veth waits for a softirq, which on a busy machine waits for a CPU.
+func (s *scene) queued() {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		text, err := os.ReadFile("/proc/thread-self/net/tcp")
+		s.must(err)
+		local := fmt.Sprintf(":%04X", queuePort)
+		accept, half := "", 0
+		for line := range strings.Lines(string(text)) { // sl local_address rem_address st tx_queue:rx_queue
+			f := strings.Fields(line)
+			if len(f) < 5 || !strings.HasSuffix(f[1], local) {
+				continue
+			}
+			switch f[3] {
+			case "0A": // TCP_LISTEN: the second is the accept queue
+				accept = f[4]
+			case "03": // TCP_SYN_RECV
+				half++
+			}
+		}
+		if half == halfOpen && strings.HasSuffix(accept, fmt.Sprintf(":%08X", waiting)) {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("%d half-open connections, want %d; accept queue %q, want %d", half, halfOpen, accept, waiting)
+		}
+	}
 }
 
 // syn is the first packet of a connection from an address that answers no ARP.

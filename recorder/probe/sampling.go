@@ -48,10 +48,13 @@ func (p *Stacks) sample(on bool) error {
 	case on == p.spans.open():
 		return nil
 	case on:
+		// Before the first clock runs: on a busy machine others may run between that and the last, and what is sampled
+		// meanwhile lay in no span.
+		from := time.Now()
 		if err := p.ask(unix.PERF_EVENT_IOC_ENABLE); err != nil {
 			return errors.Join(err, p.ask(unix.PERF_EVENT_IOC_DISABLE))
 		}
-		p.spans.begin(time.Now())
+		p.spans.begin(from)
 		return nil
 	}
 	err := p.ask(unix.PERF_EVENT_IOC_DISABLE)
