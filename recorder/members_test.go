@@ -150,7 +150,7 @@ func (s *scene) vitals(t *testing.T) {
 			case row.Time < s.queues.from.Add(-tick).UnixNano() && got > 0: // a tick takes a moment
 				t.Errorf("%s is %v before there was a queue", name, got)
 			case row.Time > s.queues.to.UnixNano() && got != want && !math.IsNaN(got):
-				t.Errorf("%s is %v, want %v", name, got, want)
+				t.Errorf("%s is %v, want %v, %v after it was so", name, got, want, time.Duration(row.Time-s.queues.to.UnixNano()))
 			}
 		}
 		if row.Time < s.queues.from.UnixNano() {

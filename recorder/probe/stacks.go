@@ -85,14 +85,14 @@ func openStacks(o Options, s *Set) (*Stacks, error) {
 		}
 	}
 	p.interrupt = interruptCost()
-	if err := p.ask(unix.PERF_EVENT_IOC_DISABLE); err != nil {
+	// The programs come when the clocks stand: what they sample lies in a span of sampling (Watch), and not before the first.
+	if err := errors.Join(p.ask(unix.PERF_EVENT_IOC_DISABLE), p.attach()); err != nil {
 		return nil, errors.Join(refuse("stacks", err), p.Close())
 	}
 	return p, nil
 }
 
-// clock starts a clock that samples one CPU. It uses the ioctl, since links to perf events
-// came with 5.15 only; closing the descriptor stops it.
+// clock starts a clock of one CPU; closing the descriptor stops it.
 func (p *Stacks) clock(cpu int) error {
 	attr := unix.PerfEventAttr{
 		Type:   unix.PERF_TYPE_SOFTWARE,
@@ -105,9 +105,17 @@ func (p *Stacks) clock(cpu int) error {
 		return fmt.Errorf("open cpu-clock of CPU %d: %w", cpu, err)
 	}
 	p.clocks = append(p.clocks, fd)
+	return nil
+}
+
+// attach has the clocks' interrupts run the sampler. It uses the ioctl, since links to perf events came with
+// 5.15 only.
+func (p *Stacks) attach() error {
 	prog := p.loaded.Programs[bpf.StacksProgStackSample]
-	if err := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, prog.FD()); err != nil {
-		return fmt.Errorf("attach to cpu-clock of CPU %d: %w", cpu, err)
+	for _, fd := range p.clocks {
+		if err := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, prog.FD()); err != nil {
+			return fmt.Errorf("attach to a cpu-clock: %w", err)
+		}
 	}
 	return nil
 }
