@@ -282,7 +282,7 @@ func (s *scene) netlink(t *testing.T) {
 		t.Errorf("neighbour %+v, made more than %v ago", n, age)
 	}
 	sum := read(t, s, member.NetlinkSummaryName, member.ParseNetlinkSummary)
-	if sum.Addresses != uint64(len(addresses)) || sum.Rules != uint64(len(rules)) || sum.Links != 4 || sum.Neighbours["inet"]["PERMANENT"] != 1 || sum.Routes["inet"] == 0 {
+	if sum.Addresses != uint64(len(addresses)) || sum.Rules != uint64(len(rules)) || sum.Links != 4 || sum.Neighbours["inet"]["PERMANENT"] != 2 || sum.Routes["inet"] == 0 {
 		t.Errorf("summary %+v", sum)
 	}
 }

@@ -29,14 +29,14 @@ import (
 const (
 	queuePort = 8080 // of a listener whose queue is filled
 	backlog   = 4
-	waiting   = 3 // connections that nobody accepts
-	halfOpen  = 2 // connections of which the last ACK never comes
-	silent    = "10.90.0.77"
-	heldPort  = 8081 // of a connection that is accepted and never read
-	unread    = 11   // bytes
-	keepIdle  = 5000 // s
-	closed    = 9    // a port that nobody listens on
-	datagrams = 7    // to it
+	waiting   = 3            // connections that nobody accepts
+	halfOpen  = 2            // connections of which the last ACK never comes
+	silent    = "10.90.0.77" // has a MAC address that nobody has: it answers nothing
+	heldPort  = 8081         // of a connection that is accepted and never read
+	unread    = 11           // bytes
+	keepIdle  = 5000         // s
+	closed    = 9            // a port that nobody listens on
+	datagrams = 7            // to it
 	somaxconn = 777
 	tracked   = 40 // entries of connection tracking that the test makes
 	sources   = 4  // that they come from
@@ -86,6 +86,11 @@ func (s *scene) furnish() {
 	s.work()
 	testns.Track(s.t)
 	s.listen() // before the recorder looks: all listeners are looked for in a thousandth of the time only
+	// Its address is known: where ARP fails, after three seconds, the kernel takes the half-open connection away (tcp_req_err).
+	uplink, err := netlink.LinkByName(s.here.Link)
+	s.must(err)
+	nobody := net.HardwareAddr{2, 0, 0, 0, 0, 0x77}
+	s.must(netlink.NeighAdd(&netlink.Neigh{LinkIndex: uplink.Attrs().Index, IP: net.ParseIP(silent), HardwareAddr: nobody, State: netlink.NUD_PERMANENT}))
 	s.must(os.WriteFile("/proc/sys/net/core/somaxconn", []byte(strconv.Itoa(somaxconn)), 0o644))
 	s.must(netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: shaped, MTU: shapedMTU}, PeerName: "end"}))
 	link, err := netlink.LinkByName(shaped)
@@ -223,7 +228,7 @@ func (s *scene) queued() {
 	}
 }
 
-// syn is the first packet of a connection from an address that answers no ARP.
+// syn is the first packet of a connection from an address that answers nothing.
 func (s *scene) syn(port uint16) []byte {
 	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: net.ParseIP(silent), DstIP: net.ParseIP(s.here.Addr)}
 	segment := &layers.TCP{SrcPort: layers.TCPPort(port), DstPort: queuePort, SYN: true, Seq: 1, Window: 1000}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
@@ -33,9 +34,9 @@ func TestMembersTellWhatWasDone(t *testing.T) {
 	d := start(t, here.NS, "", "--before", "60s", "--once", "--trigger", "syn_recv > 1000000", // its queue stands still on purpose
 		"--trigger", "softirq.max > 1h") // has every softirq timed, and every second its line
 	d.says("armed on", 1)
-	time.Sleep(tick + second) // so that a second has been told without what follows
+	d.records(tick + second) // so that a second has been told without what follows
 	s.act()
-	time.Sleep(tick + 2*second) // and the seconds of it are over
+	d.records(tick + 2*second) // and the seconds of it are over
 	testns.Do(t, here.NS, s.overfill)
 	s.before = s.measure()
 	signalled := time.Now()
@@ -67,6 +68,24 @@ const (
 	tick   = 250 * time.Millisecond
 	second = 1100 * time.Millisecond // a second of the recorder's, with some room
 )
+
+// records waits until the recorder has ticked for so long from now on, and has taken a snapshot since: on a busy machine neither
+// comes when its time has.
+func (d *daemon) records(long time.Duration) {
+	taken := func(s control.Status) (n int) {
+		for _, src := range s.Sources {
+			if src.Name == "snapshots" {
+				n, _ = strconv.Atoi(src.Details["taken"])
+			}
+		}
+		return n
+	}
+	until, before := time.Now().Add(long), taken(d.status())
+	d.wait("ticks and a snapshot", func() bool {
+		s := d.status()
+		return s.LastTick.After(until) && taken(s) > before+1 // the first may have been begun before
+	})
+}
 
 // span is between two moments.
 type span struct{ from, to time.Time }

@@ -122,10 +122,10 @@ func (c *Case) Covers() (text string, end int64) {
 	if !armed || s.State != format.Partial || c.Evidence.Packets == nil {
 		return "", 0
 	}
-	from, to, ok := c.Evidence.Packets.Span()
+	from, to := c.Evidence.Packets.Held()
 	from, to = max(from, c.Window.Start), min(to, c.Window.End)
 	all := c.Window.End - c.Window.Start
-	if !ok || to-from >= all-coverSlack {
+	if to-from >= all-coverSlack {
 		return "", 0
 	}
 	if to < c.Window.End-coverSlack {

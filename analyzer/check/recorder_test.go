@@ -60,6 +60,7 @@ func TestPacketsCoverLess(t *testing.T) {
 			Evidence: &evidence.Evidence{
 				Manifest: &format.Manifest{Sources: []format.Source{{Name: "packets", State: tt.state, Reason: "another"}}},
 				Packets: &evidence.Packets{
+					First: max(1000, tt.start) * s, Last: tt.end * s,
 					Totals: flow.Totals{Packets: 1000, TCPPackets: 1000}, PerIface: []uint64{7, 993},
 					Interfaces: []packet.Interface{{Name: "eth1", From: 1000 * s, To: 1018 * s}, {Name: "eth0", From: tt.start * s, To: tt.end * s, Drops: tt.drops, HasDrops: true}},
 				},

@@ -241,18 +241,6 @@ func Unseen(list []packet.Undecoded) string {
 	return words.List(parts) + " " + verb + " not looked into"
 }
 
-// Span is between which times packets were recorded, Unix ns, of the interface that saw most of them; ok is false
-// where the capture does not say.
-func (p *Packets) Span() (start, end int64, ok bool) {
-	most := uint64(0)
-	for n, i := range p.Interfaces {
-		if p.PerIface[n] > most {
-			most, start, end = p.PerIface[n], i.From, i.To
-		}
-	}
-	return start, end, start > 0 && end > start
-}
-
 // Drops gives the packets that the capture lost by its own account, and whether it
 // keeps one for every interface.
 func (p *Packets) Drops() (drops uint64, told bool) {

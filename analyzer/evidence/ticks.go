@@ -49,16 +49,16 @@ func (e *Evidence) packetColumns(own bool) {
 	if !own {
 		source = "packets"
 	}
-	from, to := p.held()
+	from, to := p.Held()
 	p.ticks.Columns(&e.Columns, source, from, to, e.processOf())
 	p.ticks = nil
 }
 
-// held gives the Unix ns between which all packets are held. A ring that was too small for the window has forgotten
+// Held gives the Unix ns between which all packets are held. A ring that was too small for the window has forgotten
 // its oldest, and says from when on it has everything. Of several interfaces those count that hold a tenth of the
 // packets at least: what hardly anything comes by is no reason to tell nothing, and one that was
 // added later has a ring that begins late.
-func (p *Packets) held() (from, to int64) {
+func (p *Packets) Held() (from, to int64) {
 	const part = 10
 	for i, iface := range p.Interfaces {
 		minor := p.PerIface[i]*part < p.Totals.Packets || p.PerIface[i] == 0

@@ -23,6 +23,9 @@ import (
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
+// rateVariable is the rate at which that says how far its ring reaches back.
+const rateVariable = "SPIKEBOX_TEST_RATE"
+
 // wayVariable says how that is captured.
 const wayVariable = "SPIKEBOX_TEST_WAY"
 
@@ -43,7 +46,8 @@ func TestMain(m *testing.M) {
 
 // recordLink is armed until its standard input ends.
 func recordLink(name string) error {
-	s, err := OpenSet(SetConfig{Interfaces: []string{name}, Way: Way(os.Getenv(wayVariable)), Filter: Filter{SnapLen: 128}})
+	s, err := OpenSet(SetConfig{Interfaces: []string{name}, Way: Way(os.Getenv(wayVariable)), Filter: Filter{SnapLen: 128},
+		PackCPU: DefaultPackCPU, Before: 30 * time.Second, After: 10 * time.Second})
 	if err != nil {
 		return err
 	}
@@ -52,8 +56,24 @@ func recordLink(name string) error {
 		return err
 	}
 	st := s.Status()[0]
-	fmt.Fprintf(os.Stderr, "%d packets captured, %d packets dropped by kernel\n", st.Packets, st.Drops)
+	fmt.Fprintf(os.Stderr, "%d packets captured, %d packets dropped by kernel%s\n", st.Packets, st.Drops, s.reachAt(os.Getenv(rateVariable)))
 	return s.Close()
+}
+
+// reachAt says how far the first ring would reach back at a rate.
+func (s *Set) reachAt(perSecond string) string {
+	v, err := strconv.ParseFloat(perSecond, 64)
+	if err != nil {
+		return ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, now := s.members[0], time.Now()
+	n := m.ring.counted().stats.Packets
+	m.rate[0] = sample{now.Add(-time.Second), n - uint64(v)}
+	s.cfg.After = time.Hour // as far as it goes
+	c := m.ring.counted().stats
+	return fmt.Sprintf(" reach %.1f packed %d bytes %d", s.reach(m, now).Back.Seconds(), c.Packed, c.PackedBytes)
 }
 
 // recorder is a program that captures the packets of an interface; nil args: none does.
@@ -149,7 +169,7 @@ const floodPackets = 1_000_000
 
 // measure floods while r captures.
 func (r recorder) measure(b *testing.B, w *wire, to testns.Ends, dir string) cost {
-	pid, stop := r.start(b, to, dir)
+	pid, stop := r.start(b, to, dir, 0)
 	before := runTime(b, pid)
 	kernel := flood(b, w)
 	time.Sleep(200 * time.Millisecond) // the capturing process works off what it has
@@ -159,13 +179,14 @@ func (r recorder) measure(b *testing.B, w *wire, to testns.Ends, dir string) cos
 }
 
 // start runs the recorder in the namespace. stop ends it and returns what it says of drops.
-func (r recorder) start(b *testing.B, to testns.Ends, dir string) (pid int, stop func() string) {
+func (r recorder) start(b *testing.B, to testns.Ends, dir string, rate int) (pid int, stop func() string) {
 	if r.args == nil {
 		return 0, func() string { return "" }
 	}
 	args := r.args(to.Link, dir)
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), armedVariable+"="+to.Link, wayVariable+"="+strings.Replace(r.name, "ring", "tpacket", 1))
+	cmd.Env = append(os.Environ(), armedVariable+"="+to.Link, wayVariable+"="+strings.Replace(r.name, "ring", "tpacket", 1),
+		rateVariable+"="+strconv.Itoa(rate))
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
