@@ -102,7 +102,9 @@ func TestPackedHistoryBeginsAnew(t *testing.T) {
 	})
 	w := openWire(t, a.NS, a.Link)
 	seq := w.sendFrom(t, 0, 1000)
+	s.mu.Lock()
 	tap := s.members[0].ring.(*tap)
+	s.mu.Unlock()
 	for range 3 {
 		begin := time.Now()
 		s.mu.Lock() // nobody looks meanwhile
