@@ -92,14 +92,7 @@ func printStatus(s *control.Status) error {
 		}
 	}
 	for _, i := range s.Interfaces {
-		holds := "holds nothing yet" // Covered is 1970 where it was never recorded
-		if i.Covered.Unix() > 0 {
-			holds = "holds the last " + ago(i.Covered).String()
-		}
-		if i.Capture != "" {
-			holds += ", by " + i.Capture
-		}
-		row(i.Name, "%s, %s, %d packets recorded, %d lost", i.State, holds, i.Packets, i.Lost)
+		row(i.Name, "%s", recorded(&i))
 		if i.Ring > 0 {
 			row("", "%s", reach(&i))
 		}
@@ -135,6 +128,18 @@ func printStatus(s *control.Status) error {
 		row("pending", "a trigger has fired, and its bundle is not written yet")
 	}
 	return w.Flush()
+}
+
+// recorded says what an interface's ring holds.
+func recorded(i *control.InterfaceStatus) string {
+	holds := "holds nothing yet" // Covered is 1970 where it was never recorded
+	if i.Covered.Unix() > 0 {
+		holds = "holds the last " + ago(i.Covered).String()
+	}
+	if i.Capture != "" {
+		holds += ", by " + i.Capture
+	}
+	return fmt.Sprintf("%s, %s, %d packets recorded, %d lost", i.State, holds, i.Packets, i.Lost)
 }
 
 // reach says how large a ring is, and how far back it goes as packets come now.

@@ -72,7 +72,8 @@ func TestPackedHistoryForgets(t *testing.T) {
 	}
 }
 
-// Without CPU for it nothing is packed, and the packets are counted.
+// Without CPU for it nothing is packed: the oldest packets are forgotten, all of them are counted, and the cut says from when on it
+// holds everything.
 func TestPackingIsBounded(t *testing.T) {
 	a, _ := testns.Pair(t)
 	var p pace
@@ -84,7 +85,11 @@ func TestPackingIsBounded(t *testing.T) {
 	halt := start(t, 100, &p, src)
 	eventually(t, "packets that are not packed", func() bool { return s.Status()[0].Unpacked > 10_000 })
 	halt()
-	contiguous(t, func() []byte { file, _ := cutNow(t, s); return file }())
+	file, stats := cutNow(t, s)
+	got := contiguous(t, file)[0]
+	if st := stats[0]; got.first > st.Overwritten || got.first+20 < st.Overwritten || !st.From.After(st.Armed) || got.last+1 != src.sent.Load() {
+		t.Errorf("the cut holds %d to %d of %d from %v on, and %d were forgotten: %+v", got.first, got.last, src.sent.Load(), st.From, st.Overwritten, st)
+	}
 }
 
 // A flood that goes round the whole ring between two looks ends the history, and from where the cut says
@@ -97,7 +102,9 @@ func TestPackedHistoryBeginsAnew(t *testing.T) {
 	})
 	w := openWire(t, a.NS, a.Link)
 	seq := w.sendFrom(t, 0, 1000)
+	s.mu.Lock()
 	tap := s.members[0].ring.(*tap)
+	s.mu.Unlock()
 	for range 3 {
 		begin := time.Now()
 		s.mu.Lock() // nobody looks meanwhile

@@ -181,7 +181,8 @@ func TestTapIsContiguousUnderFlood(t *testing.T) {
 			}
 		}
 		all := frames(t, file)
-		if n := len(all); uint64(n) != st.Held || n == 0 {
+		// In the last 20 ms nobody may have had a CPU to send.
+		if n := len(all); uint64(n) != st.Held || n == 0 && since.IsZero() {
 			t.Errorf("cut %d: %d packets, announced %d", i, n, st.Held)
 		}
 	}
