@@ -15,7 +15,8 @@ else
 	set -- testdata/bundles/v1/listen-overflow.spike.tar.zst
 fi
 echo "== spikebox analyze $1"
-bin/spikebox analyze -o out/demo/report "$1"
+# Exit code 3 says that a busy machine cost some evidence: the report says which.
+bin/spikebox analyze -o out/demo/report "$1" || test $? -eq 3
 echo
 echo "bundle:  $1"
 echo "report:  out/demo/report/report.html"

@@ -218,6 +218,27 @@ func TestSameBytes(t *testing.T) {
 	}
 }
 
+// Who sent SYNs again was connected later than they were sent.
+func TestConnectTime(t *testing.T) {
+	bundle, err := filepath.Abs("../../testdata/bundles/v1/listen-overflow.spike.tar.zst")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, row := range told(t, bundle).Tables[0].Rows {
+		connect, again := row[2].Sort, row[3].Sort
+		if again > 0 {
+			seen++
+		}
+		if again >= 1 && connect < 1000 || again >= 6 && connect < 7000 {
+			t.Errorf("%s sent %v SYNs again and was connected after %s", row[0].Text, again, row[2].Text)
+		}
+	}
+	if seen < 10 {
+		t.Errorf("%d connections", seen)
+	}
+}
+
 // A flood of findings is bounded, and all are named.
 func TestManyFindings(t *testing.T) {
 	bundle, err := filepath.Abs("../../testdata/bundles/v1/listen-overflow.spike.tar.zst")

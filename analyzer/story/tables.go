@@ -101,11 +101,15 @@ func (t *teller) flowTable() *Table {
 }
 
 func flowCells(r *listing.Row) []Cell {
-	connect := Cell{Sort: -1}
-	if r.HandshakeRTT != nil {
-		connect = millis(*r.HandshakeRTT)
-	} else if n := len(r.SYNOffsets); n > 1 {
-		connect = Cell{Text: "over " + unit.Duration(time.Duration(r.SYNOffsets[n-1]*1e9)), Sort: r.SYNOffsets[n-1] * 1e3}
+	connect, asked := Cell{Sort: -1}, 0.0 // ms from the first SYN to the last
+	if n := len(r.SYNOffsets); n > 0 {
+		asked = r.SYNOffsets[n-1] * 1e3
+	}
+	switch {
+	case r.HandshakeRTT != nil: // of the SYN that was answered: the last one
+		connect = millis(asked + *r.HandshakeRTT)
+	case asked > 0:
+		connect = Cell{Text: "over " + unit.Duration(time.Duration(asked*1e6)), Sort: asked}
 	}
 	return []Cell{
 		word(rowEnds(r).client.String()), word(rowEnds(r).server.String()), connect,
