@@ -18,4 +18,4 @@ echo "== spikebox analyze $1"
 bin/spikebox analyze -o out/demo/report "$1"
 echo
 echo "bundle:  $1"
-echo "report:  out/demo/report"
+echo "report:  out/demo/report/report.html"
