@@ -51,18 +51,25 @@ func (r *Row) Picture() *Picture {
 	if h == 0 {
 		h = rowHeight
 	}
-	return &Picture{Name: r.Name, Title: r.Title, Alt: r.Alt, Width: rowWidth, Height: h, Left: rowLeft, Right: rowRight, Top: rowTop, Bottom: h - rowFoot, Whole: true, paint: r.paint}
+	h += r.legendHeight()
+	return &Picture{
+		Name: r.Name, Title: r.Title, Alt: r.Alt, Width: rowWidth, Height: h,
+		Left: rowLeft, Right: rowRight, Top: rowTop + r.legendHeight(), Bottom: h - rowFoot, Whole: true, paint: r.paint,
+	}
 }
 
 func (r *Row) paint(p *pen) {
-	f := &frame{p: p, x0: rowLeft, x1: rowRight, top: rowTop, bottom: p.h - rowFoot, span: r.Window, high: roof(r.most())}
-	r.legend(p)
+	f := &frame{p: p, x0: rowLeft, x1: rowRight, top: rowTop + r.legendHeight(), bottom: p.h - rowFoot, span: r.Window, high: roof(r.most())}
+	for _, e := range r.legend() {
+		p.line(e.ink, 2, e.dash, point{e.x, e.y - 4}, point{e.x + 20, e.y - 4})
+		p.text(Text, small, e.x+25, e.y, left, e.name)
+	}
 	p.group(dataGroup, func() { f.bands(r.Bands) })
 	f.valueAxis(r.Unit)
 	f.timeAxis(true)
 	p.group(dataGroup, func() {
 		if r.Limit > 0 && r.Limit <= f.high {
-			p.line(Bad, 1, []vg.Length{5, 3}, point{f.x0, f.y(r.Limit)}, point{f.x1, f.y(r.Limit)})
+			p.line(Bad, 1, limitDash, point{f.x0, f.y(r.Limit)}, point{f.x1, f.y(r.Limit)})
 		}
 		for i := range r.Lines {
 			f.series(&r.Lines[i], Lines[i%len(Lines)], dashes[i%len(dashes)])
@@ -88,24 +95,50 @@ func (r *Row) most() float64 {
 	return most
 }
 
-// legend names the series above the frame.
-func (r *Row) legend(p *pen) {
-	x := float64(rowLeft)
-	name := func(i Ink, dash []vg.Length, text string) {
-		text = fit(text, small, 260)
-		if x+width(text, small)+30 > rowRight {
-			return
-		}
-		p.line(i, 2, dash, point{x, 12}, point{x + 20, 12})
-		p.text(Text, small, x+25, 16, left, text)
-		x += 25 + width(text, small) + 18
-	}
+// limitDash is that of limits.
+var limitDash = []vg.Length{5, 3}
+
+// entry is a name in a legend, with its place.
+type entry struct {
+	ink  Ink
+	dash []vg.Length
+	name string
+	x, y float64
+}
+
+const (
+	legendPitch = 14 // pixels between its lines
+	legendFirst = 16
+)
+
+// legend names every series above the frame, in as many lines as it takes.
+func (r *Row) legend() []entry {
+	var all []entry
 	for i := range r.Lines {
-		name(Lines[i%len(Lines)], dashes[i%len(dashes)], r.Lines[i].Name)
+		all = append(all, entry{ink: Lines[i%len(Lines)], dash: dashes[i%len(dashes)], name: fit(r.Lines[i].Name, small, 300)})
 	}
 	if r.Limit > 0 {
-		name(Bad, []vg.Length{5, 3}, r.LimitName)
+		all = append(all, entry{ink: Bad, dash: limitDash, name: r.LimitName})
 	}
+	x, y := float64(rowLeft), float64(legendFirst)
+	for i := range all {
+		e := &all[i]
+		w := 25 + width(e.name, small)
+		if x+w > rowRight && x > rowLeft {
+			x, y = rowLeft, y+legendPitch
+		}
+		e.x, e.y = x, y
+		x += w + 18
+	}
+	return all
+}
+
+// legendHeight is what the legend takes beyond its first line.
+func (r *Row) legendHeight() float64 {
+	if all := r.legend(); len(all) > 0 {
+		return all[len(all)-1].y - legendFirst
+	}
+	return 0
 }
 
 // bands marks the times of findings, each of which a page may light up.
@@ -137,7 +170,7 @@ func (f *frame) series(l *Line, ink Ink, dash []vg.Length) {
 	var now []point
 	end := func() {
 		if len(now) == 1 { // alone between gaps
-			now = append(now, point{now[0].x + 1.5, now[0].y})
+			now = []point{{now[0].x - 2, now[0].y}, {now[0].x + 2, now[0].y}}
 		}
 		if len(now) > 0 {
 			all = append(all, now)

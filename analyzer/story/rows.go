@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/plot"
+	"github.com/spikebox/spikebox/analyzer/ticks"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format/unit"
 )
@@ -34,12 +35,19 @@ type kind struct {
 var kinds = []kind{
 	{name: "accept-queues", title: "Accept queues", unit: unit.One, make: (*teller).acceptQueues, checks: []string{"listen-overflow", "app-stalled"}},
 	{name: "overflows", title: "Accept queue overflows and drops", unit: unit.PerSecond, series: []string{"listen.overflows", "listen.drops"}, checks: []string{"listen-overflow"}},
+	{name: "syns", title: "SYNs, answered SYNs, and SYNs sent again, as the packets show them", unit: unit.PerSecond, series: []string{"packets.*syn", "packets.*syn.answered", "packets.*syn.repeated"}, checks: []string{"syn-retransmit", "listen-overflow", "syn-flood", "connect-failed", "local-drop", "conntrack-full"}},
 	{name: "half-open", title: "Half-open connections (SYN_RECV)", unit: unit.One, series: []string{"syn_recv"}, checks: []string{"syn-recv-pileup", "syn-flood", "synack-retransmit"}},
-	{name: "handshakes-again", title: "SYNs and SYN-ACKs sent again by this host, SYN cookies", unit: unit.PerSecond, series: []string{"syn.retrans", "synack.retrans", "cookies"}, checks: []string{"synack-retransmit", "syn-cookies", "connect-failed"}},
-	{name: "rtt", title: "Round trips", unit: unit.Seconds, series: []string{"rtt.p50", "rtt.p99", "rtt.max"}, checks: []string{"rtt-spike"}},
+	{name: "handshakes-again", title: "SYNs and SYN-ACKs sent again by this host, SYN cookies", unit: unit.PerSecond, series: []string{"syn.retrans", "synack.retrans", "packets.*synack.repeated", "cookies"}, checks: []string{"synack-retransmit", "syn-cookies", "connect-failed"}},
+	{name: "connect", title: "Time to connect, as the packets show it", unit: unit.Seconds, series: []string{"packets.*connect.p50", "packets.*connect.p99", "packets.*connect.max"}, checks: []string{"syn-retransmit", "listen-overflow"}},
+	{name: "serve", title: "Time from request to answer", unit: unit.Seconds, series: []string{"serve.p99", "packets.*think.p50", "packets.*think.p99", "packets.*think.max"}, checks: []string{"slow-application", "slow-upstream"}},
+	{name: "rtt-over", title: "Round trips beyond each connection's shortest", unit: unit.Seconds, series: []string{"packets.rtt.over.p50", "packets.rtt.over.p99", "packets.rtt.over.max"}, checks: []string{"rtt-spike"}},
+	{name: "rtt", title: "Round trips", unit: unit.Seconds, series: []string{"rtt.p50", "rtt.p99", "rtt.max", "packets.rtt.p99"}, checks: []string{"rtt-spike"}},
 	{name: "echo", title: "Delay of echo replies", unit: unit.Seconds, series: []string{"echo.delay"}, checks: []string{"echo-delayed"}},
 	{name: "states", title: "TCP sockets by state", unit: unit.One, series: []string{"tcp.state.*"}, checks: []string{"close-wait-leak", "fin-wait2-pileup", "last-ack-pileup", "time-wait-overflow"}},
 	{name: "retransmitted", title: "Segments sent again, of all that were sent", unit: unit.Ratio, series: []string{"retrans.ratio"}, checks: []string{"retransmission-burst", "loss-ratio", "qdisc-drop"}},
+	{name: "mechanisms", title: "Segments sent again, by what made them", unit: unit.PerSecond, series: []string{"packets.*retrans.timeout", "packets.*retrans.fast", "packets.*retrans.probe", "packets.*retrans.unknown"}, checks: []string{"retransmission-burst", "loss-ratio", "qdisc-drop", "peer-vanished", "pmtu-blackhole"}},
+	{name: "peers-again", title: "Segments sent again, by peer", unit: unit.PerSecond, series: []string{"packets.peer.*.retrans"}, checks: []string{"retransmission-burst", "loss-ratio"}},
+	{name: "windows", title: "Closed receive windows and resets, by sender", unit: unit.PerSecond, series: []string{"packets.*zero_windows", "packets.*resets"}, checks: []string{"zero-window", "reset-storm", "middlebox-reset"}},
 	{name: "timeouts", title: "Retransmission timeouts and resets", unit: unit.PerSecond, series: []string{"rto", "resets"}, checks: []string{"reset-storm", "peer-vanished"}},
 	{name: "cpus", title: "CPUs, busy", unit: unit.Ratio, make: (*teller).cpus, checks: []string{"cpu-saturated", "softirq-stall", "irq-imbalance"}},
 	{name: "pressure", title: "Waiting for CPU, memory and disks (PSI), softirqs, stolen time", unit: unit.Ratio, series: []string{"psi.cpu.some", "psi.memory.some", "psi.io.some", "cpu.softirq", "cpu.steal"}, checks: []string{"cpu-saturated", "cpu-steal", "memory-pressure"}},
@@ -50,6 +58,8 @@ var kinds = []kind{
 	{name: "memory", title: "Memory of TCP", unit: unit.Bytes, series: []string{"tcp.mem"}, checks: []string{"tcp-memory", "orphans"}},
 	{name: "collapse", title: "Segments merged, and receive queues pruned", unit: unit.PerSecond, series: []string{"netstat.TcpExt.TCPRcvCollapsed", "netstat.TcpExt.PruneCalled", "netstat.TcpExt.RcvPruned"}, checks: []string{"tcp-collapse"}},
 	{name: "bytes", title: "Bytes received and sent", unit: "B/s", series: []string{"if.*.rx_bytes", "if.*.tx_bytes"}},
+	{name: "peer-bytes", title: "Bytes by peer", unit: "B/s", series: []string{"packets.peer.*.bytes"}},
+	{name: "process-bytes", title: "Bytes by process", unit: "B/s", series: []string{"packets.process.*.bytes"}},
 	{name: "packets", title: "Packets received and sent", unit: unit.PerSecond, series: []string{"if.*.rx_packets", "if.*.tx_packets"}},
 }
 
@@ -93,7 +103,7 @@ func (t *teller) lines(k *kind) (lines []plot.Line, told bool) {
 		for _, s := range found {
 			told = true
 			if _, most, _, ok := extremes(s.T, s.Rates()); ok && most > 0 {
-				lines = append(lines, lineOf(s, s.Name))
+				lines = append(lines, lineOf(s, shortName(s.Name)))
 			}
 		}
 	}
@@ -105,6 +115,14 @@ func (t *teller) lines(k *kind) (lines []plot.Line, told bool) {
 		last.Name = fmt.Sprintf("%s (%d smaller ones are not drawn)", last.Name, left)
 	}
 	return lines, told
+}
+
+// shortName is a series' name where the row says that it is of packets.
+func shortName(name string) string {
+	if rest, ok := strings.CutPrefix(name, ticks.Prefix); ok {
+		return rest + " (packets)"
+	}
+	return name
 }
 
 func peak(l plot.Line) float64 {
