@@ -30,7 +30,7 @@ func run(paths []string, opts evidence.Options) (*report.Document, *check.Case, 
 
 // Tell is Run, and the story for a report beside it. It reads the packets twice: only after the first time it
 // is known which connections show what happened.
-func Tell(paths []string, opts evidence.Options) (*story.Story, error) {
+func Tell(paths []string, opts evidence.Options, wanted story.Options) (*story.Story, error) {
 	flows := story.NewFlows()
 	also := opts.Flow
 	opts.Flow = func(f *flow.Flow) {
@@ -45,7 +45,7 @@ func Tell(paths []string, opts evidence.Options) (*story.Story, error) {
 	}
 	again := evidence.Options{Limits: opts.Limits}
 	return story.Make(story.Source{
-		Case: asked, Doc: doc, Flows: flows,
+		Case: asked, Doc: doc, Flows: flows, Options: wanted,
 		Open:   func(path string) (*evidence.Records, error) { return evidence.OpenRecords(path, again) },
 		Bundle: func(path string) (*format.Reader, error) { return format.Open(path, opts.Limits) },
 	})

@@ -115,9 +115,18 @@ func (m *marks) moments(s *story.Story) {
 		m.WriteString("No time is known.\n")
 		return
 	}
-	m.WriteString("| Time | What |\n|---|---|\n")
+	const layout = "2006-01-02 15:04:05.000"
+	if s.Zone == nil {
+		m.WriteString("| Time | What |\n|---|---|\n")
+	} else {
+		fmt.Fprintf(m, "| Time | %s | What |\n|---|---|---|\n", text(s.Zone.String()))
+	}
 	for _, at := range s.Moments {
-		fmt.Fprintf(m, "| %s | %s |\n", at.At.UTC().Format("2006-01-02 15:04:05.000"), text(at.What))
+		fmt.Fprintf(m, "| %s | ", at.At.UTC().Format(layout))
+		if s.Zone != nil {
+			fmt.Fprintf(m, "%s | ", at.At.In(s.Zone).Format(layout))
+		}
+		fmt.Fprintf(m, "%s |\n", text(at.What))
 	}
 }
 

@@ -37,7 +37,7 @@ const mostPage = 3 << 20
 func told(t *testing.T, path string) *story.Story {
 	t.Helper()
 	t.Chdir(filepath.Dir(path))
-	s, err := analyzer.Tell([]string{filepath.Base(path)}, evidence.Options{})
+	s, err := analyzer.Tell([]string{filepath.Base(path)}, evidence.Options{}, story.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

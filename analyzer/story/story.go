@@ -5,6 +5,7 @@
 package story
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -36,6 +37,7 @@ type Story struct {
 	Moments  []Moment
 	Tables   []Table
 	Doc      *report.Document
+	Zone     *time.Location // of a second clock; nil: none
 }
 
 // State says whether the evidence was all there.
@@ -65,6 +67,12 @@ type Moment struct {
 	What string
 }
 
+// Options are what a reader wants of a story. The zero value is good.
+type Options struct {
+	Title string         // instead of host, time and trigger
+	Zone  *time.Location // of a second clock beside UTC; nil: none
+}
+
 // Source is what a story is made of.
 type Source struct {
 	Case  *check.Case
@@ -73,6 +81,7 @@ type Source struct {
 	Open  Opener // nil: no second look at the packets
 	// Bundle opens a bundle by its path; nil: no second look at its texts.
 	Bundle func(path string) (*format.Reader, error)
+	Options
 }
 
 // teller holds what its parts need while a story is made.
@@ -97,11 +106,11 @@ func Make(from Source) (*Story, error) {
 		return nil, fmt.Errorf("read packets again: %w", err)
 	}
 	t.sums = t.latencies()
-	s := &Story{Doc: t.Doc, Title: t.title()}
+	s := &Story{Doc: t.Doc, Title: cmp.Or(t.Title, t.title()), Zone: t.Zone}
 	s.Lead, s.More = t.lead()
 	s.Impact = t.impact()
 	s.State = t.state()
-	s.Facts = t.Doc.Facts()
+	s.Facts = t.facts()
 	s.Strip = t.strip()
 	s.Explain = t.explain()
 	s.Fix = t.fix()
@@ -125,6 +134,19 @@ func (t *teller) title() string {
 		what = b.Trigger.Kind
 	}
 	return fmt.Sprintf("%s, %s: %s", b.Host.Name, b.Trigger.Time.UTC().Format("2006-01-02 15:04:05 UTC"), what)
+}
+
+// facts are the report's, with the window by the second clock.
+func (t *teller) facts() (all []report.Fact) {
+	for _, f := range t.Doc.Facts() {
+		all = append(all, f)
+		if f.Name == "window" && t.Zone != nil {
+			const layout = "2006-01-02 15:04:05.000 MST"
+			from, to := t.Doc.Window.Start.In(t.Zone), t.Doc.Window.End.In(t.Zone)
+			all = append(all, report.Fact{Name: "there", Text: fmt.Sprintf("%s to %s (%s)", from.Format(layout), to.Format("15:04:05.000"), t.Zone)})
+		}
+	}
+	return all
 }
 
 // lead splits the verdict after its first sentence: that of the worst root, or that nothing was found.

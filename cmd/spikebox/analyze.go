@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
+	_ "time/tzdata" // zones of --tz, where the system has none
 
 	"github.com/spf13/pflag"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/page"
 	"github.com/spikebox/spikebox/analyzer/report"
+	"github.com/spikebox/spikebox/analyzer/story"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 )
 
@@ -34,6 +37,7 @@ Exit code 1 with --fail-on: a finding is as bad as that, whatever else is the ca
 	Examples: []string{
 		"spikebox analyze web1-20261121T034711Z-listen.overflows.spike.tar.zst",
 		"spikebox analyze --json incident.pcapng.gz | jq .verdict",
+		"spikebox analyze -o report --title 'INC-1234: shop timed out' --tz Europe/Berlin web1-20261121T034711Z-rtt.p99.spike.tar.zst",
 		"spikebox analyze -o report --fail-on critical web1-20261121T034711Z-rtt.p99.spike.tar.zst",
 	},
 	Setup: setupAnalyze,
@@ -44,6 +48,9 @@ type analyzeFlags struct {
 	dir    string
 	json   bool
 	failOn string
+	title  string
+	tz     string
+	zone   *time.Location // of tz
 }
 
 func setupAnalyze(flags *pflag.FlagSet) func(context.Context, []string) error {
@@ -51,15 +58,33 @@ func setupAnalyze(flags *pflag.FlagSet) func(context.Context, []string) error {
 	flags.StringVarP(&f.dir, "output", "o", "", "folder for report.html, report.md, findings.json and plots")
 	flags.BoolVar(&f.json, "json", false, "print findings.json instead of text")
 	flags.StringVar(&f.failOn, "fail-on", "", "exit with 1 on findings this bad or worse: info, warning or critical")
+	flags.StringVar(&f.title, "title", "", "with -o: the report's `TITLE`, instead of host, time and trigger")
+	flags.StringVar(&f.tz, "tz", "", "with -o: a second clock beside UTC, by the `ZONE`'s name as in Europe/Berlin")
 	return func(_ context.Context, args []string) error {
 		if len(args) == 0 {
 			return cli.Usagef("analyze what? a bundle or captures are missing")
+		}
+		if err := f.report(); err != nil {
+			return err
 		}
 		if f.failOn != "" && check.Severity(f.failOn).Rank() == 0 {
 			return cli.Usagef("severity %q: want info, warning or critical", f.failOn)
 		}
 		return runAnalyze(args, f)
 	}
+}
+
+// report looks at the flags that are about the folder.
+func (f *analyzeFlags) report() (err error) {
+	if f.dir == "" && f.title+f.tz != "" {
+		return cli.Usagef("--title and --tz are of the report, and say nothing without -o")
+	}
+	if f.tz != "" {
+		if f.zone, err = time.LoadLocation(f.tz); err != nil {
+			return cli.Usagef("--tz %q: want a zone's name such as Europe/Berlin", f.tz)
+		}
+	}
+	return nil
 }
 
 // runAnalyze reads, writes what was asked for, and turns what was found into an exit
@@ -92,7 +117,7 @@ func (f *analyzeFlags) analyze(paths []string, opts evidence.Options) (*report.D
 		}
 		return doc, nil
 	}
-	told, err := analyzer.Tell(paths, opts)
+	told, err := analyzer.Tell(paths, opts, story.Options{Title: f.title, Zone: f.zone})
 	if err != nil {
 		return nil, opened(paths, anyInput, err)
 	}

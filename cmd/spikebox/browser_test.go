@@ -14,13 +14,14 @@ import (
 	"github.com/spikebox/spikebox/analyzer"
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/page"
+	"github.com/spikebox/spikebox/analyzer/story"
 	"github.com/spikebox/spikebox/cmd/internal/browser"
 )
 
 // reportOf writes the report of a bundle, and gives the page's path.
 func reportOf(t *testing.T, bundle string) string {
 	t.Helper()
-	told, err := analyzer.Tell([]string{bundle}, evidence.Options{})
+	told, err := analyzer.Tell([]string{bundle}, evidence.Options{}, story.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
