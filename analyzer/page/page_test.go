@@ -255,6 +255,57 @@ func TestNothing(t *testing.T) {
 	}
 }
 
+// Whatever a bundle lacks, its report is written.
+func TestMembersMissing(t *testing.T) {
+	bundle, err := os.ReadFile("../../testdata/bundles/v1/listen-overflow.spike.tar.zst")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind := func(name string) string {
+		if folder, _, ok := strings.Cut(name, "/"); ok {
+			return folder + "/"
+		}
+		return name
+	}
+	kinds := map[string]bool{}
+	note := func(name string, data []byte) []byte {
+		kinds[kind(name)] = true
+		return data
+	}
+	if _, err := cases.Repack(bundle, note); err != nil {
+		t.Fatal(err)
+	}
+	if len(kinds) < 15 {
+		t.Fatalf("members: %v", kinds)
+	}
+	delete(kinds, "spikebox.json") // without it nothing is a bundle
+	for missing := range kinds {
+		t.Run(strings.TrimSuffix(missing, "/"), func(t *testing.T) {
+			without, err := cases.Repack(bundle, func(name string, data []byte) []byte {
+				if kind(name) == missing {
+					return nil
+				}
+				return data
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(t.TempDir(), "part.spike.tar.zst")
+			if err := os.WriteFile(path, without, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s := told(t, path)
+			html(t, s)
+			for _, p := range pictures(s) {
+				sound(t, p)
+			}
+			if err := page.Markdown(io.Discard, s); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 // Windows of any length have an axis that can be read.
 func TestWindows(t *testing.T) {
 	for _, length := range []time.Duration{1, time.Millisecond, time.Second, 2 * time.Hour, 400 * 24 * time.Hour} {

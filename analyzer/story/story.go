@@ -51,7 +51,6 @@ type Exhibit struct {
 	Picture *plot.Picture
 	Caption string
 	Filter  string // Wireshark's display filter of the packets that are drawn
-	rank    int
 }
 
 // Gap is what could not be told, for one reason.
