@@ -14,11 +14,12 @@ import (
 // Run analyses a bundle, captures, or both together: packets become flows, texts become
 // numbers over time, and the checks are asked about all of it.
 func Run(paths []string, opts evidence.Options) (*report.Document, error) {
-	doc, _, err := run(paths, opts)
+	doc, _, err := Ask(paths, opts)
 	return doc, err
 }
 
-func run(paths []string, opts evidence.Options) (*report.Document, *check.Case, error) {
+// Ask is Run, and gives what was asked about, too.
+func Ask(paths []string, opts evidence.Options) (*report.Document, *check.Case, error) {
 	found, err := evidence.Read(paths, opts)
 	if err != nil {
 		return nil, nil, err
@@ -39,7 +40,7 @@ func Tell(paths []string, opts evidence.Options, wanted story.Options) (*story.S
 			also(f)
 		}
 	}
-	doc, asked, err := run(paths, opts)
+	doc, asked, err := Ask(paths, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ const csvHeader = "src,src_port,dst,dst_port,side,packets,segments,bytes,first,l
 	"never_captured,reordered,ambiguous,capture_duplicates,zero_windows," +
 	"window_probes,window_shrunk,rtt_n,rtt_p50_ms,rtt_p99_ms,rtt_max_ms," +
 	"think_p50_ms,think_p99_ms,midstream,one_sided,end," +
-	"flow,filter\n"
+	"flow,filter,connect_ms\n"
 
 // csv appends the flow as two lines, what the client sent and what the server sent, with the columns of
 // csvHeader.
@@ -30,7 +30,11 @@ func (r *Row) csv(b []byte) []byte {
 	b = strconv.AppendBool(b, r.Midstream)
 	b = strconv.AppendBool(append(b, ','), r.OneSided)
 	b = counts(words(b, r.End), r.Flow)
-	b = append(r.filter(append(b, ',')), '\n')
+	b = append(r.filter(append(b, ',')), ',')
+	if r.Connect != nil {
+		b = unit.AppendDecimal(b, *r.Connect)
+	}
+	b = append(b, '\n')
 	end := len(b)
 	b = r.way(b, server, client, flow.Server, &r.S2C)
 	return append(b, b[common:end]...)

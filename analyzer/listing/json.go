@@ -36,6 +36,7 @@ func (r *Row) json(b []byte) []byte {
 	b = nullable(b, `,"handshake_rtt_ms":`, r.HandshakeRTT)
 	b = nullable(b, `,"handshake_server_rtt_ms":`, r.HandshakeServerRTT)
 	b = nullable(b, `,"handshake_client_rtt_ms":`, r.HandshakeClientRTT)
+	b = nullable(b, `,"connect_ms":`, r.Connect)
 	b = word(b, `,"end":`, r.End)
 	if r.ResetState != "" {
 		b = word(b, `,"reset_state":`, r.ResetState)

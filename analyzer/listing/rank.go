@@ -11,36 +11,38 @@ import (
 // Key is what flows can be ranked by: the largest value comes first.
 type Key struct {
 	Name, Doc string
+	column    string // of the table, that shows it
 	value     func(*flow.Flow) int64
 }
 
 // Keys are all that flows can be ranked by. Times of the oldest are the largest, negated.
 var Keys = []*Key{
-	{"retransmits", "segments sent again", both(func(d *flow.Direction) uint32 { return d.Retransmits })},
-	{"bytes", "payload", func(f *flow.Flow) int64 { return int64(f.C2S().Bytes + f.S2C().Bytes) }},
-	{"packets", "packets", both(func(d *flow.Direction) uint32 { return d.Packets })},
-	{"first", "first packet", func(f *flow.Flow) int64 { return -f.First }},
-	{"last", "last packet", func(f *flow.Flow) int64 { return -f.Last }},
-	{"duration", "first to last packet", func(f *flow.Flow) int64 { return f.Last - f.First }},
-	{"rtt", "median round trip", func(f *flow.Flow) int64 {
+	{"retransmits", "segments sent again", "RETR", both(func(d *flow.Direction) uint32 { return d.Retransmits })},
+	{"bytes", "payload", "BYTES", func(f *flow.Flow) int64 { return int64(f.C2S().Bytes + f.S2C().Bytes) }},
+	{"packets", "packets", "PACKETS", both(func(d *flow.Direction) uint32 { return d.Packets })},
+	{"first", "first packet", "FIRST", func(f *flow.Flow) int64 { return -f.First }},
+	{"last", "last packet", "LAST", func(f *flow.Flow) int64 { return -f.Last }},
+	{"duration", "first to last packet", "LASTED", func(f *flow.Flow) int64 { return f.Last - f.First }},
+	{"rtt", "median round trip", "RTT", func(f *flow.Flow) int64 {
 		if ns := nanos(f.C2S().RTT().P50 + f.S2C().RTT().P50); ns > 0 {
 			return ns
 		}
 		return f.Handshake.RTT()
 	}},
-	{"rtt-p99", "99th percentile of round trips", func(f *flow.Flow) int64 {
+	{"rtt-p99", "99th percentile of round trips", "P99", func(f *flow.Flow) int64 {
 		return nanos(max(f.C2S().RTT().P99, f.S2C().RTT().P99))
 	}},
-	{"handshake", "round trip of the handshake", func(f *flow.Flow) int64 { return f.Handshake.RTT() }},
-	{"think", "99th percentile of the server's think time", func(f *flow.Flow) int64 { return nanos(f.Think().P99) }},
-	{"syn", "SYNs sent again", func(f *flow.Flow) int64 { return int64(f.Handshake.SYNRetransmits) }},
-	{"synack", "SYN-ACKs sent again", func(f *flow.Flow) int64 { return int64(f.Handshake.SYNACKRetransmits) }},
-	{"timeouts", "segments sent again after a timeout", both(func(d *flow.Direction) uint32 { return d.RetransmitsTimeout })},
-	{"spurious", "segments sent again needlessly", both(func(d *flow.Direction) uint32 { return d.RetransmitsSpurious })},
-	{"never-captured", "sent again, the original was not captured", both(func(d *flow.Direction) uint32 { return d.NeverCaptured })},
-	{"reordered", "late originals", both(func(d *flow.Direction) uint32 { return d.Reordered })},
-	{"ambiguous", "sent again or late", both(func(d *flow.Direction) uint32 { return d.Ambiguous })},
-	{"zero-windows", "closed receive windows", both(func(d *flow.Direction) uint32 { return d.ZeroWindows })},
+	{"handshake", "round trip of the handshake", "SHAKE", func(f *flow.Flow) int64 { return f.Handshake.RTT() }},
+	{"connect", "first SYN to the client's ACK", "CONN", func(f *flow.Flow) int64 { return f.Handshake.ConnectTime() }},
+	{"think", "99th percentile of the server's think time", "THINK", func(f *flow.Flow) int64 { return nanos(f.Think().P99) }},
+	{"syn", "SYNs sent again", "SYN", func(f *flow.Flow) int64 { return int64(f.Handshake.SYNRetransmits) }},
+	{"synack", "SYN-ACKs sent again", "SACK", func(f *flow.Flow) int64 { return int64(f.Handshake.SYNACKRetransmits) }},
+	{"timeouts", "segments sent again after a timeout", "TIMEO", both(func(d *flow.Direction) uint32 { return d.RetransmitsTimeout })},
+	{"spurious", "segments sent again needlessly", "SPUR", both(func(d *flow.Direction) uint32 { return d.RetransmitsSpurious })},
+	{"never-captured", "sent again, the original was not captured", "LOST", both(func(d *flow.Direction) uint32 { return d.NeverCaptured })},
+	{"reordered", "late originals", "REORD", both(func(d *flow.Direction) uint32 { return d.Reordered })},
+	{"ambiguous", "sent again or late", "AMBIG", both(func(d *flow.Direction) uint32 { return d.Ambiguous })},
+	{"zero-windows", "closed receive windows", "ZEROWIN", both(func(d *flow.Direction) uint32 { return d.ZeroWindows })},
 }
 
 // both adds up what both sides have of something.

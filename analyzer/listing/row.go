@@ -42,6 +42,7 @@ type Row struct {
 	HandshakeRTT       *float64     `json:"handshake_rtt_ms"` // null when not to be told
 	HandshakeServerRTT *float64     `json:"handshake_server_rtt_ms"`
 	HandshakeClientRTT *float64     `json:"handshake_client_rtt_ms"`
+	Connect            *float64     `json:"connect_ms"` // first SYN to the client's ACK; null where either is not there
 	End                string       `json:"end"`
 	ResetState         string       `json:"reset_state,omitempty"`
 	ICMPErrors         uint32       `json:"icmp_errors"`
@@ -110,8 +111,8 @@ func MakeRow(f *flow.Flow) Row {
 		SYNACKSchedule: h.SYNACKSchedule.String(), SYNACKSchedules: h.SYNACKSchedules.Names(),
 		SYNACKsAnswered: h.Answered(),
 		HandshakeRTT:    millis(h.RTT()), HandshakeServerRTT: millis(h.ServerRTT),
-		HandshakeClientRTT: millis(h.ClientRTT),
-		End:                f.End.String(), ResetState: f.ResetState.String(), ICMPErrors: f.ICMPErrors,
+		HandshakeClientRTT: millis(h.ClientRTT), Connect: millis(h.ConnectTime()),
+		End: f.End.String(), ResetState: f.ResetState.String(), ICMPErrors: f.ICMPErrors,
 		MPTCP: f.MPTCP, TFO: f.TFO,
 		C2S: direction(f.C2S(), Quantiles{}), S2C: direction(f.S2C(), Quantiles(f.Think())),
 		Flow: f.Number(),

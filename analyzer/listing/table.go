@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,29 +23,36 @@ type column struct {
 	text  func(*Row) string
 }
 
-// The tables: for 80 columns, for fullWidth, and with all there is.
+// The tables: for 80 columns, for fullWidth, with all there is, and what is shown only where it is sorted by.
 const (
 	narrow = iota
 	full
 	wide
+	sorted
 )
 
-// fullWidth is what the columns of the full table take.
-const fullWidth = 118
+// fullWidth is what the columns of the full table take, with one to sort by.
+const fullWidth = 134
 
 // columns are as wide as IPv4 needs; an IPv6 address pushes its row to the right.
 var columns = []column{
 	{"FLOW", 5, false, narrow, func(r *Row) string { return strconv.FormatUint(r.Flow, 10) }},
 	{"FIRST", 12, true, full, func(r *Row) string { return r.First.Format("15:04:05.000") }},
+	{"LAST", 12, true, sorted, func(r *Row) string { return r.Last.Format("15:04:05.000") }},
+	{"LASTED", 6, false, sorted, func(r *Row) string { return unit.ShortDuration(r.Last.Sub(r.First)) }},
 	{"CLIENT", 21, true, narrow, func(r *Row) string { return netip.AddrPortFrom(r.Client, r.ClientPort).String() }},
 	{"SERVER", 21, true, narrow, func(r *Row) string { return netip.AddrPortFrom(r.Server, r.ServerPort).String() }},
 	{"PACKETS", 7, false, full, func(r *Row) string { return strconv.FormatUint(uint64(r.C2S.Packets+r.S2C.Packets), 10) }},
-	{"BYTES", 7, false, narrow, func(r *Row) string { return unit.ShortSize(int64(r.C2S.Bytes + r.S2C.Bytes)) }},
+	{"BYTES", 7, false, full, func(r *Row) string { return unit.ShortSize(int64(r.C2S.Bytes + r.S2C.Bytes)) }},
+	{"CONN", 6, false, narrow, func(r *Row) string { return optionalTime(r.Connect) }},
+	{"SHAKE", 6, false, sorted, func(r *Row) string { return optionalTime(r.HandshakeRTT) }},
 	{"RTT", 6, false, narrow, func(r *Row) string { return known(medianRTT(r)) }},
 	{"P99", 6, false, full, func(r *Row) string { return known(max(r.C2S.RTT.P99, r.S2C.RTT.P99)) }},
 	{"SYN", 3, false, full, func(r *Row) string { return again(r.SYNRetransmits) }},
 	{"SACK", 4, false, full, func(r *Row) string { return again(r.SYNACKRetransmits) }},
 	{"RETR", 4, false, narrow, func(r *Row) string { return again(r.C2S.Retransmits + r.S2C.Retransmits) }},
+	{"TIMEO", 5, false, sorted, func(r *Row) string { return again(r.C2S.RetransmitsTimeout + r.S2C.RetransmitsTimeout) }},
+	{"SPUR", 4, false, sorted, func(r *Row) string { return again(r.C2S.RetransmitsSpurious + r.S2C.RetransmitsSpurious) }},
 	{"LOST", 4, false, wide, func(r *Row) string { return again(r.C2S.NeverCaptured + r.S2C.NeverCaptured) }},
 	{"REORD", 5, false, wide, func(r *Row) string { return again(r.C2S.Reordered + r.S2C.Reordered) }},
 	{"AMBIG", 5, false, wide, func(r *Row) string { return again(r.C2S.Ambiguous + r.S2C.Ambiguous) }},
@@ -55,8 +63,9 @@ var columns = []column{
 }
 
 // Table prints the columns for which there is room in width, or all of them, whose rows
-// are far longer than a terminal is wide.
-func Table(w io.Writer, all bool, width int) Printer[Row] {
+// are far longer than a terminal is wide; and always that of the key, if any, that rows are sorted by. Where it
+// would not fit into 80 columns it takes the place of RTT.
+func Table(w io.Writer, all bool, width int, by *Key) Printer[Row] {
 	level := narrow
 	switch {
 	case all:
@@ -64,14 +73,22 @@ func Table(w io.Writer, all bool, width int) Printer[Row] {
 	case width >= fullWidth:
 		level = full
 	}
+	asked := ""
+	if by != nil {
+		asked = by.column
+	}
+	added := slices.ContainsFunc(columns, func(c column) bool { return c.name == asked && c.level > level })
+	var shown []*column
+	for i := range columns {
+		c := &columns[i]
+		if c.name == asked || c.level <= level && (c.name != "RTT" || !added || level > narrow) {
+			shown = append(shown, c)
+		}
+	}
 	var line []byte
 	return func(r *Row) error {
 		line = line[:0]
-		for i := range columns {
-			c := &columns[i]
-			if c.level > level {
-				continue
-			}
+		for _, c := range shown {
 			text := c.name
 			if r != nil {
 				text = c.text(r)
@@ -98,6 +115,14 @@ func (c *column) pad(line []byte, text string) []byte {
 		line = append(line, text...)
 	}
 	return append(line, ' ')
+}
+
+// optionalTime writes milliseconds that may not be known.
+func optionalTime(ms *float64) string {
+	if ms == nil {
+		return "-"
+	}
+	return known(*ms)
 }
 
 // medianRTT is a flow's usual round trip in ms: what both sides' data took to the other

@@ -131,6 +131,9 @@ var called = func() map[string]string {
 	return first
 }()
 
+// Known gives the name under which a reader knows a number: the vital's, where it is one.
+func Known(name string) string { return cmp.Or(called[name], name) }
+
 // alias is the name that a series goes by.
 func alias(name string) string {
 	if strings.HasPrefix(name, "if.") && strings.HasSuffix(name, "_dropped") && !strings.HasPrefix(name, "if.lo.") {

@@ -22,6 +22,7 @@ const Schema = 1
 // Document is the result of an analysis: `spikebox analyze --json`.
 type Document struct {
 	Schema   int              `json:"schema"`
+	Title    string           `json:"title,omitempty"` // that the user gave
 	Verdict  string           `json:"verdict"`
 	Findings []*check.Finding `json:"findings"` // causes before their effects
 	Absent   []Absent         `json:"absent"`   // ruled out
@@ -34,7 +35,10 @@ type Document struct {
 	// EvidenceLost says that something that a check needs was lost by the recorder or the
 	// capture, or cannot be read. What a bare capture cannot hold, and sources that are
 	// unsupported or switched off, do not count.
-	EvidenceLost bool `json:"evidence_lost"`
+	EvidenceLost bool  `json:"evidence_lost"`
+	Strip        Strip `json:"-"` // the rows that matter
+	// Zone is the second clock that the user asked for; nil without. All other times are UTC.
+	Zone *Zone `json:"time_zone,omitempty"`
 }
 
 // Absent is a check that was ruled out.
@@ -121,6 +125,7 @@ func Make(c *check.Case, results []check.Result) *Document {
 	start, end := e.Window()
 	d.Window = Window{evidence.Unix(start), evidence.Unix(end)}
 	d.Verdict = d.verdict()
+	d.Strip = strip(d, c)
 	return d
 }
 

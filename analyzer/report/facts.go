@@ -20,9 +20,11 @@ func (d *Document) Facts() (all []Fact) {
 	if b := d.Bundle; b != nil {
 		add("host", fmt.Sprintf("%s, Linux %s, %s", b.Host.Name, b.Host.Kernel, words.Plural(b.Host.CPUs, "CPU", "CPUs")))
 		add("window", when)
+		d.Zone.fact(add)
 		add("trigger", d.FiredBy())
 	} else if d.Totals.Packets > 0 { // without any, no time is known
 		add("window", when)
+		d.Zone.fact(add)
 	}
 	add("packets", d.packets())
 	if d.Bundle != nil && d.Bundle.Filter != "" {

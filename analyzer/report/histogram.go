@@ -32,12 +32,12 @@ type Histogram struct {
 // The parts of a bundle's window.
 const (
 	Before = "before the trigger"
+	Amid   = "during the second of the trigger" // that began before it, and may tell of either side
 	During = "from the trigger on"
 )
 
-// Sums adds up latencies by name and part of the window: the second in which the vital went
-// beyond its limit, and those after it, are During. A second belongs to it with any part of
-// it. A trigger by hand crossed nothing: its own time divides them.
+// Sums adds up latencies by name and part of the window. It is divided by the moment in which the vital went beyond its limit; a
+// trigger by hand crossed nothing: its own time divides then. What was counted in the second around that moment is apart.
 type Sums struct {
 	since   int64 // Unix ns
 	all     map[sumKey]*Histogram
@@ -64,8 +64,11 @@ func NewSums(trigger format.Trigger) *Sums {
 // Add adds a row of softirq.jsonl.
 func (s *Sums) Add(r *member.Latency) {
 	k := sumKey{Before, r.Kind, r.Name}
-	if r.Time+int64(time.Second) > s.since {
+	switch {
+	case r.Time >= s.since:
 		k.part = During
+	case r.Time+int64(time.Second) > s.since:
+		k.part = Amid
 	}
 	h := s.all[k]
 	if h == nil && len(s.all) >= mostSums {

@@ -20,25 +20,29 @@ func TestHistograms(t *testing.T) {
 		{Time: at(12), CPU: 1, Kind: "softirq", Name: "NET_RX", Count: 1, SumNs: 24_000_000, MaxNs: 24_000_000, Buckets: bucket(24, 1)},
 		{Time: at(12), CPU: 1, Kind: "function", Name: "tcp_collapse", Count: 1, SumNs: 23_000_000, MaxNs: 23_000_000, Buckets: bucket(24, 1)},
 	}
+	rows = append(rows, member.Latency{Time: at(13), CPU: 0, Kind: "softirq", Name: "NET_RX", Count: 5, SumNs: 5000, MaxNs: 1000, Buckets: bucket(9, 5)})
 	sums := NewSums(format.Trigger{Since: time.Unix(12, 500_000_000), Time: time.Unix(13, 0)})
 	for i := range rows {
 		sums.Add(&rows[i])
 	}
 	all := sums.List()
-	if len(all) != 3 {
-		t.Fatalf("%d histograms, want NET_RX before and during, tcp_collapse during: %+v", len(all), all)
+	if len(all) != 4 {
+		t.Fatalf("%d histograms, want NET_RX before, amid and from the trigger on, tcp_collapse amid: %+v", len(all), all)
 	}
 	if h := all[0]; h.Part != Before || h.Count != 150 || h.MaxNs != 1500 || h.Seconds != 2 {
 		t.Errorf("before: %+v", h)
 	}
-	if h := all[1]; h.Part != During || h.Count != 11 || h.MaxNs != 24_000_000 || h.Seconds != 1 {
+	if h := all[2]; h.Part != During || h.Count != 5 || h.MaxNs != 1000 {
+		t.Errorf("from the trigger on: %+v", h)
+	}
+	if h := all[1]; h.Part != Amid || h.Count != 11 || h.MaxNs != 24_000_000 || h.Seconds != 1 {
 		t.Errorf("during: %+v", h)
 	}
 	var out strings.Builder
 	if err := all[1].Print(&out); err != nil {
 		t.Fatal(err)
 	}
-	want := "softirq NET_RX, from the trigger on (1 s)\n" +
+	want := "softirq NET_RX, during the second of the trigger (1 s)\n" +
 		"Duration avg:2.182727ms max:24ms count:11\n" +
 		"value |" + strings.Repeat("-", 50) + " count\n" +
 		"  1us |" + strings.Repeat("@", 50) + " 10\n"

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format/plain"
@@ -65,85 +64,157 @@ func SeriesJSON(w io.Writer, series []*timeline.Series, window timeline.Span) er
 	return nil
 }
 
-// SeriesTable draws each series as a line of blocks between its smallest and largest
-// value, all over the same window, so that they can be compared. What did not change is
-// left out and counted, unless it was asked for.
-func SeriesTable(w io.Writer, series []*timeline.Series, window timeline.Span, style Style, asked bool) error {
-	const row = "%-*s %10s %10s %-6s %s\n"
-	name := 0
-	var shown []*timeline.Series
+// table sets series as lines of blocks over one window.
+type table struct {
+	style   Style
+	window  timeline.Span
+	trigger int64 // Unix ns, 0 without
+	scales  map[string][2]float64
+	name    int // widths
+	cells   int
+}
+
+// The widest name that does not push the numbers aside, and what numbers and blanks take.
+const (
+	widestName = 36
+	ofNumbers  = 2 + 2*numberWidth + 3
+	// numberWidth holds 1,023.9 KiB/s.
+	numberWidth = 12
+)
+
+// newTable lays the table out for its widest name.
+func newTable(series []*timeline.Series, window timeline.Span, trigger int64, style Style) *table {
+	t := &table{style: style, window: window, trigger: trigger, scales: scales(series)}
 	for _, s := range series {
-		if asked || moves(s.Rates()) {
-			shown = append(shown, s)
-			name = max(name, runes(plain.Line(s.Name)))
-		}
+		t.name = max(t.name, min(runes(plain.Line(s.Name)), widestName))
 	}
-	// 30 columns are the numbers, the unit and the blanks; beyond 48 nothing more can be seen.
-	cells := min(max(style.Width-name-30, 8), 48)
-	if _, err := fmt.Fprintf(w, row, name, "SERIES", "LEAST", "MOST", "UNIT", "OVER TIME"); err != nil {
-		return err
-	}
-	for _, s := range shown {
-		rates := s.Rates()
-		least, most, ok := extent(rates)
-		if !ok {
-			continue
-		}
-		if _, err := fmt.Fprintf(w, row, name, plain.Line(s.Name), unit.Figure(least), unit.Figure(most), plain.Line(s.RateUnit()), spark(window, s.T, rates, cells)); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprintf(w, "\nEach line runs from %s to %s UTC.", words.Clock(evidence.Unix(window.Start)), words.Clock(evidence.Unix(window.End)))
-	if flat := len(series) - len(shown); flat > 0 && err == nil {
-		_, err = fmt.Fprintf(w, " %d more did not change.", flat)
-	}
-	fmt.Fprintln(w)
-	return err
+	// Beyond 96 nothing more can be seen.
+	t.cells = min(max(style.Width-t.name-ofNumbers, 8), 96)
+	return t
 }
 
-// moves says whether a series is worth a line in the list.
-func moves(v []float64) bool {
-	least, most, ok := extent(v)
-	return ok && least != most
-}
+// width is how wide its lines are, but for names that are longer than the widest.
+func (t *table) width() int { return t.name + ofNumbers + t.cells }
 
-// extent gives the smallest and the largest value, ok being false without any.
-func extent(v []float64) (least, most float64, ok bool) {
-	for _, x := range v {
-		if math.IsNaN(x) {
-			continue
-		}
-		if !ok {
-			least, most, ok = x, x, true
-		}
-		least, most = min(least, x), max(most, x)
+// row sets one series: its name, its smallest and largest value, and its course on the scale of its family.
+func (t *table) row(s *timeline.Series) string {
+	rates := s.Rates()
+	least, most, ok := timeline.Extent(rates)
+	if !ok {
+		return ""
 	}
-	return least, most, ok
+	scale := t.scales[scaleOf(s)]
+	return fmt.Sprintf("  %-*s %*s %*s %s", t.name, plain.Line(s.Name), numberWidth, human(least, s.RateUnit()), numberWidth, human(most, s.RateUnit()),
+		spark(t.window, s.T, rates, scale, t.cells, t.style.levels()))
 }
 
-// blocks are eighths of a line's height (Unicode block elements).
-var blocks = []rune("▁▂▃▄▅▆▇█")
+// head sets the names of the columns, and a mark above the trigger's cell.
+func (t *table) head() string {
+	mark := ""
+	if at := t.cell(t.trigger); t.trigger > 0 {
+		mark = strings.Repeat(" ", at) + t.style.mark() + " trigger"
+		if name := " trigger"; at+1+len(name) > t.cells {
+			mark = strings.Repeat(" ", max(0, at-len(name))) + "trigger " + t.style.mark()
+		}
+	}
+	return fmt.Sprintf("  %-*s %*s %*s %s", t.name, "", numberWidth, "LEAST", numberWidth, "MOST", mark)
+}
 
-// spark draws the largest value of each stretch of the window; a stretch without one is
-// blank. A reading just outside it, as a snapshot's may be, counts for the nearest stretch.
-func spark(window timeline.Span, t []int64, v []float64, cells int) string {
-	least, most, _ := extent(v)
+// cell is where a time stands.
+func (t *table) cell(at int64) int { return cellOf(t.window, at, t.cells) }
+
+// cellOf gives the place of a time; one just outside of the window has the nearest.
+func cellOf(window timeline.Span, at int64, cells int) int {
+	span := float64(max(window.End-window.Start, 1))
+	return max(0, min(int(float64(at-window.Start)/span*float64(cells)), cells-1))
+}
+
+// human writes a value with its unit.
+func human(v float64, u string) string {
+	switch u {
+	case unit.Bytes:
+		return unit.Size(int64(v))
+	case unit.Bytes + "/s":
+		return unit.Size(int64(v)) + "/s"
+	}
+	return unit.Prose(v, u)
+}
+
+// SeriesTable draws sections of series, each as a line of blocks, all over the same window, so that they can be compared. more is how
+// many others changed, same how many did not.
+func SeriesTable(w io.Writer, sections []Section, window timeline.Span, trigger int64, style Style, more, same int) error {
+	p := &page{w: plain.NewWriter(w), Style: style}
+	var all []*timeline.Series
+	for _, s := range sections {
+		all = append(all, s.Series...)
+	}
+	t := newTable(all, window, trigger, style)
+	if len(all) > 0 {
+		p.line(normal(t.head()))
+	}
+	for _, s := range sections {
+		p.line(plain.Span{Style: plain.Bold, Text: plain.Line(s.Title)})
+		for _, series := range s.Series {
+			p.line(normal(t.row(series)))
+		}
+	}
+	p.line()
+	about := "Each line runs from " + clocks(window) + "."
+	if shares(all) > 0 {
+		about += " Quantiles of one time, the CPUs of one number, and what became of SYNs share a scale."
+	}
+	if more > 0 {
+		about += fmt.Sprintf(" %s changed: --all has %s.", words.Plural(more, "other series", "other series"), map[bool]string{true: "it", false: "them"}[more == 1])
+	}
+	if same > 0 {
+		about += fmt.Sprintf(" %d more did not change.", same)
+	}
+	p.paragraph("", plain.Normal, about)
+	return p.err
+}
+
+// levels are eighths of a line's height (Unicode block elements), or what comes near them in ASCII.
+func (s Style) levels() []rune {
+	if s.ASCII {
+		return []rune("_.,-=+*#")
+	}
+	return []rune("▁▂▃▄▅▆▇█")
+}
+
+// mark points down, at the trigger.
+func (s Style) mark() string {
+	if s.ASCII {
+		return "v"
+	}
+	return "▼"
+}
+
+// spark draws the largest value of each stretch of the window, between the least and the most of a scale. A reading stands for the time
+// since the one before it, unless nothing was read then; a stretch in which nothing was read is blank. A reading just outside the window, as a snapshot's may be, counts
+// for the nearest stretch.
+func spark(window timeline.Span, t []int64, v []float64, scale [2]float64, cells int, levels []rune) string {
 	line := []rune(strings.Repeat(" ", cells))
 	heights := make([]float64, cells)
-	span := float64(max(window.End-window.Start, 1))
+	longest := timeline.Patience(t)
 	for i, x := range v {
 		if math.IsNaN(x) {
 			continue
 		}
-		cell := max(0, min(int(float64(t[i]-window.Start)/span*float64(cells)), cells-1))
 		height := 0.0
-		if most > least {
-			height = (x - least) / (most - least)
+		if scale[1] > scale[0] {
+			height = (x - scale[0]) / (scale[1] - scale[0])
 		}
-		// The largest and not the mean, which would flatten the spike that is looked for.
-		if line[cell] == ' ' || height > heights[cell] {
-			heights[cell] = height
-			line[cell] = blocks[min(int(height*float64(len(blocks))), len(blocks)-1)]
+		last := cellOf(window, t[i], cells)
+		first := last
+		if i > 0 && !math.IsNaN(v[i-1]) && t[i]-t[i-1] <= longest {
+			first = min(last, cellOf(window, t[i-1], cells)+1)
+		}
+		for cell := first; cell <= last; cell++ {
+			// The largest and not the mean, which would flatten the spike that is looked for.
+			if line[cell] == ' ' || height > heights[cell] {
+				heights[cell] = height
+				line[cell] = levels[min(int(height*float64(len(levels))), len(levels)-1)]
+			}
 		}
 	}
 	return strings.TrimRight(string(line), " ")

@@ -14,6 +14,7 @@ import (
 type Style struct {
 	Width int  // columns; lines are broken before it
 	Color bool // ANSI colours
+	ASCII bool // drawings without block elements
 }
 
 // Narrowest and widest columns that text is set in: below, words do not fit; above,
@@ -28,9 +29,14 @@ const (
 func Text(w io.Writer, d *Document, style Style) error {
 	style.Width = min(max(style.Width, narrowest), widest)
 	p := &page{w: plain.NewWriter(w), Style: style}
+	if d.Title != "" {
+		p.paragraph("", plain.Bold, plain.Line(d.Title))
+		p.line()
+	}
 	p.paragraph("", plain.Bold, d.Verdict)
 	p.line()
 	p.about(d)
+	p.strip(&d.Strip)
 	depth := Depths(d.Findings)
 	for _, f := range d.Findings {
 		p.line()
@@ -73,6 +79,19 @@ func (p *page) unknown(all []Unknown) {
 	if len(beyond) > 0 {
 		p.entry("not in packets", "what these checks ask of the host is not in a bare capture: "+strings.Join(beyond, ", "))
 		p.entry("", "Next time: "+next+".")
+	}
+}
+
+// strip draws the rows that matter, where there is room for them.
+func (p *page) strip(s *Strip) {
+	t := newTable(s.Series, s.Window, s.Trigger, p.Style)
+	if len(s.Series) == 0 || t.width() > p.Width {
+		return
+	}
+	p.section("Over time")
+	p.line(normal(t.head()))
+	for _, series := range s.Series {
+		p.line(normal(t.row(series)))
 	}
 }
 

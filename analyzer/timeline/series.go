@@ -187,3 +187,23 @@ func (s *Series) Longest(in Span, least float64) (longest Span, ok bool) {
 	}
 	return longest, ok
 }
+
+// Changes reports whether the values of a series, or the rates of a counter, are not all the same.
+func (s *Series) Changes() bool {
+	least, most, ok := Extent(s.Rates())
+	return ok && least != most
+}
+
+// Extent gives the smallest and the largest value that was read; ok is false without any.
+func Extent(v []float64) (least, most float64, ok bool) {
+	for _, x := range v {
+		if math.IsNaN(x) {
+			continue
+		}
+		if !ok {
+			least, most, ok = x, x, true
+		}
+		least, most = min(least, x), max(most, x)
+	}
+	return least, most, ok
+}

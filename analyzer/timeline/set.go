@@ -101,6 +101,9 @@ func Coverage(times []int64, in Span, tick time.Duration) (part float64, gaps []
 	return 1 - float64(missing)/float64(in.End-in.Start), gaps
 }
 
+// Patience is how far apart, in ns, two readings may be without a gap between them.
+func Patience(times []int64) int64 { return int64(gapFactor * usual(times, 0)) }
+
 // usual is the upper quartile of the intervals between readings, in ns, at least a tick: a
 // source that was read ten times a second after the trigger may still be read once a second
 // before it.

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
-	_ "time/tzdata" // zones of --tz, where the system has none
 
 	"github.com/spf13/pflag"
 
@@ -49,8 +49,7 @@ type analyzeFlags struct {
 	json   bool
 	failOn string
 	title  string
-	tz     string
-	zone   *time.Location // of tz
+	zone   zoneFlag
 }
 
 func setupAnalyze(flags *pflag.FlagSet) func(context.Context, []string) error {
@@ -58,33 +57,17 @@ func setupAnalyze(flags *pflag.FlagSet) func(context.Context, []string) error {
 	flags.StringVarP(&f.dir, "output", "o", "", "folder for report.html, report.md, findings.json and plots")
 	flags.BoolVar(&f.json, "json", false, "print findings.json instead of text")
 	flags.StringVar(&f.failOn, "fail-on", "", "exit with 1 on findings this bad or worse: info, warning or critical")
-	flags.StringVar(&f.title, "title", "", "with -o: the report's `TITLE`, instead of host, time and trigger")
-	flags.StringVar(&f.tz, "tz", "", "with -o: a second clock beside UTC, by the `ZONE`'s name as in Europe/Berlin")
+	flags.StringVar(&f.title, "title", "", "title of the report")
+	flags.Var(&f.zone, "tz", "a second clock beside UTC: a `ZONE` such as Europe/Berlin, or Local")
 	return func(_ context.Context, args []string) error {
 		if len(args) == 0 {
 			return cli.Usagef("analyze what? a bundle or captures are missing")
-		}
-		if err := f.report(); err != nil {
-			return err
 		}
 		if f.failOn != "" && check.Severity(f.failOn).Rank() == 0 {
 			return cli.Usagef("severity %q: want info, warning or critical", f.failOn)
 		}
 		return runAnalyze(args, f)
 	}
-}
-
-// report looks at the flags that are about the folder.
-func (f *analyzeFlags) report() (err error) {
-	if f.dir == "" && f.title+f.tz != "" {
-		return cli.Usagef("--title and --tz are of the report, and say nothing without -o")
-	}
-	if f.tz != "" {
-		if f.zone, err = time.LoadLocation(f.tz); err != nil {
-			return cli.Usagef("--tz %q: want a zone's name such as Europe/Berlin", f.tz)
-		}
-	}
-	return nil
 }
 
 // runAnalyze reads, writes what was asked for, and turns what was found into an exit
@@ -115,16 +98,51 @@ func (f *analyzeFlags) analyze(paths []string, opts evidence.Options) (*report.D
 		if err != nil {
 			return nil, opened(paths, anyInput, err)
 		}
+		f.head(doc)
 		return doc, nil
 	}
-	told, err := analyzer.Tell(paths, opts, story.Options{Title: f.title, Zone: f.zone})
+	told, err := analyzer.Tell(paths, opts, story.Options{Title: f.title, Zone: f.zone.Location})
 	if err != nil {
 		return nil, opened(paths, anyInput, err)
 	}
+	f.head(told.Doc)
 	writing.Lock()
 	defer writing.Unlock()
 	return told.Doc, page.Write(f.dir, told)
 }
+
+// head sets what the user wants to read above all.
+func (f *analyzeFlags) head(doc *report.Document) {
+	doc.Title = f.title
+	if f.zone.Location != nil {
+		doc.In(f.zone.Location)
+	}
+}
+
+// zoneFlag is a time zone of the IANA database, a copy of which is in the program.
+type zoneFlag struct{ *time.Location }
+
+// String gives the zone's name.
+func (z *zoneFlag) String() string {
+	if z.Location == nil {
+		return ""
+	}
+	return z.Location.String()
+}
+
+// Set finds a zone by its name.
+func (z *zoneFlag) Set(name string) (err error) {
+	if name == "" {
+		return errors.New("time zone: want a name such as Europe/Berlin")
+	}
+	if z.Location, err = time.LoadLocation(name); err != nil {
+		return fmt.Errorf("time zone %q: want a name of the IANA database such as Europe/Berlin, or Local", name)
+	}
+	return nil
+}
+
+// Type is what help calls it.
+func (z *zoneFlag) Type() string { return "zone" }
 
 // outcome turns the result into an exit code.
 func outcome(doc *report.Document, failOn string) error {

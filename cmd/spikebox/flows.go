@@ -32,10 +32,11 @@ filters, and --events takes them, or both ends as in 192.0.2.7:41000-192.0.2.1:4
 connections that used them. An event's frame is Wireshark's; of several inputs it is
 INPUT:FRAME, captures from 0 in the order given, the bundle's packets last.
 
+CONN is the time from the client's first SYN to its ACK, repetitions included;
 RTT is the sum of both sides' median round trips, P99 the slower side's 99th percentile.
 RETR counts segments sent again by both sides, SYNs (SYN) and SYN-ACKs (SACK) included.
-The table fits 80 columns, and has more of them from 118 on (terminal or $COLUMNS);
---wide has all, and the Wireshark display filter of the row, as do --csv and --json.
+The table fits 80 columns, and has more of them from 134 on (terminal or $COLUMNS);
+--sort adds its key's; --wide has all, and the Wireshark display filter of the row, as do --csv and --json.
 
 --json prints JSON Lines, one object for each connection or event; --csv two rows for
 each connection, what the client and what the server sent. The side that sent the SYN
@@ -151,7 +152,7 @@ func form[T any](f *flowFlags, json, csv, table listing.Printer[T]) listing.Prin
 // turns out to be one. The first error of writing ends printing; reading goes on to its
 // end.
 func (f *flowFlags) listFlows(w io.Writer, paths []string) error {
-	put, done := listing.Behind(form(f, listing.JSON(w), listing.CSV(w), listing.Table(w, f.wide, style().Width)))
+	put, done := listing.Behind(form(f, listing.JSON(w), listing.CSV(w), listing.Table(w, f.wide, style().Width, f.key())))
 	selected, kept := listing.Selection{Peers: f.peers, Ports: f.ports}, f.ranking()
 	var row listing.Row // of all flows: Behind keeps a copy
 	e, err := readFlows(paths, evidence.Options{Flow: func(fl *flow.Flow) {
@@ -189,11 +190,19 @@ const mostSorted = 100_000
 
 // ranking is what --sort and --top ask for; nil where rows are printed as they come.
 func (f *flowFlags) ranking() *listing.Ranking {
+	if key := f.key(); key != nil {
+		return listing.NewRanking(key, cmp.Or(f.top, mostSorted))
+	}
+	return nil
+}
+
+// key is what rows are sorted by; nil where they are printed as they come.
+func (f *flowFlags) key() *listing.Key {
 	switch {
 	case f.sort != "":
-		return listing.NewRanking(listing.FindKey(f.sort), cmp.Or(f.top, mostSorted))
+		return listing.FindKey(f.sort)
 	case f.top > 0:
-		return listing.NewRanking(listing.FindKey("bytes"), f.top)
+		return listing.FindKey("bytes")
 	}
 	return nil
 }

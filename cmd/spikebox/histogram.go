@@ -21,7 +21,8 @@ var histogram = &cli.Command{
 	Name: "histogram",
 	Args: "BUNDLE [--name GLOB] [--cpu N] [--json]",
 	Doc:  "print how long softirqs and kernel functions ran",
-	Long: `One table before the trigger, one from it on.
+	Long: `One table before the trigger, one for the second around its moment, which may tell of
+either side, and one from it on.
 A value is the lower bound of its row, a power of two: 1us is 2^10 ns, 1ms is 2^20 ns.
 Softirqs belong to the machine, not to a network namespace. Where there are many the recorder times them
 at times, and of the others knows those that the timer's ticks met twice: they ran at least so long.`,

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"sync"
+	_ "time/tzdata" // for --tz, wherever this runs
 
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 )

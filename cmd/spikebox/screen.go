@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"os"
+	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -22,6 +25,7 @@ func style() report.Style {
 	fd := int(os.Stdout.Fd())
 	if term.IsTerminal(fd) {
 		s.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		s.ASCII = !utf8Locale(os.Getenv)
 		if width, _, err := term.GetSize(fd); err == nil && width > 0 {
 			s.Width = width
 		}
@@ -30,6 +34,17 @@ func style() report.Style {
 		s.Width = width
 	}
 	return s
+}
+
+// utf8Locale says whether a terminal shows UTF-8, by the variables in the order of setlocale(3). Windows has none of
+// them, and its terminals do.
+func utf8Locale(env func(string) string) bool {
+	locale := cmp.Or(env("LC_ALL"), env("LC_CTYPE"), env("LANG"))
+	if locale == "" {
+		return runtime.GOOS == "windows"
+	}
+	charset := strings.ToLower(locale)
+	return strings.Contains(charset, "utf-8") || strings.Contains(charset, "utf8")
 }
 
 // bar shows how far reading has come, on a terminal and only if it takes a while.

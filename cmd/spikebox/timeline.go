@@ -4,10 +4,14 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
+	"github.com/spikebox/spikebox/analyzer"
+	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/analyzer/timeline"
@@ -17,12 +21,16 @@ import (
 
 var timelines = &cli.Command{
 	Name: "timeline",
-	Args: "BUNDLE|PCAP… [--series GLOB] [--csv|--json]",
+	Args: "BUNDLE|PCAP… [--all] [--series GLOB] [--csv|--json]",
 	Doc:  "print the numbers over time: of vitals, packets, kernel texts",
 	Long: `Takes a bundle, captures, or both; of captures there are only the series of packets,
 packets.*: they count by the ticks of the vitals, four a second, or longer ones where the
-window is longer than four minutes. Without --series it lists every number that changed within the window. Counters are
-printed as rates per second; what was not read is a gap: empty in CSV, null in JSON.
+window is longer than four minutes.
+
+It shows what matters: for each finding the series in which it can be seen, then what
+moved most; --all adds every other that changed, by group. Counters are rates per second;
+what was not read is a gap: blank, empty in CSV, null in JSON. Series of one family share
+a scale, and a mark stands above the trigger's moment. --csv and --json have all series.
 --csv prints series,unit,source,time,value; --json one object for each series, with
 times in Unix nanoseconds.
 
@@ -37,13 +45,14 @@ damaged; what is whole was read.`,
 
 // timelineFlags are the flags of timeline.
 type timelineFlags struct {
-	globs     []string
-	csv, json bool
+	globs          []string
+	csv, json, all bool
 }
 
 func setupTimeline(flags *pflag.FlagSet) func(context.Context, []string) error {
 	var f timelineFlags
 	flags.StringArrayVar(&f.globs, "series", nil, "only series of this name; * and ? stand for anything, dots included; repeatable")
+	flags.BoolVar(&f.all, "all", false, "also the series that neither a finding nor what moved names")
 	flags.BoolVar(&f.csv, "csv", false, "comma-separated values")
 	flags.BoolVar(&f.json, "json", false, "JSON Lines")
 	return func(_ context.Context, args []string) error {
@@ -57,29 +66,29 @@ func setupTimeline(flags *pflag.FlagSet) func(context.Context, []string) error {
 	}
 }
 
-// runTimeline prints series in the order of their names, or of the patterns.
+// runTimeline prints series in the order of what matters, of their names, or of the patterns.
 func runTimeline(paths []string, f timelineFlags) error {
 	bar := startBar()
-	e, err := evidence.Read(paths, evidence.Options{Progress: &bar.progress})
+	doc, asked, err := analyzer.Ask(paths, evidence.Options{Progress: &bar.progress})
 	bar.stop()
 	if err != nil {
 		return opened(paths, anyInput, err)
 	}
-	series, err := pick(timeline.Build(&e.Columns), f.globs)
+	series, err := pick(asked.Lines, f.globs)
 	if err != nil {
 		return err
 	}
 	// All over the bundle's window, not over their own readings: a late series begins late.
-	start, end := e.Window()
-	window := timeline.Span{Start: start, End: end}
 	out := bufio.NewWriterSize(cli.Out, 1<<16)
 	switch {
 	case f.csv:
 		err = report.SeriesCSV(out, series)
 	case f.json:
-		err = report.SeriesJSON(out, series, window)
+		err = report.SeriesJSON(out, series, asked.Window)
+	case len(f.globs) > 0:
+		err = report.SeriesTable(out, []report.Section{{Title: strings.Join(f.globs, " "), Series: series}}, asked.Window, doc.Strip.Trigger, style(), 0, 0)
 	default:
-		err = report.SeriesTable(out, series, window, style(), len(f.globs) > 0)
+		err = f.table(out, doc, asked, series)
 	}
 	if ferr := out.Flush(); err == nil {
 		err = ferr
@@ -87,7 +96,23 @@ func runTimeline(paths []string, f timelineFlags) error {
 	if err != nil {
 		return fmt.Errorf("write timeline: %w", err)
 	}
-	return sound(e)
+	return sound(asked.Evidence)
+}
+
+// table prints what matters, and with --all the rest of what changed.
+func (f *timelineFlags) table(w io.Writer, doc *report.Document, asked *check.Case, series []*timeline.Series) error {
+	changed := slices.DeleteFunc(slices.Clone(series), func(s *timeline.Series) bool { return !s.Changes() })
+	sections := report.Matters(doc.Findings, doc.Moved, asked.Lines)
+	rest := report.Rest(sections, changed)
+	more := 0
+	// Where nothing stands out everything does.
+	if f.all || len(sections) == 0 {
+		sections, rest = append(sections, rest...), nil
+	}
+	for _, s := range rest {
+		more += len(s.Series)
+	}
+	return report.SeriesTable(w, sections, asked.Window, doc.Strip.Trigger, style(), more, len(series)-len(changed))
 }
 
 // readTexts reads a bundle without its packets.

@@ -32,8 +32,11 @@ func Of(part, whole uint64, one, many string) string {
 	return fmt.Sprintf("%s of %s (%s)", unit.Count(part), Plural(whole, one, many), unit.Percent(float64(part)/float64(whole)))
 }
 
+// ClockLayout is how Clock writes a time.
+const ClockLayout = "15:04:05.000"
+
 // Clock gives the time of day with milliseconds, UTC.
-func Clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
+func Clock(t time.Time) string { return t.UTC().Format(ClockLayout) }
 
 // Seconds gives offsets as a series of seconds: 1.01, 3.02, 7.18 s. Beyond ten the
 // rest is left out.
