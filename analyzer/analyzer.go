@@ -19,6 +19,7 @@ func Run(paths []string, opts evidence.Options) (*report.Document, error) {
 }
 
 func run(paths []string, opts evidence.Options) (*report.Document, *check.Case, error) {
+	opts.Bundles = true
 	found, err := evidence.Read(paths, opts)
 	if err != nil {
 		return nil, nil, err

@@ -32,6 +32,8 @@ type Options struct {
 	// OnlyFlows leaves out the texts, and the sums over services and peers: memory then
 	// grows with live flows only.
 	OnlyFlows bool
+	// Bundles allows for more than one: of those beyond the first only the packets are read.
+	Bundles bool
 	// Progress is kept up to date while reading.
 	Progress *Progress
 }
@@ -47,8 +49,8 @@ var ErrTwoBundles = errors.New("more than one bundle: captures may come with one
 // ErrNoPackets: the bundle holds none; its manifest says why.
 var ErrNoPackets = errors.New("the bundle holds no packets")
 
-// Read reads one bundle, captures, or both together. The first bundle is what the evidence is
-// about; of further bundles only the packets are read, as of captures. Damage and texts
+// Read reads one bundle, captures, or both together. A bundle, and of several the first, is what the
+// evidence is about; of what comes with it only the packets are read. Damage and texts
 // that cannot be read are part of the result; an error means that an input could not be
 // read at all.
 func Read(paths []string, opts Options) (*Evidence, error) {
@@ -259,7 +261,7 @@ func (in *inputs) stream(name string, from io.Reader, opts Options) error {
 // addBundle adds the bundle that the evidence is about, or the packets of a further one.
 func (in *inputs) addBundle(name string, r *format.Reader, opts Options) error {
 	in.closer = append(in.closer, r)
-	if in.bundle != nil && opts.OnlyFlows {
+	if in.bundle != nil && !opts.Bundles {
 		return fmt.Errorf("open %s: %w", name, ErrTwoBundles)
 	}
 	in.list = append(in.list, Input{Path: name, Kind: "bundle"})

@@ -162,7 +162,7 @@ func TestReadErrors(t *testing.T) {
 		{[]string{text}, packet.ErrFormat, "notes.txt"},
 		{[]string{filepath.Join(t.TempDir(), "none")}, os.ErrNotExist, "none"},
 	} {
-		_, err := evidence.Read(tt.paths, evidence.Options{OnlyFlows: true})
+		_, err := evidence.Read(tt.paths, evidence.Options{})
 		if !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%v: error %v, want %v that says %q", tt.paths, err, tt.is, tt.says)
 		}
