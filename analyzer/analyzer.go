@@ -20,6 +20,7 @@ func Run(paths []string, opts evidence.Options) (*report.Document, error) {
 
 // Ask is Run, and gives what was asked about, too.
 func Ask(paths []string, opts evidence.Options) (*report.Document, *check.Case, error) {
+	opts.Bundles = true
 	found, err := evidence.Read(paths, opts)
 	if err != nil {
 		return nil, nil, err

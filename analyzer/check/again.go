@@ -52,7 +52,9 @@ type lossy struct {
 func (c *Case) againWays() []*again {
 	p := c.Evidence.Packets
 	ways := []int{traffic.Toward, traffic.From}
-	if len(p.Local) == 0 || slices.ContainsFunc(p.Services, func(s *handshake.Service) bool { return s.Way == handshake.Forwarded }) {
+	if len(p.Local) == 0 || slices.ContainsFunc(p.Services, func(s *handshake.Service) bool {
+		return s.Way == handshake.Forwarded && !p.Local[s.Server.Addr()] // else translated here, from this host's own address
+	}) {
 		ways = ways[:1]
 	}
 	var all []*again

@@ -33,7 +33,9 @@ type Check struct {
 	// stand behind all others.
 	Remark bool
 	last   bool // it asks what the others have answered
-	run    func(c *Case) Answer
+	// Where there is one: the check is not asked, and not told of, where it does not hold.
+	asked func(c *Case) bool
+	run   func(c *Case) Answer
 }
 
 // Limit is a number that a check compares with.
@@ -53,6 +55,8 @@ var All = []*Check{
 	&synackRetransmit,
 	&synRetransmit,
 	&rttSpike,
+	&lostBetween,
+	&heldBetween,
 	// The host and its kernel.
 	&softirqStall,
 	&tcpCollapse,
@@ -151,14 +155,14 @@ func Run(checks []*Check, c *Case) []Result {
 	results := make([]Result, len(checks))
 	for _, last := range []bool{false, true} {
 		for i, k := range checks {
-			if k.last == last {
+			if k.last == last && (k.asked == nil || k.asked(c)) {
 				results[i] = Result{k, k.ask(c)}
 			}
 		}
 		c.answers = slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.Check == nil })
 	}
-	link(results)
-	return results
+	link(c.answers)
+	return c.answers
 }
 
 // ask answers one check. Missing needs make it unknown; lossy ones take away its right

@@ -39,6 +39,8 @@ func (c *Case) way(v *traffic.Service) handshake.Way {
 	switch {
 	case len(p.Local) == 0:
 		return handshake.WayUnknown
+	case p.Forwards(v.Server):
+		return handshake.Forwarded
 	case p.Local[v.Server.Addr()]:
 		return handshake.Inbound
 	case len(c.Evidence.Own) == 0 || v.From(p.Local):

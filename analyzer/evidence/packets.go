@@ -44,6 +44,8 @@ type Packets struct {
 	Paths   []*traffic.Path
 	Volume  traffic.Volume
 	Pings   []*traffic.Ping
+	// Between is what became of segments from one place to the next.
+	Between *Between
 
 	ticks  *ticks.Ticks // until they are columns; nil with Options.OnlyFlows
 	trips  *rtt.Peers   // until it is known which addresses are this host's
@@ -63,7 +65,11 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 	if len(in.captures) == 0 {
 		return nil, nil
 	}
-	source, err := packet.Open(in.captures...)
+	between, err := in.between(opts)
+	if err != nil {
+		return nil, fmt.Errorf("read packets: %w", err)
+	}
+	source, err := packet.Open(in.sources()...)
 	if err != nil {
 		return nil, fmt.Errorf("read packets: %w", err)
 	}
@@ -74,6 +80,7 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 		p.ticks = in.ticks(p.Local)
 	}
 	table := p.table(&services, in.room(), opts)
+	place := func(iface int) int { return between.place(in, source, iface) }
 	for {
 		packets, err := source.Batch()
 		if errors.Is(err, io.EOF) {
@@ -82,15 +89,13 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read packets: %w", err)
 		}
-		for i := range packets {
-			p.see(&packets[i])
-		}
-		table.AddBatch(packets)
+		between.batch(p, table, packets, place)
 	}
 	table.Flush() // flows that live on when the capture ends are what an incident is about
 	p.Totals = table.Totals()
 	p.Stats, p.Interfaces, p.Damage = source.Stats(), source.Interfaces(), source.Damage()
 	p.PerIface = append(p.PerIface, make([]uint64, max(0, len(p.Interfaces)-len(p.PerIface)))...)
+	between.finish(p, in)
 	if p.Broken = in.broken(); p.Broken != nil {
 		p.Short = !in.whole(member.PacketsName)
 		// The bundle's damage, said once: not a capture's own.
@@ -152,10 +157,6 @@ func (p *Packets) see(pkt *packet.Packet) {
 		}
 	}
 	p.Last = max(p.Last, pkt.Time) // several interfaces' packets come slightly out of order
-	for int(pkt.Interface) >= len(p.PerIface) {
-		p.PerIface = append(p.PerIface, 0)
-	}
-	p.PerIface[pkt.Interface]++
 	switch pkt.Kind {
 	case packet.TCP:
 		p.Volume.Add(pkt)
@@ -200,6 +201,8 @@ func (p *Packets) ways(sockets []member.Socket, own map[netip.Addr]bool) {
 	}
 	for _, s := range p.Services {
 		switch s.Way = handshake.Outbound; {
+		case p.Forwards(s.Server):
+			s.Way = handshake.Forwarded
 		case p.Local[s.Server.Addr()]:
 			s.Way = handshake.Inbound
 		case forwarded[s.Server]:
@@ -246,6 +249,9 @@ func Unseen(list []packet.Undecoded) string {
 func (p *Packets) Drops() (drops uint64, told bool) {
 	told = len(p.Interfaces) > 0
 	for _, i := range p.Interfaces {
+		if p.Between.foreign(i.Input) {
+			continue
+		}
 		drops += i.Drops
 		told = told && i.HasDrops
 	}

@@ -32,6 +32,8 @@ type Options struct {
 	// OnlyFlows leaves out the texts, and the sums over services and peers: memory then
 	// grows with live flows only.
 	OnlyFlows bool
+	// Bundles allows for more than one: of those beyond the first only the packets are read.
+	Bundles bool
 	// Progress is kept up to date while reading.
 	Progress *Progress
 }
@@ -41,13 +43,14 @@ type Progress struct {
 	Done, Total atomic.Int64 // bytes of the captures; Total is 0 where it is not known
 }
 
-// ErrTwoBundles: counters of two hosts cannot be read as one.
-var ErrTwoBundles = errors.New("more than one bundle: analyse each by itself; captures may come with it")
+// ErrTwoBundles: connections of two hosts cannot be listed as one's.
+var ErrTwoBundles = errors.New("more than one bundle: captures may come with one, and analyze compares the packets of several")
 
 // ErrNoPackets: the bundle holds none; its manifest says why.
 var ErrNoPackets = errors.New("the bundle holds no packets")
 
-// Read reads one bundle, captures, or captures together with a bundle. Damage and texts
+// Read reads one bundle, captures, or both together. A bundle, and of several the first, is what the
+// evidence is about; of what comes with it only the packets are read. Damage and texts
 // that cannot be read are part of the result; an error means that an input could not be
 // read at all.
 func Read(paths []string, opts Options) (*Evidence, error) {
@@ -83,7 +86,7 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 	e.Packets = packets
 	if packets != nil {
 		for _, err := range packets.Cut() {
-			e.Partial.Add(in.captures[0].Name, err)
+			e.Partial.Add(in.captures[in.about].Name, err)
 		}
 		if !opts.OnlyFlows {
 			e.packetColumns(in.own)
@@ -101,12 +104,21 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 type inputs struct {
 	list     []Input
 	bundle   *format.Reader
-	captures []packet.Input
+	captures []capture
+	about    int // index of the capture that the evidence is about: the bundle's, or the first
 	// own says that the captures are the bundle's, and broken ones no reason to end.
 	own    bool
 	size   int64   // bytes of all files, as they are
 	member *source // of the bundle's packets; nil without
 	closer []io.Closer
+}
+
+// capture is an opened input with packets.
+type capture struct {
+	packet.Input
+	host  string                        // of a bundle's
+	bound int64                         // ns by which its clock is wrong at most; 0: unknown
+	again func() (io.ReadCloser, error) // opens it once more; nil for what can be read once
 }
 
 const (
@@ -160,14 +172,33 @@ func openInputs(paths []string, opts Options) (*inputs, error) {
 	if in.bundle == nil || opts.NoPackets {
 		return in, nil
 	}
-	if own, err := in.bundle.Open(member.PacketsName); err == nil {
+	if own, err := in.packets(in.bundle); err == nil {
 		in.own = len(in.captures) == 0
-		in.closer = append(in.closer, own)
-		most := int64(max(mostPackets, packetsRatio*in.size))
-		in.member = &source{r: own, left: &most, over: errManyPackets}
-		in.captures = append(in.captures, packet.Input{Name: member.PacketsName, Reader: counted(in.member, opts.Progress, sizeOf(in.bundle))})
+		in.member = own
+		in.about = len(in.captures)
+		in.add(member.PacketsName, in.bundle, own, opts.Progress)
 	}
 	return in, nil
+}
+
+// packets opens those of a bundle.
+func (in *inputs) packets(r *format.Reader) (*source, error) {
+	content, err := r.Open(member.PacketsName)
+	if err != nil {
+		return nil, err
+	}
+	most := int64(max(mostPackets, packetsRatio*in.size))
+	return &source{r: content, closer: content, left: &most, over: errManyPackets}, nil
+}
+
+// add adds a bundle's packets to those to read.
+func (in *inputs) add(name string, r *format.Reader, content *source, p *Progress) {
+	in.closer = append(in.closer, content)
+	in.captures = append(in.captures, capture{
+		Input: packet.Input{Name: name, Reader: counted(content, p, sizeOf(r))},
+		host:  r.Manifest.Host.Name, bound: clockBound(r.Manifest),
+		again: func() (io.ReadCloser, error) { return in.packets(r) },
+	})
 }
 
 // open tries a path as a bundle. What is none is a capture, until the packet reader says
@@ -197,7 +228,7 @@ func (in *inputs) open(path string, opts Options) error {
 	f.Close()
 	r, err := format.Open(path, opts.Limits)
 	if err == nil {
-		return in.addBundle(path, r)
+		return in.addBundle(path, r, opts)
 	}
 	if !errors.Is(err, format.ErrNotBundle) {
 		return err
@@ -217,25 +248,32 @@ func (in *inputs) stream(name string, from io.Reader, opts Options) error {
 		}
 	}()
 	if !format.StreamIsBundle(buffered) {
-		in.capture(name, buffered, opts.Progress, 0)
+		in.capture(name, buffered, opts.Progress, 0, nil)
 		return nil
 	}
 	r, err := format.OpenStream(buffered, opts.Limits)
 	if err != nil {
 		return fmt.Errorf("open bundle on %s: %w", name, err)
 	}
-	return in.addBundle(name, r)
+	return in.addBundle(name, r, opts)
 }
 
-// addBundle adds the one bundle that there may be.
-func (in *inputs) addBundle(name string, r *format.Reader) error {
-	if in.bundle != nil {
-		r.Close()
+// addBundle adds the bundle that the evidence is about, or the packets of a further one.
+func (in *inputs) addBundle(name string, r *format.Reader, opts Options) error {
+	in.closer = append(in.closer, r)
+	if in.bundle != nil && !opts.Bundles {
 		return fmt.Errorf("open %s: %w", name, ErrTwoBundles)
 	}
-	in.bundle = r
-	in.closer = append(in.closer, r)
 	in.list = append(in.list, Input{Path: name, Kind: "bundle"})
+	if in.bundle == nil {
+		in.bundle = r
+		return nil
+	}
+	content, err := in.packets(r)
+	if err != nil {
+		return fmt.Errorf("open the packets of %s: %w", name, err)
+	}
+	in.add(name, r, content, opts.Progress)
 	return nil
 }
 
@@ -249,7 +287,7 @@ func (in *inputs) file(path string, f *os.File, opts Options) error {
 			return fmt.Errorf("open capture: %w", err)
 		}
 	}
-	in.capture(path, f, opts.Progress, size)
+	in.capture(path, f, opts.Progress, size, func() (io.ReadCloser, error) { return os.Open(path) })
 	return nil
 }
 
@@ -278,9 +316,9 @@ func compressedCapture(f *os.File) bool {
 }
 
 // capture adds packets to read, under the name that messages use.
-func (in *inputs) capture(name string, r io.Reader, p *Progress, size int64) {
+func (in *inputs) capture(name string, r io.Reader, p *Progress, size int64, again func() (io.ReadCloser, error)) {
 	in.list = append(in.list, Input{Path: name, Kind: "capture"})
-	in.captures = append(in.captures, packet.Input{Name: name, Reader: counted(r, p, size)})
+	in.captures = append(in.captures, capture{Input: packet.Input{Name: name, Reader: counted(r, p, size)}, again: again})
 }
 
 // sizeOf gives the length of the bundle's packets.

@@ -28,7 +28,7 @@ func OpenRecords(path string, opts Options) (*Records, error) {
 		in.close()
 		return nil, fmt.Errorf("open %s: %w", path, ErrNoPackets)
 	}
-	if r.Records, err = packet.OpenRecords(in.captures[0]); err != nil {
+	if r.Records, err = packet.OpenRecords(in.captures[0].Input); err != nil {
 		in.close()
 		return nil, err
 	}

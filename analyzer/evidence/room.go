@@ -92,11 +92,15 @@ var errNoMoreText = fmt.Errorf("it is not read to its end: the bundle holds more
 // source is the content of one member on its way to a parser. It keeps what ended reading,
 // since a member that is damaged is another thing than a text that is none.
 type source struct {
-	r    io.Reader
-	left *int64 // bytes that may still be read, of all members
-	over error  // what ends reading then
-	err  error
+	r      io.Reader
+	closer io.Closer
+	left   *int64 // bytes that may still be read, of all members
+	over   error  // what ends reading then
+	err    error
 }
+
+// Close closes the member, where the source has opened it.
+func (s *source) Close() error { return s.closer.Close() }
 
 // Read reads on.
 func (s *source) Read(b []byte) (int, error) {

@@ -203,9 +203,31 @@ func (t *Table) grow() {
 	}
 }
 
+// Forget drops the flow of a TCP packet, if there is one: it has turned out to be another flow with
+// translated addresses.
+func (t *Table) Forget(p *packet.Packet) {
+	var w whereabouts
+	w.look(t, p)
+	if f := t.find(&w.key, w.hash); f != nil {
+		t.remove(f)
+		f.reset(t)
+		t.flows.put(f)
+	}
+}
+
 // end finishes a flow, hands it to the sink and takes it back into the pool.
 func (t *Table) end(f *Flow) {
 	// Out of the table first, so that a sink that panics leaves no half-ended flow behind.
+	t.remove(f)
+	f.finish()
+	t.totals.flow(f)
+	t.sink(f)
+	f.reset(t)
+	t.flows.put(f)
+}
+
+// remove takes a flow out of the table.
+func (t *Table) remove(f *Flow) {
 	link := &t.chains[f.hash&uint64(len(t.chains)-1)]
 	for *link != f {
 		link = &(*link).chain
@@ -214,9 +236,4 @@ func (t *Table) end(f *Flow) {
 	t.alive--
 	t.lists -= f.lists
 	t.leave(f)
-	f.finish()
-	t.totals.flow(f)
-	t.sink(f)
-	f.reset(t)
-	t.flows.put(f)
 }

@@ -1,6 +1,9 @@
 package moved
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 )
@@ -25,7 +28,8 @@ func Between(bad, good *evidence.Evidence, badLines, goodLines *timeline.Set) []
 			continue
 		}
 		c := compare(s, append(quiet, loud...), len(quiet))
-		if c.score > least {
+		c.most = furthest(quiet, c.then > c.usual)
+		if c.score > least && c.then != *c.most && c.then > *c.most == (c.then > c.usual) { // the good one was never there
 			c.first = c.readings[c.peak].at
 			changes = append(changes, c)
 		}
@@ -38,4 +42,13 @@ func whole(e *evidence.Evidence) parts {
 	start, end := e.Window()
 	window := timeline.Span{Start: start, End: end}
 	return parts{quiet: window, loud: window, lossy: lossy(e.Manifest)}
+}
+
+// furthest gives the highest or lowest of some readings.
+func furthest(all []reading, high bool) *float64 {
+	v := slices.MinFunc(all, func(a, b reading) int { return cmp.Compare(a.v, b.v) }).v
+	if high {
+		v = slices.MaxFunc(all, func(a, b reading) int { return cmp.Compare(a.v, b.v) }).v
+	}
+	return &v
 }

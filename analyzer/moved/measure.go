@@ -24,6 +24,7 @@ type change struct {
 	peak               int   // by index of readings: where it was furthest out
 	first              int64 // Unix ns
 	score              float64
+	most               *float64 // of the quiet readings, the furthest on that side
 	with               []string
 }
 
@@ -155,7 +156,7 @@ func (c *change) line() Line {
 		Series: c.series.Name, Value: c.then, Usual: c.usual, Unit: c.series.RateUnit(), First: evidence.Unix(c.first),
 		Member: c.series.Source, Score: math.Round(c.score*10) / 10, With: c.with[:min(len(c.with), named)],
 	}
-	l.More = len(c.with) - len(l.With)
+	l.More, l.Most = len(c.with)-len(l.With), c.most
 	if strings.HasPrefix(l.Member, "proc/") || strings.HasPrefix(l.Member, "sys/") {
 		l.Member = member.SnapshotName(l.First, l.Member)
 	}

@@ -40,6 +40,8 @@ type Line struct {
 	// adds up, or what grew with the traffic. More counts those beyond the named ones.
 	With []string `json:"with,omitempty"`
 	More int      `json:"more,omitempty"`
+	// Most is, of two bundles' difference, the good one's own reading that is furthest on this side.
+	Most *float64 `json:"most,omitempty"`
 }
 
 const (

@@ -44,6 +44,7 @@ type other struct {
 type feed struct {
 	index   uint16
 	name    string
+	clock   Clock
 	stream  *stream
 	source  container
 	closer  func()
@@ -58,9 +59,9 @@ type feed struct {
 }
 
 // newFeed returns a feed that has not been started.
-func newFeed(index int, name string, st *stream, c container, closer func()) *feed {
+func newFeed(index int, in Input, st *stream, c container, closer func()) *feed {
 	f := &feed{
-		index: uint16(index), name: name, stream: st, source: c, closer: closer,
+		index: uint16(index), name: in.Name, clock: in.Clock, stream: st, source: c, closer: closer,
 		full: make(chan *batch, batchesAhead), free: make(chan *batch, batchesAhead),
 		done: make(chan struct{}),
 	}
@@ -124,7 +125,7 @@ func (r *reading) fill(b *batch) bool {
 func (r *reading) decode(p *Packet, rec *record, c *count) {
 	r.frame++
 	*p = Packet{
-		Time: rec.time, Frame: r.frame + r.feed.skipped(), Input: r.feed.index,
+		Time: r.feed.clock.At(rec.time), Frame: r.frame + r.feed.skipped(), Input: r.feed.index,
 		Interface: rec.iface.index, Dir: rec.dir,
 		CapLen: uint32(len(rec.data)), WireLen: rec.wireLen,
 	}

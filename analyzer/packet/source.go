@@ -17,6 +17,7 @@ import (
 type Input struct {
 	Name   string
 	Reader io.Reader
+	Clock  Clock // puts its times on the clock of the other inputs
 }
 
 // Interface describes one capture interface of an input.
@@ -171,7 +172,7 @@ func openFeed(reg *registry, index int, in Input) (*feed, error) {
 		closer()
 		return nil, fmt.Errorf("open capture %s: %w", in.Name, err)
 	}
-	return newFeed(index, in.Name, st, c, closer), nil
+	return newFeed(index, in, st, c, closer), nil
 }
 
 // newContainer returns the reader for the format that the first bytes name.

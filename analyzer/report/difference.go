@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
@@ -27,6 +28,8 @@ type Difference struct {
 	// Moved is what differs most of the numbers over time. A line's usual is the good bundle's median, its
 	// value and first the bad one's reading that is furthest from that.
 	Moved []moved.Line `json:"moved"`
+	// Durations are the softirqs and functions of which some took far longer in one of the two.
+	Durations []HistogramPair `json:"durations"`
 }
 
 // Pair is one thing that differs; absent is empty.
@@ -36,9 +39,9 @@ type Pair struct {
 	Good string `json:"good"`
 }
 
-// MakeDifference compares two bundles.
-func MakeDifference(bad, good *evidence.Evidence) *Difference {
-	d := &Difference{Schema: Schema, Bad: bad.Manifest.Name, Good: good.Manifest.Name, Settings: []Pair{}, Moved: []moved.Line{}}
+// MakeDifference compares two bundles, and the histograms of how long softirqs and functions took in each.
+func MakeDifference(bad, good *evidence.Evidence, badSums, goodSums []Histogram) *Difference {
+	d := &Difference{Durations: longer(badSums, goodSums), Schema: Schema, Bad: bad.Manifest.Name, Good: good.Manifest.Name, Settings: []Pair{}, Moved: []moved.Line{}}
 	d.Machine = differing(machine(bad), machine(good))
 	settings := func(e *evidence.Evidence) map[string]string {
 		named := map[string]string{}
@@ -108,23 +111,59 @@ func (d *Difference) Text(w io.Writer, style Style) error {
 		p.section("Numbers")
 		for i := range d.Moved {
 			l := &d.Moved[i]
-			p.named(l.Series, fmt.Sprintf("%s, there usually %s, %s-fold%s", unit.Prose(l.Value, l.Unit), unit.Prose(l.Usual, l.Unit), unit.Number(l.Score), l.Also()))
+			p.named(l.Series, beside(l)+l.Also())
 		}
 	}
+	for i := range d.Durations {
+		p.durations(&d.Durations[i])
+	}
 	return p.err
+}
+
+// beside says a number of the bad bundle, and what it was in the good one: a single reading of the one may
+// be as far out in the other.
+func beside(l *moved.Line) string {
+	text := fmt.Sprintf("%s, there usually %s", unit.Prose(l.Value, l.Unit), unit.Prose(l.Usual, l.Unit))
+	switch {
+	case l.Most == nil || *l.Most == l.Usual:
+	case l.Value > l.Usual:
+		text += fmt.Sprintf(" and %s at most", unit.Prose(*l.Most, l.Unit))
+	default:
+		text += fmt.Sprintf(" and %s at least", unit.Prose(*l.Most, l.Unit))
+	}
+	return text
 }
 
 // verdict says in a clause how much differs.
 func (d *Difference) verdict() string {
 	var parts []string
 	if n := len(d.Settings); n > 0 {
-		parts = append(parts, words.Plural(n, "setting differs", "settings differ"))
+		text := words.Plural(n, "setting differs", "settings differ")
+		const named = 3
+		if n <= named {
+			var names []string
+			for _, s := range d.Settings {
+				names = append(names, s.Name)
+			}
+			text += " (" + words.List(names) + ")"
+		}
+		parts = append(parts, text)
 	}
 	if moved.Stands(d.Moved) {
-		parts = append(parts, moved.Summary(d.Moved))
+		const named = 3
+		var most []string
+		for i := range d.Moved[:min(len(d.Moved), named)] {
+			if l := &d.Moved[i]; l.Score >= moved.Much {
+				most = append(most, fmt.Sprintf("%s (%s)", l.Series, beside(l)))
+			}
+		}
+		parts = append(parts, "what differs most: "+words.List(most))
+	}
+	for i := range d.Durations {
+		parts = append(parts, d.Durations[i].summary())
 	}
 	if len(parts) == 0 {
 		return "no setting differs, and no number differs much"
 	}
-	return words.List(parts)
+	return strings.Join(parts, "; ")
 }

@@ -42,6 +42,7 @@ func Text(w io.Writer, d *Document, style Style) error {
 		p.line()
 		p.finding(f, depth[f], strings.Contains(d.Verdict, f.Headline))
 	}
+	p.between(d.Between)
 	if d.Unanswered() && len(d.Moved) > 0 {
 		p.section("What moved most")
 		for i := range d.Moved {

@@ -22,8 +22,14 @@ var analyze = &cli.Command{
 	Args: "BUNDLE|PCAP… [-o DIR] [--json] [--fail-on SEVERITY]",
 	Doc:  "say what happened, why, and what was ruled out",
 	Long: `Takes one bundle (also as .tar or .tar.gz, or the folder that it was unpacked into),
-or captures (pcap or pcapng, also .gz and .zst), or a bundle with captures of other
-machines; "-" is standard input. A bare capture answers only what packets can tell.
+or captures (pcap or pcapng, also .gz and .zst), or a bundle with captures or bundles of
+other machines; "-" is standard input. A bare capture answers only what packets can tell.
+
+Several inputs of the same time, as of both ends of a path, or of a load balancer and
+a backend, are compared: their clocks by the packets that both saw, and what was lost
+or held up from one to the other, also where addresses are translated in between. Each
+connection is told of once: as the bundle has it, the first where there are several, or
+where it was seen first. Files of one capture (tcpdump -C, dumpcap -b) are one input.
 
 -o writes report.html, one file to attach to a postmortem, report.md to paste into one,
 the drawings of both below plots, findings.json with its schema, and report.txt, which
@@ -38,6 +44,7 @@ Exit code 1 with --fail-on: a finding is as bad as that, whatever else is the ca
 		"spikebox analyze web1-20261121T034711Z-listen.overflows.spike.tar.zst",
 		"spikebox analyze --json incident.pcapng.gz | jq .verdict",
 		"spikebox analyze -o report --title 'INC-1234: shop timed out' --tz Europe/Berlin web1-20261121T034711Z-rtt.p99.spike.tar.zst",
+		"spikebox analyze edge-1.spike.tar.zst backend-2.pcapng",
 		"spikebox analyze -o report --fail-on critical web1-20261121T034711Z-rtt.p99.spike.tar.zst",
 	},
 	Setup: setupAnalyze,

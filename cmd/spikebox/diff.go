@@ -9,6 +9,8 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
+	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 var diff = &cli.Command{
@@ -18,7 +20,9 @@ var diff = &cli.Command{
 	Long: `GOOD is a bundle to compare with: of the time before, of another host, or of the same
 load with another setting. Of both are compared what is known of host and recorder,
 the sysctls, and every number over time: the readings of BAD that are furthest from
-GOOD's usual, which is the median over its window. What moved together is one line.
+GOOD's usual, which is the median over its window, and GOOD's own furthest reading.
+What moved together is one line. Softirqs and functions of which some took four times
+as long in one of the two are set beside each other, as histogram prints them.
 
 Exit code 3: a text of one of them could not be read, or not kept whole.
 Exit code 4: one of them is damaged; what is whole was compared.`,
@@ -44,7 +48,15 @@ func runDiff(bad, good string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	d := report.MakeDifference(a, b)
+	badSums, err := durations(bad)
+	if err != nil {
+		return err
+	}
+	goodSums, err := durations(good)
+	if err != nil {
+		return err
+	}
+	d := report.MakeDifference(a, b, badSums, goodSums)
 	if asJSON {
 		err = report.JSON(cli.Out, d)
 	} else {
@@ -55,4 +67,22 @@ func runDiff(bad, good string, asJSON bool) error {
 	}
 	lost := sound(a)
 	return cmp.Or(lost, sound(b))
+}
+
+// durations adds up how long softirqs and functions took over the whole window; none without them. What is
+// damaged of the member has been said by readTexts.
+func durations(path string) ([]report.Histogram, error) {
+	r, err := format.Open(path, format.Limits{})
+	if err != nil {
+		return nil, opened([]string{path}, onlyBundles, err)
+	}
+	defer r.Close()
+	content, err := r.Open(member.LatenciesName)
+	if err != nil {
+		return nil, nil
+	}
+	defer content.Close()
+	sums := report.NewSums(format.Trigger{}) // all of it is from the trigger on
+	_ = member.EachLatency(content, sums.Add)
+	return sums.List(), nil
 }

@@ -1,0 +1,199 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/analyzer/taps"
+	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/analyzer/traffic"
+	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/format/unit"
+)
+
+var betweenRefused = Limit{"connections", 3, "connections",
+	"a client that gives up while its first SYN is on its way makes one; three are no accident"}
+
+var lostBetween = Check{
+	ID:    "lost-between",
+	Title: "Segments were lost between two places",
+	Doc:   "segments passed one place and never came to the next, whose capture was whole: at two interfaces of a host, or in two inputs",
+	Page: `The same segment seen at two places was not lost between them; one that passed the first and
+not the second was, if the second looked. This is asked where packets of the same
+connections are in two inputs, both ends of a path or a load balancer and a backend, or
+pass two interfaces of one host: a router, a NAT gateway, a container host.
+
+Segments are found again by what translation of addresses leaves as it is: sequence
+number, acknowledgement number and timestamps. Offloads may cut and merge them.
+
+A segment that was not seen and that the receiver acknowledged all the same, without
+another copy, was not lost: the second capture missed it, or it took another way. What a
+capture says to have dropped itself is taken off, and what was sent before it began or
+after its last packet is not counted.
+
+What is lost between two interfaces of this host, this host dropped.`,
+	Ref:      "RFC 9293 section 3.4, RFC 7323; net/core/secure_seq.c (both random), net/netfilter/nf_nat_core.c (leaves both), Linux 6.18; package taps",
+	Needs:    []*Need{needPlaces},
+	Limits:   []Limit{lossShare, lossMany, lossCritical, betweenRefused},
+	Explains: []string{"retrans.ratio", "rto", "syn.retrans"},
+	asked:    several,
+	run:      runLostBetween,
+}
+
+// runLostBetween gives a finding for each way between two places that loses.
+func runLostBetween(c *Case) Answer {
+	var findings []*Finding
+	var doubts []string
+	var lost, all uint64
+	for _, s := range c.stretches() {
+		lost, all = lost+s.Lost, all+s.Lost+s.Passed
+		sure := s.Lost - min(s.Lost, s.to.Lost)
+		share := float64(sure) / float64(max(s.Lost+s.Passed, 1))
+		switch {
+		case float64(sure) >= lossMany.Value && share >= lossShare.Value, float64(s.Refused) >= betweenRefused.Value:
+			findings = append(findings, c.lostFinding(s, share))
+		case float64(s.Lost) >= lossMany.Value && sure < s.Lost:
+			doubts = append(doubts, fmt.Sprintf("the capture at %s dropped %s itself, and %s of the segments that passed %s are not in it",
+				s.to.Name, words.Plural(s.to.Lost, "packet", "packets"), unit.Count(s.Lost), s.from.Name))
+		}
+	}
+	switch {
+	case len(findings) > 0:
+		return present(worst(findings)...)
+	case len(doubts) > 0:
+		return unknown(doubts[0], "capture there with a larger buffer, or headers only")
+	}
+	return absent("%s of %s segments that should have passed two places were lost between them", unit.Count(lost), unit.Count(all))
+}
+
+// lostFinding tells of one way.
+func (c *Case) lostFinding(s stretchOf, share float64) *Finding {
+	f := &Finding{Severity: Warning, Object: s.name()}
+	if share >= lossCritical.Value || float64(s.Refused) >= betweenRefused.Value {
+		f.Severity = Critical
+	}
+	f.at(s.lostSpan(c.Window))
+	f.Subjects = s.subjects(func(t *taps.Tally) bool { return t.Lost > 0 })
+	for _, place := range []string{s.from.Name, s.to.Name} {
+		f.Subjects = append(f.Subjects, subject.Interface{Name: place})
+	}
+	var said []string
+	if s.Lost > 0 {
+		said = append(said, words.Of(s.Lost, s.Lost+s.Passed, "segment", "segments"))
+	}
+	if s.Refused > 0 {
+		said = append(said, fmt.Sprintf("all %s of %s", words.Plural(s.SYNs, "SYN", "SYNs"), words.Plural(s.Refused, "connection attempt", "connection attempts")))
+	}
+	f.effect = words.List(said) + " lost"
+	f.Headline = fmt.Sprintf("Between %s and %s %s were lost.", s.from.Name, s.to.Name, words.List(said))
+	if s.here {
+		f.Headline = fmt.Sprintf("This host dropped %s on their way from %s to %s.", words.List(said), s.from.Name, s.to.Name)
+	}
+	f.Detail = s.backText() + s.doubtText()
+	f.Evidence = []Item{s.lostItem()}
+	for _, e := range s.Examples {
+		f.Flows = append(f.Flows, Flow{
+			Client: e.Client.Addr(), ClientPort: e.Client.Port(), Server: e.Server.Addr(), ServerPort: e.Server.Port(), First: evidence.Unix(e.Time),
+			SYNOffsets: []float64{}, SYNACKOffsets: []float64{}, SYNSchedule: "none", SYNACKSchedule: "none", End: "open",
+			Frames: []uint64{e.Frame}, Filter: endsFilter(e.Client, e.Server),
+		})
+	}
+	if s.here {
+		c.droppedHere(f, s)
+	} else {
+		f.Remedy = []Remedy{{What: fmt.Sprintf("Look at what lies between %s and %s: queues, policers and error counters of switches, routers and firewalls there, and at the receiving interface's own drops.", s.from.Name, s.to.Name)}}
+	}
+	return f
+}
+
+// lostSpan is the longest run of seconds in which something was lost.
+func (s *stretchOf) lostSpan(window timeline.Span) timeline.Span {
+	var hits []traffic.Second
+	for _, at := range s.seconds() {
+		if n := s.Seconds[at].Lost; n > 0 {
+			hits = append(hits, traffic.Second{At: at, N: uint32(n)})
+		}
+	}
+	span, _ := stretch(hits, 1)
+	if span == (timeline.Span{}) {
+		return window
+	}
+	span.Start, span.End = max(span.Start, window.Start), min(span.End, window.End)
+	return span
+}
+
+// backText says what the other way lost, for comparison.
+func (s *stretchOf) backText() string {
+	b := s.backward
+	if b.Passed+b.Lost == 0 {
+		return " Nothing was seen of the way back."
+	}
+	return fmt.Sprintf(" On the way back it was %s.", words.Of(b.Lost, b.Lost+b.Passed, "segment", "segments"))
+}
+
+// doubtText says what may be otherwise.
+func (s *stretchOf) doubtText() (text string) {
+	if s.Unseen > 0 {
+		text += fmt.Sprintf(" Not counted are %s that the receiver acknowledged though %s has not seen them: its capture missed them, or they took another way.", unit.Count(s.Unseen), s.to.Name)
+	}
+	if s.Silent > 0 {
+		text += fmt.Sprintf(" Nor are %s that were sent after the last packet at %s.", unit.Count(s.Silent), s.to.Name)
+	}
+	if s.to.Lost > 0 {
+		text += fmt.Sprintf(" The capture at %s dropped %s itself, which may be among them.", s.to.Name, words.Plural(s.to.Lost, "packet", "packets"))
+	} else if !s.to.Told {
+		text += fmt.Sprintf(" The capture at %s does not say what it dropped itself; where it drops, acknowledgements tell.", s.to.Name)
+	}
+	return text
+}
+
+// droppedHere says what the kernel tells of drops of these connections, or of that time.
+func (c *Case) droppedHere(f *Finding, s stretchOf) {
+	reasons := map[string]int{}
+	var lines []string
+	for i := range c.Evidence.Events {
+		e := &c.Evidence.Events[i]
+		if e.Kind != member.PacketDrop || !s.about(e) {
+			continue
+		}
+		reasons[e.Reason+" in "+e.Place]++
+		const most = 5
+		if len(lines) < most {
+			lines = append(lines, fmt.Sprint(e.Line))
+		}
+	}
+	var names []string
+	for name := range reasons {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { return reasons[b] - reasons[a] })
+	if len(names) == 0 {
+		f.Remedy = []Remedy{{What: "Look for what drops forwarded packets here: the counters of nft list ruleset and iptables -L -v (FORWARD), the queue disciplines (tc -s qdisc), the routes and neighbours of the way out."}}
+		return
+	}
+	f.Detail += fmt.Sprintf(" The kernel's reason for their packets: %s.", names[0])
+	f.Evidence = append(f.Evidence, Item{Kind: "log", Member: member.EventsName, Where: "lines " + strings.Join(lines, " "), Text: names[0]})
+	what := "spikebox show drops lists all of them by function and second."
+	switch reason, _, _ := strings.Cut(names[0], " in "); reason {
+	case "NETFILTER_DROP":
+		what = "Find the rule: nft monitor trace, or the counters of nft list ruleset and iptables -L FORWARD -v."
+	case "QDISC_DROP":
+		what = "Look at the queue there: tc -s qdisc, its limit and what fills it."
+	}
+	f.Remedy = []Remedy{{What: what}}
+}
+
+// about says whether an event is of one of the connections that lost something.
+func (s *stretchOf) about(e *member.Event) bool {
+	for i := range s.Examples {
+		client := s.Examples[i].Client
+		if e.RemotePort == client.Port() && e.Remote.Unmap() == client.Addr().Unmap() || e.LocalPort == client.Port() && e.Local.Unmap() == client.Addr().Unmap() {
+			return true
+		}
+	}
+	return false
+}
