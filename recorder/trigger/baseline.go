@@ -30,9 +30,10 @@ const (
 	lag = 30 * time.Second
 
 	// Before so much is known the largest value so far stands for the usual, from so many seconds
-	// on and but for the last ones: who arms a recorder today wants today's incident.
-	soFarNeeded = 4 * time.Second
-	soFarLag    = 2 * time.Second
+	// on and but for the last ones, in which an incident may rise: who arms a recorder today wants
+	// today's incident.
+	soFarNeeded = 3 * time.Second
+	soFarLag    = 5 * time.Second
 
 	// The histogram has eight bins for each factor of two, which is 9 % a bin, from 2^-24
 	// (60 ns) to 2^40, and one below for zero.

@@ -25,6 +25,8 @@ var Defaults = []Default{
 		"upstream black hole, dead neighbour, SYN-ACKs or final ACKs lost or dropped", "listeners with TCP_DEFER_ACCEPT that many idle clients connect to at once"},
 	{"syn.retrans.ratio > 3x for 1s and syn.retrans > 2 for 1s", "on a host that 20/s would be many for: a quarter of its handshakes; what one client repeats at once is a rate for less than a second",
 		"upstream black hole, SYN-ACKs or final ACKs lost, on a small host", "one client that opens many connections to a dead address, where little else is"},
+	{"tcp.syn_sent > 5x for 1s", "own connects wait a round trip for their answer; more than six that wait for a second are more than one program's to one address",
+		"upstream black hole, dead neighbour, on a host of any size", "a program of this host that tries many dead addresses: a scan, a crawler"},
 	{"filtered.clients > 5x", "more than three that own rules have kept waiting for a second at a port that is listened on; a scan waits for nobody",
 		"SYNs, final ACKs or answers dropped by an own rule", "many addresses banned at once that go on trying"},
 	{"syn_recv > 5x for 500ms", "half-open connections last a round trip; five times as many, and 250 at least, is another path or a flood",

@@ -31,6 +31,8 @@ var floors = map[string]float64{
 	"syn.retrans.ratio": 1.0 / 12, "connect.failed.ratio": 1.0 / 6, "established.resets.ratio": 0.1, "no.route.ratio": 1.0 / 30,
 	// 1/s, so that 3x is 3/s: somebody tries this or that port of any host.
 	"resets": 1,
+	// 1.2, so that 5x is six: what a browser opens at once, and more than checks of dead servers are.
+	"tcp.syn_sent": 1.2,
 	// 0.6, so that 5x is three addresses: a household that is banned and tries on, some scanners.
 	"filtered.clients": 0.6, "peers.stalled": 0.6,
 	// 50, so that 5x is 250: a port scan has some hundred open at once, a deploy as many.
