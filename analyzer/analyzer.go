@@ -14,13 +14,13 @@ import (
 // Run analyses a bundle, captures, or both together: packets become flows, texts become
 // numbers over time, and the checks are asked about all of it.
 func Run(paths []string, opts evidence.Options) (*report.Document, error) {
+	opts.Bundles = true
 	doc, _, err := Ask(paths, opts)
 	return doc, err
 }
 
-// Ask is Run, and gives what was asked about, too.
+// Ask is Run, and gives what was asked about, too: of several bundles only where the options allow for them.
 func Ask(paths []string, opts evidence.Options) (*report.Document, *check.Case, error) {
-	opts.Bundles = true
 	found, err := evidence.Read(paths, opts)
 	if err != nil {
 		return nil, nil, err
@@ -41,6 +41,7 @@ func Tell(paths []string, opts evidence.Options, wanted story.Options) (*story.S
 			also(f)
 		}
 	}
+	opts.Bundles = true
 	doc, asked, err := Ask(paths, opts)
 	if err != nil {
 		return nil, err

@@ -165,6 +165,9 @@ func Run(checks []*Check, c *Case) []Result {
 	return c.answers
 }
 
+// Optional says that the check is not asked of every input.
+func (k *Check) Optional() bool { return k.asked != nil }
+
 // ask answers one check. Missing needs make it unknown; lossy ones take away its right
 // to say absent, and keep what it has found.
 func (k *Check) ask(c *Case) Answer {

@@ -21,10 +21,11 @@ var heldBetween = Check{
 	ID:    "held-between",
 	Title: "Segments were held up between two places",
 	Doc:   "for whole seconds every segment took far longer from one place to the next than the quickest did: at two interfaces of a host, or in two inputs",
-	Page: `How long a segment takes from one place to another is measured on the segment itself. Clocks
-of two hosts may differ, but that shifts all of them alike: how much longer one took than
-the quickest of its way does not depend on it. A second in which even the least delayed
-segment waited is one in which a queue stood, and was not merely met.
+	Page: `How long a segment takes from one place to another is measured on the segment
+itself. Clocks of two hosts may differ, but that shifts all of them alike: how much
+longer one took than the quickest of its way does not depend on it. A second in which
+even the least delayed segment waited is one in which a queue stood, and was not merely
+met.
 
 Between two interfaces of this host it is this host that holds them up: its queue
 discipline, or its CPUs.`,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/cases"
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/internal/captures"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 )
@@ -106,6 +107,14 @@ func TestOrderOfChecks(t *testing.T) {
 				t.Fatalf("%s: in another order of checks (-want +got):\n%s", one.Name, diff)
 			}
 		}
+	}
+	// What is lost from one place to the next takes two of them.
+	for _, run := range []string{"plain", "nat"} {
+		e, err := evidence.Read(captures.Ours(t, "two-places/"+run+"/*.pcap.zst"), evidence.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers(t, All, NewCase(e, timeline.Build(&e.Columns)), drawn)
 	}
 	for _, k := range All {
 		for _, l := range k.Causes {

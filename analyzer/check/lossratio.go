@@ -1,9 +1,6 @@
 package check
 
-import (
-	"github.com/spikebox/spikebox/analyzer/subject"
-	"github.com/spikebox/spikebox/format/unit"
-)
+import "github.com/spikebox/spikebox/format/unit"
 
 var lossRatio = Check{
 	ID:    "loss-ratio",
@@ -15,13 +12,9 @@ nothing is said, as paths through the internet lose that much on good days; a da
 should lose nothing at all.
 
 What began before the window and lasts longer looks the same as what is always so.`,
-	Ref:    "RFC 8085 section 3.1.2; Mathis et al., The Macroscopic Behavior of the TCP Congestion Avoidance Algorithm, 1997",
-	Needs:  []*Need{needPackets},
-	Limits: []Limit{lossShare, lossMany, lossCritical},
-	Causes: []Link{
-		{Cause: &lostBetween, On: subject.KindPeer, Slack: counterSlack,
-			Because: "what is lost between the two places is sent again"},
-	},
+	Ref:      "RFC 8085 section 3.1.2; Mathis et al., The Macroscopic Behavior of the TCP Congestion Avoidance Algorithm, 1997",
+	Needs:    []*Need{needPackets},
+	Limits:   []Limit{lossShare, lossMany, lossCritical},
 	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "retrans", "connect.p99", "connect.max", "upstream.p99", "upstream.max", "tcp.fin_wait1"},
 	run:      runLossRatio,
 }

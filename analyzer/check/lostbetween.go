@@ -22,10 +22,10 @@ var lostBetween = Check{
 	ID:    "lost-between",
 	Title: "Segments were lost between two places",
 	Doc:   "segments passed one place and never came to the next, whose capture was whole: at two interfaces of a host, or in two inputs",
-	Page: `The same segment seen at two places was not lost between them; one that passed the first and
-not the second was, if the second looked. This is asked where packets of the same
-connections are in two inputs, both ends of a path or a load balancer and a backend, or
-pass two interfaces of one host: a router, a NAT gateway, a container host.
+	Page: `The same segment seen at two places was not lost between them; one that passed the
+first and not the second was, if the second looked. This is asked where packets of the
+same connections are in two inputs, both ends of a path or a load balancer and a backend,
+or pass two interfaces of one host: a router, a NAT gateway, a container host.
 
 Segments are found again by what translation of addresses leaves as it is: sequence
 number, acknowledgement number and timestamps. Offloads may cut and merge them.

@@ -25,8 +25,6 @@ acknowledgements, and not of loss.`,
 	Causes: []Link{
 		{Cause: &lostBetween, On: subject.KindPeer, Slack: counterSlack,
 			Because: "what is lost between the two places is sent again"},
-		{Cause: &heldBetween, On: subject.KindPeer, Slack: counterSlack,
-			Because: "timers fire while segments wait between the two places"},
 		{Cause: &rttSpike, CauseVariant: insideHost, On: subject.KindHost, Slack: counterSlack,
 			Because: "timers fire while segments or acknowledgements wait inside this host"},
 		{Cause: &rttSpike, On: subject.KindPeer, Slack: counterSlack,

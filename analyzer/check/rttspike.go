@@ -39,8 +39,6 @@ discipline or the driver on their way out, or behind it on their way in.`,
 	Needs:  []*Need{needRTT},
 	Limits: []Limit{rttLimit, rttFactor, rttHold, rttSevere, rttAll, rttDelack},
 	Causes: []Link{
-		{Cause: &heldBetween, On: subject.KindHost, Slack: counterSlack, If: heldUp,
-			Because: "a round trip is at least as long as the wait between the two places that it passes"},
 		{Cause: &listenOverflow, EffectVariant: insideHost, On: subject.KindHost, Slack: counterSlack,
 			Because: "the kernel times a connection's first round trip from its SYN-ACK on, " +
 				"so an ACK that the full accept queue dropped makes it as long as the wait"},

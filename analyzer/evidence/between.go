@@ -82,7 +82,7 @@ func (b *Between) linked(one, other int) bool {
 // whatever address of this host clients ask for.
 func (p *Packets) Forwards(service netip.AddrPort) bool {
 	b := p.Between
-	return len(p.Local) > 0 && slices.ContainsFunc(b.Pairs, func(pair *taps.Pair) bool {
+	return b != nil && len(p.Local) > 0 && slices.ContainsFunc(b.Pairs, func(pair *taps.Pair) bool {
 		return b.Host(pair) && slices.ContainsFunc(pair.Translated, func(t taps.Translation) bool {
 			return t.A == service && !p.Local[t.B.Addr().Unmap()] || t.B == service && !p.Local[t.A.Addr().Unmap()]
 		})

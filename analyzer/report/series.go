@@ -213,9 +213,17 @@ func spark(window timeline.Span, t []int64, v []float64, scale [2]float64, cells
 			// The largest and not the mean, which would flatten the spike that is looked for.
 			if line[cell] == ' ' || height > heights[cell] {
 				heights[cell] = height
-				line[cell] = levels[min(int(height*float64(len(levels))), len(levels)-1)]
+				line[cell] = levels[level(height, len(levels))]
 			}
 		}
 	}
 	return strings.TrimRight(string(line), " ")
+}
+
+// level gives the index of a height in 0..1 among so many: the lowest is for the least alone, so that little is told from nothing.
+func level(height float64, levels int) int {
+	if height == 0 {
+		return 0
+	}
+	return max(1, min(int(height*float64(levels)), levels-1))
 }

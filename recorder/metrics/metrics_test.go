@@ -3,6 +3,7 @@
 package metrics
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -67,7 +68,8 @@ func TestScrape(t *testing.T) {
 		}
 		s.listener.(*net.UnixListener).SetUnlinkOnClose(false)
 		go s.Serve(answer(t))
-		client := http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", path) }, DisableKeepAlives: true}}
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+			DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", path) }}}
 		got, err := client.Get("http://recorder/metrics")
 		if err != nil {
 			t.Fatal(err)
