@@ -26,7 +26,7 @@ until_ "armed by two commands" systemctl is-active spikeboxd
 [ "$(ps -o user= -p "$(pid)")" = spikebox ] && seen "it is no root" || fail "its user"
 systemctl status --no-pager spikeboxd | grep -q 'Status: "armed on ' && seen "systemctl status tells on what" || fail "status"
 spikebox status | sed 's/^/STATUS /' | head -60
-spikebox status | grep -q 'complete' || fail "spikebox status"
+spikebox status | grep -q '^armed  *since' && seen "spikebox status answers to root" || fail "spikebox status"
 journalctl --no-pager -o cat -u spikeboxd | sed 's/^/LOG /' | head -30
 
 spikebox trigger --reason 'a look' >/dev/null || fail "spikebox trigger"
