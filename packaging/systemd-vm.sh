@@ -30,9 +30,9 @@ spikebox status | grep -q '^armed  *since' && seen "spikebox status answers to r
 journalctl --no-pager -o cat -u spikeboxd | sed 's/^/LOG /' | head -30
 
 spikebox trigger --reason 'a look' >/dev/null || fail "spikebox trigger"
-until_ "a bundle is written" sh -c 'ls /var/lib/spikebox/*.spikebox'
-spikebox analyze /var/lib/spikebox/*.spikebox | sed 's/^/ANALYZE /' | head -12
-spikebox verify /var/lib/spikebox/*.spikebox >/dev/null && seen "the bundle is whole" || fail verify
+until_ "a bundle is written" sh -c 'ls /var/lib/spikebox/*.tar.zst'
+spikebox analyze /var/lib/spikebox/*.tar.zst | sed 's/^/ANALYZE /' | head -12
+spikebox verify /var/lib/spikebox/*.tar.zst >/dev/null && seen "the bundle is whole" || fail verify
 
 echo 'trigger syn_recv > 12345' >>/etc/spikebox/spikeboxd.conf
 before=$(pid)
@@ -55,7 +55,7 @@ systemd-analyze verify spikeboxd.service && systemd-analyze security --threshold
 dpkg --purge spikebox >/dev/null 2>&1 || fail "dpkg --purge"
 left=$(find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /var/lib/dpkg -o -path /var/lib/systemd \) -prune -o -name '*spikebox*' -print | grep -v -e '^/spikebox.deb' -e '^/var/lib/spikebox' -e '^/var/lib/private')
 [ -z "$left" ] && seen "removed without a trace but bundles" || fail "left: $left"
-ls /var/lib/spikebox/*.spikebox >/dev/null && seen "bundles stay" || fail "bundles are gone"
+ls /var/lib/spikebox/*.tar.zst >/dev/null && seen "bundles stay" || fail "bundles are gone"
 echo "ALL SEEN"
 poweroff -f
 INSIDE

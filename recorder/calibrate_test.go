@@ -40,7 +40,7 @@ func TestCalibration(t *testing.T) {
 		"trigger serve.p99 > 1.2s for 1.5s\n",
 		"trigger listen.overflows > 0\n",
 		"# retrans.ratio: median 40%, 99 % 40%, largest 40%\n# retrans: median 50, 99 % 50, largest 50\ntrigger retrans.ratio > 70% for 1.5s and retrans > 150 for 1.5s\n",
-		"# rto: median 1, 99 % 1, largest 500\ntrigger rto > 20\n",
+		"# rto: median 1, 99 % 1, largest 500\ntrigger rto > 30\n",
 		"trigger psi.memory > 90% for 2s\n",
 		"# not proposed, for ports.fill is hardly ever higher than it was:\n#trigger ports.fill > 90%\n",
 		"trigger conntrack.fill > 95%\n",

@@ -24,6 +24,9 @@ func (r *Recorder) memory() string {
 		rate += s.Reach.Rate
 		over = max(over, s.Reach.Over)
 	}
+	if bytes == 0 {
+		return ""
+	}
 	text := "packet rings of " + unit.Size(int64(bytes))
 	if _, why := r.cfg.ringBytes(); why != "" {
 		text += ", " + why

@@ -134,7 +134,7 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.After, "after", recorder.DefaultAfter, "how much of the time after the trigger goes into the bundle")
 	flags.StringVar(&f.Dir, "dir", "/var/lib/spikebox", "folder for bundles")
 	flags.StringVar(&f.Fallback, "fallback-dir", "", "folder for bundles that --dir does not take, such as one on tmpfs")
-	flags.Var(&f.ring, "ring", "memory of the packet rings of all interfaces together; auto: a hundredth of the machine's or the cgroup's memory, from 16 MiB to 512 MiB")
+	flags.Var(&f.ring, "ring", "memory of the packet rings of all interfaces together; auto: a hundredth of the machine's, from 16 MiB to 512 MiB, and at most a quarter of a cgroup's limit")
 	flags.Var(&f.pack, "pack-cpu", "most of one CPU that packing takes: of packets that would be forgotten although they are younger than --before and --after; off: none are packed")
 	flags.StringVar(&f.capture, "capture", string(capture.Auto), "how packets are captured: tcx (Linux 6.6 and later), tpacket, or auto: tcx where it is to be had")
 	flags.IntVar(&f.SnapLen, "snaplen", capture.DefaultSnapLen, "most header bytes kept of a packet")

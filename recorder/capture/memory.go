@@ -24,23 +24,22 @@ const (
 	mostAuto  = 512 << 20
 )
 
-// AutoBytes is the memory of all rings together where nobody says: a hundredth of what there is, from 16 MiB to
-// 512 MiB. What there is, is the machine's memory or the least limit of the memory cgroups that this process is
-// in, since the kernel charges the maps of programs to these; of such a limit the rings take no more than a quarter,
-// as the recorder needs the rest. It says, for people, how that came. The limit of locked memory
-// (RLIMIT_MEMLOCK) bounds neither way: packet sockets' rings are not locked (af_packet.c, packet_mmap), and maps
-// are charged to the cgroup instead since Linux 5.11, which is older than tcx.
+// AutoBytes is the memory of all rings together where nobody says: a hundredth of the machine's, from 16 MiB to
+// 512 MiB, and no more than a quarter of the least limit of the memory cgroups that this process is in, since the kernel
+// charges the maps of programs to these and the recorder needs the rest. It says, for people, how that came. The
+// limit of locked memory (RLIMIT_MEMLOCK) bounds neither way: packet sockets' rings are not locked (af_packet.c,
+// packet_mmap), and maps are charged to the cgroup instead since Linux 5.11, which is older than tcx.
 func AutoBytes(root string) (n int, why string) {
 	total := machineMemory()
 	n, why = clamp(total), fmt.Sprintf("a hundredth of this host's %s", unit.Size(int64(min(total, math.MaxInt64))))
-	if limit := cgroupLimit(root); limit < total {
-		n, why = min(clamp(limit), int(limit/4)), fmt.Sprintf("a hundredth of this cgroup's %s", unit.Size(int64(limit)))
-	}
 	switch n {
 	case leastAuto:
 		why = "the least, as " + why + " is less"
 	case mostAuto:
 		why = "the most, as " + why + " is more"
+	}
+	if limit := cgroupLimit(root); limit/4 < uint64(n) {
+		return int(limit / 4), fmt.Sprintf("a quarter of this cgroup's %s", unit.Size(int64(limit)))
 	}
 	return n, why
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
-// A recorder in a cgroup takes a hundredth of the least limit on the way to the root, and never more than a quarter.
+// A recorder in a cgroup takes no more than a quarter of the least limit on the way to the root.
 func TestAutoBytesKnowsCgroups(t *testing.T) {
 	for name, c := range map[string]struct {
 		files map[string]string
@@ -22,10 +22,10 @@ func TestAutoBytesKnowsCgroups(t *testing.T) {
 		why   string
 	}{
 		"none":         {map[string]string{"proc/self/cgroup": "0::/a.slice/b.service\n", "sys/fs/cgroup/a.slice/b.service/memory.max": "max\n"}, clamp(machineMemory()), "host"},
-		"its own":      {map[string]string{"proc/self/cgroup": "0::/a.slice/b.service\n", "sys/fs/cgroup/a.slice/b.service/memory.max": "2147483648\n"}, 2147483648 / 100, "cgroup's 2.0 GiB"},
-		"its parent's": {map[string]string{"proc/self/cgroup": "0::/a.slice/b.service\n", "sys/fs/cgroup/a.slice/memory.max": "134217728\n", "sys/fs/cgroup/a.slice/b.service/memory.max": "2147483648\n"}, 16 << 20, "the least, as a hundredth of this cgroup's 128.0 MiB is less"},
-		"tight":        {map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "41943040\n"}, 10 << 20, "cgroup's 40.0 MiB"},
-		"version 1":    {map[string]string{"proc/self/cgroup": "4:cpu:/x\n5:hugetlb,memory:/y\n", "sys/fs/cgroup/memory/y/memory.limit_in_bytes": "3221225472\n", "sys/fs/cgroup/memory/x/memory.limit_in_bytes": "1\n"}, 3221225472 / 100, "cgroup's 3.0 GiB"},
+		"its own":      {map[string]string{"proc/self/cgroup": "0::/a.slice/b.service\n", "sys/fs/cgroup/a.slice/b.service/memory.max": "33554432\n"}, 8 << 20, "a quarter of this cgroup's 32.0 MiB"},
+		"its parent's": {map[string]string{"proc/self/cgroup": "0::/a.slice/b.service\n", "sys/fs/cgroup/a.slice/memory.max": "16777216\n", "sys/fs/cgroup/a.slice/b.service/memory.max": "33554432\n"}, 4 << 20, "a quarter of this cgroup's 16.0 MiB"},
+		"wide":         {map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "1099511627776\n"}, clamp(machineMemory()), "host"},
+		"version 1":    {map[string]string{"proc/self/cgroup": "4:cpu:/x\n5:hugetlb,memory:/y\n", "sys/fs/cgroup/memory/y/memory.limit_in_bytes": "50331648\n", "sys/fs/cgroup/memory/x/memory.limit_in_bytes": "1\n"}, 12 << 20, "cgroup's 48.0 MiB"},
 		"no proc":      {nil, clamp(machineMemory()), "host"},
 	} {
 		root := t.TempDir()
