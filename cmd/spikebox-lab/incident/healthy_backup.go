@@ -19,7 +19,7 @@ room enough: customers notice nothing.`,
 		lab.NewLoad("streams", "of the copy", "2", "8"),
 		lab.NewParam("baseline", "healthy time before the bundle is cut", "6s", "20s"),
 	},
-	Arm:      []string{"--before", "20s", "--after", "2s"},
+	Arm: []string{"--before", "20s", "--after", "2s"},
 	// A copy takes all that its line gives, which it learns by filling the line's queue until that drops.
 	Expected: lab.Expected{Allowed: []string{"cpu-saturated", "qdisc-drop", "retransmission-burst", "loss-ratio"}},
 	Run:      runHealthyBackup,
