@@ -218,6 +218,32 @@ func TestSameBytes(t *testing.T) {
 	}
 }
 
+// A report over that of another incident leaves none of its drawings behind, and what others put there alone.
+func TestNoDrawingOfBefore(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"listen-overflow", "healthy"} {
+		bundle, err := filepath.Abs("../../testdata/bundles/v1/" + name + ".spike.tar.zst")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := page.Write(dir, told(t, bundle)); err != nil {
+			t.Fatal(err)
+		}
+		_, err = os.Stat(filepath.Join(dir, "plots", "ladder.png"))
+		if drawn := err == nil; drawn != (name == "listen-overflow") {
+			t.Errorf("after %s there is a ladder: %v", name, drawn)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "plots", "mine.png"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{"report.html", "plots/strip.svg", "plots/mine.png"} {
+		if _, err := os.Stat(filepath.Join(dir, path)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Who sent SYNs again was connected later than they were sent.
 func TestConnectTime(t *testing.T) {
 	bundle, err := filepath.Abs("../../testdata/bundles/v1/listen-overflow.spike.tar.zst")

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/spikebox/spikebox/analyzer/plot"
@@ -16,8 +18,11 @@ import (
 	"github.com/spikebox/spikebox/format/plain"
 )
 
-// plotFolder holds the drawings beside the report.
-const plotFolder = "plots"
+const (
+	findings = "findings.json"
+	// plotFolder holds the drawings beside the report.
+	plotFolder = "plots"
+)
 
 // file is one of a report, by its name in the folder. Names are constants, or made of our own drawings' names.
 type file struct {
@@ -26,8 +31,11 @@ type file struct {
 }
 
 // Write writes a report into a folder that it makes where there is none: report.html, report.md, report.txt,
-// findings.json with its schema, and the drawings. Each file gets its name only when it is whole.
+// findings.json with its schema, and the drawings. Each file gets its name only when it is whole. Drawings of a report that
+// was there before go: they are of another incident.
 func Write(dir string, s *story.Story) error {
+	_, err := os.Stat(filepath.Join(dir, findings))
+	again := err == nil
 	if err := os.MkdirAll(filepath.Join(dir, plotFolder), 0o700); err != nil {
 		return fmt.Errorf("make report folder: %w", err)
 	}
@@ -35,7 +43,7 @@ func Write(dir string, s *story.Story) error {
 		{"report.html", buffer(func(w io.Writer) error { return HTML(w, s) })},
 		{"report.md", buffer(func(w io.Writer) error { return Markdown(w, s) })},
 		{"report.txt", buffer(func(w io.Writer) error { return report.Text(w, s.Doc, report.Style{Width: 100}) })},
-		{"findings.json", buffer(func(w io.Writer) error { return report.JSON(plain.NewWriter(w), s.Doc) })},
+		{findings, buffer(func(w io.Writer) error { return report.JSON(plain.NewWriter(w), s.Doc) })},
 		{"findings.schema.json", func() ([]byte, error) { return report.SchemaText, nil }},
 	}
 	for _, p := range pictures(s) {
@@ -47,7 +55,25 @@ func Write(dir string, s *story.Story) error {
 			}},
 			file{filepath.Join(plotFolder, p.Name+".png"), p.PNG})
 	}
-	return writeAll(dir, files)
+	if err := writeAll(dir, files); err != nil || !again {
+		return err
+	}
+	return forget(dir, files)
+}
+
+// forget removes drawings that are none of the report's files. A drawing is a pair of .svg and .png: other
+// files are somebody's.
+func forget(dir string, files []file) error {
+	drawn, err := filepath.Glob(filepath.Join(dir, plotFolder, "*.svg"))
+	for _, svg := range drawn {
+		png := strings.TrimSuffix(svg, ".svg") + ".png"
+		ours := func(f file) bool { return filepath.Join(dir, f.name) == svg }
+		if _, none := os.Stat(png); none != nil || slices.ContainsFunc(files, ours) {
+			continue
+		}
+		err = errors.Join(err, os.Remove(svg), os.Remove(png))
+	}
+	return err
 }
 
 // buffer turns a writer's work into bytes.
