@@ -55,7 +55,7 @@ systemd-analyze verify --man=no spikeboxd.service && seen "systemd-analyze verif
 systemd-analyze security --threshold=31 spikeboxd >/dev/null && seen "an exposure of 3.0" || fail "systemd-analyze security"
 
 dpkg --purge spikebox >/dev/null 2>&1 || fail "dpkg --purge"
-left=$(find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /var/lib/dpkg -o -path /var/lib/systemd \) -prune -o -name '*spikebox*' -print | grep -v -e '^/spikebox.deb' -e '^/var/lib/spikebox' -e '^/var/lib/private')
+left=$(find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /var/lib/dpkg -o -path /var/lib/systemd \) -prune -o -name '*spikebox*' -print | grep -v -e '^/spikebox.deb' -e '^/etc/systemd/system/spikeboxd.service.d' -e '^/var/lib/spikebox' -e '^/var/lib/private')
 [ -z "$left" ] && seen "removed without a trace but bundles" || fail "left: $left"
 ls /var/lib/spikebox/*.tar.zst >/dev/null && seen "bundles stay" || fail "bundles are gone"
 echo "ALL SEEN"
