@@ -3,9 +3,15 @@
 #
 # A test says its reason just before it is skipped, but what other tests say at the same time may
 # stand between: go test names the test whose lines follow.
-$1 == "===" { test = $3 }
+$1 == "===" { test = $3; next }
 /^ +[^ ]+\.go:[0-9]+: / { said[test] = $0; sub(/^ +[^ ]+: /, "", said[test]) }
+# What a failed test said, its last lines only: a log of the machine may be long.
+$1 == "---" && $2 == "FAIL:" {
+	for (i = lines[$3] - 19; i <= lines[$3]; i++) if (i > 0) print substr(tail[$3, i % 20], 1, 300)
+	lines[$3] = 0
+}
 /^(ok|FAIL|panic:|--- FAIL)/ || / --- FAIL/ { print }
+{ tail[test, ++lines[test] % 20] = $0 }
 $1 == "---" && $2 == "SKIP:" {
 	why = ($3 in said) ? said[$3] : "no reason: " $3
 	if (!(why in tests)) reasons[++n] = why

@@ -42,6 +42,9 @@ func TestNothingIsLeft(t *testing.T) {
 			if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 				t.Fatalf("keep the machine's mounts out: %v", err)
 			}
+			// A mount of theirs that was there already goes when they remove its folder: the kernel
+			// takes it from every namespace (fs/namespace.c, __detach_mounts).
+			unmountBelow(t, os.TempDir())
 			interrupt(t, c.signal, c.exit)
 		})
 	}
@@ -81,6 +84,23 @@ func interrupt(t *testing.T, signal syscall.Signal, code int) {
 	})
 	if after := machine(t); after != before {
 		t.Errorf("the machine's own network has changed from\n%s\nto\n%s", before, after)
+	}
+}
+
+// unmountBelow takes every mount below a folder from the calling thread's mounts.
+func unmountBelow(t *testing.T, folder string) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/thread-self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		// EINVAL: its folder went meanwhile.
+		if at := strings.Fields(line)[4]; strings.HasPrefix(at, folder+"/") {
+			if err := unix.Unmount(at, unix.MNT_DETACH); err != nil && err != unix.EINVAL && err != unix.ENOENT {
+				t.Fatalf("unmount %s: %v", at, err)
+			}
+		}
 	}
 }
 
