@@ -37,6 +37,7 @@ type header struct {
 	id               uint16 // IPv4 identification
 	checksum         uint16 // of TCP or UDP
 	options          []byte
+	stamps           int // where in the options the timestamps are, -1: nowhere
 	ipChecksumBroken bool
 }
 
@@ -105,7 +106,7 @@ func (l *layout) ports(b []byte) []byte { return b[l.l4 : l.l4+4] }
 
 // read takes out of a packet what changes.
 func (l *layout) read(b []byte, h *header) {
-	*h = header{payload: uint32(l.length(b) - (l.end - l.ip))}
+	*h = header{payload: uint32(l.length(b) - (l.end - l.ip)), stamps: -1}
 	if !l.v6 {
 		h.id = binary.BigEndian.Uint16(b[l.ip+4:])
 		h.ipChecksumBroken = ipChecksum(b[l.ip:l.l4]) != binary.BigEndian.Uint16(b[l.ip+10:])
@@ -121,26 +122,47 @@ func (l *layout) read(b []byte, h *header) {
 	h.stamp()
 }
 
-// stamp takes the timestamps out of the options.
+// stamp finds the timestamps in the options.
 func (h *header) stamp() {
-	h.tsval, h.tsecr = 0, 0
-	if stamps(h.options) {
-		h.tsval, h.tsecr = binary.BigEndian.Uint32(h.options[4:]), binary.BigEndian.Uint32(h.options[8:])
+	h.stamps, h.tsval, h.tsecr = stamps(h.options), 0, 0
+	if at := h.stamps; at >= 0 {
+		h.tsval, h.tsecr = binary.BigEndian.Uint32(h.options[at:]), binary.BigEndian.Uint32(h.options[at+4:])
 	}
 }
 
-// stamps says whether options begin with the timestamps, as in nearly all segments of a connection that has
-// agreed on them (RFC 7323, appendix A: NOP NOP TSopt).
-func stamps(options []byte) bool {
-	return len(options) >= 12 && options[0] == 1 && options[1] == 1 && options[2] == 8 && options[3] == 10
+// stamps is where in the options the two timestamps are (RFC 7323 §3.2: kind 8, length 10), -1: nowhere. In nearly
+// all segments of a connection that has agreed on them they are behind two NOPs (appendix A).
+func stamps(options []byte) int {
+	if len(options) >= 12 && options[0] == 1 && options[1] == 1 && options[2] == 8 && options[3] == 10 {
+		return 4
+	}
+	for at := 0; at+1 < len(options); {
+		switch kind, n := options[at], int(options[at+1]); {
+		case kind == 0:
+			return -1
+		case kind == 1:
+			at++
+		case kind == 8 && n == 10 && at+10 <= len(options):
+			return at + 2
+		case n < 2:
+			return -1
+		default:
+			at += n
+		}
+	}
+	return -1
 }
 
-// sameOptions says whether two lists of options differ in nothing but timestamps.
-func sameOptions(a, b []byte) bool {
-	if stamps(a) && stamps(b) {
-		a, b = a[12:], b[12:]
+// sameOptions says whether those of two headers differ in nothing but timestamps.
+func (h *header) sameOptions(other *header) bool {
+	a, b, at := h.options, other.options, h.stamps
+	if at != other.stamps {
+		return false
 	}
-	return bytes.Equal(a, b)
+	if at < 0 {
+		return bytes.Equal(a, b)
+	}
+	return bytes.Equal(a[:at], b[:at]) && bytes.Equal(a[at+8:], b[at+8:])
 }
 
 // write puts what changes into a packet whose other bytes are there already.
@@ -155,9 +177,9 @@ func (l *layout) write(b []byte, h *header) {
 		binary.BigEndian.PutUint16(t[14:], h.window)
 		binary.BigEndian.PutUint16(t[16:], h.checksum)
 		copy(t[20:], h.options)
-		if stamps(h.options) {
-			binary.BigEndian.PutUint32(t[24:], h.tsval)
-			binary.BigEndian.PutUint32(t[28:], h.tsecr)
+		if at := h.stamps; at >= 0 {
+			binary.BigEndian.PutUint32(t[20+at:], h.tsval)
+			binary.BigEndian.PutUint32(t[24+at:], h.tsecr)
 		}
 	} else {
 		binary.BigEndian.PutUint16(t[4:], uint16(n-(l.l4-l.ip)))

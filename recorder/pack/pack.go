@@ -8,8 +8,12 @@
 //	time         ns since the packet before, uvarint; before it where the mask has isBack
 //	fields       in the order of the mask's bits; see the constants
 //
-// A packet of which nothing is known is whole: wholeMask, time, wire length, kind, tag, length, bytes. Where
-// its headers are of a known layout it begins a direction, to which others refer by its number.
+// A packet of which nothing is known is whole: isWhole alone, time, wire length, kind, tag, length, bytes. Where
+// its headers are of a known layout it begins a direction, to which others refer by how many began since.
+//
+// A direction mostly begins like an earlier one: a client's next connection to the same server, the answer to
+// it. Its first packet has isWhole with more, and before its fields what it begins like and which bytes that do
+// not change within a direction differ.
 package pack
 
 import (
@@ -29,19 +33,19 @@ type Record struct {
 // The fields of a packet that are there only where they are not as predicted. Differences are modulo the
 // size of what they are of.
 const (
-	hasDirection  = 1 << iota // not the other side of the packet before: uvarint number
+	hasDirection  = 1 << iota // not the other side of the packet before: uvarint, how many began since
 	hasPayload                // not as long as the one before: uvarint bytes
 	hasAck                    // does not acknowledge all that the other side has sent: varint
 	hasFlags                  // of TCP: 1 byte
 	hasTSval                  // varint
 	hasTSecr                  // not the other side's last TSval: varint
-	isWhole                   // with no other bit but more
+	isWhole                   // alone; with more it begins like another
 	more                      // the mask has a second byte
 	hasSeq                    // does not follow the one before: varint
 	hasWindow                 // 2 bytes
 	hasID                     // IPv4's identification does not go on as before: uvarint
 	hasChecksum               // not that of the pseudo header: 2 bytes
-	hasOptions                // not those before, timestamps aside: length, bytes
+	hasOptions                // not those before, timestamps aside: length, bytes with zeros for them
 	hasWire                   // not what the IP header says: uvarint
 	hasIPChecksum             // it is not right: 2 bytes
 	isBack                    // the time went back
@@ -60,6 +64,11 @@ type direction struct {
 	next   uint32 // sequence number that would follow
 	step   uint16 // by which the identification went on: 0 or 1
 	bytes  [longest]byte
+
+	like         int    // number of the direction that it began like, its own where it began like none
+	first        header // its first packet, without options
+	firstOptions [40]byte
+	firstEnd     int // end of that packet's headers
 }
 
 // state is what both sides know between two packets of a block.
@@ -82,14 +91,21 @@ func (s *state) expected() int {
 	return s.prev
 }
 
-// begin makes a direction of a packet that is kept whole.
-func (s *state) begin(r *Record, l layout, peer int) {
+// begin makes a direction of its first packet, which begins like that of another or, with like -1, like none.
+func (s *state) begin(r *Record, l layout, peer, like int) {
 	me := len(s.dirs)
-	s.dirs = append(s.dirs, direction{layout: l, kind: r.Kind, vlan: r.VLAN, peer: peer})
+	s.dirs = append(s.dirs, direction{layout: l, kind: r.Kind, vlan: r.VLAN, peer: peer, like: like})
 	d := &s.dirs[me]
+	if like < 0 {
+		d.like = me
+	} else {
+		d.step = s.dirs[like].step
+	}
 	copy(d.bytes[:], r.Data)
 	l.read(r.Data, &d.header)
-	d.options, d.next = nil, d.seqEnd()
+	d.first, d.firstEnd = d.header, l.end
+	copy(d.firstOptions[:], d.options)
+	d.options, d.first.options, d.next = nil, nil, d.seqEnd()
 	if peer >= 0 {
 		s.dirs[peer].peer = me
 	}
@@ -136,9 +152,12 @@ type Packer struct {
 	link  Link
 	state state
 	index [2 * most]uint16 // by hash of addresses and ports: number of a direction + 1
-	out   []byte
-	// fields is scratch.
+	// models has by hash of a service's address and port the number + 1 of a direction to begin like.
+	models [1 << 10]uint16
+	out    []byte
+	// fields and begin are scratch.
 	fields []byte
+	begin  [longest]byte
 }
 
 // NewPacker packs packets that begin with a link header.
@@ -153,6 +172,7 @@ func (p *Packer) Begin() {
 	p.state.reset()
 	p.out = p.out[:0]
 	clear(p.index[:])
+	clear(p.models[:])
 }
 
 // Bytes is the block so far, valid until the next call.
@@ -174,16 +194,22 @@ func (p *Packer) Add(r *Record) {
 			return
 		}
 	}
-	p.whole(r)
-	if len(p.state.dirs) == most {
-		p.out = binary.AppendUvarint(p.out, 0)
-		return
-	}
 	var a [32]byte
 	var b [4]byte
 	_, peer := p.find(swap(a[:], addresses), swap(b[:], ports), l.tcp)
-	p.index[slot] = uint16(len(p.state.dirs) + 1)
-	p.state.begin(r, l, peer)
+	full := len(p.state.dirs) == most
+	if !full {
+		p.index[slot] = uint16(len(p.state.dirs) + 1)
+		if p.begun(r, l, peer) {
+			return
+		}
+	}
+	p.whole(r)
+	if full {
+		p.out = binary.AppendUvarint(p.out, 0)
+		return
+	}
+	p.state.begin(r, l, peer, -1)
 	p.out = binary.AppendUvarint(p.out, uint64(peer+2)) // 1: it begins a direction, with no other side yet
 }
 
@@ -193,12 +219,15 @@ func swap(to, b []byte) []byte {
 	return to[:n+copy(to[n:], b[:len(b)/2])]
 }
 
+// golden is 2^64/phi: Knuth's multiplicative hashing.
+const golden = 0x9e3779b97f4a7c15
+
 // find gives the place in the index of a direction, and its number, -1 for one that is new. The index has
 // twice as many places as there are directions, so that there is always a free one.
 func (p *Packer) find(addresses, ports []byte, tcp bool) (slot uint32, known int) {
 	h := uint64(binary.LittleEndian.Uint32(ports))
 	for b := addresses; len(b) > 0; b = b[8:] {
-		h = (h ^ binary.LittleEndian.Uint64(b)) * 0x9e3779b97f4a7c15 // Knuth's multiplicative hashing, 2^64/phi
+		h = (h ^ binary.LittleEndian.Uint64(b)) * golden
 		h ^= h >> 29
 	}
 	for slot = uint32(h) % uint32(len(p.index)); ; slot = (slot + 1) % uint32(len(p.index)) {
@@ -234,16 +263,25 @@ func (p *Packer) delta(r *Record, me int, l layout) {
 	mask, f := 0, p.fields[:0]
 	if s.expected() != me {
 		mask |= hasDirection
-		f = binary.AppendUvarint(f, uint64(me))
+		f = binary.AppendUvarint(f, uint64(len(s.dirs)-1-me))
 	}
-	mask, f = h.differs(&want, mask, f)
+	p.changes(r, l, &h, &want, mask, f)
+	s.learn(me, &h)
+}
+
+// changes writes a packet's mask, its time and behind the fields f those which are not as wanted.
+func (p *Packer) changes(r *Record, l layout, h, want *header, mask int, f []byte) {
+	mask, f = h.differs(want, mask, f)
 	if h.checksum != l.pseudo(r.Data) {
 		mask |= hasChecksum
 		f = binary.LittleEndian.AppendUint16(f, h.checksum)
 	}
-	if !sameOptions(h.options, want.options) {
+	if !h.sameOptions(want) {
 		mask |= hasOptions
 		f = append(append(f, byte(len(h.options))), h.options...)
+		if at := h.stamps; at >= 0 {
+			clear(f[len(f)-len(h.options)+at:][:8])
+		}
 	}
 	if r.Wire != uint32(l.ip+l.length(r.Data)) {
 		mask |= hasWire
@@ -253,7 +291,7 @@ func (p *Packer) delta(r *Record, me int, l layout) {
 		mask |= hasIPChecksum
 		f = append(f, r.Data[l.ip+10:l.ip+12]...)
 	}
-	elapsed := r.Time - s.last
+	elapsed := r.Time - p.state.last
 	if elapsed < 0 {
 		mask |= isBack
 		elapsed = -elapsed
@@ -265,8 +303,7 @@ func (p *Packer) delta(r *Record, me int, l layout) {
 	}
 	p.out = binary.AppendUvarint(p.out, uint64(elapsed))
 	p.out = append(p.out, f...)
-	s.last, p.fields = r.Time, f
-	s.learn(me, &h)
+	p.state.last, p.fields = r.Time, f
 }
 
 // differs appends the fields of a header that are not as they were predicted.
@@ -283,12 +320,12 @@ func (h *header) differs(want *header, mask int, f []byte) (int, []byte) {
 		mask |= hasFlags
 		f = append(f, h.flags)
 	}
-	if sameOptions(h.options, want.options) { // others bring their timestamps with them
+	if h.stamps >= 0 {
 		if h.tsval != want.tsval {
 			mask |= hasTSval
 			f = binary.AppendVarint(f, int64(int32(h.tsval-want.tsval)))
 		}
-		if h.tsecr != want.tsecr && stamps(h.options) {
+		if h.tsecr != want.tsecr {
 			mask |= hasTSecr
 			f = binary.AppendVarint(f, int64(int32(h.tsecr-want.tsecr)))
 		}

@@ -190,3 +190,58 @@ func BenchmarkPack(b *testing.B) {
 		})
 	}
 }
+
+// The connections of many clients to one server begin like each other: what their first packets cost is what
+// nobody can predict, the addresses, ports, sequence numbers and timestamps.
+func TestConnectionsBeginLikeOthers(t *testing.T) {
+	for _, v6 := range []bool{false, true} {
+		rnd := rand.New(rand.NewPCG(7, 7))
+		var records []Record
+		add := func(out bool, b []byte) {
+			records = append(records, Record{Time: int64(len(records)) * 1000, Wire: uint32(len(b)), Kind: map[bool]uint8{true: 4}[out], Data: b})
+		}
+		for n := range 300 {
+			client, port := byte(rnd.IntN(200)), uint16(32768+n)
+			mine, theirs, clock := rnd.Uint32(), rnd.Uint32(), rnd.Uint32()
+			mss := []byte{2, 4, 5, 0xb4, 4, 2}
+			add(false, segment(v6, client, port, true, mine, 0, 2, mss, clock, 0))
+			add(true, segment(v6, client, port, false, theirs, mine+1, 0x12, mss, ^clock, clock))
+			for range 3 {
+				add(false, segment(v6, client, port, true, mine+1, theirs+1, 0x10, []byte{1, 1}, clock, ^clock))
+				add(true, segment(v6, client, port, false, theirs+1, mine+1, 0x10, []byte{1, 1}, ^clock, clock))
+			}
+		}
+		if each := packed(t, Ethernet, records); each > 16 { // twice that, were they kept whole
+			t.Errorf("IPv6 %v: %.1f bytes a packet", v6, each)
+		}
+	}
+}
+
+// segment is one between a client and port 443 of a server, its timestamps behind other options.
+func segment(v6 bool, client byte, port uint16, asks bool, seq, ack uint32, flags byte, options []byte, tsval, tsecr uint32) []byte {
+	from, to, peer, server := port, uint16(443), client, byte(1)
+	if !asks {
+		from, to, peer, server = to, from, server, peer
+	}
+	options = append(bytes.Clone(options), 8, 10)
+	options = binary.BigEndian.AppendUint32(options, tsval)
+	options = binary.BigEndian.AppendUint32(options, tsecr)
+	options = append(options, make([]byte, -len(options)&3)...)
+	tcp := binary.BigEndian.AppendUint16(nil, from)
+	tcp = binary.BigEndian.AppendUint16(tcp, to)
+	tcp = binary.BigEndian.AppendUint32(tcp, seq)
+	tcp = binary.BigEndian.AppendUint32(tcp, ack)
+	tcp = append(append(tcp, byte(20+len(options))<<2, flags, 0xfa, 0xf0, 0, 0, 0, 0), options...)
+	b := make([]byte, 14, longest)
+	if v6 {
+		b[12], b[13] = 0x86, 0xdd
+		b = append(b, 0x60, byte(port>>8)&15, byte(port*31), client, 0, byte(len(tcp)), protoTCP, 64) // a flow label of its own
+		b = append(append(b, make([]byte, 15)...), peer)
+		b = append(append(b, make([]byte, 15)...), server)
+		return append(b, tcp...)
+	}
+	b[12] = 8
+	b = append(b, 0x45, 0, 0, byte(20+len(tcp)), 0, 0, 0x40, 0, 64, protoTCP, 0, 0, 10, 0, 0, peer, 10, 0, 0, server)
+	binary.BigEndian.PutUint16(b[24:], ipChecksum(b[14:34]))
+	return append(b, tcp...)
+}

@@ -8,12 +8,16 @@ import (
 // ErrDamaged: a block is not what a Packer made.
 var ErrDamaged = errors.New("packed packets are damaged")
 
+// longestOptions is as much as the options of TCP can be (RFC 9293 §3.1: a data offset of 15 words).
+var longestOptions [40]byte
+
 // Unpacker gives the packets of a block back.
 type Unpacker struct {
 	link  Link
 	state state
 	in    []byte
 	bad   bool
+	begin [longest]byte // scratch
 }
 
 // NewUnpacker reads a block of packets that begin with a link header.
@@ -30,11 +34,14 @@ func (u *Unpacker) Next(r *Record) (bool, error) {
 	}
 	mask := int(u.byte())
 	if mask&more != 0 {
-		mask = mask&^more | int(u.byte())<<8
+		mask |= int(u.byte()) << 8
 	}
-	if mask == isWhole {
+	switch {
+	case mask == isWhole:
 		u.whole(r)
-	} else {
+	case mask&isWhole != 0:
+		u.begun(r, mask)
+	default:
 		u.delta(r, mask)
 	}
 	if u.bad {
@@ -54,7 +61,7 @@ func (u *Unpacker) whole(r *Record) {
 	}
 	l, ok := parse(r.Data, u.link)
 	if peer := begins - 2; ok && peer < len(u.state.dirs) {
-		u.state.begin(r, l, peer)
+		u.state.begin(r, l, peer, -1)
 		return
 	}
 	u.bad = true
@@ -63,13 +70,10 @@ func (u *Unpacker) whole(r *Record) {
 // delta reads a packet of which what is not as predicted was kept.
 func (u *Unpacker) delta(r *Record, mask int) {
 	s := &u.state
-	elapsed := int64(u.uvarint())
-	if mask&isBack != 0 {
-		elapsed = -elapsed
-	}
+	s.last += u.elapsed(mask)
 	me := s.expected()
 	if mask&hasDirection != 0 {
-		me = int(min(u.uvarint(), most))
+		me = u.since()
 	}
 	if me < 0 || me >= len(s.dirs) {
 		u.bad = true
@@ -77,18 +81,37 @@ func (u *Unpacker) delta(r *Record, mask int) {
 	}
 	d := &s.dirs[me]
 	h := s.predict(d)
-	u.fields(&h, mask)
-	l := d.layout
+	u.changes(r, d.layout, d.bytes[:], &h, mask)
+	r.Kind, r.VLAN = d.kind, d.vlan
+	s.learn(me, &h)
+}
+
+// elapsed reads the time since the packet before.
+func (u *Unpacker) elapsed(mask int) int64 {
+	if mask&isBack != 0 {
+		return -int64(u.uvarint())
+	}
+	return int64(u.uvarint())
+}
+
+// since reads a direction's number.
+func (u *Unpacker) since() int {
+	return len(u.state.dirs) - 1 - int(min(u.uvarint(), most))
+}
+
+// changes reads the fields of a packet whose other bytes are in b, and what was wanted of them in h.
+func (u *Unpacker) changes(r *Record, l layout, b []byte, h *header, mask int) layout {
+	u.fields(h, mask)
 	if l.tcp {
 		l.end = l.l4 + 20 + len(h.options)
 	}
-	s.last += elapsed
-	r.Time, r.Kind, r.VLAN = s.last, d.kind, d.vlan
-	r.Data = append(r.Data[:0], d.bytes[:l.end]...)
-	l.write(r.Data, &h)
+	r.Time = u.state.last
+	r.Data = append(r.Data[:0], b[:min(l.end, len(b))]...)
+	r.Data = append(r.Data, longestOptions[:l.end-len(r.Data)]...)
+	l.write(r.Data, h)
 	if mask&hasChecksum == 0 {
 		h.checksum = l.pseudo(r.Data)
-		l.write(r.Data, &h)
+		l.write(r.Data, h)
 	}
 	r.Wire = uint32(l.ip + l.length(r.Data))
 	if mask&hasWire != 0 {
@@ -97,7 +120,7 @@ func (u *Unpacker) delta(r *Record, mask int) {
 	if mask&hasIPChecksum != 0 {
 		copy(r.Data[l.ip+10:], u.take(2))
 	}
-	s.learn(me, &h)
+	return l
 }
 
 // fields reads those of a header, in the order of the mask.
@@ -131,7 +154,12 @@ func (u *Unpacker) fields(h *header, mask int) {
 	}
 	if mask&hasOptions != 0 {
 		h.options = u.take(int(u.byte()))
-		h.stamp()
+		u.bad = u.bad || len(h.options) > len(longestOptions)
+		h.options = h.options[:min(len(h.options), len(longestOptions))]
+		h.stamps = stamps(h.options)
+	}
+	if h.stamps < 0 {
+		h.tsval, h.tsecr = 0, 0
 	}
 }
 
