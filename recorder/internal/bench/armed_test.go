@@ -51,7 +51,9 @@ func arm(what string) error {
 	kind, name, _ := strings.Cut(what, " ")
 	switch kind {
 	case "all":
-		return armRecorder(ctx)
+		return armRecorder(ctx, 0)
+	case "packing":
+		return armRecorder(ctx, packingBytes)
 	case "ring":
 		var s *capture.Set
 		s, err = capture.OpenSet(capture.SetConfig{Way: capture.Way(name)})
@@ -91,15 +93,20 @@ func watchSoftirqs(s *probe.Softirqs) {
 	}
 }
 
-// armRecorder is the recorder as an operator arms it, except that it writes no bundle.
-func armRecorder(ctx context.Context) error {
+// packingBytes is a ring that a saturated server fills in half a second, so that what is younger than --before
+// is packed from then on.
+const packingBytes = 4 << 20
+
+// armRecorder is the recorder as an operator arms it, except that it writes no bundle and sheds nothing.
+// A ring of 0 is of the default size.
+func armRecorder(ctx context.Context, ring int) error {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
 	return recorder.Run(ctx, recorder.Config{
-		Root: "/", Before: 30 * time.Second, After: 10 * time.Second, Dir: os.TempDir(), DryRun: true, RingBytes: capture.DefaultBytes,
+		Root: "/", Before: 30 * time.Second, After: 10 * time.Second, Dir: os.TempDir(), DryRun: true, RingBytes: ring, PackCPU: capture.DefaultPackCPU,
 		Log: func(line string) {
 			if strings.HasPrefix(line, "armed on") {
 				fmt.Println("armed")
@@ -155,7 +162,7 @@ func variants(t testing.TB) []variant {
 			return start(t, ns, cmd, "armed")
 		}
 	}
-	all := []variant{{"nothing, again", nil}, {"empty programs", ours("empty")}, {"ring tpacket", ours("ring tpacket")}, {"ring tcx", ours("ring tcx")}, {"all programs", ours("probe")}, {"everything", ours("all")}}
+	all := []variant{{"nothing, again", nil}, {"empty programs", ours("empty")}, {"ring tpacket", ours("ring tpacket")}, {"ring tcx", ours("ring tcx")}, {"all programs", ours("probe")}, {"everything", ours("all")}, {"packing, everything", ours("packing")}}
 	for _, p := range probe.All {
 		all = append(all, variant{"program " + p.ID, ours("probe " + p.ID)})
 	}
