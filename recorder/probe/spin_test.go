@@ -181,7 +181,8 @@ func TestLongSoftirqsAreMet(t *testing.T) {
 					t.Errorf("one stack's run began at %d, the last one's at %d", e.Time-int64(e.Duration), last.Time-int64(last.Duration))
 				}
 			}
-			if !last.Untimed || last.Reason != NetRX || last.Duration != longest {
+			// On a busy machine other timers' ticks may bring as many stacks as are kept of one softirq (stack_limit).
+			if whole := len(stacks[Stack]) < 300; !last.Untimed || last.Reason != NetRX || whole && last.Duration != longest {
 				t.Errorf("the last stack is %+v, the longest run %v", last, longest)
 			}
 		}
