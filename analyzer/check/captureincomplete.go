@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
@@ -41,8 +42,8 @@ func runIncomplete(c *Case) Answer {
 		f.Evidence = append(f.Evidence, item)
 	}
 	c.lostPackets(f, lose)
-	c.lostSources(f, lose)
 	c.lostTime(f, lose)
+	c.lostSources(f, lose)
 	for _, p := range c.Evidence.Partial.List {
 		lose(Item{Kind: "log", Member: p.Member, Text: p.Err.Error()}, "%s is broken (%v)", p.Member, p.Err)
 	}
@@ -114,16 +115,18 @@ func (c *Case) lostPackets(f *Finding, lose loser) {
 	}
 }
 
-// lostSources says which sources the manifest calls partial or failed.
+// lostSources says which sources the manifest calls partial or failed; those that lost the same are one.
 func (c *Case) lostSources(f *Finding, lose loser) {
 	if c.Evidence.Manifest == nil {
 		return
 	}
+	var whats []string
+	of := map[string][]format.Source{}
 	for _, s := range c.Evidence.Manifest.Sources {
 		if s.State != format.Partial && s.State != format.Failed || s.Name == "packets" && c.dropped() > 0 {
 			continue // what packets lost has been said by interface
 		}
-		what := fmt.Sprintf("the source %q is %s", s.Name, s.State)
+		what := string(s.State)
 		if s.Lost > 0 {
 			least := ""
 			if s.AtLeast || c.damaged() {
@@ -131,14 +134,40 @@ func (c *Case) lostSources(f *Finding, lose loser) {
 			}
 			what += fmt.Sprintf(" and lost %s%s %s", least, unit.Count(s.Lost), s.Unit)
 		}
-		lose(manifestItem(fmt.Sprintf("sources[%s]", s.Name), string(s.State)+": "+s.Reason), "%s", what+inBrackets(s.Reason))
-		if c.shed(s.Name) != "" {
-			f.advise(largerBudget)
-		} else if s.Name == "packets" && s.Lost > 0 {
-			f.advise(largerRing)
-		} else if s.Reason != "" {
-			f.advise(fmt.Sprintf("mend the source %q (%s)", s.Name, s.Reason))
+		what += inBrackets(s.Reason)
+		if of[what] == nil {
+			whats = append(whats, what)
 		}
+		of[what] = append(of[what], s)
+	}
+	for _, what := range whats {
+		c.lostAlike(f, lose, of[what], what)
+	}
+}
+
+// lostAlike says what some sources lost. None of them wants mending for ticks while the recorder stood still.
+func (c *Case) lostAlike(f *Finding, lose loser, some []format.Source, what string) {
+	var names []string
+	for _, s := range some {
+		names = append(names, words.Quote(s.Name))
+	}
+	first, who, are, more := some[0], "the source "+names[0], " is ", ""
+	if n := len(names); n > 1 {
+		const most = 4
+		if n > most {
+			names = append(names[:most-1], fmt.Sprintf("%d more", n-most+1))
+		}
+		who, are, more = "the sources "+words.List(names), " are ", fmt.Sprintf(" and %d more", n-1)
+	}
+	lose(manifestItem(fmt.Sprintf("sources[%s]%s", first.Name, more), string(first.State)+": "+first.Reason), "%s%s%s", who, are, what)
+	switch {
+	case c.shed(first.Name) != "":
+		f.advise(largerBudget)
+	case first.Name == "packets":
+		f.advise(needPackets.have(c).next)
+	case len(c.stops()) > 0 && strings.Contains(first.Reason, "nothing for"):
+	case first.Reason != "":
+		f.advise(fmt.Sprintf("mend %s (%s)", who, first.Reason))
 	}
 }
 

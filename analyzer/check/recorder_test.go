@@ -16,6 +16,8 @@ import (
 // a number that could be taken for a loss in the network.
 func TestIncomplete(t *testing.T) {
 	source := format.Source{Name: "kmsg", State: format.Partial, Lost: 7, Unit: "lines", Reason: "overrun"}
+	alike := source
+	alike.Name = "uevents"
 	for name, tt := range map[string]struct {
 		drops    uint64 // of 1000 packets
 		sources  []format.Source
@@ -26,6 +28,7 @@ func TestIncomplete(t *testing.T) {
 		"many packets": {99, nil, Warning, `The capture on "eth0" lost 99 packets (9.0 %).`},
 		"said once":    {5, []format.Source{{Name: "packets", State: format.Partial}}, Info, `The capture on "eth0" lost 5 packets (0.50 %).`},
 		"a source":     {0, []format.Source{source}, Info, `The source "kmsg" is partial and lost 7 lines (overrun).`},
+		"alike":        {0, []format.Source{source, {Name: "a", State: format.Failed}, alike}, Info, `The sources "kmsg" and "uevents" are partial and lost 7 lines (overrun) and the source "a" is failed.`},
 	} {
 		e := &evidence.Evidence{Manifest: &format.Manifest{Sources: tt.sources}, Packets: &evidence.Packets{
 			Totals: flow.Totals{Packets: 1000}, PerIface: []uint64{1000}, Interfaces: []packet.Interface{{Name: "eth0", Drops: tt.drops, HasDrops: true}},
