@@ -4,7 +4,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS = -s -w -X github.com/spikebox/spikebox/cmd/internal/cli.version=$(VERSION)
 
-.PHONY: build demo test test-vm test-hang test-hostile fuzz bench bench-armed score-triggers packages test-systemd lint generate generated cross clean
+.PHONY: build demo test test-vm test-hang test-hostile fuzz bench bench-armed score-triggers soak packages test-systemd lint generate generated cross clean
 build:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
@@ -64,6 +64,12 @@ bench-armed:
 # of recorder/trigger; the table is that of recorder/trigger/testdata/weeks.txt.
 score-triggers:
 	SPIKEBOX_SCORE_TRIGGERS=1 go test -v -count=1 -run TestWeeks ./recorder/trigger
+
+# An armed recorder while everything around it comes and goes, for DURATION (1m to days): a table of what it
+# holds, and a failure where that grows. Wants root; all of it is in namespaces of its own.
+DURATION = 10m
+soak:
+	SPIKEBOX_SOAK=$(DURATION) go test -v -count=1 -timeout 0 -run TestSoak ./recorder/internal/soak
 
 # .deb, .rpm, archives for every system, an SBOM and checksums in out/packages; the same commit gives
 # the same bytes. PLATFORMS=linux/amd64 makes a part.
