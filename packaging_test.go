@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -64,6 +66,63 @@ func TestDaemonSet(t *testing.T) {
 	}
 	if set.Spec.Selector.MatchLabels["app.kubernetes.io/name"] != set.Spec.Template.Metadata.Labels["app.kubernetes.io/name"] {
 		t.Error("the selector finds no pod")
+	}
+}
+
+// A release is refused with what is wrong: a tree that is not committed, no tag, a changelog of another version.
+func TestReleaseIsRefused(t *testing.T) {
+	for _, tool := range []string{"bash", "git"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs %s", tool)
+		}
+	}
+	script, err := os.ReadFile("packaging/release.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	run := func(name string, args ...string) string {
+		cmd := exec.Command(name, args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org")
+		out, _ := cmd.CombinedOutput() // what it says is compared
+		return string(out)
+	}
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release := func() string { return run("bash", "packaging/release.sh", "tree", "tag", "changelog") }
+	write("packaging/release.sh", string(script))
+	write(".gitignore", "/out/\n")
+	write("CHANGELOG.md", "# Changelog\n\n## Unreleased\n")
+	run("git", "init", "-q")
+	for _, step := range []struct {
+		do   func()
+		want string
+	}{
+		{func() {}, "REFUSED tree: "},
+		{func() { run("git", "add", "."); run("git", "commit", "-qm", "x") }, "REFUSED tag: "},
+		{func() { run("git", "tag", "v1.2") }, "REFUSED tag: "},
+		{func() { run("git", "tag", "-d", "v1.2"); run("git", "tag", "v1.2.3") }, `REFUSED changelog: CHANGELOG.md begins with "## Unreleased", and the tag says "## 1.2.3"`},
+		{func() {
+			write("CHANGELOG.md", "# Changelog\n\n## 1.2.3, 2026-11-30\n")
+			run("git", "commit", "-qam", "x")
+			run("git", "tag", "-f", "v1.2.3")
+		}, "passed changelog"},
+	} {
+		step.do()
+		if got := release(); !strings.Contains(got, step.want) {
+			t.Errorf("it says %q, want %q", got, step.want)
+		}
+	}
+	if got := run("bash", "packaging/release.sh", "nonsense"); !strings.HasPrefix(got, "no item nonsense") {
+		t.Errorf("it says %q", got)
 	}
 }
 
