@@ -4,7 +4,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS = -s -w -X github.com/spikebox/spikebox/cmd/internal/cli.version=$(VERSION)
 
-.PHONY: build demo test test-vm test-hang test-hostile fuzz bench bench-armed score-triggers packages test-systemd lint generate generated cross clean
+.PHONY: build demo test test-vm test-hang test-hostile fuzz bench bench-armed score-triggers soak packages test-packages test-systemd release lint generate generated cross clean
 build:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
@@ -65,16 +65,34 @@ bench-armed:
 score-triggers:
 	SPIKEBOX_SCORE_TRIGGERS=1 go test -v -count=1 -run TestWeeks ./recorder/trigger
 
-# .deb, .rpm, archives for every system, an SBOM and checksums in out/packages; the same commit gives
-# the same bytes. PLATFORMS=linux/amd64 makes a part.
+# An armed recorder while everything around it comes and goes, for DURATION (1m to days): a table of what it
+# holds, and a failure where that grows. Wants root; all of it is in namespaces of its own.
+DURATION = 10m
+soak:
+	SPIKEBOX_SOAK=$(DURATION) go test -v -count=1 -timeout 0 -run TestSoak ./recorder/internal/soak
+
+# .deb, .rpm, container images, archives for every system, an SBOM and checksums in out/packages; the same
+# commit gives the same bytes. PLATFORMS=linux/amd64 makes a part.
 packages:
 	packaging/packages.sh $(PLATFORMS)
+
+# The packages: the same bytes from two clones, the .rpm in a fresh root, the image as Kubernetes runs it. Wants root,
+# rpm, mmdebstrap, skopeo and capsh; some minutes.
+test-packages:
+	packaging/same-bytes.sh linux/amd64
+	packaging/packages.sh linux/amd64 >/dev/null
+	packaging/rpm-root.sh
+	packaging/image-root.sh
 
 # The .deb on a real Debian with systemd in a VM: from nothing to armed, fired, reloaded, killed, hung
 # and removed. Wants root, mmdebstrap, cpio and qemu-system-x86; some minutes.
 test-systemd:
 	packaging/packages.sh linux/amd64 >/dev/null
 	packaging/systemd-vm.sh
+
+# What a release must pass: refuses with the first item that does not. Some hours; ITEMS='tree tag' walks a part.
+release:
+	packaging/release.sh $(ITEMS)
 
 lint:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }

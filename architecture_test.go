@@ -75,6 +75,7 @@ var house = []wing{
 		{"recorder/freeze", "cuts the rings and writes the bundle"},
 		{"recorder", "the armed recorder"},
 		{"recorder/internal/bench", "tests: what an armed recorder costs a web server"},
+		{"recorder/internal/soak", "tests: an armed recorder on a host that never rests"},
 	}},
 	{"analyzer", []string{"format"}, []room{
 		{"analyzer/internal/words", "sentences for people"},

@@ -45,13 +45,14 @@ func TestOneDoorForText(t *testing.T) {
 
 // makers are the files that may make or rename files, and where the names come from.
 var makers = map[string]string{
-	"format/extract.go":       "a bundle: it is the door",
-	"format/forms.go":         "nobody: a temporary file, which has no name any more",
-	"format/partial.go":       "the recorder's own name, checked by checkBundleName",
-	"format/disk.go":          "likewise",
-	"format/writer.go":        "likewise",
-	"cmd/spikebox/packets.go": "the file that the command line names",
-	"analyzer/page/write.go":  "constants, in the folder that the command line names",
+	"format/extract.go":        "a bundle: it is the door",
+	"format/forms.go":          "nobody: a temporary file, which has no name any more",
+	"format/partial.go":        "the recorder's own name, checked by checkBundleName",
+	"format/disk.go":           "likewise",
+	"format/writer.go":         "likewise",
+	"cmd/spikebox/packets.go":  "the file that the command line names",
+	"cmd/spikebox/arrivals.go": "a constant, in the folder of a report: that of a file in the folder that the command line names",
+	"analyzer/page/write.go":   "constants, in the folder that the command line names",
 }
 
 // A name out of a bundle becomes a file's in format.Extract alone, which has checked it and

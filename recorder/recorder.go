@@ -52,6 +52,8 @@ const (
 	snapshotUrgent = 100 * time.Millisecond
 	// snapshotBytes holds five minutes of a host with a few dozen CPUs.
 	snapshotBytes = 8 << 20
+	// snapshotLate is how much older than a bundle's window snapshots may be: while it is cut the next are taken.
+	snapshotLate = 10 * time.Second
 )
 
 // Recorder is one armed recorder. All its methods run in the goroutine of Run.
@@ -207,7 +209,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 		cfg.Log(ownNetNS)
 	}
 	var err error
-	if r.rings.Snapshots, err = source.OpenSnapshots(cfg.Root, snapshotBytes, cfg.Log); err != nil {
+	if r.rings.Snapshots, err = source.OpenSnapshots(cfg.Root, snapshotBytes, cfg.Before+cfg.After+snapshotLate, cfg.Log); err != nil {
 		r.close()
 		return nil, err
 	}

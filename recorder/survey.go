@@ -93,7 +93,7 @@ func (s *Survey) packets(root string) {
 }
 
 func (s *Survey) snapshots(root string, quiet func(string)) {
-	snapshots, err := source.OpenSnapshots(root, 1<<20, quiet)
+	snapshots, err := source.OpenSnapshots(root, 1<<20, time.Minute, quiet)
 	if err != nil {
 		s.add(format.Source{Name: "snapshots", State: format.Failed, Reason: err.Error()}, "", "")
 		return

@@ -29,6 +29,7 @@ var program = &cli.Program{
 		histogram,
 		diff,
 		replay,
+		watch,
 		status,
 		trigger,
 	},

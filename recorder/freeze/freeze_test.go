@@ -53,7 +53,7 @@ func armed(t *testing.T) (rings Rings, root string) {
 	})
 	must(t, err)
 	t.Cleanup(func() { rings.Packets.Close() })
-	rings.Snapshots, err = source.OpenSnapshots(root, 1<<20, quiet)
+	rings.Snapshots, err = source.OpenSnapshots(root, 1<<20, time.Hour, quiet)
 	must(t, err)
 	t.Cleanup(rings.Snapshots.Close)
 	rings.Log = source.OpenKernelLog(root, quiet)

@@ -10,10 +10,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
@@ -62,8 +64,12 @@ func (s *Server) Serve(asked chan<- chan<- control.Status) {
 	if s.listener == nil {
 		return
 	}
+	// How the process itself is (process_*, go_*), under the names that every Go program has; the live heap,
+	// as growth of it is a leak, and growth of what is allocated is none.
+	live := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile("^/gc/heap/live:bytes$")}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collector(asked))
+	registry.MustRegister(collector(asked), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(live)))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapersMost}))
 	server := &http.Server{Handler: mux, ReadTimeout: hearTime, WriteTimeout: tellTime, IdleTimeout: time.Minute}

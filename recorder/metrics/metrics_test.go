@@ -83,6 +83,7 @@ func TestScrape(t *testing.T) {
 			`spikebox_interface_packets_lost_total{interface="eth0"} 3`, `spikebox_ring_reach_seconds{interface="eth0"} 30`,
 			`spikebox_vital{vital="rtt.p99"} 0.2`, `spikebox_source_complete{source="probe.rtt"} 0`, `spikebox_cpu_ratio{part="programs"} 0.004`,
 			`spikebox_tier_shed{tier="echo"} 1`, "spikebox_missed_ticks_total 7",
+			"process_resident_memory_bytes ", "process_open_fds ", "go_goroutines ", "go_gc_heap_live_bytes ",
 		} {
 			if !strings.Contains(string(text), "\n"+want) {
 				t.Errorf("no %s in\n%s", want, text)

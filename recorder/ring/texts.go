@@ -24,9 +24,10 @@ const (
 )
 
 // Texts keeps the newest snapshots of kernel texts, compressed against their
-// predecessors. Its memory is bounded by bytes of compressed segments.
+// predecessors. Its memory is bounded by bytes of compressed segments, and by their age.
 type Texts struct {
 	limit   int
+	age     time.Duration
 	closed  []*segment // oldest first
 	current *segment   // being written; nil before the first snapshot and after a cut
 	encoder *zstd.Encoder
@@ -41,15 +42,15 @@ type segment struct {
 	frame       bytes.Buffer
 }
 
-// NewTexts makes a ring of at most limit bytes of compressed texts, and one segment
-// more while it is being written.
-func NewTexts(limit int) (*Texts, error) {
+// NewTexts makes a ring of at most limit bytes of compressed texts, none of which is older than age by more
+// than a segment, and one segment more while it is being written.
+func NewTexts(limit int, age time.Duration) (*Texts, error) {
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(textWindow))
 	if err != nil {
 		return nil, fmt.Errorf("make snapshot compressor: %w", err)
 	}
-	return &Texts{limit: limit, encoder: encoder, paths: map[string]uint64{}}, nil
+	return &Texts{limit: limit, age: age, encoder: encoder, paths: map[string]uint64{}}, nil
 }
 
 // Begin starts a snapshot taken at a time; Add adds its texts.
@@ -85,7 +86,7 @@ func (t *Texts) Add(path string, text []byte) error {
 	return err
 }
 
-// close ends the current segment and drops old ones until the limit is kept.
+// close ends the current segment and drops old ones until the limits are kept.
 func (t *Texts) close() error {
 	if t.current == nil {
 		return nil
@@ -94,10 +95,11 @@ func (t *Texts) close() error {
 		return fmt.Errorf("close snapshot segment: %w", err)
 	}
 	t.closed = append(t.closed, t.current)
+	oldest := t.current.last.Add(-t.age)
 	t.current = nil
 	size := 0
 	for i := len(t.closed) - 1; i >= 0; i-- {
-		if size += t.closed[i].frame.Len(); size > t.limit {
+		if size += t.closed[i].frame.Len(); size > t.limit || t.closed[i].last.Before(oldest) {
 			t.closed = append([]*segment(nil), t.closed[i+1:]...)
 			break
 		}

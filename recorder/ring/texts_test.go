@@ -38,7 +38,7 @@ func collect(t *testing.T, c *TextCut, start, end time.Time) (got []string) {
 }
 
 func TestTextsGivesWindow(t *testing.T) {
-	texts, err := NewTexts(1 << 20)
+	texts, err := NewTexts(1<<20, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestTextsGivesWindow(t *testing.T) {
 // ring's memory stays within its limit however long it runs.
 func TestTextsIsBoundedAndCompressed(t *testing.T) {
 	const limit = 8 << 10
-	texts, err := NewTexts(limit)
+	texts, err := NewTexts(limit, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,8 +96,25 @@ func TestTextsIsBoundedAndCompressed(t *testing.T) {
 	}
 }
 
+// What no bundle will ask for any more is forgotten, however much room there is.
+func TestTextsForgetsWhatIsOld(t *testing.T) {
+	texts, err := NewTexts(1<<30, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, texts, time.Unix(0, 0), 2000)
+	cut, err := texts.Cut()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := collect(t, cut, time.Unix(0, 0), time.Unix(2000, 0))
+	if n := len(all) / 2; n < 60 || n > 60+2*segmentSnapshots {
+		t.Errorf("it holds %d snapshots, one a second, want those of a minute and a segment at most", n)
+	}
+}
+
 func TestTextsEmpty(t *testing.T) {
-	texts, err := NewTexts(1 << 10)
+	texts, err := NewTexts(1<<10, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -117,7 +117,7 @@ func TestNothingIsNotComplete(t *testing.T) {
 			t.Errorf("source %+v, want that it is unsupported", r.Source)
 		}
 	}
-	s, err := OpenSnapshots(env.Root, 1<<20, func(string) {})
+	s, err := OpenSnapshots(env.Root, 1<<20, time.Hour, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}

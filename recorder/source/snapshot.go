@@ -90,8 +90,9 @@ const (
 )
 
 // OpenSnapshots opens every file that this kernel has; what it may not open is said once.
-func OpenSnapshots(root string, bytes int, log func(string)) (*Snapshots, error) {
-	texts, err := ring.NewTexts(bytes)
+// They are kept in so many bytes, and until they are as old as age.
+func OpenSnapshots(root string, bytes int, age time.Duration, log func(string)) (*Snapshots, error) {
+	texts, err := ring.NewTexts(bytes, age)
 	if err != nil {
 		return nil, err
 	}

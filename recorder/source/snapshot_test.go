@@ -49,7 +49,7 @@ func TestSnapshotsTakeUrgentTextsOften(t *testing.T) {
 	root := t.TempDir()
 	write(t, root, "proc/net/netstat", "TcpExt: A\nTcpExt: 1\n")
 	write(t, root, "proc/interrupts", "CPU0\n")
-	s, err := OpenSnapshots(root, 1<<20, func(line string) { t.Log(line) })
+	s, err := OpenSnapshots(root, 1<<20, time.Hour, func(line string) { t.Log(line) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestSnapshotsTakeUrgentTextsOften(t *testing.T) {
 func TestSnapshotsFollowPatterns(t *testing.T) {
 	root := t.TempDir()
 	write(t, root, "proc/net/bonding/other", "x\n")
-	s, err := OpenSnapshots(root, 1<<20, func(line string) { t.Error(line) })
+	s, err := OpenSnapshots(root, 1<<20, time.Hour, func(line string) { t.Error(line) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func BenchmarkSnapshots(b *testing.B) {
 		write(b, root, path, text)
 		raw += len(text)
 	}
-	s, err := OpenSnapshots(root, 64<<20, func(string) {})
+	s, err := OpenSnapshots(root, 64<<20, time.Hour, func(string) {})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,13 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/pflag"
-
-	"github.com/spikebox/spikebox/format"
 )
 
 // Exit codes of all commands.
@@ -106,8 +103,7 @@ func (p *Program) dispatch(ctx context.Context, args []string) error {
 	case "manual":
 		return p.manual(Out)
 	case "version":
-		_, err := fmt.Fprintf(Out, "%s %s\n", p.Name, Build(p.Name).Version)
-		return err
+		return p.version(Out)
 	}
 	c := p.command(name)
 	if c == nil {
@@ -206,7 +202,7 @@ func (p *Program) overview(w io.Writer) {
 		fmt.Fprintf(table, "  %s\t%s\n", c.Name, doc)
 	}
 	fmt.Fprint(table, "  help\tthis list, or one subcommand's flags and examples\n")
-	fmt.Fprint(table, "  version\tprint the version\n")
+	fmt.Fprint(table, "  version\tprint the version, and what it was built from and runs on\n")
 	fmt.Fprint(table, "  completion\tprint what bash, zsh or fish completes command lines by\n")
 	fmt.Fprint(table, "  manual\tprint the manual page, for man -l -\n")
 	table.Flush()
@@ -235,26 +231,4 @@ func (p *Program) page(w io.Writer, c *Command) error {
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n", ExitCodes)
 	return err
-}
-
-// version is set by the build: -ldflags "-X …/cmd/internal/cli.version=v1.2.3".
-var version = ""
-
-// Build describes the running binary, for manifests and --version.
-func Build(program string) format.Build {
-	b := format.Build{Program: program, Version: version}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return b
-	}
-	b.Go = info.GoVersion
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			b.Commit = s.Value
-		}
-	}
-	if b.Version == "" {
-		b.Version = info.Main.Version
-	}
-	return b
 }
