@@ -31,7 +31,7 @@ const budgetEnv = "SPIKEBOX_TEST_BUDGET"
 
 // armWithBudget is spikeboxd run, with the flags that the tests give.
 func armWithBudget(figures string) {
-	cfg := recorder.Config{Root: "/", RingBytes: 1 << 20, Before: 30 * time.Second, Log: func(line string) { fmt.Fprintln(os.Stderr, line) }}
+	cfg := recorder.Config{Root: "/", RingBytes: 1 << 20, Before: 30 * time.Second, Log: testns.Log(func(line string) { fmt.Fprintln(os.Stderr, line) })}
 	flags := flag.NewFlagSet("run", flag.ExitOnError)
 	flags.StringVar(&cfg.Dir, "dir", "", "")
 	flags.StringVar(&cfg.Control, "control", "", "")

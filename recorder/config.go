@@ -5,6 +5,7 @@ package recorder
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -50,8 +51,9 @@ type Config struct {
 	DryRun     bool    // say what would fire, write nothing
 	// Flags are the options in force by their names, for the manifest.
 	Flags map[string]format.Setting
-	// Log takes one line at a time, for the operator.
-	Log func(string)
+	// Log is for the operator: a sentence that says all, and attributes for programs. What the
+	// events are that it tells of, see log.go; nil: nobody is told.
+	Log *slog.Logger
 	// Reload gives the configuration as it is at a SIGHUP; nil: SIGHUP ends the recorder. Of what
 	// it gives the flags that reload.go names are taken.
 	Reload func() (Config, error)
@@ -161,7 +163,9 @@ func (c *Config) packets() capture.SetConfig {
 		Before:     c.Before,
 		After:      c.After,
 		PackCPU:    c.PackCPU,
-		Notify:     func(e capture.Event) { c.Log(e.Text) },
+		Notify: func(e capture.Event) {
+			c.Log.Info(e.Text, "event", "interface", "interface", e.Interface, "state", string(e.State))
+		},
 	}
 }
 

@@ -61,7 +61,8 @@ func (r *Recorder) consider(expr string, t format.Trigger) {
 // answer does what the policy says of a firing.
 func (r *Recorder) answer(ok bool, muted *trigger.Held, t format.Trigger) {
 	if muted != nil {
-		r.cfg.Log(fmt.Sprintf("held back until %s by --%s: %s", muted.Until.UTC().Format(time.RFC3339), muted.Reason, describe(t)))
+		r.cfg.Log.Info(fmt.Sprintf("held back until %s by --%s: %s", muted.Until.UTC().Format(time.RFC3339), muted.Reason, describe(t)),
+			append(attrs("held_back", t), "until", muted.Until.UTC(), "by", muted.Reason)...)
 	}
 	if !ok {
 		return
@@ -107,7 +108,7 @@ func (r *Recorder) fire(t format.Trigger) {
 		return
 	}
 	if r.cfg.DryRun {
-		r.cfg.Log("would fire: " + describe(t))
+		r.cfg.Log.Info("would fire: "+describe(t), attrs("would_fire", t)...)
 		return
 	}
 	if r.incident != nil && len(r.incident.joined) >= joinedMost {
@@ -115,10 +116,10 @@ func (r *Recorder) fire(t format.Trigger) {
 	}
 	if r.incident != nil {
 		r.incident.joined = append(r.incident.joined, t)
-		r.cfg.Log("joins the bundle: " + describe(t))
+		r.cfg.Log.Info("joins the bundle: "+describe(t), attrs("joined", t)...)
 		return
 	}
-	r.cfg.Log(fmt.Sprintf("triggered: %s; cutting in %v", describe(t), r.cfg.After))
+	r.cfg.Log.Info(fmt.Sprintf("triggered: %s; cutting in %v", describe(t), r.cfg.After), attrs("fired", t)...)
 	r.incident = &incident{
 		at: at, first: t, end: at.Add(r.cfg.After), clock: clock, read: clock.Reading("trigger"),
 		usual: r.triggers.Baselines(t.Time),
@@ -153,11 +154,11 @@ func (r *Recorder) spill() {
 		return // the bundle before is being put aside: the rings say so again when that is done
 	}
 	if err != nil {
-		r.cfg.Log(fmt.Sprintf("error: %v", err))
+		r.cfg.Log.Error(fmt.Sprintf("%v", err))
 		return
 	}
 	in.packets = packets
-	r.cfg.Log(fmt.Sprintf("warning: packets of this bundle end %v after the trigger: --ring has no room for more beside those before it",
+	r.cfg.Log.Warn(fmt.Sprintf("packets of this bundle end %v after the trigger: --ring has no room for more beside those before it",
 		packets.Ended(in.at).Round(10*time.Millisecond)))
 }
 
@@ -195,7 +196,7 @@ func (r *Recorder) cut() {
 		r.results <- result{err: err}
 		return
 	}
-	r.cfg.Log(fmt.Sprintf("rings cut in %v; recording goes on", time.Since(began).Round(10*time.Microsecond)))
+	r.cfg.Log.Debug(fmt.Sprintf("rings cut in %v; recording goes on", time.Since(began).Round(10*time.Microsecond)))
 	go func() { r.results <- write(held) }()
 }
 
@@ -223,23 +224,16 @@ func (r *Recorder) finish(res result) {
 	r.failed = res.err
 	if res.err != nil {
 		r.lost++
-		r.cfg.Log(fmt.Sprintf("error: bundle lost: %v; still armed", res.err))
+		r.cfg.Log.Error(fmt.Sprintf("bundle lost: %v; still armed", res.err), "event", "bundle_lost", "error", res.err.Error())
 		return
 	}
-	r.cfg.Log(fmt.Sprintf("bundle written: %s (%d bytes, %d packets, durable %v after the cut)",
-		res.report.Path, res.report.Bytes, res.report.Packets, res.report.Durable.Round(time.Millisecond)))
+	r.tell(&res.report)
 	// Warnings behind the bundle's own line: whoever waits for that does not wait for them.
 	for _, err := range res.report.Troubles {
-		r.cfg.Log("warning: " + err.Error())
-	}
-	if res.report.Fallback {
-		r.cfg.Log("warning: that bundle is in --fallback-dir; the next one is tried in --dir again")
-	}
-	if res.report.LeftOut != "" {
-		r.cfg.Log("warning: that bundle has " + res.report.LeftOut)
+		r.cfg.Log.Warn(err.Error())
 	}
 	for _, path := range res.report.Removed {
-		r.cfg.Log("removed an old bundle, for there is a new one: " + path)
+		r.cfg.Log.Info("removed an old bundle, for there is a new one: " + path)
 	}
 	r.triggers.Told(r.told)
 	r.written++

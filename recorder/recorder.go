@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -129,6 +130,7 @@ func Run(ctx context.Context, cfg Config) error {
 	go scraped.Serve(r.asked)
 	r.say()
 	r.manager.armed(r)
+	defer r.disarmed()
 	return r.loop(ctx)
 }
 
@@ -148,7 +150,7 @@ func prepare(cfg Config) (answered bool) {
 	case <-ready:
 		return true
 	case <-time.After(folderPatience):
-		cfg.Log(fmt.Sprintf("error: the folder for bundles %s does not answer; armed all the same, and budgets and baselines of triggers begin anew and are not kept", strings.Join(cfg.dirs(), " or ")))
+		cfg.Log.Error(fmt.Sprintf("the folder for bundles %s does not answer; armed all the same, and budgets and baselines of triggers begin anew and are not kept", strings.Join(cfg.dirs(), " or ")))
 		return false
 	}
 }
@@ -161,19 +163,19 @@ func prepareFolders(cfg Config) {
 	}
 	for _, dir := range cfg.dirs() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			cfg.Log(fmt.Sprintf("error: make folder for bundles: %v; armed all the same, it will be tried again at a trigger", err))
+			cfg.Log.Error(fmt.Sprintf("make folder for bundles: %v; armed all the same, it will be tried again at a trigger", err))
 			continue
 		}
 		left, err := format.Sweep(dir)
 		for _, l := range left {
 			if l.Kept == "" {
-				cfg.Log("removed what an interrupted recorder left, as nothing of it can be read: " + l.Partial)
+				cfg.Log.Info("removed what an interrupted recorder left, as nothing of it can be read: " + l.Partial)
 				continue
 			}
-			cfg.Log("kept what an interrupted recorder left of a bundle: " + filepath.Join(dir, l.Kept))
+			cfg.Log.Info("kept what an interrupted recorder left of a bundle: " + filepath.Join(dir, l.Kept))
 		}
 		if err != nil {
-			cfg.Log("error: " + err.Error())
+			cfg.Log.Error(err.Error())
 		}
 	}
 }
@@ -191,7 +193,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	}
 	r.triggers, r.kept = trigger.NewSet(triggers, cfg.Policy, kept.Triggers), r.since
 	for _, err := range r.triggers.Recall(kept.Baselines, r.since) {
-		cfg.Log("warning: a baseline begins anew: " + err.Error())
+		cfg.Log.Warn("a baseline begins anew: " + err.Error())
 	}
 	r.store = freeze.NewStore(r.host.Name, cfg.Retention, cfg.dirs()...)
 	packets, refused := capture.OpenSet(cfg.packets())
@@ -204,7 +206,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	r.rings.Packets, r.rings.NoPackets = packets, refused
 	absent(cfg)
 	if cfg.AllNetNS {
-		cfg.Log(ownNetNS)
+		cfg.Log.Info(ownNetNS)
 	}
 	var err error
 	if r.rings.Snapshots, err = source.OpenSnapshots(cfg.Root, snapshotBytes, cfg.Log); err != nil {
@@ -236,16 +238,16 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 			r.close()
 			return nil, refused
 		}
-		cfg.Log("packets are not recorded: " + freeze.Refusal(refused))
+		cfg.Log.Warn("packets are not recorded: " + freeze.Refusal(refused))
 	}
 	return r, nil
 }
 
 // openProbes arms what this kernel allows, and says of the others why not.
-func openProbes(o probe.Options, log func(string)) *probe.Set {
+func openProbes(o probe.Options, log *slog.Logger) *probe.Set {
 	probes := probe.Open(o)
 	for _, line := range probes.Refusals() {
-		log(line)
+		log.Info(line)
 	}
 	return probes
 }
@@ -378,13 +380,13 @@ func (r *Recorder) stop(cause error) {
 	r.keep(time.Now())
 	switch {
 	case r.incident != nil:
-		r.cfg.Log(cause.Error() + ": cutting now, before the window's end")
+		r.cfg.Log.Info(cause.Error() + ": cutting now, before the window's end")
 		if !r.writing { // else the next tick cuts
 			r.cut()
 		}
 	case r.writing:
-		r.cfg.Log(cause.Error() + ": finishing the bundle that is being written")
+		r.cfg.Log.Info(cause.Error() + ": finishing the bundle that is being written")
 	default:
-		r.cfg.Log(cause.Error())
+		r.cfg.Log.Info(cause.Error())
 	}
 }

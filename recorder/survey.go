@@ -4,6 +4,7 @@ package recorder
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
@@ -34,7 +35,7 @@ type SurveyedSource struct {
 
 // MakeSurvey tries everything once. It takes a second, for which packets are counted.
 func MakeSurvey(root string) *Survey {
-	quiet := func(string) {}
+	quiet := slog.New(slog.DiscardHandler)
 	s := &Survey{}
 	probes := openProbes(probe.Options{NetNS: host.NetNS()}, quiet)
 	defer probes.Close()
@@ -71,7 +72,7 @@ const surveyed = time.Second
 // namespace has.
 func (s *Survey) packets(root string) {
 	src := format.Source{Name: "packets", State: format.Complete}
-	r := &Recorder{cfg: Config{Root: root, Before: DefaultBefore, After: DefaultAfter, PackCPU: capture.DefaultPackCPU, Log: func(string) {}}}
+	r := &Recorder{cfg: Config{Root: root, Before: DefaultBefore, After: DefaultAfter, PackCPU: capture.DefaultPackCPU, Log: slog.New(slog.DiscardHandler)}}
 	cfg := r.cfg.packets()
 	set, err := capture.OpenSet(cfg)
 	if err == nil && len(set.Status()) == 0 {
@@ -92,7 +93,7 @@ func (s *Survey) packets(root string) {
 	s.add(src, "headers of every packet, from a ring in the kernel", "everything that packets tell")
 }
 
-func (s *Survey) snapshots(root string, quiet func(string)) {
+func (s *Survey) snapshots(root string, quiet *slog.Logger) {
 	snapshots, err := source.OpenSnapshots(root, 1<<20, quiet)
 	if err != nil {
 		s.add(format.Source{Name: "snapshots", State: format.Failed, Reason: err.Error()}, "", "")

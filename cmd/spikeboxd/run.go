@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -72,6 +74,8 @@ type runFlags struct {
 	rtt            time.Duration
 	synRecv        int
 	netns, capture string
+	logFormat      string
+	logLevel       string
 	file           string // of the configuration
 }
 
@@ -90,6 +94,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 		if _, err := os.Stat(f.file); err == nil {
 			cfg.Reload = func() (recorder.Config, error) { return again(given) }
 		}
+		cfg.Log = logger(f.logFormat == "json", f.logLevel)
 		return arm(ctx, cfg)
 	}
 }
@@ -151,6 +156,8 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.StringVar(&f.Control, "control", control.Socket, "control socket; empty: none")
 	flags.StringVar(&f.Metrics, "metrics", "", "address at which Prometheus gets /metrics: HOST:PORT or unix:PATH; empty: none")
 	flags.StringVar(&f.netns, "netns", "own", "own: kernel events of this network namespace; all: of every one on the machine")
+	flags.StringVar(&f.logFormat, "log-format", "text", "text: sentences, with time and level, or with a priority where standard error is the journal; json: a document a line, with fields")
+	flags.StringVar(&f.logLevel, "log-level", "info", "least that the log has: "+strings.Join(levels, ", "))
 	flags.BoolVar(&f.Once, "once", false, "end after the first bundle and print its path")
 	flags.StringVar(&f.Root, "root", "/", "where /proc, /sys and /dev lie; another tree than / is for tests of the recorder itself")
 	flags.BoolVar(&f.DryRun, "dry-run", false, "say what would fire, write nothing")
@@ -176,6 +183,8 @@ func (f *runFlags) refusals(flags *pflag.FlagSet) (errs []error) {
 	}
 	_, err := capture.ParseWay(f.capture)
 	refuse(err != nil, "capture %v", err)
+	refuse(f.logFormat != "text" && f.logFormat != "json", "log-format %q: want text or json", f.logFormat)
+	refuse(!slices.Contains(levels, f.logLevel), "log-level %q: want one of %s", f.logLevel, strings.Join(levels, ", "))
 	refuse(f.netns != "own" && f.netns != "all", "netns %q: want own or all", f.netns)
 	return errs
 }
@@ -220,7 +229,6 @@ func inForce(flags *pflag.FlagSet) map[string]format.Setting {
 const lastWords = 2 * time.Second
 
 func arm(ctx context.Context, cfg recorder.Config) error {
-	cfg.Log = func(line string) { cli.Say("spikeboxd: %s", line) }
 	cfg.Written = func(path string) { fmt.Fprintln(cli.Raw(), path) }
 	// A reader of the log or of the paths that is gone costs what it would have read, and
 	// does not kill: only commands that end by themselves should (spikeboxd sources | head).

@@ -140,6 +140,16 @@ type Report struct {
 	Troubles []error
 }
 
+// Lacks names the sources that are not complete in the bundle, and are none that was left out on purpose.
+func (r *Report) Lacks() (names []string) {
+	for _, s := range r.Sources {
+		if s.State != format.Complete && s.State != format.Disabled {
+			names = append(names, fmt.Sprintf("%s (%s)", s.Name, s.State))
+		}
+	}
+	return names
+}
+
 // Write collects the one-off sources and writes the bundle to the store. Whatever goes
 // wrong, there is never a file under a final name that is not whole.
 func (h *Held) Write(ctx context.Context) (Report, error) {
