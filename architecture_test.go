@@ -70,6 +70,7 @@ var house = []wing{
 		{"recorder/vital", "the numbers of each tick"},
 		{"recorder/budget", "what it may cost: measured, and what is shed for it"},
 		{"recorder/trigger", "limits over vitals"},
+		{"recorder/hook", "the operator's command for a bundle that is there"},
 		{"recorder/control", "the control socket: status and its client"},
 		{"recorder/metrics", "the status for Prometheus"},
 		{"recorder/freeze", "cuts the rings and writes the bundle"},

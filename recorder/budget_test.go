@@ -37,6 +37,7 @@ func armWithBudget(figures string) {
 	flags.StringVar(&cfg.Control, "control", "", "")
 	flags.DurationVar(&cfg.After, "after", 0, "")
 	flags.String("min-free", "", "")
+	flags.String("log-level", "", "")
 	flags.Func("interface", "", func(s string) error { cfg.Interfaces = append(cfg.Interfaces, s); return nil })
 	flags.Func("trigger", "", func(s string) error { cfg.Triggers = append(cfg.Triggers, s); return nil })
 	flags.Func("cpu-budget", "", func(s string) (err error) {

@@ -49,6 +49,10 @@ type Config struct {
 	AllNetNS   bool    // eBPF events and histograms of every network namespace
 	Once       bool    // stop after the first bundle
 	DryRun     bool    // say what would fire, write nothing
+	// OnBundle is a command with its arguments that is run for every bundle on disk, each time for at most OnBundleTimeout;
+	// empty: none.
+	OnBundle        []string
+	OnBundleTimeout time.Duration
 	// Flags are the options in force by their names, for the manifest.
 	Flags map[string]format.Setting
 	// Log is for the operator: a sentence that says all, and attributes for programs. What the

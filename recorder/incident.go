@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/format/unit"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/host"
@@ -41,8 +43,9 @@ type incident struct {
 
 // result is what became of a bundle.
 type result struct {
-	report freeze.Report
-	err    error
+	report  freeze.Report
+	trigger format.Trigger
+	err     error
 }
 
 // take fires for what a trigger asks about unless the policy holds it back.
@@ -189,7 +192,8 @@ func (r *Recorder) cut() {
 	// Once more: with --after 0 the last texts would be of up to a second before the trigger.
 	r.rings.Snapshots.AskAndWait(time.Now(), snapshotPatience)
 	began := time.Now()
-	held, err := freeze.Take(r.rings, r.request(in))
+	req := r.request(in)
+	held, err := freeze.Take(r.rings, req)
 	// Set where the cut fails, too: the failure comes back over results like any other.
 	r.writing = true
 	if err != nil {
@@ -197,7 +201,7 @@ func (r *Recorder) cut() {
 		return
 	}
 	r.cfg.Log.Debug(fmt.Sprintf("rings cut in %v; recording goes on", time.Since(began).Round(10*time.Microsecond)))
-	go func() { r.results <- write(held) }()
+	go func() { r.results <- write(held, req.Manifest.Trigger) }()
 }
 
 // start is that of the window of a trigger.
@@ -210,11 +214,11 @@ func (r *Recorder) start(trigger time.Time) time.Time {
 }
 
 // write runs beside the loop and touches only what is its own.
-func write(held *freeze.Held) result {
+func write(held *freeze.Held, trigger format.Trigger) result {
 	report, err := held.Write(context.Background())
 	held.Close()
 	debug.FreeOSMemory() // what a host with 100,000 sockets took is not ours between two bundles
-	return result{report: report, err: err}
+	return result{report: report, trigger: trigger, err: err}
 }
 
 // finish tells what became of a bundle.
@@ -241,6 +245,21 @@ func (r *Recorder) finish(res result) {
 	if r.cfg.Written != nil {
 		r.cfg.Written(res.report.Path)
 	}
+	r.hook.Run(r.variables(&res))
+}
+
+// variables are what --on-bundle has in its environment. What only an analysis can tell is not: the
+// recorder explains nothing, and the command can run spikebox analyze --json.
+func (r *Recorder) variables(res *result) map[string]string {
+	v := map[string]string{
+		"SPIKEBOX_BUNDLE": res.report.Path, "SPIKEBOX_BYTES": strconv.FormatInt(res.report.Bytes, 10), "SPIKEBOX_LEFT_OUT": res.report.LeftOut,
+		"SPIKEBOX_HOST": r.host.Name, "SPIKEBOX_KIND": res.trigger.Kind, "SPIKEBOX_TRIGGER": res.trigger.Expr, "SPIKEBOX_REASON": describe(res.trigger),
+		"SPIKEBOX_TIME": res.trigger.Time.UTC().Format(time.RFC3339Nano), "SPIKEBOX_VITAL": res.trigger.Vital, "SPIKEBOX_VALUE": "",
+	}
+	if res.trigger.Kind == "vital" {
+		v["SPIKEBOX_VALUE"] = unit.Format(res.trigger.Value, res.trigger.Unit)
+	}
+	return v
 }
 
 func (r *Recorder) manifest(in *incident, start time.Time) format.Manifest {

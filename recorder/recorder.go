@@ -14,6 +14,7 @@
 //	trigger  when to cut
 //	budget   what is not recorded where recording costs too much
 //	freeze   cuts all rings at one instant, and writes the bundle
+//	hook     the operator's command for a bundle that is there
 //	control  the socket over which a local user asks and triggers
 //	metrics  the same for Prometheus
 package recorder
@@ -34,6 +35,7 @@ import (
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/freeze"
+	"github.com/spikebox/spikebox/recorder/hook"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/metrics"
 	"github.com/spikebox/spikebox/recorder/probe"
@@ -89,6 +91,7 @@ type Recorder struct {
 	shorts   []string  // those that did not then
 	stopping bool      // told to end, and finishing what is pending
 	log      *lines    // behind Config.Log
+	hook     *hook.Hook
 	manager  *manager
 }
 
@@ -130,6 +133,8 @@ func Run(ctx context.Context, cfg Config) error {
 	go scraped.Serve(r.asked)
 	r.say()
 	r.manager.armed(r)
+	r.hook = hook.New(cfg.OnBundle, cfg.OnBundleTimeout, cfg.Log)
+	defer r.hook.Close()
 	defer r.disarmed()
 	return r.loop(ctx)
 }

@@ -101,6 +101,10 @@ func (r *Recorder) status() control.Status {
 		Suppressed: r.triggers.Suppressed, HeldBack: heldBack(r.triggers.HeldBack(time.Now())), Blind: cannot,
 		MissedTicks: r.missed, LogDropped: r.log.dropped.Load(),
 	}
+	if r.hook != nil {
+		counts := control.OnBundle(r.hook.Counts())
+		s.OnBundle = &counts
+	}
 	if r.failed != nil {
 		s.LastError = r.failed.Error()
 	}

@@ -121,6 +121,9 @@ func printStatus(s *control.Status) error {
 	if s.LeftOut != "" {
 		row("", "has %s", s.LeftOut)
 	}
+	if c := s.OnBundle; c != nil {
+		row("on-bundle", "%d runs, %d of them failed; for %d bundles not run", c.Runs, c.Failed, c.Dropped)
+	}
 	if s.LastError != "" {
 		row("last error", "%s", s.LastError)
 	}

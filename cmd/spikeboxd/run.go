@@ -6,11 +6,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/mattn/go-shellwords"
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
@@ -45,6 +47,12 @@ there is room: echo, stacks, softirq, drop, response, rtt, state, in this order.
 connections, events of retransmissions and the counters of /proc are never given up.
 spikebox status tells what is, and every bundle what it lacks.
 
+--on-bundle runs a command for each bundle that is on disk, beside the recorder: one at a
+time, at the lowest priority, without its capabilities, for at most --on-bundle-timeout. It has
+SPIKEBOX_BUNDLE (the path), _HOST, _REASON (a sentence), _TRIGGER, _KIND, _VITAL, _VALUE, _TIME,
+_BYTES and _LEFT_OUT in its environment, and what it prints goes to the log. It begins no
+shell: give it one where it needs one, as in 'sh -c "logger bundle $SPIKEBOX_BUNDLE"'.
+
 It needs CAP_BPF and CAP_NET_ADMIN for packets by tcx, or CAP_NET_RAW for packets by a
 socket, and CAP_BPF and CAP_PERFMON for what only the kernel can tell, CAP_SYS_ADMIN to know what its programs cost; what it is not allowed to see is said once and in the manifest, and
 it records the rest. Nobody need read its log: it waits for no reader.
@@ -76,6 +84,7 @@ type runFlags struct {
 	netns, capture string
 	logFormat      string
 	logLevel       string
+	onBundle       string
 	file           string // of the configuration
 }
 
@@ -158,6 +167,8 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.StringVar(&f.netns, "netns", "own", "own: kernel events of this network namespace; all: of every one on the machine")
 	flags.StringVar(&f.logFormat, "log-format", "text", "text: sentences, with time and level, or with a priority where standard error is the journal; json: a document a line, with fields")
 	flags.StringVar(&f.logLevel, "log-level", "info", "least that the log has: "+strings.Join(levels, ", "))
+	flags.StringVar(&f.onBundle, "on-bundle", "", "command to run for each bundle that is on disk, without a shell: see above")
+	flags.DurationVar(&f.OnBundleTimeout, "on-bundle-timeout", time.Minute, "longest run of --on-bundle")
 	flags.BoolVar(&f.Once, "once", false, "end after the first bundle and print its path")
 	flags.StringVar(&f.Root, "root", "/", "where /proc, /sys and /dev lie; another tree than / is for tests of the recorder itself")
 	flags.BoolVar(&f.DryRun, "dry-run", false, "say what would fire, write nothing")
@@ -180,6 +191,10 @@ func (f *runFlags) refusals(flags *pflag.FlagSet) (errs []error) {
 	refuse(f.Conntrack <= 0, "conntrack-max %d: want at least 1", f.Conntrack)
 	for _, p := range f.ports {
 		refuse(p == 0 || p > 65535, "port %d: want 1 to 65535", p)
+	}
+	refuse(f.OnBundleTimeout <= 0, "on-bundle-timeout %v: want more than 0", f.OnBundleTimeout)
+	if _, err := words(f.onBundle); err != nil {
+		errs = append(errs, err)
 	}
 	_, err := capture.ParseWay(f.capture)
 	refuse(err != nil, "capture %v", err)
@@ -208,8 +223,28 @@ func (f *runFlags) config(flags *pflag.FlagSet) recorder.Config {
 	cfg.RingBytes, cfg.Peers = int(f.ring), f.peers
 	cfg.Retention.Bytes, cfg.Retention.MinFree = int64(f.keepBytes), float64(f.minFree)
 	cfg.CPUBudget, cfg.PackCPU = float64(f.cpu), float64(f.pack)
+	cfg.OnBundle, _ = words(f.onBundle) // see refusals
 	cfg.Flags = inForce(flags)
 	return cfg
+}
+
+// words takes a command apart, as a shell would that has quotes and nothing else.
+func words(command string) ([]string, error) {
+	parser := shellwords.NewParser()
+	all, err := parser.Parse(command)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("on-bundle %q: %w", command, err)
+	case parser.Position >= 0: // at one of ; & | < >
+		return nil, fmt.Errorf("on-bundle %q: %q needs a shell: give it to one, as in sh -c '…'", command, command[parser.Position:])
+	case len(all) == 0 && command != "":
+		return nil, fmt.Errorf("on-bundle %q: want a command", command)
+	case len(all) > 0:
+		if _, err := exec.LookPath(all[0]); err != nil {
+			return nil, fmt.Errorf("on-bundle %q: %w", command, err)
+		}
+	}
+	return all, nil
 }
 
 // inForce gives every flag's value, for the manifest.

@@ -38,8 +38,17 @@ type Status struct {
 	// MissedTicks did not come, because the recorder was stopped, or had no CPU, since armed.
 	MissedTicks int `json:"missed_ticks"`
 	// Budget is what it costs, of the window that a bundle would have now.
-	Budget     format.Budget `json:"budget,omitzero"`
-	LogDropped uint64        `json:"log_dropped"` // lines that the log did not take, since armed
+	Budget format.Budget `json:"budget,omitzero"`
+	// OnBundle is what became of the runs of --on-bundle since armed.
+	OnBundle   *OnBundle `json:"on_bundle,omitempty"`
+	LogDropped uint64    `json:"log_dropped"` // lines that the log did not take, since armed
+}
+
+// OnBundle is what became of the command for bundles.
+type OnBundle struct {
+	Runs    uint64 `json:"runs"`
+	Failed  uint64 `json:"failed"`  // of them: not begun, ended badly, or beyond their time
+	Dropped uint64 `json:"dropped"` // bundles for which it was not run, as too many waited
 }
 
 // InterfaceStatus is one interface's ring.

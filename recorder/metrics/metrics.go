@@ -140,6 +140,10 @@ func (s samples) of(st control.Status, now time.Time) {
 	s.counter("bundles_written_total", "Bundles on disk.", float64(st.Bundles))
 	s.counter("bundles_lost_total", "Bundles that could not be written.", float64(st.Lost))
 	s.gauge("last_bundle_degraded", "1 where the last bundle has not everything, or lies in the fallback folder.", number(st.LeftOut != "" || st.Fallback))
+	if c := st.OnBundle; c != nil {
+		s.counter("on_bundle_runs_total", "Runs of --on-bundle that have ended.", float64(c.Runs))
+		s.counter("on_bundle_failed_total", "Runs of --on-bundle that ended badly, or bundles for which it was not run.", float64(c.Failed+c.Dropped))
+	}
 	for _, i := range st.Interfaces {
 		s.counter("interface_packets_total", "Packets recorded.", float64(i.Packets), "interface", i.Name)
 		s.counter("interface_packets_lost_total", "Packets that the ring lost.", float64(i.Lost), "interface", i.Name)
