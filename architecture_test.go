@@ -72,6 +72,7 @@ var house = []wing{
 		{"recorder/trigger", "limits over vitals"},
 		{"recorder/hook", "the operator's command for a bundle that is there"},
 		{"recorder/control", "the control socket: status and its client"},
+		{"recorder/drill", "the proof that it records: a harmless event, looked for in a bundle"},
 		{"recorder/metrics", "the status for Prometheus"},
 		{"recorder/freeze", "cuts the rings and writes the bundle"},
 		{"recorder", "the armed recorder"},

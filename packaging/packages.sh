@@ -54,7 +54,7 @@ for platform in "${platforms[@]}"; do
 		for kind in deb rpm; do
 			go run $nfpm package -f "$work/nfpm.yaml" -p $kind -t $out >/dev/null
 		done
-		cp packaging/spikeboxd.{service,conf} packaging/sysusers.conf "$folder"
+		cp packaging/spikeboxd.{service,conf} packaging/spikebox-drill.{service,timer} packaging/sysusers.conf "$folder"
 	fi
 	archive "$folder" "$name"
 done

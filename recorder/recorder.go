@@ -15,6 +15,7 @@
 //	budget   what is not recorded where recording costs too much
 //	freeze   cuts all rings at one instant, and writes the bundle
 //	hook     the operator's command for a bundle that is there
+//	drill    the proof that all of this works
 //	control  the socket over which a local user asks and triggers
 //	metrics  the same for Prometheus
 package recorder
@@ -92,6 +93,11 @@ type Recorder struct {
 	stopping bool      // told to end, and finishing what is pending
 	log      *lines    // behind Config.Log
 	hook     *hook.Hook
+	drills   chan chan<- control.Drill
+	drilled  chan *drilling // that have done what they do beside the loop
+	due      *drilling      // to be cut for
+	drilling bool
+	drill    *control.Drill // the last
 	manager  *manager
 }
 
@@ -129,7 +135,7 @@ func Run(ctx context.Context, cfg Config) error {
 	r.requests, r.reloads, r.log = requests, reloads, log
 	// Served from now on, for only the loop takes questions. Who asked before waits in the
 	// socket's backlog, and is answered.
-	go server.Serve(r.requests, r.asked)
+	go server.Serve(control.Loop{Triggers: r.requests, Asked: r.asked, Drills: r.drills})
 	go scraped.Serve(r.asked)
 	r.say()
 	r.manager.armed(r)
@@ -191,6 +197,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 		cfg: cfg, host: host.Facts(), armed: host.Now().Reading("armed"), since: time.Now(),
 		parsed: triggers, patterns: patterns, asks: cfg.asked(triggers),
 		results: make(chan result, 1), asked: make(chan chan<- control.Status), manager: newManager(),
+		drills: make(chan chan<- control.Drill), drilled: make(chan *drilling, 1),
 	}
 	var kept entry
 	if !cfg.DryRun && folder {
@@ -302,7 +309,7 @@ func (r *Recorder) loop(ctx context.Context) (err error) {
 	r.snapshot = time.NewTicker(snapshotCalm)
 	defer r.snapshot.Stop()
 	told := ctx.Done()
-	for !r.stopping || r.incident != nil || r.writing {
+	for !r.stopping || r.incident != nil || r.writing || r.drilling {
 		// What takes longer than a tick runs beside the loop and comes back over a channel: so
 		// what is kept here needs no lock, and a cut lies between two ticks by itself.
 		select {
@@ -321,6 +328,10 @@ func (r *Recorder) loop(ctx context.Context) (err error) {
 			r.spill()
 		case answer := <-r.asked:
 			answer <- r.status()
+		case answer := <-r.drills:
+			r.startDrill(answer)
+		case d := <-r.drilled:
+			r.continueDrill(d)
 		case res := <-r.results:
 			if r.finish(res); r.cfg.Once {
 				return r.failed
@@ -350,6 +361,7 @@ func (r *Recorder) tick(now time.Time) {
 	if now.Sub(r.kept) >= ledgerEvery {
 		r.keep(now)
 	}
+	r.drillTick()
 	r.budget.Tick(now, r.incident != nil || r.writing)
 	r.warn(now)
 	// One bundle at a time: while one is written its blocks of the packet rings are held,

@@ -22,7 +22,7 @@ func (r *Recorder) say() {
 	}
 	memory := r.memory()
 	text := fmt.Sprintf("armed on %s: %s; %v before and %v after, bundles in %s",
-		r.interfaces(), strings.Join(r.watched(), ", "), r.cfg.Before, r.cfg.After, r.cfg.Dir)
+		r.interfaces(), r.which(), r.cfg.Before, r.cfg.After, r.cfg.Dir)
 	if memory != "" {
 		text += "; " + memory
 	}
@@ -37,6 +37,14 @@ func (r *Recorder) watched() []string {
 		what = append(what, "kernel log ~ "+p.String())
 	}
 	return what
+}
+
+// which is what fires, for a line.
+func (r *Recorder) which() string {
+	if len(r.cfg.Triggers)+len(r.patterns) == 0 {
+		return fmt.Sprintf("the %d default triggers, which spikebox status lists", len(r.watched()))
+	}
+	return strings.Join(r.watched(), ", ")
 }
 
 // interfaces names what is recorded.
@@ -101,6 +109,7 @@ func (r *Recorder) status() control.Status {
 		Suppressed: r.triggers.Suppressed, HeldBack: heldBack(r.triggers.HeldBack(time.Now())), Blind: cannot,
 		MissedTicks: r.missed, LogDropped: r.log.dropped.Load(),
 	}
+	s.Drill = r.drill
 	if r.hook != nil {
 		counts := control.OnBundle(r.hook.Counts())
 		s.OnBundle = &counts

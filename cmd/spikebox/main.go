@@ -31,6 +31,7 @@ var program = &cli.Program{
 		replay,
 		status,
 		trigger,
+		drill,
 	},
 }
 

@@ -120,6 +120,9 @@ func Take(rings Rings, req Request) (*Held, error) {
 	return h, nil
 }
 
+// Host is whose bundle it is.
+func (h *Held) Host() string { return h.req.Manifest.Host.Name }
+
 // Close lets go of what was not written. It waits until the packets are put aside.
 func (h *Held) Close() { h.packets.Close() }
 

@@ -28,6 +28,7 @@ type Store struct {
 	keep  Retention // of each folder
 	disk  *patient
 	spool string // the folder that has the spool
+	trial bool   // see Trial
 }
 
 // NewStore writes bundles of a host to dirs, in the order in which they are tried.
@@ -37,6 +38,14 @@ func NewStore(host string, keep Retention, dirs ...string) *Store {
 		dirs[i] = filepath.Clean(dirs[i]) // one folder has one spelling here
 	}
 	return &Store{host: host, dirs: dirs, keep: keep, disk: newPatient(system{format.OS})}
+}
+
+// Trial writes where and within what room the bundles of a Store go, and removes none for what it writes: that is
+// removed itself.
+func (s *Store) Trial() *Store {
+	trial := NewStore(s.host, s.keep, s.dirs...)
+	trial.trial = true
+	return trial
 }
 
 // Keep bounds the bundles by other limits from the next one on. None may be being written.
@@ -201,6 +210,9 @@ func create(on format.Disk, dir string, c *content) (*format.Writer, error) {
 
 // kept removes what a new bundle puts over the bounds.
 func (s *Store) kept(dir string, r Report, unsynced error) Report {
+	if s.trial {
+		return r
+	}
 	// Its name may be gone with the next power cut: what is there already is surer.
 	if unsynced != nil {
 		r.Troubles = append(r.Troubles, fmt.Errorf("no old bundle is removed: %w", unsynced))
