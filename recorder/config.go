@@ -81,6 +81,12 @@ func (c *Config) dirs() []string {
 	return []string{c.Dir, c.Fallback}
 }
 
+// insists says whether the recorder is not armed without packets: who asked for one way of capturing is not given
+// none, and what failed for another reason than this host's may be mended.
+func (c *Config) insists(refused error) bool {
+	return refused != nil && (c.Capture == capture.TCX || source.State(refused) != format.Unsupported)
+}
+
 // sources is what the one-off sources need to know.
 func (c *Config) sources(clock host.Moment) source.Env {
 	return source.Env{Root: c.Root, ConntrackMax: c.Conntrack, Clock: clock}

@@ -209,8 +209,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	}
 	r.store = freeze.NewStore(r.host.Name, cfg.Retention, cfg.dirs()...)
 	packets, refused := capture.OpenSet(cfg.packets())
-	// Who asked for one way of capturing is not given none.
-	if refused != nil && (cfg.Capture == capture.TCX || source.State(refused) != format.Unsupported) {
+	if cfg.insists(refused) {
 		r.close()
 		return nil, refused
 	}

@@ -75,6 +75,16 @@ func Listen(path string) (*Server, error) {
 	return &Server{listener, lock}, nil
 }
 
+// Taken says whether a recorder holds the socket at path.
+func Taken(path string) bool {
+	lock, err := os.OpenFile(path+".lock", os.O_RDWR|unix.O_CLOEXEC, 0)
+	if path == "" || err != nil {
+		return false
+	}
+	defer lock.Close()
+	return errors.Is(unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
 // Loop is where the recorder takes what users ask for: triggers, and for each question how it is and each
 // drill where the answer goes.
 type Loop struct {

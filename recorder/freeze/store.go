@@ -115,6 +115,38 @@ func (s *Store) room(dir string, c *content) (soft, most int64) {
 	return s.keep.room(old, b.kind, on)
 }
 
+// Room is what the first folder has and takes.
+type Room struct {
+	New     int64 // bytes that a new bundle may take, of that what old ones would leave for it
+	Bundles int   // of this host, and what they hold
+	Held    int64
+}
+
+// Room looks at the first folder, which must be there and take a file: one without a name, which is gone again.
+func (s *Store) Room() (r Room, err error) {
+	file, err := s.disk.Unnamed(s.dirs[0])
+	if err != nil {
+		return r, err
+	}
+	if err := file.Close(); err != nil {
+		return r, err
+	}
+	on, err := s.disk.Space(s.dirs[0])
+	if err != nil {
+		return r, err
+	}
+	old, err := s.disk.List(s.dirs[0], s.host)
+	if err != nil {
+		return r, err
+	}
+	for _, b := range old {
+		r.Held += b.size
+	}
+	soft, most := s.keep.room(old, "", on)
+	r.New, r.Bundles = min(soft, most), len(old)
+	return r, nil
+}
+
 // limit is what an extent of a bundle may take of a folder.
 func (s *Store) limit(dir string, c *content, x extent) int64 {
 	spooled := s.spool == dir && c.packets != nil
