@@ -76,6 +76,7 @@ var house = []wing{
 		{"recorder/metrics", "the status for Prometheus"},
 		{"recorder/freeze", "cuts the rings and writes the bundle"},
 		{"recorder", "the armed recorder"},
+		{"recorder/namespaces", "a recorder in each of several network namespaces"},
 		{"recorder/internal/bench", "tests: what an armed recorder costs a web server"},
 	}},
 	{"analyzer", []string{"format"}, []room{

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -46,6 +47,7 @@ type Config struct {
 	Retention  freeze.Retention
 	CPUBudget  float64 // most of the machine's CPU time that it takes, or evidence is shed; 0: no limit
 	Conntrack  int     // most lines of the connection-tracking dump; 0: 200,000
+	NetNS      string  // what the operator calls the namespace that this process was put into; empty: it was not
 	AllNetNS   bool    // eBPF events and histograms of every network namespace
 	Once       bool    // stop after the first bundle
 	DryRun     bool    // say what would fire, write nothing
@@ -53,6 +55,8 @@ type Config struct {
 	// empty: none.
 	OnBundle        []string
 	OnBundleTimeout time.Duration
+	// Home is the network namespace that OnBundle is run in; nil: the recorder's own.
+	Home *os.File
 	// Flags are the options in force by their names, for the manifest.
 	Flags map[string]format.Setting
 	// Log is for the operator: a sentence that says all, and attributes for programs. What the

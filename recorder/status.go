@@ -39,6 +39,16 @@ func (r *Recorder) watched() []string {
 	return what
 }
 
+// sayUnseen tells of other network namespaces, unless the operator has chosen one. It looks at every process.
+func (c *Config) sayUnseen() {
+	if c.NetNS != "" {
+		return
+	}
+	if text := unseen(c.Root); text != "" {
+		c.Log.Info(text, "event", "netns")
+	}
+}
+
 // which is what fires, for a line.
 func (r *Recorder) which() string {
 	if len(r.cfg.Triggers)+len(r.patterns) == 0 {

@@ -19,9 +19,13 @@ import (
 // levels are those of the log, from the most to say to the least.
 var levels = []string{"debug", "info", "warn", "error"}
 
-// logger is the recorder's log on standard error: as JSON or as sentences, of a level and above.
-func logger(asJSON bool, level string) *slog.Logger {
-	h := handler{json: asJSON}
+// logger is the recorder's log on standard error: as JSON or as sentences, of a level and above, and of one of several
+// recorders with the name of its network namespace.
+func logger(asJSON bool, level, netns string) *slog.Logger {
+	h := handler{json: asJSON, netns: netns}
+	if netns != "" {
+		h.attrs = []slog.Attr{slog.String("netns", netns)}
+	}
 	_ = h.least.UnmarshalText([]byte(level)) // see refusals
 	// The journal has times and levels of its own, and takes them from the first bytes of a line.
 	h.journal, _ = journal.StderrIsJournalStream()
@@ -33,6 +37,7 @@ func logger(asJSON bool, level string) *slog.Logger {
 type handler struct {
 	json    bool
 	journal bool
+	netns   string
 	least   slog.Level
 	attrs   []slog.Attr
 }
@@ -61,10 +66,14 @@ func (h handler) Handle(ctx context.Context, r slog.Record) error {
 
 // sentence is a record for people.
 func (h handler) sentence(r *slog.Record) string {
-	if h.journal {
-		return r.Message
+	text := r.Message
+	if h.netns != "" {
+		text = h.netns + ": " + text
 	}
-	return fmt.Sprintf("%s %-5s %s", r.Time.UTC().Format("2006-01-02T15:04:05.000Z"), r.Level, r.Message)
+	if h.journal {
+		return text
+	}
+	return fmt.Sprintf("%s %-5s %s", r.Time.UTC().Format("2006-01-02T15:04:05.000Z"), r.Level, text)
 }
 
 // WithAttrs gives the log with attributes in every record.

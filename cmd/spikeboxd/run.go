@@ -21,6 +21,7 @@ import (
 	"github.com/spikebox/spikebox/recorder"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
+	"github.com/spikebox/spikebox/recorder/namespaces"
 )
 
 var run = &cli.Command{
@@ -73,19 +74,20 @@ the recorder, as SIGTERM does.`,
 // runFlags are the flags of run: a configuration, and what becomes one.
 type runFlags struct {
 	recorder.Config
-	ring           cli.Room
-	keepBytes      cli.Bytes
-	minFree        cli.Percent
-	cpu, pack      cli.Cap
-	peers          cli.Prefixes
-	ports          []uint
-	rtt            time.Duration
-	synRecv        int
-	netns, capture string
-	logFormat      string
-	logLevel       string
-	onBundle       string
-	file           string // of the configuration
+	ring      cli.Room
+	keepBytes cli.Bytes
+	minFree   cli.Percent
+	cpu, pack cli.Cap
+	peers     cli.Prefixes
+	ports     []uint
+	rtt       time.Duration
+	synRecv   int
+	netns     []string
+	capture   string
+	logFormat string
+	logLevel  string
+	onBundle  string
+	file      string // of the configuration
 }
 
 func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
@@ -103,7 +105,11 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 		if _, err := os.Stat(f.file); err == nil {
 			cfg.Reload = func() (recorder.Config, error) { return again(given) }
 		}
-		cfg.Log = logger(f.logFormat == "json", f.logLevel)
+		child := within(&cfg)
+		cfg.Log = logger(f.logFormat == "json", f.logLevel, cfg.NetNS)
+		if targets, _ := f.targets(); targets != nil && !child {
+			return keep(ctx, &cfg, targets)
+		}
 		return arm(ctx, cfg)
 	}
 }
@@ -164,7 +170,7 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.Var(&f.cpu, "cpu-budget", "most of the machine's CPU time that it takes: beyond, evidence is shed and comes back later; off: no limit")
 	flags.StringVar(&f.Control, "control", control.Socket, "control socket; empty: none")
 	flags.StringVar(&f.Metrics, "metrics", "", "address at which Prometheus gets /metrics: HOST:PORT or unix:PATH; empty: none")
-	flags.StringVar(&f.netns, "netns", "own", "own: kernel events of this network namespace; all: of every one on the machine")
+	flags.StringArrayVar(&f.netns, "netns", []string{namespaces.Own}, "network namespace to record: own, a path such as /run/netns/NAME, pid:N or container:ID; repeatable, each by a recorder of its own; all: the own one, and kernel events of every one on the machine")
 	flags.StringVar(&f.logFormat, "log-format", "text", "text: sentences, with time and level, or with a priority where standard error is the journal; json: a document a line, with fields")
 	flags.StringVar(&f.logLevel, "log-level", "info", "least that the log has: "+strings.Join(levels, ", "))
 	flags.StringVar(&f.onBundle, "on-bundle", "", "command to run for each bundle that is on disk, without a shell: see above")
@@ -200,8 +206,8 @@ func (f *runFlags) refusals(flags *pflag.FlagSet) (errs []error) {
 	refuse(err != nil, "capture %v", err)
 	refuse(f.logFormat != "text" && f.logFormat != "json", "log-format %q: want text or json", f.logFormat)
 	refuse(!slices.Contains(levels, f.logLevel), "log-level %q: want one of %s", f.logLevel, strings.Join(levels, ", "))
-	refuse(f.netns != "own" && f.netns != "all", "netns %q: want own or all", f.netns)
-	return errs
+	_, wrong := f.targets()
+	return append(errs, wrong...)
 }
 
 // config gives what the recorder is armed with.
@@ -219,7 +225,7 @@ func (f *runFlags) config(flags *pflag.FlagSet) recorder.Config {
 		cfg.Ports = append(cfg.Ports, uint16(p))
 	}
 	cfg.Capture = capture.Way(f.capture)
-	cfg.AllNetNS = f.netns == "all"
+	cfg.AllNetNS = len(f.netns) == 1 && f.netns[0] == everyNetNS
 	cfg.RingBytes, cfg.Peers = int(f.ring), f.peers
 	cfg.Retention.Bytes, cfg.Retention.MinFree = int64(f.keepBytes), float64(f.minFree)
 	cfg.CPUBudget, cfg.PackCPU = float64(f.cpu), float64(f.pack)

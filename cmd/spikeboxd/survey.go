@@ -49,9 +49,25 @@ is missing; 1: it would not be armed, or a bundle would be lost; 2: the flags ar
 			if err != nil {
 				return err
 			}
-			return diagnose(recorder.MakeSurvey(cfg), cli.Out)
+			s := recorder.MakeSurvey(cfg)
+			s.Findings = append(s.Findings, f.entered()...)
+			return diagnose(s, cli.Out)
 		}
 	},
+}
+
+// entered says which of the namespaces that are named a recorder can be put into. Everything else is looked at
+// from the own one.
+func (f *runFlags) entered() (all []recorder.Finding) {
+	targets, _ := f.targets()
+	for _, t := range targets {
+		found := recorder.Finding{Name: "netns", State: recorder.Fine, Text: t.Spec + " can be entered; all of the rest is as seen from the own one"}
+		if err := t.Try(); err != nil {
+			found.State, found.Text = recorder.Fault, err.Error()
+		}
+		all = append(all, found)
+	}
+	return all
 }
 
 // survey looks at this host and prints what it found.

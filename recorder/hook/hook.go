@@ -40,6 +40,7 @@ const (
 type Hook struct {
 	argv    []string
 	timeout time.Duration
+	home    *os.File // network namespace; nil: that of the recorder
 	log     *slog.Logger
 	queue   chan map[string]string // variables of each run
 	over    chan struct{}          // closed when the last has ended
@@ -54,12 +55,13 @@ type Counts struct {
 	Dropped      uint64 // not begun, for too many bundles waited
 }
 
-// New runs a command, its arguments behind it, each run for at most timeout; nil where there is none.
-func New(argv []string, timeout time.Duration, log *slog.Logger) *Hook {
+// New runs a command, its arguments behind it, each run for at most timeout, and in a network namespace where the recorder is
+// in another one; nil where there is no command.
+func New(argv []string, timeout time.Duration, home *os.File, log *slog.Logger) *Hook {
 	if len(argv) == 0 {
 		return nil
 	}
-	h := &Hook{argv: argv, timeout: timeout, log: log, queue: make(chan map[string]string, waitingMost), over: make(chan struct{})}
+	h := &Hook{argv: argv, timeout: timeout, home: home, log: log, queue: make(chan map[string]string, waitingMost), over: make(chan struct{})}
 	go func() {
 		defer close(h.over)
 		for variables := range h.queue {
@@ -139,7 +141,7 @@ func (h *Hook) run(variables map[string]string, limit time.Duration) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	// What it leaves in the background may hold its output for ever.
 	cmd.WaitDelay = grace
-	err := startHumble(cmd)
+	err := startHumble(cmd, h.home)
 	if err == nil {
 		err = await(cmd, limit)
 	}
@@ -179,10 +181,16 @@ func await(cmd *exec.Cmd, limit time.Duration) error {
 // startHumble starts a command without the recorder's capabilities, which are ambient in its unit, and
 // below every other program. All of these are a thread's, and a child has them from the thread
 // that starts it (capabilities(7), setpriority(2), ioprio_set(2)): one that ends with this goroutine.
-func startHumble(cmd *exec.Cmd) error {
+func startHumble(cmd *exec.Cmd, home *os.File) error {
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked
+		if home != nil {
+			if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
+				started <- fmt.Errorf("return to the own network namespace: %w", err)
+				return
+			}
+		}
 		// Where one of them is refused, as by a seccomp filter, the command runs with what is left.
 		_ = unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 		_ = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

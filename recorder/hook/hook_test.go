@@ -44,7 +44,7 @@ func (l *log) has(prefix string) bool {
 func ran(t *testing.T, timeout time.Duration, script string) (said []string, c Counts) {
 	t.Helper()
 	var l log
-	h := New([]string{"sh", "-c", script}, timeout, l.logger())
+	h := New([]string{"sh", "-c", script}, timeout, nil, l.logger())
 	h.Run(map[string]string{"SPIKEBOX_BUNDLE": "/b/x y", "SPIKEBOX_REASON": "a\nb\x00c"})
 	h.Close()
 	return l.said, h.Counts()
@@ -105,7 +105,7 @@ func TestRunEnds(t *testing.T) {
 func TestQueue(t *testing.T) {
 	var l log
 	gate := filepath.Join(t.TempDir(), "gate")
-	h := New([]string{"sh", "-c", "while ! test -e " + gate + "; do sleep 0.05; done"}, time.Minute, l.logger())
+	h := New([]string{"sh", "-c", "while ! test -e " + gate + "; do sleep 0.05; done"}, time.Minute, nil, l.logger())
 	const n = 2*waitingMost + 1
 	for range n {
 		h.Run(map[string]string{"SPIKEBOX_BUNDLE": "b"})
@@ -123,7 +123,7 @@ func TestQueue(t *testing.T) {
 	if c := h.Counts(); c.Runs+c.Dropped != n || c.Failed != 0 {
 		t.Errorf("%+v of %d", c, n)
 	}
-	missing := New([]string{"/nonexistent/command"}, time.Minute, l.logger())
+	missing := New([]string{"/nonexistent/command"}, time.Minute, nil, l.logger())
 	missing.Run(nil)
 	missing.Close()
 	if c := missing.Counts(); c.Failed != 1 || !l.has("--on-bundle: fork/exec /nonexistent/command: no such file") {
