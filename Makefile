@@ -4,7 +4,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS = -s -w -X github.com/spikebox/spikebox/cmd/internal/cli.version=$(VERSION)
 
-.PHONY: build demo test test-vm test-hang test-hostile fuzz bench bench-armed score-triggers soak packages test-packages test-systemd release lint generate generated cross clean
+.PHONY: build demo test test-vm test-hang test-hostile test-budget fuzz bench bench-armed score-triggers soak packages test-packages test-systemd release lint generate generated cross clean
 build:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
@@ -32,6 +32,11 @@ test-vm:
 # What hangs in the recorder's tests for some seconds hangs for 30 here: a few minutes.
 test-hang:
 	SPIKEBOX_TEST_HANG=30s go test -v -count=1 -run 'Hang|NobodyReads' ./recorder
+
+# A true load that comes and goes beside a recorder with a CPU budget between the two: what it sheds, and takes
+# back. Some five minutes, at a low priority.
+test-budget:
+	SPIKEBOX_TEST_BUDGET_LOAD=1 nice -n 10 go test -v -count=1 -timeout 30m -run TestBudgetUnderLoad ./recorder
 
 # The worst files that a stranger can send, at the size at which every bound is reached: the peak
 # memory and time of each command. Some twenty minutes.

@@ -34,6 +34,20 @@ until_ "a bundle is written" sh -c 'ls /var/lib/spikebox/*.tar.zst'
 spikebox analyze /var/lib/spikebox/*.tar.zst | sed 's/^/ANALYZE /' | head -12
 spikebox verify /var/lib/spikebox/*.tar.zst >/dev/null && seen "the bundle is whole" || fail verify
 
+# The recorder has no capability in the command that it runs, and the drill is asked for by its own unit.
+printf '%s\n' 'on-bundle sh -c "{ echo $SPIKEBOX_BUNDLE; grep CapEff /proc/self/status; } >/var/lib/spikebox/told"' >>/etc/spikebox/spikeboxd.conf
+systemctl restart spikeboxd || fail "restart"
+until_ "armed with --on-bundle" spikebox status
+spikebox trigger --reason 'a command' >/dev/null || fail "spikebox trigger"
+until_ "a command has run for a bundle" sh -c 'grep -q "spike.tar.zst$" /var/lib/spikebox/told'
+until_ "without a capability" grep -q 'CapEff.*0000000000000000' /var/lib/spikebox/told
+systemctl is-active -q spikebox-drill.timer && seen "the timer of drills is active" || fail "spikebox-drill.timer"
+systemctl start spikebox-drill || fail "spikebox-drill: $(journalctl --no-pager -o cat -u spikebox-drill | tail -12)"
+journalctl --no-pager -o cat -u spikebox-drill | sed 's/^/DRILL /'
+journalctl --no-pager -o cat -u spikebox-drill | grep -q '^bundle *ok' && seen "a drill as the unit's user" || fail "drill"
+[ "$(journalctl --no-pager -o cat -u spikeboxd -p warning | grep -c 'armed on')" = 0 ] && journalctl --no-pager -o cat -u spikeboxd -p info | grep -q '^armed on' && seen "the journal has the log's priorities" || fail "priorities"
+rm -f /var/lib/spikebox/told
+
 echo 'trigger syn_recv > 12345' >>/etc/spikebox/spikeboxd.conf
 before=$(pid)
 systemctl reload spikeboxd || fail "reload"
@@ -74,5 +88,5 @@ tar -C "$work/root" -xf "$work/root.tar" --exclude=./boot
 (cd "$work/root" && find . -print0 | cpio --quiet --null -o -H newc >"$work/root.cpio")
 # TCG, as KVM inside of a virtual machine may be there and not work.
 timeout 1500 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 3072 -nographic -no-reboot -kernel "$work"/boot/vmlinuz-* -initrd "$work/root.cpio" \
-	-append "console=ttyS0 quiet systemd.show_status=no loglevel=3" </dev/null | tr -d '\r' | grep -a -E '^(SEEN|FAILED|ALL|STATUS|LOG|ANALYZE|SECURITY)|spikeboxd\[' | tee "$work/log"
+	-append "console=ttyS0 quiet systemd.show_status=no loglevel=3" </dev/null | tr -d '\r' | grep -a -E '^(SEEN|FAILED|ALL|STATUS|LOG|ANALYZE|SECURITY|DRILL)|spikeboxd\[' | tee "$work/log"
 grep -q '^ALL SEEN' "$work/log"

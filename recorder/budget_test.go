@@ -31,12 +31,13 @@ const budgetEnv = "SPIKEBOX_TEST_BUDGET"
 
 // armWithBudget is spikeboxd run, with the flags that the tests give.
 func armWithBudget(figures string) {
-	cfg := recorder.Config{Root: "/", RingBytes: 1 << 20, Before: 30 * time.Second, Log: func(line string) { fmt.Fprintln(os.Stderr, line) }}
+	cfg := recorder.Config{Root: "/", RingBytes: 1 << 20, Before: 30 * time.Second, Log: testns.Log(func(line string) { fmt.Fprintln(os.Stderr, line) })}
 	flags := flag.NewFlagSet("run", flag.ExitOnError)
 	flags.StringVar(&cfg.Dir, "dir", "", "")
 	flags.StringVar(&cfg.Control, "control", "", "")
 	flags.DurationVar(&cfg.After, "after", 0, "")
 	flags.String("min-free", "", "")
+	flags.String("log-level", "", "")
 	flags.Func("interface", "", func(s string) error { cfg.Interfaces = append(cfg.Interfaces, s); return nil })
 	flags.Func("trigger", "", func(s string) error { cfg.Triggers = append(cfg.Triggers, s); return nil })
 	flags.Func("cpu-budget", "", func(s string) (err error) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"os"
 	"slices"
@@ -28,7 +29,7 @@ type Calibration struct {
 }
 
 // Calibrate watches the vitals for a while, and records no packets.
-func Calibrate(ctx context.Context, root string, span time.Duration, log func(string)) *Calibration {
+func Calibrate(ctx context.Context, root string, span time.Duration, log *slog.Logger) *Calibration {
 	probes := openProbes(probe.Options{NetNS: host.NetNS()}, log)
 	defer probes.Close()
 	peers := vital.NewPeers(probes.Names)

@@ -5,7 +5,9 @@ package recorder
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -45,13 +47,21 @@ type Config struct {
 	Retention  freeze.Retention
 	CPUBudget  float64 // most of the machine's CPU time that it takes, or evidence is shed; 0: no limit
 	Conntrack  int     // most lines of the connection-tracking dump; 0: 200,000
+	NetNS      string  // what the operator calls the namespace that this process was put into; empty: it was not
 	AllNetNS   bool    // eBPF events and histograms of every network namespace
 	Once       bool    // stop after the first bundle
 	DryRun     bool    // say what would fire, write nothing
+	// OnBundle is a command with its arguments that is run for every bundle on disk, each time for at most OnBundleTimeout;
+	// empty: none.
+	OnBundle        []string
+	OnBundleTimeout time.Duration
+	// Home is the network namespace that OnBundle is run in; nil: the recorder's own.
+	Home *os.File
 	// Flags are the options in force by their names, for the manifest.
 	Flags map[string]format.Setting
-	// Log takes one line at a time, for the operator.
-	Log func(string)
+	// Log is for the operator: a sentence that says all, and attributes for programs. What the
+	// events are that it tells of, see log.go; nil: nobody is told.
+	Log *slog.Logger
 	// Reload gives the configuration as it is at a SIGHUP; nil: SIGHUP ends the recorder. Of what
 	// it gives the flags that reload.go names are taken.
 	Reload func() (Config, error)
@@ -73,6 +83,12 @@ func (c *Config) dirs() []string {
 		return []string{c.Dir}
 	}
 	return []string{c.Dir, c.Fallback}
+}
+
+// insists says whether the recorder is not armed without packets: who asked for one way of capturing is not given
+// none, and what failed for another reason than this host's may be mended.
+func (c *Config) insists(refused error) bool {
+	return refused != nil && (c.Capture == capture.TCX || source.State(refused) != format.Unsupported)
 }
 
 // sources is what the one-off sources need to know.
@@ -161,7 +177,9 @@ func (c *Config) packets() capture.SetConfig {
 		Before:     c.Before,
 		After:      c.After,
 		PackCPU:    c.PackCPU,
-		Notify:     func(e capture.Event) { c.Log(e.Text) },
+		Notify: func(e capture.Event) {
+			c.Log.Info(e.Text, "event", "interface", "interface", e.Interface, "state", string(e.State))
+		},
 	}
 }
 

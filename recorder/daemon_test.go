@@ -75,7 +75,7 @@ func start(t *testing.T, ns netns.NsHandle, wrapper string, args ...string) *dae
 	t.Helper()
 	d := &daemon{t: t, dir: filepath.Join(t.TempDir(), "bundles"), done: make(chan struct{})}
 	d.ctl.Socket = filepath.Join(t.TempDir(), "control.sock")
-	args = append([]string{binary, "run", "--dir", d.dir, "--after", "300ms", "--min-free", "0%", "--cpu-budget", "off",
+	args = append([]string{binary, "run", "--dir", d.dir, "--after", "300ms", "--min-free", "0%", "--cpu-budget", "off", "--log-level", "debug",
 		"--control", d.ctl.Socket}, args...)
 	d.cmd = exec.Command(args[0], args[1:]...)
 	if wrapper != "" {

@@ -56,11 +56,11 @@ func (r *Recorder) doubt(triggers []*trigger.Trigger) {
 		sentences = []string{fmt.Sprintf("%d of the %d default triggers cannot fire here, as %s cannot be measured", len(vitals), len(triggers), strings.Join(vitals, ", "))}
 	}
 	for _, sentence := range sentences {
-		r.cfg.Log("warning: " + sentence)
+		r.cfg.Log.Warn(sentence)
 	}
 	for _, t := range triggers {
 		if sentence := t.Doubt(); sentence != "" {
-			r.cfg.Log("warning: " + sentence)
+			r.cfg.Log.Warn(sentence)
 		}
 	}
 }
@@ -84,6 +84,6 @@ func absent(cfg Config) {
 		if near := nearest.Name(name, names); near != "" {
 			hint = fmt.Sprintf("did you mean %s?", near)
 		}
-		cfg.Log(fmt.Sprintf("warning: this host has no interface %s yet; %s", name, hint))
+		cfg.Log.Warn(fmt.Sprintf("this host has no interface %s yet; %s", name, hint))
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
+	"github.com/spikebox/spikebox/format/unit"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/host"
@@ -41,8 +43,9 @@ type incident struct {
 
 // result is what became of a bundle.
 type result struct {
-	report freeze.Report
-	err    error
+	report  freeze.Report
+	trigger format.Trigger
+	err     error
 }
 
 // take fires for what a trigger asks about unless the policy holds it back.
@@ -61,7 +64,8 @@ func (r *Recorder) consider(expr string, t format.Trigger) {
 // answer does what the policy says of a firing.
 func (r *Recorder) answer(ok bool, muted *trigger.Held, t format.Trigger) {
 	if muted != nil {
-		r.cfg.Log(fmt.Sprintf("held back until %s by --%s: %s", muted.Until.UTC().Format(time.RFC3339), muted.Reason, describe(t)))
+		r.cfg.Log.Info(fmt.Sprintf("held back until %s by --%s: %s", muted.Until.UTC().Format(time.RFC3339), muted.Reason, describe(t)),
+			append(attrs("held_back", t), "until", muted.Until.UTC(), "by", muted.Reason)...)
 	}
 	if !ok {
 		return
@@ -107,7 +111,7 @@ func (r *Recorder) fire(t format.Trigger) {
 		return
 	}
 	if r.cfg.DryRun {
-		r.cfg.Log("would fire: " + describe(t))
+		r.cfg.Log.Info("would fire: "+describe(t), attrs("would_fire", t)...)
 		return
 	}
 	if r.incident != nil && len(r.incident.joined) >= joinedMost {
@@ -115,10 +119,10 @@ func (r *Recorder) fire(t format.Trigger) {
 	}
 	if r.incident != nil {
 		r.incident.joined = append(r.incident.joined, t)
-		r.cfg.Log("joins the bundle: " + describe(t))
+		r.cfg.Log.Info("joins the bundle: "+describe(t), attrs("joined", t)...)
 		return
 	}
-	r.cfg.Log(fmt.Sprintf("triggered: %s; cutting in %v", describe(t), r.cfg.After))
+	r.cfg.Log.Info(fmt.Sprintf("triggered: %s; cutting in %v", describe(t), r.cfg.After), attrs("fired", t)...)
 	r.incident = &incident{
 		at: at, first: t, end: at.Add(r.cfg.After), clock: clock, read: clock.Reading("trigger"),
 		usual: r.triggers.Baselines(t.Time),
@@ -153,11 +157,11 @@ func (r *Recorder) spill() {
 		return // the bundle before is being put aside: the rings say so again when that is done
 	}
 	if err != nil {
-		r.cfg.Log(fmt.Sprintf("error: %v", err))
+		r.cfg.Log.Error(fmt.Sprintf("%v", err))
 		return
 	}
 	in.packets = packets
-	r.cfg.Log(fmt.Sprintf("warning: packets of this bundle end %v after the trigger: --ring has no room for more beside those before it",
+	r.cfg.Log.Warn(fmt.Sprintf("packets of this bundle end %v after the trigger: --ring has no room for more beside those before it",
 		packets.Ended(in.at).Round(10*time.Millisecond)))
 }
 
@@ -188,15 +192,16 @@ func (r *Recorder) cut() {
 	// Once more: with --after 0 the last texts would be of up to a second before the trigger.
 	r.rings.Snapshots.AskAndWait(time.Now(), snapshotPatience)
 	began := time.Now()
-	held, err := freeze.Take(r.rings, r.request(in))
+	req := r.request(in)
+	held, err := freeze.Take(r.rings, req)
 	// Set where the cut fails, too: the failure comes back over results like any other.
 	r.writing = true
 	if err != nil {
 		r.results <- result{err: err}
 		return
 	}
-	r.cfg.Log(fmt.Sprintf("rings cut in %v; recording goes on", time.Since(began).Round(10*time.Microsecond)))
-	go func() { r.results <- write(held) }()
+	r.cfg.Log.Debug(fmt.Sprintf("rings cut in %v; recording goes on", time.Since(began).Round(10*time.Microsecond)))
+	go func() { r.results <- write(held, req.Manifest.Trigger) }()
 }
 
 // start is that of the window of a trigger.
@@ -209,11 +214,11 @@ func (r *Recorder) start(trigger time.Time) time.Time {
 }
 
 // write runs beside the loop and touches only what is its own.
-func write(held *freeze.Held) result {
+func write(held *freeze.Held, trigger format.Trigger) result {
 	report, err := held.Write(context.Background())
 	held.Close()
 	debug.FreeOSMemory() // what a host with 100,000 sockets took is not ours between two bundles
-	return result{report: report, err: err}
+	return result{report: report, trigger: trigger, err: err}
 }
 
 // finish tells what became of a bundle.
@@ -223,23 +228,16 @@ func (r *Recorder) finish(res result) {
 	r.failed = res.err
 	if res.err != nil {
 		r.lost++
-		r.cfg.Log(fmt.Sprintf("error: bundle lost: %v; still armed", res.err))
+		r.cfg.Log.Error(fmt.Sprintf("bundle lost: %v; still armed", res.err), "event", "bundle_lost", "error", res.err.Error())
 		return
 	}
-	r.cfg.Log(fmt.Sprintf("bundle written: %s (%d bytes, %d packets, durable %v after the cut)",
-		res.report.Path, res.report.Bytes, res.report.Packets, res.report.Durable.Round(time.Millisecond)))
+	r.tell(&res.report)
 	// Warnings behind the bundle's own line: whoever waits for that does not wait for them.
 	for _, err := range res.report.Troubles {
-		r.cfg.Log("warning: " + err.Error())
-	}
-	if res.report.Fallback {
-		r.cfg.Log("warning: that bundle is in --fallback-dir; the next one is tried in --dir again")
-	}
-	if res.report.LeftOut != "" {
-		r.cfg.Log("warning: that bundle has " + res.report.LeftOut)
+		r.cfg.Log.Warn(err.Error())
 	}
 	for _, path := range res.report.Removed {
-		r.cfg.Log("removed an old bundle, for there is a new one: " + path)
+		r.cfg.Log.Info("removed an old bundle, for there is a new one: " + path)
 	}
 	r.triggers.Told(r.told)
 	r.written++
@@ -247,6 +245,21 @@ func (r *Recorder) finish(res result) {
 	if r.cfg.Written != nil {
 		r.cfg.Written(res.report.Path)
 	}
+	r.hook.Run(r.variables(&res))
+}
+
+// variables are what --on-bundle has in its environment. What only an analysis can tell is not: the
+// recorder explains nothing, and the command can run spikebox analyze --json.
+func (r *Recorder) variables(res *result) map[string]string {
+	v := map[string]string{
+		"SPIKEBOX_BUNDLE": res.report.Path, "SPIKEBOX_BYTES": strconv.FormatInt(res.report.Bytes, 10), "SPIKEBOX_LEFT_OUT": res.report.LeftOut,
+		"SPIKEBOX_HOST": r.host.Name, "SPIKEBOX_KIND": res.trigger.Kind, "SPIKEBOX_TRIGGER": res.trigger.Expr, "SPIKEBOX_REASON": describe(res.trigger),
+		"SPIKEBOX_TIME": res.trigger.Time.UTC().Format(time.RFC3339Nano), "SPIKEBOX_VITAL": res.trigger.Vital, "SPIKEBOX_VALUE": "",
+	}
+	if res.trigger.Kind == "vital" {
+		v["SPIKEBOX_VALUE"] = unit.Format(res.trigger.Value, res.trigger.Unit)
+	}
+	return v
 }
 
 func (r *Recorder) manifest(in *incident, start time.Time) format.Manifest {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,7 +27,7 @@ import (
 type ledger struct {
 	host   string
 	path   string
-	log    func(string)
+	log    *slog.Logger
 	latest chan entry // holds the newest that is not written yet
 	ended  chan struct{}
 }
@@ -58,14 +59,14 @@ const (
 
 // openLedger reads what was spent and learned. What cannot be used is said in one line, and is
 // as if there were none.
-func openLedger(dir, host string, now time.Time, log func(string)) (*ledger, entry) {
+func openLedger(dir, host string, now time.Time, log *slog.Logger) (*ledger, entry) {
 	l := &ledger{
 		host: host, path: filepath.Join(dir, ".spikeboxd-"+freeze.Plain(host)+".json"), log: log,
 		latest: make(chan entry, 1), ended: make(chan struct{}),
 	}
 	kept, err := l.read(now)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		log(fmt.Sprintf("warning: budgets and baselines of triggers begin anew: %v", err))
+		log.Warn(fmt.Sprintf("budgets and baselines of triggers begin anew: %v", err))
 	}
 	go l.write()
 	return l, kept
@@ -123,7 +124,7 @@ func (l *ledger) write() {
 	for e := range l.latest {
 		err := replace(l.path, e)
 		if err != nil && !failed { // once, and not at each trigger while the disk is full
-			l.log(fmt.Sprintf("warning: budgets and baselines of triggers would not survive a restart: %v", err))
+			l.log.Warn(fmt.Sprintf("budgets and baselines of triggers would not survive a restart: %v", err))
 		}
 		failed = err != nil
 	}

@@ -3,6 +3,7 @@
 package recorder
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/internal/testns"
 	"github.com/spikebox/spikebox/recorder/trigger"
 )
 
@@ -20,7 +22,7 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 func opened(t *testing.T, dir, host string, now time.Time) (l *ledger, spent map[string]trigger.Spent, said string) {
 	t.Helper()
 	var lines []string
-	l, kept := openLedger(dir, host, now, func(line string) { lines = append(lines, line) })
+	l, kept := openLedger(dir, host, now, testns.Log(func(line string) { lines = append(lines, line) }))
 	return l, kept.Triggers, strings.Join(lines, "\n")
 }
 
@@ -89,7 +91,7 @@ func TestLedgerDistrusts(t *testing.T) {
 // What is usual outlives the recorder with what was spent.
 func TestLedgerKeepsBaselines(t *testing.T) {
 	dir := t.TempDir()
-	quiet := func(string) {}
+	quiet := slog.New(slog.DiscardHandler)
 	l, _ := openLedger(dir, "web", noon, quiet)
 	want := []format.Baseline{{Version: 1, Vital: "rtt.p99", Unit: "s", Time: noon, Seen: 1200, Needs: 81, Usual: 0.05, Least: 0.04,
 		Bins: []format.BaselineBin{{Most: 0.05, Seconds: 1200}}, Hours: []format.BaselineHour{{Hour: 3, Day: 2, Usual: 0.3}}}}

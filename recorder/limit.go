@@ -22,7 +22,7 @@ func (r *Recorder) limit() {
 	r.budget = budget.New(r.cfg.CPUBudget, there, r.shed, r.cfg.Log)
 	meter := budget.NewMeter(r.cfg.Root, r.host.CPUs, r.probes, r.budget.Armed)
 	if meter.Untimed() != nil {
-		r.cfg.Log("CPU budget: " + meter.Ground())
+		r.cfg.Log.Info("CPU budget: " + meter.Ground())
 	}
 	var gauge budget.Gauge = meter
 	if r.cfg.gauge != nil {
@@ -48,7 +48,7 @@ func (r *Recorder) shed(t *budget.Tier, off bool) error {
 	now, _, _ := blind(r.parsed, r.rings.Board.Columns())
 	for _, sentence := range now {
 		if !slices.Contains(before, sentence) {
-			r.cfg.Log("warning: " + sentence)
+			r.cfg.Log.Warn(sentence)
 		}
 	}
 	return errors.Join(errs...)

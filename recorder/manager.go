@@ -18,11 +18,7 @@ type manager struct {
 }
 
 func newManager() *manager {
-	m := &manager{}
-	m.queue = newLines(func(state string) {
-		// Where nobody hears it nothing is lost but the manager's own view.
-		_, _ = daemon.SdNotify(false, state)
-	}, nil)
+	m := &manager{queue: newLines(nil)}
 	// Half of what it waits, as sd_watchdog_enabled(3) recommends.
 	if patience, err := daemon.SdWatchdogEnabled(false); err == nil {
 		m.pace = patience / 2
@@ -30,11 +26,19 @@ func newManager() *manager {
 	return m
 }
 
+// tell has a state told soon.
+func (m *manager) tell(state string) {
+	m.queue.put(func() {
+		// Where nobody hears it nothing is lost but the manager's own view.
+		_, _ = daemon.SdNotify(false, state)
+	})
+}
+
 // alive says, each time that half of the manager's patience is over, that the loop goes on.
 func (m *manager) alive(now time.Time) {
 	if m.pace > 0 && now.Sub(m.last) >= m.pace {
 		m.last = now
-		m.queue.put(daemon.SdNotifyWatchdog)
+		m.tell(daemon.SdNotifyWatchdog)
 	}
 }
 
@@ -43,12 +47,12 @@ func (m *manager) armed(r *Recorder) {
 	if r.stopping {
 		return
 	}
-	m.queue.put(fmt.Sprintf("%s\nSTATUS=armed on %s by %d triggers; %d bundles written, %d lost",
+	m.tell(fmt.Sprintf("%s\nSTATUS=armed on %s by %d triggers; %d bundles written, %d lost",
 		daemon.SdNotifyReady, r.interfaces(), len(r.watched()), r.written, r.lost))
 }
 
 // stopping says that it ends, which may take as long as a bundle.
-func (m *manager) stopping() { m.queue.put(daemon.SdNotifyStopping) }
+func (m *manager) stopping() { m.tell(daemon.SdNotifyStopping) }
 
 // close waits for what is to be said.
 func (m *manager) close() { m.queue.flush(flushMost) }

@@ -5,6 +5,7 @@ package recorder
 import (
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spikebox/spikebox/format"
@@ -72,6 +73,16 @@ func (s *Survey) missing() (all []missing) {
 // PrintDiagnosis says what is missing, why, and what that costs, and how many sources are
 // not complete.
 func (s *Survey) PrintDiagnosis(w io.Writer) (incomplete int, err error) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range s.Findings {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", f.Name, f.State, f.Text)
+	}
+	if s.Rings != "" {
+		fmt.Fprintf(table, "rings\t%s\t%s\n", s.reaches(), s.Rings)
+	}
+	if err := table.Flush(); err != nil {
+		return 0, err
+	}
 	for _, m := range s.missing() {
 		fmt.Fprintln(w, m.cause+":")
 		for _, src := range m.sources {
@@ -83,13 +94,30 @@ func (s *Survey) PrintDiagnosis(w io.Writer) (incomplete int, err error) {
 		}
 		incomplete += len(m.sources)
 	}
-	if s.Rings != "" {
-		fmt.Fprintln(w, "armed with no flag: "+s.Rings)
-	}
 	if incomplete == 0 {
 		_, err = fmt.Fprintf(w, "all %d sources and %d vitals are there\n", len(s.Sources), len(s.Vitals))
 	} else {
 		_, err = fmt.Fprintf(w, "%d of %d sources are not complete; the recorder runs on with the others\n", incomplete, len(s.Sources))
 	}
 	return incomplete, err
+}
+
+// Worst is the worst state of the findings.
+func (s *Survey) Worst() string {
+	worst := s.reaches()
+	order := []string{Fine, Note, Warning, Fault}
+	for _, f := range s.Findings {
+		if slices.Index(order, f.State) > slices.Index(order, worst) {
+			worst = f.State
+		}
+	}
+	return worst
+}
+
+// reaches is Warning where the rings do not reach back as far as a bundle asks.
+func (s *Survey) reaches() string {
+	if s.Short {
+		return Warning
+	}
+	return Fine
 }

@@ -16,7 +16,7 @@ import (
 func TestTickAllocatesNothing(t *testing.T) {
 	testns.Run(t, func() {
 		cfg := Config{Root: "/", Before: 30 * time.Second, After: 10 * time.Second, Dir: t.TempDir(), DryRun: true, RingBytes: 8 << 20,
-			Log: func(line string) { t.Log(line) }}
+			Log: testns.Log(func(line string) { t.Log(line) })}
 		triggers, patterns, err := cfg.check()
 		if err != nil {
 			t.Fatal(err)

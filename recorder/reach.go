@@ -79,9 +79,9 @@ func (r *Recorder) warn(now time.Time) {
 	}
 	r.shorts = names
 	for _, line := range r.short(all) {
-		r.cfg.Log("warning: the packet ring of " + line)
+		r.cfg.Log.Warn("the packet ring of " + line)
 	}
 	if len(names) == 0 {
-		r.cfg.Log(fmt.Sprintf("the packet rings reach back %v again", r.cfg.Before))
+		r.cfg.Log.Info(fmt.Sprintf("the packet rings reach back %v again", r.cfg.Before))
 	}
 }

@@ -14,6 +14,8 @@
 //	trigger  when to cut
 //	budget   what is not recorded where recording costs too much
 //	freeze   cuts all rings at one instant, and writes the bundle
+//	hook     the operator's command for a bundle that is there
+//	drill    the proof that all of this works
 //	control  the socket over which a local user asks and triggers
 //	metrics  the same for Prometheus
 package recorder
@@ -22,6 +24,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -33,6 +36,7 @@ import (
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/freeze"
+	"github.com/spikebox/spikebox/recorder/hook"
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/metrics"
 	"github.com/spikebox/spikebox/recorder/probe"
@@ -90,6 +94,12 @@ type Recorder struct {
 	shorts   []string  // those that did not then
 	stopping bool      // told to end, and finishing what is pending
 	log      *lines    // behind Config.Log
+	hook     *hook.Hook
+	drills   chan chan<- control.Drill
+	drilled  chan *drilling // that have done what they do beside the loop
+	due      *drilling      // to be cut for
+	drilling bool
+	drill    *control.Drill // the last
 	manager  *manager
 }
 
@@ -127,10 +137,14 @@ func Run(ctx context.Context, cfg Config) error {
 	r.requests, r.reloads, r.log = requests, reloads, log
 	// Served from now on, for only the loop takes questions. Who asked before waits in the
 	// socket's backlog, and is answered.
-	go server.Serve(r.requests, r.asked)
+	go server.Serve(control.Loop{Triggers: r.requests, Asked: r.asked, Drills: r.drills})
 	go scraped.Serve(r.asked)
 	r.say()
+	go r.cfg.sayUnseen()
 	r.manager.armed(r)
+	r.hook = hook.New(cfg.OnBundle, cfg.OnBundleTimeout, cfg.Home, cfg.Log)
+	defer r.hook.Close()
+	defer r.disarmed()
 	return r.loop(ctx)
 }
 
@@ -150,7 +164,7 @@ func prepare(cfg Config) (answered bool) {
 	case <-ready:
 		return true
 	case <-time.After(folderPatience):
-		cfg.Log(fmt.Sprintf("error: the folder for bundles %s does not answer; armed all the same, and budgets and baselines of triggers begin anew and are not kept", strings.Join(cfg.dirs(), " or ")))
+		cfg.Log.Error(fmt.Sprintf("the folder for bundles %s does not answer; armed all the same, and budgets and baselines of triggers begin anew and are not kept", strings.Join(cfg.dirs(), " or ")))
 		return false
 	}
 }
@@ -163,19 +177,19 @@ func prepareFolders(cfg Config) {
 	}
 	for _, dir := range cfg.dirs() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			cfg.Log(fmt.Sprintf("error: make folder for bundles: %v; armed all the same, it will be tried again at a trigger", err))
+			cfg.Log.Error(fmt.Sprintf("make folder for bundles: %v; armed all the same, it will be tried again at a trigger", err))
 			continue
 		}
 		left, err := format.Sweep(dir)
 		for _, l := range left {
 			if l.Kept == "" {
-				cfg.Log("removed what an interrupted recorder left, as nothing of it can be read: " + l.Partial)
+				cfg.Log.Info("removed what an interrupted recorder left, as nothing of it can be read: " + l.Partial)
 				continue
 			}
-			cfg.Log("kept what an interrupted recorder left of a bundle: " + filepath.Join(dir, l.Kept))
+			cfg.Log.Info("kept what an interrupted recorder left of a bundle: " + filepath.Join(dir, l.Kept))
 		}
 		if err != nil {
-			cfg.Log("error: " + err.Error())
+			cfg.Log.Error(err.Error())
 		}
 	}
 }
@@ -186,6 +200,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 		cfg: cfg, host: host.Facts(), armed: host.Now().Reading("armed"), since: time.Now(),
 		parsed: triggers, patterns: patterns, asks: cfg.asked(triggers),
 		results: make(chan result, 1), asked: make(chan chan<- control.Status), manager: newManager(),
+		drills: make(chan chan<- control.Drill), drilled: make(chan *drilling, 1),
 	}
 	var kept entry
 	if !cfg.DryRun && folder {
@@ -193,12 +208,11 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	}
 	r.triggers, r.kept = trigger.NewSet(triggers, cfg.Policy, kept.Triggers), r.since
 	for _, err := range r.triggers.Recall(kept.Baselines, r.since) {
-		cfg.Log("warning: a baseline begins anew: " + err.Error())
+		cfg.Log.Warn("a baseline begins anew: " + err.Error())
 	}
 	r.store = freeze.NewStore(r.host.Name, cfg.Retention, cfg.dirs()...)
 	packets, refused := capture.OpenSet(cfg.packets())
-	// Who asked for one way of capturing is not given none.
-	if refused != nil && (cfg.Capture == capture.TCX || source.State(refused) != format.Unsupported) {
+	if cfg.insists(refused) {
 		r.close()
 		return nil, refused
 	}
@@ -206,7 +220,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	r.rings.Packets, r.rings.NoPackets = packets, refused
 	absent(cfg)
 	if cfg.AllNetNS {
-		cfg.Log(ownNetNS)
+		cfg.Log.Info(ownNetNS)
 	}
 	var err error
 	if r.rings.Snapshots, err = source.OpenSnapshots(cfg.Root, snapshotBytes, cfg.Before+cfg.After+snapshotLate, cfg.Log); err != nil {
@@ -238,16 +252,16 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 			r.close()
 			return nil, refused
 		}
-		cfg.Log("packets are not recorded: " + freeze.Refusal(refused))
+		cfg.Log.Warn("packets are not recorded: " + freeze.Refusal(refused))
 	}
 	return r, nil
 }
 
 // openProbes arms what this kernel allows, and says of the others why not.
-func openProbes(o probe.Options, log func(string)) *probe.Set {
+func openProbes(o probe.Options, log *slog.Logger) *probe.Set {
 	probes := probe.Open(o)
 	for _, line := range probes.Refusals() {
-		log(line)
+		log.Info(line)
 	}
 	return probes
 }
@@ -297,7 +311,7 @@ func (r *Recorder) loop(ctx context.Context) (err error) {
 	r.snapshot = time.NewTicker(snapshotCalm)
 	defer r.snapshot.Stop()
 	told := ctx.Done()
-	for !r.stopping || r.incident != nil || r.writing {
+	for !r.stopping || r.incident != nil || r.writing || r.drilling {
 		// What takes longer than a tick runs beside the loop and comes back over a channel: so
 		// what is kept here needs no lock, and a cut lies between two ticks by itself.
 		select {
@@ -316,6 +330,10 @@ func (r *Recorder) loop(ctx context.Context) (err error) {
 			r.spill()
 		case answer := <-r.asked:
 			answer <- r.status()
+		case answer := <-r.drills:
+			r.startDrill(answer)
+		case d := <-r.drilled:
+			r.continueDrill(d)
 		case res := <-r.results:
 			if r.finish(res); r.cfg.Once {
 				return r.failed
@@ -345,6 +363,7 @@ func (r *Recorder) tick(now time.Time) {
 	if now.Sub(r.kept) >= ledgerEvery {
 		r.keep(now)
 	}
+	r.drillTick()
 	r.budget.Tick(now, r.incident != nil || r.writing)
 	r.warn(now)
 	// One bundle at a time: while one is written its blocks of the packet rings are held,
@@ -380,13 +399,13 @@ func (r *Recorder) stop(cause error) {
 	r.keep(time.Now())
 	switch {
 	case r.incident != nil:
-		r.cfg.Log(cause.Error() + ": cutting now, before the window's end")
+		r.cfg.Log.Info(cause.Error() + ": cutting now, before the window's end")
 		if !r.writing { // else the next tick cuts
 			r.cut()
 		}
 	case r.writing:
-		r.cfg.Log(cause.Error() + ": finishing the bundle that is being written")
+		r.cfg.Log.Info(cause.Error() + ": finishing the bundle that is being written")
 	default:
-		r.cfg.Log(cause.Error())
+		r.cfg.Log.Info(cause.Error())
 	}
 }

@@ -64,15 +64,15 @@ func (r *Recorder) reload(next reloaded) {
 	}
 	if next.err != nil {
 		for line := range strings.SplitSeq(next.err.Error(), "\n") {
-			r.cfg.Log("error: reload: " + line)
+			r.cfg.Log.Error("reload: " + line)
 		}
-		r.cfg.Log("the configuration was not reloaded; it is armed as before")
+		r.cfg.Log.Info("the configuration was not reloaded; it is armed as before")
 		return
 	}
 	changed := differing(r.cfg.Flags, next.cfg.Flags)
 	late := slices.DeleteFunc(slices.Clone(changed), func(flag string) bool { return slices.Contains(reloadable, flag) })
 	if len(late) > 0 {
-		r.cfg.Log("warning: what takes a restart stays as it was: --" + strings.Join(late, ", --"))
+		r.cfg.Log.Warn("what takes a restart stays as it was: --" + strings.Join(late, ", --"))
 	}
 	// A copy: bundles that were cut hold the flags that they were cut with.
 	r.cfg.Flags = maps.Clone(r.cfg.Flags)

@@ -31,11 +31,11 @@ func TestReload(t *testing.T) {
 
 	write("trigger syn_recv > 1000", "trigger nonsense", "trigger rtt > 1s", "cooldown soon")
 	d.signal(unix.SIGHUP)
-	d.says("error: reload: "+file+`:4: duration "soon"`, 1)
+	d.says("ERROR reload: "+file+`:4: duration "soon"`, 1)
 	d.says("the configuration was not reloaded; it is armed as before", 1)
 	write("trigger syn_recv > 1000", "trigger nonsense", "trigger rtt > 1s")
 	d.signal(unix.SIGHUP)
-	d.says(`error: reload: parse trigger "nonsense"`, 1)
+	d.says(`ERROR reload: parse trigger "nonsense"`, 1)
 	d.says(`unknown vital "rtt"`, 1)
 	if s := d.status(); !slices.Equal(s.Triggers, armed.Triggers) {
 		t.Errorf("a wrong file changed the triggers to %q", s.Triggers)
@@ -43,7 +43,7 @@ func TestReload(t *testing.T) {
 
 	write("trigger syn_recv > 1000", "trigger resets > 5000", "ring 16MiB", "before 12s", "keep 3")
 	d.signal(unix.SIGHUP)
-	d.says("warning: what takes a restart stays as it was: --before, --ring", 1)
+	d.says("WARN  what takes a restart stays as it was: --before, --ring", 1)
 	d.says("armed on lo: syn_recv > 1000, resets > 5000; 30s before", 1)
 	s := d.status()
 	if want := []string{"syn_recv > 1000", "resets > 5000"}; !slices.Equal(s.Triggers, want) {

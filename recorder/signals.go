@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -22,7 +23,7 @@ const impatience = 5 * time.Second
 // hear gives a context that a signal ends, with the signal's name as its cause, asks for
 // a bundle at every SIGUSR1 and, where that is given, reloads at every SIGHUP, until done is
 // called. Before it, each of these signals kills.
-func hear(ctx context.Context, requests chan<- format.Trigger, reload func(over <-chan struct{}), log func(string)) (heard context.Context, done func()) {
+func hear(ctx context.Context, requests chan<- format.Trigger, reload func(over <-chan struct{}), log *slog.Logger) (heard context.Context, done func()) {
 	heard, cancel := context.WithCancelCause(ctx)
 	fire, stop, again := make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1)
 	over := make(chan struct{})
@@ -77,7 +78,7 @@ func heedReload(again <-chan os.Signal, reload func(over <-chan struct{}), over 
 // heedStop ends the recorder by cancel. Service managers send a second signal at once
 // (SIGHUP behind SIGTERM), and people who wait send it too: it must not cost the bundle that
 // they wait for. Whoever sends a third one soon after it means it.
-func heedStop(stop chan os.Signal, stops []os.Signal, cancel context.CancelCauseFunc, log func(string), over <-chan struct{}) {
+func heedStop(stop chan os.Signal, stops []os.Signal, cancel context.CancelCauseFunc, log *slog.Logger, over <-chan struct{}) {
 	for n := 1; ; n++ {
 		var by string
 		select {
@@ -90,7 +91,7 @@ func heedStop(stop chan os.Signal, stops []os.Signal, cancel context.CancelCause
 			cancel(errors.New("told to stop by " + by))
 			continue
 		}
-		log(fmt.Sprintf("told again to stop, by %s: what is pending is being finished; "+
+		log.Info(fmt.Sprintf("told again to stop, by %s: what is pending is being finished; "+
 			"once more within %v ends it at once, and loses the bundle", by, impatience))
 		signal.Reset(stops...) // the next one does what the kernel does: it kills
 		select {

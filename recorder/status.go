@@ -15,15 +15,19 @@ import (
 	"github.com/spikebox/spikebox/recorder/control"
 )
 
-// say tells the operator, in one line, what is armed.
+// say tells the operator what is armed: the last line has on what, by which triggers, and how far back.
 func (r *Recorder) say() {
-	for _, line := range append(r.ways(), r.memory()) {
-		if line != "" {
-			r.cfg.Log(line)
-		}
+	for _, line := range r.ways() {
+		r.cfg.Log.Info(line)
 	}
-	r.cfg.Log(fmt.Sprintf("armed on %s: %s; %v before and %v after, bundles in %s",
-		r.interfaces(), strings.Join(r.watched(), ", "), r.cfg.Before, r.cfg.After, r.cfg.Dir))
+	memory := r.memory()
+	text := fmt.Sprintf("armed on %s: %s; %v before and %v after, bundles in %s",
+		r.interfaces(), r.which(), r.cfg.Before, r.cfg.After, r.cfg.Dir)
+	if memory != "" {
+		text += "; " + memory
+	}
+	r.cfg.Log.Info(text, "event", "armed", "interfaces", r.recorded(), "triggers", r.watched(), "before", r.cfg.Before.String(),
+		"after", r.cfg.After.String(), "dir", r.cfg.Dir, "memory", memory)
 }
 
 // watched is what fires.
@@ -35,11 +39,39 @@ func (r *Recorder) watched() []string {
 	return what
 }
 
+// sayUnseen tells of other network namespaces, unless the operator has chosen one. It looks at every process.
+func (c *Config) sayUnseen() {
+	if c.NetNS != "" {
+		return
+	}
+	if text := unseen(c.Root); text != "" {
+		c.Log.Info(text, "event", "netns")
+	}
+}
+
+// which is what fires, for a line.
+func (r *Recorder) which() string {
+	if len(r.cfg.Triggers)+len(r.patterns) == 0 {
+		return fmt.Sprintf("the %d default triggers, which spikebox status lists", len(r.watched()))
+	}
+	return strings.Join(r.watched(), ", ")
+}
+
 // interfaces names what is recorded.
 func (r *Recorder) interfaces() string {
-	var names []string
 	if r.rings.Packets == nil {
 		return "no interface (packets are not recorded)"
+	}
+	if names := r.recorded(); len(names) > 0 {
+		return strings.Join(names, ", ")
+	}
+	return "no interface yet"
+}
+
+// recorded names the interfaces that have a ring.
+func (r *Recorder) recorded() (names []string) {
+	if r.rings.Packets == nil {
+		return nil
 	}
 	for _, s := range r.rings.Packets.Status() {
 		switch {
@@ -49,10 +81,7 @@ func (r *Recorder) interfaces() string {
 			names = append(names, s.Name)
 		}
 	}
-	if len(names) == 0 {
-		return "no interface yet"
-	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 // ways says how packets are captured, and where it is not by tcx, why.
@@ -89,6 +118,11 @@ func (r *Recorder) status() control.Status {
 		Pending: r.incident != nil || r.writing, Bundles: r.written, LastBundle: r.last.Path, LeftOut: r.last.LeftOut, Fallback: r.last.Fallback, Lost: r.lost,
 		Suppressed: r.triggers.Suppressed, HeldBack: heldBack(r.triggers.HeldBack(time.Now())), Blind: cannot,
 		MissedTicks: r.missed, LogDropped: r.log.dropped.Load(),
+	}
+	s.Drill = r.drill
+	if r.hook != nil {
+		counts := control.OnBundle(r.hook.Counts())
+		s.OnBundle = &counts
 	}
 	if r.failed != nil {
 		s.LastError = r.failed.Error()

@@ -4,6 +4,7 @@ package recorder
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
@@ -21,7 +22,10 @@ import (
 type Survey struct {
 	Vitals  []vital.Column
 	Sources []SurveyedSource
-	Rings   string // how large the packet rings would be, and how far back they would reach as packets come now
+	// Findings are what the configuration asks for beyond the sources.
+	Findings []Finding
+	Short    bool   // the rings do not reach back Before
+	Rings    string // how large the packet rings would be, and how far back they would reach as packets come now
 }
 
 // SurveyedSource is one source, and what it gives here.
@@ -32,18 +36,22 @@ type SurveyedSource struct {
 	Without string
 }
 
-// MakeSurvey tries everything once. It takes a second, for which packets are counted.
-func MakeSurvey(root string) *Survey {
-	quiet := func(string) {}
+// MakeSurvey tries everything once that arming by a configuration would open. It takes a second, for which
+// packets are counted.
+func MakeSurvey(cfg Config) *Survey {
+	root := cfg.Root
+	cfg.Log = slog.New(slog.DiscardHandler)
+	quiet := slog.New(slog.DiscardHandler)
 	s := &Survey{}
 	probes := openProbes(probe.Options{NetNS: host.NetNS()}, quiet)
 	defer probes.Close()
-	board := vital.Open(vital.Env{Root: root, Probes: probes}, quiet)
+	board := vital.Open(vital.Env{Root: root, Probes: probes, Peers: vital.NewPeers(probes.Names)}, quiet)
 	defer board.Close()
 	// One reading, because a file may open and not be readable: the reason is known after it.
 	board.Read(time.Now())
 	s.Vitals = board.Columns()
-	s.packets(root)
+	s.packets(cfg)
+	s.Findings = append(s.Findings, examine(&cfg, s.Vitals)...)
 	for _, m := range board.States() {
 		s.add(m.Source, m.Doc, m.Source.Details["lack"])
 	}
@@ -67,32 +75,41 @@ func (s *Survey) add(src format.Source, doc, without string) {
 // surveyed is for how long packets are counted.
 const surveyed = time.Second
 
-// packets tries the rings that arming with no flag opens, or, where no interface is up, one on that which every
+// packets tries the rings that arming opens, or, where no interface is up, one on that which every
 // namespace has.
-func (s *Survey) packets(root string) {
+func (s *Survey) packets(armed Config) {
 	src := format.Source{Name: "packets", State: format.Complete}
-	r := &Recorder{cfg: Config{Root: root, Before: DefaultBefore, After: DefaultAfter, PackCPU: capture.DefaultPackCPU, Log: func(string) {}}}
+	r := &Recorder{cfg: armed}
+	chosen := len(armed.Interfaces) > 0
 	cfg := r.cfg.packets()
 	set, err := capture.OpenSet(cfg)
 	if err == nil && len(set.Status()) == 0 {
 		set.Close()
+		chosen = true
+		s.Findings = append(s.Findings, Finding{"interfaces", Note, "none is up; those that come up will be recorded"})
 		cfg.Interfaces = []string{"lo"}
 		set, err = capture.OpenSet(cfg)
 	}
 	if err != nil {
 		src.State, src.Reason = source.State(err), freeze.Refusal(err)
+		if armed.insists(err) {
+			s.Findings = append(s.Findings, Finding{"packets", Fault, src.Reason})
+		}
 	} else {
 		time.Sleep(surveyed)
 		ring := set.Status()[0]
 		src.Variant, src.Reason = ring.Way.Variant(), ring.Why
 		r.rings.Packets = set
-		s.Rings = r.memory()
+		if !chosen {
+			s.Findings = append(s.Findings, Finding{"interfaces", Fine, r.interfaces()})
+		}
+		s.Rings, s.Short = r.memory(), len(r.short(set.Status())) > 0
 		set.Close()
 	}
 	s.add(src, "headers of every packet, from a ring in the kernel", "everything that packets tell")
 }
 
-func (s *Survey) snapshots(root string, quiet func(string)) {
+func (s *Survey) snapshots(root string, quiet *slog.Logger) {
 	snapshots, err := source.OpenSnapshots(root, 1<<20, time.Minute, quiet)
 	if err != nil {
 		s.add(format.Source{Name: "snapshots", State: format.Failed, Reason: err.Error()}, "", "")

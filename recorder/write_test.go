@@ -28,10 +28,10 @@ func TestFolderThatTakesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := start(t, ns, "", "--dir", filepath.Join(blocked, "bundles"))
-	d.says("error: make folder for bundles", 1)
+	d.says("ERROR make folder for bundles", 1)
 	d.says("armed on", 1)
 	d.signal(unix.SIGUSR1)
-	d.says("error: bundle lost", 1)
+	d.says("ERROR bundle lost", 1)
 	if err := os.Remove(blocked); err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestFolderThatTakesNothing(t *testing.T) {
 	lost := start(t, ns, "", "--dir", "/proc/self/bundles")
 	lost.says("armed on", 1)
 	lost.signal(unix.SIGUSR1)
-	lost.says("error: bundle lost", 1)
+	lost.says("ERROR bundle lost", 1)
 	lost.signal(unix.SIGTERM)
 	if code := lost.exits(); code != 0 {
 		t.Errorf("exit code %d for a bundle that was lost before it was told to stop", code)
@@ -79,7 +79,7 @@ func TestFullDisk(t *testing.T) {
 	testMount(t, d, fmt.Sprintf("remount,size=%dk", info.Size()*2/3/1024), full)
 	d.signal(unix.SIGUSR1)
 	d.says("bundle written", 2)
-	d.says("warning: that bundle has", 1)
+	d.says("that bundle has", 1)
 	if b := d.bundle(); len(b.Manifest.Warnings) != 1 || source(t, b, "packets").State != format.Failed {
 		t.Errorf("warnings %q, packets %v", b.Manifest.Warnings, source(t, b, "packets"))
 	}

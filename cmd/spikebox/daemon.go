@@ -65,6 +65,61 @@ var trigger = &cli.Command{
 	},
 }
 
+var drill = &cli.Command{
+	Name: "drill",
+	Args: "[--json]",
+	Doc:  "have the spikeboxd of this host prove that it records",
+	Long: `The recorder makes a harmless event of its own, a connection attempt to a port of its own
+that nobody listens on, over loopback, cuts a bundle as a trigger does, and looks for the event
+in it: in packets, in what the kernel's programs told and in the vitals. The bundle is removed
+again, no other is for it, and triggers go on meanwhile. Exit code 1: something failed; 3: all
+that could be tried was seen, and something could not be.
+
+Armed rings are not on loopback: the event's packets are taken by one more ring of the same kind, and of
+the armed ones it is compared whether they record what their interfaces count. A trigger on a single
+refused connection or reset fires by it. A private network namespace is not used, as the armed
+programs and counters do not look there.`,
+	Examples: []string{"spikebox drill", "spikebox drill --json | jq -r .state"},
+	Setup: func(flags *pflag.FlagSet) func(context.Context, []string) error {
+		socket := flags.String("control", control.Socket, "control socket of the recorder")
+		asJSON := flags.Bool("json", false, "print the recorder's answer as it is")
+		return func(ctx context.Context, args []string) error {
+			if len(args) > 0 {
+				return cli.Usagef("drill takes no argument %q", args[0])
+			}
+			d, answer, err := control.Client{Socket: *socket}.Drill(ctx)
+			switch {
+			case err != nil:
+				return hinted(err)
+			case *asJSON:
+				_, err = cli.Out.Write(answer)
+			default:
+				err = printDrill(&d)
+			}
+			return errors.Join(err, verdictOf(&d))
+		}
+	},
+}
+
+// verdictOf is a drill's exit code, as an error.
+func verdictOf(d *control.Drill) error {
+	switch d.State {
+	case control.StepOK:
+		return nil
+	case control.StepUntried:
+		return &cli.Coded{Code: cli.Missing}
+	}
+	return &cli.Coded{Code: cli.Failed}
+}
+
+func printDrill(d *control.Drill) error {
+	w := tabwriter.NewWriter(cli.Out, 0, 0, 2, ' ', 0)
+	for _, s := range d.Steps {
+		fmt.Fprintln(w, plain.Row(s.Name, s.State, s.Text))
+	}
+	return w.Flush()
+}
+
 // hinted says what to look at where no recorder could be asked.
 func hinted(err error) error {
 	if _, ok := errors.AsType[*control.UnreachableError](err); ok {
@@ -120,6 +175,12 @@ func printStatus(s *control.Status) error {
 	}
 	if s.LeftOut != "" {
 		row("", "has %s", s.LeftOut)
+	}
+	if d := s.Drill; d != nil {
+		row("drill", "%s, %s ago", d.State, ago(d.Time))
+	}
+	if c := s.OnBundle; c != nil {
+		row("on-bundle", "%d runs, %d of them failed; for %d bundles not run", c.Runs, c.Failed, c.Dropped)
 	}
 	if s.LastError != "" {
 		row("last error", "%s", s.LastError)

@@ -32,6 +32,7 @@ var program = &cli.Program{
 		watch,
 		status,
 		trigger,
+		drill,
 	},
 }
 

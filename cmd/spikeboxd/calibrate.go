@@ -26,8 +26,7 @@ time of a day on which all is well, where limits shall not move with what is usu
 			if len(args) > 0 || *span <= 0 {
 				return cli.Usagef("calibrate takes a duration of more than 0 and no argument")
 			}
-			said := func(line string) { cli.Say("spikeboxd: %s", line) }
-			return recorder.Calibrate(ctx, "/", *span, said).Print(cli.Out)
+			return recorder.Calibrate(ctx, "/", *span, logger(false, "info", "")).Print(cli.Out)
 		}
 	},
 }

@@ -6,9 +6,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/mattn/go-shellwords"
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
@@ -17,6 +21,7 @@ import (
 	"github.com/spikebox/spikebox/recorder"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
+	"github.com/spikebox/spikebox/recorder/namespaces"
 )
 
 var run = &cli.Command{
@@ -43,6 +48,12 @@ there is room: echo, stacks, softirq, drop, response, rtt, state, in this order.
 connections, events of retransmissions and the counters of /proc are never given up.
 spikebox status tells what is, and every bundle what it lacks.
 
+--on-bundle runs a command for each bundle that is on disk, beside the recorder: one at a
+time, at the lowest priority, without its capabilities, for at most --on-bundle-timeout. It has
+SPIKEBOX_BUNDLE (the path), _HOST, _REASON (a sentence), _TRIGGER, _KIND, _VITAL, _VALUE, _TIME,
+_BYTES and _LEFT_OUT in its environment, and what it prints goes to the log. It begins no
+shell: give it one where it needs one, as in 'sh -c "logger bundle $SPIKEBOX_BUNDLE"'.
+
 It needs CAP_BPF and CAP_NET_ADMIN for packets by tcx, or CAP_NET_RAW for packets by a
 socket, and CAP_BPF and CAP_PERFMON for what only the kernel can tell, CAP_SYS_ADMIN to know what its programs cost; what it is not allowed to see is said once and in the manifest, and
 it records the rest. Nobody need read its log: it waits for no reader.
@@ -63,16 +74,20 @@ the recorder, as SIGTERM does.`,
 // runFlags are the flags of run: a configuration, and what becomes one.
 type runFlags struct {
 	recorder.Config
-	ring           cli.Room
-	keepBytes      cli.Bytes
-	minFree        cli.Percent
-	cpu, pack      cli.Cap
-	peers          cli.Prefixes
-	ports          []uint
-	rtt            time.Duration
-	synRecv        int
-	netns, capture string
-	file           string // of the configuration
+	ring      cli.Room
+	keepBytes cli.Bytes
+	minFree   cli.Percent
+	cpu, pack cli.Cap
+	peers     cli.Prefixes
+	ports     []uint
+	rtt       time.Duration
+	synRecv   int
+	netns     []string
+	capture   string
+	logFormat string
+	logLevel  string
+	onBundle  string
+	file      string // of the configuration
 }
 
 func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
@@ -89,6 +104,11 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 		}
 		if _, err := os.Stat(f.file); err == nil {
 			cfg.Reload = func() (recorder.Config, error) { return again(given) }
+		}
+		child := within(&cfg)
+		cfg.Log = logger(f.logFormat == "json", f.logLevel, cfg.NetNS)
+		if targets, _ := f.targets(); targets != nil && !child {
+			return keep(ctx, &cfg, targets)
 		}
 		return arm(ctx, cfg)
 	}
@@ -150,7 +170,11 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.Var(&f.cpu, "cpu-budget", "most of the machine's CPU time that it takes: beyond, evidence is shed and comes back later; off: no limit")
 	flags.StringVar(&f.Control, "control", control.Socket, "control socket; empty: none")
 	flags.StringVar(&f.Metrics, "metrics", "", "address at which Prometheus gets /metrics: HOST:PORT or unix:PATH; empty: none")
-	flags.StringVar(&f.netns, "netns", "own", "own: kernel events of this network namespace; all: of every one on the machine")
+	flags.StringArrayVar(&f.netns, "netns", []string{namespaces.Own}, "network namespace to record: own, a path such as /run/netns/NAME, pid:N or container:ID; repeatable, each by a recorder of its own; all: the own one, and kernel events of every one on the machine")
+	flags.StringVar(&f.logFormat, "log-format", "text", "text: sentences, with time and level, or with a priority where standard error is the journal; json: a document a line, with fields")
+	flags.StringVar(&f.logLevel, "log-level", "info", "least that the log has: "+strings.Join(levels, ", "))
+	flags.StringVar(&f.onBundle, "on-bundle", "", "command to run for each bundle that is on disk, without a shell: see above")
+	flags.DurationVar(&f.OnBundleTimeout, "on-bundle-timeout", time.Minute, "longest run of --on-bundle")
 	flags.BoolVar(&f.Once, "once", false, "end after the first bundle and print its path")
 	flags.StringVar(&f.Root, "root", "/", "where /proc, /sys and /dev lie; another tree than / is for tests of the recorder itself")
 	flags.BoolVar(&f.DryRun, "dry-run", false, "say what would fire, write nothing")
@@ -174,10 +198,16 @@ func (f *runFlags) refusals(flags *pflag.FlagSet) (errs []error) {
 	for _, p := range f.ports {
 		refuse(p == 0 || p > 65535, "port %d: want 1 to 65535", p)
 	}
+	refuse(f.OnBundleTimeout <= 0, "on-bundle-timeout %v: want more than 0", f.OnBundleTimeout)
+	if _, err := words(f.onBundle); err != nil {
+		errs = append(errs, err)
+	}
 	_, err := capture.ParseWay(f.capture)
 	refuse(err != nil, "capture %v", err)
-	refuse(f.netns != "own" && f.netns != "all", "netns %q: want own or all", f.netns)
-	return errs
+	refuse(f.logFormat != "text" && f.logFormat != "json", "log-format %q: want text or json", f.logFormat)
+	refuse(!slices.Contains(levels, f.logLevel), "log-level %q: want one of %s", f.logLevel, strings.Join(levels, ", "))
+	_, wrong := f.targets()
+	return append(errs, wrong...)
 }
 
 // config gives what the recorder is armed with.
@@ -195,12 +225,32 @@ func (f *runFlags) config(flags *pflag.FlagSet) recorder.Config {
 		cfg.Ports = append(cfg.Ports, uint16(p))
 	}
 	cfg.Capture = capture.Way(f.capture)
-	cfg.AllNetNS = f.netns == "all"
+	cfg.AllNetNS = len(f.netns) == 1 && f.netns[0] == everyNetNS
 	cfg.RingBytes, cfg.Peers = int(f.ring), f.peers
 	cfg.Retention.Bytes, cfg.Retention.MinFree = int64(f.keepBytes), float64(f.minFree)
 	cfg.CPUBudget, cfg.PackCPU = float64(f.cpu), float64(f.pack)
+	cfg.OnBundle, _ = words(f.onBundle) // see refusals
 	cfg.Flags = inForce(flags)
 	return cfg
+}
+
+// words takes a command apart, as a shell would that has quotes and nothing else.
+func words(command string) ([]string, error) {
+	parser := shellwords.NewParser()
+	all, err := parser.Parse(command)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("on-bundle %q: %w", command, err)
+	case parser.Position >= 0: // at one of ; & | < >
+		return nil, fmt.Errorf("on-bundle %q: %q needs a shell: give it to one, as in sh -c '…'", command, command[parser.Position:])
+	case len(all) == 0 && command != "":
+		return nil, fmt.Errorf("on-bundle %q: want a command", command)
+	case len(all) > 0:
+		if _, err := exec.LookPath(all[0]); err != nil {
+			return nil, fmt.Errorf("on-bundle %q: %w", command, err)
+		}
+	}
+	return all, nil
 }
 
 // inForce gives every flag's value, for the manifest.
@@ -220,7 +270,6 @@ func inForce(flags *pflag.FlagSet) map[string]format.Setting {
 const lastWords = 2 * time.Second
 
 func arm(ctx context.Context, cfg recorder.Config) error {
-	cfg.Log = func(line string) { cli.Say("spikeboxd: %s", line) }
 	cfg.Written = func(path string) { fmt.Fprintln(cli.Raw(), path) }
 	// A reader of the log or of the paths that is gone costs what it would have read, and
 	// does not kill: only commands that end by themselves should (spikeboxd sources | head).

@@ -3,7 +3,9 @@
 package budget
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -23,7 +25,7 @@ type Budget struct {
 	gauge  Gauge
 	ladder *Ladder
 	apply  func(t *Tier, shed bool) error
-	log    func(string)
+	log    *slog.Logger
 	last   Measure
 	spans  []span // oldest first
 	short  bool   // that nothing is left to shed was said
@@ -48,7 +50,7 @@ type span struct {
 
 // New keeps what a meter measures below a limit, a share of the machine's CPU time. there says
 // which tiers can be had here; apply sheds one, or takes it back.
-func New(limit float64, there func(*Tier) bool, apply func(t *Tier, shed bool) error, log func(string)) *Budget {
+func New(limit float64, there func(*Tier) bool, apply func(t *Tier, shed bool) error, log *slog.Logger) *Budget {
 	return &Budget{limit: limit, ladder: NewLadder(limit, there), apply: apply, log: log}
 }
 
@@ -86,7 +88,7 @@ func (b *Budget) Tick(now time.Time, busy bool) {
 		b.change(now, c)
 	}
 	if b.ladder.short && !b.short {
-		b.log(fmt.Sprintf("warning: CPU budget: %s of the machine used, the limit is %s, and nothing is left whose shedding would help",
+		b.log.Warn(fmt.Sprintf("CPU budget: %s of the machine used, the limit is %s, and nothing is left whose shedding would help",
 			unit.Percent(m.Used()), unit.FormatShare(b.limit)))
 	}
 	b.short = b.ladder.short
@@ -96,14 +98,15 @@ func (b *Budget) Tick(now time.Time, busy bool) {
 func (b *Budget) change(now time.Time, c Change) {
 	for _, i := range c.Tiers {
 		t := Tiers[i]
-		what := fmt.Sprintf("%s is back", t.ID)
+		level, event, what := slog.LevelInfo, "restored", fmt.Sprintf("%s is back", t.ID)
 		if c.Shed {
-			what = fmt.Sprintf("shed %s (%s); lost is %s", t.ID, unit.Percent(b.ladder.rungs[i].cost), t.Without)
+			level, event, what = slog.LevelWarn, "shed", fmt.Sprintf("shed %s (%s); lost is %s", t.ID, unit.Percent(b.ladder.rungs[i].cost), t.Without)
 		}
-		b.log(fmt.Sprintf("CPU budget: %s of the machine used, the limit is %s: %s", unit.Percent(c.Used), unit.FormatShare(b.limit), what))
+		b.log.Log(context.Background(), level, fmt.Sprintf("CPU budget: %s of the machine used, the limit is %s: %s", unit.Percent(c.Used), unit.FormatShare(b.limit), what),
+			"event", event, "tier", t.ID, "used", c.Used, "limit", b.limit)
 		b.note(now, i, c.Shed)
 		if err := b.apply(t, c.Shed); err != nil {
-			b.log("error: CPU budget: " + err.Error())
+			b.log.Error("CPU budget: " + err.Error())
 		}
 	}
 }

@@ -14,6 +14,9 @@ import (
 const (
 	// answerTime bounds a question to the recorder, which answers between two ticks.
 	answerTime = 10 * time.Second
+	// drillTime bounds a drill, in which a bundle is written: seconds, and on a host with 100,000 sockets
+	// and a slow disk some more.
+	drillTime = time.Minute
 	// answerSize bounds an answer: a status of a thousand interfaces has some 300 KiB.
 	answerSize = 16 << 20
 )
@@ -39,7 +42,7 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 // may tell more than a Status where the recorder is newer; it is there with an error too
 // where it is no Status.
 func (c Client) Status(ctx context.Context) (s Status, answer []byte, err error) {
-	if answer, err = c.ask(ctx, http.MethodGet, "/status", ""); err != nil {
+	if answer, err = c.ask(ctx, answerTime, http.MethodGet, "/status", ""); err != nil {
 		return s, nil, err
 	}
 	if err := json.Unmarshal(answer, &s); err != nil {
@@ -50,13 +53,24 @@ func (c Client) Status(ctx context.Context) (s Status, answer []byte, err error)
 
 // Trigger has the recorder cut a bundle now, and gives the reason to its manifest.
 func (c Client) Trigger(ctx context.Context, reason string) error {
-	_, err := c.ask(ctx, http.MethodPost, "/trigger", reason)
+	_, err := c.ask(ctx, answerTime, http.MethodPost, "/trigger", reason)
 	return err
 }
 
+// Drill has the recorder prove that it records. answer is its JSON as it came.
+func (c Client) Drill(ctx context.Context) (d Drill, answer []byte, err error) {
+	if answer, err = c.ask(ctx, drillTime, http.MethodPost, "/drill", ""); err != nil {
+		return d, nil, err
+	}
+	if err := json.Unmarshal(answer, &d); err != nil {
+		return d, answer, fmt.Errorf("read the recorder's answer: %w", err)
+	}
+	return d, answer, nil
+}
+
 // ask sends one request and gives the answer.
-func (c Client) ask(ctx context.Context, method, path, body string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+func (c Client) ask(ctx context.Context, most time.Duration, method, path, body string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	client := http.Client{Transport: &http.Transport{
 		// The connection is used once; kept open, it would hold the recorder's goroutine.

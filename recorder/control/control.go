@@ -2,7 +2,7 @@
 // the server, which the recorder runs on Linux, and the client, which builds anywhere.
 //
 // It is HTTP on a Unix socket, so that curl --unix-socket can ask as well: GET /status tells
-// a Status, POST /trigger with the reason as its body cuts a bundle.
+// a Status, POST /trigger with the reason as its body cuts a bundle, POST /drill answers with a Drill.
 package control
 
 import (
@@ -38,8 +38,49 @@ type Status struct {
 	// MissedTicks did not come, because the recorder was stopped, or had no CPU, since armed.
 	MissedTicks int `json:"missed_ticks"`
 	// Budget is what it costs, of the window that a bundle would have now.
-	Budget     format.Budget `json:"budget,omitzero"`
-	LogDropped uint64        `json:"log_dropped"` // lines that the log did not take, since armed
+	Budget format.Budget `json:"budget,omitzero"`
+	Drill  *Drill        `json:"drill,omitempty"` // the last one since armed
+	// OnBundle is what became of the runs of --on-bundle since armed.
+	OnBundle   *OnBundle `json:"on_bundle,omitempty"`
+	LogDropped uint64    `json:"log_dropped"` // lines that the log did not take, since armed
+}
+
+// The states of a drill's step.
+const (
+	StepOK      = "ok"
+	StepFailed  = "failed"
+	StepUntried = "untried" // what this host or these privileges do not give
+)
+
+// Drill is a proof of life: what came of a harmless event that the recorder made itself.
+type Drill struct {
+	Time  time.Time `json:"time"`
+	State string    `json:"state"` // of the worst step
+	Steps []Step    `json:"steps"`
+}
+
+// Step is one thing that a drill tried.
+type Step struct {
+	Name  string `json:"name"`
+	State string `json:"state"`
+	Text  string `json:"text"` // what was seen, or why it was not
+}
+
+// Judge sets the state to that of the worst step.
+func (d *Drill) Judge() {
+	d.State = StepOK
+	for _, s := range d.Steps {
+		if s.State == StepFailed || s.State == StepUntried && d.State == StepOK {
+			d.State = s.State
+		}
+	}
+}
+
+// OnBundle is what became of the command for bundles.
+type OnBundle struct {
+	Runs    uint64 `json:"runs"`
+	Failed  uint64 `json:"failed"`  // of them: not begun, ended badly, or beyond their time
+	Dropped uint64 `json:"dropped"` // bundles for which it was not run, as too many waited
 }
 
 // InterfaceStatus is one interface's ring.

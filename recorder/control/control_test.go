@@ -25,7 +25,7 @@ func serve(t *testing.T, status Status) (client Client, triggers chan format.Tri
 	t.Cleanup(func() { s.Close() })
 	triggers = make(chan format.Trigger, 1)
 	asked := make(chan chan<- Status)
-	go s.Serve(triggers, asked)
+	go s.Serve(Loop{Triggers: triggers, Asked: asked})
 	go func() {
 		for answer := range asked {
 			answer <- status

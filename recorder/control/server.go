@@ -75,9 +75,26 @@ func Listen(path string) (*Server, error) {
 	return &Server{listener, lock}, nil
 }
 
-// Serve answers until the server is closed. It puts what users ask for into triggers, and
-// into asked, for each question how the recorder is, where the answer goes.
-func (s *Server) Serve(triggers chan<- format.Trigger, asked chan<- chan<- Status) {
+// Taken says whether a recorder holds the socket at path.
+func Taken(path string) bool {
+	lock, err := os.OpenFile(path+".lock", os.O_RDWR|unix.O_CLOEXEC, 0)
+	if path == "" || err != nil {
+		return false
+	}
+	defer lock.Close()
+	return errors.Is(unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
+// Loop is where the recorder takes what users ask for: triggers, and for each question how it is and each
+// drill where the answer goes.
+type Loop struct {
+	Triggers chan<- format.Trigger
+	Asked    chan<- chan<- Status
+	Drills   chan<- chan<- Drill
+}
+
+// Serve answers until the server is closed.
+func (s *Server) Serve(loop Loop) {
 	if s.listener == nil {
 		return
 	}
@@ -92,7 +109,7 @@ func (s *Server) Serve(triggers chan<- format.Trigger, asked chan<- chan<- Statu
 		}
 		t := format.Trigger{Kind: "control", Reason: string(reason), Time: time.Now()}
 		select {
-		case triggers <- t:
+		case loop.Triggers <- t:
 			w.Header().Set("Content-Type", "application/json")
 			json.NewEncoder(w).Encode(t)
 		case <-req.Context().Done():
@@ -101,9 +118,26 @@ func (s *Server) Serve(triggers chan<- format.Trigger, asked chan<- chan<- Statu
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, req *http.Request) {
 		answer := make(chan Status, 1)
 		select {
-		case asked <- answer:
+		case loop.Asked <- answer:
 			w.Header().Set("Content-Type", "application/json")
 			json.NewEncoder(w).Encode(<-answer)
+		case <-req.Context().Done():
+		}
+	})
+	mux.HandleFunc("POST /drill", func(w http.ResponseWriter, req *http.Request) {
+		// A bundle is written meanwhile.
+		c, late := http.NewResponseController(w), time.Now().Add(drillTime)
+		_, _ = c.SetReadDeadline(late), c.SetWriteDeadline(late)
+		answer := make(chan Drill, 1)
+		select {
+		case loop.Drills <- answer:
+		case <-req.Context().Done():
+			return
+		}
+		select {
+		case drill := <-answer:
+			w.Header().Set("Content-Type", "application/json")
+			json.NewEncoder(w).Encode(drill)
 		case <-req.Context().Done():
 		}
 	})

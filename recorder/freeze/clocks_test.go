@@ -4,6 +4,7 @@ package freeze
 
 import (
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -140,7 +141,7 @@ func kernelLog(t *testing.T, rings *Rings, root string) func() time.Time {
 	pipe, err := os.OpenFile(path, os.O_RDWR, 0)
 	must(t, err)
 	t.Cleanup(func() { pipe.Close() })
-	rings.Log = source.OpenKernelLog(root, func(string) {})
+	rings.Log = source.OpenKernelLog(root, slog.New(slog.DiscardHandler))
 	t.Cleanup(rings.Log.Close)
 	return func() time.Time {
 		_, err := fmt.Fprintf(pipe, "4,1,%d,-;said now\n", host.Monotonic()/1000-7_000_000)

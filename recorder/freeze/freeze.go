@@ -120,6 +120,9 @@ func Take(rings Rings, req Request) (*Held, error) {
 	return h, nil
 }
 
+// Host is whose bundle it is.
+func (h *Held) Host() string { return h.req.Manifest.Host.Name }
+
 // Close lets go of what was not written. It waits until the packets are put aside.
 func (h *Held) Close() { h.packets.Close() }
 
@@ -138,6 +141,16 @@ type Report struct {
 	Removed  []string // older bundles, after this one was durable
 	// Troubles are of folders that would not take it, and of the keeping of old bundles.
 	Troubles []error
+}
+
+// Lacks names the sources that are not complete in the bundle, and are none that was left out on purpose.
+func (r *Report) Lacks() (names []string) {
+	for _, s := range r.Sources {
+		if s.State != format.Complete && s.State != format.Disabled {
+			names = append(names, fmt.Sprintf("%s (%s)", s.Name, s.State))
+		}
+	}
+	return names
 }
 
 // Write collects the one-off sources and writes the bundle to the store. Whatever goes

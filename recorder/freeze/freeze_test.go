@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -46,7 +47,7 @@ func armed(t *testing.T) (rings Rings, root string) {
 		must(t, os.MkdirAll(filepath.Dir(full), 0o755))
 		must(t, os.WriteFile(full, []byte(text), 0o644))
 	}
-	quiet := func(string) {}
+	quiet := slog.New(slog.DiscardHandler)
 	var err error
 	testns.Do(t, testns.New(t), func() {
 		rings.Packets, err = capture.OpenSet(capture.SetConfig{Interfaces: []string{"lo"}, Bytes: 1 << 20})

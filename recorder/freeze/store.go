@@ -28,6 +28,7 @@ type Store struct {
 	keep  Retention // of each folder
 	disk  *patient
 	spool string // the folder that has the spool
+	trial bool   // see Trial
 }
 
 // NewStore writes bundles of a host to dirs, in the order in which they are tried.
@@ -37,6 +38,14 @@ func NewStore(host string, keep Retention, dirs ...string) *Store {
 		dirs[i] = filepath.Clean(dirs[i]) // one folder has one spelling here
 	}
 	return &Store{host: host, dirs: dirs, keep: keep, disk: newPatient(system{format.OS})}
+}
+
+// Trial writes where and within what room the bundles of a Store go, and removes none for what it writes: that is
+// removed itself.
+func (s *Store) Trial() *Store {
+	trial := NewStore(s.host, s.keep, s.dirs...)
+	trial.trial = true
+	return trial
 }
 
 // Keep bounds the bundles by other limits from the next one on. None may be being written.
@@ -104,6 +113,38 @@ func (s *Store) room(dir string, c *content) (soft, most int64) {
 	}
 	b, _ := parseName(c.name+format.Ext, s.host)
 	return s.keep.room(old, b.kind, on)
+}
+
+// Room is what the first folder has and takes.
+type Room struct {
+	New     int64 // bytes that a new bundle may take, of that what old ones would leave for it
+	Bundles int   // of this host, and what they hold
+	Held    int64
+}
+
+// Room looks at the first folder, which must be there and take a file: one without a name, which is gone again.
+func (s *Store) Room() (r Room, err error) {
+	file, err := s.disk.Unnamed(s.dirs[0])
+	if err != nil {
+		return r, err
+	}
+	if err := file.Close(); err != nil {
+		return r, err
+	}
+	on, err := s.disk.Space(s.dirs[0])
+	if err != nil {
+		return r, err
+	}
+	old, err := s.disk.List(s.dirs[0], s.host)
+	if err != nil {
+		return r, err
+	}
+	for _, b := range old {
+		r.Held += b.size
+	}
+	soft, most := s.keep.room(old, "", on)
+	r.New, r.Bundles = min(soft, most), len(old)
+	return r, nil
 }
 
 // limit is what an extent of a bundle may take of a folder.
@@ -201,6 +242,9 @@ func create(on format.Disk, dir string, c *content) (*format.Writer, error) {
 
 // kept removes what a new bundle puts over the bounds.
 func (s *Store) kept(dir string, r Report, unsynced error) Report {
+	if s.trial {
+		return r
+	}
 	// Its name may be gone with the next power cut: what is there already is surer.
 	if unsynced != nil {
 		r.Troubles = append(r.Troubles, fmt.Errorf("no old bundle is removed: %w", unsynced))

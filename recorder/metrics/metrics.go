@@ -146,6 +146,17 @@ func (s samples) of(st control.Status, now time.Time) {
 	s.counter("bundles_written_total", "Bundles on disk.", float64(st.Bundles))
 	s.counter("bundles_lost_total", "Bundles that could not be written.", float64(st.Lost))
 	s.gauge("last_bundle_degraded", "1 where the last bundle has not everything, or lies in the fallback folder.", number(st.LeftOut != "" || st.Fallback))
+	if d := st.Drill; d != nil {
+		s.gauge("drill_timestamp_seconds", "When the last drill was since it was armed.", seconds(d.Time))
+		s.gauge("drill_success", "1 where the last drill saw its event in all that this host gives, and a bundle could be written.", number(d.State != control.StepFailed))
+		for _, step := range d.Steps {
+			s.gauge("drill_step_success", "1 where the step of the last drill did well; 0 where it failed or could not be tried.", number(step.State == control.StepOK), "step", step.Name)
+		}
+	}
+	if c := st.OnBundle; c != nil {
+		s.counter("on_bundle_runs_total", "Runs of --on-bundle that have ended.", float64(c.Runs))
+		s.counter("on_bundle_failed_total", "Runs of --on-bundle that ended badly, or bundles for which it was not run.", float64(c.Failed+c.Dropped))
+	}
 	for _, i := range st.Interfaces {
 		s.counter("interface_packets_total", "Packets recorded.", float64(i.Packets), "interface", i.Name)
 		s.counter("interface_packets_lost_total", "Packets that the ring lost.", float64(i.Lost), "interface", i.Name)

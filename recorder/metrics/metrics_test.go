@@ -29,9 +29,11 @@ func status() control.Status {
 		Interfaces: []control.InterfaceStatus{
 			{Name: "eth0", Covered: now.Add(-30 * time.Second), Ring: 64 << 20, Packets: 1000, Lost: 3}, {Name: "x\xff\"\n", State: "missing"},
 		},
-		Vitals:  map[string]float64{"rtt.p99": 0.2},
-		Sources: []format.Source{{Name: "packets", State: format.Complete}, {Name: "probe.rtt", State: format.Unsupported, Lost: 2}},
-		Bundles: 2, Lost: 1, LeftOut: "no packets", MissedTicks: 7,
+		Vitals:   map[string]float64{"rtt.p99": 0.2},
+		Sources:  []format.Source{{Name: "packets", State: format.Complete}, {Name: "probe.rtt", State: format.Unsupported, Lost: 2}},
+		Drill:    &control.Drill{Time: now, State: control.StepFailed, Steps: []control.Step{{Name: "events", State: control.StepFailed}, {Name: "bundle", State: control.StepOK}}},
+		OnBundle: &control.OnBundle{Runs: 5, Failed: 2, Dropped: 1},
+		Bundles:  2, Lost: 1, LeftOut: "no packets", MissedTicks: 7,
 		Budget: format.Budget{Limit: 0.01, Own: 0.002, Programs: 0.004, Tiers: []format.BudgetTier{{Tier: "echo", Shed: true}}},
 	}
 }
@@ -84,6 +86,7 @@ func TestScrape(t *testing.T) {
 			`spikebox_vital{vital="rtt.p99"} 0.2`, `spikebox_source_complete{source="probe.rtt"} 0`, `spikebox_cpu_ratio{part="programs"} 0.004`,
 			`spikebox_tier_shed{tier="echo"} 1`, "spikebox_missed_ticks_total 7",
 			"process_resident_memory_bytes ", "process_open_fds ", "go_goroutines ", "go_gc_heap_live_bytes ",
+			"spikebox_drill_success 0", `spikebox_drill_step_success{step="bundle"} 1`, "spikebox_on_bundle_runs_total 5", "spikebox_on_bundle_failed_total 3",
 		} {
 			if !strings.Contains(string(text), "\n"+want) {
 				t.Errorf("no %s in\n%s", want, text)

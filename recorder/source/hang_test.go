@@ -16,6 +16,7 @@ import (
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/recorder/host"
+	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
 // A source that hangs is given up at its limit, not asked again while it hangs, and asked
@@ -56,7 +57,7 @@ func TestKernelLogThatIsNone(t *testing.T) {
 		if err := errors.Join(os.Mkdir(filepath.Join(root, "dev"), 0o755), put(filepath.Join(root, "dev/kmsg"))); err != nil {
 			t.Fatal(err)
 		}
-		k := OpenKernelLog(root, func(line string) { t.Log(line) })
+		k := OpenKernelLog(root, testns.Log(func(line string) { t.Log(line) }))
 		k.Read(nil)
 		s := k.Source(time.Now(), host.Moment{})
 		if name != "endless" && s.State == format.Complete {

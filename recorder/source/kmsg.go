@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -55,7 +56,7 @@ type KernelLog struct {
 }
 
 // OpenKernelLog opens /dev/kmsg and reads what it holds already.
-func OpenKernelLog(root string, log func(string)) *KernelLog {
+func OpenKernelLog(root string, log *slog.Logger) *KernelLog {
 	k := &KernelLog{fd: -1, mono: host.Monotonic, lines: ring.NewNewest[LogLine](kmsgLines), buf: make([]byte, kmsgRecord)}
 	fd, err := unix.Open(filepath.Join(root, "dev/kmsg"), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -63,7 +64,7 @@ func OpenKernelLog(root string, log func(string)) *KernelLog {
 		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 			k.failed = fmt.Errorf("%w: it needs CAP_SYSLOG", k.failed)
 		}
-		log("the kernel log is not recorded: " + k.failed.Error())
+		log.Warn("the kernel log is not recorded: " + k.failed.Error())
 		return k
 	}
 	k.fd = fd

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/recorder/host"
+	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
 // printk's clock runs away from CLOCK_MONOTONIC. Lines that come while the log is read show
@@ -90,7 +91,7 @@ func TestLinesArePlacedWhereTheyWereWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pipe.Close()
-	k := OpenKernelLog(root, func(line string) { t.Error(line) })
+	k := OpenKernelLog(root, testns.Log(func(line string) { t.Error(line) }))
 	defer k.Close()
 	now := int64(1e15)
 	k.mono = func() int64 { now += 1000; return now }

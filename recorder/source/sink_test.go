@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -117,7 +118,7 @@ func TestNothingIsNotComplete(t *testing.T) {
 			t.Errorf("source %+v, want that it is unsupported", r.Source)
 		}
 	}
-	s, err := OpenSnapshots(env.Root, 1<<20, time.Hour, func(string) {})
+	s, err := OpenSnapshots(env.Root, 1<<20, time.Hour, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

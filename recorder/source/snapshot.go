@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -24,7 +25,7 @@ import (
 // One file that hangs in the kernel, at its opening or later, costs itself only.
 type Snapshots struct {
 	root   string
-	log    func(string)
+	log    *slog.Logger
 	orders chan order
 	missed atomic.Uint64 // snapshots asked for while one was being taken
 	rounds *rounds.Rounds
@@ -91,7 +92,7 @@ const (
 
 // OpenSnapshots opens every file that this kernel has; what it may not open is said once.
 // They are kept in so many bytes, and until they are as old as age.
-func OpenSnapshots(root string, bytes int, age time.Duration, log func(string)) (*Snapshots, error) {
+func OpenSnapshots(root string, bytes int, age time.Duration, log *slog.Logger) (*Snapshots, error) {
 	texts, err := ring.NewTexts(bytes, age)
 	if err != nil {
 		return nil, err
@@ -112,7 +113,7 @@ func OpenSnapshots(root string, bytes int, age time.Duration, log func(string)) 
 func (s *Snapshots) serve() {
 	for o := range s.orders {
 		if err := s.Take(o.at); err != nil {
-			s.log("error: take snapshot: " + err.Error())
+			s.log.Error("take snapshot: " + err.Error())
 		}
 		if o.done != nil {
 			close(o.done)
@@ -234,9 +235,9 @@ func (s *Snapshots) adopt(r *row) {
 func (s *Snapshots) lacks(r *row, lack error) {
 	switch {
 	case lack != nil && r.lack == nil:
-		s.log(fmt.Sprintf("snapshots go without %s, and try again every %v: %v", r.Path, scanEvery, lack))
+		s.log.Info(fmt.Sprintf("snapshots go without %s, and try again every %v: %v", r.Path, scanEvery, lack))
 	case lack == nil && r.lack != nil:
-		s.log(fmt.Sprintf("snapshots have %s again", r.Path))
+		s.log.Info(fmt.Sprintf("snapshots have %s again", r.Path))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -290,12 +291,12 @@ func (s *Snapshots) keep(now time.Time, path string, f *openFile) error {
 	f.gaps.Begin(now)
 	if !f.thing.Done() { // hung, or there was no time for it
 		if f.late++; f.late == 2 { // once may be a host that has no CPU left
-			s.log(fmt.Sprintf("snapshot: reading %s does not come back; it is left out until it does", path))
+			s.log.Warn(fmt.Sprintf("snapshot: reading %s does not come back; it is left out until it does", path))
 		}
 		return nil
 	}
 	if f.late >= 2 {
-		s.log(fmt.Sprintf("snapshot: %s is read again", path))
+		s.log.Info(fmt.Sprintf("snapshot: %s is read again", path))
 	}
 	f.late = 0
 	switch {
@@ -306,7 +307,7 @@ func (s *Snapshots) keep(now time.Time, path string, f *openFile) error {
 	case f.err != nil:
 		f.failed++
 		if !f.failing {
-			s.log(fmt.Sprintf("snapshot: %v", f.err))
+			s.log.Warn(fmt.Sprintf("snapshot: %v", f.err))
 		}
 		f.failing = true
 		return nil

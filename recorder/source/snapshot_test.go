@@ -5,6 +5,7 @@ package source
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
 func write(t testing.TB, root, path, text string) {
@@ -49,7 +51,7 @@ func TestSnapshotsTakeUrgentTextsOften(t *testing.T) {
 	root := t.TempDir()
 	write(t, root, "proc/net/netstat", "TcpExt: A\nTcpExt: 1\n")
 	write(t, root, "proc/interrupts", "CPU0\n")
-	s, err := OpenSnapshots(root, 1<<20, time.Hour, func(line string) { t.Log(line) })
+	s, err := OpenSnapshots(root, 1<<20, time.Hour, testns.Log(func(line string) { t.Log(line) }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +77,7 @@ func TestSnapshotsTakeUrgentTextsOften(t *testing.T) {
 func TestSnapshotsFollowPatterns(t *testing.T) {
 	root := t.TempDir()
 	write(t, root, "proc/net/bonding/other", "x\n")
-	s, err := OpenSnapshots(root, 1<<20, time.Hour, func(line string) { t.Error(line) })
+	s, err := OpenSnapshots(root, 1<<20, time.Hour, testns.Log(func(line string) { t.Error(line) }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +130,7 @@ func BenchmarkSnapshots(b *testing.B) {
 		write(b, root, path, text)
 		raw += len(text)
 	}
-	s, err := OpenSnapshots(root, 64<<20, time.Hour, func(string) {})
+	s, err := OpenSnapshots(root, 64<<20, time.Hour, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}

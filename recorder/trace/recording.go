@@ -6,6 +6,7 @@
 package trace
 
 import (
+	"log/slog"
 	"sync"
 	"time"
 
@@ -44,7 +45,7 @@ type Recording struct {
 	latencies *ring.Newest[Latency]
 	drops     *ring.Newest[drop]
 	losses    *ring.Newest[loss]
-	log       func(string)
+	log       *slog.Logger
 	failed    map[string]failure // to read, by what
 
 	running   map[uint16]*running // long softirqs that go on, by CPU
@@ -67,7 +68,7 @@ const gapAllowed = 2 * time.Second
 
 // New makes the rings for what probes, armed by now, tell within a window on a machine with
 // so many CPUs. The probes stay the caller's to close.
-func New(probes *probe.Set, now time.Time, window time.Duration, cpus int, log func(string)) *Recording {
+func New(probes *probe.Set, now time.Time, window time.Duration, cpus int, log *slog.Logger) *Recording {
 	seconds := int(window/time.Second) + 2
 	r := &Recording{
 		probes:    probes,
@@ -131,7 +132,7 @@ func (r *Recording) note(what string, err error) {
 	}
 	f := r.failed[what]
 	if f.n == 0 {
-		r.log("error: " + err.Error())
+		r.log.Error(err.Error())
 	}
 	r.failed[what] = failure{f.n + 1, time.Now(), err}
 }

@@ -28,7 +28,7 @@ func TestCutHoldsWhatTheKernelTold(t *testing.T) {
 		probes := probe.Open(probe.Options{})
 		defer probes.Close()
 		start := time.Now()
-		r := New(probes, start, 10*time.Second, 2, func(line string) { t.Log(line) })
+		r := New(probes, start, 10*time.Second, 2, testns.Log(func(line string) { t.Log(line) }))
 		if err := probes.Refusal("reset"); err != nil {
 			t.Skipf("the probe of resets is not armed: %v", err)
 		}
@@ -146,7 +146,7 @@ func TestUnfinishedSecondIsCut(t *testing.T) {
 			t.Skipf("the probe of drops is not armed: %v", err)
 		}
 		begin := time.Now()
-		r := New(probes, begin, 10*time.Second, 2, func(line string) { t.Error(line) })
+		r := New(probes, begin, 10*time.Second, 2, testns.Log(func(line string) { t.Error(line) }))
 		r.Softirq(1, probe.NetRX, &probe.Durations{Count: 1, Sum: time.Microsecond})
 		conn, err := net.Dial("udp4", "127.0.0.1:9")
 		if err != nil {
@@ -193,7 +193,7 @@ func TestUnfinishedSecondIsCut(t *testing.T) {
 func TestUnreadMapsArePartial(t *testing.T) {
 	var said []string
 	probes := &probe.Set{Results: []probe.Result{{Probe: &probe.Probe{ID: "drop"}}, {Probe: &probe.Probe{ID: "rtt"}}}}
-	r := New(probes, time.Now(), time.Second, 1, func(line string) { said = append(said, line) })
+	r := New(probes, time.Now(), time.Second, 1, testns.Log(func(line string) { said = append(said, line) }))
 	before := time.Now()
 	for range 3 {
 		r.note("drop", errors.New("read drop causes: bad file descriptor"))

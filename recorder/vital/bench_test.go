@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
 // BenchmarkTick is what an armed recorder does four times a second, by meter.
@@ -41,7 +43,7 @@ func BenchmarkTick(b *testing.B) {
 func BenchmarkBoard(b *testing.B) {
 	n, _ := strconv.Atoi(os.Getenv("SPIKEBOX_BENCH_CONNECTIONS"))
 	defer connections(b, n)()
-	board := Open(Env{Root: "/"}, func(line string) { b.Log(line) })
+	board := Open(Env{Root: "/"}, testns.Log(func(line string) { b.Log(line) }))
 	defer board.Close()
 	var longest time.Duration
 	b.ReportAllocs()

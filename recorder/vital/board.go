@@ -5,6 +5,7 @@ package vital
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"time"
@@ -24,7 +25,7 @@ type Board struct {
 	row     []float64       // a value for each column
 	names   map[string]int
 	env     Env
-	log     func(string)
+	log     *slog.Logger
 	again   time.Time       // when variants that did not open are tried again
 	said    map[string]bool // reasons of refusals
 }
@@ -92,7 +93,7 @@ var (
 
 // Open opens the best variant of every meter. What cannot be measured is logged once,
 // stays NaN in every row, and is said in Sources.
-func Open(env Env, log func(string)) *Board {
+func Open(env Env, log *slog.Logger) *Board {
 	env.counters = newCounters(env.Root)
 	b := &Board{names: map[string]int{}, env: env, log: log, again: time.Now().Add(againEvery), rounds: rounds.New(), said: map[string]bool{}}
 	if env.Probes != nil { // whoever opened them has said these
@@ -138,7 +139,7 @@ func (b *Board) adopt(r *running) {
 		r.variant, r.reader, r.refused, r.read.opened = o.variant, o.reader, o.refused, nil
 	}
 	if r.refused != nil {
-		b.log(r.refusal(b.said))
+		b.log.Info(r.refusal(b.said))
 	}
 	if r.reader == nil && r.late() == nil {
 		b.things = slices.DeleteFunc(b.things, func(t *rounds.Thing) bool { return t == &r.thing })
@@ -182,7 +183,7 @@ func (b *Board) replace(r *running, now time.Time) {
 	if r.variant == &r.Variants[0] {
 		r.refused = nil
 	}
-	b.log(fmt.Sprintf("vitals of %s are measured from now on, from %s", r.ID, r.variant.Name))
+	b.log.Info(fmt.Sprintf("vitals of %s are measured from now on, from %s", r.ID, r.variant.Name))
 }
 
 // unmeasured marks values as such.
@@ -311,10 +312,10 @@ func (b *Board) Shed(meter, why string) {
 func (b *Board) note(r *running, err error) {
 	switch {
 	case err != nil && !r.said && (err != errHung || r.failing == errHung):
-		b.log(fmt.Sprintf("vitals of %s: %v", r.ID, err))
+		b.log.Warn(fmt.Sprintf("vitals of %s: %v", r.ID, err))
 		r.said = true
 	case err == nil && r.said:
-		b.log(fmt.Sprintf("vitals of %s are measured again", r.ID))
+		b.log.Info(fmt.Sprintf("vitals of %s are measured again", r.ID))
 		r.said = false
 	}
 	r.failing = err

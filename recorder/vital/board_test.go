@@ -3,6 +3,7 @@
 package vital
 
 import (
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ func TestColumnsAreTheRow(t *testing.T) {
 		"proc/sys/net/netfilter/nf_conntrack_count": "50\n",
 		"proc/sys/net/netfilter/nf_conntrack_max":   "200\n",
 		"proc/net/stat/nf_conntrack":                "entries\n32 0 0 0 0 0 0 0 0 0 0 0 0\n",
-	})}, func(string) {})
+	})}, slog.New(slog.DiscardHandler))
 	defer b.Close()
 	row := b.Read(time.Now())
 	columns, infos := b.Columns(), b.Infos()
@@ -84,7 +85,7 @@ func TestSoftirqsAreHandedOn(t *testing.T) {
 func TestLateTableIsMeasured(t *testing.T) {
 	root := tree(t, map[string]string{"proc/net/sockstat": "TCP: inuse 1 orphan 3 tw 6 alloc 1 mem 0\n"})
 	var said []string
-	b := Open(Env{Root: root}, func(line string) { said = append(said, line) })
+	b := Open(Env{Root: root}, testns.Log(func(line string) { said = append(said, line) }))
 	defer b.Close()
 	armed := time.Now()
 	source := func(start, end time.Time) format.Source {
@@ -134,7 +135,7 @@ func TestLateTableIsMeasured(t *testing.T) {
 func TestTickAllocatesNothing(t *testing.T) {
 	b := Open(Env{Root: tree(t, map[string]string{
 		"proc/net/sockstat": "TCP: inuse 1 orphan 3 tw 6 alloc 1 mem 0\n",
-	})}, func(string) {})
+	})}, slog.New(slog.DiscardHandler))
 	defer b.Close()
 	for _, r := range b.meters { // dumps of sockets allocate, and are paced
 		if r.ID != "sockstat" {

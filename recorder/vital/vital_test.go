@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
 
 // tree writes a fixture of /proc below a temporary root.
@@ -191,7 +192,7 @@ func TestRate(t *testing.T) {
 // for each meter, and never fails.
 func TestBoardWithoutAnything(t *testing.T) {
 	var said []string
-	b := Open(Env{Root: t.TempDir()}, func(line string) { said = append(said, line) })
+	b := Open(Env{Root: t.TempDir()}, testns.Log(func(line string) { said = append(said, line) }))
 	defer b.Close()
 	for range 3 {
 		b.Read(time.Now())

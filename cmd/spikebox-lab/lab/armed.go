@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,20 +18,20 @@ import (
 // incident, while its clients go on.
 const aftermath = 15 * time.Second
 
-// The lines in which spikeboxd says what fired and what came of it.
-var (
-	firedLine   = regexp.MustCompile(`^(triggered|joins the bundle): (.+?) \(it is `)
-	writtenLine = regexp.MustCompile(`^bundle written: (.+) \(\d+ bytes`)
-)
+// said is what a line of the recorder's log has (--log-format json).
+type said struct {
+	Event, Kind, Trigger, Path string
+}
 
 // heed notes what a line of the recorder's says of firings and bundles.
-func (r *recorder) heed(at time.Time, line string) {
+func (r *recorder) heed(at time.Time, line said) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m := firedLine.FindStringSubmatch(line); m != nil {
-		r.firings = append(r.firings, Firing{Time: at.UnixNano(), Trigger: m[2], Joined: m[1] != "triggered"})
-	} else if m := writtenLine.FindStringSubmatch(line); m != nil {
-		r.bundles = append(r.bundles, m[1])
+	switch {
+	case (line.Event == "fired" || line.Event == "joined") && line.Kind == "vital":
+		r.firings = append(r.firings, Firing{Time: at.UnixNano(), Trigger: line.Trigger, Joined: line.Event == "joined"})
+	case line.Event == "bundle":
+		r.bundles = append(r.bundles, line.Path)
 	}
 }
 

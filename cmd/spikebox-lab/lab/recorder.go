@@ -5,6 +5,7 @@ package lab
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -68,6 +69,7 @@ func (s *Stage) startRecorder(h *Host) {
 		// In place of the recorder's default triggers, one that never fires.
 		flags = append(flags, "--trigger", "syn_recv > 1000000000")
 	}
+	flags = append(flags, "--log-format", "json")
 	r := &recorder{cmd: exec.Command(bin, flags...), said: &tail{},
 		armed: make(chan struct{}), done: make(chan struct{})}
 	r.cmd.Stdout = &r.out
@@ -79,15 +81,19 @@ func (s *Stage) startRecorder(h *Host) {
 	go r.listen(errs, s.voice(r.said))
 }
 
-// listen reads the recorder's standard error: its line "spikeboxd: armed …" is the
-// agreed sign.
+// listen reads the recorder's log, whose event "armed" is the agreed sign. What is no line of it
+// says why the recorder has ended.
 func (r *recorder) listen(errs io.Reader, voice io.Writer) {
 	defer close(r.done)
 	told := false
 	for sc := bufio.NewScanner(errs); sc.Scan(); {
 		fmt.Fprintln(voice, sc.Text())
-		r.heed(time.Now(), strings.TrimPrefix(sc.Text(), "spikeboxd: "))
-		if !told && strings.HasPrefix(sc.Text(), "spikeboxd: armed") {
+		var line said
+		if json.Unmarshal(sc.Bytes(), &line) != nil {
+			continue
+		}
+		r.heed(time.Now(), line)
+		if !told && line.Event == "armed" {
 			told = true
 			close(r.armed)
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/spikebox/spikebox/recorder"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/host"
+	"github.com/spikebox/spikebox/recorder/internal/testns"
 	"github.com/spikebox/spikebox/recorder/probe"
 )
 
@@ -107,11 +108,11 @@ func armRecorder(ctx context.Context, ring int) error {
 	}()
 	return recorder.Run(ctx, recorder.Config{
 		Root: "/", Before: 30 * time.Second, After: 10 * time.Second, Dir: os.TempDir(), DryRun: true, RingBytes: ring, PackCPU: capture.DefaultPackCPU,
-		Log: func(line string) {
+		Log: testns.Log(func(line string) {
 			if strings.HasPrefix(line, "armed on") {
 				fmt.Println("armed")
 			}
-		},
+		}),
 	})
 }
 
