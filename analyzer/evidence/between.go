@@ -172,14 +172,14 @@ func (in *inputs) sketches(order []int) ([]*taps.Sketch, error) {
 	errs := make([]error, len(order))
 	var wg sync.WaitGroup
 	for i, n := range order {
-		wg.Go(func() { all[i], errs[i] = sketch(&in.captures[n]) })
+		wg.Go(func() { all[i], errs[i] = sampled(&in.captures[n]) })
 	}
 	wg.Wait()
 	return all, errors.Join(errs...)
 }
 
-// sketch reads a sample of one input.
-func sketch(c *capture) (*taps.Sketch, error) {
+// sampled reads a sample of one input.
+func sampled(c *capture) (*taps.Sketch, error) {
 	r, err := c.again()
 	if err != nil {
 		return nil, err
