@@ -144,7 +144,7 @@ func (l *RequestLog) Text() string {
 		}
 	}
 	if l.zone != "" {
-		text += fmt.Sprintf("; its times tell no zone, and were taken for %s", l.zone)
+		text += fmt.Sprintf("; its times tell no zone, and were taken for %s (--log-tz)", l.zone)
 	}
 	if l.Skipped > 0 {
 		text += fmt.Sprintf("; %s could not be read", words.Plural(l.Skipped, "line", "lines"))

@@ -42,9 +42,9 @@ HTTP log, and Apache's with %D at the end; --log-format takes any other in the s
 words. In nginx, $remote_port and $msec make it exact.
 
 Exit code 3: evidence that a check needs was lost (the capture dropped packets or ends
-before its end, no packet can be read, a source failed, a text cannot be read), or no
-given log is of the window. What a bare capture cannot hold, and sources that are unsupported or
-switched off, do not count.
+before its end, no packet can be read, a source failed, a text cannot be read), or a log that
+was given is of another time. What a bare capture cannot hold, and sources that are
+unsupported or switched off, do not count.
 Exit code 4: the bundle is damaged; what is whole was analysed.
 Exit code 1 with --fail-on: a finding is as bad as that, whatever else is the case.`,
 	Examples: []string{
