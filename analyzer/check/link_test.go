@@ -55,7 +55,7 @@ func TestLink(t *testing.T) {
 		effect := told("e", 0, "effect", tt.about)
 		tt.link.Cause, tt.link.Because = tt.cause, "so it is"
 		effect.Causes = []Link{tt.link}
-		findings := Findings(Run([]*Check{effect, tt.cause}, &Case{}))
+		findings := Findings(Run([]*Check{effect, tt.cause}, &Case{Evidence: &evidence.Evidence{}}))
 		e, c := findings[0], findings[1]
 		if e.Root() == tt.want || len(e.Remedy) == 0 != tt.want || slices.Contains(c.Effects(findings), e) != tt.want || !c.Root() {
 			t.Errorf("%s: caused by %+v, remedy %v; want linked: %v", name, e.Causes, e.Remedy, tt.want)

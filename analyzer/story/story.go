@@ -101,7 +101,7 @@ func Make(from Source) (*Story, error) {
 		t.trigger = b.Trigger.Time.UnixNano()
 	}
 	t.want()
-	if err := fetch(t.order, t.Case.Evidence.Inputs, t.Open); err != nil {
+	if err := fetch(t.order, t.Case.Evidence, t.Open); err != nil {
 		return nil, fmt.Errorf("read packets again: %w", err)
 	}
 	t.sums = t.latencies()

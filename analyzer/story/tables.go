@@ -48,7 +48,7 @@ const (
 
 // tables lists connections, listeners, processes, settings and where everything came from.
 func (t *teller) tables() (all []Table) {
-	for _, table := range []*Table{t.requestTable(), t.flowTable(), t.listenerTable(), t.processTable(), t.settingTable(), t.sourceTable()} {
+	for _, table := range []*Table{t.placeTable(), t.requestTable(), t.flowTable(), t.listenerTable(), t.processTable(), t.settingTable(), t.sourceTable()} {
 		if table != nil && len(table.Rows) > 0 {
 			if n := len(table.Rows); n > mostRows {
 				table.Rows, table.Left = table.Rows[:mostRows], table.Left+n-mostRows
