@@ -80,7 +80,7 @@ func TestLinkOrder(t *testing.T) {
 	all := append(causes, effect)
 	for range 50 {
 		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		for _, f := range Findings(Run(all, &Case{})) {
+		for _, f := range Findings(Run(all, &Case{Evidence: &evidence.Evidence{}})) {
 			if got := strings.Join(f.CausedBy, " "); f.ID == "effect" && got != "third first second" {
 				t.Fatalf("causes %q, want the literal's order", got)
 			}
