@@ -81,7 +81,9 @@ func (m *marks) summary(s *story.Story) {
 		m.item("%s: %s", text(f.Name), text(f.Text))
 	}
 	m.item("evidence: %s, %s", text(s.State.Word), text(s.State.Text))
-	m.picture(s.Strip)
+	if s.Strip != nil {
+		m.picture(s.Strip)
+	}
 	for i, e := range s.Explain {
 		if i > 0 {
 			break

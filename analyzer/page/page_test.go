@@ -164,7 +164,10 @@ func compare(t *testing.T, path string, got []byte) {
 }
 
 func pictures(s *story.Story) []*plot.Picture {
-	all := []*plot.Picture{s.Strip}
+	var all []*plot.Picture
+	if s.Strip != nil {
+		all = append(all, s.Strip)
+	}
 	for _, e := range s.Explain {
 		all = append(all, e.Picture)
 	}
