@@ -87,6 +87,7 @@ var house = []wing{
 		{"analyzer/packet", "captures to packets"},
 		{"analyzer/internal/tcpsim", "tests: TCP with known losses"},
 		{"analyzer/sketch", "durations summed up: extremes and quantiles"},
+		{"analyzer/accesslog", "what web servers and proxies log about requests"},
 		{"analyzer/taps", "the same segments at several places, and their clocks"},
 		{"analyzer/flow", "packets to connections: the TCP engine"},
 		{"analyzer/listing", "connections and their events as rows"},

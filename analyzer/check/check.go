@@ -161,6 +161,7 @@ func Run(checks []*Check, c *Case) []Result {
 		}
 		c.answers = slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.Check == nil })
 	}
+	c.cite(c.answers)
 	link(c.answers)
 	return c.answers
 }

@@ -55,7 +55,7 @@ func TestLink(t *testing.T) {
 		effect := told("e", 0, "effect", tt.about)
 		tt.link.Cause, tt.link.Because = tt.cause, "so it is"
 		effect.Causes = []Link{tt.link}
-		findings := Findings(Run([]*Check{effect, tt.cause}, &Case{}))
+		findings := Findings(Run([]*Check{effect, tt.cause}, &Case{Evidence: &evidence.Evidence{}}))
 		e, c := findings[0], findings[1]
 		if e.Root() == tt.want || len(e.Remedy) == 0 != tt.want || slices.Contains(c.Effects(findings), e) != tt.want || !c.Root() {
 			t.Errorf("%s: caused by %+v, remedy %v; want linked: %v", name, e.Causes, e.Remedy, tt.want)
@@ -80,7 +80,7 @@ func TestLinkOrder(t *testing.T) {
 	all := append(causes, effect)
 	for range 50 {
 		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		for _, f := range Findings(Run(all, &Case{})) {
+		for _, f := range Findings(Run(all, &Case{Evidence: &evidence.Evidence{}})) {
 			if got := strings.Join(f.CausedBy, " "); f.ID == "effect" && got != "third first second" {
 				t.Fatalf("causes %q, want the literal's order", got)
 			}

@@ -119,8 +119,8 @@ const coverSlack = int64(time.Second)
 // end, where that is before the window does (Unix ns, else 0).
 func (c *Case) Covers() (text string, end int64) {
 	s, armed := c.Evidence.Source("packets")
-	if !armed || s.State != format.Partial || c.Evidence.Packets == nil {
-		return "", 0
+	if !armed || s.State != format.Partial || c.Evidence.Packets == nil || c.Evidence.Packets.Totals.Packets == 0 {
+		return "", 0 // of no packet nobody knows when it was
 	}
 	from, to := c.Evidence.Packets.Held()
 	from, to = max(from, c.Window.Start), min(to, c.Window.End)

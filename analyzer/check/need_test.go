@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format"
 )
 
 // What a check may say depends on its needs: nothing that is missing lets it answer,
@@ -40,5 +42,16 @@ func TestNeeds(t *testing.T) {
 		if a.Unknown != "" && a.NextTime == "" {
 			t.Errorf("%s: it does not say what to do next time", name)
 		}
+	}
+}
+
+// Of no packet nobody knows when it was: 00:00:00.000 is no time.
+func TestCoversNothing(t *testing.T) {
+	c := &Case{Evidence: &evidence.Evidence{
+		Manifest: &format.Manifest{Sources: []format.Source{{Name: "packets", State: format.Partial, Reason: "the rings forgot"}}},
+		Packets:  &evidence.Packets{Between: &evidence.Between{}},
+	}, Window: timeline.Span{Start: 1e18, End: 1e18 + 40e9}}
+	if text, end := c.Covers(); text != "" || end != 0 {
+		t.Errorf("%q, until %d", text, end)
 	}
 }

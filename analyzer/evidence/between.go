@@ -31,8 +31,9 @@ type Between struct {
 	// Unfollowed counts segments that were too many to be followed.
 	Unfollowed uint64
 
-	about    int  // index of the input that the evidence is about
-	bundle   bool // and that is a bundle's
+	names    []string // of the inputs
+	about    int      // index of the input that the evidence is about
+	bundle   bool     // and that is a bundle's
 	tracker  *taps.Tracker
 	places   []int // by index of packet.Interfaces
 	chain    []int // by input: the first file of the capture that it goes on with
@@ -95,6 +96,34 @@ func (b *Between) Uneven(w *taps.Way) bool {
 	return one != other && len(b.Clocks) > 0 && (b.Clocks[one].Uneven || b.Clocks[other].Uneven)
 }
 
+// Find gives the index of the place of an interface of an input, by their names; negative where no packet was seen at
+// such a place.
+func (b *Between) Find(input, iface string) int {
+	at := slices.Index(b.names, input)
+	if at < 0 {
+		return -1
+	}
+	return slices.IndexFunc(b.Places, func(p Place) bool { return p.Input == b.chain[at] && p.iface == iface })
+}
+
+// Clock gives how an input's clock runs beside the one that all are put on.
+func (b *Between) Clock(input string) packet.Clock {
+	if at := slices.Index(b.names, input); at >= 0 && at < len(b.Clocks) {
+		return b.Clocks[at].Clock
+	}
+	return packet.Clock{}
+}
+
+// Twice says of two places that the same packets are seen at both.
+func (b *Between) Twice(one, other int) bool {
+	return slices.ContainsFunc(b.Pairs, func(p *taps.Pair) bool { return p.A == one && p.B == other || p.A == other && p.B == one })
+}
+
+// About says of a place that it is of the bundle that the evidence is about.
+func (b *Between) About(place int) bool {
+	return b.bundle && place >= 0 && b.Places[place].Input == b.about
+}
+
 // foreign says of an input that the evidence is not about it.
 func (b *Between) foreign(input int) bool { return b != nil && b.bundle && input != b.about }
 
@@ -113,6 +142,7 @@ func (in *inputs) between(opts Options) (*Between, error) {
 	b.chain = make([]int, len(in.captures))
 	for i := range b.chain {
 		b.chain[i] = i
+		b.names = append(b.names, in.captures[i].Name)
 	}
 	if len(in.captures) < 2 {
 		return b, nil
@@ -172,14 +202,14 @@ func (in *inputs) sketches(order []int) ([]*taps.Sketch, error) {
 	errs := make([]error, len(order))
 	var wg sync.WaitGroup
 	for i, n := range order {
-		wg.Go(func() { all[i], errs[i] = sketch(&in.captures[n]) })
+		wg.Go(func() { all[i], errs[i] = sampled(&in.captures[n]) })
 	}
 	wg.Wait()
 	return all, errors.Join(errs...)
 }
 
-// sketch reads a sample of one input.
-func sketch(c *capture) (*taps.Sketch, error) {
+// sampled reads a sample of one input.
+func sampled(c *capture) (*taps.Sketch, error) {
 	r, err := c.again()
 	if err != nil {
 		return nil, err

@@ -39,6 +39,7 @@ type Evidence struct {
 	Settings   Settings
 	Own        map[netip.Addr]bool // this host's addresses; empty where the bundle does not list them
 	Packets    *Packets            // nil where no input holds packets
+	Requests   *Requests           // nil where no log was given
 	// Damage says what the bundle has lost since it was written: it is broken, and
 	// what is whole was analysed.
 	Damage []error

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -34,6 +35,8 @@ type Options struct {
 	OnlyFlows bool
 	// Bundles allows for more than one: of those beyond the first only the packets are read.
 	Bundles bool
+	// Logs are laid beside the rest.
+	Logs Logs
 	// Progress is kept up to date while reading.
 	Progress *Progress
 }
@@ -59,6 +62,15 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 		return nil, err
 	}
 	defer in.close()
+	logs, err := openLogs(opts)
+	if err != nil {
+		return nil, err
+	}
+	defer closeLogs(logs)
+	known := &connections{by: map[netip.AddrPort]int32{}}
+	if len(logs) > 0 {
+		opts.Flow = known.beside(opts.Flow)
+	}
 	e := &Evidence{Inputs: in.list}
 	done := make(chan struct{})
 	go func() { // the texts are read while the packets are: other members of the bundle
@@ -93,6 +105,7 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 			packets.ways(e.Sockets, e.Own)
 		}
 	}
+	e.readLogs(logs, known)
 	e.Columns.Finish()
 	if n := e.Columns.Left(); n > 0 {
 		e.Partial.Add(member.SnapshotFolder, fmt.Errorf("it has more numbers than are held: %d are not", n))

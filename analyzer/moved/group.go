@@ -139,10 +139,13 @@ func alias(name string) string {
 	if strings.HasPrefix(name, "if.") && strings.HasSuffix(name, "_dropped") && !strings.HasPrefix(name, "if.lo.") {
 		return "nic.drops" // which adds up all but the loopback's
 	}
-	if strings.HasPrefix(name, ticks.Prefix) { // the median, the 99th percentile and the longest of one time
+	if strings.HasPrefix(name, ticks.Prefix) || strings.HasPrefix(name, ticks.LogPrefix) { // the median, the 99th percentile and the longest of one time
 		for _, q := range []string{".p50", ".p99", ".max"} {
 			name = strings.TrimSuffix(strings.TrimSuffix(name, q), ".over")
 		}
+	}
+	if name == ticks.LogPrefix+"header" || name == ticks.LogPrefix+"response" { // the most of what a request took
+		name = ticks.LogPrefix + "request"
 	}
 	name = runs(name)
 	if rest, ok := strings.CutPrefix(name, "stat.cpu."); ok { // the kernel's own sum of its CPUs

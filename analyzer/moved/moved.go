@@ -65,7 +65,11 @@ func Find(e *evidence.Evidence, lines *timeline.Set) []Line {
 		return nil
 	}
 	var changes []*change
-	for _, s := range comparable(lines) {
+	// Nobody has checked that a log is this host's, unless a connection of it is in the packets.
+	anybodys := func(s *timeline.Series) bool {
+		return strings.HasPrefix(s.Name, ticks.LogPrefix) && !e.Requests.Joined()
+	}
+	for _, s := range slices.DeleteFunc(comparable(lines), anybodys) {
 		if c := p.measure(s); c != nil {
 			changes = append(changes, c)
 		}

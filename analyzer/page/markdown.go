@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
@@ -12,6 +13,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/analyzer/story"
 	"github.com/spikebox/spikebox/format/plain"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 // marks writes Markdown (CommonMark with the tables of GitHub), the dialect of wikis and issue trackers.
@@ -79,7 +81,9 @@ func (m *marks) summary(s *story.Story) {
 		m.item("%s: %s", text(f.Name), text(f.Text))
 	}
 	m.item("evidence: %s, %s", text(s.State.Word), text(s.State.Text))
-	m.picture(s.Strip)
+	if s.Strip != nil {
+		m.picture(s.Strip)
+	}
 	for i, e := range s.Explain {
 		if i > 0 {
 			break
@@ -159,6 +163,27 @@ func (m *marks) causes(s *story.Story) {
 		}
 	}
 	m.moved(s)
+	m.requests(s)
+}
+
+// requests shows what the servers' logs say.
+func (m *marks) requests(s *story.Story) {
+	all := s.Doc.Requests
+	if all == nil || len(all.Slowest) == 0 {
+		return
+	}
+	m.head(3, "Requests, as the servers' logs have them")
+	const few = 5
+	m.WriteString("| Answered | Client | Request | Status | Took |\n|---|---|---|---|---|\n")
+	for i := range all.Slowest[:min(few, len(all.Slowest))] {
+		r := &all.Slowest[i]
+		fmt.Fprintf(m, "| %s | %s | %s | %d | %s |\n", words.Clock(r.End), text(r.Client), text(r.Request), r.Status, unit.Duration(time.Duration(r.Took*1e6)))
+	}
+	for i := range s.Rows {
+		if p := s.Rows[i].Picture; s.Rows[i].Open && p.Name == "row-log-request" {
+			m.picture(p)
+		}
+	}
 }
 
 // moved lists what changed most.

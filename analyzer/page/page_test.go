@@ -109,6 +109,42 @@ func TestCases(t *testing.T) {
 	}
 }
 
+// Of two inputs the drawing shows where the loss is, and a connection that both saw is shown once: a packet that passes two places
+// was not sent twice.
+func TestTwoPlaces(t *testing.T) {
+	for folder, inputs := range map[string][]string{"plain": {"client.pcap.zst", "server.pcap.zst"}, "router": {"packets.pcapng.zst"}} {
+		t.Run(folder, func(t *testing.T) {
+			t.Chdir(filepath.Join("../../testdata/captures/two-places", folder))
+			s, err := analyzer.Tell(inputs, evidence.Options{}, story.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(s.Explain) == 0 || s.Explain[0].Picture.Name != "places" || !strings.Contains(s.Explain[0].Picture.Alt, " lost") {
+				t.Errorf("explained by %d drawings, without one of the places", len(s.Explain))
+			}
+			sound(t, s.Explain[0].Picture)
+			shown := 0
+			for _, f := range s.Findings {
+				for i, fl := range f.Flows {
+					syns := 0
+					for _, l := range fl.Packets {
+						if strings.Contains(l.Text, "[SYN]") {
+							syns++
+						}
+					}
+					shown += len(fl.Packets)
+					if want := len(f.Finding.Flows[i].SYNOffsets); want > 0 && syns != want+1 && syns != want {
+						t.Errorf("%s: %d SYNs of %s are shown, offsets %v", f.ID, syns, fl.Name, f.Finding.Flows[i].SYNOffsets)
+					}
+				}
+			}
+			if shown == 0 {
+				t.Error("no packet is shown")
+			}
+		})
+	}
+}
+
 // compare looks at a golden, or writes it.
 func compare(t *testing.T, path string, got []byte) {
 	t.Helper()
@@ -128,7 +164,10 @@ func compare(t *testing.T, path string, got []byte) {
 }
 
 func pictures(s *story.Story) []*plot.Picture {
-	all := []*plot.Picture{s.Strip}
+	var all []*plot.Picture
+	if s.Strip != nil {
+		all = append(all, s.Strip)
+	}
 	for _, e := range s.Explain {
 		all = append(all, e.Picture)
 	}

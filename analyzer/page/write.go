@@ -87,7 +87,10 @@ func buffer(write func(io.Writer) error) func() ([]byte, error) {
 
 // pictures are the drawings that are files, too: all but the rows that have nothing to say.
 func pictures(s *story.Story) []*plot.Picture {
-	all := []*plot.Picture{s.Strip}
+	var all []*plot.Picture
+	if s.Strip != nil {
+		all = append(all, s.Strip)
+	}
 	for i := range s.Explain {
 		all = append(all, s.Explain[i].Picture)
 	}

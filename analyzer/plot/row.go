@@ -14,6 +14,12 @@ type Line struct {
 	Step bool      // a value stands for the time since the one before it
 }
 
+// Lane is one more series of a row, below its frame and to a scale of its own.
+type Lane struct {
+	Line
+	Short string // its name beside it
+}
+
 // Band is a finding's time.
 type Band struct {
 	Finding int // its number in the report, from 0
@@ -26,6 +32,7 @@ type Row struct {
 	Name, Title, Alt string
 	Unit             string
 	Lines            []Line
+	Lanes            []Lane
 	Limit            float64 // a line across; 0 for none
 	LimitName        string
 	Bands            []Band
@@ -43,6 +50,8 @@ const (
 	rowFoot   = 22
 	rowHeight = 136
 	columns   = rowRight - rowLeft
+	laneTall  = 24
+	laneGap   = 6
 )
 
 // Picture draws the row.
@@ -59,14 +68,17 @@ func (r *Row) Picture() *Picture {
 }
 
 func (r *Row) paint(p *pen) {
-	f := &frame{p: p, x0: rowLeft, x1: rowRight, top: rowTop + r.legendHeight(), bottom: p.h - rowFoot, span: r.Window, high: roof(r.most())}
+	all := &frame{p: p, x0: rowLeft, x1: rowRight, top: rowTop + r.legendHeight(), bottom: p.h - rowFoot, span: r.Window, high: roof(r.most())}
+	inner := *all
+	inner.bottom -= float64(len(r.Lanes)) * (laneTall + laneGap)
+	f := &inner
 	for _, e := range r.legend() {
 		p.line(e.ink, 2, e.dash, point{e.x, e.y - 4}, point{e.x + 20, e.y - 4})
 		p.text(Text, small, e.x+25, e.y, left, e.name)
 	}
-	p.group(dataGroup, func() { f.bands(r.Bands) })
+	p.group(dataGroup, func() { all.bands(r.Bands) })
 	f.valueAxis(r.Unit)
-	f.timeAxis(true)
+	all.timeAxis(true)
 	p.group(dataGroup, func() {
 		if r.Limit > 0 && r.Limit <= f.high {
 			p.line(Bad, 1, limitDash, point{f.x0, f.y(r.Limit)}, point{f.x1, f.y(r.Limit)})
@@ -74,8 +86,33 @@ func (r *Row) paint(p *pen) {
 		for i := range r.Lines {
 			f.series(&r.Lines[i], Lines[i%len(Lines)], dashes[i%len(dashes)])
 		}
-		f.trigger(r.Trigger)
+		for i := range r.Lanes {
+			all.lane(&r.Lanes[i], r.laneInk(i), f.bottom+float64(i+1)*(laneTall+laneGap))
+		}
+		all.trigger(r.Trigger)
 	})
+	for i := range r.Lanes {
+		y := f.bottom + float64(i+1)*(laneTall+laneGap)
+		p.text(Dim, small, rowLeft-6, y-6, right, r.Lanes[i].Short)
+		p.line(Axis, 1, nil, point{rowLeft, y}, point{rowRight, y})
+	}
+}
+
+// laneInk is the ink of a lane: those that its lines leave.
+func (r *Row) laneInk(i int) Ink { return Lines[(len(r.Lines)+i)%len(Lines)] }
+
+// lane draws a lane as bars that stand on a line.
+func (f *frame) lane(l *Lane, ink Ink, base float64) {
+	most := 0.0
+	for _, v := range l.V {
+		most = max(most, v)
+	}
+	for i := 1; i < len(l.T) && most > 0; i++ {
+		x0, x1 := f.x(max(l.T[i-1], f.span.Start)), f.x(min(l.T[i], f.span.End))
+		if tall := l.V[i] / most * laneTall; tall > 0 && x1 > x0 {
+			f.p.rect(ink, x0, base-tall, x1-x0, tall)
+		}
+	}
 }
 
 // most is the largest value that is shown.
@@ -119,6 +156,9 @@ func (r *Row) legend() []entry {
 	}
 	if r.Limit > 0 {
 		all = append(all, entry{ink: Bad, dash: limitDash, name: r.LimitName})
+	}
+	for i := range r.Lanes {
+		all = append(all, entry{ink: r.laneInk(i), name: fit(r.Lanes[i].Name, small, 400)})
 	}
 	x, y := float64(rowLeft), float64(legendFirst)
 	for i := range all {

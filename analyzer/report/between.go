@@ -166,9 +166,9 @@ func (p *page) between(b *Between) {
 		}
 	}
 	for i := range b.Clocks {
-		if c := &b.Clocks[i]; !c.itself {
+		if text := b.Clocks[i].Text(); text != "" {
 			title()
-			p.named("clock of "+c.Input, c.text())
+			p.named("clock of "+b.Clocks[i].Input, text)
 		}
 	}
 }
@@ -222,9 +222,11 @@ func (pair *BetweenPair) split() string {
 	return fmt.Sprintf(", %s and %s, ± %s", unit.Duration(pair.Ways[0].least), unit.Duration(pair.Ways[1].least), duration(c.Error))
 }
 
-// text says how a clock runs.
-func (c *BetweenClock) text() string {
+// Text says how a clock runs beside the one that all are put on; empty for that one.
+func (c *BetweenClock) Text() string {
 	switch {
+	case c.itself:
+		return ""
 	case !c.known:
 		return "it has no packet in common with another input, or can be read only once: its times are taken as they are"
 	case c.OneWay:

@@ -31,8 +31,9 @@ type Document struct {
 	Totals   Totals           `json:"totals"`
 	Window   Window           `json:"window"`
 	Inputs   []evidence.Input `json:"inputs"`
-	Bundle   *Bundle          `json:"bundle"`  // null for bare captures
-	Between  *Between         `json:"between"` // null where no packet was seen at two places
+	Bundle   *Bundle          `json:"bundle"`             // null for bare captures
+	Between  *Between         `json:"between"`            // null where no packet was seen at two places
+	Requests *Requests        `json:"requests,omitempty"` // of servers' logs; nil where none was given
 	// EvidenceLost says that something that a check needs was lost by the recorder or the
 	// capture, or cannot be read. What a bare capture cannot hold, and sources that are
 	// unsupported or switched off, do not count.
@@ -125,7 +126,7 @@ func Make(c *check.Case, results []check.Result) *Document {
 	d.Totals.Covers, _ = c.Covers()
 	start, end := e.Window()
 	d.Window = Window{evidence.Unix(start), evidence.Unix(end)}
-	d.Between = between(e)
+	d.Between, d.Requests = between(e), requests(e)
 	d.Verdict = d.verdict()
 	d.Strip = strip(d, c)
 	return d

@@ -27,6 +27,11 @@ func (d *Document) Facts() (all []Fact) {
 		d.Zone.fact(add)
 	}
 	add("packets", d.packets())
+	if d.Requests != nil {
+		for i := range d.Requests.Logs {
+			add("log", d.Requests.Logs[i].Text())
+		}
+	}
 	if d.Bundle != nil && d.Bundle.Filter != "" {
 		add("recorded", "only "+d.Bundle.Filter+"; nothing is known of other packets")
 	}

@@ -203,7 +203,7 @@ func (p *page) head(indent string, f *check.Finding) {
 		left = []plain.Span{normal(strings.Repeat(" ", runes(indent)) + object)}
 		used = runes(indent) + runes(object)
 	}
-	when := words.Clock(f.Start) + " – " + words.Clock(f.End)
+	when := words.Span(f.Start, f.End)
 	if used+2+runes(when) > p.Width {
 		p.line(left...)
 		left, used = nil, 0

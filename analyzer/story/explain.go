@@ -40,6 +40,8 @@ var drawers = map[string][]drawer{
 	"window-shrunk":        {(*teller).windowSequence},
 	"tcp-collapse":         {(*teller).heat, (*teller).flame, (*teller).bytesSequence},
 	"softirq-stall":        {(*teller).heat, (*teller).flame},
+	"lost-between":         {(*teller).places, (*teller).lostBySecond},
+	"held-between":         {(*teller).places, (*teller).heldBySecond},
 	"rtt-spike":            {(*teller).roundTrips},
 	"echo-delayed":         {(*teller).roundTrips},
 	"slow-application":     {(*teller).answer, (*teller).answers},
@@ -62,6 +64,12 @@ func (t *teller) explain() []Exhibit {
 				names[e.Picture.Name] = true
 				all = append(all, *e)
 			}
+		}
+	}
+	// Who gives several inputs asks for it, whatever else has happened.
+	if b := t.Doc.Between; b != nil && len(b.Clocks) > 1 && !names["places"] {
+		if e := t.places(nil); e != nil {
+			all = append(all, *e)
 		}
 	}
 	if len(all) == 0 {

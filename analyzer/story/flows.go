@@ -19,7 +19,56 @@ const perKey = 20
 type Flows struct {
 	by    []*listing.Ranking // by index of ranked
 	waits map[netip.AddrPort]*wait
+	came  map[netip.AddrPort]*arrivals
+	bins  int // of all arrivals
 	all   uint64
+}
+
+// arrivals counts by bins what came to a service.
+type arrivals struct {
+	syns map[int64]uint32 // SYNs, repetitions included
+	acks map[int64]uint32 // what completes a handshake for the client, whatever the server makes of it
+}
+
+const (
+	// arrivalBin is as long as a recorder's tick, by which queues are read, in ns.
+	arrivalBin = int64(250e6)
+	// mostBins bounds the bins of all services: some MB.
+	mostBins = 1 << 17
+)
+
+// arrive counts a packet that came to a service.
+func (c *Flows) arrive(by map[int64]uint32, at int64) {
+	bin := at / arrivalBin
+	n, known := by[bin]
+	if !known {
+		if c.bins >= mostBins {
+			return
+		}
+		c.bins++
+	}
+	by[bin] = n + 1
+}
+
+// arrivalsAt gives what came to the services that are meant, by the Unix ns at which bins end: all bins between two times.
+func (c *Flows) arrivalsAt(from, to int64, meant func(netip.AddrPort) bool) (ends []int64, syns, acks []float64) {
+	if c == nil {
+		return nil, nil, nil
+	}
+	var found []*arrivals
+	for service, a := range c.came {
+		if meant(service) {
+			found = append(found, a)
+		}
+	}
+	for bin := from/arrivalBin - 1; bin <= to/arrivalBin && len(found) > 0 && len(ends) < mostBins; bin++ {
+		var s, a uint32
+		for _, f := range found {
+			s, a = s+f.syns[bin], a+f.acks[bin]
+		}
+		ends, syns, acks = append(ends, (bin+1)*arrivalBin), append(syns, float64(s)), append(acks, float64(a))
+	}
+	return ends, syns, acks
 }
 
 // wait sums up how long clients of a service waited until they were connected.
@@ -36,7 +85,7 @@ const mostServices = 4096
 
 // NewFlows is empty.
 func NewFlows() *Flows {
-	c := &Flows{waits: map[netip.AddrPort]*wait{}}
+	c := &Flows{waits: map[netip.AddrPort]*wait{}, came: map[netip.AddrPort]*arrivals{}}
 	for _, name := range ranked {
 		c.by = append(c.by, listing.NewRanking(listing.FindKey(name), perKey))
 	}
@@ -60,6 +109,13 @@ func (c *Flows) Add(f *flow.Flow) {
 		}
 		w = &wait{}
 		c.waits[f.Server] = w
+		c.came[f.Server] = &arrivals{syns: map[int64]uint32{}, acks: map[int64]uint32{}}
+	}
+	for i := range h.SYNs {
+		c.arrive(c.came[f.Server].syns, h.SYNs[i].Time)
+	}
+	if h.Completed {
+		c.arrive(c.came[f.Server].acks, h.AckTime)
 	}
 	w.attempts++
 	// Who does not ask again does not wait: a flood's addresses, a scanner, a client that has left.

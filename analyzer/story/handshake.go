@@ -53,9 +53,7 @@ func (t *teller) openingCaption(x *check.Flow, f *check.Finding) string {
 	if len(x.SYNOffsets) > 1 {
 		text += fmt.Sprintf(" Its SYNs were sent after %s.", words.Seconds(x.SYNOffsets))
 	}
-	if len(x.SYNACKOffsets) > 1 {
-		text += fmt.Sprintf(" The SYN-ACKs were sent after %s.", words.Seconds(x.SYNACKOffsets))
-	}
+	text += answersText(x.SYNACKOffsets)
 	if n := len(f.Flows); n > 1 {
 		text += fmt.Sprintf(" It is one of %d examples of %s.", n, f.ID)
 	}
@@ -139,6 +137,18 @@ func said(p *packet.Packet) string {
 	return text[min(2, len(text)):]
 }
 
+// answersText says when SYN-ACKs were sent again.
+func answersText(offsets []float64) string {
+	const atOnce = 0.01 // s: to two digits all would be 0
+	switch n := len(offsets); {
+	case n < 2:
+		return ""
+	case offsets[n-1] < atOnce:
+		return fmt.Sprintf(" %d SYN-ACKs were sent at once.", n)
+	}
+	return fmt.Sprintf(" The SYN-ACKs were sent after %s.", words.Seconds(offsets))
+}
+
 // ladderAlt tells what a ladder shows.
 func ladderAlt(l *plot.Ladder) string {
 	text := fmt.Sprintf("Packets between %s and %s, with time to scale:", l.From, l.To)
@@ -150,7 +160,11 @@ func ladderAlt(l *plot.Ladder) string {
 		if i > 0 {
 			text += ";"
 		}
-		text += fmt.Sprintf(" after %s %s: %s", unit.Duration(time.Duration(r.At)), who, r.Label)
+		when := "at first"
+		if r.At > 0 {
+			when = "after " + unit.Duration(time.Duration(r.At))
+		}
+		text += fmt.Sprintf(" %s %s: %s", when, who, r.Label)
 		if r.Lost {
 			text += " (nothing came of it)"
 		}

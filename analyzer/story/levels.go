@@ -141,10 +141,39 @@ func (t *teller) queue(f *check.Finding) *Exhibit {
 	r := t.base("queue", "Accept queue of "+lines[0].Name, unit.One)
 	r.Lines, r.Limit, r.LimitName, r.Height = lines, float64(limits[0]), fmt.Sprintf("room for %d", limits[0]), 210
 	r.Lines[0].Name = "connections that wait to be accepted"
+	came := t.arrivals(&r, f)
 	r.Alt = rowAlt(&r)
 	_, most, at, _ := extremes(lines[0].T, lines[0].V)
-	return &Exhibit{Picture: r.Picture(), Caption: fmt.Sprintf("Up to %s waited where there is room for %s, most at %s. A full queue drops what comes.",
-		words.Plural(uint64(most), "connection", "connections"), unit.Count(limits[0]), words.Clock(evidence.Unix(at)))}
+	return &Exhibit{Picture: r.Picture(), Caption: fmt.Sprintf("Up to %s waited where there is room for %s, most at %s. A full queue drops what comes.%s",
+		words.Plural(uint64(most), "connection", "connections"), unit.Count(limits[0]), words.Clock(evidence.Unix(at)), came)}
+}
+
+// arrivals draws below a queue what came to its listener, and says it.
+func (t *teller) arrivals(r *plot.Row, f *check.Finding) string {
+	ends, syns, acks := t.Flows.arrivalsAt(t.window.Start, t.window.End, func(service netip.AddrPort) bool {
+		return slices.ContainsFunc(f.Subjects, func(s subject.Subject) bool {
+			_, listener := s.(subject.Listener)
+			return listener && subject.Meets(s, subject.Service{Addr: service})
+		})
+	})
+	if len(ends) == 0 {
+		return ""
+	}
+	sum := func(v []float64) (all uint64) {
+		for _, x := range v {
+			all += uint64(x)
+		}
+		return all
+	}
+	_, most, _, _ := extremes(ends, syns)
+	_, done, _, _ := extremes(ends, acks)
+	r.Lanes = []plot.Lane{
+		{Line: plot.Line{Name: fmt.Sprintf("SYNs that came, repetitions included: at most %s in 250 ms", unit.Number(most)), T: ends, V: syns}, Short: "SYNs"},
+		{Line: plot.Line{Name: fmt.Sprintf("ACKs that complete a handshake: at most %s in 250 ms", unit.Number(done)), T: ends, V: acks}, Short: "ACKs"},
+	}
+	r.Height += 60
+	return fmt.Sprintf(" Below it what came in: %s and %s that complete a handshake, each to its own scale.",
+		words.Plural(sum(syns), "SYN", "SYNs"), words.Plural(sum(acks), "ACK", "ACKs"))
 }
 
 func (t *teller) conntrackFill(*check.Finding) *Exhibit {

@@ -33,7 +33,11 @@ func (t *teller) moments() (all []Moment) {
 		if f.Remark() || f.Severity == check.Info || len(all) > 60 {
 			continue
 		}
-		add(Moment{f.Start, fmt.Sprintf("%s (%s), for %s", f.ID, f.Object, unit.Duration(f.End.Sub(f.Start)))})
+		what := fmt.Sprintf("%s (%s)", f.ID, f.Object)
+		if lasts := f.End.Sub(f.Start); lasts > 0 {
+			what += ", for " + unit.Duration(lasts)
+		}
+		add(Moment{f.Start, what})
 	}
 	add(Moment{d.Window.End, "the window ends"})
 	slices.SortStableFunc(all, func(a, b Moment) int { return a.At.Compare(b.At) })

@@ -62,7 +62,7 @@ func (t *teller) findings() []Finding {
 	depth := report.Depths(t.Doc.Findings)
 	all := make([]Finding, len(t.Doc.Findings))
 	for i, f := range t.Doc.Findings {
-		all[i] = Finding{Finding: f, Number: i, Depth: min(depth[f], 6), When: words.Clock(f.Start) + " – " + words.Clock(f.End)}
+		all[i] = Finding{Finding: f, Number: i, Depth: min(depth[f], 6), When: words.Span(f.Start, f.End)}
 		g := &all[i]
 		for _, c := range f.Causes {
 			g.Because = append(g.Because, fmt.Sprintf("Caused by %s (%s): %s.", c.ID, c.Object, c.Because))

@@ -29,6 +29,7 @@ type kind struct {
 	series            []string // names or patterns; of a pattern the largest are drawn
 	make              func(t *teller) []plot.Line
 	checks            []string // whose findings it is about
+	asked             bool     // the reader has laid it beside the rest: it is open
 }
 
 // kinds are the rows from the listeners down to the interfaces.
@@ -40,6 +41,9 @@ var kinds = []kind{
 	{name: "handshakes-again", title: "SYNs and SYN-ACKs sent again by this host, SYN cookies", unit: unit.PerSecond, series: []string{"syn.retrans", "synack.retrans", "packets.*synack.repeated", "cookies"}, checks: []string{"synack-retransmit", "syn-cookies", "connect-failed"}},
 	{name: "connect", title: "Time to connect, as the packets show it", unit: unit.Seconds, series: []string{"packets.*connect.p50", "packets.*connect.p99", "packets.*connect.max"}, checks: []string{"syn-retransmit", "listen-overflow"}},
 	{name: "serve", title: "Time from request to answer", unit: unit.Seconds, series: []string{"serve.p99", "packets.*think.p50", "packets.*think.p99", "packets.*think.max"}, checks: []string{"slow-application", "slow-upstream"}},
+	{name: "log-request", title: "Time of requests, as the servers' logs have it", unit: unit.Seconds, series: []string{"log.request.p50", "log.request.p99", "log.request.max"}, asked: true},
+	{name: "log-upstream", title: "Parts of that time: waiting for an upstream, and from then on until it was connected, its answer's head, its end", unit: unit.Seconds, series: []string{"log.queue.p99", "log.connect.p99", "log.header.p99", "log.response.p99"}, asked: true},
+	{name: "log-rate", title: "Requests answered, and those answered with 5xx, as the logs have it", unit: unit.PerSecond, series: []string{"log.requests", "log.failed"}, asked: true},
 	{name: "rtt-over", title: "Round trips beyond each connection's shortest", unit: unit.Seconds, series: []string{"packets.rtt.over.p50", "packets.rtt.over.p99", "packets.rtt.over.max"}, checks: []string{"rtt-spike"}},
 	{name: "rtt", title: "Round trips", unit: unit.Seconds, series: []string{"rtt.p50", "rtt.p99", "rtt.max", "packets.rtt.p99"}, checks: []string{"rtt-spike"}},
 	{name: "echo", title: "Delay of echo replies", unit: unit.Seconds, series: []string{"echo.delay"}, checks: []string{"echo-delayed"}},
@@ -82,7 +86,7 @@ func (t *teller) rows() (all []Row, still []string) {
 		r := t.base("row-"+k.name, k.title, k.unit)
 		r.Lines = lines
 		r.Alt = rowAlt(&r)
-		row := Row{Picture: r.Picture(), Title: k.title, Unit: k.unit, Open: t.speaks(k, loud)}
+		row := Row{Picture: r.Picture(), Title: k.title, Unit: k.unit, Open: k.asked || t.speaks(k, loud)}
 		for _, l := range lines {
 			thinT, thinV := plot.Thin(l.T, l.V, t.window, 880)
 			row.Lines = append(row.Lines, plot.Line{Name: l.Name, T: thinT, V: thinV, Step: l.Step})

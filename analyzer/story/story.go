@@ -101,7 +101,7 @@ func Make(from Source) (*Story, error) {
 		t.trigger = b.Trigger.Time.UnixNano()
 	}
 	t.want()
-	if err := fetch(t.order, t.Case.Evidence.Inputs, t.Open); err != nil {
+	if err := fetch(t.order, t.Case.Evidence, t.Open); err != nil {
 		return nil, fmt.Errorf("read packets again: %w", err)
 	}
 	t.sums = t.latencies()
@@ -235,8 +235,11 @@ func (t *teller) bands() (all []plot.Band) {
 	return all
 }
 
-// strip is the window at a glance.
+// strip is the window at a glance; nil where no time is known.
 func (t *teller) strip() *plot.Picture {
+	if t.Case.Window.Start == 0 {
+		return nil
+	}
 	s := plot.Strip{Name: "strip", Title: "The window, the trigger and the findings", Window: t.window, Trigger: t.trigger}
 	for _, b := range t.bands() {
 		f := t.Doc.Findings[b.Finding]
@@ -251,7 +254,7 @@ func (t *teller) strip() *plot.Picture {
 	}
 	for _, b := range s.Bars {
 		f := t.Doc.Findings[b.Finding]
-		s.Alt += fmt.Sprintf("; %s from %s to %s", f.ID, words.Clock(f.Start), words.Clock(f.End))
+		s.Alt += fmt.Sprintf("; %s %s", f.ID, words.Span(f.Start, f.End))
 	}
 	s.Alt += "."
 	return s.Picture()

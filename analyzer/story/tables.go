@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/check"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/listing"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/format/member"
@@ -47,7 +48,7 @@ const (
 
 // tables lists connections, listeners, processes, settings and where everything came from.
 func (t *teller) tables() (all []Table) {
-	for _, table := range []*Table{t.flowTable(), t.listenerTable(), t.processTable(), t.settingTable(), t.sourceTable()} {
+	for _, table := range []*Table{t.placeTable(), t.requestTable(), t.flowTable(), t.listenerTable(), t.processTable(), t.settingTable(), t.sourceTable()} {
 		if table != nil && len(table.Rows) > 0 {
 			if n := len(table.Rows); n > mostRows {
 				table.Rows, table.Left = table.Rows[:mostRows], table.Left+n-mostRows
@@ -75,6 +76,33 @@ func millis(ms float64) Cell {
 		return Cell{Sort: -1}
 	}
 	return Cell{Text: unit.Duration(time.Duration(ms * 1e6)), Sort: ms}
+}
+
+// requestTable lists the slowest requests of the logs.
+func (t *teller) requestTable() *Table {
+	all := t.Doc.Requests
+	if all == nil || len(all.Slowest) == 0 {
+		return nil
+	}
+	table := &Table{Name: "requests", Title: "Slowest requests in the servers' logs", Note: "Of those that were going on within the window. Connect, header and response begin when the server begins to connect to its upstream. A connection stands where the packets show it.",
+		Columns: []Column{{"Answered", false}, {"Client", false}, {"Request", false}, {"Status", true}, {"Took", true}, {"Queue", true}, {"Connect", true}, {"Header", true}, {"Response", true}, {"Connection", false}, {"Line", true}}}
+	for i := range all.Slowest {
+		r := &all.Slowest[i]
+		part := func(ms *float64) Cell {
+			if ms == nil {
+				return Cell{Sort: -1}
+			}
+			return Cell{Text: unit.Duration(time.Duration(*ms * 1e6)), Sort: *ms}
+		}
+		connection := ""
+		if c := r.Connection; c != nil {
+			connection = fmt.Sprintf("flow %d, to %v", c.Flow, c.Server)
+		}
+		table.Rows = append(table.Rows, []Cell{word(words.Clock(r.End)), word(r.Client), word(r.Request), {strconv.Itoa(r.Status), float64(r.Status)},
+			part(&r.Took), part(r.Queue), part(r.Connect), part(r.Header), part(r.Response), word(connection), count(r.Line)})
+	}
+	table.Left = int(all.Took.N) - len(all.Slowest)
+	return table
 }
 
 // flowTable lists the connections that show most.

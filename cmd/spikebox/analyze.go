@@ -35,15 +35,24 @@ where it was seen first. Files of one capture (tcpdump -C, dumpcap -b) are one i
 the drawings of both below plots, findings.json with its schema, and report.txt, which
 is what is printed. --json prints findings.json.
 
+--logs lays the log of a web server or proxy over the window: times of requests beside
+everything else, and where the log has the clients' ports each request's connection in the
+packets. Known are nginx's log with rt=$request_time uct=… uht=… urt=… or as JSON, HAProxy's
+HTTP log, and Apache's with %D at the end; --log-format takes any other in the server's own
+words. In nginx, $remote_port and $msec make it exact.
+
 Exit code 3: evidence that a check needs was lost (the capture dropped packets or ends
-before its end, no packet can be read, a source failed, a text cannot be read). What a
-bare capture cannot hold, and sources that are unsupported or switched off, do not count.
+before its end, no packet can be read, a source failed, a text cannot be read), or a log that
+was given is of another time. What a bare capture cannot hold, and sources that are
+unsupported or switched off, do not count.
 Exit code 4: the bundle is damaged; what is whole was analysed.
 Exit code 1 with --fail-on: a finding is as bad as that, whatever else is the case.`,
 	Examples: []string{
 		"spikebox analyze web1-20261121T034711Z-listen.overflows.spike.tar.zst",
 		"spikebox analyze --json incident.pcapng.gz | jq .verdict",
 		"spikebox analyze -o report --title 'INC-1234: shop timed out' --tz Europe/Berlin web1-20261121T034711Z-rtt.p99.spike.tar.zst",
+		"spikebox analyze -o report --logs /var/log/nginx/timing.log web1-20261121T034711Z-rtt.p99.spike.tar.zst",
+		`spikebox analyze --logs access.log --log-format '$remote_addr:$remote_port [$time_local] "$request" $status $request_time' web1.spike.tar.zst`,
 		"spikebox analyze edge-1.spike.tar.zst backend-2.pcapng",
 		"spikebox analyze -o report --fail-on critical web1-20261121T034711Z-rtt.p99.spike.tar.zst",
 	},
@@ -57,6 +66,7 @@ type analyzeFlags struct {
 	failOn string
 	title  string
 	zone   zoneFlag
+	logs   logFlags
 }
 
 func setupAnalyze(flags *pflag.FlagSet) func(context.Context, []string) error {
@@ -66,9 +76,13 @@ func setupAnalyze(flags *pflag.FlagSet) func(context.Context, []string) error {
 	flags.StringVar(&f.failOn, "fail-on", "", "exit with 1 on findings this bad or worse: info, warning or critical")
 	flags.StringVar(&f.title, "title", "", "title of the report")
 	flags.Var(&f.zone, "tz", "a second clock beside UTC: a `ZONE` such as Europe/Berlin, or Local")
+	f.logs.add(flags)
 	return func(_ context.Context, args []string) error {
 		if len(args) == 0 {
 			return cli.Usagef("analyze what? a bundle or captures are missing")
+		}
+		if err := f.logs.check(); err != nil {
+			return err
 		}
 		if f.failOn != "" && check.Severity(f.failOn).Rank() == 0 {
 			return cli.Usagef("severity %q: want info, warning or critical", f.failOn)
@@ -81,7 +95,7 @@ func setupAnalyze(flags *pflag.FlagSet) func(context.Context, []string) error {
 // code. The report is printed whatever the code is.
 func runAnalyze(paths []string, f analyzeFlags) error {
 	bar := startBar()
-	doc, err := f.analyze(paths, evidence.Options{Progress: &bar.progress})
+	doc, err := f.analyze(paths, evidence.Options{Progress: &bar.progress, Logs: f.logs.read()})
 	// Before anything is printed: the bar and the report may be on the same terminal.
 	bar.stop()
 	if err != nil {
@@ -158,7 +172,7 @@ func outcome(doc *report.Document, failOn string) error {
 		return &cli.Coded{Code: cli.Failed}
 	case doc.Damaged():
 		return &cli.Coded{Code: cli.Damaged}
-	case doc.EvidenceLost:
+	case doc.EvidenceLost, doc.Requests.Short():
 		return &cli.Coded{Code: cli.Missing}
 	}
 	return nil

@@ -16,12 +16,13 @@ import (
 	"github.com/spikebox/spikebox/analyzer/page"
 	"github.com/spikebox/spikebox/analyzer/story"
 	"github.com/spikebox/spikebox/cmd/internal/browser"
+	"github.com/spikebox/spikebox/format"
 )
 
-// reportOf writes the report of a bundle, and gives the page's path.
-func reportOf(t *testing.T, bundle string) string {
+// reportOf writes the report of a bundle, with servers' logs laid over it, and gives the page's path.
+func reportOf(t *testing.T, bundle string, logs ...string) string {
 	t.Helper()
-	told, err := analyzer.Tell([]string{bundle}, evidence.Options{}, story.Options{})
+	told, err := analyzer.Tell([]string{bundle}, evidence.Options{Logs: evidence.Logs{Paths: logs}}, story.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +164,24 @@ func TestReportAccessible(t *testing.T) {
 // script is poison for a page: it ends whatever a text may stand in, and runs.
 const script = `'"` + "`" + `--></title></style></script></textarea></svg>]]><script>window.pwned=1</script><img src=x onerror=window.pwned=2><svg/onload=window.pwned=3><a href="javascript:window.pwned=4">x</a>{{.}}${window.pwned=5}` + "\u2028\u202e\u2066"
 
-// No string of a bundle runs, whatever it holds.
+// evilLog is an access log of the time of overflowBundle, in which a client asked for poison.
+func evilLog(t *testing.T, poison string) string {
+	t.Helper()
+	r, err := format.Open(overflowBundle, format.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	request := strings.NewReplacer(`"`, `\x22`, "\n", " ", "\r", " ").Replace(poison)
+	line := fmt.Sprintf("192.0.2.1 - - [%s] \"%s\" 200 5 \"-\" \"%s\" rt=0.500\n", r.Manifest.Window.Trigger.Format("02/Jan/2006:15:04:05 -0700"), request, request)
+	path := filepath.Join(t.TempDir(), "access.log")
+	if err := os.WriteFile(path, []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// No string of a bundle or a log runs, whatever it holds.
 func TestReportRunsNoStrangersScript(t *testing.T) {
 	poisons := map[string]poison{"script": {script, poisons["names"].spare}, "everything": poisons["everything"], "names": poisons["names"]}
 	for name, poison := range poisons {
@@ -172,13 +190,16 @@ func TestReportRunsNoStrangersScript(t *testing.T) {
 			if err := os.WriteFile(bundle, poisoned(t, poison), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			path := reportOf(t, bundle)
+			path := reportOf(t, bundle, evilLog(t, poison.text))
 			text, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if name != "everything" && !strings.Contains(string(text), "cmd()") {
 				t.Error("the poison is not in the page: the test sees nothing")
+			}
+			if !strings.Contains(string(text), "Slowest requests in the servers") {
+				t.Error("the log's poison is not in the page")
 			}
 			p := browser.Open(t, path, 1280, 900)
 			p.Exec(`document.querySelectorAll('details').forEach(d => { d.open = true })`)

@@ -31,7 +31,7 @@ It shows what matters: for each finding the series in which it can be seen, then
 moved most; --all adds every other that changed, by group. Counters are rates per second;
 what was not read is a gap: blank, empty in CSV, null in JSON. Series of one family share
 a scale, and a mark stands above the trigger's moment. --csv and --json have all series.
---csv prints series,unit,source,time,value; --json one object for each series, with
+--logs adds the requests of a server's log, log.*, as in analyze. --csv prints series,unit,source,time,value; --json one object for each series, with
 times in Unix nanoseconds.
 
 Exit code 3: a text could not be read, or not kept whole. Exit code 4: the bundle is
@@ -47,6 +47,7 @@ damaged; what is whole was read.`,
 type timelineFlags struct {
 	globs          []string
 	csv, json, all bool
+	logs           logFlags
 }
 
 func setupTimeline(flags *pflag.FlagSet) func(context.Context, []string) error {
@@ -55,12 +56,16 @@ func setupTimeline(flags *pflag.FlagSet) func(context.Context, []string) error {
 	flags.BoolVar(&f.all, "all", false, "also the series that neither a finding nor what moved names")
 	flags.BoolVar(&f.csv, "csv", false, "comma-separated values")
 	flags.BoolVar(&f.json, "json", false, "JSON Lines")
+	f.logs.add(flags)
 	return func(_ context.Context, args []string) error {
 		switch {
 		case len(args) == 0:
 			return cli.Usagef("timeline of what? a bundle or captures are missing")
 		case f.csv && f.json:
 			return cli.Usagef("--csv and --json exclude each other")
+		}
+		if err := f.logs.check(); err != nil {
+			return err
 		}
 		return runTimeline(args, f)
 	}
@@ -69,7 +74,7 @@ func setupTimeline(flags *pflag.FlagSet) func(context.Context, []string) error {
 // runTimeline prints series in the order of what matters, of their names, or of the patterns.
 func runTimeline(paths []string, f timelineFlags) error {
 	bar := startBar()
-	doc, asked, err := analyzer.Ask(paths, evidence.Options{Progress: &bar.progress})
+	doc, asked, err := analyzer.Ask(paths, evidence.Options{Progress: &bar.progress, Logs: f.logs.read()})
 	bar.stop()
 	if err != nil {
 		return opened(paths, anyInput, err)
@@ -96,13 +101,30 @@ func runTimeline(paths []string, f timelineFlags) error {
 	if err != nil {
 		return fmt.Errorf("write timeline: %w", err)
 	}
-	return sound(asked.Evidence)
+	for _, l := range logs(doc) {
+		cli.Say("spikebox: log: %s", l.Text())
+	}
+	if lost := sound(asked.Evidence); lost != nil || !doc.Requests.Short() {
+		return lost
+	}
+	return &cli.Coded{Code: cli.Missing}
+}
+
+// logs gives those that were laid over the window.
+func logs(doc *report.Document) []report.RequestLog {
+	if doc.Requests == nil {
+		return nil
+	}
+	return doc.Requests.Logs
 }
 
 // table prints what matters, and with --all the rest of what changed.
 func (f *timelineFlags) table(w io.Writer, doc *report.Document, asked *check.Case, series []*timeline.Series) error {
 	changed := slices.DeleteFunc(slices.Clone(series), func(s *timeline.Series) bool { return !s.Changes() })
 	sections := report.Matters(doc.Findings, doc.Moved, asked.Lines)
+	if found, _ := asked.Lines.Match("log.*"); len(found) > 0 { // the pattern is well formed
+		sections = append(sections, report.Section{Title: "Requests, as the servers' logs have it", Series: found})
+	}
 	rest := report.Rest(sections, changed)
 	more := 0
 	// Where nothing stands out everything does.

@@ -38,6 +38,14 @@ const ClockLayout = "15:04:05.000"
 // Clock gives the time of day with milliseconds, UTC.
 func Clock(t time.Time) string { return t.UTC().Format(ClockLayout) }
 
+// Span gives the time of day of two moments, or of one.
+func Span(start, end time.Time) string {
+	if from, to := Clock(start), Clock(end); from != to {
+		return from + " – " + to
+	}
+	return Clock(start)
+}
+
 // Seconds gives offsets as a series of seconds: 1.01, 3.02, 7.18 s. Beyond ten the
 // rest is left out.
 func Seconds(offsets []float64) string {

@@ -1,0 +1,172 @@
+package accesslog
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	// longestLine is what of a line is read: nginx writes lines of up to a request's largest buffers, 32 KiB.
+	longestLine = 64 << 10
+	// sampled is how much of a log tells its format, in bytes.
+	sampled = 256 << 10
+)
+
+// Options says how a log is to be read. The zero value is good.
+type Options struct {
+	Format *Format        // nil: found out
+	Zone   *time.Location // of times without one; nil: UTC
+}
+
+// Log is an opened one.
+type Log struct {
+	Path   string
+	Format *Format
+	Fine   time.Duration // by how much its times are rounded down, as far as its begin shows
+
+	Zone *time.Location // of times that tell none
+
+	lines   *bufio.Reader
+	closers []func() error
+	// What Each has counted.
+	Lines, Skipped uint64
+	First, Last    int64 // Unix ns of the earliest and the latest request; 0 without any
+}
+
+// Open opens a log, also a compressed one (gzip, zstd), and finds out its format. An error says what is missing:
+// a log without a time or a duration in it is none that can be used.
+func Open(path string, opts Options) (*Log, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	l := &Log{Path: path, Format: opts.Format, Zone: opts.Zone, closers: []func() error{f.Close}}
+	if l.Zone == nil {
+		l.Zone = time.UTC
+	}
+	if err := l.begin(f); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("read log %s: %w", filepath.Base(path), err)
+	}
+	return l, nil
+}
+
+// begin looks at the log's begin.
+func (l *Log) begin(f io.Reader) error {
+	raw := bufio.NewReaderSize(f, longestLine)
+	magic, err := raw.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	content := io.Reader(raw)
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		z, err := gzip.NewReader(raw)
+		if err != nil {
+			return err
+		}
+		content = z
+	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		z, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(64<<20))
+		if err != nil {
+			return err
+		}
+		l.closers = append(l.closers, func() error { z.Close(); return nil })
+		content = z
+	}
+	l.lines = bufio.NewReaderSize(content, sampled)
+	sample, err := l.lines.Peek(sampled)
+	if err != nil && !errors.Is(err, io.EOF) && len(sample) == 0 {
+		return err
+	}
+	return l.look(sample, err == nil)
+}
+
+// look finds the format by a sample, whose last line may be cut.
+func (l *Log) look(sample []byte, cut bool) error {
+	lines := bytes.Split(sample, []byte{'\n'})
+	if cut && len(lines) > 1 {
+		lines = lines[:len(lines)-1]
+	}
+	lines = slices.DeleteFunc(lines, func(line []byte) bool { return len(bytes.TrimSpace(line)) == 0 })
+	if len(lines) == 0 {
+		return errors.New("it is empty")
+	}
+	var err error
+	if l.Format == nil {
+		if l.Format, err = guess(lines, l.Zone); err != nil {
+			return err
+		}
+	}
+	var all fields
+	all.local = l.Zone
+	for _, line := range lines {
+		if r, ok := l.Format.read(line, &all); ok {
+			l.Fine = max(l.Fine, r.Fine)
+		}
+	}
+	if l.Fine == 0 {
+		return fmt.Errorf("none of its first %d lines is of that format; the first is %q", len(lines), short(lines[0]))
+	}
+	return nil
+}
+
+// short is a line's begin, for a message.
+func short(line []byte) []byte { return line[:min(len(line), 120)] }
+
+// read reads a line.
+func (f *Format) read(line []byte, into *fields) (*Request, bool) {
+	into.reset()
+	if !f.parse(bytes.TrimRight(line, "\r\n"), into) {
+		return nil, false
+	}
+	return into.finish()
+}
+
+// Each reads the log to its end, once. An error means that the rest could not be read: what was is told of.
+func (l *Log) Each(take func(*Request)) error {
+	all := fields{local: l.Zone}
+	for {
+		line, err := l.lines.ReadSlice('\n')
+		if len(line) > 0 {
+			l.Lines++
+		}
+		long := errors.Is(err, bufio.ErrBufferFull) || len(line) > longestLine
+		for errors.Is(err, bufio.ErrBufferFull) {
+			_, err = l.lines.ReadSlice('\n')
+		}
+		if r, ok := l.Format.read(line[:min(len(line), longestLine)], &all); ok && !long {
+			r.Line = l.Lines
+			if l.First == 0 || r.End < l.First {
+				l.First = r.End
+			}
+			l.Last = max(l.Last, r.End)
+			take(r)
+		} else if len(bytes.TrimSpace(line)) > 0 {
+			l.Skipped++
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read log %s after line %d: %w", filepath.Base(l.Path), l.Lines, err)
+		}
+	}
+}
+
+// Close closes the file.
+func (l *Log) Close() {
+	for _, c := range l.closers {
+		_ = c() // it was only read
+	}
+}
