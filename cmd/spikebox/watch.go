@@ -67,6 +67,11 @@ func setupWatch(flags *pflag.FlagSet) func(context.Context, []string) error {
 		} else if !info.IsDir() {
 			return cli.Usagef("watch %s: want a folder", w.dir)
 		}
+		if w.out != "" {
+			if err := os.MkdirAll(w.out, 0o777); err != nil {
+				return fmt.Errorf("make folder for reports: %w", err)
+			}
+		}
 		var err error
 		if w.self, err = os.Executable(); err != nil {
 			return fmt.Errorf("find own program: %w", err)
