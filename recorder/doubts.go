@@ -65,9 +65,12 @@ func (r *Recorder) doubt(triggers []*trigger.Trigger) {
 	}
 }
 
-// absent tells of named interfaces that are not there. They may come, and are recorded then;
+// absent tells of what is not recorded: what --netns all does not widen, and named interfaces that are not there. They may come, and are recorded then;
 // but a name that was spelled wrong never does.
 func absent(cfg Config) {
+	if cfg.AllNetNS {
+		cfg.Log.Info(ownNetNS)
+	}
 	links, err := net.Interfaces()
 	if err != nil || len(cfg.Interfaces) == 0 {
 		return

@@ -23,12 +23,8 @@ package recorder
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/spikebox/spikebox/format"
@@ -148,52 +144,6 @@ func Run(ctx context.Context, cfg Config) error {
 	return r.loop(ctx)
 }
 
-// folderPatience is how long arming waits for the folders: a file server that is gone would
-// else keep the recorder from being armed.
-const folderPatience = 2 * time.Second
-
-// prepare makes the bundles' folders and looks after what a killed recorder left there,
-// beside its caller where that takes long. It says whether they have answered.
-func prepare(cfg Config) (answered bool) {
-	ready := make(chan struct{})
-	go func() {
-		defer close(ready)
-		prepareFolders(cfg)
-	}()
-	select {
-	case <-ready:
-		return true
-	case <-time.After(folderPatience):
-		cfg.Log.Error(fmt.Sprintf("the folder for bundles %s does not answer; armed all the same, and budgets and baselines of triggers begin anew and are not kept", strings.Join(cfg.dirs(), " or ")))
-		return false
-	}
-}
-
-// prepareFolders does so. An error does not keep the recorder from being armed: a folder
-// may be mounted later.
-func prepareFolders(cfg Config) {
-	if cfg.DryRun {
-		return
-	}
-	for _, dir := range cfg.dirs() {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			cfg.Log.Error(fmt.Sprintf("make folder for bundles: %v; armed all the same, it will be tried again at a trigger", err))
-			continue
-		}
-		left, err := format.Sweep(dir)
-		for _, l := range left {
-			if l.Kept == "" {
-				cfg.Log.Info("removed what an interrupted recorder left, as nothing of it can be read: " + l.Partial)
-				continue
-			}
-			cfg.Log.Info("kept what an interrupted recorder left of a bundle: " + filepath.Join(dir, l.Kept))
-		}
-		if err != nil {
-			cfg.Log.Error(err.Error())
-		}
-	}
-}
-
 // arm opens every ring and meter. Without a folder that answers it keeps no ledger.
 func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, folder bool) (*Recorder, error) {
 	r := &Recorder{
@@ -219,9 +169,6 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	r.since = time.Now() // now that packets are recorded: no window begins before, and lacks some
 	r.rings.Packets, r.rings.NoPackets = packets, refused
 	absent(cfg)
-	if cfg.AllNetNS {
-		cfg.Log.Info(ownNetNS)
-	}
 	var err error
 	if r.rings.Snapshots, err = source.OpenSnapshots(cfg.Root, snapshotBytes, cfg.Before+cfg.After+snapshotLate, cfg.Log); err != nil {
 		r.close()

@@ -167,6 +167,12 @@ func printStatus(s *control.Status) error {
 	if s.LogDropped > 0 {
 		row("log", "%d lines dropped, because nobody read them", s.LogDropped)
 	}
+	bundles(row, s)
+	return w.Flush()
+}
+
+// bundles says what became of the last bundle, and of what is done with bundles.
+func bundles(row func(name, text string, args ...any), s *control.Status) {
 	if s.LastBundle != "" {
 		row("last bundle", "%s", s.LastBundle)
 	}
@@ -188,7 +194,6 @@ func printStatus(s *control.Status) error {
 	if s.Pending {
 		row("pending", "a trigger has fired, and its bundle is not written yet")
 	}
-	return w.Flush()
 }
 
 // recorded says what an interface's ring holds.
