@@ -14,13 +14,13 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/format"
-	"github.com/spikebox/spikebox/format/kerneltext"
 	"github.com/spikebox/spikebox/format/unit"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/drill"
 	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/host"
+	"github.com/spikebox/spikebox/recorder/ring"
 	"github.com/spikebox/spikebox/recorder/source"
 )
 
@@ -31,13 +31,11 @@ const (
 	drillRing = 1 << 20
 	// drillBefore is the window before the attempt: a few ticks to compare with.
 	drillBefore = time.Second
-	// drillTicks come between the attempt and the cut: the first may have begun before it.
-	drillTicks = 2
-	// standing is how many packets an interface must have counted, and its ring none, to be blind: one
-	// that is recorded shows nearly all, and a few may have passed between two readings.
-	standing = 50
-	// settled is how long after arming a rate is of a whole second of ticks.
-	settled = 2 * time.Second
+	// drillTicks come between the attempt and the cut: one that has begun before it, and a second of others, of which a busy
+	// host may miss some.
+	drillTicks = 1 + ring.TicksPerSecond
+	// settled is how many ticks of the recorder must have been: a rate is of a whole second of them.
+	settled = 2 * ring.TicksPerSecond
 )
 
 // drilling is a drill that goes on. Its event and its bundle are made beside the loop; the loop cuts for it
@@ -49,8 +47,9 @@ type drilling struct {
 	set    *capture.Set // loopback, for the drill's port; nil where refused
 	refuse error
 	event  drill.Event
-	failed error            // of the event
-	rings  []ringReading    // the armed rings as they were when it began
+	failed error // of the event
+	armed  armedRings
+	knocks bool             // the event is made, or being made
 	ticks  int              // since the event
 	held   *freeze.Held     // cut
 	done   chan<- *drilling // to the loop
@@ -85,15 +84,16 @@ func (r *Recorder) startDrill(answer chan<- control.Drill) {
 		return
 	}
 	r.drilling = true
-	d.rings = r.readRings()
-	go d.knock(r.cfg.packets(), r.since.Add(settled))
+	d.armed = armedRings{packets: r.rings.Packets, refused: r.rings.NoPackets, root: r.cfg.Root, filtered: len(r.cfg.Ports)+len(r.cfg.Peers) > 0}
+	r.due = d
 }
 
-// knock makes the event, not before a time, and hands the drill to the loop.
-func (d *drilling) knock(cfg capture.SetConfig, from time.Time) {
+// knock makes the event, and hands the drill to the loop.
+func (d *drilling) knock(cfg capture.SetConfig) {
 	defer func() { d.done <- d }()
-	time.Sleep(time.Until(from))
+	d.armed.begin()
 	if d.target, d.failed = drill.Take(); d.failed != nil {
+		d.refuse = d.failed
 		return
 	}
 	// A ring of the same kind as the armed ones, for those are on other interfaces: their own packets are counted.
@@ -122,17 +122,22 @@ func (d *drilling) step(name, state, text string) {
 	d.drill.Steps = append(d.drill.Steps, control.Step{Name: name, State: state, Text: text})
 }
 
-// drillTick cuts for a drill when the ticks behind its event have come.
+// drillTick has a drill's event made, and cuts when the ticks behind it have come.
 func (r *Recorder) drillTick() {
+	r.ticks++
 	d := r.due
-	if d == nil {
+	switch {
+	case d == nil, !d.knocks && r.ticks < settled:
+		return
+	case !d.knocks:
+		r.due, d.knocks = nil, true
+		go d.knock(r.cfg.packets())
 		return
 	}
-	if d.ticks++; d.ticks <= drillTicks {
+	if d.ticks++; d.ticks < drillTicks {
 		return
 	}
 	r.due = nil
-	d.drill.Steps = append(d.drill.Steps, r.ringStep(d.rings))
 	clock := r.rings.Clocks.Now()
 	start := d.event.At.Add(-drillBefore)
 	if start.Before(r.since) {
@@ -166,6 +171,7 @@ func (r *Recorder) drillManifest(t format.Trigger, start time.Time, clock host.M
 // look writes the bundle, looks for the event in it, and removes it.
 func (d *drilling) look() {
 	defer func() { d.done <- d }()
+	d.drill.Steps = append(d.drill.Steps, d.armed.step())
 	res := write(d.held, format.Trigger{})
 	if res.err != nil {
 		d.step("bundle", control.StepFailed, res.err.Error())
@@ -221,68 +227,4 @@ func (r *Recorder) endDrill(d *drilling) {
 		text = fmt.Sprintf("drill %s: %s", d.drill.State, strings.Join(bad, "; "))
 	}
 	r.cfg.Log.Log(context.Background(), level, text, "event", "drill", "state", d.drill.State, "steps", d.drill.Steps)
-}
-
-// ringReading is what an armed ring and its interface have counted.
-type ringReading struct {
-	name          string
-	state         capture.State
-	recorded, all uint64
-}
-
-// readRings counts the packets of every interface that has a ring, and what the kernel counts of it.
-func (r *Recorder) readRings() (all []ringReading) {
-	if r.rings.Packets == nil {
-		return nil
-	}
-	counted := map[string]uint64{}
-	text, err := os.ReadFile(filepath.Join(r.cfg.Root, "proc/net/dev"))
-	if err == nil {
-		_ = kerneltext.ParseNetDev(text, func(row kerneltext.NetDevRow) {
-			counted[string(row.Name)] = row.RxPackets + row.TxPackets
-			if string(row.Name) == "lo" { // each of its packets is sent and received
-				counted["lo"] = row.RxPackets
-			}
-		})
-	}
-	for _, s := range r.rings.Packets.Status() {
-		if s.RingBytes > 0 {
-			all = append(all, ringReading{s.Name, s.State, s.Packets + s.Drops, counted[s.Name]})
-		}
-	}
-	return all
-}
-
-// ringStep says whether the armed rings take what their interfaces carry.
-func (r *Recorder) ringStep(before []ringReading) control.Step {
-	s := control.Step{Name: "rings", State: control.StepOK}
-	if r.rings.NoPackets != nil {
-		return control.Step{Name: s.Name, State: control.StepUntried, Text: freeze.Refusal(r.rings.NoPackets)}
-	}
-	filtered := len(r.cfg.Ports)+len(r.cfg.Peers) > 0
-	var said []string
-	recording := false
-	for _, now := range r.readRings() {
-		for _, then := range before {
-			if then.name != now.name {
-				continue
-			}
-			recorded, all := now.recorded-then.recorded, now.all-then.all
-			text := fmt.Sprintf("%s is %s", now.name, now.state)
-			if now.state == capture.Recording {
-				recording = true
-				text = fmt.Sprintf("%s recorded %s packets while it counted %s", now.name, unit.Count(recorded), unit.Count(all))
-			}
-			if now.state == capture.Recording && recorded == 0 && all >= standing && !filtered {
-				s.State = control.StepFailed
-				text += ": they pass it by (XDP, a driver of its own), or its tap is gone"
-			}
-			said = append(said, text)
-		}
-	}
-	s.Text = strings.Join(said, ", ")
-	if !recording {
-		s.State, s.Text = control.StepUntried, strings.Join(append(said, "no interface is there to be recorded"), ", ")
-	}
-	return s
 }

@@ -93,7 +93,8 @@ type Recorder struct {
 	hook     *hook.Hook
 	drills   chan chan<- control.Drill
 	drilled  chan *drilling // that have done what they do beside the loop
-	due      *drilling      // to be cut for
+	due      *drilling      // to be knocked for, or to be cut for
+	ticks    int
 	drilling bool
 	drill    *control.Drill // the last
 	manager  *manager
