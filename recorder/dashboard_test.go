@@ -108,6 +108,9 @@ func TestDashboardOnPrometheus(t *testing.T) {
 	d.says("armed on", 1)
 	d.signal(unix.SIGUSR1)
 	d.says("bundle written", 1)
+	if _, _, err := d.ctl.Drill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	p := prometheus(t, ns, program)
 	_, queries := dashboard(t)
 	fill := strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h", "$instance", ".*")

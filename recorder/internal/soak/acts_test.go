@@ -40,6 +40,7 @@ var acts = []struct {
 	{"readers of the log that vanish", 9 * time.Second, (*scene).deaf},
 	{"clients of status and metrics, some of which hang", 2 * time.Second, (*scene).clients},
 	{"processes beside it that take all memory until they are killed", 20 * time.Second, (*scene).press},
+	{"drills", 7 * time.Second, (*scene).drill},
 	{"pauses of the whole process", 45 * time.Second, (*scene).pause},
 	{"steps of the clock, in a VM", 10 * time.Second, (*scene).step},
 }
@@ -280,6 +281,15 @@ func (s *scene) clients() {
 	defer cancel()
 	_, _, _ = new(scene).ctl.Status(ctx) // nobody is there
 	time.Sleep(rand.N(2 * time.Second))
+}
+
+// drill has the recorder prove itself, as it may at such a time.
+func (s *scene) drill() {
+	s.asking.RLock()
+	defer s.asking.RUnlock()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	_, _, _ = s.ctl.Drill(ctx)
 }
 
 // pause stops the process, as a suspended machine does with all of them.

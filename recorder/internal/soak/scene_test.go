@@ -156,7 +156,7 @@ func (s *scene) arm(binary string) {
 	must(s.t, err)
 	s.cmd = exec.Command(self, s.dir, s.other, binary, "run", "--config", s.config, "--dir", s.dir, "--fallback-dir", s.other,
 		"--control", s.ctl.Socket, "--metrics", "unix:"+s.metrics, "--ring", "16MiB", "--before", "10s", "--after", "500ms",
-		"--keep", "6", "--max-per-day", "0", "--cooldown", "1s")
+		"--on-bundle", binary+" version", "--keep", "6", "--max-per-day", "0", "--cooldown", "1s")
 	s.cmd.Env = append(os.Environ(), armVariable+"="+cmp.Or(s.cgroup, none))
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
 	r, err := os.OpenFile(s.log, os.O_RDWR, 0) // else it would wait for a writer
