@@ -4,7 +4,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS = -s -w -X github.com/spikebox/spikebox/cmd/internal/cli.version=$(VERSION)
 
-.PHONY: build demo test test-vm test-hang test-hostile test-budget fuzz bench bench-armed score-triggers soak packages test-packages test-systemd release lint generate generated cross clean
+.PHONY: build demo test test-vm test-hang test-hostile test-budget fuzz bench bench-armed score-triggers soak soak-vm packages test-packages test-systemd release lint generate generated cross clean
 build:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
@@ -74,7 +74,11 @@ score-triggers:
 # holds, and a failure where that grows. Wants root; all of it is in namespaces of its own.
 DURATION = 10m
 soak:
-	SPIKEBOX_SOAK=$(DURATION) go test -v -count=1 -timeout 0 -run TestSoak ./recorder/internal/soak
+	SPIKEBOX_SOAK=$(DURATION) go test -v -count=1 -timeout 0 -run 'TestSoak$$' ./recorder/internal/soak
+
+# The same in a VM, where the clock steps, too.
+soak-vm:
+	SPIKEBOX_SOAK_VM=$(DURATION) go test -v -count=1 -timeout 0 -run TestSoakInVM ./recorder/internal/soak
 
 # .deb, .rpm, container images, archives for every system, an SBOM and checksums in out/packages; the same
 # commit gives the same bytes. PLATFORMS=linux/amd64 makes a part.

@@ -3,6 +3,7 @@ package spikebox
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,6 +59,9 @@ func TestDaemonSet(t *testing.T) {
 	}
 	if limit := unitOf(t)["MemoryMax"]; c.Resources.Limits["memory"] != limit+"i" {
 		t.Errorf("memory %v, and the unit's %s", c.Resources.Limits, limit)
+	}
+	if stop := unitOf(t)["TimeoutStopSec"]; fmt.Sprintf("%ds", pod.TerminationGracePeriodSeconds) != stop {
+		t.Errorf("%d s to end, and the unit's %s", pod.TerminationGracePeriodSeconds, stop)
 	}
 	for _, m := range c.VolumeMounts {
 		if !slices.ContainsFunc(pod.Volumes, func(v volume) bool { return v.Name == m.Name }) {

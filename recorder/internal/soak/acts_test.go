@@ -40,7 +40,9 @@ var acts = []struct {
 	{"readers of the log that vanish", 9 * time.Second, (*scene).deaf},
 	{"clients of status and metrics, some of which hang", 2 * time.Second, (*scene).clients},
 	{"processes beside it that take all memory until they are killed", 20 * time.Second, (*scene).press},
+	{"drills", 7 * time.Second, (*scene).drill},
 	{"pauses of the whole process", 45 * time.Second, (*scene).pause},
+	{"steps of the clock, in a VM", 10 * time.Second, (*scene).step},
 }
 
 // act does all of them until stop is called, which waits for their ends.
@@ -281,6 +283,15 @@ func (s *scene) clients() {
 	time.Sleep(rand.N(2 * time.Second))
 }
 
+// drill has the recorder prove itself, as it may at such a time.
+func (s *scene) drill() {
+	s.asking.RLock()
+	defer s.asking.RUnlock()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	_, _, _ = s.ctl.Drill(ctx)
+}
+
 // pause stops the process, as a suspended machine does with all of them.
 func (s *scene) pause() {
 	s.asking.Lock()
@@ -291,8 +302,6 @@ func (s *scene) pause() {
 	}
 }
 
-const hogVariable = "SPIKEBOX_SOAK_HOG"
-
 // press starts a process in the recorder's control group that takes what is left, and more.
 func (s *scene) press() {
 	if s.cgroup == "" {
@@ -302,8 +311,8 @@ func (s *scene) press() {
 	must(s.t, err)
 	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-c", "echo 1000 >/proc/self/oom_score_adj; echo $$ >"+s.cgroup+`/cgroup.procs && exec "$0"`, self)
-	cmd.Env = append(os.Environ(), hogVariable+"=1")
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Env = append(os.Environ(), hogVariable+"="+s.cgroup)
 	_ = cmd.Run()
 }
 
@@ -320,4 +329,16 @@ func hog() {
 	}
 	runtime.KeepAlive(all)
 	os.Exit(0)
+}
+
+// step sets the clock, where it is nobody else's: by up to an hour, forward and back.
+func (s *scene) step() {
+	if _, err := os.Stat(inVM); err != nil {
+		return
+	}
+	s.asking.Lock() // what is compared with the clock is asked for after the next tick
+	defer s.asking.Unlock()
+	to := unix.NsecToTimeval(time.Now().Add(rand.N(2*time.Hour) - time.Hour).UnixNano())
+	must(s.t, unix.Settimeofday(&to))
+	time.Sleep(2 * time.Second)
 }

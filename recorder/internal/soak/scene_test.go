@@ -4,6 +4,7 @@ package soak
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
+	"github.com/spikebox/spikebox/recorder/internal/vm"
 )
 
 const mib = 1 << 20
@@ -58,12 +60,50 @@ type sample struct {
 	shed                                   string // tiers that are not armed, for the budget
 }
 
-// TestMain also is the hog: a process that takes memory until it is killed.
+// TestMain also is the first process of a VM, the one that makes the recorder's disks and becomes it, and the hog.
 func TestMain(m *testing.M) {
-	if os.Getenv(hogVariable) != "" {
+	vm.Init()
+	switch {
+	case os.Getenv(hogVariable) != "":
+		join(os.Getenv(hogVariable), "1000")
 		hog()
+	case os.Getenv(armVariable) != "":
+		become(os.Getenv(armVariable))
 	}
 	os.Exit(m.Run())
+}
+
+const (
+	// The value of hogVariable is the control group, that of armVariable, too, where there is one.
+	hogVariable, armVariable = "SPIKEBOX_SOAK_HOG", "SPIKEBOX_SOAK_ARM"
+	none                     = "none"
+)
+
+// join enters a control group, and says how early the kernel kills this process where memory is short.
+func join(cgroup, score string) {
+	if cgroup != none {
+		orExit(os.WriteFile(filepath.Join(cgroup, "cgroup.procs"), []byte("0"), 0o600))
+	}
+	// To lower it takes CAP_SYS_RESOURCE; the hog's is higher in any case.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte(score), 0o600)
+}
+
+// become makes the recorder's disks, which nobody else has mounted, and runs it in this process. The arguments are the two
+// folders and its command line.
+func become(cgroup string) {
+	join(cgroup, "-250") // as the unit does
+	orExit(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	for i, size := range []string{"24m", "4m"} {
+		orExit(unix.Mount("none", os.Args[1+i], "tmpfs", 0, "size="+size))
+	}
+	orExit(unix.Exec(os.Args[3], os.Args[3:], os.Environ()))
+}
+
+func orExit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // begin arms a recorder beside a client's namespace.
@@ -92,26 +132,32 @@ func begin(t *testing.T) *scene {
 
 func build(t *testing.T) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "spikeboxd")
-	cmd := exec.Command("go", "build", "-o", binary, "../../../cmd/spikeboxd")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build spikeboxd: %v: %s", err, out)
+	if _, err := os.Stat(inVM); err == nil {
+		return inVM
 	}
+	binary := filepath.Join(t.TempDir(), "spikeboxd")
+	compile(t, "build", "-o", binary, "github.com/spikebox/spikebox/cmd/spikeboxd")
 	return binary
 }
 
-// arm starts the recorder with two small disks of its own, in its control group, and as the unit does, as one of the
-// last that the kernel kills.
+func compile(t *testing.T, args ...string) {
+	t.Helper()
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go %v: %v: %s", args, err, out)
+	}
+}
+
+// arm starts the recorder with two small disks of its own, in its control group.
 func (s *scene) arm(binary string) {
 	s.t.Helper()
-	prepare := "echo -250 >/proc/self/oom_score_adj; mount -t tmpfs -o size=24m none " + s.dir + " && mount -t tmpfs -o size=4m none " + s.other
-	if s.cgroup != "" {
-		prepare = "echo $$ >" + s.cgroup + "/cgroup.procs && " + prepare
-	}
-	s.cmd = exec.Command("sh", "-c", prepare+` && exec "$@"`, "sh", binary, "run", "--config", s.config, "--dir", s.dir, "--fallback-dir", s.other,
+	self, err := os.Executable()
+	must(s.t, err)
+	s.cmd = exec.Command(self, s.dir, s.other, binary, "run", "--config", s.config, "--dir", s.dir, "--fallback-dir", s.other,
 		"--control", s.ctl.Socket, "--metrics", "unix:"+s.metrics, "--ring", "16MiB", "--before", "10s", "--after", "500ms",
-		"--keep", "6", "--max-per-day", "0", "--cooldown", "1s")
+		"--on-bundle", binary+" version", "--keep", "6", "--max-per-day", "0", "--cooldown", "1s")
+	s.cmd.Env = append(os.Environ(), armVariable+"="+cmp.Or(s.cgroup, none))
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
 	r, err := os.OpenFile(s.log, os.O_RDWR, 0) // else it would wait for a writer
 	must(s.t, err)
