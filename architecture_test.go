@@ -83,6 +83,7 @@ var house = []wing{
 	{"analyzer", []string{"format"}, []room{
 		{"analyzer/internal/words", "sentences for people"},
 		{"analyzer/internal/captures", "tests: where captures are"},
+		{"analyzer/internal/golden", "tests: what is made beside what was read"},
 		{"analyzer/internal/pkt", "tests: packets and capture files"},
 		{"analyzer/packet", "captures to packets"},
 		{"analyzer/internal/tcpsim", "tests: TCP with known losses"},

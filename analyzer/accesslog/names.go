@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -37,11 +39,14 @@ func (f *fields) named(line []byte) bool {
 	if len(line) > 0 && line[0] == '{' {
 		return f.object(line)
 	}
-	end := bytes.IndexByte(line, ' ')
-	if end < 0 {
+	client, rest, ok := bytes.Cut(line, []byte{' '})
+	if !ok {
 		return false
 	}
-	f.address(line[:end])
+	f.end(client, &f.Client)
+	if server, _, ok := bytes.Cut(rest, []byte{' '}); ok { // $server_addr:$server_port, where the log has it: - otherwise
+		f.end(server, &f.Server)
+	}
 	// What stands before the time may be a stranger's name, and is not looked into: it may have brackets, but no quotes.
 	head := line
 	if quote := bytes.IndexByte(line, '"'); quote >= 0 {
@@ -56,6 +61,21 @@ func (f *fields) named(line []byte) bool {
 		return false
 	}
 	return f.pairs(line[open+length+1:])
+}
+
+// end takes an address, or one with a port behind it. One of IPv6 needs brackets then, as its last part may be either:
+// with nginx's own $remote_addr:$remote_port only the format tells.
+func (f *fields) end(v []byte, to *netip.AddrPort) {
+	if a, ok := parseAddr(v); ok {
+		*to = netip.AddrPortFrom(a, 0)
+		return
+	}
+	if at := bytes.LastIndexByte(v, ':'); at > 0 {
+		a, ok := parseAddr(v[:at])
+		if port, err := strconv.ParseUint(string(v[at+1:]), 10, 16); ok && err == nil {
+			*to = netip.AddrPortFrom(a, uint16(port))
+		}
+	}
 }
 
 // pairs takes what looks like name=value outside of quotes; the first text between quotes is the request, and behind it comes its

@@ -81,6 +81,9 @@ func (r reading) MarshalJSON() ([]byte, error) {
 	return []byte("null"), nil
 }
 
+// longestWord is an address of IPv6 with its port, in runes.
+const longestWord = 47
+
 // besideText is how wide a drawing may be that stands beside text.
 const besideText = 700
 
@@ -95,6 +98,8 @@ var functions = template.FuncMap{
 	"more":   func(all, shown int) int { return all - shown },
 	"since":  func(from, at time.Time) int64 { return at.Sub(from).Milliseconds() },
 	"ids":    words.List,
+	// A word is broken only where it is long: not an address in its middle.
+	"wraps": func(text string) bool { return len([]rune(text)) > longestWord },
 	// A stranger's text stays within its line.
 	"plain": func(v any) any {
 		if text, ok := v.(string); ok {
@@ -114,7 +119,7 @@ func HTML(w io.Writer, s *story.Story) error {
 		guard(part.Tree, part.Tree.Root)
 	}
 	v := view{Story: s, Policy: policy, Style: template.CSS(style), Script: template.JS(script), Worst: string(s.Doc.Worst()), Data: dataOf(s)}
-	v.Wide = len(s.Explain) > 0 && s.Explain[0].Picture.Width > besideText
+	v.Wide = len(s.Explain) == 0 || s.Explain[0].Picture.Width > besideText
 	door := plain.NewWriter(w)
 	if err := t.Execute(door, v); err != nil {
 		return fmt.Errorf("write page: %w", err)

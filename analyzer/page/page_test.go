@@ -15,12 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/spikebox/spikebox/analyzer"
 	"github.com/spikebox/spikebox/analyzer/cases"
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/internal/golden"
 	"github.com/spikebox/spikebox/analyzer/page"
 	"github.com/spikebox/spikebox/analyzer/plot"
 	"github.com/spikebox/spikebox/analyzer/report"
@@ -61,9 +60,9 @@ func html(t *testing.T, s *story.Story) string {
 // change here with each new one.
 var changing = regexp.MustCompile(`(?s)\n## What was ruled out.*?\n## Action items`)
 
-// golden are the cases whose report.md is kept: a chain of causes, packets only, a
+// kept are the cases whose report.md is kept: a chain of causes, packets only, a
 // stranger's words, and nothing at all.
-var golden = map[string]bool{"listen-overflow": true, "listen-overflow-capture": true, "zero-window": true, "empty-capture": true}
+var kept = map[string]bool{"listen-overflow": true, "listen-overflow-capture": true, "zero-window": true, "empty-capture": true}
 
 // Every case has a page and a Markdown that name each finding, and whose drawings are sound.
 func TestCases(t *testing.T) {
@@ -102,8 +101,8 @@ func TestCases(t *testing.T) {
 			for _, p := range pictures(s) {
 				sound(t, p)
 			}
-			if golden[c.Name] {
-				compare(t, filepath.Join(goldens, c.Name+".md"), changing.ReplaceAll(md.Bytes(), []byte("\n## Action items")))
+			if kept[c.Name] {
+				golden.Compare(t, filepath.Join(goldens, c.Name+".md"), changing.ReplaceAll(md.Bytes(), []byte("\n## Action items")), *update)
 			}
 		})
 	}
@@ -142,24 +141,6 @@ func TestTwoPlaces(t *testing.T) {
 				t.Error("no packet is shown")
 			}
 		})
-	}
-}
-
-// compare looks at a golden, or writes it.
-func compare(t *testing.T, path string, got []byte) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s: - want + got\n%s", path, diff)
 	}
 }
 

@@ -79,7 +79,7 @@ func (f *frame) timeAxis(labels bool) {
 		for _, t := range ticks {
 			text := time.Unix(0, t).UTC().Format(layout)
 			half := width(text, small) / 2
-			f.p.text(Dim, small, min(max(f.x(t), f.x0+half-20), f.x1-half), f.bottom+14, middle, text)
+			f.p.text(Dim, small, min(max(f.x(t), f.x0+half-20, half+2), f.x1-half), f.bottom+14, middle, text)
 		}
 	})
 }
@@ -132,8 +132,15 @@ func axisValue(v float64, name string) string {
 	return unit.Number(v)
 }
 
-// roof is a round value at or above the largest: an axis ends with a tick.
+// roof is a round value above the largest, or a little more than that where it is round itself: a line at the top would lie
+// beneath the marks of the bands.
 func roof(v float64) float64 {
+	r := round(v)
+	return max(r, v*1.08)
+}
+
+// round is a round value at or above the largest: an axis ends with a tick.
+func round(v float64) float64 {
 	if !(v > 0) || math.IsInf(v, 0) {
 		return 1
 	}

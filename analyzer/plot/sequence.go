@@ -97,7 +97,7 @@ func (s *Sequence) extent() (low, high float64) {
 	}
 	sent := high - low
 	for _, a := range s.Acks {
-		if a.Win-high < sent/2 {
+		if a.Win >= a.Ack && a.Win-high < sent/2 { // one that is not known is below
 			see(a.Win)
 		}
 	}

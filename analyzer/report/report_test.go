@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,13 +11,13 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/spikebox/spikebox/analyzer"
 	"github.com/spikebox/spikebox/analyzer/cases"
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/internal/golden"
 	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/format"
 )
@@ -56,24 +55,6 @@ func documents(t *testing.T) map[string]*report.Document {
 	return docs
 }
 
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got; go test ./analyzer/report -update rewrites it):\n%s", path, diff)
-	}
-}
-
 func text(t *testing.T, d *report.Document, s report.Style) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -86,15 +67,15 @@ func text(t *testing.T, d *report.Document, s report.Style) []byte {
 func TestGoldens(t *testing.T) {
 	docs := documents(t)
 	for name, d := range docs {
-		golden(t, name+".80.txt", text(t, d, report.Style{Width: 80}))
+		golden.Compare(t, filepath.Join("testdata", name+".80.txt"), text(t, d, report.Style{Width: 80}), *update)
 	}
-	golden(t, "listen-overflow.120.txt", text(t, docs["listen-overflow"], report.Style{Width: 120}))
-	golden(t, "listen-overflow.color.txt", text(t, docs["listen-overflow"], report.Style{Width: 80, Color: true}))
+	golden.Compare(t, filepath.Join("testdata", "listen-overflow.120.txt"), text(t, docs["listen-overflow"], report.Style{Width: 120}), *update)
+	golden.Compare(t, filepath.Join("testdata", "listen-overflow.color.txt"), text(t, docs["listen-overflow"], report.Style{Width: 80, Color: true}), *update)
 	encoded, err := json.MarshalIndent(docs["listen-overflow"], "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "listen-overflow.json", append(encoded, '\n'))
+	golden.Compare(t, filepath.Join("testdata", "listen-overflow.json"), append(encoded, '\n'), *update)
 }
 
 // Text keeps within the width, unless one word alone is longer; colours add no columns,

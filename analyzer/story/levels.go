@@ -177,23 +177,31 @@ func (t *teller) arrivals(r *plot.Row, f *check.Finding) string {
 }
 
 func (t *teller) conntrackFill(*check.Finding) *Exhibit {
-	return t.fill("conntrack.fill", "Connection tracking table")
+	if e := t.fill("conntrack.fill", "Connection tracking table"); e != nil {
+		return e
+	}
+	return t.against("conntrack.count", "net/netfilter/nf_conntrack_max", 0, plot.Row{Title: "Connection tracking table", LimitName: "nf_conntrack_max"}, "entries", "The table has room for %s.")
 }
 
 func (t *teller) portsFill(*check.Finding) *Exhibit { return t.fill("ports.fill", "Local ports") }
 
 // memoryFill draws the pages that TCP holds against tcp_mem's third number.
 func (t *teller) memoryFill(*check.Finding) *Exhibit {
-	s := t.series("sockstat.TCP.mem")
-	limit, known := t.Case.Evidence.Settings.Int("net/ipv4/tcp_mem", 2)
+	return t.against("sockstat.TCP.mem", "net/ipv4/tcp_mem", 2, plot.Row{Title: "Memory of TCP", LimitName: "tcp_mem's maximum"}, "held by TCP", "TCP may hold %s.")
+}
+
+// against draws a level with the number of a setting as its limit.
+func (t *teller) against(name, setting string, number int, like plot.Row, what, caption string) *Exhibit {
+	s := t.series(name)
+	limit, known := t.Case.Evidence.Settings.Int(setting, number)
 	if s == nil || !known {
 		return nil
 	}
-	r := t.base("fill", "Memory of TCP", s.Unit)
-	r.Lines = []plot.Line{lineOf(s, "held by TCP")}
-	r.Limit, r.LimitName, r.Height = float64(limit), "tcp_mem's maximum", 210
+	r := t.base("fill", like.Title, s.Unit)
+	r.Lines = []plot.Line{lineOf(s, what)}
+	r.Limit, r.LimitName, r.Height = float64(limit), like.LimitName, 210
 	r.Alt = rowAlt(&r)
-	return &Exhibit{Picture: r.Picture(), Caption: fmt.Sprintf("TCP may hold %s.", unit.Prose(float64(limit), s.Unit))}
+	return &Exhibit{Picture: r.Picture(), Caption: fmt.Sprintf(caption, unit.Prose(float64(limit), s.Unit))}
 }
 
 // fill draws a ratio against full, and says when it was or how long it would have taken.
@@ -237,14 +245,20 @@ func filling(s *timeline.Series) string {
 
 // roundTrips draws round trips by network, the slowest first.
 func (t *teller) roundTrips(f *check.Finding) *Exhibit {
-	lines := t.networks(f, 6)
+	lines := t.networks(f, mostLinesInRow-1)
 	if len(lines) == 0 {
 		return nil
 	}
 	r := t.base("rtt-by-network", "Longest round trips by network", unit.Seconds)
 	r.Lines, r.Height = lines, 240
+	caption := "The longest round trip of each second between this host and each network, as the packets show it."
+	// Where only the kernel's is long, this host itself is slow: the packets have passed the tap in time.
+	if s := t.series("rtt.p99"); s != nil {
+		r.Lines = append([]plot.Line{lineOf(s, "rtt.p99 of this host's sockets, as its kernel measures it")}, lines...)
+		caption += " Where the kernel's is long and all of theirs are short, the time went by between the tap and the sockets."
+	}
 	r.Alt = rowAlt(&r)
-	return &Exhibit{Picture: r.Picture(), Caption: "The longest round trip of each second between this host and each network, as the packets show it."}
+	return &Exhibit{Picture: r.Picture(), Caption: caption}
 }
 
 // networks gives the longest round trips by second of networks of 256 addresses (IPv6: of a /64), or of
@@ -334,42 +348,4 @@ func (t *teller) answers(f *check.Finding) *Exhibit {
 	r.Lines, r.Height = []plot.Line{half, most}, 210
 	r.Alt = rowAlt(&r)
 	return &Exhibit{Picture: r.Picture(), Caption: "From the last byte of a request to the first of its answer, as the tap saw them, by the second in which the answer began."}
-}
-
-// telling draws what was measured of the trigger where no check explains it: its vital, or what moved most.
-func (t *teller) telling() *Exhibit {
-	var names []string
-	if b := t.Doc.Bundle; b != nil && b.Trigger.Vital != "" {
-		names = append(names, b.Trigger.Vital)
-	}
-	for _, f := range t.incident() {
-		names = append(names, seriesOf(f)...)
-	}
-	for i := range t.Doc.Moved {
-		names = append(names, t.Doc.Moved[i].Series)
-	}
-	for _, name := range names {
-		s := t.series(name)
-		if s == nil {
-			continue
-		}
-		r := t.base("telling", name, s.RateUnit())
-		r.Lines, r.Height = []plot.Line{lineOf(s, name)}, 210
-		if b := t.Doc.Bundle; b != nil && b.Trigger.Vital == name {
-			r.Limit, r.LimitName = b.Trigger.Limit, "limit"
-		}
-		r.Alt = rowAlt(&r)
-		return &Exhibit{Picture: r.Picture(), Caption: "Read from " + s.Source + "."}
-	}
-	return nil
-}
-
-// seriesOf names the series in a finding's evidence.
-func seriesOf(f *check.Finding) (names []string) {
-	for _, i := range f.Evidence {
-		if i.Kind == "series" || i.Kind == "counter" {
-			names = append(names, i.Where)
-		}
-	}
-	return names
 }

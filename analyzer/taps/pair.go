@@ -180,7 +180,7 @@ func (w *Way) finish(last int64) {
 }
 
 // Histogram counts delays in ns, in buckets that are 1/16 of their size wide. Minimum and maximum are
-// exact.
+// exact. It is no sketch.Sketch, whose buckets begin with a µs: from one interface of a host to the next a packet takes some hundred ns.
 type Histogram struct {
 	N        uint64
 	Min, Max int64
