@@ -138,8 +138,8 @@ func untime(t *testing.T, s *Set) {
 	if s.Softirqs.timing.always {
 		t.Skip("the timer's ticks do not look for long softirqs here")
 	}
-	s.Softirqs.timing.mu.Lock()
-	defer s.Softirqs.timing.mu.Unlock()
+	s.Softirqs.timing.hooks.Lock()
+	defer s.Softirqs.timing.hooks.Unlock()
 	must(t, s.Softirqs.timing.set(s.Softirqs, false))
 }
 
@@ -235,11 +235,11 @@ func TestNoLongRunIsLost(t *testing.T) {
 					ended <- nil
 					return
 				case <-time.After(rand.N(8 * slowestTick)):
-					s.Softirqs.timing.mu.Lock()
+					s.Softirqs.timing.hooks.Lock()
 					if on || !s.Softirqs.longGoesOn() {
 						err = s.Softirqs.timing.set(s.Softirqs, on)
 					}
-					s.Softirqs.timing.mu.Unlock()
+					s.Softirqs.timing.hooks.Unlock()
 				}
 			}
 			ended <- err
