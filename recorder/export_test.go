@@ -8,4 +8,6 @@ import "github.com/spikebox/spikebox/recorder/budget"
 func (c *Config) SetGauge(f func(*budget.Meter) budget.Gauge) { c.gauge = f }
 
 // SetShed puts something else in the place of what takes probes off and back.
-func (c *Config) SetShed(f func(func(probe string, off bool) error) func(string, bool) error) { c.shed = f }
+func (c *Config) SetShed(f func(func(probe string, off bool) error) func(string, bool) error) {
+	c.shed = f
+}
