@@ -8,6 +8,19 @@
 /* TCPCB_SACKED_RETRANS | TCPCB_EVER_RETRANS | TCPCB_REPAIRED, include/net/tcp.h */
 #define RETRANS 0x92
 
+#define ACK 0x10
+#define RST 0x04
+#define SYN 0x02
+
+/* Whether a segment that comes in acknowledges something new. */
+static __always_inline int acks_new(struct tcp_sock *tp, struct sk_buff *skb)
+{
+	__u32 ack = CB(skb, ack_seq);
+
+	return (CB(skb, tcp_flags) & (ACK | RST | SYN)) == ACK && (__s32)(ack - tp->snd_una) > 0 &&
+	       (__s32)(tp->snd_nxt - ack) >= 0;
+}
+
 /* A segment in flight. */
 struct flight {
 	__u64 sent;	/* ktime, the last time that it was */

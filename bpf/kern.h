@@ -70,6 +70,8 @@ struct sock {
 	struct rb_root tcp_rtx_queue; /* sk_buff.rbnode: unacknowledged, by sequence number */
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
+	__u16 sk_protocol;
+	struct bpf_local_storage *sk_bpf_storage; /* what programs keep of it; 0: nothing */
 };
 
 struct inet_sock {
@@ -113,12 +115,19 @@ struct tcp_sock {
 	__u32 mdev_us; /* 4 * mean deviation, in us */
 	struct minmax rtt_min; /* of the last minutes (net.ipv4.tcp_min_rtt_wlen), in us; ~0 before the first sample */
 	__u32 rcv_nxt;
-	__u64 bytes_received;
+	__u64 bytes_acked;
 	__u32 snd_una;
 	__u32 snd_nxt;
 	__u32 write_seq; /* behind what the program has handed over */
 	__u64 first_tx_mstamp; /* when the flight began, then when what was delivered last was sent; us, CLOCK_MONOTONIC */
 	__u64 delivered_mstamp; /* the same, then when that was delivered */
+	__u64 tcp_wstamp_ns; /* when the last segment went out, CLOCK_MONOTONIC */
+	__u32 total_retrans;
+	__u32 retrans_stamp; /* in SYN_SENT when the first SYN went out, in the unit of timestamps */
+	struct {
+		__u32 seq;
+		__u64 time; /* us, CLOCK_MONOTONIC */
+	} rcv_rtt_est; /* of the first data in each window that comes */
 	__u32 tsoffset; /* of the timestamps that it sends */
 	__u8 tcp_usec_ts : 1; /* 6.7: they are in us, not in ms */
 	struct list_head tsorted_sent_queue; /* sk_buff.tcp_tsorted_anchor: unacknowledged, by when last sent */

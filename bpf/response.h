@@ -8,7 +8,7 @@
  *	          to the first byte that is sent on it;
  *	upstream  from the first byte that is sent on a connection that this host opened, after
  *	          the last answer, to the first data that comes back;
- *	connect   from SYN_SENT to ESTABLISHED.
+ *	connect   from the first SYN to ESTABLISHED.
  *
  * All of it is seen where a segment comes in: tcp_probe fires at the head of tcp_rcv_established,
  * before the segment is processed. Whether something was sent since the last look is the
@@ -24,10 +24,15 @@
  * established. Neither does what comes after the peer's FIN; an answer to a
  * client that has half-closed counts if the server closes before it is acknowledged.
  *
- * Which side a connection is of is known from its states, so one that is older than the
- * probe gives no times. What is not answered yet gives none either. Of requests that are
- * pipelined, and of streams that share a connection, the first one's wait is measured; one that is
- * answered within a flight of which part was delivered before gives none.
+ * The socket itself tells of a connection until its first answer, and for as long as every answer
+ * comes with the acknowledgement of what was asked: talk_told(). Only behind that it is given a
+ * memory of ours, which takes longer to have and to free than all else that is done here; a
+ * connection that is closed after one answer has none.
+ *
+ * An accepted connection that had a request before the probe gives times from the acknowledgement
+ * of its next answer on. What is not answered yet gives none. Of requests that are pipelined, and of
+ * streams that share a connection, the first one's wait is measured; one that is answered within a
+ * flight of which part was delivered before gives none.
  */
 #ifndef SPIKEBOX_RESPONSE_H
 #define SPIKEBOX_RESPONSE_H
@@ -51,7 +56,6 @@ struct responses {
 enum side {
 	OPENED,
 	ACCEPTED,
-	JUST_ACCEPTED,	/* nothing came yet that tcp_probe has seen */
 };
 
 /* One connection's wait. */
@@ -110,40 +114,55 @@ static __noinline __u64 sent_at(struct sock *sk, struct tcp_sock *tp, struct tal
 	return in_flight(sk, t->written, &f) && !(f.sacked & RETRANS) ? f.sent : 0;
 }
 
-/* The one look-up that costs: nothing in a socket itself says which side it is of and who waits. */
 static __always_inline struct talk *talk_of(struct sock *sk)
 {
-	return bpf_sk_storage_get(&talks, sk, 0, 0);
+	return sk->sk_bpf_storage ? bpf_sk_storage_get(&talks, sk, 0, 0) : 0;
 }
 
-static __always_inline void begin_talk(struct sock *sk, struct tcp_sock *tp, __u32 side)
+static __always_inline void keep_talk(struct sock *sk, struct talk *told)
 {
-	struct talk zero = {};
-	struct talk *t = bpf_sk_storage_get(&talks, sk, &zero, BPF_SK_STORAGE_GET_F_CREATE);
 	struct responses *r;
 
-	if (t) {
-		t->since = side == ACCEPTED ? 0 : bpf_ktime_get_ns();
-		t->written = tp->write_seq;
-		t->side = side;
-	} else if ((r = this_cpu())) {
+	if (!bpf_sk_storage_get(&talks, sk, told, BPF_SK_STORAGE_GET_F_CREATE) && (r = this_cpu()))
 		__sync_fetch_and_add(&r->unkept, 1);
+}
+
+/*
+ * What a socket tells of a connection that has no memory. It is a copy of its listener, with the
+ * length of its queue, where it was accepted (inet_csk_clone_lock); where that is 0, bytes_acked
+ * tells, which counts the SYN of one that was opened from here.
+ *
+ * Opened: the last answer acknowledged all that had been sent. Accepted: until something of it is
+ * acknowledged nobody was answered, and rcv_rtt_est.time is when the first data came
+ * (tcp_rcv_rtt_measure; 0: none did, or with the SYN). Behind that, nobody waits.
+ */
+static __always_inline void talk_told(struct sock *sk, struct tcp_sock *tp, struct talk *t)
+{
+	t->since = 0;
+	t->written = tp->snd_una;
+	t->side = OPENED;
+	if (!tp->bytes_acked) {
+		t->side = ACCEPTED;
+		t->since = tp->rcv_rtt_est.time * 1000;
+	} else if (sk->sk_max_ack_backlog) {
+		t->side = ACCEPTED;
+		t->written = tp->write_seq;
 	}
+}
+
+/* Whether no data came before times were measured. */
+static __always_inline int heard_all(struct tcp_sock *tp)
+{
+	return !tp->rcv_rtt_est.time || tp->rcv_rtt_est.time * 1000 > response_since;
 }
 
 /* Ends the wait of a request that was answered since. An answer that is held back is one whose
  * time nobody knows, but for one that goes out now, with the FIN. */
 static __always_inline void serve(struct sock *sk, struct tcp_sock *tp, struct talk *t, __u64 held)
 {
+	__u64 since = waits_since(t), sent;
 	struct responses *r;
-	__u64 since, sent;
 
-	if (t->side == JUST_ACCEPTED) {
-		t->side = ACCEPTED;
-		if (!tp->bytes_received) /* with the handshake */
-			t->since = 0;
-	}
-	since = waits_since(t);
 	if (!since || tp->write_seq == t->written)
 		return;
 	t->since = 0;
@@ -152,53 +171,66 @@ static __always_inline void serve(struct sock *sk, struct tcp_sock *tp, struct t
 		count(&r->serve, us_between(since, sent));
 }
 
-static __always_inline void connected(struct tcp_sock *tp, struct talk *t)
+/* A SYN is sent again. Before it is answered the socket forgets when it was first: it knows that in
+ * the unit of its timestamps, ms as a rule. */
+static __always_inline void syn_again(struct sock *sk, struct tcp_sock *tp)
 {
-	__u64 since = waits_since(t);
+	__u64 now = bpf_ktime_get_ns();
+	struct talk first = {.side = OPENED, .written = tp->write_seq};
+	__u32 unit = 1000000;
+
+	if (talk_of(sk))
+		return;
+	if (bpf_core_field_exists(tp->tcp_usec_ts) && BPF_CORE_READ_BITFIELD(tp, tcp_usec_ts))
+		unit = 1000;
+	first.since = now - (__u64)((__u32)(now / unit) - tp->retrans_stamp) * unit;
+	keep_talk(sk, &first);
+}
+
+/* The SYN was the last thing sent, and only once where that is all that is known of it. */
+static __always_inline void connected(struct sock *sk, struct tcp_sock *tp)
+{
+	__u64 since = tp->total_retrans ? 0 : tp->tcp_wstamp_ns;
+	struct talk *t = talk_of(sk);
 	struct responses *r;
 
-	t->since = 0;
-	t->written = tp->write_seq;
-	if (since && (r = this_cpu()))
+	if (t) {
+		since = t->since;
+		t->since = 0;
+		t->written = tp->write_seq;
+	}
+	if (since > response_since && (r = this_cpu()))
 		count(&r->connect, us_between(since, bpf_ktime_get_ns()));
 }
 
 static __always_inline void response_state(struct sock *sk, struct tcp_sock *tp, int from, int to)
 {
-	struct talk *t;
+	struct talk told, *t;
 
-	if (to == TCP_SYN_SENT) {
-		begin_talk(sk, tp, OPENED);
-	} else if (from == TCP_SYN_RECV) {
-		/* With data already it is fast open's, whose first request came with the SYN. */
+	if (from == TCP_SYN_SENT) {
 		if (to == TCP_ESTABLISHED)
-			begin_talk(sk, tp, tp->bytes_received ? ACCEPTED : JUST_ACCEPTED);
-	} else if (from == TCP_SYN_SENT) {
-		if (to == TCP_ESTABLISHED && (t = talk_of(sk)))
-			connected(tp, t);
-	} else if ((from == TCP_ESTABLISHED || from == TCP_CLOSE_WAIT) && tp->snd_una != tp->write_seq) {
-		/* From here on no acknowledgement passes tcp_rcv_established. */
-		t = talk_of(sk);
-		if (t && t->side != OPENED)
-			serve(sk, tp, t, bpf_ktime_get_ns());
+			connected(sk, tp);
+		return;
 	}
+	if ((from != TCP_ESTABLISHED && from != TCP_CLOSE_WAIT) || tp->snd_una == tp->write_seq)
+		return;
+	/* From here on no acknowledgement passes tcp_rcv_established. */
+	t = talk_of(sk);
+	if (!t) {
+		if (tp->bytes_acked)
+			return;
+		talk_told(sk, tp, &told);
+		t = &told;
+	}
+	if (t->side == ACCEPTED)
+		serve(sk, tp, t, bpf_ktime_get_ns());
 }
 
-static __always_inline void response_segment(struct sock *sk, struct tcp_sock *tp, struct sk_buff *skb, __u64 *now)
+static __always_inline void hear(struct sock *sk, struct tcp_sock *tp, int data, struct talk *t, __u64 *now)
 {
-	/* A FIN is one number long (RFC 9293 section 3.4); one byte of data waits for the next. What
-	 * is there already has come again, and asks nothing. */
-	int data = CB(skb, end_seq) - CB(skb, seq) > 1 && (__s32)(CB(skb, end_seq) - tp->rcv_nxt) > 1;
 	struct responses *r;
-	struct talk *t;
 
-	/* An ACK alone tells what it is the first to acknowledge of a flight. */
-	if (!data && tp->first_tx_mstamp != tp->delivered_mstamp)
-		return;
-	t = talk_of(sk);
-	if (!t)
-		return;
-	if (t->side != OPENED) {
+	if (t->side == ACCEPTED) {
 		serve(sk, tp, t, 0);
 		if (data && !waits_since(t)) {
 			t->since = clock(now);
@@ -214,6 +246,49 @@ static __always_inline void response_segment(struct sock *sk, struct tcp_sock *t
 		count(&r->upstream, us_between(t->since, clock(now)));
 	t->since = 0;
 	t->written = tp->write_seq;
+}
+
+/* Whether the socket tells as much as t is, once the kernel has taken the segment. */
+static __always_inline int will_tell(struct sock *sk, struct tcp_sock *tp, struct sk_buff *skb, int data,
+				     struct talk *t, __u64 before)
+{
+	int acks = acks_new(tp, skb);
+
+	if (t->side == OPENED)
+		return data ? (acks ? CB(skb, ack_seq) : tp->snd_una) == t->written : !acks;
+	if (!sk->sk_max_ack_backlog)
+		return 0;
+	if (!data)
+		return acks ? heard_all(tp) : t->since == before;
+	if (tp->bytes_acked) /* an acknowledged answer is the end of what came before the probe */
+		return !acks && !heard_all(tp);
+	if (tp->snd_una != t->written)
+		return 0;
+	/* rcv_rtt_est.time stays for a window's length. */
+	return before ? t->since == before && (__s32)(CB(skb, end_seq) - tp->rcv_rtt_est.seq) < 0 : CB(skb, seq) == tp->rcv_nxt;
+}
+
+static __always_inline void response_segment(struct sock *sk, struct tcp_sock *tp, struct sk_buff *skb, __u64 *now)
+{
+	/* A FIN is one number long (RFC 9293 section 3.4); one byte of data waits for the next. What
+	 * is there already has come again, and asks nothing. */
+	int data = CB(skb, end_seq) - CB(skb, seq) > 1 && (__s32)(CB(skb, end_seq) - tp->rcv_nxt) > 1;
+	struct talk told, *t;
+	__u64 before;
+
+	/* An ACK alone tells what it is the first to acknowledge of a flight. */
+	if (!data && tp->first_tx_mstamp != tp->delivered_mstamp)
+		return;
+	t = talk_of(sk);
+	if (t) {
+		hear(sk, tp, data, t, now);
+		return;
+	}
+	talk_told(sk, tp, &told);
+	before = told.since;
+	hear(sk, tp, data, &told, now);
+	if (!will_tell(sk, tp, skb, data, &told, before))
+		keep_talk(sk, &told);
 }
 
 #endif

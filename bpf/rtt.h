@@ -71,10 +71,6 @@ static __always_inline void record(struct sock *sk, __u64 sample, __u32 min)
 	tell(e);
 }
 
-#define ACK 0x10
-#define RST 0x04
-#define SYN 0x02
-
 /* A TCP header and, where the stack aligns it as nearly all do, its option of timestamps
  * (RFC 7323, appendix A). */
 struct header {
@@ -109,12 +105,10 @@ static __always_inline void rtt_segment(struct sock *sk, struct tcp_sock *tp, st
 	struct flight first = {};
 	__u32 ack, una;
 
-	if ((CB(skb, tcp_flags) & (ACK | RST | SYN)) != ACK)
+	if (!acks_new(tp, skb))
 		return;
 	ack = CB(skb, ack_seq);
 	una = tp->snd_una;
-	if ((__s32)(ack - una) <= 0 || (__s32)(tp->snd_nxt - ack) < 0)
-		return;
 	if (!first_in_flight(tp, &first) || first.sacked & RETRANS) {
 		record_echo(sk, tp, skb, now);
 		return;

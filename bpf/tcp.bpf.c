@@ -43,16 +43,32 @@ int BPF_PROG(tcp_state, struct sock *sk, int from, int to)
 {
 	struct tcp_sock *tp;
 
-	if (!in_netns(&sk->__sk_common))
+	if (sk->sk_protocol != IPPROTO_TCP || !in_netns(&sk->__sk_common))
+		return 0;
+	if (state_fits && state_since)
+		count_transition(from, to);
+	/* Half of a connection's changes are of its setting up and taking down, and tell no time. */
+	if (to != TCP_ESTABLISHED && from != TCP_ESTABLISHED && from != TCP_CLOSE_WAIT)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	if (state_fits && state_since)
-		count_transition(from, to);
 	if (rtt_fits && rtt_since)
 		rtt_state(sk, tp, to);
 	if (response_fits && response_since)
 		response_state(sk, tp, from, to);
+	return 0;
+}
+
+SEC("tp_btf/tcp_retransmit_skb")
+int BPF_PROG(tcp_again, struct sock *sk)
+{
+	struct tcp_sock *tp;
+
+	if (sk->__sk_common.skc_state != TCP_SYN_SENT || !in_netns(&sk->__sk_common))
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp && response_fits && response_since)
+		syn_again(sk, tp);
 	return 0;
 }

@@ -51,6 +51,7 @@ const (
 	TcpMapRttSamples     = "rtt_samples"
 	TcpMapTalks          = "talks"
 	TcpMapTcpTransitions = "tcp_transitions"
+	TcpProgTcpAgain      = "tcp_again"
 	TcpProgTcpSegment    = "tcp_segment"
 	TcpProgTcpState      = "tcp_state"
 	TcpVarEventLimit     = "event_limit"
@@ -107,6 +108,7 @@ type TcpSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TcpProgramSpecs struct {
+	TcpAgain   *ebpf.ProgramSpec `ebpf:"tcp_again"`
 	TcpSegment *ebpf.ProgramSpec `ebpf:"tcp_segment"`
 	TcpState   *ebpf.ProgramSpec `ebpf:"tcp_state"`
 }
@@ -198,12 +200,14 @@ type TcpVariables struct {
 //
 // It can be passed to LoadTcpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TcpPrograms struct {
+	TcpAgain   *ebpf.Program `ebpf:"tcp_again"`
 	TcpSegment *ebpf.Program `ebpf:"tcp_segment"`
 	TcpState   *ebpf.Program `ebpf:"tcp_state"`
 }
 
 func (p *TcpPrograms) Close() error {
 	return _TcpClose(
+		p.TcpAgain,
 		p.TcpSegment,
 		p.TcpState,
 	)

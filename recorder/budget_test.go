@@ -54,10 +54,23 @@ func armWithBudget(figures string) {
 		}
 		return &readings{Meter: m, path: figures}
 	})
+	cfg.SetShed(func(shed func(string, bool) error) func(string, bool) error {
+		return func(probe string, off bool) error {
+			for there(figures + ".hang") { // as where the kernel does not come back
+				time.Sleep(5 * time.Millisecond)
+			}
+			return shed(probe, off)
+		}
+	})
 	if err := recorder.Run(context.Background(), cfg); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // readings takes a meter's measures and puts what a file says in the place of what they say.
@@ -211,6 +224,38 @@ func TestBudgetComesBack(t *testing.T) {
 	empty, full := column(t, bundle, "softirq.max")
 	if empty == 0 || full == 0 {
 		t.Errorf("softirq.max is empty in %d rows and not in %d", empty, full)
+	}
+}
+
+// The kernel hangs while it takes programs off, and while it puts them back: triggers are looked at all the same,
+// and the vitals are told again when their programs are there, and no sooner.
+func TestBudgetHangs(t *testing.T) {
+	figures := filepath.Join(t.TempDir(), "figures")
+	cost := func(text string) {
+		must(t, os.WriteFile(figures+".new", []byte(text), 0o644))
+		must(t, os.Rename(figures+".new", figures))
+	}
+	hang := func() { must(t, os.WriteFile(figures+".hang", nil, 0o644)) }
+	release := func() { must(t, os.Remove(figures+".hang")) }
+	cost("rtt 0.02")
+	hang()
+	d := limited(t, figures, "--cpu-budget", "1%")
+	has := func() bool { _, ok := d.status().Vitals["rtt.p99"]; return ok }
+	d.says("shed rtt (2.0 %)", 1)
+	d.wait("has no rtt.p99", func() bool { return !has() })
+	d.signal(unix.SIGUSR1)
+	d.says("bundle written", 1)
+	cost("rtt 0.001")
+	d.says("rtt is back", 1)
+	d.signal(unix.SIGUSR1)
+	d.says("bundle written", 2)
+	if s := d.status(); has() || len(s.Budget.Shed) == 0 || !s.Budget.Shed[0].To.IsZero() {
+		t.Errorf("its programs hang, and rtt.p99 is there: %t; shed %+v", has(), s.Budget.Shed)
+	}
+	release()
+	d.wait("has rtt.p99", has)
+	if s := d.status().Budget.Shed; s[0].To.IsZero() {
+		t.Errorf("it is back, and shed %+v", s)
 	}
 }
 

@@ -68,7 +68,9 @@ type Config struct {
 	// Written is told of every bundle on disk.
 	Written func(path string)
 
-	gauge func(*budget.Meter) budget.Gauge // tests: what measures in a meter's place
+	// Tests:
+	gauge func(*budget.Meter) budget.Gauge                                  // what measures in a meter's place
+	shed  func(func(probe string, off bool) error) func(string, bool) error // what takes probes off and back
 }
 
 // The window of a recorder that is told none.

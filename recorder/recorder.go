@@ -76,6 +76,7 @@ type Recorder struct {
 	reloads  <-chan reloaded
 	snapshot *time.Ticker
 	budget   *budget.Budget // nil: no limit
+	sheds    *sheds         // nil without
 	store    *freeze.Store
 	ledger   *ledger        // nil with Config.DryRun
 	kept     time.Time      // when it was written last
@@ -236,7 +237,8 @@ func (r *Recorder) close() {
 		r.rings.Board.Close()
 	}
 	r.budget.Close()
-	if r.probes != nil {
+	// Programs that the kernel is busy with go when the process does.
+	if r.sheds.close() && r.probes != nil {
 		r.probes.Close()
 	}
 }
@@ -276,6 +278,8 @@ func (r *Recorder) loop(ctx context.Context) (err error) {
 			r.reload(next)
 		case <-r.full():
 			r.spill()
+		case s := <-r.sheds.ended():
+			r.shedded(s)
 		case answer := <-r.asked:
 			answer <- r.status()
 		case answer := <-r.drills:

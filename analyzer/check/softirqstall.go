@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,7 +53,8 @@ The recorder times all softirqs while there are few, from a trigger or a long on
 and where there are many for a quarter of a second every ten. Of the others it finds
 those that the timer's tick of a CPU met twice, 4 ms apart at 250 Hz, and tells how long
 they ran at least, with the stack. The tick of an idle CPU stands: what an interrupt
-brings to one, and nobody times, it does not find.`,
+brings to one, and nobody times, it does not find, so that this check says that it does
+not know where CPUs were idle then.`,
 	Ref:    "net/core/dev.c, net_rx_action and process_backlog, kernel/softirq.c, handle_softirqs, Linux 6.18; Documentation/admin-guide/sysctl/net.rst",
 	Needs:  []*Need{needSoftirqs},
 	Limits: []Limit{stallLimit, stallMany, stallLong, stallShare},
@@ -105,8 +107,13 @@ func runSoftirqStall(c *Case) Answer {
 	case len(stalls) == 0 && stolen > 0:
 		return absent("NET_RX took up to %s, but the hypervisor had taken that CPU away for as long (steal time)", unit.Duration(seconds(most)))
 	case len(stalls) == 0 && c.timed() < wholly:
-		return absent("the longest NET_RX that was found took %s; the limit is %s. All were timed in %s of the window; in the rest no busy CPU was kept from one tick of its timer to the next",
+		found := fmt.Sprintf("the longest NET_RX that was found took %s; the limit is %s. All were timed in %s of the window",
 			unit.Duration(seconds(most)), unit.Duration(seconds(stallLimit.Value)), unit.Percent(c.timed()))
+		if c.idledUntimed() {
+			return unknown(found+"; in the rest the ticks of the CPUs' timers looked, and that of an idle CPU stands: what an interrupt brought to one was not seen",
+				"a trigger on softirq.max of your own has all of them timed: spikeboxd --trigger 'softirq.max > 5ms'")
+		}
+		return absent("%s; in the rest, in which no CPU was idle, none was kept from one tick of its timer to the next", found)
 	case len(stalls) == 0:
 		return absent("the longest NET_RX took %s; the limit is %s", unit.Duration(seconds(most)), unit.Duration(seconds(stallLimit.Value)))
 	}
@@ -121,6 +128,25 @@ const wholly = 0.99
 func (c *Case) timed() float64 {
 	s, _ := c.Evidence.Source("probe.softirq")
 	return member.Within(s.Details, member.SoftirqSpans, c.Window.Start, c.Window.End)
+}
+
+// idledUntimed says whether a CPU was idle where not all softirqs were timed. Where nothing tells what the CPUs
+// did, one was.
+func (c *Case) idledUntimed() bool {
+	s, _ := c.Evidence.Source("probe.softirq")
+	readings := 0
+	for _, p := range c.perCPU("stat.cpu*.idle") {
+		for i, at := range p.series.T {
+			if i == 0 || at < c.Window.Start || at > c.Window.End || math.IsNaN(p.series.V[i]) {
+				continue
+			}
+			readings++
+			if p.series.V[i] > 0 && member.Within(s.Details, member.SoftirqSpans, p.series.T[i-1], at) < wholly {
+				return true
+			}
+		}
+	}
+	return readings == 0
 }
 
 // stall looks at one CPU. Seconds in which the hypervisor took the CPU for as long as the

@@ -49,7 +49,7 @@ type span struct {
 }
 
 // New keeps what a meter measures below a limit, a share of the machine's CPU time. there says
-// which tiers can be had here; apply sheds one, or takes it back.
+// which tiers can be had here; apply sheds one, or begins to take it back: see Returned.
 func New(limit float64, there func(*Tier) bool, apply func(t *Tier, shed bool) error, log *slog.Logger) *Budget {
 	return &Budget{limit: limit, ladder: NewLadder(limit, there), apply: apply, log: log}
 }
@@ -104,22 +104,20 @@ func (b *Budget) change(now time.Time, c Change) {
 		}
 		b.log.Log(context.Background(), level, fmt.Sprintf("CPU budget: %s of the machine used, the limit is %s: %s", unit.Percent(c.Used), unit.FormatShare(b.limit), what),
 			"event", event, "tier", t.ID, "used", c.Used, "limit", b.limit)
-		b.note(now, i, c.Shed)
+		if c.Shed {
+			b.spans = append(b.spans, span{tier: i, from: now})
+			b.spans = b.spans[max(0, len(b.spans)-spansKept):]
+		}
 		if err := b.apply(t, c.Shed); err != nil {
 			b.log.Error("CPU budget: " + err.Error())
 		}
 	}
 }
 
-// note begins a span, or ends it.
-func (b *Budget) note(now time.Time, tier int, shed bool) {
-	if shed {
-		b.spans = append(b.spans, span{tier: tier, from: now})
-		b.spans = b.spans[max(0, len(b.spans)-spansKept):]
-		return
-	}
+// Returned says that a tier is back, which apply had only begun.
+func (b *Budget) Returned(now time.Time, t *Tier) {
 	for i := range b.spans {
-		if s := &b.spans[i]; s.tier == tier && s.to.IsZero() {
+		if s := &b.spans[i]; Tiers[s.tier] == t && s.to.IsZero() {
 			s.to = now
 		}
 	}

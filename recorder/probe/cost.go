@@ -39,6 +39,8 @@ func (s *Set) portions(id string) (all []portion) {
 	case *Echo:
 		add(p.loaded)
 	case *Functions:
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		for _, l := range p.loaded {
 			add(l)
 		}

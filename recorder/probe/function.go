@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -34,6 +35,7 @@ var functionNames = [...]string{"tcp_collapse", "tcp_prune_ofo_queue"}
 
 // Functions is the armed probe of single kernel functions.
 type Functions struct {
+	mu     sync.Mutex                // of loaded's elements: the meter reads beside whoever sheds
 	loaded []*loaded                 // one a function
 	again  []func() (*loaded, error) // loads that one anew, see resume
 	maps   map[string]*ebpf.Map      // that all functions share

@@ -15,7 +15,7 @@ import (
 var responseProbe = Probe{
 	ID:      "response",
 	Doc:     "how long applications take to answer, and their upstreams and connects, without payload",
-	Attach:  []string{"tp_btf/inet_sock_set_state", "tp_btf/tcp_probe"},
+	Attach:  []string{"tp_btf/inet_sock_set_state", "tp_btf/tcp_probe", "tp_btf/tcp_retransmit_skb"},
 	Needs:   "Linux 5.11 with CONFIG_DEBUG_INFO_BTF; CAP_BPF and CAP_PERFMON",
 	Without: "what users wait for while the network is well; captured packets still show it",
 	open: func(s *Set, o Options) (c io.Closer, variant string, err error) {

@@ -40,7 +40,7 @@ func (p *peer) send(flags byte, data string) {
 	_, err := p.wire.Write(packet)
 	must(p.t, err)
 	p.seq += uint32(len(data))
-	if flags&flagSYN != 0 {
+	if flags&(flagSYN|flagFIN) != 0 {
 		p.seq++
 	}
 }
@@ -115,146 +115,6 @@ func (p *peer) exchange(l net.Listener) between {
 	return between{p.wrote.Sub(p.read), seen.Sub(asked)}
 }
 
-// Each gives one time for each pair of bounds, whatever happens to the answer behind its first byte.
-var serveTimes = []struct {
-	name  string
-	again bool // the host may send again what is not acknowledged
-	run   func(p *peer, l net.Listener) []between
-}{
-	{"it is acknowledged late", false, func(p *peer, l net.Listener) []between {
-		p.connect()
-		p.send(flagACK, "")
-		took := p.exchange(l)
-		time.Sleep(late)
-		p.send(flagACK, "")
-		return []between{took}
-	}},
-	{"it is acknowledged by the next request", false, func(p *peer, l net.Listener) []between {
-		p.connect()
-		p.send(flagACK, "")
-		first := p.exchange(l)
-		time.Sleep(late)
-		second := p.exchange(l)
-		p.send(flagACK, "")
-		return []between{first, second}
-	}},
-	{"it is sent again", true, func(p *peer, l net.Listener) []between {
-		p.connect()
-		p.send(flagACK, "")
-		took := p.exchange(l)
-		p.see()
-		p.see()
-		p.send(flagACK, "")
-		return []between{took}
-	}},
-	{"nobody acknowledges it, the server closes", false, func(p *peer, l net.Listener) []between {
-		p.connect()
-		p.send(flagACK, "")
-		took := p.exchange(l)
-		must(p.t, p.conn.Close())
-		return []between{took}
-	}},
-	{"nobody acknowledges it, the client resets", false, func(p *peer, l net.Listener) []between {
-		p.connect()
-		p.send(flagACK, "")
-		took := p.exchange(l)
-		time.Sleep(late)
-		p.send(flagRST|flagACK, "")
-		return []between{took}
-	}},
-	{"the request comes with the handshake", false, func(p *peer, l net.Listener) []between {
-		p.connect()
-		took := p.exchange(l)
-		time.Sleep(late)
-		p.send(flagACK, "")
-		return []between{took}
-	}},
-	{"the request comes with the handshake, the server closes", false, func(p *peer, l net.Listener) []between {
-		p.connect()
-		took := p.exchange(l)
-		must(p.t, p.conn.Close())
-		return []between{took}
-	}},
-	{"a banner is acknowledged before the request", false, func(p *peer, l net.Listener) []between {
-		p.connect()
-		p.send(flagACK, "")
-		var err error
-		p.conn, err = l.Accept()
-		must(p.t, err)
-		_, err = p.conn.Write([]byte("banner"))
-		must(p.t, err)
-		p.see()
-		p.send(flagACK, "")
-		time.Sleep(late)
-		took := p.exchange(l)
-		p.send(flagACK, "")
-		return []between{took}
-	}},
-	{"the request comes again after it", false, func(p *peer, l net.Listener) []between {
-		p.connect()
-		p.send(flagACK, "")
-		first := p.exchange(l)
-		p.seq -= uint32(len("question"))
-		p.send(flagACK, "question")
-		time.Sleep(late) // and nobody waits
-		second := p.exchange(l)
-		p.send(flagACK, "")
-		return []between{first, second}
-	}},
-	{"one is not acknowledged yet when the next request comes", false, func(p *peer, l net.Listener) []between {
-		p.connect()
-		p.send(flagACK, "")
-		unseen := p.ack
-		first := p.exchange(l)
-		p.ack = unseen
-		second := p.exchange(l)
-		p.send(flagACK, "")
-		return []between{first, second}
-	}},
-	// By its first byte it was answered; when, nobody knows.
-	{"it is held back by a closed window", false, func(p *peer, l net.Listener) []between {
-		p.closed = true
-		p.connect()
-		p.send(flagACK, "question")
-		p.serves(l)
-		p.answers("answer")
-		time.Sleep(late)
-		p.closed = false
-		p.send(flagACK, "")
-		p.see()
-		second := p.exchange(l)
-		p.send(flagACK, "")
-		return []between{second}
-	}},
-}
-
-// A serve time ends when the answer's first byte was sent, for the first time, whenever that is
-// known: nobody but the acknowledgement, the next request or the end of the connection tells.
-func TestServeTimeIsOfTheFirstByte(t *testing.T) {
-	for _, c := range serveTimes {
-		t.Run(c.name, func(t *testing.T) {
-			ns := testns.New(t)
-			s := open(t, &responseProbe, inode(t, ns))
-			if s == nil {
-				return
-			}
-			w := wire(t, ns, "10.9.0.1/24")
-			var l net.Listener
-			testns.Do(t, ns, func() {
-				if !c.again {
-					patient(t)
-				}
-				var err error
-				l, err = net.Listen("tcp4", "10.9.0.1:80")
-				must(t, err)
-			})
-			t.Cleanup(func() { l.Close() })
-			want := c.run(&peer{t: t, wire: w, port: 2000, hostPort: 80, seq: 1000}, l)
-			checkTimes(t, &s.Response.await(t, uint64(len(want)), 0).Serve, want)
-		})
-	}
-}
-
 // patient has the host wait for an acknowledgement for as long as a busy machine may take.
 func patient(t *testing.T) {
 	link, err := netlink.LinkByName("wire")
@@ -294,10 +154,10 @@ func checkTimes(t *testing.T, h *Histogram, want []between) {
 	}
 }
 
-// An upstream time begins when the request's first byte was sent, and is measured whether an ACK
-// alone comes before the answer or not.
+// An upstream time begins when the request's first byte was sent, and is measured once, whether an ACK
+// alone comes before the answer, the answer acknowledges it, or nothing does.
 func TestUpstreamTimeIsOfTheFirstByte(t *testing.T) {
-	for _, first := range []string{"the answer comes first", "an ACK comes first"} {
+	for _, first := range []string{"the answer comes first", "an ACK comes first", "nothing acknowledges it"} {
 		t.Run(first, func(t *testing.T) {
 			ns := testns.New(t)
 			s := open(t, &responseProbe, inode(t, ns))
@@ -307,6 +167,7 @@ func TestUpstreamTimeIsOfTheFirstByte(t *testing.T) {
 			p := &peer{t: t, wire: wire(t, ns, "10.9.0.1/24"), seq: 5000}
 			dialed := make(chan net.Conn)
 			testns.Do(t, ns, func() {
+				patient(t)
 				fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 				must(t, err)
 				go func() {
@@ -326,10 +187,13 @@ func TestUpstreamTimeIsOfTheFirstByte(t *testing.T) {
 			defer c.Close()
 			var want []between
 			for range 3 {
-				asked := time.Now()
+				asked, unseen := time.Now(), p.ack
 				_, err := c.Write([]byte("question"))
 				must(t, err)
 				_, _, seen := p.see()
+				if first == "nothing acknowledges it" {
+					p.ack = unseen
+				}
 				if first == "an ACK comes first" {
 					p.send(flagACK, "")
 				}

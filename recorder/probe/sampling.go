@@ -14,18 +14,25 @@ import (
 // costs, 13 µs each in a virtual machine (interruptCost). Asked again for what is, it does
 // nothing. They look at softirqs that are timed, so Softirqs.Watch is asked for the same.
 func (p *Stacks) Watch(on bool) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.wanted = on
+	p.hooks.Lock()
+	defer p.hooks.Unlock()
+	p.note(func() { p.wanted = on })
 	return p.sample(on && !p.forbidden)
 }
 
 // forbid stops the clocks and keeps them off, whatever Watch asks; or no longer.
 func (p *Stacks) forbid(off bool) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.hooks.Lock()
+	defer p.hooks.Unlock()
 	p.forbidden = off
 	return p.sample(p.wanted && !off)
+}
+
+// note changes what the recorder's loop asks for.
+func (p *Stacks) note(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
 }
 
 // Wanted says whether the clocks run, or would if they were not forbidden.
@@ -54,11 +61,11 @@ func (p *Stacks) sample(on bool) error {
 		if err := p.ask(unix.PERF_EVENT_IOC_ENABLE); err != nil {
 			return errors.Join(err, p.ask(unix.PERF_EVENT_IOC_DISABLE))
 		}
-		p.spans.begin(from)
+		p.note(func() { p.spans.begin(from) })
 		return nil
 	}
 	err := p.ask(unix.PERF_EVENT_IOC_DISABLE)
-	p.before += p.spans.end(time.Now())
+	p.note(func() { p.before += p.spans.end(time.Now()) })
 	return err
 }
 

@@ -60,7 +60,9 @@ func (f *Functions) resume() error {
 		if errors.Is(err, unix.ENOENT) {
 			if l, err = f.again[i](); err == nil {
 				f.loaded[i].Close()
+				f.mu.Lock()
 				f.loaded[i] = l
+				f.mu.Unlock()
 			}
 		}
 		if err != nil {

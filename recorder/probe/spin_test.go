@@ -138,8 +138,8 @@ func untime(t *testing.T, s *Set) {
 	if s.Softirqs.timing.always {
 		t.Skip("the timer's ticks do not look for long softirqs here")
 	}
-	s.Softirqs.timing.mu.Lock()
-	defer s.Softirqs.timing.mu.Unlock()
+	s.Softirqs.timing.hooks.Lock()
+	defer s.Softirqs.timing.hooks.Unlock()
 	must(t, s.Softirqs.timing.set(s.Softirqs, false))
 }
 
@@ -147,7 +147,8 @@ func untime(t *testing.T, s *Set) {
 const slowestTick = 10 * time.Millisecond
 
 // Of a softirq that nobody times the ticks say how long it was, but for the time before the first and behind the
-// last of them, and where it was.
+// last of them, and where it was. A tick that comes late because the machine is a virtual one whose host has other
+// things to do finds less: then it is tried again.
 func TestLongSoftirqsAreMet(t *testing.T) {
 	ns := testns.New(t)
 	s := armAll(t, Options{})
@@ -156,37 +157,48 @@ func TestLongSoftirqsAreMet(t *testing.T) {
 		unit := unit(t)
 		for _, d := range []time.Duration{3 * time.Millisecond, 8 * time.Millisecond, 50 * time.Millisecond, 200 * time.Millisecond} {
 			spinner := spinFor(t, d, unit)
-			got := told{}
-			got.drain(t, s)
-			met(s)
-			begin := time.Now()
-			spun := spinner.spin(t)
-			whole := time.Since(begin)
-			longest, stacks := met(s), told{}
-			stacks.drain(t, s)
+			eventually(t, "the ticks find a long softirq", func() bool { return spinner.isMet(t, s) })
 			spinner.stop()
-			t.Logf("of %v the ticks found %v, with %d stacks", spun, longest, len(stacks[Stack]))
-			if longest > whole || longest < spun-2*slowestTick-time.Millisecond {
-				t.Errorf("of %v the ticks found %v", spun, longest)
-			}
-			if spun < 3*slowestTick {
-				continue // a tick may have met it once only
-			}
-			if within := inside(t, stacks[Stack], "net_rx_action"); within == 0 || within < len(stacks[Stack]) {
-				t.Errorf("%d of %d stacks are inside of the handler", within, len(stacks[Stack]))
-			}
-			last := stacks[Stack][len(stacks[Stack])-1]
-			for _, e := range stacks[Stack] {
-				if e.Time-int64(e.Duration) != last.Time-int64(last.Duration) {
-					t.Errorf("one stack's run began at %d, the last one's at %d", e.Time-int64(e.Duration), last.Time-int64(last.Duration))
-				}
-			}
-			// On a busy machine other timers' ticks may bring as many stacks as are kept of one softirq (stack_limit).
-			if whole := len(stacks[Stack]) < 300; !last.Untimed || last.Reason != NetRX || whole && last.Duration != longest {
-				t.Errorf("the last stack is %+v, the longest run %v", last, longest)
-			}
 		}
 	})
+}
+
+// isMet has it work, and says whether the ticks found that for as long as they should.
+func (s *spinner) isMet(t *testing.T, set *Set) bool {
+	t.Helper()
+	told{}.drain(t, set)
+	met(set)
+	begin := time.Now()
+	spun := s.spin(t)
+	whole := time.Since(begin)
+	longest, events := met(set), told{}
+	events.drain(t, set)
+	stacks := events[Stack]
+	t.Logf("of %v the ticks found %v, with %d stacks", spun, longest, len(stacks))
+	if longest > whole {
+		t.Errorf("of %v, %v with all that is around it, the ticks found %v", spun, whole, longest)
+	}
+	if longest < spun-2*slowestTick-time.Millisecond {
+		return false
+	}
+	if spun < 3*slowestTick {
+		return true // a tick may have met it once only
+	}
+	if within := inside(t, stacks, "net_rx_action"); within == 0 || within < len(stacks) {
+		t.Errorf("%d of %d stacks are inside of the handler", within, len(stacks))
+		return true
+	}
+	last := stacks[len(stacks)-1]
+	for _, e := range stacks {
+		if e.Time-int64(e.Duration) != last.Time-int64(last.Duration) {
+			t.Errorf("one stack's run began at %d, the last one's at %d", e.Time-int64(e.Duration), last.Time-int64(last.Duration))
+		}
+	}
+	// On a busy machine other timers' ticks may bring as many stacks as are kept of one softirq (stack_limit).
+	if all := len(stacks) < 300; !last.Untimed || last.Reason != NetRX || all && last.Duration != longest {
+		t.Errorf("the last stack is %+v, the longest run %v", last, longest)
+	}
+	return true
 }
 
 // A busy machine's softirqs follow each other, and each tick may meet one: of many short ones none is taken for
@@ -219,12 +231,28 @@ func TestShortSoftirqsAreNotMet(t *testing.T) {
 	}
 }
 
+// pin keeps the thread on one CPU, and with it what it sends to itself.
+func pin(t *testing.T) (cpu int) {
+	t.Helper()
+	var set unix.CPUSet
+	must(t, unix.SchedGetaffinity(0, &set))
+	for !set.IsSet(cpu) {
+		cpu++
+	}
+	set.Zero()
+	set.Set(cpu)
+	must(t, unix.SchedSetaffinity(0, &set))
+	return cpu
+}
+
 // A long run is a long one, whenever the timing begins and ends: it is timed, or the ticks meet it.
 func TestNoLongRunIsLost(t *testing.T) {
 	ns := testns.New(t)
 	s := armAll(t, Options{})
 	untime(t, s)
 	testns.Do(t, ns, func() {
+		cpu := pin(t)
+		ticks := func() uint64 { return atomic.LoadUint64(&s.Softirqs.cpus.slots[cpu].Looks) }
 		spinner := spinFor(t, 4*slowestTick, unit(t))
 		end, ended := make(chan struct{}), make(chan error)
 		go func() {
@@ -235,11 +263,11 @@ func TestNoLongRunIsLost(t *testing.T) {
 					ended <- nil
 					return
 				case <-time.After(rand.N(8 * slowestTick)):
-					s.Softirqs.timing.mu.Lock()
+					s.Softirqs.timing.hooks.Lock()
 					if on || !s.Softirqs.longGoesOn() {
 						err = s.Softirqs.timing.set(s.Softirqs, on)
 					}
-					s.Softirqs.timing.mu.Unlock()
+					s.Softirqs.timing.hooks.Unlock()
 				}
 			}
 			ended <- err
@@ -260,7 +288,9 @@ func TestNoLongRunIsLost(t *testing.T) {
 		found()
 		const spins = 60
 		for range spins {
-			if spun := spinner.spin(t); spun < 3*slowestTick { // an emulated CPU is faster at times
+			before := ticks()
+			// An emulated CPU is faster at times, and stands at others, with its ticks.
+			if spun := spinner.spin(t); spun < 3*slowestTick || ticks() < before+4 {
 				found()
 				continue
 			}

@@ -49,11 +49,13 @@ type Stacks struct {
 	Period    time.Duration
 	interrupt time.Duration // what one look takes, with the interrupt that it needs
 
-	mu        sync.Mutex // of what follows: the meter watches beside whoever sheds
-	wanted    bool       // by Watch
+	hooks     sync.Mutex // of the clocks: the meter watches beside whoever sheds, and both may hang
 	forbidden bool
-	spans     spans         // of sampling
-	before    time.Duration // all spans but the one that goes on
+
+	mu     sync.Mutex    // of what follows, which the recorder's loop asks for: the kernel does nothing meanwhile
+	wanted bool          // by Watch; changed with hooks held, too, as what follows is
+	spans  spans         // of sampling
+	before time.Duration // all spans but the one that goes on
 }
 
 // openStacks makes a clock for each CPU that is online now; CPUs that come up later are

@@ -27,7 +27,7 @@ type tcpProbe struct {
 
 // tcpProbes are all, in the order in which they are shed: what is first also asks most of a kernel.
 var tcpProbes = []tcpProbe{
-	{"response", bpf.TcpVarResponseSince, bpf.TcpVarResponseFits, []string{bpf.TcpProgTcpSegment, bpf.TcpProgTcpState}},
+	{"response", bpf.TcpVarResponseSince, bpf.TcpVarResponseFits, []string{bpf.TcpProgTcpSegment, bpf.TcpProgTcpState, bpf.TcpProgTcpAgain}},
 	{"rtt", bpf.TcpVarRttSince, bpf.TcpVarRttFits, []string{bpf.TcpProgTcpSegment, bpf.TcpProgTcpState}},
 	{"state", bpf.TcpVarStateSince, bpf.TcpVarStateFits, []string{bpf.TcpProgTcpState}},
 }

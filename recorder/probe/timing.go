@@ -26,14 +26,16 @@ const (
 // timing is when runs are timed: by programs at the begin and end of each, which is more than
 // all others together do where there are hundreds of thousands a second.
 type timing struct {
-	mu        sync.Mutex // of what is attached: the meter watches beside whoever sheds
+	hooks     sync.Mutex // of what is attached: the meter watches beside whoever sheds, and both may hang
 	always    bool       // no tick would find what is long
 	forbidden bool
-	spans     spans
 	cpus      int
 	ran       uint64 // runs that were timed since the last Watch
 	watched   time.Time
-	until     time.Time // see Until
+
+	mu    sync.Mutex // of what follows, which the recorder's loop asks for: the kernel does nothing meanwhile
+	spans spans      // changed with hooks held, too
+	until time.Time  // see Until
 }
 
 // timers are the programs that time runs. The end is attached first and taken off last: so each run that is
@@ -45,13 +47,16 @@ var timers = []string{bpf.SoftirqProgSoftirqEnd, bpf.SoftirqProgSoftirqBegin}
 // To begin and to end takes 0.4 ms of CPU each.
 func (s *Softirqs) Watch(now time.Time, wanted bool) error {
 	t := &s.timing
+	t.hooks.Lock()
+	defer t.hooks.Unlock()
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	until := t.until
+	t.mu.Unlock()
 	ran, took := t.ran, now.Sub(t.watched)
 	t.ran, t.watched = 0, now
 	on := t.spans.open()
 	switch {
-	case wanted || t.always || now.Before(t.until):
+	case wanted || t.always || now.Before(until):
 		on = true
 	case on && took > 0:
 		on = float64(ran) <= fewRuns*took.Seconds()*float64(t.cpus)
@@ -103,8 +108,8 @@ func (s *Softirqs) TimedFor(start, end time.Time) time.Duration {
 // forbid takes all programs off and keeps them off, whatever Watch asks; or puts them back.
 func (s *Softirqs) forbid(off bool) error {
 	t := &s.timing
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.hooks.Lock()
+	defer t.hooks.Unlock()
 	t.forbidden = off
 	if off {
 		return errors.Join(t.set(s, false), s.loaded.detach())
@@ -135,12 +140,19 @@ func (t *timing) set(s *Softirqs, on bool) error {
 			}
 		}
 		s.believe(1)
-		t.spans.begin(time.Now())
+		t.note(func() { t.spans.begin(time.Now()) })
 		return nil
 	}
 	s.believe(0)
-	t.spans.end(time.Now())
+	t.note(func() { t.spans.end(time.Now()) })
 	return errors.Join(s.loaded.detach(timers[1]), s.loaded.detach(timers[0]))
+}
+
+// note changes the spans.
+func (t *timing) note(change func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change()
 }
 
 // believe says to the other programs whether what is said to be running is.

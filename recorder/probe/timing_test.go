@@ -125,3 +125,31 @@ func TestSpans(t *testing.T) {
 		t.Errorf("%v lie within", got)
 	}
 }
+
+// While the kernel takes its time to attach or to start something, the recorder's loop is told at once what it asks for.
+func TestNobodyWaitsForHooks(t *testing.T) {
+	testns.New(t) // only for its gate
+	s := armAll(t, Options{})
+	s.Softirqs.timing.hooks.Lock()
+	s.Stacks.hooks.Lock()
+	defer s.Softirqs.timing.hooks.Unlock()
+	defer s.Stacks.hooks.Unlock()
+	told := make(chan bool)
+	go func() {
+		now := time.Now()
+		s.Softirqs.Until(now)
+		s.Softirqs.Timed(now, now)
+		s.Softirqs.TimedFor(now, now)
+		s.Stacks.Sampled(now, now)
+		s.Stacks.Wanted()
+		close(told)
+	}()
+	eventually(t, "what the loop asks for", func() bool {
+		select {
+		case <-told:
+			return true
+		default:
+			return false
+		}
+	})
+}

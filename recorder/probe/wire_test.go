@@ -116,6 +116,7 @@ func segmentAt(src, dst [4]byte, sport, dport uint16, flags byte, seq, ack uint3
 }
 
 const (
+	flagFIN = 0x01
 	flagSYN = 0x02
 	flagRST = 0x04
 	flagACK = 0x10
