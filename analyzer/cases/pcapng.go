@@ -43,11 +43,8 @@ func (b *builder) write() ([]byte, error) {
 
 // frame encodes one packet.
 func (b *builder) frame(s *segment) ([]byte, error) {
-	eth := &layers.Ethernet{SrcMAC: make([]byte, 6), DstMAC: make([]byte, 6), EthernetType: layers.EthernetTypeIPv4}
-	ip := &layers.IPv4{
-		Version: 4, TTL: cmp.Or(s.ttl, 64), Id: s.id, Protocol: layers.IPProtocol(s.proto),
-		SrcIP: s.src.Addr().AsSlice(), DstIP: s.dst.Addr().AsSlice(),
-	}
+	ip, kind := s.network()
+	eth := &layers.Ethernet{SrcMAC: make([]byte, 6), DstMAC: make([]byte, 6), EthernetType: kind}
 	payload := make([]byte, s.payload)
 	copy(payload, s.data)
 	stack := []gopacket.SerializableLayer{eth, ip}
@@ -69,6 +66,21 @@ func (b *builder) frame(s *segment) ([]byte, error) {
 	err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true},
 		append(stack, gopacket.Payload(payload))...)
 	return buf.Bytes(), err
+}
+
+// ipLayer is a header that knows the checksum of what it carries.
+type ipLayer interface {
+	gopacket.NetworkLayer
+	gopacket.SerializableLayer
+}
+
+// network gives the header of the network layer, of IPv6 where the source is.
+func (s *segment) network() (ipLayer, layers.EthernetType) {
+	src, dst, ttl := s.src.Addr().AsSlice(), s.dst.Addr().AsSlice(), cmp.Or(s.ttl, 64)
+	if s.src.Addr().Is6() {
+		return &layers.IPv6{Version: 6, HopLimit: ttl, NextHeader: layers.IPProtocol(s.proto), SrcIP: src, DstIP: dst}, layers.EthernetTypeIPv6
+	}
+	return &layers.IPv4{Version: 4, TTL: ttl, Id: s.id, Protocol: layers.IPProtocol(s.proto), SrcIP: src, DstIP: dst}, layers.EthernetTypeIPv4
 }
 
 // tcp gives the header of a segment.

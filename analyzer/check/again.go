@@ -195,7 +195,7 @@ func (a *again) sum(of func(*traffic.Load) uint64) (n uint64) {
 // finding tells of it: how much, on which paths, by which mechanism, and where it was lost.
 func (a *again) finding(c *Case) *Finding {
 	f := &Finding{Severity: Warning}
-	if a.share >= lossCritical.Value && a.sum(func(l *traffic.Load) uint64 { return l.Hit }) >= uint64(manyFlows.Value) {
+	if a.share >= lossCritical.Value && a.hurts(c) {
 		f.Severity = Critical
 	}
 	f.at(a.span)
@@ -223,6 +223,11 @@ func (a *again) finding(c *Case) *Finding {
 		f.Detail += fmt.Sprintf(" %s of them were not needed, as the receivers reported: acknowledgements were late, and little was lost.", words.Sentence(unit.Count(needless)))
 		look = "Look for what delayed the acknowledgements (rtt-spike), not for loss."
 	}
+	if n, ok := a.refused(c); ok {
+		f.Severity = Info
+		f.Detail += fmt.Sprintf(" The kernel itself counts %s: most is what its own queue had no room for and took a moment later, and no timer was waited for.",
+			words.Plural(uint64(n), "retransmission", "retransmissions"))
+	}
 	if unseen := a.sum(func(l *traffic.Load) uint64 { return l.Unseen }); a.way == traffic.Toward && 2*unseen >= all && all > 0 && len(c.Evidence.Packets.Local) > 0 {
 		f.Variant = beforeTap
 		f.Detail += fmt.Sprintf(" The originals of %s never passed the tap: they were lost inside this host, in the queueing discipline or the driver.", unit.Count(unseen))
@@ -232,6 +237,29 @@ func (a *again) finding(c *Case) *Finding {
 	f.Evidence = append(f.Evidence, a.items(c)...)
 	f.Remedy = []Remedy{{What: look}}
 	return f
+}
+
+// hurts says whether so many lose something that it is everybody's matter: several connections, and each tenth of all that
+// had data to send this way. A copy that fills its line, and the queue before it, loses as many segments in its own few.
+func (a *again) hurts(c *Case) bool {
+	hit, flows := a.sum(func(l *traffic.Load) uint64 { return l.Hit }), uint64(0)
+	for _, p := range c.Evidence.Packets.Paths {
+		flows += p.Ways[a.way].Flows
+	}
+	return float64(hit) >= manyFlows.Value && float64(hit) >= manyShare.Value*float64(flows)
+}
+
+// refused says whether most of what was sent again is what this host's own queue had refused at once: the sender is told
+// then, sends it as if for the first time when there is room, and does not count it (net/ipv4/tcp_output.c,
+// tcp_write_xmit, Linux 6.18). A tap before the queue sees it twice. n is what the kernel counts.
+func (a *again) refused(c *Case) (n float64, ok bool) {
+	counter := c.Lines.Get(retransSegs)
+	if counter == nil || a.way != traffic.Toward || len(c.Evidence.Packets.Local) == 0 {
+		return 0, false
+	}
+	n, _ = counter.Sum(c.Window)
+	dropped, _ := c.Lines.Match("drop.QDISC_*")
+	return n, 2*n < float64(a.lost) && (len(dropped) > 0 || len(c.queues()) > 0)
 }
 
 // The variants of what was sent again.

@@ -85,20 +85,22 @@ func (c *Case) lines() []*growth {
 	return all
 }
 
-// standing says how the processes of a listener stand still, empty where one of them does not or nothing
-// is known of one.
-func (c *Case) standing(s *member.Socket) (how string, items []Item) {
+// standing says which processes of a listener stand still and how, empty where one of them does not or nothing is known
+// of one. Where several sockets share an address (SO_REUSEPORT) each is one worker's, though all have it open: then it
+// is those of them that are stopped or hang.
+func (c *Case) standing(s *member.Socket, in timeline.Span) (who, how string, items []Item) {
 	if s == nil || len(s.Process) == 0 {
-		return "", nil
+		return "", "", nil
 	}
 	if how, item := exhausted(s); how != "" {
-		return how, []Item{item}
+		return owner(s), how, []Item{item}
 	}
-	states := map[string]bool{}
+	states, shared := map[string]bool{}, c.shared(s)
+	var stopped []string
 	for _, p := range s.Process {
 		then, now := c.process(p.PID, member.AtTrigger), c.process(p.PID, member.AtEnd)
 		if now == nil {
-			return "", nil
+			return "", "", nil
 		}
 		used := uint64(1) // where it was listed once only, nothing is known of it
 		if then != nil && then.Start == now.Start {
@@ -107,15 +109,45 @@ func (c *Case) standing(s *member.Socket) (how string, items []Item) {
 		switch state := now.State; {
 		case state == "T", state == "t", state == "D":
 			states[state] = true
-		case used == 0:
+			stopped = append(stopped, fmt.Sprintf("%s, pid %d", words.Clip(now.Comm), now.PID))
+		case shared:
+			continue
+		case used == 0 && !c.answering(s, in):
 			states["idle"] = true
 		default:
-			return "", nil
+			return "", "", nil
 		}
 		items = append(items, Item{Kind: "log", Member: member.ProcessesName, Where: fmt.Sprintf("pid %d", now.PID), Value: val(float64(now.UTime + now.STime)), Unit: "ticks",
 			Text: fmt.Sprintf("%s, state %s", words.Clip(now.Comm), now.State)})
 	}
-	return inStates(states), items
+	if shared {
+		return words.List(stopped), inStates(states), items
+	}
+	return owner(s), inStates(states), items
+}
+
+// answering says whether a listener's programs answered anybody within a span, but for its first second, in which they
+// may have stopped: workers that all wait for an upstream most of the time use no CPU time that is counted, and take a
+// connection now and then all the same.
+func (c *Case) answering(s *member.Socket, in timeline.Span) bool {
+	for _, v := range c.traffic() {
+		if l := c.listenerAt(v); l == nil || bound(l) != bound(s) {
+			continue
+		}
+		for i := range v.Answers {
+			if at := v.Answers[i].At; at > in.Start/1e9+1 && at < in.End/1e9 && v.Answers[i].N > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// shared says whether another listener has the same address.
+func (c *Case) shared(s *member.Socket) bool {
+	return slices.ContainsFunc(c.Evidence.Sockets, func(o member.Socket) bool {
+		return o.Listening() && o.At == s.At && o.Inode != s.Inode && o.Local == s.Local && o.LocalPort == s.LocalPort
+	})
 }
 
 // inStates says how processes stand still.
@@ -163,7 +195,7 @@ func runAppStalled(c *Case) Answer {
 	slow := ""
 	for _, l := range lines[:min(len(lines), mostServices)] {
 		s := c.socketAt(l.at)
-		how, items := c.standing(s)
+		who, how, items := c.standing(s, l.span)
 		if how == "" {
 			slow = fmt.Sprintf(": that of %s grew, but its processes ran or are not known", l.at)
 			continue
@@ -174,13 +206,13 @@ func runAppStalled(c *Case) Answer {
 		}
 		f.at(l.span)
 		took := l.span.End - l.span.Start
-		f.effect = owner(s) + " accepts nothing"
-		f.Headline = fmt.Sprintf("%s stands still: it %s, and the accept queue of %s only grew, from %s to %s within %s.", words.Sentence(owner(s)), how, l.at,
+		f.effect = who + " accepts nothing"
+		f.Headline = fmt.Sprintf("%s stands still: it %s, and the accept queue of %s only grew, from %s to %s within %s.", words.Sentence(who), how, l.at,
 			unit.Count(l.from), unit.Count(l.to), unit.Duration(time.Duration(took)))
 		f.Detail = fmt.Sprintf("That is %s, without one connection taken; a program that is only slow takes some.", rate(float64(l.to-l.from)/(float64(took)/1e9)))
 		f.Evidence = append([]Item{{Kind: "socket", Member: member.ListenersName, Where: "lines " + strconv.Itoa(l.first) + " to " + strconv.Itoa(l.last),
 			Value: val(float64(l.to)), Unit: "connections", Text: "LISTEN " + l.at.String()}}, items...)
-		f.Remedy = []Remedy{{What: fmt.Sprintf("Look at what %s waits for: /proc/PID/wchan and stack, gdb or a thread dump; SIGCONT if it was stopped. A restart frees it, and cuts off what it serves.", owner(s))}}
+		f.Remedy = []Remedy{{What: fmt.Sprintf("Look at what %s waits for: /proc/PID/wchan and stack, gdb or a thread dump; SIGCONT if it was stopped. A restart frees it, and cuts off what it serves.", who)}}
 		if strings.HasPrefix(how, "has ") {
 			f.Remedy = []Remedy{{What: "Find out what it holds open (ls -l /proc/PID/fd): connections that it never closes (close-wait-leak), or more clients than it is made for; then LimitNOFILE= of its unit. A restart frees it, and cuts off what it serves."}}
 		}

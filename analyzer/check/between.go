@@ -49,6 +49,8 @@ type stretchOf struct {
 	from, to *evidence.Place
 	here     bool // both places are of the host that the evidence is about
 	backward *taps.Way
+	// translated lists services that have other ends at the other place.
+	translated []taps.Translation
 }
 
 // stretches gives both ways of all pairs.
@@ -57,7 +59,7 @@ func (c *Case) stretches() (all []stretchOf) {
 	for _, p := range b.Pairs {
 		for i := range p.Ways {
 			w := &p.Ways[i]
-			all = append(all, stretchOf{w, &b.Places[w.From], &b.Places[w.To], b.Host(p) && c.Evidence.Manifest != nil, &p.Ways[1-i]})
+			all = append(all, stretchOf{w, &b.Places[w.From], &b.Places[w.To], b.Host(p) && c.Evidence.Manifest != nil, &p.Ways[1-i], p.Translated})
 		}
 	}
 	return all
@@ -79,11 +81,19 @@ func (s *stretchOf) services() (list []netip.AddrPort) {
 	return list
 }
 
-// subjects are services, and the peers that they are.
+// subjects are services, by the names that they have at both places, and the peers that they are.
 func (s *stretchOf) subjects(hit func(*taps.Tally) bool) (all []subject.Subject) {
 	for _, a := range s.services() {
 		if hit(s.Services[a]) && len(all) < 2*mostServices {
 			all = append(all, subject.Service{Addr: a}, subject.Peer{Addr: a.Addr()})
+			for _, t := range s.translated {
+				switch a {
+				case t.A:
+					all = append(all, subject.Service{Addr: t.B})
+				case t.B:
+					all = append(all, subject.Service{Addr: t.A})
+				}
+			}
 		}
 	}
 	for _, e := range s.Examples {

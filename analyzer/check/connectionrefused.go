@@ -38,12 +38,15 @@ asking a server that was taken out on purpose. So it counts by harm: it is criti
 the port had served others in the same window. Where nobody was served in the whole window
 nothing has begun in it: it is a warning only where more ask for it than health checks and
 scanners do. A service that was gone for a second or two and is back was restarted, and is
-only worth knowing.`,
+only worth knowing.
+
+Packets of loopback, by which a proxy asks a server of the same host, are not recorded:
+there the kernel's own resets from ports without a socket tell, since Linux 6.10.`,
 	Ref:    "RFC 9293 section 3.10.7.1; net/ipv4/tcp_ipv4.c, tcp_v4_rcv (no_tcp_socket), Linux 6.18",
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{manyFlows, manyShare, refusedRate, unservedRate, unservedMany, restartHold},
-	// Each RST that this host sends counts in OutRsts.
-	Explains: []string{"resets", "listeners.gone"},
+	// Each RST that this host sends counts in OutRsts, and each connect(2) that is refused in AttemptFails.
+	Explains: []string{"resets", "listeners.gone", "connect.failed", "connect.failed.ratio"},
 	run:      runRefused,
 }
 
@@ -54,7 +57,8 @@ const attemptFails = "snmp.Tcp.AttemptFails"
 func runRefused(c *Case) Answer {
 	all, scans := c.hits(flow.Server, traffic.Refused), c.scans()
 	all = slices.DeleteFunc(all, func(h hit) bool { return h.scanned(scans) })
-	if len(all) == 0 {
+	unseen := c.unseenRefusals()
+	if len(all)+len(unseen) == 0 {
 		a := absent("no SYN was answered with RST")
 		if len(scans) > 0 {
 			a = absent("no SYN was answered with RST, but those of a port scan")
@@ -64,6 +68,9 @@ func runRefused(c *Case) Answer {
 	var findings []*Finding
 	for _, h := range all {
 		findings = append(findings, c.refusedFinding(h))
+	}
+	for _, r := range unseen {
+		findings = append(findings, c.unseenFinding(r))
 	}
 	return present(c.rest(worst(findings), "refused connections")...)
 }

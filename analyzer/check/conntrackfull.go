@@ -35,7 +35,7 @@ socket do. With room in the table that is what it was, and this check is silent.
 		{Cause: &conntrackHog, On: subject.KindHost, Slack: counterSlack, If: harmful,
 			Because: "one source holds a large part of what the table can hold"},
 	},
-	Explains: []string{"conntrack.drops", "conntrack.fill", "syn_recv", "syn.retrans", "tcp.syn_sent", "rto", "retrans", "retrans.ratio"},
+	Explains: []string{"conntrack.drops", "conntrack.fill", "filtered.clients", "syn_recv", "syn.retrans", "tcp.syn_sent", "rto", "retrans", "retrans.ratio"},
 	run:      runConntrackFull,
 }
 
@@ -67,7 +67,7 @@ func runConntrackFull(c *Case) Answer {
 			"record net.netfilter.nf_conntrack_max (the source sysctl)")
 	}
 	f := &Finding{Severity: Critical, Object: "nf_conntrack"}
-	f.at(c.fullSpan(lost, gone, own))
+	f.at(c.fullSpan(drops, lost, gone, own))
 	f.Subjects = []subject.Subject{subject.Setting{Name: "net.netfilter.nf_conntrack_max"}}
 	least := c.least(needConntrack)
 	switch {
@@ -114,11 +114,20 @@ func (c *Case) tableFull() (own []message, others int) {
 	return own, others
 }
 
-// fullSpan is when packets were dropped, or else entries evicted, or else logged.
-func (c *Case) fullSpan(lost, gone burst, own []message) timeline.Span {
+// fullSpan is when packets were dropped, or else entries evicted, or else logged. A table that stays full drops whenever
+// an entry less is freed than is wanted: its pauses are no end.
+func (c *Case) fullSpan(drops *timeline.Series, lost, gone burst, own []message) timeline.Span {
 	switch {
 	case lost.n > 0:
-		return lost.span
+		span := lost.span
+		all, _ := drops.Where(c.Window, positive)
+		most := float64(c.conntrackTable().max)
+		for _, r := range c.Lines.Get("conntrack.count").Runs(c.Window, apart, func(v float64) bool { return v >= conntrackBrim.Value*most }) {
+			if r.Overlaps(lost.span, 0) && most > 0 {
+				span = span.Join(timeline.Span{Start: max(r.Start, all.Start), End: min(r.End, all.End)})
+			}
+		}
+		return span
 	case gone.n > 0:
 		return gone.span
 	}

@@ -27,6 +27,7 @@ const (
 	lookMalformed = "See in a capture who sends them (events.jsonl has the addresses): a broken sender, a tunnel, or somebody who tries."
 	lookMartian   = "See whose they are (events.jsonl, net.ipv4.conf.*.log_martians): a wrong address or mask on the wire, an asymmetric route, or forged senders."
 	lookSequence  = "Look for what stands between and rewrites sequence numbers or has lost a connection's state: a firewall, NAT or load balancer with a timeout for idle connections."
+	lookOldSYN    = "A SYN-ACK is sent again where this host's ACK was lost, or found the server's accept queue full: ask the server for its ListenOverflows. A SYN means that the peer has forgotten its connection (it was restarted, or its NAT was) and uses the same port again."
 	lookTunnel    = "Compare the tunnel's configuration on both ends."
 	lookAuth      = "Compare the keys on both ends (BGP peers, net.ipv4.tcp_ao), and which of them is configured for it at all."
 	lookMemory    = "See memory-pressure and /proc/meminfo: the kernel had no memory at once, in a context that cannot wait."
@@ -83,7 +84,7 @@ var dropReasons = map[string]dropReason{
 	"TCP_INVALID_ACK_SEQUENCE": {means: "acknowledged what was never sent", look: lookSequence},
 	"TCP_ACK_UNSENT_DATA":      {means: "acknowledged what was never sent", look: lookSequence},
 	"TCP_RESET":                {normal: "a RST does its work and goes"},
-	"TCP_INVALID_SYN":          {means: "were SYNs on connections that are established here", look: "The peer has forgotten its connection (it was restarted, or its NAT was) and uses the same port again."},
+	"TCP_INVALID_SYN":          {means: "were SYNs or SYN-ACKs on connections that are established here", only: true, look: lookOldSYN},
 	"TCP_CLOSE":                {normal: isClosing},
 	"TCP_FASTOPEN":             {normal: "a handshake whose data was taken already"},
 	"TCP_OLD_ACK":              {normal: "an ACK that another has overtaken says nothing new"},

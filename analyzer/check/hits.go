@@ -114,10 +114,13 @@ func rate(v float64) string { return unit.Digits(v) + "/s" }
 
 // finding starts a finding about it: when, at whose service, which flows.
 func (h *hit) finding(c *Case, span timeline.Span) *Finding {
-	f := &Finding{Severity: Info, Object: "other services"}
+	f := &Finding{Severity: Info, Object: "other services", way: h.way}
 	if h.service.Server.IsValid() {
 		f.Object = h.service.Server.String()
 		f.Subjects = []subject.Subject{subject.Service{Addr: h.service.Server}}
+		if h.way == handshake.Outbound {
+			f.Subjects = append(f.Subjects, c.askersOf(h.service.Server)...)
+		}
 	}
 	f.at(h.within(span))
 	f.examples(h.Examples)
@@ -179,6 +182,29 @@ func (c *Case) asker(server netip.AddrPort) string {
 		}
 	}
 	return ""
+}
+
+// askers gives the processes of the sockets that are of interest, as subjects.
+func (c *Case) askers(wanted func(s *member.Socket) bool) (all []subject.Subject) {
+	for i := range c.Evidence.Sockets {
+		s := &c.Evidence.Sockets[i]
+		if !s.Remote.IsValid() || !wanted(s) {
+			continue
+		}
+		for _, p := range s.Process {
+			if by := (subject.Process{PID: p.PID}); !slices.Contains(all, subject.Subject(by)) {
+				all = append(all, by)
+			}
+		}
+	}
+	return all
+}
+
+// askersOf gives the processes that have a socket to a server.
+func (c *Case) askersOf(server netip.AddrPort) []subject.Subject {
+	return c.askers(func(s *member.Socket) bool {
+		return s.Remote.Unmap() == server.Addr().Unmap() && s.RemotePort == server.Port()
+	})
 }
 
 // whom tells one client from many.

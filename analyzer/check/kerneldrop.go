@@ -127,7 +127,7 @@ func (c *Case) kernelDropFinding(r *reasonDrops) *Finding {
 		f.Evidence = []Item{c.seriesItem(series, c.Window)}
 	}
 	share := float64(r.n) / max(float64(r.n)+c.received(c.Window), 1)
-	if share >= lossNoticed.Value && !r.only {
+	if share >= lossNoticed.Value && !r.only && !c.onLoopback(r.name) {
 		f.Severity = Warning
 	}
 	packets := c.least(needDrops) + words.Plural(r.n, "packet", "packets")
@@ -149,6 +149,20 @@ func (r *reasonDrops) where() []string {
 		return cmp.Or(cmp.Compare(r.functions[b], r.functions[a]), strings.Compare(a, b))
 	})
 	return names[:min(len(names), most)]
+}
+
+// onLoopback says whether all packets of a reason that were told one by one were this host's own to itself: nobody stands
+// between, and its two ends see to it themselves.
+func (c *Case) onLoopback(reason string) bool {
+	told := false
+	for i := range c.Evidence.Events {
+		if e := &c.Evidence.Events[i]; e.Kind == member.PacketDrop && e.Reason == reason && e.Remote.IsValid() {
+			if told = true; !e.Remote.Unmap().IsLoopback() {
+				return false
+			}
+		}
+	}
+	return told
 }
 
 // droppedOf names who sent what was dropped, as far as single drops were told.

@@ -37,6 +37,10 @@ somaxconn says.`,
 			Because: "a program that stands still accepts nothing, and the queue fills up"},
 		{Cause: &cpuSaturated, On: subject.KindListener, Slack: counterSlack, If: harmful,
 			Because: "a program that does not get the CPU accepts nothing meanwhile"},
+		{Cause: &noRoute, On: subject.KindHost, Slack: counterSlack, If: notOverflown,
+			Because: "a SYN whose sender no route leads to is dropped by the listener"},
+		{Cause: &synFlood, EffectVariant: halfFull, On: subject.KindHost, Slack: counterSlack, If: harmful,
+			Because: "a flood fills the queue of half-open connections, and without cookies the kernel drops SYNs then"},
 	},
 	run: runListenOverflow,
 }
@@ -81,16 +85,30 @@ func runListenOverflow(c *Case) Answer {
 	return present(f)
 }
 
+// notOverflown says whether the effect is of attempts that were dropped although no accept queue was full.
+func notOverflown(cause, effect *Finding) bool { return harmful(cause, effect) && effect.Variant != "" }
+
+// The variants of connection attempts that were dropped although no accept queue was full.
+const (
+	notFull  Variant = "not-full"
+	halfFull Variant = "half-full" // the queue of half-open connections was, or SYN cookies are off
+)
+
 func positive(v float64) bool { return v > 0 }
 
 // otherDrops explains ListenDrops without ListenOverflows: the SYN queue was full with
 // cookies off, memory was short, or no route led back.
 func (f *Finding) otherDrops(c *Case, dropped float64) {
-	f.Title = "Listeners dropped connection attempts"
+	f.Title, f.Variant = "Listeners dropped connection attempts", notFull
 	attempts := c.least(needTCPExt) + words.Plural(uint64(dropped), "connection attempt", "connection attempts")
 	f.Headline = fmt.Sprintf("Listeners dropped %s, but not because of a full accept queue (ListenOverflows +0).", attempts)
 	const full = "netstat.TcpExt.TCPReqQFullDrop"
+	if n, off := c.Evidence.Settings.Int("net/ipv4/tcp_syncookies", 0); off && n == 0 {
+		f.Variant = halfFull
+		f.Detail = "SYN cookies are off: then a listener keeps the last quarter of its queue of half-open connections for clients that it knows (net/ipv4/tcp_input.c, tcp_conn_request)."
+	}
 	if n := c.sum(full); n > 0 {
+		f.Variant = halfFull
 		f.Headline = fmt.Sprintf("Listeners dropped %s; for %s of them the queue of half-open connections was full and SYN cookies are off.",
 			attempts, unit.Count(uint64(n)))
 		f.Evidence = append(f.Evidence, c.counterItem(full))

@@ -141,7 +141,11 @@ func (s *stretchOf) doubtText() (text string) {
 		text += fmt.Sprintf(" Not counted are %s that the receiver acknowledged though %s has not seen them: its capture missed them, or they took another way.", unit.Count(s.Unseen), s.to.Name)
 	}
 	if s.Silent > 0 {
-		text += fmt.Sprintf(" Nor are %s that were sent after the last packet at %s.", unit.Count(s.Silent), s.to.Name)
+		not := " Not counted are"
+		if s.Unseen > 0 {
+			not = " Nor are"
+		}
+		text += fmt.Sprintf(not+" %s that were sent after the last packet at %s.", unit.Count(s.Silent), s.to.Name)
 	}
 	if s.to.Lost > 0 {
 		text += fmt.Sprintf(" The capture at %s dropped %s itself, which may be among them.", s.to.Name, words.Plural(s.to.Lost, "packet", "packets"))

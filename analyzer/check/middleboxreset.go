@@ -23,9 +23,11 @@ by one for each router, so that a machine in the middle has another distance, an
 another initial value. Such a RST is neither end's: reset-storm leaves it out.
 
 What counts is a TTL more than six away from every other packet of that side in the same
-connection; or, with a TTL like theirs, an IP identification far from where the side has
-counted to and a window that it never had. Either of these alone proves nothing: Linux
-sends a RST for no socket with the identification 0 (random before 4.19) and the window 0.
+connection; or a greater one, where all others have the same and the last of them came
+within three seconds: such a RST has passed fewer routers. Or, with a TTL like theirs, an
+IP identification far from where the side has counted to and a window that it never had.
+Either of these two alone proves nothing: Linux sends a RST for no socket with the
+identification 0 (random before 4.19) and the window 0.
 
 A program may set the TTL of its own packets, as BGP does (RFC 5082), while RSTs for no
 socket have the host's: where the identification goes on counting, or such a RST has come
@@ -72,8 +74,16 @@ func (c *Case) middleboxFinding(h hit) *Finding {
 		f.Detail += fmt.Sprintf(" It cut off a request or data in %s of them.", unit.Count(uint64(h.Sum)))
 	}
 	f.Evidence[0].Filter = "tcp.flags.reset == 1 && (" + f.Evidence[0].Filter + ")"
-	f.Remedy = []Remedy{{What: fmt.Sprintf("Look for what stands between: a TTL of %d is some %d hops from here. Ask for its timeout for idle connections and its rules; keep-alives more often than its timeout keep connections alive.", e.RST.TTL[0], flow.Hops(e.RST.TTL[0]))}}
+	f.Remedy = []Remedy{{What: fmt.Sprintf("Look for what stands between: a TTL of %d has passed %s. Ask for its timeout for idle connections and its rules; keep-alives more often than its timeout keep connections alive.", e.RST.TTL[0], passed(e.RST.TTL[0]))}}
 	return f
+}
+
+// passed says how many routers a TTL tells of.
+func passed(ttl uint8) string {
+	if n := flow.Hops(ttl); n > 0 {
+		return words.Plural(n, "router", "routers")
+	}
+	return "no router before it was captured"
 }
 
 // differs says what a RST has that its sender's other packets have not.

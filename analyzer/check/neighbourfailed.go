@@ -2,15 +2,15 @@ package check
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format/member"
-
-	"net/netip"
 )
 
 var neighbourFailed = Check{
@@ -26,10 +26,12 @@ gone.
 
 An address that nobody has is asked for all day on a healthy host: a scan of an own
 network, a monitor of a machine that was switched off. So it is a warning only where a
-connection waits for that neighbour, or where it is the gateway of a route.`,
+connection waits for that neighbour, or where it is the gateway of a route; critical,
+where several connections wait.`,
 	Ref:      "net/core/neighbour.c, neigh_timer_handler and neigh_invalidate, Linux 6.18; RFC 4861 section 7.3; arp(7)",
 	Needs:    []*Need{needNeighbours},
-	Explains: []string{"neighbour.failed", "syn.retrans", "tcp.syn_sent", "rto", "connect.failed", "connect.p99", "connect.max"},
+	Limits:   []Limit{manyFlows},
+	Explains: []string{"neighbour.failed", "syn.retrans", "syn.retrans.ratio", "retrans.ratio", "tcp.syn_sent", "rto", "rto.ratio", "connect.failed", "connect.failed.ratio", "connect.p99", "connect.max"},
 	run:      runNeighbourFailed,
 }
 
@@ -53,13 +55,17 @@ func runNeighbourFailed(c *Case) Answer {
 	}
 	var findings []*Finding
 	for _, n := range failed {
-		if why := c.wanted(n); why != "" {
+		if why, waiting := c.wanted(n); why != "" {
 			f := &Finding{Severity: Warning, Object: n.Address, effect: n.Address + " unreachable on " + n.Interface}
 			if addr, err := netip.ParseAddr(n.Address); err == nil {
 				f.Subjects = append(f.Subjects, subject.Peer{Addr: addr})
 			}
 			f.Subjects = append(f.Subjects, subject.Interface{Name: n.Interface})
-			f.at(resFailed.span.Join(lost.span))
+			f.Subjects = append(f.Subjects, c.askers(func(s *member.Socket) bool { return s.Remote.Unmap().String() == n.Address })...)
+			if float64(waiting) >= manyFlows.Value {
+				f.Severity = Critical
+			}
+			f.at(c.since(resFailed.span.Join(lost.span)))
 			f.Headline = fmt.Sprintf("%s on %s did not answer for its address (%s), and what was to be sent there was thrown away: it is %s.", n.Address, n.Interface, n.State, why)
 			f.Detail = fmt.Sprintf("%s thrown away while waiting for neighbours; such packets never pass the tap.", words.Sentence(words.Plural(uint64(lost.all), "packet was", "packets were")))
 			f.Evidence = append(f.Evidence, Item{Kind: "setting", Member: member.NeighboursName, Where: n.Address, Text: n.State})
@@ -79,28 +85,37 @@ func runNeighbourFailed(c *Case) Answer {
 	return present(findings...)
 }
 
+// neighbourGives is for how long a packet waits for a neighbour before it is thrown away: three questions, a second
+// apart (mcast_solicit times retrans_time_ms; net/core/neighbour.c, neigh_timer_handler, Linux 6.18).
+const neighbourGives = 3 * time.Second
+
+// since moves the begin of a span to when the first of the packets that were thrown away may have begun to wait.
+func (c *Case) since(span timeline.Span) timeline.Span {
+	span.Start = max(span.Start-neighbourGives.Nanoseconds(), c.Window.Start)
+	return span
+}
+
 // neighDrops are the kernel's drops of packets that waited for a neighbour.
 func (c *Case) neighDrops() []*timeline.Series {
 	all, _ := c.Lines.Match("drop.NEIGH_*")
 	return slices.DeleteFunc(all, func(s *timeline.Series) bool { return strings.HasSuffix(s.Name, "_CREATEFAIL") })
 }
 
-// wanted says why a neighbour matters, empty where nothing waits for it.
-func (c *Case) wanted(n *member.Neighbour) string {
+// wanted says why a neighbour matters, empty where nothing waits for it, and how many connections do.
+func (c *Case) wanted(n *member.Neighbour) (why string, waiting int) {
 	for i := range c.Evidence.Routes {
 		if r := &c.Evidence.Routes[i]; r.Gateway == n.Address {
-			return "the gateway of " + r.To
+			why = "the gateway of " + r.To
 		}
 	}
-	waiting := 0
 	for i := range c.Evidence.Sockets {
 		s := &c.Evidence.Sockets[i]
 		if s.At == member.AtEnd && s.Remote.IsValid() && s.Remote.Unmap().String() == n.Address && (s.State == "SYN_SENT" || s.Retransmits > 0) {
 			waiting++
 		}
 	}
-	if waiting == 0 {
-		return ""
+	if why != "" || waiting == 0 {
+		return why, waiting
 	}
-	return "what " + words.Plural(waiting, "connection of this host waits for", "connections of this host wait for")
+	return "what " + words.Plural(waiting, "connection of this host waits for", "connections of this host wait for"), waiting
 }

@@ -2,8 +2,11 @@ package check
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 
+	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/format/member"
 )
@@ -20,7 +23,8 @@ that come in.
 IPv6 needs a second look. A host without an IPv6 route asks for one whenever a name has
 an IPv6 address: resolvers and browsers connect a socket only to see whether it works.
 So OutNoRoutes of IPv6 counts all day on a healthy host that has IPv4 only, and is no
-finding.`,
+finding, unless clients came over IPv6 to whom no route leads back: a host that is asked
+from beyond its own links had a way there.`,
 	Ref:      "net/ipv4/ip_output.c, __ip_queue_xmit, net/ipv4/inet_connection_sock.c, inet_csk_route_req, Linux 6.18; RFC 4293, ipSystemStatsOutNoRoutes",
 	Explains: []string{"no.route", "no.route.ratio", "syn.retrans", "synack.retrans", "syn_recv", "rto"},
 	Needs:    []*Need{needSNMP},
@@ -33,7 +37,8 @@ var needSNMP = needText("proc/net/snmp", "the recorder could not read it")
 func runNoRoute(c *Case) Answer {
 	v4, any4 := c.burst(c.Lines.Get("snmp.Ip.OutNoRoutes"))
 	v6, any6 := c.burst(c.Lines.Get("snmp6.Ip6OutNoRoutes"))
-	if any6 && !c.hasRoute("inet6") {
+	unanswered := c.routeless()
+	if any6 && !c.hasRoute("inet6") && !slices.ContainsFunc(unanswered, func(a netip.Addr) bool { return !a.Unmap().Is4() }) {
 		any6 = false
 	}
 	switch {
@@ -59,6 +64,10 @@ func runNoRoute(c *Case) Answer {
 	} else if c.Evidence.Routes != nil && !c.hasRoute(map[string]string{"IPv4": "inet", "IPv6": "inet6"}[family]) {
 		f.Detail = "At the end of the window there was no default route."
 	}
+	if len(unanswered) > 0 {
+		f.Detail = strings.TrimSpace(f.Detail + fmt.Sprintf(" No route led to %s whose SYNs were not answered, such as %s.",
+			words.Plural(len(unanswered), "client", "clients"), unanswered[0]))
+	}
 	for i := range c.Evidence.Routes {
 		if r := &c.Evidence.Routes[i]; refusingType(r) {
 			f.Evidence = append(f.Evidence, Item{Kind: "setting", Member: member.RoutesName, Where: "route " + r.To, Text: r.Type})
@@ -77,6 +86,56 @@ func (c *Case) hasRoute(family string) bool {
 	return slices.ContainsFunc(c.Evidence.Routes, func(r member.Route) bool {
 		return r.Family == family && r.To == "default" && !refusingType(&r)
 	})
+}
+
+// routeless gives the clients whose SYNs were not answered and to whom no route of any table led when the tables were
+// read, none where they were not.
+func (c *Case) routeless() (clients []netip.Addr) {
+	if len(c.Evidence.Routes) == 0 {
+		return nil
+	}
+	found, _ := c.troubles(handshake.SYNUnanswered)
+	for _, t := range found {
+		for a := range t.Clients {
+			if t.service.Way == handshake.Inbound && !c.routed(a) {
+				clients = append(clients, a)
+			}
+		}
+	}
+	slices.SortFunc(clients, netip.Addr.Compare)
+	return slices.Compact(clients)
+}
+
+// routed says whether a route of any table leads to an address: the longest prefix, of those in one table, decides
+// (RFC 1812 section 5.2.4.3), and another table may have been asked.
+func (c *Case) routed(a netip.Addr) bool {
+	type best struct {
+		bits    int
+		refuses bool
+	}
+	family, tables := "inet6", map[uint64]best{}
+	if a = a.Unmap(); a.Is4() {
+		family = "inet"
+	}
+	for i := range c.Evidence.Routes {
+		r := &c.Evidence.Routes[i]
+		if r.Family != family {
+			continue
+		}
+		p, err := netip.ParsePrefix(r.To)
+		if r.To == "default" {
+			p, err = netip.PrefixFrom(a, 0), nil
+		}
+		if b, known := tables[r.Table]; err == nil && p.Contains(a) && (!known || p.Bits() > b.bits) {
+			tables[r.Table] = best{p.Bits(), refusingType(r)}
+		}
+	}
+	for _, b := range tables {
+		if !b.refuses {
+			return true
+		}
+	}
+	return false
 }
 
 // refusingType says whether a route says no.

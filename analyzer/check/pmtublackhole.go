@@ -45,11 +45,13 @@ an armed recorder sees the tunnel come up.`,
 // runPMTU asks of each service and side that sent what was never acknowledged.
 func runPMTU(c *Case) Answer {
 	var findings []*Finding
-	stuck := uint64(0)
+	stuck, others := uint64(0), uint64(0) // others: while large segments passed in other connections
 	for _, by := range []flow.Side{flow.Server, flow.Client} {
 		for _, h := range c.hits(by, traffic.LargeLost) {
 			stuck += h.Flows
-			if f := c.pmtuFinding(h); f != nil {
+			if _, pass := c.largePass(c.receivers(h), h.First); pass {
+				others += h.Flows
+			} else if f := c.pmtuFinding(h); f != nil {
 				findings = append(findings, f)
 			}
 		}
@@ -57,6 +59,9 @@ func runPMTU(c *Case) Answer {
 	switch {
 	case len(findings) > 0:
 		return present(c.rest(worst(findings), "large packets that vanish")...)
+	case others > 0 && others == stuck:
+		return absent("%s stuck at a large segment, but others to the same addresses were not: it is not the size, unless several hosts are behind one address (NAT, a proxy)",
+			words.Plural(stuck, "connection was", "connections were"))
 	case stuck > 0:
 		return absent("%s stuck at a large segment, too few or not for long enough to blame its size", words.Plural(stuck, "connection was", "connections were"))
 	}
@@ -75,16 +80,18 @@ func (c *Case) largePass(receivers map[netip.Addr]uint64, since int64) (peers []
 	return peers, pass
 }
 
+// receivers are the addresses to which a hit's segments were sent.
+func (c *Case) receivers(h hit) map[netip.Addr]uint64 {
+	if h.by == flow.Server {
+		return h.Clients
+	}
+	return map[netip.Addr]uint64{h.service.Server.Addr(): h.Flows}
+}
+
 // pmtuFinding says to whom what size does not pass; nil where something else may explain it.
 func (c *Case) pmtuFinding(h hit) *Finding {
-	receivers := map[netip.Addr]uint64{h.service.Server.Addr(): h.Flows}
-	if h.by == flow.Server {
-		receivers = h.Clients
-	}
-	peers, pass := c.largePass(receivers, h.First)
-	if pass {
-		return nil
-	}
+	receivers := c.receivers(h)
+	peers, _ := c.largePass(receivers, h.First)
 	spread := h.Opened[1] - h.Opened[0]
 	if float64(h.Flows) < pmtuMany.Value || float64(spread) < pmtuSpread.Value*1e9 {
 		return nil

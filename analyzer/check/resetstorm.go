@@ -29,7 +29,8 @@ var resetStorm = Check{
 harm: many programs reset connections that they no longer need, and those are not counted
 here. What counts is what was cut off: a request that was never answered, data that never
 arrived. A service that is restarted cuts off what it has at that moment: that is only
-worth knowing.
+worth knowing. So are clients who reset a few of many connections all the time, as load
+balancers end their health checks.
 
 Who sent the RST is the culprit or its victim: a server that resets in place of answering
 has crashed in the request, is configured to refuse, or runs out of something; a client
@@ -91,7 +92,7 @@ func (c *Case) resetFinding(h hit) *Finding {
 	pace := perSecond(n, f.span())
 	share := float64(h.Flows) / float64(max(h.service.Flows, 1))
 	restarted := h.by == flow.Server && c.cutByRestart(h)
-	if pace >= resetRate.Value && float64(n) >= resetMany.Value && !restarted {
+	if pace >= resetRate.Value && float64(n) >= resetMany.Value && !restarted && !c.everSo(h, f.span(), share) {
 		f.Severity = Warning
 		// Who closes a tab has lost nothing; who waits for an answer has.
 		if share >= manyShare.Value && h.kind == traffic.ResetAsked {
@@ -116,6 +117,14 @@ func (c *Case) resetFinding(h hit) *Finding {
 	}
 	f.Remedy = []Remedy{{What: c.resetLook(h, own)}}
 	return f
+}
+
+// everSo says whether few connections end so, by their client's own will and from end to end of the window: load balancers
+// end their health checks with a reset, and users leave. What went on all the time is how this service is used.
+func (c *Case) everSo(h hit, span timeline.Span, share float64) bool {
+	const nearlyAll = 0.9
+	return h.by == flow.Client && h.kind == traffic.ResetBusy && share < manyShare.Value &&
+		float64(span.End-span.Start) > nearlyAll*float64(c.Window.End-c.Window.Start)
 }
 
 // cutByRestart says whether all of it happened around a restart of the service.

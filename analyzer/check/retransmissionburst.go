@@ -21,7 +21,7 @@ Retransmissions that the receiver reports as not needed (DSACK) tell of late
 acknowledgements, and not of loss.`,
 	Ref:    "RFC 6298, RFC 6675, RFC 8985, RFC 2883; package flow says how retransmissions are told from reordering",
 	Needs:  []*Need{needPackets},
-	Limits: []Limit{lossShare, lossMany, lossFactor, lossCritical},
+	Limits: []Limit{lossShare, lossMany, lossFactor, lossCritical, manyFlows, manyShare},
 	Causes: []Link{
 		{Cause: &lostBetween, On: subject.KindPeer, Slack: counterSlack,
 			Because: "what is lost between the two places is sent again"},

@@ -86,6 +86,10 @@ func runRTT(c *Case) Answer {
 		return s.none(line, c)
 	}
 	s.sort(c.peers())
+	if most, ok := s.first(c); ok {
+		return absent("rtt.p99 rose to %s, but nothing was more than %s above the least of its own connection, and no peer was slow in the packets: these are first samples, which a SYN-ACK that is sent again lengthens",
+			unit.Duration(seconds(s.most)), unit.Duration(seconds(most)))
+	}
 	f := &Finding{Severity: Warning, effect: "round trips of up to " + unit.Duration(seconds(s.most))}
 	if s.most >= rttSevere.Value {
 		f.Severity = Critical
@@ -98,6 +102,18 @@ func runRTT(c *Case) Answer {
 	f.Evidence = s.items(c)
 	f.Remedy = []Remedy{{What: who.look}}
 	return present(f)
+}
+
+// first says whether the long samples were all the first of their connections, by what they were above the least of those,
+// where the packets show nobody to be slow: a connection that waits for its deferred accept has such a one, measured
+// from the first SYN-ACK (net/ipv4/tcp_input.c, tcp_ack_update_rtt, Linux 6.18).
+func (s *spike) first(c *Case) (most float64, ok bool) {
+	excess := c.Lines.Get("rtt.excess.max")
+	if !s.vital || len(s.slow) > 0 || len(s.other) == 0 || excess == nil {
+		return 0, false
+	}
+	most, _, ok = excess.Max(s.span)
+	return most, ok && most < s.limit
 }
 
 // none says how far the round trips stayed from a spike.

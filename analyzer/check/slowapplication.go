@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/subject"
@@ -25,9 +26,26 @@ check says so instead. A service that always takes that long is not called slow.
 	Causes: []Link{
 		{Cause: &slowUpstream, On: subject.KindHost, Slack: counterSlack,
 			Because: "a proxy cannot answer before its upstream has answered"},
+		{Cause: &neighbourFailed, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
+			Because: "a proxy cannot answer before it has reached its upstream"},
+		{Cause: &synRetransmit, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
+			Because: "a proxy cannot answer before it has reached its upstream"},
+		{Cause: &connectFailed, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
+			Because: "a proxy that cannot reach its upstream tries for a while before it says so"},
+		{Cause: &connectionRefused, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
+			Because: "a proxy that is refused by its upstream tries again before it says so"},
 	},
-	Explains: []string{"serve.p99", "serve.max", "accept.queue.fill", "tcp.established"},
+	Explains: []string{"serve.p99", "serve.max", "accept.queue.fill", "accept.stalled", "tcp.established"},
 	run:      runSlowApplication,
+}
+
+// ownUpstream says whether the cause keeps this host from a server that it asks, is more than worth knowing, and hits a
+// program that serves what is slow, as far as it is known whom: a connection that was refused leaves no socket.
+func ownUpstream(cause, effect *Finding) bool {
+	process := func(s subject.Subject) bool { return s.Kind() == subject.KindProcess }
+	known := slices.ContainsFunc(cause.Subjects, process) && slices.ContainsFunc(effect.Subjects, process)
+	return harmful(cause, effect) && (cause.way == handshake.Outbound || cause.ID == neighbourFailed.ID) &&
+		(!known || subject.AnyMeet(subject.KindProcess, cause.Subjects, effect.Subjects))
 }
 
 // runSlowApplication asks of every service but those that this host is the client of.

@@ -19,7 +19,7 @@ slow-application is told as its effect.`,
 	Ref:      "nginx, $upstream_header_time; HAProxy, the timer Tr of its log",
 	Needs:    []*Need{needPackets, needOwn},
 	Limits:   []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},
-	Explains: []string{"upstream.p99", "upstream.max", "serve.p99", "serve.max", "tcp.established"},
+	Explains: []string{"upstream.p99", "upstream.max", "serve.p99", "serve.max", "accept.stalled", "tcp.established"},
 	run:      runSlowUpstream,
 }
 

@@ -96,7 +96,14 @@ func (c *Case) defers(t trouble) bool {
 			return h.Flows >= t.Flows
 		}
 	}
-	return false
+	return c.putOff(t)
+}
+
+// putOff says whether the kernel counts as many ACKs that it put off until data comes as a service's connections had to
+// repeat the SYN-ACK. Where the client's ACK came within the same millisecond as its SYN, as on a LAN, the timestamps do
+// not tell which of them the SYN-ACK echoes.
+func (c *Case) putOff(t trouble) bool {
+	return t.service.Way == handshake.Inbound && c.sum(deferDrops) >= float64(t.Flows)
 }
 
 // synackPlace says who dropped what.
@@ -105,7 +112,7 @@ func (c *Case) synackPlace(t trouble) where {
 	case handshake.SYNACKAnswered:
 		if c.defers(t) {
 			return where{"the server waits for data before it takes the connection",
-				"The SYN-ACK echoes the timestamp of the client's ACK, so that the server's TCP has seen the ACK, and no accept queue overflowed.", ""}
+				"The server's TCP has seen the client's ACK, as timestamps or the kernel's count of ACKs that it put off tell, and no accept queue overflowed.", ""}
 		}
 		return c.ackDropped(t)
 	case handshake.SYNACKLate:
@@ -139,7 +146,7 @@ func (c *Case) ackDropped(t trouble) where {
 		return where{"the server did not take this host's ACK",
 			"The ACK had left through the tap: it was lost on its way, or the server dropped it because its accept queue is full.",
 			"Ask the server for its ListenOverflows, and capture there too."}
-	case handshake.WayUnknown:
+	case handshake.WayUnknown, handshake.Forwarded:
 		return where{"the client's ACK was dropped",
 			"The client's ACK had been captured, and behind the tap it was dropped: by the server's host (a packet filter or a full accept queue), or on its way if the capture was taken elsewhere.",
 			"Look at the server's ListenOverflows and at its packet filter; capture on the server."}

@@ -151,7 +151,7 @@ func (c *Case) suspects() []suspect {
 			half += h.Flows
 		}
 	}
-	deferred = total(c.hits(flow.Server, traffic.Deferred))
+	deferred = c.deferred()
 	overflowed := c.sum(overflows)
 	var filtered uint64
 	for i := range c.Evidence.Events {
@@ -192,7 +192,7 @@ func (c *Case) suspects() []suspect {
 		firewall.pro = append(firewall.pro, unit.Count(filtered)+" packets were dropped by netfilter")
 	}
 	accept := suspect{name: deferring, look: "Nothing needs to be done; see deferred-accept."}
-	accept.weigh(deferred, "%s SYN-ACKs echo the client's ACK", "no SYN-ACK echoes the client's ACK")
+	accept.weigh(deferred, "%s SYN-ACKs were repeated after an ACK that the server's TCP has seen", "no SYN-ACK echoes the client's ACK")
 	return []suspect{flood, clients, path, firewall, queue, accept}
 }
 

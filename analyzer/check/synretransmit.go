@@ -136,12 +136,39 @@ func (c *Case) synPlace(t trouble) where {
 			"The SYNs left this host and nothing came back: the path or the other side dropped them.",
 			fmt.Sprintf("Ask whether %s is alive and reachable from here, and capture there too.", t.service.Server)}
 	}
+	if t.service.Way == handshake.Forwarded {
+		return c.forwardedPlace(t)
+	}
 	if side, known := t.service.Near(); known {
 		return nearPlace(side, t)
 	}
 	return where{"nothing answered",
 		"Whether the server or the way to it is to blame cannot be told, as the capture does not say on which side it was taken.",
 		"Capture with directions (a bundle, or pcapng of a recent dumpcap), or on both sides."}
+}
+
+// forwardedPlace is synPlace for connections that this host forwards: whether their SYNs left it again, the packets at
+// its other interface tell, where that was captured.
+func (c *Case) forwardedPlace(t trouble) where {
+	for _, s := range c.stretches() {
+		n := s.Services[t.service.Server]
+		if !s.here || n == nil || n.Passed == 0 {
+			continue
+		}
+		if s.backward.Lost > 0 {
+			return where{"their answers were lost inside this host",
+				fmt.Sprintf("This host forwards these connections: the SYNs went from %s to %s, and answers that came back there did not leave again.", s.from.Name, s.to.Name),
+				"Look at the forward rules, routes and neighbours of this host, for packets on their way back."}
+		}
+		if n.Lost == 0 && s.Refused == 0 {
+			return where{"they left this host again and nothing came back",
+				fmt.Sprintf("This host forwards these connections: the SYNs went from %s to %s, and no answer came by. The path behind it or the server dropped them.", s.from.Name, s.to.Name),
+				fmt.Sprintf("Ask whether %s is alive and reachable from here, and capture there too.", t.service.Server)}
+		}
+	}
+	return where{"no answer came back through this host",
+		"This host forwards these connections: it, the path behind it or the server dropped the SYNs or their answers.",
+		"Follow one over the interfaces (spikebox packets --flow): if the SYN left this host again, look at the server and the way there, else at the forward rules, routes and neighbours here."}
 }
 
 // latePlace is synPlace for answers that came after all.

@@ -105,6 +105,9 @@ func (c *Case) finding(t trouble) *Finding {
 	if t.service.Server.IsValid() {
 		f.Object = t.service.Server.String()
 		f.Subjects = []subject.Subject{subject.Service{Addr: t.service.Server}}
+		if t.service.Way == handshake.Outbound {
+			f.Subjects = append(f.Subjects, c.askersOf(t.service.Server)...)
+		}
 	}
 	f.at(timeline.Span{Start: t.First, End: t.Last})
 	f.take(t.Examples)

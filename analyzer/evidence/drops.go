@@ -3,6 +3,7 @@ package evidence
 import (
 	"cmp"
 	"io"
+	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/column"
 	"github.com/spikebox/spikebox/format/member"
@@ -38,8 +39,23 @@ func (e *Evidence) readDrops(_ string, r io.Reader) error {
 		}
 	}}
 	err := member.EachDrop(r, func(d *member.Drop) {
+		d.Reason = reasonAt(d.Reason, d.Place)
 		s.keep(d.Time, d, textSize(d.Reason, d.Place))
 		k.keep(&e.Drops, d, textSize(d.Reason, d.Place))
 	})
 	return cmp.Or(k.cut(nil), s.end(err))
+}
+
+// reasonAt gives the reason of a drop by the function that did it, where the kernel has none and the function can have no
+// other: what a neighbour's failure throws away has a reason over IPv4 alone (net/ipv4/arp.c, arp_error_report, and
+// net/ipv6/ndisc.c, ndisc_error_report, which neigh_invalidate calls last and so stands for; Linux 6.18).
+func reasonAt(reason, place string) string {
+	if reason != "NOT_SPECIFIED" {
+		return reason
+	}
+	switch function, _, _ := strings.Cut(place, "+"); function {
+	case "neigh_invalidate", "arp_error_report", "ndisc_error_report":
+		return "NEIGH_FAILED"
+	}
+	return reason
 }

@@ -98,7 +98,8 @@ func (e *Evidence) Listener(matches func(s *member.Socket) bool) *member.Socket 
 	}
 	for i := range e.Sockets {
 		s := &e.Sockets[i]
-		if s.Listening() && matches(s) && (best == nil || rank(s) > rank(best)) {
+		// Of several at one address (SO_REUSEPORT) the one at which most wait.
+		if s.Listening() && matches(s) && (best == nil || rank(s) > rank(best) || rank(s) == rank(best) && s.RecvQ > best.RecvQ) {
 			best = s
 		}
 	}

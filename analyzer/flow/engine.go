@@ -70,6 +70,7 @@ type half struct {
 	forgot    bool // past has overflowed: there were more
 
 	ttlLow, ttlHigh       uint8  // of this side's packets but RSTs, 0 without any
+	ttlAt                 int64  // Unix ns of the last of them
 	windowLow, windowHigh uint16 // of those and but SYNs, as they are in the header
 
 	recentAt uint8

@@ -22,11 +22,17 @@ func TestForeign(t *testing.T) {
 		return x
 	}
 	counting, random, none := []uint16{700, 701, 703, 704, 706, 709}, []uint16{9, 40211, 17, 60001, 300, 22222}, make([]uint16, 6)
+	stale := side(57, none...)
+	stale.ttlAt = -nearAge - 1
 	for name, c := range map[string]struct {
 		side *Direction
 		rst  rst
 		want bool
 	}{
+		"a firewall with the same initial TTL, nearer":  {side(63, none...), rst{64, 0, 0}, true},
+		"nearer, and goes on counting":                  {side(57, counting...), rst{58, 711, 501}, false},
+		"nearer, long after the others":                 {stale, rst{58, 0, 0}, false},
+		"farther":                                       {side(57, none...), rst{56, 0, 0}, false},
 		"its own, of the socket":                        {side(57, counting...), rst{57, 710, 501}, false},
 		"its own, of no socket":                         {side(57, counting...), rst{57, 0, 0}, false},
 		"its own, of no socket before 4.19":             {side(57, counting...), rst{57, 31012, 0}, false},

@@ -65,6 +65,7 @@ func (x *Direction) hears(p *packet.Packet) {
 	if p.Flags&packet.RST != 0 {
 		return
 	}
+	x.ttlAt = p.Time
 	if p.TTL > x.ttlHigh {
 		x.ttlHigh = p.TTL
 	}
@@ -101,12 +102,17 @@ const (
 	// farTTL is by how many hops a reset must differ from every other packet of its side to be another
 	// machine's. Paths that change add or take a few hops; initial TTLs are 32 apart and more (64, 128, 255).
 	farTTL = 6
+	// nearAge is how fresh a side's only TTL must be, in ns, for a RST that has passed fewer routers to be another
+	// machine's: routes change within minutes and not at each reset, but a connection may have been silent for hours.
+	nearAge = 3_000_000_000
 	// nearID is how far a counter of IP identifications may have gone on between two packets of one
 	// connection: some stacks count all packets of the host in it.
 	nearID = 1 << 12
 )
 
-// foreign looks at a RST in the name of this side. The TTL is enough, unless the IP identification goes on
+// foreign looks at a RST in the name of this side. The TTL is enough, if it is far from the side's, or, between packets
+// that have one and come at the same time, any greater one: a machine on the way that sends with the same initial value
+// as the side (64: Linux's own netfilter rejects so) has fewer routers before it. It is enough unless the IP identification goes on
 // counting, or the distance is the same and the RST looks like one that Linux sends for no socket: a program may
 // set the TTL of its own packets (RFC 5082), and such a RST has the host's. With the usual
 // TTL it takes both others: an identification far from where the side has counted to, and a window that it
@@ -120,7 +126,8 @@ func (x *Direction) foreign(p *packet.Packet) (f Foreign) {
 	ahead := int16(p.IPID - x.ids.last)
 	f.ID = counted && (ahead > nearID || ahead < -nearID)
 	f.Window = p.Window != 0 && x.windowHigh != 0 && (int(p.Window) > 2*int(x.windowHigh) || int(p.Window) < int(x.windowLow)/2)
-	f.TTL = x.ttlHigh > 0 && (ttl > int(x.ttlHigh)+farTTL || ttl < int(x.ttlLow)-farTTL)
+	nearer := x.ttlLow == x.ttlHigh && ttl > int(x.ttlHigh) && p.Time-x.ttlAt <= nearAge
+	f.TTL = x.ttlHigh > 0 && (nearer || ttl > int(x.ttlHigh)+farTTL || ttl < int(x.ttlLow)-farTTL)
 	itself := counted && ahead > 0 && ahead <= nearID ||
 		p.IPID == 0 && p.Window == 0 && x.ttlLow == x.ttlHigh && Hops(p.TTL) == Hops(x.ttlLow)
 	if f.TTL && itself || !f.TTL && !(f.ID && f.Window) {

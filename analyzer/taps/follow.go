@@ -203,6 +203,7 @@ func (t *Tracker) end(c *conn) {
 			t.expire(c, i, dir, 1<<62)
 		}
 	}
+	t.unreturned(c)
 	t.attempted(c)
 	for _, v := range c.views {
 		if t.views[v.ends] == c {
@@ -212,6 +213,24 @@ func (t *Tracker) end(c *conn) {
 	c.prev.next, c.next.prev = c.next, c.prev
 	c.gone = true
 	c.spots = nil
+}
+
+// unreturned counts SYN-ACKs that came to a place and to no other, where the SYNs came to it from one that answers of
+// the same service pass behind it: a connection of which every answer is lost never joins the two that way. Where none
+// of them ever passed, answers may take another way.
+func (t *Tracker) unreturned(c *conn) {
+	dir := 1 - c.client
+	for i := range c.spots {
+		st, there := &c.spots[i].dirs[dir], c.spots[i].dirs[c.client].from
+		if st.lostSYNs == 0 || st.from >= 0 || there < 0 {
+			continue
+		}
+		_, way := t.way(c, i, there, dir)
+		if way == nil || way.Services[c.server(i)] == nil || way.Services[c.server(i)].Passed == 0 {
+			continue
+		}
+		way.miss(loss{c.server(i), c.clientAt(i), uint64(st.lostSYNs), st.lostAt, 0}, t.places[c.spots[there].place].last)
+	}
 }
 
 // attempt is a service as clients at a place ask for it.

@@ -27,6 +27,23 @@ func scaleFlag(flags *pflag.FlagSet, opt *lab.Options) (check func() error) {
 	}
 }
 
+// variantFlag declares --ip, --server and --nat. The function that it returns reads them, once the flags are parsed.
+func variantFlag(flags *pflag.FlagSet, v *lab.Variant) (check func() error) {
+	ip := flags.Int("ip", 4, "4 or 6: the protocol of all addresses")
+	flags.StringVar(&v.Server, "server", "", "what serves on the recorder's host, nginx or haproxy (default: the lab's own server)")
+	flags.BoolVar(&v.NAT, "nat", false, "the router translates: all clients have its address")
+	return func() error {
+		if *ip != 4 && *ip != 6 {
+			return cli.Usagef("--ip is 4 or 6, not %d", *ip)
+		}
+		v.IPv6 = *ip == 6
+		if err := v.Check(); err != nil {
+			return cli.Usagef("--server: %v", err)
+		}
+		return nil
+	}
+}
+
 // recorderFlag declares --spikeboxd.
 func recorderFlag(flags *pflag.FlagSet, opt *lab.Options) {
 	flags.StringVar(&opt.Spikeboxd, "spikeboxd", "", "the recorder (default: beside spikebox-lab, then in $PATH)")

@@ -144,9 +144,37 @@ func TestIncidents(t *testing.T) {
 	}
 }
 
-func makeIncident(t *testing.T, name, dir string) *lab.Truth {
+// TestVariants makes incidents over IPv6, with other servers and through a translation of addresses: what was told of
+// them as they were written must be told then, too.
+func TestVariants(t *testing.T) {
+	needRoot(t)
+	for _, c := range []struct {
+		name  string
+		flags []string
+		needs string // program
+	}{
+		{name: "reply-without-route", flags: []string{"--ip", "6"}},
+		{name: "neighbour-failed", flags: []string{"--ip", "6"}},
+		{name: "pmtu-blackhole", flags: []string{"--ip", "6", "--nat"}},
+		{name: "synack-lost", flags: []string{"--server", "nginx"}, needs: "nginx"},
+		{name: "app-frozen", flags: []string{"--ip", "6", "--server", "haproxy"}, needs: "haproxy"},
+		{name: "healthy-deferred", flags: []string{"--server", "nginx"}, needs: "nginx"},
+	} {
+		t.Run(c.name+strings.Join(c.flags, ""), func(t *testing.T) {
+			if _, err := exec.LookPath(c.needs); c.needs != "" && err != nil {
+				t.Skipf("needs %s: apt-get install nginx-light haproxy", c.needs)
+			}
+			t.Parallel()
+			dir := t.TempDir()
+			truth := makeIncident(t, c.name, dir, c.flags...)
+			checkAnalysis(t, truth, filepath.Join(dir, truth.Bundle))
+		})
+	}
+}
+
+func makeIncident(t *testing.T, name, dir string, flags ...string) *lab.Truth {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(bin, "spikebox-lab"), "run", name, "--baseline", "3s", "-o", dir)
+	cmd := exec.Command(filepath.Join(bin, "spikebox-lab"), append([]string{"run", name, "--baseline", "3s", "-o", dir}, flags...)...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,7 +36,7 @@ spikebox-lab show INCIDENT lists the flags that an incident has besides these.`,
 // setupRun declares the flags of run.
 func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 	opt := &lab.Options{Log: os.Stderr, Params: map[string]string{}}
-	check := scaleFlag(flags, opt)
+	check, variant := scaleFlag(flags, opt), variantFlag(flags, &opt.Variant)
 	flags.StringVarP(&opt.Dir, "out", "o", "", "folder for the bundle and truth.json")
 	flags.Uint64Var(&opt.Seed, "seed", 1, "of everything that is drawn at random")
 	recorderFlag(flags, opt)
@@ -52,7 +53,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 		if opt.Dir == "" {
 			return cli.Usagef("run needs -o DIR")
 		}
-		if err := check(); err != nil {
+		if err := errors.Join(check(), variant()); err != nil {
 			return err
 		}
 		if err := takeOwn(flags, inc, opt.Params); err != nil {

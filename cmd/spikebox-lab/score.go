@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -43,7 +44,7 @@ fire, or a trigger fired where nothing was wrong.`,
 // setupScore declares the flags of score.
 func setupScore(flags *pflag.FlagSet) func(context.Context, []string) error {
 	opt := &lab.Options{Log: os.Stderr}
-	check := scaleFlag(flags, opt)
+	check, variant := scaleFlag(flags, opt), variantFlag(flags, &opt.Variant)
 	runs := flags.Int("runs", 1, "of each incident, with a seed of its own each")
 	armed := flags.Bool("armed", false, "arm the default triggers, and score whether and when they fire")
 	atOnce := flags.Int("at-once", 1, "with --armed, incidents that are made side by side")
@@ -63,7 +64,7 @@ func setupScore(flags *pflag.FlagSet) func(context.Context, []string) error {
 		if err != nil {
 			return err
 		}
-		if err := check(); err != nil {
+		if err := errors.Join(check(), variant()); err != nil {
 			return err
 		}
 		if *armed {

@@ -2,8 +2,8 @@ package member
 
 import "io"
 
-// ProcessesName holds the processes that have ever used CPU time, at the trigger and at
-// the end.
+// ProcessesName holds the processes, at the trigger and at the end, but for kernel threads that have used no
+// CPU time.
 const ProcessesName = "processes.jsonl"
 
 // ProcessUse is one line of processes.jsonl (SPEC.md, "processes.jsonl"): a process at one

@@ -16,13 +16,13 @@ import (
 	"github.com/spikebox/spikebox/format/member"
 )
 
-// processesMost bounds the list: a host with more processes that have ever run than
-// this gets the first ones and a count of the rest.
+// processesMost bounds the list: a host with more processes than this gets the first
+// ones and a count of the rest.
 const processesMost = 5000
 
 var processes = &OneOff{
 	Name:      "processes",
-	Doc:       "processes that have used CPU time, from /proc/PID/stat",
+	Doc:       "processes, from /proc/PID/stat, without kernel threads that have used no CPU time",
 	Limit:     3 * time.Second,
 	AtTrigger: true,
 	Collect:   collectProcesses,
@@ -47,8 +47,8 @@ func collectProcesses(ctx context.Context, env Env, sink *Sink) error {
 			return ctx.Err()
 		}
 		line, err := readProcess(filepath.Join(env.Root, "proc", e.Name(), "stat"))
-		if err != nil || line.UTime+line.STime == 0 {
-			continue // gone meanwhile, or never ran
+		if err != nil || neverRan(&line) {
+			continue // gone meanwhile
 		}
 		if n++; n > processesMost {
 			sink.Lost++
@@ -64,6 +64,11 @@ func collectProcesses(ctx context.Context, env Env, sink *Sink) error {
 	}
 	return stream.Close()
 }
+
+// neverRan says whether a process is a kernel thread, which has no memory of its own, that has used no CPU
+// time: most of those have not. A program that has used less than a tick is listed: the master of nginx needs
+// no more for days, and a list without it cannot tell that every process of a listener stands still.
+func neverRan(p *member.ProcessUse) bool { return p.UTime+p.STime == 0 && p.RSSPages == 0 }
 
 var errNotStat = errors.New("not in the form of /proc/PID/stat")
 

@@ -30,3 +30,12 @@ func TestReadProcess(t *testing.T) {
 		t.Errorf("this process: %+v (%v)", self, err)
 	}
 }
+
+func TestNeverRan(t *testing.T) {
+	master := member.ProcessUse{Comm: "nginx", RSSPages: 300} // less than a tick of CPU time
+	thread := member.ProcessUse{Comm: "kworker/0:0"}
+	busy := member.ProcessUse{Comm: "ksoftirqd/0", STime: 5}
+	if neverRan(&master) || !neverRan(&thread) || neverRan(&busy) {
+		t.Errorf("left out: a program %v, an idle kernel thread %v, a busy one %v; want only the second", neverRan(&master), neverRan(&thread), neverRan(&busy))
+	}
+}

@@ -4,13 +4,17 @@ package vital
 
 import (
 	"errors"
+	"runtime"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
 	// pollShare bounds what a dump of sockets may cost where nothing else tells: it waits at
-	// least 200 times as long as the last one took, so that half a percent of one CPU is the
-	// most, however many sockets there are.
+	// least 200 times the CPU time that the last one took, so that half a percent of one CPU is the
+	// most, however many sockets there are. The time by the clock is no cost: on a host that is
+	// short of CPU a dump of no socket takes a tenth of a second, and the next would come after minutes.
 	pollShare = 200
 	// countShare bounds one whose figures change slowly, or are kept by other means meanwhile.
 	countShare = 1000
@@ -23,10 +27,10 @@ var errUncounted = errors.New("counting sockets does not come back")
 // pace spaces out what is dear, dumps of sockets, and has it done beside the ticks: one of
 // 100,000 takes 50 ms, and 300 on a host that is busy, in which no trigger would be looked at.
 // What a tick shows is as old as the last dump that has ended: what it took and a tick when it
-// is new, and every more, or share times what it took, just before the next.
+// is new, and every more, or share times its CPU time, just before the next.
 type pace struct {
 	every time.Duration // at the least
-	share int           // of the time that one took
+	share int           // of the CPU time that one took
 	// ask is what is dear. What it writes is its own while it is going.
 	ask func() error
 
@@ -42,6 +46,7 @@ type pace struct {
 type lastDump struct {
 	began time.Time
 	took  time.Duration
+	cost  time.Duration // CPU time
 	err   error
 }
 
@@ -66,14 +71,23 @@ func (p *pace) serve() {
 }
 
 func (p *pace) dump() lastDump {
-	began := time.Now()
+	runtime.LockOSThread() // what is dear is done in the kernel, on this thread
+	defer runtime.UnlockOSThread()
+	began, spent := time.Now(), threadTime()
 	err := p.ask()
-	return lastDump{began, time.Since(began), err}
+	return lastDump{began, time.Since(began), threadTime() - spent, err}
+}
+
+// threadTime is the CPU time of the calling thread.
+func threadTime() time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) // it is always there
+	return time.Duration(t.Nano())
 }
 
 func (p *pace) ended(d lastDump) {
 	p.going, p.last = false, d
-	p.next = p.began.Add(max(p.every, time.Duration(p.share)*d.took))
+	p.next = p.began.Add(max(p.every, time.Duration(p.share)*d.cost))
 }
 
 func (p *pace) dumped() lastDump { return p.last }

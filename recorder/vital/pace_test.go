@@ -8,6 +8,18 @@ import (
 	"time"
 )
 
+// A dump that waits, for a CPU or a lock, has cost nothing, and the next one is as soon as any.
+func TestPaceByCost(t *testing.T) {
+	p := pace{every: time.Second, share: countShare, ask: func() error { time.Sleep(20 * time.Millisecond); return nil }}
+	if err := p.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	if d := p.dumped(); d.took < 20*time.Millisecond || p.next.Sub(p.began) >= countShare*d.took/2 {
+		t.Errorf("took %v, and the next comes after %v", d.took, p.next.Sub(p.began))
+	}
+}
+
 // A dump of sockets that hangs in the kernel: no tick waits for it, what is shown is the last
 // that has ended, and after a while the reader says so; what comes back late is taken.
 func TestPaceWaitsForNothing(t *testing.T) {

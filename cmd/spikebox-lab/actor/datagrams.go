@@ -29,7 +29,7 @@ func readDatagrams(_ context.Context, c *Cue) error {
 	if err := c.params(&p, func() string { return p.Comm }); err != nil {
 		return err
 	}
-	conn, err := net.ListenPacket("udp4", p.Addr)
+	conn, err := net.ListenPacket("udp", p.Addr)
 	if err != nil {
 		return err
 	}

@@ -37,19 +37,26 @@ func (s *shopping) dial(ctx context.Context, from string, to netip.AddrPort, f *
 
 // socket opens a socket, binds it, so that its port is known, and sends its SYN.
 func (s *shopping) socket(from string, to netip.AddrPort, f *Flow) (*os.File, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	family, at := sockaddr(to)
+	_, own := sockaddr(netip.AddrPortFrom(netip.MustParseAddr(from), 0))
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open socket: %w", err)
 	}
 	if s.RcvBuf > 0 {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, s.RcvBuf) // caps at rmem_max, never fails
 	}
-	err = unix.Bind(fd, &unix.SockaddrInet4{Addr: netip.MustParseAddr(from).As4()})
+	err = unix.Bind(fd, own)
 	if err == nil {
-		err = unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
+		err = unix.Connect(fd, at)
 	}
 	if name, nerr := unix.Getsockname(fd); nerr == nil {
-		f.ClientPort = name.(*unix.SockaddrInet4).Port
+		switch name := name.(type) {
+		case *unix.SockaddrInet4:
+			f.ClientPort = name.Port
+		case *unix.SockaddrInet6:
+			f.ClientPort = name.Port
+		}
 	}
 	if err != nil && err != unix.EINPROGRESS {
 		unix.Close(fd)

@@ -25,7 +25,7 @@ var flood = &Actor{
 type Flood struct {
 	Comm string `json:"comm"`
 	To   string `json:"to"`  // address and port
-	Net  string `json:"net"` // IPv4 network that the source addresses are drawn from
+	Net  string `json:"net"` // network that the source addresses are drawn from
 	UDP  bool   `json:"udp"` // empty datagrams in place of SYNs
 	Rate int    `json:"rate"`
 	// Burst is how many packets are sent at once; the rate holds over many bursts.
@@ -42,7 +42,12 @@ func sendFlood(ctx context.Context, c *Cue) error {
 	if err := c.params(&p, func() string { return p.Comm }); err != nil {
 		return err
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+	to, err := netip.ParseAddrPort(p.To)
+	if err != nil {
+		return err
+	}
+	family, _ := sockaddr(to)
+	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 	if err != nil {
 		return fmt.Errorf("open raw socket: %w", err)
 	}
@@ -68,7 +73,7 @@ func (p *Flood) send(ctx context.Context, fd int) (sent int) {
 	}
 	draw := rand.New(rand.NewPCG(p.Seed, 0))
 	to, source := netip.MustParseAddrPort(p.To), netip.MustParsePrefix(p.Net)
-	dst := &unix.SockaddrInet4{Addr: to.Addr().As4()}
+	_, dst := sockaddr(netip.AddrPortFrom(to.Addr(), 0)) // of a raw socket the port is the protocol, if any
 	buf := gopacket.NewSerializeBuffer()
 	for start := time.Now(); ctx.Err() == nil; wait(ctx, 2*time.Millisecond) {
 		due := int(time.Since(start).Seconds() * float64(p.Rate))
@@ -81,20 +86,42 @@ func (p *Flood) send(ctx context.Context, fd int) (sent int) {
 	return sent
 }
 
-// packet writes one packet with its IPv4 header into buf.
+// ipLayer is a header that knows the checksum of what it carries.
+type ipLayer interface {
+	gopacket.NetworkLayer
+	gopacket.SerializableLayer
+}
+
+// header draws a source and gives the header of the network layer.
+func (p *Flood) header(draw *rand.Rand, source netip.Prefix, to netip.Addr) ipLayer {
+	from, kept := source.Addr().AsSlice(), source.Bits()
+	first := kept / 8
+	for i := range 4 { // 32 bits from the network's end on
+		if first+i < len(from) {
+			mask := byte(0xff)
+			if i == 0 {
+				mask >>= kept % 8
+			}
+			from[first+i] |= byte(draw.Uint32()) & mask
+		}
+	}
+	protocol := layers.IPProtocolTCP
+	if p.UDP {
+		protocol = layers.IPProtocolUDP
+	}
+	if to.Is6() {
+		return &layers.IPv6{Version: 6, HopLimit: 64, SrcIP: from, DstIP: to.AsSlice(), NextHeader: protocol}
+	}
+	return &layers.IPv4{Version: 4, TTL: 64, Id: uint16(draw.Uint32()), Flags: layers.IPv4DontFragment,
+		SrcIP: from, DstIP: to.AsSlice(), Protocol: protocol}
+}
+
+// packet writes one packet with its IP header into buf.
 func (p *Flood) packet(buf gopacket.SerializeBuffer, draw *rand.Rand, source netip.Prefix, to netip.AddrPort) {
-	from := source.Addr().As4()
-	host := draw.Uint32() >> source.Bits()
-	from[0] |= byte(host >> 24)
-	from[1] |= byte(host >> 16)
-	from[2] |= byte(host >> 8)
-	from[3] |= byte(host)
-	ip := &layers.IPv4{Version: 4, TTL: 64, Id: uint16(draw.Uint32()), Flags: layers.IPv4DontFragment,
-		SrcIP: from[:], DstIP: to.Addr().AsSlice(), Protocol: layers.IPProtocolTCP}
+	ip := p.header(draw, source, to.Addr())
 	port := uint16(1024 + draw.IntN(60000))
 	var l gopacket.SerializableLayer
 	if p.UDP {
-		ip.Protocol = layers.IPProtocolUDP
 		udp := &layers.UDP{SrcPort: layers.UDPPort(port), DstPort: layers.UDPPort(to.Port())}
 		udp.SetNetworkLayerForChecksum(ip)
 		l = udp

@@ -94,7 +94,8 @@ func listen(addr string, backlog int) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	family, at := sockaddr(ap)
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open socket: %w", err)
 	}
@@ -103,13 +104,21 @@ func listen(addr string, backlog int) (net.Listener, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return nil, fmt.Errorf("set SO_REUSEADDR: %w", err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().As4()}); err != nil {
+	if err := unix.Bind(fd, at); err != nil {
 		return nil, fmt.Errorf("bind %s: %w", addr, err)
 	}
 	if err := unix.Listen(fd, backlog); err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
 	return net.FileListener(f)
+}
+
+// sockaddr gives an address and port as the kernel takes them, with their family.
+func sockaddr(ap netip.AddrPort) (family int, at unix.Sockaddr) {
+	if ap.Addr().Is6() {
+		return unix.AF_INET6, &unix.SockaddrInet6{Port: int(ap.Port()), Addr: ap.Addr().As16()}
+	}
+	return unix.AF_INET, &unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().As4()}
 }
 
 // deferAccept sets TCP_DEFER_ACCEPT on a listener.

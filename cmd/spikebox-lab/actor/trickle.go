@@ -84,7 +84,7 @@ func runTrickle(ctx context.Context, c *Cue) error {
 	conns := make([]net.Conn, p.Times)
 	for i := range conns {
 		var err error
-		if conns[i], err = d.DialContext(ctx, "tcp4", p.Addr); err != nil {
+		if conns[i], err = d.DialContext(ctx, "tcp", p.Addr); err != nil {
 			return err
 		}
 		defer conns[i].Close()

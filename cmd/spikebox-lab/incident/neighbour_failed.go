@@ -38,7 +38,7 @@ func runNeighbourFailed(s *lab.Stage) {
 	s.Proxy()
 
 	s.Begin("nobody answers ARP for db-1 any more, and edge-1 forgets its address")
-	s.Router().Vouch(edge, false)
+	s.Router().Vouch(edge, db, false)
 	edge.Forget(db)
 	s.Sleep(s.Duration("span"))
 }

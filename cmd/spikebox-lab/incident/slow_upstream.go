@@ -32,7 +32,7 @@ proxy alone, call it slow.`,
 func runSlowUpstream(s *lab.Stage) {
 	db := s.Upstream()
 	postgres := s.Serve(db, 5432, actor.Server{Comm: "postgres"})
-	s.Open(8080, actor.Server{Comm: "shop-proxy", Upstream: db.Addr + ":5432"})
+	s.Open(8080, actor.Server{Comm: "shop-proxy", Upstream: db.At(5432)})
 
 	s.Begin("db-1 thinks %v before each answer", s.Duration("think"))
 	postgres.Tell("think %v", s.Duration("think"))

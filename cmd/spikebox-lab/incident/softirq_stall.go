@@ -46,6 +46,6 @@ func runSoftirqStall(s *lab.Stage) {
 
 	burst := s.Number("burst")
 	s.Begin("%d datagrams arrive at once, every second", burst)
-	s.Flood(clients, actor.Flood{Comm: "burst", To: edge.Addr + ":5353", UDP: true, Rate: burst, Burst: burst, Pin: true, CPU: 0})
+	s.Flood(clients, actor.Flood{Comm: "burst", To: edge.At(5353), UDP: true, Rate: burst, Burst: burst, Pin: true, CPU: 0})
 	s.Sleep(s.Duration("span"))
 }

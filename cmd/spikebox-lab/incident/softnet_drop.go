@@ -44,5 +44,5 @@ func runSoftnetDrop(s *lab.Stage) {
 	s.Begin("CPU 1 alone receives, through %d rules, %d datagrams per second", s.Number("rules"), s.Number("rate"))
 	edge.Steer("eth0", 1)
 	edge.Ballast(s.Number("rules"))
-	s.Flood(clients, actor.Flood{Comm: "flood", To: edge.Addr + ":5353", UDP: true, Rate: s.Number("rate"), Pin: true, CPU: 0})
+	s.Flood(clients, actor.Flood{Comm: "flood", To: edge.At(5353), UDP: true, Rate: s.Number("rate"), Pin: true, CPU: 0})
 }

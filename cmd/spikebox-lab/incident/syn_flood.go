@@ -36,5 +36,5 @@ func runSynFlood(s *lab.Stage) {
 	s.Open(443, actor.Server{Comm: "nginx", Backlog: 128})
 
 	s.Begin("%d SYNs per second from addresses in %s", s.Number("rate"), lab.SpoofNet)
-	s.Flood(s.Clients(), actor.Flood{Comm: "flood", To: s.Edge().Addr + ":443", Rate: s.Number("rate")})
+	s.Flood(s.Clients(), actor.Flood{Comm: "flood", To: s.Edge().At(443), Rate: s.Number("rate")})
 }

@@ -55,7 +55,7 @@ func runTCPCollapse(s *lab.Stage) {
 	clients.InitCwnd(20000)
 	edge.QuickACK()
 	t := actor.Trickle{Comm: "log-sink", From: lab.Addresses(lab.CrowdNet, 1)[0], Bulk: 64 << 20,
-		Addr: edge.Addr + ":5140", Count: s.Number("segments"), Rest: s.Duration("baseline"), Times: s.Number("connections")}
+		Addr: edge.At(5140), Count: s.Number("segments"), Rest: s.Duration("baseline"), Times: s.Number("connections")}
 	s.Act(edge, "sink", t.Comm, t)
 	s.Open(443, actor.Server{Comm: "nginx", Watch: 100 * time.Millisecond})
 	t.Comm = "log-shipper"

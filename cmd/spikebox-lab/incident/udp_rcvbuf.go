@@ -29,9 +29,9 @@ receive buffer is full, and the kernel drops what does not fit. TCP notices noth
 // runUdpRcvbuf has the resolver read a datagram each 50 ms.
 func runUdpRcvbuf(s *lab.Stage) {
 	edge := s.Edge()
-	resolver := s.Act(edge, "datagrams", "resolver", actor.Datagrams{Comm: "resolver", Addr: edge.Addr + ":5353"})
+	resolver := s.Act(edge, "datagrams", "resolver", actor.Datagrams{Comm: "resolver", Addr: edge.At(5353)})
 	s.Open(443, actor.Server{Comm: "nginx"})
-	s.Flood(s.Clients(), actor.Flood{Comm: "questions", To: edge.Addr + ":5353", UDP: true, Rate: s.Number("rate")})
+	s.Flood(s.Clients(), actor.Flood{Comm: "questions", To: edge.At(5353), UDP: true, Rate: s.Number("rate")})
 
 	s.Begin("the resolver takes 50 ms for each datagram")
 	resolver.Tell("pace 50ms")

@@ -3,8 +3,7 @@
 package lab
 
 import (
-	"net/netip"
-	"strconv"
+	"fmt"
 	"time"
 
 	"github.com/spikebox/spikebox/cmd/spikebox-lab/actor"
@@ -12,11 +11,16 @@ import (
 
 // Serve starts an HTTP server on a host's eth0 and enters its listener into the truth.
 func (s *Stage) Serve(h *Host, port int, p actor.Server) *Child {
-	p.Addr = netip.AddrPortFrom(netip.MustParseAddr(h.Addr), uint16(port)).String()
+	p.Addr = h.At(port)
 	if p.Backlog == 0 {
 		p.Backlog = 511 // what nginx and Apache ask for
 	}
-	c := s.Act(h, "server", p.Comm, p)
+	var c *Child
+	if s.opt.Server != "" && h.name == edgeName {
+		c = s.standIn(h, port, p)
+	} else {
+		c = s.Act(h, "server", p.Comm, p)
+	}
 	s.truth.Listeners = append(s.truth.Listeners, Listener{
 		Host: h.name, Addr: h.Addr, Port: port, PID: c.cmd.Process.Pid, Comm: p.Comm, Backlog: p.Backlog})
 	return c
@@ -39,7 +43,7 @@ func (s *Stage) Open(port int, p actor.Server) *Child {
 // CrowdNet on the clients host, another host's own elsewhere, 2000 bytes an answer, and a
 // browser's patience.
 func (s *Stage) Load(h *Host, to *Host, port int, p actor.Client) *Child {
-	p.To = to.Addr + ":" + strconv.Itoa(port)
+	p.To = to.At(port)
 	p.Seed = s.seed()
 	if p.Comm == "" {
 		p.Comm = p.Group
@@ -52,6 +56,10 @@ func (s *Stage) Load(h *Host, to *Host, port int, p actor.Client) *Child {
 	}
 	if p.Bytes == 0 {
 		p.Bytes = 2000
+	}
+	p.From = s.opt.addresses(p.From)
+	if s.opt.Server == "nginx" {
+		s.page(p.Bytes)
 	}
 	if p.Patience == 0 {
 		p.Patience = 30 * time.Second
@@ -87,6 +95,9 @@ func (s *Stage) Downloads(h *Host, p actor.Client) {
 
 // Pings sends an echo request to a host every 50 ms.
 func (s *Stage) Pings(h *Host, to *Host) *Child {
+	if s.opt.IPv6 {
+		s.check(fmt.Errorf("send pings over IPv6: %w", errVariant))
+	}
 	return s.Act(h, "ping", "ping", actor.Ping{
 		Comm: "ping", From: h.Addr, To: to.Addr, Every: 50 * time.Millisecond})
 }
@@ -97,5 +108,6 @@ func (s *Stage) Flood(h *Host, p actor.Flood) *Child {
 	if p.Net == "" {
 		p.Net = SpoofNet
 	}
+	p.Net = s.opt.prefix(p.Net).String()
 	return s.Act(h, "flood", p.Comm, p)
 }

@@ -30,6 +30,8 @@ type Child struct {
 	over  chan struct{} // it has said that its work is done
 	done  chan struct{} // its output has ended and it is reaped
 	err   error         // how it ended; valid after done
+	// foreign is a program that is none of the lab's actors, and takes no commands.
+	foreign bool
 }
 
 // Act starts an actor on a host, tells it its parameters and waits until it is ready.
@@ -114,7 +116,12 @@ func (s *Stage) hear(c *Child, e actor.Event) {
 
 // Tell writes a command, as the actor's own file lists them. One to a child that is gone
 // is not an error: the child's end is reported where it matters.
-func (c *Child) Tell(format string, a ...any) { fmt.Fprintf(c.in, format+"\n", a...) }
+func (c *Child) Tell(format string, a ...any) {
+	if c.foreign {
+		panic(failure{fmt.Errorf("tell %s %q: it takes no commands: %w", c.name, fmt.Sprintf(format, a...), errVariant)})
+	}
+	fmt.Fprintf(c.in, format+"\n", a...)
+}
 
 // Finish waits until a child says that its work is done, for at most limit.
 func (s *Stage) Finish(c *Child, limit time.Duration) {
@@ -138,6 +145,10 @@ func (s *Stage) leave() {
 		_ = c.cmd.Process.Signal(syscall.SIGCONT) // a frozen one would not hear of it; an error: it has left
 	}
 	for _, c := range slices.Backward(s.cast) {
+		if c.foreign {
+			c.end()
+			continue
+		}
 		c.Tell("stop")
 		select {
 		case <-c.done:

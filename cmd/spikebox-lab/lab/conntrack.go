@@ -52,6 +52,7 @@ const (
 
 	ctaTupleIP, ctaTupleProto                        = 1, 2
 	ctaIPv4Src, ctaIPv4Dst                           = 1, 2
+	ctaIPv6Src, ctaIPv6Dst                           = 3, 4
 	ctaProtoNum, ctaProtoSrc, ctaProtoDst            = 1, 2, 3
 	ctaProtoInfoTCP, ctaTCPState, ctTCPEstablished   = 1, 1, 3
 	ipsSeenReply, ipsAssured, ipsConfirmed           = 1 << 1, 1 << 2, 1 << 3
@@ -75,12 +76,13 @@ func (h *Host) remember(net string, skip, n int, port uint16) error {
 	}
 	defer c.Close()
 	base := binary.BigEndian.Uint32(netip.MustParsePrefix(net).Addr().AsSlice())
-	server := netip.MustParseAddr(h.Addr).As4()
+	server := netip.MustParseAddr(h.Addr)
 	for i := skip; i < skip+n; i++ {
 		// 16 ports an address, so that one address does not hold most of the table.
 		var client [4]byte
 		binary.BigEndian.PutUint32(client[:], base+uint32(i/16))
-		data, err := entry(client, server, uint16(20000+i%16), port)
+		from := netip.MustParseAddr(h.stage.opt.address(netip.AddrFrom4(client).String()))
+		data, err := entry(from, server, uint16(20000+i%16), port)
 		if err != nil {
 			return fmt.Errorf("encode conntrack entry: %w", err)
 		}
@@ -102,15 +104,19 @@ func (h *Host) remember(net string, skip, n int, port uint16) error {
 }
 
 // entry encodes one connection; an assured one is never evicted for a newer one.
-func entry(client, server [4]byte, cport, sport uint16) ([]byte, error) {
+func entry(client, server netip.Addr, cport, sport uint16) ([]byte, error) {
+	family, from, to := byte(unix.AF_INET), uint16(ctaIPv4Src), uint16(ctaIPv4Dst)
+	if server.Is6() {
+		family, from, to = unix.AF_INET6, ctaIPv6Src, ctaIPv6Dst
+	}
 	e := netlink.NewAttributeEncoder()
 	e.ByteOrder = binary.BigEndian
-	tuple := func(src, dst [4]byte, sp, dp uint16) func(*netlink.AttributeEncoder) error {
+	tuple := func(src, dst netip.Addr, sp, dp uint16) func(*netlink.AttributeEncoder) error {
 		return func(e *netlink.AttributeEncoder) error {
 			e.ByteOrder = binary.BigEndian
 			e.Nested(ctaTupleIP, func(e *netlink.AttributeEncoder) error {
-				e.Bytes(ctaIPv4Src, src[:])
-				e.Bytes(ctaIPv4Dst, dst[:])
+				e.Bytes(from, src.AsSlice())
+				e.Bytes(to, dst.AsSlice())
 				return nil
 			})
 			e.Nested(ctaTupleProto, func(e *netlink.AttributeEncoder) error {
@@ -135,6 +141,6 @@ func entry(client, server [4]byte, cport, sport uint16) ([]byte, error) {
 		return nil
 	})
 	attrs, err := e.Encode()
-	head := [nfgenmsgLen]byte{unix.AF_INET} // struct nfgenmsg: family, version, resource
+	head := [nfgenmsgLen]byte{family} // struct nfgenmsg: family, version, resource
 	return append(head[:], attrs...), err
 }

@@ -69,9 +69,10 @@ func (e Expected) Covers(id string) bool {
 
 // Options are the choices of one run.
 type Options struct {
-	Dir    string // where the bundle and truth.json go; made if missing
-	Seed   uint64
-	Full   bool              // --scale full
+	Dir  string // where the bundle and truth.json go; made if missing
+	Seed uint64
+	Full bool // --scale full
+	Variant
 	Load   float64           // what multiplies the scale's clients and their rates; 0 is 1
 	Params map[string]string // that differ from the scale's
 	// Spikeboxd is the recorder's binary; empty: beside the lab's, then $PATH.

@@ -18,13 +18,16 @@ const (
 	EdgeAddr     = "192.0.2.10/24"
 	UpstreamAddr = "10.20.0.10/24"
 	clientsAddr  = "100.64.0.2/30"
-	BranchAddr   = "100.64.0.6/30"
+	BranchAddr   = "100.64.1.2/30"
 	// HealthyNet and CrowdNet are both the clients host's own: one host stands for
 	// the internet.
 	HealthyNet = "198.51.100.0/24"
 	CrowdNet   = "203.0.113.0/24"
 	SpoofNet   = "198.18.0.0/15" // nobody's: the router discards what goes there
 )
+
+// edgeName is the host on which the recorder is armed.
+const edgeName = "edge-1"
 
 // clientsName is the host on which most clients are.
 const clientsName = "clients"
@@ -38,11 +41,14 @@ func (s *Stage) Host(name, addr string, nets ...string) *Host {
 	}
 	router := s.Router()
 	h := s.bareHost(name)
-	p := netip.MustParsePrefix(addr)
+	p := s.opt.prefix(addr)
 	h.Addr = p.Addr().String()
 	router.must(func() error { return plug(name, h, p) })
-	h.must(func() error { return settle(p, nets) })
-	router.must(func() error { return routes(name, h.Addr, nets) })
+	h.must(func() error { return settle(p, s.opt.networks(nets)) })
+	router.must(func() error { return routes(h.Addr, s.opt.networks(nets)) })
+	if s.opt.NAT && name == edgeName {
+		router.Masquerade(name)
+	}
 	s.Until("the link of "+name, 10*time.Second, func() bool { return router.carries(name) && h.carries("eth0") })
 	return h
 }
@@ -68,7 +74,8 @@ func (s *Stage) Router() *Host {
 	}
 	h := s.bareHost("router")
 	h.Sysctl("ipv4/ip_forward", "1")
-	h.must(func() error { return discard(SpoofNet) })
+	h.Sysctl("ipv6/conf/all/forwarding", "1")
+	h.must(func() error { return discard(s.opt.network(SpoofNet)) })
 	return h
 }
 
@@ -88,11 +95,18 @@ func (s *Stage) bareHost(name string) *Host {
 	s.check(err)
 	s.hosts = append(s.hosts, h)
 	s.truth.host(h)
+	h.Sysctl("ipv6/conf/default/accept_dad", "0") // nobody else has these addresses
+	h.Sysctl("ipv6/ip_nonlocal_bind", "1")        // what settle claims counts as nonlocal there
 	return h
 }
 
+// At gives a port of the host.
+func (h *Host) At(port int) string {
+	return netip.AddrPortFrom(netip.MustParseAddr(h.Addr), uint16(port)).String()
+}
+
 // Edge is the host that the recorder watches.
-func (s *Stage) Edge() *Host { return s.Host("edge-1", EdgeAddr) }
+func (s *Stage) Edge() *Host { return s.Host(edgeName, EdgeAddr) }
 
 // Clients is the internet before edge-1.
 func (s *Stage) Clients() *Host { return s.Host(clientsName, clientsAddr, HealthyNet, CrowdNet) }
@@ -118,7 +132,7 @@ func plug(port string, h *Host, p netip.Prefix) error {
 func gateway(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
 
 // settle gives eth0 its address, sends everything else to the router and claims nets.
-func settle(p netip.Prefix, nets []string) error {
+func settle(p netip.Prefix, nets []*net.IPNet) error {
 	if err := address("eth0", p); err != nil {
 		return err
 	}
@@ -132,7 +146,7 @@ func settle(p netip.Prefix, nets []string) error {
 	for _, n := range nets {
 		// "local" makes every address of the net the host's own, without one
 		// address entry each.
-		r := netlink.Route{LinkIndex: lo.Attrs().Index, Dst: ipNet(n), Type: unix.RTN_LOCAL,
+		r := netlink.Route{LinkIndex: lo.Attrs().Index, Dst: n, Type: unix.RTN_LOCAL,
 			Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST}
 		if err := netlink.RouteAdd(&r); err != nil {
 			return fmt.Errorf("claim %s: %w", n, err)
@@ -142,10 +156,10 @@ func settle(p netip.Prefix, nets []string) error {
 }
 
 // routes sends nets to the host at addr, on the router.
-func routes(port, addr string, nets []string) error {
+func routes(addr string, nets []*net.IPNet) error {
 	var errs error
 	for _, n := range nets {
-		if err := netlink.RouteAdd(&netlink.Route{Dst: ipNet(n), Gw: net.ParseIP(addr)}); err != nil {
+		if err := netlink.RouteAdd(&netlink.Route{Dst: n, Gw: net.ParseIP(addr)}); err != nil {
 			errs = errors.Join(errs, fmt.Errorf("add route to %s: %w", n, err))
 		}
 	}
@@ -153,8 +167,8 @@ func routes(port, addr string, nets []string) error {
 }
 
 // discard lets a router swallow what is for net, without an ICMP error.
-func discard(net string) error {
-	if err := netlink.RouteAdd(&netlink.Route{Dst: ipNet(net), Type: unix.RTN_BLACKHOLE}); err != nil {
+func discard(net *net.IPNet) error {
+	if err := netlink.RouteAdd(&netlink.Route{Dst: net, Type: unix.RTN_BLACKHOLE}); err != nil {
 		return fmt.Errorf("discard %s: %w", net, err)
 	}
 	return nil
@@ -174,29 +188,51 @@ func (h *Host) QuickACK() {
 // tune replaces the default route of a host by one that change has changed.
 func (h *Host) tune(change func(*netlink.Route)) {
 	h.must(func() error {
-		list, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{}, netlink.RT_FILTER_DST)
-		if err != nil || len(list) != 1 {
-			return fmt.Errorf("find the default route: %d there: %w", len(list), err)
+		r, err := defaultRoute()
+		if err != nil {
+			return err
 		}
-		change(&list[0])
-		if err := netlink.RouteReplace(&list[0]); err != nil {
+		change(r)
+		if err := netlink.RouteReplace(r); err != nil {
 			return fmt.Errorf("replace the default route: %w", err)
 		}
 		return nil
 	})
 }
 
+// defaultRoute finds that of the calling thread's namespace, of either family.
+func defaultRoute() (*netlink.Route, error) {
+	list, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("list routes: %w", err)
+	}
+	for i := range list {
+		r := &list[i]
+		bits := 0
+		if r.Dst != nil {
+			bits, _ = r.Dst.Mask.Size()
+		}
+		if r.Gw != nil && bits == 0 {
+			return r, nil
+		}
+	}
+	return nil, errors.New("find the default route: none there")
+}
+
 // LoseDefaultRoute leaves the host with a route to nets, and none to anybody else.
 func (h *Host) LoseDefaultRoute(nets ...string) {
+	if h.stage.opt.NAT && h.name == edgeName {
+		h.stage.check(fmt.Errorf("lose the route to clients behind a translation of addresses: %w", errVariant))
+	}
 	h.must(func() error {
-		list, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{}, netlink.RT_FILTER_DST)
-		if err != nil || len(list) != 1 {
-			return fmt.Errorf("find the default route: %d there: %w", len(list), err)
-		}
-		if err := routes("eth0", list[0].Gw.String(), nets); err != nil {
+		r, err := defaultRoute()
+		if err != nil {
 			return err
 		}
-		if err := netlink.RouteDel(&list[0]); err != nil {
+		if err := routes(r.Gw.String(), h.stage.opt.networks(nets)); err != nil {
+			return err
+		}
+		if err := netlink.RouteDel(r); err != nil {
 			return fmt.Errorf("remove the default route: %w", err)
 		}
 		return nil
@@ -206,13 +242,14 @@ func (h *Host) LoseDefaultRoute(nets ...string) {
 // Neighbour lets the host believe that another one is on its own wire: it asks for its
 // hardware address there, and the router answers for it (proxy_arp) for as long as Vouch says.
 func (h *Host) Neighbour(other *Host) {
-	h.stage.Router().Vouch(h, true)
+	h.stage.Router().Vouch(h, other, true)
 	h.must(func() error {
 		eth0, err := netlink.LinkByName("eth0")
 		if err != nil {
 			return fmt.Errorf("find interface eth0: %w", err)
 		}
-		r := netlink.Route{LinkIndex: eth0.Attrs().Index, Dst: ipNet(other.Addr + "/32"), Scope: netlink.SCOPE_LINK}
+		a := netip.MustParseAddr(other.Addr)
+		r := netlink.Route{LinkIndex: eth0.Attrs().Index, Dst: h.stage.opt.network(netip.PrefixFrom(a, a.BitLen()).String()), Scope: netlink.SCOPE_LINK}
 		if err := netlink.RouteAdd(&r); err != nil {
 			return fmt.Errorf("add route to neighbour %s: %w", other.Addr, err)
 		}
@@ -220,14 +257,35 @@ func (h *Host) Neighbour(other *Host) {
 	})
 }
 
-// Vouch says whether the router answers ARP for other hosts on the wire of h.
-func (router *Host) Vouch(h *Host, yes bool) {
+// Vouch says whether the router answers ARP, or neighbour discovery, for another host on the wire of h.
+func (router *Host) Vouch(h, other *Host, yes bool) {
+	if router.stage.opt.IPv6 {
+		router.vouch6(h, other, yes)
+		return
+	}
 	value := "0"
 	if yes {
 		value = "1"
 		router.Sysctl("ipv4/neigh/"+h.name+"/proxy_delay", "0")
 	}
 	router.Sysctl("ipv4/conf/"+h.name+"/proxy_arp", value)
+}
+
+// vouch6 is Vouch for IPv6, which wants the address by name.
+func (router *Host) vouch6(h, other *Host, yes bool) {
+	router.Sysctl("ipv6/conf/"+h.name+"/proxy_ndp", "1")
+	router.Sysctl("ipv6/neigh/"+h.name+"/proxy_delay", "0")
+	router.must(func() error {
+		port, err := netlink.LinkByName(h.name)
+		if err != nil {
+			return fmt.Errorf("find interface %s: %w", h.name, err)
+		}
+		n := netlink.Neigh{LinkIndex: port.Attrs().Index, IP: net.ParseIP(other.Addr), Family: netlink.FAMILY_V6, Flags: netlink.NTF_PROXY}
+		if !yes {
+			return netlink.NeighDel(&n)
+		}
+		return netlink.NeighAdd(&n)
+	})
 }
 
 // Forget removes what the host knows of a neighbour's hardware address, as its cache does by
@@ -252,20 +310,14 @@ func address(link string, p netip.Prefix) error {
 	if err != nil {
 		return fmt.Errorf("find interface %s: %w", link, err)
 	}
-	addr := netlink.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}}
+	addr := netlink.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}}
+	if p.Addr().Is6() {
+		addr.Flags = unix.IFA_F_NODAD
+	}
 	if err := netlink.AddrAdd(l, &addr); err != nil {
 		return fmt.Errorf("add address %s to %s: %w", p, link, err)
 	}
 	return linkUp(link)
-}
-
-// ipNet parses a constant of the address plan.
-func ipNet(cidr string) *net.IPNet {
-	_, n, err := net.ParseCIDR(cidr)
-	if err != nil {
-		panic(err)
-	}
-	return n
 }
 
 // Addresses returns the first n host addresses of a network of the plan, from .11 on.
