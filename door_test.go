@@ -60,6 +60,7 @@ var makers = map[string]string{
 	"format/writer.go":         "likewise",
 	"cmd/spikebox/packets.go":  "the file that the command line names",
 	"cmd/spikebox/arrivals.go": "a constant, in the folder of a report: that of a file in the folder that the command line names",
+	"cmd/spikebox/watch.go":    "the folder that the command line names",
 	"analyzer/page/write.go":   "constants, in the folder that the command line names",
 }
 
