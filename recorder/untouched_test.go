@@ -89,7 +89,8 @@ func touchable(t *testing.T, ns netns.NsHandle) map[string]string {
 		sysctls(t, all)
 		network(t, all)
 	})
-	for _, path := range []string{"/proc/self/mounts", "/sys/kernel/tracing/kprobe_events", "/sys/kernel/tracing/set_event", "/sys/kernel/debug/tracing/kprobe_events"} {
+	mounts(t, all)
+	for _, path := range []string{"/sys/kernel/tracing/kprobe_events", "/sys/kernel/tracing/set_event", "/sys/kernel/debug/tracing/kprobe_events"} {
 		if text, err := os.ReadFile(path); err == nil {
 			all[path] = string(text)
 		}
@@ -98,6 +99,18 @@ func touchable(t *testing.T, ns netns.NsHandle) map[string]string {
 	all["bpffs"] = fmt.Sprint(pins)
 	modules(t, all)
 	return all
+}
+
+// mounts are those of the machine, but where other tests mount meanwhile.
+func mounts(t *testing.T, all map[string]string) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/mounts")
+	must(t, err)
+	for line := range strings.Lines(string(text)) {
+		if at := strings.Fields(line)[1]; !strings.HasPrefix(at, os.TempDir()+"/") && !strings.HasPrefix(at, "/run/netns") {
+			all["mounts"] += line
+		}
+	}
 }
 
 // restless are sysctls that count, or that reading itself changes.

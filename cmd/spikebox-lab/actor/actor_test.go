@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // cast is an actor that plays in this process, over loopback.
@@ -106,9 +108,21 @@ func TestFlowsAreTold(t *testing.T) {
 	}
 }
 
+// Nobody listens on a port that a socket is bound to, and nobody else can.
 func TestRefusedIsTold(t *testing.T) {
-	srv, addr := start(t, "server", Server{Addr: "127.0.0.1:0", Backlog: 16})
-	srv.leave()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", at.(*unix.SockaddrInet4).Port)
 	c, _ := start(t, "client", Client{To: addr, From: []string{"127.0.0.1"}, Count: 1, Requests: 1, Patience: 5 * time.Second})
 	defer c.leave()
 	if f := c.next("flow").Flow; f.End != "refused" || f.ClientPort == 0 {
