@@ -59,40 +59,59 @@ func counts(s *Set) *[Kinds]EventCount {
 	return &c
 }
 
+// What is sent again is told, as often as the kernel counts it. There are machines with a thread on whose back no
+// program of a tracepoint runs (of 22 softirqs within ten seconds none, where ftrace had all, Linux 6.18 in a virtual
+// machine): a timer that fires there is counted and not told, and all of it is tried again.
 func TestRetransmissionsAreTheKernels(t *testing.T) {
+	for range 3 {
+		n, counted := sendAgain(t)
+		if n == counted {
+			return
+		}
+		t.Logf("%d retransmissions told, the kernel counts %d", n, counted)
+	}
+	t.Error("three times not as many retransmissions told as the kernel counts")
+}
+
+// sendAgain cuts a line until a byte was sent again three times, and gives how many segments were told and counted
+// on it in all: on a busy machine it is slow at times, and more than that byte is sent again.
+func sendAgain(t *testing.T) (n, counted int) {
+	t.Helper()
 	var s *Set
 	c := converse(t, func(inode uint32) { s = armAll(t, Options{NetNS: inode}) })
 	for range 20 {
 		c.exchange(t)
 	}
-	// On a busy machine the line is slow at times, and the SYN or a byte is sent again.
-	got := told{}
-	before := got.asTheKernelCounts(t, c, s)
+	all := make(told)
+	if n, want := all.settle(t, c, s); n != want {
+		return n, want
+	}
+	before := len(all[Retransmit])
 	c.line.cut.Store(true)
 	_, err := c.client.Write([]byte("?"))
 	must(t, err)
 	eventually(t, "three retransmissions", func() bool {
-		got.drain(t, s)
-		return len(got[Retransmit]) >= before+3
+		all.drain(t, s)
+		return len(all[Retransmit]) >= before+3
 	})
 	c.line.cut.Store(false)
 	_, err = c.client.Read(make([]byte, 1))
 	must(t, err)
-	got.asTheKernelCounts(t, c, s)
-	checkRetransmissions(t, c, got[Retransmit][before:])
+	n, counted = all.settle(t, c, s)
+	checkRetransmissions(t, c, all[Retransmit][before:])
+	return n, counted
 }
 
-// asTheKernelCounts waits until all that was sent again is told, and gives the segments that were, without SYNs.
-// The kernel counts before it sends, and tells afterwards.
-func (got told) asTheKernelCounts(t *testing.T, c *conversation, s *Set) (segments int) {
+// settle waits for a while until all that was sent again is told. The kernel counts before it sends, and tells afterwards.
+func (got told) settle(t *testing.T, c *conversation, s *Set) (n, counted int) {
 	t.Helper()
-	var want int
-	eventually(t, "as many retransmissions told as the kernel counts", func() bool {
-		want = counter(t, c.ns, "Tcp", "RetransSegs")
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		counted = counter(t, c.ns, "Tcp", "RetransSegs")
 		got.drain(t, s)
-		return len(got[Retransmit])+len(got[SYNRetransmit]) == want
-	})
-	return len(got[Retransmit])
+		if n = len(got[Retransmit]) + len(got[SYNRetransmit]); n == counted || time.Now().After(end) {
+			return n, counted
+		}
+	}
 }
 
 func TestLateSampleIsAnEvent(t *testing.T) {
