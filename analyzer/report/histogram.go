@@ -160,6 +160,9 @@ func HistogramText(w io.Writer, all []Histogram) error {
 func (h *Histogram) Print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s, %s (%s)\n", plain.Line(h.Kind), plain.Line(h.Name), h.Part, h.known())
+	if h.Part == Amid {
+		b.WriteString("(recorded by seconds: this one began before the trigger, and may tell of either side)\n")
+	}
 	average := time.Duration(0)
 	if h.Count > 0 {
 		average = time.Duration(uint64(h.SumNs) / h.Count)
