@@ -48,14 +48,9 @@ func TestBudgetUnderLoad(t *testing.T) {
 		t.Errorf("status %+v, %d missed ticks", s.Budget, s.MissedTicks)
 	}
 	stop()
-	await(d, "has all back", func() bool {
-		for _, tier := range d.status().Budget.Tiers {
-			if tier.Shed {
-				return false
-			}
-		}
-		return true
-	})
+	before := strings.Count(d.log(), " is back")
+	// One, and not all: what softirqs and drops cost follows whatever else the machine does, and it may shed again.
+	await(d, "takes a tier back", func() bool { return strings.Count(d.log(), " is back") > before })
 	for line := range strings.Lines(d.log()) {
 		if strings.Contains(line, "CPU budget") {
 			t.Log(strings.TrimSpace(line))

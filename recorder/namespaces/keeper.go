@@ -200,8 +200,14 @@ func enter(t Target, file *os.File) error {
 	if t.Spec == Own { // it is there, without a privilege
 		return nil
 	}
-	if err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("enter network namespace %s: %w: it takes CAP_SYS_ADMIN, and in the unit RestrictNamespaces=net", t.Spec, err)
+	err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EPERM):
+		err = fmt.Errorf("%w: it takes CAP_SYS_ADMIN, and in the unit RestrictNamespaces=net", err)
+	case errors.Is(err, unix.EINVAL):
+		err = errors.New("it is none")
 	}
-	return nil
+	return fmt.Errorf("enter network namespace %s: %w", t.Spec, err)
 }

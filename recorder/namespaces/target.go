@@ -30,7 +30,7 @@ func Parse(spec string) (Target, error) {
 		return Target{spec}, nil
 	case named && kind == "pid":
 		if n, err := strconv.Atoi(id); err != nil || n <= 0 {
-			return Target{}, fmt.Errorf("netns %q: want the number of a process behind pid:", spec)
+			return Target{}, fmt.Errorf("netns %q: want pid:N, with the number of a process", spec)
 		}
 		return Target{spec}, nil
 	case named && kind == "container":
