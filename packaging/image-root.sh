@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 skopeo copy --quiet "oci-archive:$image" "dir:$work/image" # its sums are compared
 skopeo inspect --config "docker-archive:$image" >/dev/null
 mkdir "$work/root"
-tar -C "$work/root" -xzf "$work/image/$(grep -o '"layers":\[.*' "$work/image/manifest.json" | grep -o 'sha256:[0-9a-f]*' | head -1 | cut -d: -f2)"
+tar -C "$work/root" -xzf "$work/image/$(sed 's/.*"layers":[^]]*sha256:\([0-9a-f]*\).*/\1/' "$work/image/manifest.json")"
 mkdir "$work/root/proc" "$work/root/sys" # a runtime makes them
 
 keep=$(sed -n 's/^AmbientCapabilities=//p' packaging/spikeboxd.service | tr 'A-Z ' 'a-z\n')

@@ -19,8 +19,9 @@ list >"$work/before"
 
 in_root --install --nodeps "$rpm" # its root is no rpm distribution's
 in_root --verify --nodeps spikebox
-in_root --query --list spikebox | grep -qx /usr/lib/systemd/system/spikeboxd.service
-in_root --query --configfiles spikebox | grep -qx /etc/spikebox/spikeboxd.conf
+# Not grep -q, which would end before rpm has said all.
+in_root --query --list spikebox | grep -x /usr/lib/systemd/system/spikeboxd.service >/dev/null
+in_root --query --configfiles spikebox | grep -x /etc/spikebox/spikeboxd.conf >/dev/null
 chroot "$work/root" /usr/bin/spikebox version
 chroot "$work/root" /usr/bin/spikeboxd check >/dev/null
 grep -q ^spikebox: "$work/root/etc/passwd"

@@ -28,21 +28,22 @@ var acts = []struct {
 	what  string
 	every time.Duration
 	do    func(*scene)
+	can   func(*scene) bool // nil: always
 }{
-	{"interfaces that come, speak, are renamed and go", 400 * time.Millisecond, (*scene).link},
-	{"namespaces that come and go with an interface to ours", 3 * time.Second, (*scene).namespace},
-	{"listeners with clients, served and not", 300 * time.Millisecond, (*scene).listener},
-	{"accept queues that overflow", 10 * time.Second, (*scene).overflow},
-	{"bursts of traffic", 100 * time.Millisecond, (*scene).talk},
-	{"storms of triggers", 8 * time.Second, (*scene).storm},
-	{"reloads, a third of them of a wrong file", 2 * time.Second, (*scene).reload},
-	{"disks that fill up and are emptied", 12 * time.Second, (*scene).disk},
-	{"readers of the log that vanish", 9 * time.Second, (*scene).deaf},
-	{"clients of status and metrics, some of which hang", 2 * time.Second, (*scene).clients},
-	{"processes beside it that take all memory until they are killed", 20 * time.Second, (*scene).press},
-	{"drills", 7 * time.Second, (*scene).drill},
-	{"pauses of the whole process", 45 * time.Second, (*scene).pause},
-	{"steps of the clock, in a VM", 10 * time.Second, (*scene).step},
+	{"interfaces that come, speak, are renamed and go", 400 * time.Millisecond, (*scene).link, nil},
+	{"namespaces that come and go with an interface to ours", 3 * time.Second, (*scene).namespace, nil},
+	{"listeners with clients, served and not", 300 * time.Millisecond, (*scene).listener, nil},
+	{"accept queues that overflow", 10 * time.Second, (*scene).overflow, nil},
+	{"bursts of traffic", 100 * time.Millisecond, (*scene).talk, nil},
+	{"storms of triggers", 8 * time.Second, (*scene).storm, nil},
+	{"reloads, a third of them of a wrong file", 2 * time.Second, (*scene).reload, nil},
+	{"disks that fill up and are emptied", 12 * time.Second, (*scene).disk, nil},
+	{"readers of the log that vanish", 9 * time.Second, (*scene).deaf, nil},
+	{"clients of status and metrics, some of which hang", 2 * time.Second, (*scene).clients, nil},
+	{"processes beside it that take all memory until they are killed", 20 * time.Second, (*scene).press, func(s *scene) bool { return s.cgroup != "" }},
+	{"drills", 7 * time.Second, (*scene).drill, nil},
+	{"pauses of the whole process", 45 * time.Second, (*scene).pause, nil},
+	{"steps of the clock", 10 * time.Second, (*scene).step, func(*scene) bool { return isVM() }},
 }
 
 // act does all of them until stop is called, which waits for their ends.
@@ -50,6 +51,9 @@ func (s *scene) act() (stop func()) {
 	quit := make(chan struct{})
 	var all sync.WaitGroup
 	for i := range acts {
+		if acts[i].can != nil && !acts[i].can(s) {
+			continue
+		}
 		all.Go(func() {
 			for {
 				acts[i].do(s)
@@ -304,9 +308,6 @@ func (s *scene) pause() {
 
 // press starts a process in the recorder's control group that takes what is left, and more.
 func (s *scene) press() {
-	if s.cgroup == "" {
-		return
-	}
 	self, err := os.Executable()
 	must(s.t, err)
 	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
@@ -333,9 +334,6 @@ func hog() {
 
 // step sets the clock, where it is nobody else's: by up to an hour, forward and back.
 func (s *scene) step() {
-	if _, err := os.Stat(inVM); err != nil {
-		return
-	}
 	s.asking.Lock() // what is compared with the clock is asked for after the next tick
 	defer s.asking.Unlock()
 	to := unix.NsecToTimeval(time.Now().Add(rand.N(2*time.Hour) - time.Hour).UnixNano())

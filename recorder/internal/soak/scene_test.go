@@ -132,7 +132,7 @@ func begin(t *testing.T) *scene {
 
 func build(t *testing.T) string {
 	t.Helper()
-	if _, err := os.Stat(inVM); err == nil {
+	if isVM() {
 		return inVM
 	}
 	binary := filepath.Join(t.TempDir(), "spikeboxd")

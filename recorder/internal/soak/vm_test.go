@@ -15,6 +15,11 @@ import (
 // inVM is where a VM has the recorder; there alone the clock may be set.
 const inVM = "/bin/spikeboxd"
 
+func isVM() bool {
+	_, err := os.Stat(inVM)
+	return err == nil
+}
+
 // TestSoakInVM is TestSoak on another kernel, where the clock steps, too.
 func TestSoakInVM(t *testing.T) {
 	duration := os.Getenv("SPIKEBOX_SOAK_VM")
