@@ -195,7 +195,8 @@ func lateRTT(triggers []*trigger.Trigger) time.Duration {
 	for _, t := range triggers {
 		for _, c := range t.Conditions {
 			limit := time.Duration(c.Limit * float64(time.Second))
-			if strings.HasPrefix(c.Vital, "rtt.") && c.Above && !c.Factor && limit > 0 && (late == 0 || limit < late) {
+			// rtt.late counts connections: its "2" is no two seconds.
+			if strings.HasPrefix(c.Vital, "rtt.") && c.Unit == unit.Seconds && c.Above && !c.Factor && limit > 0 && (late == 0 || limit < late) {
 				late = limit
 			}
 		}

@@ -155,7 +155,8 @@ func TestVariants(t *testing.T) {
 	}{
 		{name: "reply-without-route", flags: []string{"--ip", "6"}},
 		{name: "neighbour-failed", flags: []string{"--ip", "6"}},
-		{name: "pmtu-blackhole", flags: []string{"--ip", "6", "--nat"}},
+		{name: "pmtu-blackhole", flags: []string{"--ip", "6"}},
+		{name: "upstream-blackhole", flags: []string{"--nat"}},
 		{name: "synack-lost", flags: []string{"--server", "nginx"}, needs: "nginx"},
 		{name: "app-frozen", flags: []string{"--ip", "6", "--server", "haproxy"}, needs: "haproxy"},
 		{name: "healthy-deferred", flags: []string{"--server", "nginx"}, needs: "nginx"},
