@@ -158,6 +158,9 @@ func TestWatchRunsProgram(t *testing.T) {
 	w.givenUp = 0
 	w.hook = filepath.Join(t.TempDir(), "hook")
 	seen := w.hook + ".seen"
+	// The tests' own variables begin likewise.
+	t.Setenv("SPIKEBOX_CAPTURES", "")
+	os.Unsetenv("SPIKEBOX_CAPTURES")
 	if err := os.WriteFile(w.hook, []byte("#!/bin/sh\nenv | grep ^SPIKEBOX_ >"+seen+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
