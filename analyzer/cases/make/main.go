@@ -7,6 +7,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/cases"
 )
@@ -19,7 +20,7 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) != 1 {
+	if len(args) != 1 || strings.HasPrefix(args[0], "-") { // a folder of that name was committed twice
 		return fmt.Errorf("usage: go run ./analyzer/cases/make DIR")
 	}
 	if err := os.MkdirAll(args[0], 0o755); err != nil {
