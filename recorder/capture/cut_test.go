@@ -159,6 +159,8 @@ func testCutSince(t *testing.T, way Way) {
 	w := openWire(t, a.NS, a.Link)
 	var marks []time.Time
 	for i := range uint64(10) {
+		// The tap's clock is put on the wall's between two looks at both, some microseconds apart.
+		time.Sleep(time.Millisecond)
 		marks = append(marks, time.Now())
 		time.Sleep(time.Millisecond)
 		if err := w.send(numbered(0, i, 0)); err != nil {
