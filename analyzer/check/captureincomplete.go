@@ -147,19 +147,19 @@ func (c *Case) lostSources(f *Finding, lose loser) {
 
 // lostAlike says what some sources lost. None of them wants mending for ticks while the recorder stood still.
 func (c *Case) lostAlike(f *Finding, lose loser, some []format.Source, what string) {
-	var names []string
+	var all, names []string
 	for _, s := range some {
-		names = append(names, words.Quote(s.Name))
+		all, names = append(all, s.Name), append(names, words.Quote(s.Name))
 	}
-	first, who, are, more := some[0], "the source "+names[0], " is ", ""
+	first, who, are := some[0], "the source "+names[0], " is "
 	if n := len(names); n > 1 {
 		const most = 4
 		if n > most {
 			names = append(names[:most-1], fmt.Sprintf("%d more", n-most+1))
 		}
-		who, are, more = "the sources "+words.List(names), " are ", fmt.Sprintf(" and %d more", n-1)
+		who, are = "the sources "+words.List(names), " are "
 	}
-	lose(manifestItem(fmt.Sprintf("sources[%s]%s", first.Name, more), string(first.State)+": "+first.Reason), "%s%s%s", who, are, what)
+	lose(manifestItem(fmt.Sprintf("sources[%s]", strings.Join(all, ", ")), string(first.State)+": "+first.Reason), "%s%s%s", who, are, what)
 	switch {
 	case c.shed(first.Name) != "":
 		f.advise(largerBudget)

@@ -63,14 +63,20 @@ func counts(s *Set) *[Kinds]EventCount {
 // program of a tracepoint runs (of 22 softirqs within ten seconds none, where ftrace had all, Linux 6.18 in a virtual
 // machine): a timer that fires there is counted and not told, and all of it is tried again.
 func TestRetransmissionsAreTheKernels(t *testing.T) {
+	thrice(t, sendAgain)
+}
+
+// thrice wants as many told as counted in one of three tries.
+func thrice(t *testing.T, try func(*testing.T) (told, counted int)) {
+	t.Helper()
 	for range 3 {
-		n, counted := sendAgain(t)
+		n, counted := try(t)
 		if n == counted {
 			return
 		}
-		t.Logf("%d retransmissions told, the kernel counts %d", n, counted)
+		t.Logf("%d told, the kernel counts %d", n, counted)
 	}
-	t.Error("three times not as many retransmissions told as the kernel counts")
+	t.Error("three times not as many told as the kernel counts")
 }
 
 // sendAgain cuts a line until a byte was sent again three times, and gives how many segments were told and counted
@@ -157,14 +163,7 @@ func checkRetransmissions(t *testing.T, c *conversation, all []Event) {
 
 // Tried again as TestRetransmissionsAreTheKernels is.
 func TestSYNRetransmissions(t *testing.T) {
-	for range 3 {
-		n, counted := synAgain(t)
-		if n == counted {
-			return
-		}
-		t.Logf("%d SYNs told, the kernel counts %d", n, counted)
-	}
-	t.Error("three times not as many SYNs told as the kernel counts")
+	thrice(t, synAgain)
 }
 
 // synAgain asks a host that is silent until two SYNs were told to be sent again, and gives how many were told and counted.

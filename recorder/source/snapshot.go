@@ -90,8 +90,7 @@ const (
 	scanEvery = 10 * time.Second
 )
 
-// OpenSnapshots opens every file that this kernel has, and says once what it may not open. Texts are kept
-// in so many bytes, until they are as old as age.
+// OpenSnapshots opens every file that this kernel has, says once what it may not open, and keeps so many bytes for so long.
 func OpenSnapshots(root string, bytes int, age time.Duration, log *slog.Logger) (*Snapshots, error) {
 	texts, err := ring.NewTexts(bytes, age)
 	if err != nil {
