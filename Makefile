@@ -54,7 +54,7 @@ bench:
 	go test -run '^$$' -bench . -benchtime 3x -timeout 60m ./...
 
 # What an armed recorder costs a web server, by variant and load, in pairs of windows that alternate
-# (PAIRS, WINDOW, ONLY=prefixes of variants' names), and what each program runs for in it. Wants root, wrk, tcpdump and a quiet machine;
+# (PAIRS, WINDOW, ONLY and LOADS=prefixes of their names), and what each program runs for in it. Wants root, wrk, tcpdump and a quiet machine;
 # nginx is unpacked below out/, so that no server is started by installing it.
 PAIRS = 20
 WINDOW = 3s
@@ -63,7 +63,7 @@ bench-armed:
 	@command -v nginx >/dev/null || test -x out/peers/usr/sbin/nginx || \
 	  { mkdir -p out/peers && cd out/peers && apt-get download -qq nginx && dpkg -x nginx_*.deb .; }
 	NGINX=$$(command -v nginx || echo $(CURDIR)/out/peers/usr/sbin/nginx) SPIKEBOX_BENCH_PAIRS=$(PAIRS) SPIKEBOX_BENCH_WINDOW=$(WINDOW) \
-	  SPIKEBOX_BENCH_ONLY='$(ONLY)' go test -v -count=1 -timeout 5h -run 'TestArmedCost|TestProgramCost' ./recorder/internal/bench
+	  SPIKEBOX_BENCH_ONLY='$(ONLY)' SPIKEBOX_BENCH_LOADS='$(LOADS)' go test -v -count=1 -timeout 5h -run 'TestArmedCost|TestProgramCost' ./recorder/internal/bench
 
 # What the default triggers catch, miss and invent in seven days of twenty hosts, in the very code
 # of recorder/trigger; the table is that of recorder/trigger/testdata/weeks.txt.

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,8 +106,8 @@ http {
 // load is a way to ask.
 type load struct {
 	name   string
-	args   []string
-	script string // of wrk
+	args   []string // of wrk; nil: a flood of datagrams that nobody wants
+	script string   // of wrk
 }
 
 // paced connections wait between two requests, so that about 10,000 come in a second and
@@ -115,13 +116,14 @@ var loads = []load{
 	{"keepalive, saturated", []string{"-t1", "-c32"}, ""},
 	{"close, saturated", []string{"-t1", "-c32", "-H", "Connection: close"}, ""},
 	{"keepalive, 10,000/s", []string{"-t1", "-c100"}, "function delay() return 9 end\n"},
+	{"UDP flood to a closed port", nil, ""},
 }
 
 // figures are what one window gave.
 type figures struct {
-	rate     float64 // requests/s
-	perCPU   float64 // of the server's worker, s a request
-	p50, p99 float64 // s
+	rate     float64 // requests/s, or packets/s
+	perCPU   float64 // of the server's worker, s a request; or of the sender and of what is armed, s a packet
+	p50, p99 float64 // s; 0: nobody waits for anything
 	foreign  float64 // share of the machine that others used
 }
 
@@ -130,6 +132,14 @@ var (
 	percentiles = regexp.MustCompile(`(?m)^\s+(50|99)%\s+([0-9.]+)(us|ms|s)`)
 	count       = regexp.MustCompile(`(\d+) requests in`)
 )
+
+// window has one window of this load, beside what is armed.
+func (l load) window(t testing.TB, ns netns.NsHandle, to string, worker int, armed *process, d time.Duration) figures {
+	if l.args == nil {
+		return flood(t, ns, to, armed, d)
+	}
+	return ask(t, ns, to, worker, l, d)
+}
 
 // ask runs wrk for a window.
 func ask(t testing.TB, ns netns.NsHandle, to string, worker int, l load, window time.Duration) (f figures) {
@@ -186,7 +196,59 @@ func number(t testing.TB, re *regexp.Regexp, text string) float64 {
 	return v
 }
 
-// ranFor is how long a process has run: the first number of /proc/PID/schedstat, ns. It
+// flood sends small datagrams to a port where nobody listens, for a window. The CPU that sends them takes them
+// in, too: its thread's time is all of the kernel's. Where nothing is armed, armed is nil.
+func flood(t testing.TB, ns netns.NsHandle, to string, armed *process, window time.Duration) (f figures) {
+	t.Helper()
+	var took time.Duration
+	var packets float64
+	others, before := foreign(), armed.ranFor(t)
+	begun := time.Now()
+	testns.Do(t, ns, func() {
+		c, err := net.Dial("udp4", to+":9")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ran := threadRanFor(t)
+		for time.Since(begun) < window {
+			for range 100 {
+				c.Write([]byte("flood")) // some fail, as the ICMP errors that come back say
+				packets++
+			}
+		}
+		took = threadRanFor(t) - ran
+	})
+	f.rate = packets / time.Since(begun).Seconds()
+	f.perCPU = (took + armed.ranFor(t) - before).Seconds() / packets
+	f.foreign = others()
+	return f
+}
+
+// threadRanFor is what ranFor is, of the calling thread.
+func threadRanFor(t testing.TB) time.Duration { return ranFor(t, unix.Gettid()) }
+
+// ranFor is how long all its threads have run; nobody has not.
+func (p *process) ranFor(t testing.TB) (sum time.Duration) {
+	t.Helper()
+	if p == nil {
+		return 0
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, thread := range threads {
+		tid, err := strconv.Atoi(thread.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += ranFor(t, tid)
+	}
+	return sum
+}
+
+// ranFor is how long a process of one thread, or a thread, has run: the first number of /proc/PID/schedstat, ns. It
 // holds what interrupts and softirqs did on its back, which is where packets are taken.
 func ranFor(t testing.TB, pid int) time.Duration {
 	t.Helper()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/recorder/internal/testns"
@@ -48,8 +46,8 @@ func TestProgramCost(t *testing.T) {
 			costRows(w, l.name, what, f.rate*window.Seconds(), before, costs(t, programs))
 		}
 		before := costs(t, programs)
-		packets := flood(t, client.NS, server.Addr, window)
-		costRows(w, "UDP flood to a closed port", what, packets, before, costs(t, programs))
+		f := flood(t, client.NS, server.Addr, armed, window)
+		costRows(w, "UDP flood to a closed port", what, f.rate*window.Seconds(), before, costs(t, programs))
 		armed.stop()
 		for _, p := range programs {
 			p.Close()
@@ -69,25 +67,6 @@ func costRows(w io.Writer, load, all string, n float64, before, after []cost) {
 		}
 	}
 	fmt.Fprintf(w, "%s\t%s\t%.2f\t%.0f\t%.0f\n", load, all, runs, took/runs, took)
-}
-
-// flood sends small datagrams to a port where nobody listens, and gives their number.
-func flood(t *testing.T, ns netns.NsHandle, to string, window time.Duration) (packets float64) {
-	t.Helper()
-	testns.Do(t, ns, func() {
-		c, err := net.Dial("udp4", to+":9")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		for end := time.Now().Add(window); time.Now().Before(end); {
-			for range 100 {
-				c.Write([]byte("flood")) // some fail, as the ICMP errors that come back say
-				packets++
-			}
-		}
-	})
-	return packets
 }
 
 // tracing gives the programs of tracepoints and clocks that are loaded on the machine, but for those of except.

@@ -87,6 +87,10 @@ func median(v []float64) float64 {
 // tooBusy is the share of the machine that others may use before a pair says nothing.
 const tooBusy = 0.05
 
+// settle is how long each window waits for what was just armed to be as it is for months: softirqs are timed at once,
+// and for the first time.
+const settle = 500 * time.Millisecond
+
 // TestArmedCost prints what each variant costs a web server: ratios of an armed window to
 // an unarmed one beside it, as medians over the pairs. It takes minutes and concludes
 // nothing by itself, so it runs on demand only.
@@ -99,38 +103,38 @@ func TestArmedCost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	only := os.Getenv("SPIKEBOX_BENCH_ONLY") // variants whose names begin so; comma-separated
+	only, under := os.Getenv("SPIKEBOX_BENCH_ONLY"), os.Getenv("SPIKEBOX_BENCH_LOADS") // what names of variants and of loads begin with; comma-separated
 	server, client := testns.Pair(t)
 	worker := serve(t, server.NS)
 	ask(t, client.NS, server.Addr, worker, loads[0], time.Second) // warm
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "LOAD\tARMED\tREQUESTS/S\tSERVER CPU A REQUEST\tP50\tP99\tPAIRS\tLEFT OUT")
+	fmt.Fprintln(w, "LOAD\tARMED\tREQUESTS/S\tCPU A REQUEST\tNS MORE\tP50\tP99\tPAIRS\tLEFT OUT")
 	for _, l := range loads {
 		for _, v := range variants(t) {
-			if !wanted(v.name, only) {
+			if !wanted(v.name, only) || !wanted(l.name, under) {
 				continue
 			}
-			var all [4][]float64
+			var all table
 			noisy := 0
 			for i := 0; i < pairs; i++ {
 				// The order changes from pair to pair, so that a drift favours nobody.
 				var f [2]figures
 				for k := range 2 {
-					armed := (i+k)%2 == 1
-					stop := func() {}
-					if armed && v.start != nil {
-						stop = v.start(t, server.NS).stop
+					var armed *process
+					if (i+k)%2 == 1 && v.start != nil {
+						armed = v.start(t, server.NS)
 					}
-					f[btoi(armed)] = ask(t, client.NS, server.Addr, worker, l, window)
-					stop()
+					time.Sleep(settle)
+					f[(i+k)%2] = l.window(t, client.NS, server.Addr, worker, armed, window)
+					if armed != nil {
+						armed.stop()
+					}
 				}
 				if max(f[0].foreign, f[1].foreign) > tooBusy {
 					noisy++
 					continue
 				}
-				for m, pair := range [][2]float64{{f[0].rate, f[1].rate}, {f[0].perCPU, f[1].perCPU}, {f[0].p50, f[1].p50}, {f[0].p99, f[1].p99}} {
-					all[m] = append(all[m], pair[1]/pair[0])
-				}
+				all.add(f[0], f[1])
 			}
 			row(w, l.name, v.name, all, noisy)
 		}
@@ -138,12 +142,32 @@ func TestArmedCost(t *testing.T) {
 	w.Flush()
 }
 
-func row(w io.Writer, load, name string, all [4][]float64, noisy int) {
-	if len(all[0]) == 0 {
-		fmt.Fprintf(w, "%s\t%s\tnothing: others used more than %.0f %% of the machine in each pair\t\t\t\t0\t%d\n", load, name, tooBusy*100, noisy)
+// table is what pairs of windows gave, a column each.
+type table struct{ rate, perCPU, more, p50, p99 []float64 }
+
+func (t *table) add(unarmed, armed figures) {
+	t.rate = append(t.rate, armed.rate/unarmed.rate)
+	t.perCPU = append(t.perCPU, armed.perCPU/unarmed.perCPU)
+	t.more = append(t.more, (armed.perCPU-unarmed.perCPU)*1e9)
+	if unarmed.p50 > 0 {
+		t.p50 = append(t.p50, armed.p50/unarmed.p50)
+		t.p99 = append(t.p99, armed.p99/unarmed.p99)
+	}
+}
+
+func row(w io.Writer, load, name string, all table, noisy int) {
+	if len(all.rate) == 0 {
+		fmt.Fprintf(w, "%s\t%s\tnothing: others used more than %.0f %% of the machine in each pair\t\t\t\t\t0\t%d\n", load, name, tooBusy*100, noisy)
 		return
 	}
-	fmt.Fprintf(w, "%s\t%s\t%v\t%v\t%v\t%v\t%d\t%d\n", load, name, bootstrap(all[0]), bootstrap(all[1]), bootstrap(all[2]), bootstrap(all[3]), len(all[0]), noisy)
+	more := bootstrap(all.more)
+	fmt.Fprintf(w, "%s\t%s\t%v\t%v\t%+.0f (%+.0f–%+.0f)", load, name, bootstrap(all.rate), bootstrap(all.perCPU), more.median, more.low, more.high)
+	if len(all.p50) > 0 {
+		fmt.Fprintf(w, "\t%v\t%v", bootstrap(all.p50), bootstrap(all.p99))
+	} else {
+		fmt.Fprint(w, "\t–\t–")
+	}
+	fmt.Fprintf(w, "\t%d\t%d\n", len(all.rate), noisy)
 }
 
 func wanted(name, only string) bool {
@@ -151,13 +175,6 @@ func wanted(name, only string) bool {
 		return true
 	}
 	return slices.ContainsFunc(strings.Split(only, ","), func(p string) bool { return strings.HasPrefix(name, p) })
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // The statistics that the table is made of, on numbers whose answer is known.
