@@ -95,6 +95,9 @@ func (p *pace) dumped() lastDump { return p.last }
 // due says whether run will begin.
 func (p *pace) due(now time.Time) bool { return !p.going && !now.Before(p.next) }
 
+// rest has run begin only when the time that lies between two is over once more.
+func (p *pace) rest(now time.Time) { p.next = now.Add(p.every) }
+
 // run takes what has ended since the last call, and says whether something has and how; else
 // it begins anew where the time for that has come. It never waits.
 func (p *pace) run(now time.Time) (fresh bool, err error) {

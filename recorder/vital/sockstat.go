@@ -5,6 +5,7 @@ package vital
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -25,8 +26,12 @@ var sockstatMeter = &Meter{
 	Variants: []Variant{{Name: "proc", Late: true, Open: openSockstat}},
 }
 
-// settingEvery is how often a setting is read that an operator may change.
-const settingEvery = 10 * time.Second
+const (
+	// settingEvery is how often a setting is read that an operator may change.
+	settingEvery = 10 * time.Second
+	// pressureEvery is how often protocols is read where the setting is not shown.
+	pressureEvery = time.Second
+)
 
 // sockstatReader reads protocols, which takes the kernel as long as all of the others, only where
 // there can be pressure: it ends at the first number of net.ipv4.tcp_mem (net/core/sock.c,
@@ -34,14 +39,15 @@ const settingEvery = 10 * time.Second
 type sockstatReader struct {
 	sockstat  *procfs.File
 	protocols *procfs.File // nil where there is none
-	limits    *procfs.File // nil in a namespace that does not show it
-	due       time.Time    // when it is to be read again
+	limits    *procfs.File // nil in a namespace that does not show it, as all but the first
+	due       time.Time    // when it, or then protocols, is to be read again
 	low       float64      // its first number, pages; −1: there may always be pressure
 	page      float64
+	short     float64 // mem.pressure as read last
 }
 
 func openSockstat(env Env) (Reader, error) {
-	r := &sockstatReader{low: -1, page: float64(os.Getpagesize())}
+	r := &sockstatReader{low: -1, page: float64(os.Getpagesize()), short: math.NaN()}
 	var err error
 	if r.sockstat, err = procfs.Open(env.Root, "proc/net/sockstat"); err != nil {
 		return nil, err
@@ -83,10 +89,17 @@ func (r *sockstatReader) Read(now time.Time, out []float64) error {
 	case r.protocols == nil:
 		return nil
 	case pages >= 0 && pages <= r.low:
-		out[3] = 0
-		return nil
+		r.short = 0
+	case r.limits != nil || !now.Before(r.due):
+		if r.limits == nil {
+			r.due = now.Add(pressureEvery)
+		}
+		if err := r.pressure(); err != nil {
+			return err
+		}
 	}
-	return r.pressure(out)
+	out[3] = r.short
+	return nil
 }
 
 // limit reads below which account there is no pressure.
@@ -107,7 +120,7 @@ func (r *sockstatReader) limit(now time.Time) error {
 }
 
 // pressure takes one row: TCPv6 and MPTCP share the account (net/ipv4/tcp.c, tcp_memory_pressure).
-func (r *sockstatReader) pressure(out []float64) error {
+func (r *sockstatReader) pressure() error {
 	text, err := r.protocols.Read()
 	if err != nil {
 		return err
@@ -116,9 +129,9 @@ func (r *sockstatReader) pressure(out []float64) error {
 		if string(p.Name) != "TCP" {
 			return
 		}
-		out[3] = 0
+		r.short = 0
 		if p.Pressure {
-			out[3] = 1
+			r.short = 1
 		}
 	})
 	if err != nil {

@@ -66,11 +66,11 @@ func (p *File) read() ([]byte, error) {
 		}
 		n, err := p.f.ReadAt(p.buf[len(p.buf):cap(p.buf)], int64(len(p.buf)))
 		p.buf = p.buf[:len(p.buf)+n]
-		if n == 0 {
-			if err != nil && err != io.EOF {
-				return nil, err // it names the operation and the path
-			}
+		switch {
+		case err == io.EOF:
 			return p.buf, nil
+		case err != nil:
+			return nil, err // it names the operation and the path
 		}
 	}
 }

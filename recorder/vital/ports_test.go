@@ -1,0 +1,86 @@
+//go:build linux
+
+package vital
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/spikebox/spikebox/recorder/internal/nldump"
+	"github.com/spikebox/spikebox/recorder/internal/testns"
+)
+
+// The ports towards one destination are counted each second where all sockets together might use a good part of the
+// range, and else every half minute, since each count walks the kernel's whole table.
+func TestPortsAreCountedWhereTheyMayRunOut(t *testing.T) {
+	testns.Run(t, func() {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		reader, err := openPorts(Env{Root: "/"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reader.Close()
+		r, now := reader.(*portReader), time.Now()
+		read := func() float64 {
+			var out [1]float64
+			if err := reader.Read(now, out[:]); err != nil {
+				t.Fatal(err)
+			}
+			return out[0]
+		}
+		setRange(t, "1024 65535")
+		now = now.Add(portsEvery)
+		if most, err := r.bound(); err != nil || most >= fewPorts {
+			t.Skipf("the machine has too many sockets: they would fill %v of the range (%v)", most, err)
+		}
+		if read(); r.going {
+			t.Error("counted while all sockets together would fill less than a sixteenth of the range")
+		}
+		if now = now.Add(portsRarely); read() != 0 || !r.going {
+			t.Error("not counted for half a minute")
+		}
+		const conns, ports = 16, 64
+		setRange(t, "40000 40063")
+		for range conns {
+			c, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+		}
+		for end := time.Now().Add(30 * time.Second); r.going && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			read()
+		}
+		now = now.Add(portsRarely * 2 / 3)
+		if read(); !r.going {
+			t.Error("not counted after 20 s where all sockets together would fill half of the range")
+		}
+		// In this thread, which alone is in the namespace.
+		if err := (&portReader{used: map[pair]int{}, first: r.first, last: r.last}).fills(conns / float64(ports)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// fills counts, and says whether so much of the range is used.
+func (r *portReader) fills(want float64) error {
+	err := r.count(nldump.Buffer())
+	if err == nil && r.filled() != want {
+		err = fmt.Errorf("%v of the range are used, want %v", r.filled(), want)
+	}
+	return err
+}
+
+func setRange(t *testing.T, ports string) {
+	t.Helper()
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte(ports), 0); err != nil {
+		t.Fatal(err)
+	}
+}
