@@ -31,14 +31,14 @@ type Texts struct {
 	closed  []*segment // oldest first
 	current *segment   // being written; nil before the first snapshot and after a cut
 	encoder *zstd.Encoder
-	paths   map[string]uint64
-	names   []string // by the numbers in paths
+	paths   map[string]uint64 // numbers of the current segment's names
 }
 
 // segment is one zstd frame of records: time since first, path, length, text.
 type segment struct {
 	first, last time.Time
 	snapshots   int
+	names       []string // paths by number: interfaces come and go, and their paths with what was read of them
 	frame       bytes.Buffer
 }
 
@@ -60,6 +60,7 @@ func (t *Texts) Begin(at time.Time) error {
 			return err
 		}
 		t.current = &segment{first: at}
+		clear(t.paths)
 		t.encoder.Reset(&t.current.frame)
 	}
 	t.current.last = at
@@ -71,9 +72,9 @@ func (t *Texts) Begin(at time.Time) error {
 func (t *Texts) Add(path string, text []byte) error {
 	id, ok := t.paths[path]
 	if !ok {
-		id = uint64(len(t.names))
+		id = uint64(len(t.current.names))
 		t.paths[path] = id
-		t.names = append(t.names, path)
+		t.current.names = append(t.current.names, path)
 	}
 	var head [3 * binary.MaxVarintLen64]byte
 	n := binary.PutUvarint(head[:], uint64(max(0, t.current.last.Sub(t.current.first))))
@@ -117,17 +118,14 @@ func (t *Texts) Bytes() int {
 }
 
 // TextCut is what the ring held at one moment. It stays as it is while the ring goes on.
-type TextCut struct {
-	segments []*segment
-	names    []string
-}
+type TextCut struct{ segments []*segment }
 
 // Cut gives everything that the ring holds.
 func (t *Texts) Cut() (*TextCut, error) {
 	if err := t.close(); err != nil {
 		return nil, err
 	}
-	return &TextCut{segments: append([]*segment(nil), t.closed...), names: t.names}, nil
+	return &TextCut{append([]*segment(nil), t.closed...)}, nil
 }
 
 // Bytes is the size of the cut, compressed.
@@ -161,14 +159,14 @@ func (c *TextCut) Snapshots(start, end time.Time, f func(at time.Time, path stri
 			}
 			return f(at, path, text)
 		}
-		if err := c.records(s, bufio.NewReader(decoder), within); err != nil {
+		if err := s.records(bufio.NewReader(decoder), within); err != nil {
 			return fmt.Errorf("read snapshots of %s: %w", s.first.Format(time.RFC3339), err)
 		}
 	}
 	return nil
 }
 
-func (c *TextCut) records(s *segment, r *bufio.Reader, f func(time.Time, string, []byte) error) error {
+func (s *segment) records(r *bufio.Reader, f func(time.Time, string, []byte) error) error {
 	var text []byte
 	for {
 		offset, err := binary.ReadUvarint(r)
@@ -190,7 +188,7 @@ func (c *TextCut) records(s *segment, r *bufio.Reader, f func(time.Time, string,
 		if _, err := io.ReadFull(r, text); err != nil {
 			return err
 		}
-		if err := f(s.first.Add(time.Duration(offset)), c.names[id], text); err != nil {
+		if err := f(s.first.Add(time.Duration(offset)), s.names[id], text); err != nil {
 			return err
 		}
 	}

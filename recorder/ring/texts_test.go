@@ -3,6 +3,7 @@
 package ring
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -110,6 +111,31 @@ func TestTextsForgetsWhatIsOld(t *testing.T) {
 	all := collect(t, cut, time.Unix(0, 0), time.Unix(2000, 0))
 	if n := len(all) / 2; n < 60 || n > 60+2*segmentSnapshots {
 		t.Errorf("it holds %d snapshots, one a second, want those of a minute and a segment at most", n)
+	}
+}
+
+// On a host whose interfaces come and go, what is gone leaves no name behind.
+func TestTextsForgetsNames(t *testing.T) {
+	texts, err := NewTexts(1<<30, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 1000
+	path := func(i int) string { return fmt.Sprintf("proc/net/bonding/bond%d", i) }
+	for i := range n {
+		if err := errors.Join(texts.Begin(time.Unix(int64(i), 0)), texts.Add(path(i), []byte("\nup"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(texts.paths) > segmentSnapshots {
+		t.Errorf("%d names are kept", len(texts.paths))
+	}
+	cut, err := texts.Cut()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprint(collect(t, cut, time.Unix(n-2, 0), time.Unix(n, 0))), fmt.Sprintf("[%d %s up %d %s up]", n-2, path(n-2), n-1, path(n-1)); got != want {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
