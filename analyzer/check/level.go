@@ -35,7 +35,8 @@ func shares(s *timeline.Series, unit float64) *timeline.Series {
 		}
 		sum += v
 		if at := s.T[i]; at-from >= pace {
-			out.T, out.V = append(out.T, at), append(out.V, sum/unit/(float64(at-from)/1e9))
+			// The kernel's clock of a share may be a little ahead of that of the readings.
+			out.T, out.V = append(out.T, at), append(out.V, min(1, sum/unit/(float64(at-from)/1e9)))
 			sum, from = 0, at
 		}
 	}
