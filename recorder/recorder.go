@@ -306,12 +306,15 @@ func (r *Recorder) tick(now time.Time) {
 	r.count(now)
 	r.rings.Log.Read(r.match)
 	// Vitals before the trace: the meter of softirqs hands it what they took, and its Tick
-	// may close the second to which that belongs.
+	// closes what belongs to this one.
 	r.rings.Rows.Push(now, r.rings.Board.Read(now))
 	r.rings.Trace.Tick(now)
 	// Last, so that all of it is in the rings: with --after 0 the cut comes at once, and
 	// holds the row and the events that it fired for.
 	r.triggers.Step(now, r.rings.Board.Value, r.take)
+	if r.triggers.Began(now) {
+		r.rings.Trace.Split()
+	}
 	if now.Sub(r.kept) >= ledgerEvery {
 		r.keep(now)
 	}

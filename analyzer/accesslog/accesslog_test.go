@@ -5,8 +5,10 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -163,6 +165,48 @@ func TestZones(t *testing.T) {
 	}
 }
 
+// Logs of one line each, as their whole tells how to read them: of IPv6 without brackets, whose last part may be a port; of Apache with the client's
+// port; of HAProxy's TCP sessions.
+func TestGuessed(t *testing.T) {
+	const nginx = ` [26/Nov/2026:23:11:31 +0000] "GET / HTTP/1.1" 200 msec=1795734691.073 rt=0.011`
+	const apache = ` - - [26/Nov/2026:23:11:30 +0000] "GET / HTTP/1.1" 200 6 "-" "curl" 2964`
+	for _, c := range []struct{ log, want string }{
+		{"2001:db8::1:4444 2001:db8::9:443" + nginx + "\n192.0.2.1:40000 192.0.2.9:443" + nginx, "[2001:db8::1]:4444 [2001:db8::9]:443 took 11 "},
+		{"2001:db8::1:4444 -" + nginx + "\n2001:db8::2:40000 -" + nginx, "[2001:db8::1]:4444 invalid AddrPort took 11 "},
+		{"2001:db8:1:2:3:4:5:6:4444 -" + nginx, "[2001:db8:1:2:3:4:5:6]:4444 invalid AddrPort took 11 "},
+		{"::1:40000 ::1:443" + nginx, "[::1]:40000 [::1]:443 took 11 "},
+		{"2001:db8::1:4444 2001:db8::9" + nginx + "\n2001:db8::abcd 2001:db8::9" + nginx, "[2001:db8::1:4444]:0 [2001:db8::9]:0 took 11 "},
+		{"2001:db8::1:4444 -" + nginx + "\n192.0.2.1 -" + nginx, "[2001:db8::1:4444]:0 invalid AddrPort took 11 "},
+		{"192.0.2.1:40000" + apache, "192.0.2.1:40000 invalid AddrPort took 2.964 "},
+		{"2001:db8::1:4444" + apache + "\n2001:db8::1:40000" + apache, "[2001:db8::1]:4444 invalid AddrPort took 2.964 "},
+		{"2001:db8::1" + apache, "[2001:db8::1]:0 invalid AddrPort took 2.964 "},
+		{"192.0.2.1:40000 - - [26/Nov/2026:23:11:30 +0000] \"GET / HTTP/1.1\" 200 6 \"-\" \"curl\" 0/2964", "192.0.2.1:40000 invalid AddrPort took 2.964 "},
+		{"192.0.2.1:40000 - - [26/Nov/2026:23:11:30 +0000] \"GET / HTTP/1.1\" 200 6 2964", "192.0.2.1:40000 invalid AddrPort took 2.964 "},
+		// HAProxy's configuration manual, "TCP log format".
+		{"Feb  6 12:12:56 localhost haproxy[14387]: 10.0.1.2:33313 [06/Feb/2009:12:12:51.443] fnt bck/srv1 0/0/5007 212 -- 0/0/0/0/3 0/0", "10.0.1.2:33313 invalid AddrPort took 5007 queue 0 connect 0 header - response - 0 bck"},
+		{"2001:db8::1:4444 [06/Feb/2009:12:12:51.443] fnt~ bck/<NOSRV> -1/-1/+12 +0 SC 0/0/0/0/0 0/0", "[2001:db8::1]:4444 invalid AddrPort took 12 queue - connect - header - response - 0 bck"},
+	} {
+		path := filepath.Join(t.TempDir(), "access.log")
+		if err := os.WriteFile(path, []byte(c.log+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l, err := Open(path, Options{})
+		if err != nil {
+			t.Errorf("%s: %v", c.log, err)
+			continue
+		}
+		var first string
+		if err := l.Each(func(r *Request) {
+			if first == "" {
+				_, first, _ = strings.Cut(text(r), " ")
+			}
+		}); err != nil || !strings.HasPrefix(first, c.want) || l.Skipped > 0 {
+			t.Errorf("%s\n got %s (%v)\nwant %s", c.log, first, err, c.want)
+		}
+		l.Close()
+	}
+}
+
 // A format that lacks what is needed says what that is.
 func TestCompile(t *testing.T) {
 	for format, want := range map[string]string{
@@ -265,6 +309,7 @@ func FuzzLine(f *testing.F) {
 		}
 	}
 	formats := append([]*Format{must(nginxPorts), must(nginxTiming), must(apachePorts)}, candidates...)
+	formats = append(formats, slices.Collect(maps.Values(withPorts))...)
 	f.Fuzz(func(t *testing.T, line []byte) {
 		for _, format := range formats {
 			r, ok := format.read(line, &fields{local: time.UTC})

@@ -16,6 +16,7 @@ type Format struct {
 	begin  []byte // before the first field
 	pieces []piece
 	named  bool // fields are found by their names, see names.go
+	ports  bool // of a named one: addresses have a port behind them
 	syslog bool // a syslog daemon's words may stand before it
 }
 
@@ -162,7 +163,7 @@ func group(text string, m []int) string {
 // parse reads a line into the fields; false: it is not of this format.
 func (f *Format) parse(line []byte, into *fields) bool {
 	if f.named {
-		return into.named(line)
+		return into.named(line, f.ports)
 	}
 	if f.syslog {
 		line = afterSyslog(line)

@@ -20,12 +20,20 @@ func must(text string) *Format {
 // known formats are tried where nobody said which it is.
 var (
 	haproxyHTTP = must(`%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %{+Q}r`)
+	haproxyTCP  = must(`%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq`)
 	// Apache's common and combined with a number behind it, as its documentation recommends.
 	apacheCombined = must(`%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %D`)
 	apacheCommon   = must(`%h %l %u %t "%r" %>s %b %D`)
 	apacheBoth     = must(`%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %T/%D`)
 
-	candidates = []*Format{haproxyHTTP, byName, apacheBoth, apacheCombined, apacheCommon}
+	candidates = []*Format{haproxyHTTP, haproxyTCP, byName, apacheBoth, apacheCombined, apacheCommon}
+	// withPorts are those that may have the client's port behind its address, and how they are read then.
+	withPorts = map[*Format]*Format{
+		byName:         byNamePorts,
+		apacheCombined: must(`%h:%{remote}p %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %D`),
+		apacheCommon:   must(`%h:%{remote}p %l %u %t "%r" %>s %b %D`),
+		apacheBoth:     must(`%h:%{remote}p %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %T/%D`),
+	}
 	// untimed is what most servers write by default.
 	untimed = []byte("] \"")
 )
@@ -57,6 +65,9 @@ func guess(lines [][]byte, zone *time.Location) (*Format, error) {
 		if took[len(took)/2] < 100*time.Microsecond {
 			return nil, errors.New(`the numbers at the end of its lines may be microseconds (%D) or seconds (%T): say which with --log-format '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %D'`)
 		}
+	}
+	if with := withPorts[best]; with != nil && ported(lines) {
+		return with, nil
 	}
 	return best, nil
 }

@@ -34,8 +34,11 @@ func isDuration(name string) bool {
 	return strings.HasSuffix(name, "_time") || aliases[name] != "" && strings.HasSuffix(aliases[name], "_time")
 }
 
-// named reads a line by its names.
-func (f *fields) named(line []byte) bool {
+// byNamePorts is byName where a port stands behind each address at a line's begin.
+var byNamePorts = &Format{Name: "nginx", named: true, ports: true}
+
+// named reads a line by its names; ports says that addresses have one.
+func (f *fields) named(line []byte, ports bool) bool {
 	if len(line) > 0 && line[0] == '{' {
 		return f.object(line)
 	}
@@ -43,9 +46,9 @@ func (f *fields) named(line []byte) bool {
 	if !ok {
 		return false
 	}
-	f.end(client, &f.Client)
+	end(client, ports, &f.Client)
 	if server, _, ok := bytes.Cut(rest, []byte{' '}); ok { // $server_addr:$server_port, where the log has it: - otherwise
-		f.end(server, &f.Server)
+		end(server, ports, &f.Server)
 	}
 	// What stands before the time may be a stranger's name, and is not looked into: it may have brackets, but no quotes.
 	head := line
@@ -63,19 +66,37 @@ func (f *fields) named(line []byte) bool {
 	return f.pairs(line[open+length+1:])
 }
 
-// end takes an address, or one with a port behind it. One of IPv6 needs brackets then, as its last part may be either:
-// with nginx's own $remote_addr:$remote_port only the format tells.
-func (f *fields) end(v []byte, to *netip.AddrPort) {
-	if a, ok := parseAddr(v); ok {
+// end takes an address, or one with a port behind it. Of IPv6 without brackets, as nginx writes $remote_addr:$remote_port,
+// the last part may be either: there ports says which, see ported.
+func end(v []byte, ports bool, to *netip.AddrPort) {
+	a, plain := parseAddr(v)
+	if at, ok := splitPort(v); ok && (ports || !plain) {
+		*to = at
+	} else if plain {
 		*to = netip.AddrPortFrom(a, 0)
-		return
 	}
-	if at := bytes.LastIndexByte(v, ':'); at > 0 {
-		a, ok := parseAddr(v[:at])
-		if port, err := strconv.ParseUint(string(v[at+1:]), 10, 16); ok && err == nil {
-			*to = netip.AddrPortFrom(a, uint16(port))
-		}
+}
+
+// splitPort takes an address and a port apart, which stands behind the last colon.
+func splitPort(v []byte) (netip.AddrPort, bool) {
+	at := bytes.LastIndexByte(v, ':')
+	if at <= 0 {
+		return netip.AddrPort{}, false
 	}
+	a, ok := parseAddr(v[:at])
+	port, err := strconv.ParseUint(string(v[at+1:]), 10, 16)
+	return netip.AddrPortFrom(a, uint16(port)), ok && err == nil
+}
+
+// ported says whether a port stands behind the clients' addresses, as only the log as a whole shows: 2001:db8::1:4444 is an address,
+// too. One line that cannot be read otherwise is enough: of IPv4, or of a port of five digits, as nearly all clients have.
+func ported(lines [][]byte) bool {
+	return slices.ContainsFunc(lines, func(line []byte) bool {
+		client, _, _ := bytes.Cut(line, []byte{' '})
+		_, plain := parseAddr(client)
+		_, both := splitPort(client)
+		return both && !plain
+	})
 }
 
 // pairs takes what looks like name=value outside of quotes; the first text between quotes is the request, and behind it comes its

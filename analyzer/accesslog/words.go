@@ -97,6 +97,7 @@ var haproxy = map[string]word{
 	"Ta": {set: total},
 	"Tt": {set: total},
 	"ST": {set: (*fields).status},
+	"b":  {set: (*fields).what}, // of a session, which has no request
 	"r":  {set: quotedWhat},
 	"HU": {set: (*fields).what},
 	"HP": {set: (*fields).what},

@@ -258,10 +258,14 @@ func (c *Case) slowFinding(s *slowness, usual, now float64) *Finding {
 		f.Detail += fmt.Sprintf(" %s had no answer when the capture ended, the oldest since %s.", words.Sentence(words.Plural(w.Flows, "request", "requests")), unit.Duration(time.Duration(w.Most)))
 	}
 	f.effect = c.least(needPackets) + words.Plural(s.slow, "answer", "answers") + " of up to " + unit.Duration(time.Duration(s.top))
+	value, text := s.median, "half of the answers took at least so long"
+	if value < s.limit { // fewer than half were slow, and the median says nothing of them
+		value, text = s.top, "the longest"
+	}
 	f.Evidence = []Item{{
 		Kind: "packets", Member: c.packetsMember(nil), Where: "time from request to answer at " + s.service.Server.String(),
-		Value: val(float64(s.median) / 1e9), Limit: val(float64(s.limit) / 1e9), Unit: "s",
-		Text:   "half of the answers took at least so long",
+		Value: val(float64(value) / 1e9), Limit: val(float64(s.limit) / 1e9), Unit: "s",
+		Text:   text,
 		Filter: fmt.Sprintf("%s.addr == %s && tcp.port == %d && tcp.len > 0", ipName(s.service.Server.Addr()), s.service.Server.Addr(), s.service.Server.Port()),
 	}}
 	return f

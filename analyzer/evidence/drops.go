@@ -29,7 +29,7 @@ func (t tally) add(name string, n float64) {
 // readDrops keeps the drops, and adds them as numbers over time, by reason: drop.NO_SOCKET.
 func (e *Evidence) readDrops(_ string, r io.Reader) error {
 	k := rows[member.Drop]{room: roomDrops}
-	s := seconds[member.Drop]{e: e, source: member.DropsName, add: func(r column.Row, now []member.Drop) {
+	s := seconds[member.Drop]{e: e, source: member.DropsName, add: func(r column.Row, now []member.Drop, _ int64) {
 		sums := tally{}
 		for i := range now {
 			sums.add(now[i].Reason, float64(now[i].Count))

@@ -24,7 +24,7 @@ func (e *Evidence) readLatencies(_ string, r io.Reader) error {
 // addSecond adds the lines of one second. Maxima are kept by CPU and over all of them: a
 // stall is on one CPU, and a trigger asks for the longest. Of a CPU there may be two lines, what
 // was timed and what the timer's ticks met.
-func addSecond(r column.Row, now []member.Latency) {
+func addSecond(r column.Row, now []member.Latency, took int64) {
 	type where struct {
 		name string
 		cpu  int
@@ -38,7 +38,7 @@ func addSecond(r column.Row, now []member.Latency) {
 		}
 		at := where{key, l.CPU}
 		ofCPU[at] = max(ofCPU[at], l.MaxNs)
-		if whole := ofSecond(l); whole > 0 {
+		if whole := ofSecond(l, took); whole > 0 {
 			cpu := "cpu" + strconv.Itoa(l.CPU)
 			r.Put(column.Events, "1", whole*float64(l.Count), key, cpu, "count")
 			r.Put(column.Events, "s", whole*float64(l.SumNs)/1e9, key, cpu, "time")
@@ -54,13 +54,12 @@ func addSecond(r column.Row, now []member.Latency) {
 
 // ofSecond is what the numbers of a line are multiplied by for those of its second; 0: they say
 // nothing of it, as those of runs that were met, or of less than a fifth of it.
-func ofSecond(l *member.Latency) float64 {
-	const second, least = int64(1e9), int64(2e8)
-	switch {
+func ofSecond(l *member.Latency, took int64) float64 {
+	switch least := took / 5; {
 	case l.Met || l.TimedNs != 0 && l.TimedNs < least:
 		return 0
 	case l.TimedNs == 0:
 		return 1
 	}
-	return max(1, float64(second)/float64(l.TimedNs))
+	return max(1, float64(took)/float64(l.TimedNs))
 }

@@ -8,8 +8,8 @@ import "github.com/spikebox/spikebox/analyzer/column"
 type seconds[T any] struct {
 	e      *Evidence
 	source string
-	add    func(column.Row, []T)
-	rows   rows[T] // of the second that is open
+	add    func(r column.Row, now []T, took int64) // took: ns of the second, which a recorder may have ended early
+	rows   rows[T]                                 // of the second that is open
 	now    []T
 	at     int64 // its begin, Unix ns
 	before int64 // the end of the one before it
@@ -50,7 +50,7 @@ func (s *seconds[T]) put(next int64) {
 		end = min(end, cut) // the last second ends with the window
 	}
 	if r, ok := s.e.Columns.Row(s.source, end); ok {
-		s.add(r, s.now)
+		s.add(r, s.now, end-s.at)
 	}
 	s.now, s.rows.held = s.now[:0], 0
 }

@@ -8,9 +8,9 @@ import (
 )
 
 // Beside says what a reader wants to know beside the value: what it was before, since when,
-// by how much it moved, and what else is the same.
+// and what else is the same. Its score compares noise, and would be taken for a quotient of these two.
 func (l *Line) Beside() string {
-	return fmt.Sprintf("usually %s, from %s, %s-fold", unit.Prose(l.Usual, l.Unit), words.Clock(l.First), unit.Number(l.Score)) + l.Also()
+	return fmt.Sprintf("usually %s, from %s", unit.Prose(l.Usual, l.Unit), words.Clock(l.First)) + l.Also()
 }
 
 // Also names what else is the same, as the end of a sentence; empty where nothing is.
@@ -33,8 +33,7 @@ func Summary(lines []Line) string {
 	var texts []string
 	for _, l := range lines {
 		if l.Score >= Much && len(texts) < named {
-			texts = append(texts, fmt.Sprintf("%s (%s, usually %s, %s-fold)", l.Series,
-				unit.Prose(l.Value, l.Unit), unit.Prose(l.Usual, l.Unit), unit.Number(l.Score)))
+			texts = append(texts, fmt.Sprintf("%s (%s, usually %s)", l.Series, unit.Prose(l.Value, l.Unit), unit.Prose(l.Usual, l.Unit)))
 		}
 	}
 	if len(texts) == 0 {

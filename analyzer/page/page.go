@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"regexp"
 	"strconv"
 	"text/template/parse"
 	"time"
@@ -84,6 +85,9 @@ func (r reading) MarshalJSON() ([]byte, error) {
 // longestWord is an address of IPv6 with its port, in runes.
 const longestWord = 47
 
+// numbered is a number before its unit, in escaped text.
+var numbered = regexp.MustCompile(`[\d.,]+ (?:%|(?:[nµm]?s|[KMG]?i?B|times)\b)`)
+
 // besideText is how wide a drawing may be that stands beside text.
 const besideText = 700
 
@@ -100,6 +104,10 @@ var functions = template.FuncMap{
 	"ids":    words.List,
 	// A word is broken only where it is long: not an address in its middle.
 	"wraps": func(text string) bool { return len([]rune(text)) > longestWord },
+	// A number and its unit stay on one line.
+	"whole": func(text string) template.HTML {
+		return template.HTML(numbered.ReplaceAllString(template.HTMLEscapeString(plain.Line(text)), `<span class="nb">$0</span>`))
+	},
 	// A stranger's text stays within its line.
 	"plain": func(v any) any {
 		if text, ok := v.(string); ok {

@@ -157,5 +157,14 @@
       left.textContent = `${n} of ${rows.length}`;
     });
   });
+  // What is wider than a screen begins at the trigger, and rows that share an axis are moved together.
+  const wide = axes.map(a => a.svg.parentElement);
+  wide.forEach(e => e.addEventListener('scroll', () => wide.forEach(o => { if (o !== e && Math.abs(o.scrollLeft - e.scrollLeft) > 1) o.scrollLeft = e.scrollLeft; })));
+  const mark = document.querySelector('svg[data-whole] .trigger path');
+  if (mark) for (const e of wide.concat(strip ? [strip.parentElement] : [])) {
+    if (e.scrollWidth <= e.clientWidth + 1) continue;
+    const x = mark.getBBox().x / 960 * e.scrollWidth;
+    e.scrollLeft = x - e.clientWidth / 2;
+  }
   draw();
 })();

@@ -121,15 +121,19 @@ func axisValue(v float64, name string) string {
 	case unit.Bytes, bytesPerSecond:
 		return strings.Replace(unit.Size(int64(v)), ".0 ", " ", 1) + name[1:]
 	}
+	each := ""
+	if name == unit.PerSecond && v != 0 {
+		each = "/s"
+	}
 	switch a := math.Abs(v); {
 	case a >= 1e9:
-		return unit.Digits(v/1e9) + "G"
+		return unit.Digits(v/1e9) + "G" + each
 	case a >= 1e6:
-		return unit.Digits(v/1e6) + "M"
+		return unit.Digits(v/1e6) + "M" + each
 	case a >= 1e4:
-		return unit.Digits(v/1e3) + "k"
+		return unit.Digits(v/1e3) + "k" + each
 	}
-	return unit.Number(v)
+	return unit.Number(v) + each
 }
 
 // roof is a round value above the largest, or a little more than that where it is round itself: a line at the top would lie

@@ -3,8 +3,6 @@ package plot
 import (
 	"math"
 	"time"
-
-	"github.com/spikebox/spikebox/format/unit"
 )
 
 // Heat is how much there was of something, in rows over time: the longest softirq of each CPU.
@@ -44,11 +42,12 @@ func (h *Heat) paint(p *pen) {
 			}
 		}
 	}
-	h.key(p, most)
+	steps := h.steps(most)
+	h.key(p, steps)
 	f.timeAxis(true)
 	p.group(dataGroup, func() {
 		for i, r := range rows {
-			h.cells(f, &r, rowTop+heatPitch*float64(i), most)
+			cells(f, &r, rowTop+heatPitch*float64(i), steps)
 		}
 		f.trigger(h.Trigger)
 	})
@@ -58,7 +57,7 @@ func (h *Heat) paint(p *pen) {
 }
 
 // cells draws a row. A reading stands for the time since the one before it.
-func (h *Heat) cells(f *frame, r *Line, y, most float64) {
+func cells(f *frame, r *Line, y float64, steps []float64) {
 	t, v := Thin(r.T, r.V, f.span, columns/2)
 	for i := range t {
 		if math.IsNaN(v[i]) {
@@ -70,30 +69,58 @@ func (h *Heat) cells(f *frame, r *Line, y, most float64) {
 			from = max(from, t[i-1])
 		}
 		x0 := max(f.x(from), f.x0)
-		f.p.rect(heatInks[h.step(v[i], most)], x0, y+1, max(f.x(t[i])-x0, 1), heatPitch-2)
+		f.p.rect(heatInks[step(v[i], steps)], x0, y+1, max(f.x(t[i])-x0, 1), heatPitch-2)
 	}
 }
 
-// step sorts a value into the inks: by its logarithm, as durations spread over decades.
-func (h *Heat) step(v, most float64) int {
-	if v <= h.Least || most <= h.Least || h.Least <= 0 {
-		return 0
+// step sorts a value into the inks.
+func step(v float64, steps []float64) int {
+	n := 0
+	for _, from := range steps {
+		if v >= from {
+			n++
+		}
 	}
-	part := math.Log(v/h.Least) / math.Log(most/h.Least)
-	return min(1+int(part*float64(len(heatInks)-1)), len(heatInks)-1)
+	return n
+}
+
+// steps are the values from which on the inks stand, but the first one: round ones, farther apart the higher, as durations spread
+// over decades. There are no more than are reached.
+func (h *Heat) steps(most float64) (all []float64) {
+	inks := len(heatInks) - 1
+	for apart := 1; h.Least > 0 && !math.IsInf(most, 0); apart++ {
+		all = all[:0]
+		for i, v := 0, h.Least; v <= most; i, v = i+1, next(v) {
+			if i%apart == 0 {
+				all = append(all, v)
+			}
+		}
+		if len(all) <= inks {
+			break
+		}
+	}
+	return all
+}
+
+// next is the round value behind one: 1, 2, 5, 10.
+func next(v float64) float64 {
+	power := math.Pow(10, math.Floor(math.Log10(v)+1e-9))
+	for _, m := range []float64{2, 5, 10} {
+		if m*power > v*1.001 {
+			return m * power
+		}
+	}
+	return 20 * power
 }
 
 // key says what the inks mean.
-func (h *Heat) key(p *pen, most float64) {
+func (h *Heat) key(p *pen, steps []float64) {
 	x := float64(rowLeft)
-	for i, ink := range heatInks {
-		p.rect(ink, x, 5, 14, 12)
+	for i, from := range append([]float64{0}, steps...) {
+		p.rect(heatInks[i], x, 5, 14, 12)
 		text := "under " + axisValue(h.Least, h.Unit)
 		if i > 0 {
-			text = "from " + axisValue(h.Least*math.Pow(most/h.Least, float64(i-1)/float64(len(heatInks)-1)), h.Unit)
-		}
-		if h.Least <= 0 || most <= h.Least {
-			text = unit.Prose(0, h.Unit)
+			text = "from " + axisValue(from, h.Unit)
 		}
 		p.text(Text, small, x+18, 16, left, text)
 		x += 18 + width(text, small) + 14

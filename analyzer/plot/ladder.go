@@ -29,9 +29,10 @@ const (
 	ladderHead  = 44
 	ladderLeft  = 190
 	ladderRight = 490
-	leastPitch  = 15 // pixels between two lines of text
-	leastApart  = 5  // pixels between two arrows: packets of the same moment are seen apart
-	mostShift   = 70 // pixels that a text may stand below its packet
+	leastPitch  = 15                           // pixels between two lines of text
+	leastApart  = 5                            // pixels between two arrows: packets of the same moment are seen apart
+	mostShift   = 70                           // pixels that a text may stand below its packet
+	leastGap    = int64(10 * time.Millisecond) // as gaps are rounded
 )
 
 // Picture draws the ladder.
@@ -64,13 +65,17 @@ func (l *Ladder) paint(p *pen) {
 		when, ink := offset(r.At), Dim
 		if r.Loud {
 			ink = Text
-			if last, again := before[r.Label]; again {
+			if last, again := before[r.Label]; again && r.At-last >= leastGap {
 				when += "  (+" + unit.Duration(time.Duration(r.At-last).Round(10*time.Millisecond)) + ")"
 			}
 			before[r.Label] = r.At
 		}
 		// What comes at once stands below each other, beside its place.
 		if text := max(at+4, free); text-at < mostShift {
+			if text > at+5 { // a text that has moved is tied to its packet
+				p.line(Axis, 1, nil, point{ladderLeft - 1, at}, point{ladderLeft - 10, text - 4})
+				p.line(Axis, 1, nil, point{ladderRight + 1, at}, point{ladderRight + 10, text - 4})
+			}
 			p.text(ink, small, ladderLeft-12, text, right, when)
 			p.text(ink, small, ladderRight+12, text, left, fit(r.Label, small, ladderWidth-ladderRight-16))
 			free = text + leastPitch

@@ -188,9 +188,13 @@ func (f *frame) bands(all []Band) {
 		if x1 < x0 {
 			continue
 		}
-		// All of the height faintly, as findings lie over each other, and each a line of its own at the top.
+		// The first one's over all of the height: several over each other could not be told apart. Each has a line of its own at the top.
+		ink := levelHint[b.Level]
+		if i == 0 {
+			ink = levelBand[b.Level]
+		}
 		f.p.group("band b"+number(b.Finding), func() {
-			f.p.rect(levelBand[b.Level], x0, f.top, max(x1-x0, 2), f.bottom-f.top)
+			f.p.rect(ink, x0, f.top, max(x1-x0, 2), f.bottom-f.top)
 			f.p.rect(levelInk[b.Level], x0, f.top-5+2.5*float64(i%3), max(x1-x0, 2), 1.5)
 		})
 	}

@@ -37,6 +37,7 @@ func (s *Strip) paint(p *pen) {
 	f := &frame{p: p, x0: 10, x1: rowRight, top: stripTop - 4, bottom: p.h - 30, span: s.Window}
 	f.timeAxis(true)
 	p.line(Axis, 1, nil, point{f.x0, f.bottom}, point{f.x1, f.bottom})
+	s.mark(f)
 	for i, b := range s.Bars {
 		y := stripTop + float64(i)*barPitch
 		x0, x1 := f.x(max(b.Span.Start, s.Window.Start)), f.x(min(b.Span.End, s.Window.End))
@@ -50,25 +51,32 @@ func (s *Strip) paint(p *pen) {
 		// Beside the bar where it is free, inside it otherwise.
 		label := fit(b.Label, small, f.x1-f.x0-12)
 		w := width(label, small)
+		at := max(f.x0+6, min(x0+7, f.x1-w-4))
 		switch {
 		case x1+6+w <= f.x1:
-			p.text(Text, small, x1+6, y+12, left, label)
+			at = x1 + 6
 		case x0-6-w >= f.x0:
-			p.text(Text, small, x0-6, y+12, right, label)
-		default:
-			p.text(Text, small, max(f.x0+6, min(x0+7, f.x1-w-4)), y+12, left, label)
+			at = x0 - 6 - w
 		}
+		if mark := f.x(s.Trigger); at < mark && mark < at+w && (mark < x0 || mark > x1) { // the trigger's line ends where a name stands
+			p.rect(Paper, mark-2, y, 4, barThick)
+		}
+		p.text(Text, small, at, y+12, left, label)
 	}
 	if s.Packets != (Span{}) {
 		y := f.bottom
 		p.line(Lines[0], 3, nil, point{f.x(max(s.Packets.Start, s.Window.Start)), y}, point{f.x(min(s.Packets.End, s.Window.End)), y})
 	}
+}
+
+// mark draws the trigger.
+func (s *Strip) mark(f *frame) {
 	if s.Trigger >= s.Window.Start && s.Trigger <= s.Window.End && s.Trigger != 0 {
 		x := f.x(s.Trigger)
 		text := "trigger " + time.Unix(0, s.Trigger).UTC().Format("15:04:05.000")
 		half := width(text, small) / 2
-		p.line(Trigger, 1.5, nil, point{x, 16}, point{x, f.bottom})
-		p.text(Trigger, small, min(max(x, f.x0+half), f.x1-half), 12, middle, text)
+		f.p.line(Trigger, 1.5, nil, point{x, 16}, point{x, f.bottom})
+		f.p.text(Trigger, small, min(max(x, f.x0+half), f.x1-half), 12, middle, text)
 	}
 }
 

@@ -32,6 +32,10 @@ var (
 	BadBand = rgb("bad-band", 0xd55e00, 20)
 	WarBand = rgb("warn-band", 0xe69f00, 20)
 	RemBand = rgb("remark-band", 0x56b4e9, 20)
+	// Bands that are seen when they light up only.
+	BadHint = rgb("bad-hint", 0xd55e00, 1)
+	WarHint = rgb("warn-hint", 0xe69f00, 1)
+	RemHint = rgb("remark-hint", 0x56b4e9, 1)
 )
 
 // Lines are the inks of series, in the order in which they are taken (Okabe and Ito 2008, without yellow, which
@@ -54,7 +58,7 @@ var flameText = rgb("ontop", 0x1b1f23, 255)
 var dashes = [][]vg.Length{nil, {6, 3}, {2, 2}, {8, 3, 2, 3}, {4, 4}, {1, 3}}
 
 // inks is every one, for the classes of SVG and the style of its files.
-var inks = append(append([]Ink{Text, Dim, Grid, Axis, Paper, Trigger, Bad, Warn, Remark, BadBand, WarBand, RemBand, flameText}, Lines...), heatInks...)
+var inks = append(append([]Ink{Text, Dim, Grid, Axis, Paper, Trigger, Bad, Warn, Remark, BadBand, WarBand, RemBand, BadHint, WarHint, RemHint, flameText}, Lines...), heatInks...)
 
 // classes finds an ink's name by its colour.
 var classes = func() map[color.NRGBA]string {
@@ -90,5 +94,6 @@ const (
 // bands and strokes of the levels.
 var (
 	levelBand = []Ink{RemBand, WarBand, BadBand}
+	levelHint = []Ink{RemHint, WarHint, BadHint}
 	levelInk  = []Ink{Remark, Warn, Bad}
 )

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"encoding/json"
 	"net/netip"
 	"strings"
 	"time"
@@ -83,10 +84,22 @@ type Totals struct {
 	Covers string `json:"covers,omitempty"`
 }
 
-// Window is the span of time that was looked at.
+// Window is the span of time that was looked at; see Known.
 type Window struct {
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end"`
+}
+
+// Known is false where no time is: a capture without a packet has none.
+func (w Window) Known() bool { return !w.Start.IsZero() && w.Start.UnixNano() != 0 }
+
+// MarshalJSON writes null where no time is known, and not 1970.
+func (w Window) MarshalJSON() ([]byte, error) {
+	if !w.Known() {
+		return []byte("null"), nil
+	}
+	type plain Window
+	return json.Marshal(plain(w))
 }
 
 // Bundle is what the manifest says, and what is wrong with the file.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/bits"
 	"slices"
 	"strings"
@@ -36,17 +37,25 @@ const (
 	During = "from the trigger on"
 )
 
-// Sums adds up latencies by name and part of the window. It is divided by the moment in which the vital went beyond its limit; a
-// trigger by hand crossed nothing: its own time divides then. What was counted in the second around that moment is apart.
+// Sums adds up latencies by name and part of the window. It is divided by the tick at which the vital went beyond its limit, where the
+// recorder begins a new line with what this tick told of; a trigger by hand crossed nothing: its own time divides then. What was counted in
+// the second around that moment is apart, where no line begins there.
 type Sums struct {
 	since   int64 // Unix ns
+	near    int64 // the begin of the latest line that began at since or before, within a second
 	all     map[sumKey]*Histogram
 	seconds map[sumKey]map[int64]int64 // for how many ns of each second it was timed
 	left    int
 }
 
-// sumKey is what rows are added up by.
-type sumKey struct{ part, kind, name string }
+// sumKey is what rows are added up by; at is the begin of those that may be of any part, 0 of all others.
+type sumKey struct {
+	part, kind, name string
+	at               int64
+}
+
+// oneTick is the time between two ticks of a recorder, and a bit: what a tick told of began so long before it.
+const oneTick = int64(300 * time.Millisecond)
 
 // mostSums bounds the histograms, which are a dozen: a stranger's bundle may have a name on
 // every line.
@@ -63,12 +72,13 @@ func NewSums(trigger format.Trigger) *Sums {
 
 // Add adds a row of softirq.jsonl.
 func (s *Sums) Add(r *member.Latency) {
-	k := sumKey{Before, r.Kind, r.Name}
+	k := sumKey{Before, r.Kind, r.Name, 0}
 	switch {
-	case r.Time >= s.since:
+	case r.Time > s.since:
 		k.part = During
 	case r.Time+int64(time.Second) > s.since:
-		k.part = Amid
+		k.part, k.at = Amid, r.Time
+		s.near = max(s.near, r.Time)
 	}
 	h := s.all[k]
 	if h == nil && len(s.all) >= mostSums {
@@ -96,6 +106,7 @@ func (s *Sums) Left() int { return s.left }
 
 // List gives the histograms by kind, name and part.
 func (s *Sums) List() []Histogram {
+	s.settle()
 	all := make([]Histogram, 0, len(s.all))
 	for k, h := range s.all {
 		h.Seconds, h.TimedNs = len(s.seconds[k]), 0
@@ -111,6 +122,39 @@ func (s *Sums) List() []Histogram {
 		return cmp.Or(-cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Part, b.Part))
 	})
 	return all
+}
+
+// settle says of the lines near the moment which side they tell of: a line lasts until the next one's begin.
+func (s *Sums) settle() {
+	for k, h := range s.all {
+		if k.at == 0 {
+			continue
+		}
+		to := k
+		switch {
+		case k.at < s.near:
+			to.part, to.at = Before, 0
+		case s.since-k.at <= oneTick:
+			to.part, to.at = During, 0
+		default:
+			continue
+		}
+		h.Part = to.part
+		if sum := s.all[to]; sum != nil {
+			sum.merge(h)
+			maps.Copy(s.seconds[to], s.seconds[k])
+		} else {
+			s.all[to], s.seconds[to] = h, s.seconds[k]
+		}
+		delete(s.all, k)
+		delete(s.seconds, k)
+	}
+}
+
+// merge adds another histogram's counts.
+func (h *Histogram) merge(o *Histogram) {
+	h.add(&member.Latency{Count: o.Count, SumNs: o.SumNs, MaxNs: o.MaxNs, Buckets: o.Buckets})
+	h.Met += o.Met
 }
 
 func (h *Histogram) add(r *member.Latency) {

@@ -52,6 +52,32 @@ func TestHistograms(t *testing.T) {
 	}
 }
 
+// Where a recorder begins a line with the tick that shows the vital beyond its limit, no second is left in between.
+func TestHistogramsAreSplit(t *testing.T) {
+	at := func(s float64) int64 { return int64(s * float64(time.Second)) }
+	for name, begins := range map[string][]float64{
+		"split":                  {9.5, 10.5, 11.25, 12.25}, // 11.5 is the tick that shows it
+		"a second happens to":    {10.25, 11.25, 12.25},
+		"split at the tick":      {10.5, 11.5, 12.5},
+		"not split":              {9.75, 10.75, 11.75},
+		"not split, and no line": {9.75, 10.75},
+	} {
+		sums := NewSums(format.Trigger{Since: time.Unix(11, 500_000_000), Time: time.Unix(13, 0)})
+		parts := map[string]uint64{}
+		for _, begin := range begins {
+			sums.Add(&member.Latency{Time: at(begin), Kind: "softirq", Name: "NET_RX", Count: 1, SumNs: 1500, MaxNs: 1500, Buckets: bucket(10, 1)})
+		}
+		n := uint64(0)
+		for _, h := range sums.List() {
+			parts[h.Part] = h.Count
+			n += h.Buckets[10]
+		}
+		if amid := strings.HasPrefix(name, "not"); (parts[Amid] == 1) != amid || parts[Amid] > 1 || parts[Before] == 0 || n != uint64(len(begins)) || (parts[During] == 0) != (begins[len(begins)-1] < 11) {
+			t.Errorf("%s: %v", name, parts)
+		}
+	}
+}
+
 // Where softirqs were timed at times only a histogram says for how long, and what of it is longer than it says.
 func TestHistogramOfAPart(t *testing.T) {
 	at := func(s int) int64 { return int64(s) * int64(time.Second) }

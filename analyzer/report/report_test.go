@@ -107,8 +107,13 @@ func TestSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, d := range documents(t) {
+		d.In(time.FixedZone("far", 3600))
 		if err := schema.Validate(decoded(t, d)); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+		// A time that is not known is none, and not that of a clock at zero.
+		if text, err := json.Marshal(d); err != nil || bytes.Contains(text, []byte(`"1970-`)) || bytes.Contains(text, []byte(`"0001-`)) {
+			t.Errorf("%s: it tells of a time that is none (%v)", name, err)
 		}
 		broken := decoded(t, d)
 		delete(broken, "verdict")

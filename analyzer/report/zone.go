@@ -15,8 +15,11 @@ type Zone struct {
 	Location *time.Location `json:"-"`
 }
 
-// In sets the second clock.
+// In sets the second clock, where any time is known.
 func (d *Document) In(where *time.Location) {
+	if !d.Window.Known() {
+		return
+	}
 	d.Zone = &Zone{Name: where.String(), Start: d.Window.Start.In(where), End: d.Window.End.In(where), Location: where}
 	if d.Bundle != nil && !d.Bundle.Trigger.Time.IsZero() {
 		at := d.Bundle.Trigger.Time.In(where)

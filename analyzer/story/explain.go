@@ -32,8 +32,8 @@ var drawers = map[string][]drawer{
 	"retransmission-burst": {(*teller).lossSequence},
 	"loss-ratio":           {(*teller).lossSequence},
 	"qdisc-drop":           {(*teller).lossSequence},
-	"nic-drop":             {(*teller).lossSequence},
-	"softnet-drop":         {(*teller).handshake, (*teller).lossSequence},
+	"nic-drop":             {(*teller).telling, (*teller).lossSequence},
+	"softnet-drop":         {(*teller).backlog, (*teller).heat, (*teller).lossSequence},
 	"peer-vanished":        {(*teller).lossSequence},
 	"pmtu-blackhole":       {(*teller).lossSequence},
 	"zero-window":          {(*teller).windowSequence},
@@ -61,6 +61,9 @@ func (t *teller) explain() []Exhibit {
 	var all []Exhibit
 	names := map[string]bool{}
 	for _, f := range t.incident() {
+		if t.onlyMoved() {
+			break
+		}
 		for _, draw := range drawers[f.ID] {
 			if e := draw(t, f); e != nil && len(all) < mostExhibits && !names[e.Picture.Name] {
 				names[e.Picture.Name] = true
@@ -75,7 +78,7 @@ func (t *teller) explain() []Exhibit {
 		}
 	}
 	if len(all) == 0 {
-		if e := t.telling(); e != nil {
+		if e := t.untold(); e != nil {
 			all = append(all, *e)
 		}
 	}

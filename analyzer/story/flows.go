@@ -74,7 +74,7 @@ func (c *Flows) arrivalsAt(from, to int64, meant func(netip.AddrPort) bool) (end
 // wait sums up how long clients of a service waited until they were connected.
 type wait struct {
 	attempts uint64 // whose SYN was captured
-	late     uint64 // connected after they had sent or been sent something again
+	late     uint64 // connected only after a SYN or a SYN-ACK had been sent again
 	never    uint64 // not connected when the capture ended
 	least    int64  // ns, of the late ones
 	most     int64
@@ -118,11 +118,12 @@ func (c *Flows) Add(f *flow.Flow) {
 		c.arrive(c.came[f.Server].acks, h.AckTime)
 	}
 	w.attempts++
-	// Who does not ask again does not wait: a flood's addresses, a scanner, a client that has left.
+	// Who does not ask again does not wait: a flood's addresses, a scanner, a client that has left. Nor does who had the answer before
+	// anything was sent again, as where the server did not get or not want his ACK.
 	switch took := h.AckTime - h.SYNs[0].Time; {
 	case !h.Completed && h.SYNRetransmits > 0:
 		w.never++
-	case h.Completed && took > 0 && h.SYNRetransmits+h.SYNACKRetransmits > 0:
+	case h.Completed && took > 0 && (again(h.SYNs, h.AckTime) || again(h.SYNACKs, h.AckTime)):
 		w.late++
 		w.most = max(w.most, took)
 		if w.least == 0 || took < w.least {
@@ -130,6 +131,9 @@ func (c *Flows) Add(f *flow.Flow) {
 		}
 	}
 }
+
+// again says whether something had been sent a second time before a moment.
+func again(sent []flow.Sent, before int64) bool { return len(sent) > 1 && sent[1].Time < before }
 
 // top gives the first connections by a key.
 func (c *Flows) top(key string) []*listing.Row {

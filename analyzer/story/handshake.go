@@ -32,7 +32,7 @@ func (t *teller) handshake(f *check.Finding) *Exhibit {
 	for _, g := range append([]*check.Finding{f}, t.Doc.Caused(f)...) {
 		for i := range g.Flows {
 			x := &g.Flows[i]
-			if len(x.SYNOffsets) < 2 && len(x.SYNACKOffsets) < 2 {
+			if len(x.SYNOffsets)+len(x.SYNACKOffsets) == 0 { // nothing was sent again
 				continue
 			}
 			rungs := t.opening(x)
@@ -50,8 +50,8 @@ func (e ends) second() string { return e.server.String() }
 // openingCaption says what the ladder shows.
 func (t *teller) openingCaption(x *check.Flow, f *check.Finding) string {
 	text := fmt.Sprintf("%v asked %v to connect at %s.", endsOf(x).client, endsOf(x).server, words.Clock(x.First))
-	if len(x.SYNOffsets) > 1 {
-		text += fmt.Sprintf(" Its SYNs were sent after %s.", words.Seconds(x.SYNOffsets))
+	if len(x.SYNOffsets) > 0 {
+		text += fmt.Sprintf(" Its SYN was sent again after %s.", words.Seconds(x.SYNOffsets))
 	}
 	text += answersText(x.SYNACKOffsets)
 	if n := len(f.Flows); n > 1 {
@@ -89,7 +89,7 @@ func (t *teller) opening(x *check.Flow) (rungs []plot.Rung) {
 
 // listed makes rungs of a finding's own lists.
 func listed(x *check.Flow) (rungs []plot.Rung) {
-	for _, s := range x.SYNOffsets {
+	for _, s := range append([]float64{0}, x.SYNOffsets...) { // since the first, which they leave out
 		rungs = append(rungs, plot.Rung{At: int64(s * 1e9), Right: true, Label: "SYN", Loud: true})
 	}
 	for _, s := range x.SYNACKOffsets {
@@ -141,12 +141,12 @@ func said(p *packet.Packet) string {
 func answersText(offsets []float64) string {
 	const atOnce = 0.01 // s: to two digits all would be 0
 	switch n := len(offsets); {
-	case n < 2:
+	case n == 0:
 		return ""
 	case offsets[n-1] < atOnce:
-		return fmt.Sprintf(" %d SYN-ACKs were sent at once.", n)
+		return fmt.Sprintf(" %d SYN-ACKs were sent at once.", n+1)
 	}
-	return fmt.Sprintf(" The SYN-ACKs were sent after %s.", words.Seconds(offsets))
+	return fmt.Sprintf(" The SYN-ACK was sent again after %s.", words.Seconds(offsets))
 }
 
 // ladderAlt tells what a ladder shows.

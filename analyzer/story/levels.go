@@ -16,6 +16,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/analyzer/traffic"
+	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
@@ -28,6 +29,27 @@ func (t *teller) base(name, title, unitName string) plot.Row {
 // lineOf is a series as a line.
 func lineOf(s *timeline.Series, name string) plot.Line {
 	return plot.Line{Name: name, T: s.T, V: s.Rates(), Step: s.Counts}
+}
+
+// line is a series as a line. drops.csv has lines only for seconds in which something was dropped: in all others it was nothing, where
+// the probe was there.
+func (t *teller) line(s *timeline.Series, name string) plot.Line {
+	l := lineOf(s, name)
+	if s.Source != member.DropsName || t.Doc.Bundle == nil || !slices.ContainsFunc(t.Doc.Bundle.Sources, func(s format.Source) bool {
+		return s.Name == "probe.drop" && s.State == format.Complete
+	}) {
+		return l
+	}
+	l.T, l.V = append([]int64{t.window.Start}, l.T...), append([]float64{0}, l.V...)
+	if end := t.window.End; l.T[len(l.T)-1] < end {
+		l.T, l.V = append(l.T, end), append(l.V, 0)
+	}
+	for i, v := range l.V {
+		if math.IsNaN(v) {
+			l.V[i] = 0
+		}
+	}
+	return l
 }
 
 // rowAlt tells what a row shows: of each line its least and its most, and when that was.
@@ -180,28 +202,38 @@ func (t *teller) conntrackFill(*check.Finding) *Exhibit {
 	if e := t.fill("conntrack.fill", "Connection tracking table"); e != nil {
 		return e
 	}
-	return t.against("conntrack.count", "net/netfilter/nf_conntrack_max", 0, plot.Row{Title: "Connection tracking table", LimitName: "nf_conntrack_max"}, "entries", "The table has room for %s.")
+	return t.against("conntrack.count", "net/netfilter/nf_conntrack_max", 0, 1, plot.Row{Title: "Connection tracking table", LimitName: "nf_conntrack_max"}, "entries", "The table has room for %s.")
 }
 
 func (t *teller) portsFill(*check.Finding) *Exhibit { return t.fill("ports.fill", "Local ports") }
 
-// memoryFill draws the pages that TCP holds against tcp_mem's third number.
+// pageSize is that of x86 and of most arm64 kernels; a bundle does not say it.
+const pageSize = 4096
+
+// memoryFill draws what TCP holds, which the kernel counts in pages, against tcp_mem's third number.
 func (t *teller) memoryFill(*check.Finding) *Exhibit {
-	return t.against("sockstat.TCP.mem", "net/ipv4/tcp_mem", 2, plot.Row{Title: "Memory of TCP", LimitName: "tcp_mem's maximum"}, "held by TCP", "TCP may hold %s.")
+	return t.against("sockstat.TCP.mem", "net/ipv4/tcp_mem", 2, pageSize, plot.Row{Title: "Memory of TCP", LimitName: "tcp_mem's maximum", Unit: unit.Bytes}, "held by TCP", "TCP may hold %s.")
 }
 
-// against draws a level with the number of a setting as its limit.
-func (t *teller) against(name, setting string, number int, like plot.Row, what, caption string) *Exhibit {
+// against draws a level with the number of a setting as its limit, both times what one of them is in the row's unit.
+func (t *teller) against(name, setting string, number int, each float64, like plot.Row, what, caption string) *Exhibit {
 	s := t.series(name)
 	limit, known := t.Case.Evidence.Settings.Int(setting, number)
 	if s == nil || !known {
 		return nil
 	}
-	r := t.base("fill", like.Title, s.Unit)
-	r.Lines = []plot.Line{lineOf(s, what)}
-	r.Limit, r.LimitName, r.Height = float64(limit), like.LimitName, 210
+	r := t.base("fill", like.Title, cmp.Or(like.Unit, s.Unit))
+	line := lineOf(s, what)
+	share := timeline.Series{T: s.T, V: make([]float64, len(s.T))}
+	line.V = slices.Clone(line.V)
+	for i := range line.V {
+		share.V[i] = line.V[i] / float64(max(limit, 1))
+		line.V[i] *= each
+	}
+	r.Lines = []plot.Line{line}
+	r.Limit, r.LimitName, r.Height = float64(limit)*each, like.LimitName, 210
 	r.Alt = rowAlt(&r)
-	return &Exhibit{Picture: r.Picture(), Caption: fmt.Sprintf(caption, unit.Prose(float64(limit), s.Unit))}
+	return &Exhibit{Picture: r.Picture(), Caption: fmt.Sprintf(caption, unit.Prose(r.Limit, r.Unit)) + " " + filling(&share)}
 }
 
 // fill draws a ratio against full, and says when it was or how long it would have taken.

@@ -12,7 +12,7 @@ import (
 func (t *teller) moments() (all []Moment) {
 	d := t.Doc
 	add := func(m Moment) { all = append(all, m) }
-	if d.Window.Start.IsZero() || d.Window.Start.UnixNano() == 0 {
+	if !d.Window.Known() {
 		return nil
 	}
 	add(Moment{d.Window.Start, "the window begins"})

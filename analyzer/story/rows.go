@@ -80,7 +80,7 @@ func (t *teller) rows() (all []Row, still []string) {
 			continue // not measured on this host
 		}
 		if len(lines) == 0 {
-			still = append(still, strings.ToLower(k.title[:1])+k.title[1:])
+			still = append(still, within(k.title))
 			continue
 		}
 		r := t.base("row-"+k.name, k.title, k.unit)
@@ -96,6 +96,14 @@ func (t *teller) rows() (all []Row, still []string) {
 	return all, still
 }
 
+// within is a title in the middle of a sentence: CPUs, SYNs and TCP stay large.
+func within(title string) string {
+	if len(title) > 1 && title[1] >= 'a' && title[1] <= 'z' {
+		return strings.ToLower(title[:1]) + title[1:]
+	}
+	return title
+}
+
 // lines gives the lines of a row that ever leave zero; told is false where none of its series was read.
 func (t *teller) lines(k *kind) (lines []plot.Line, told bool) {
 	if k.make != nil {
@@ -107,7 +115,7 @@ func (t *teller) lines(k *kind) (lines []plot.Line, told bool) {
 		for _, s := range found {
 			told = true
 			if _, most, _, ok := extremes(s.T, s.Rates()); ok && most > 0 {
-				lines = append(lines, lineOf(s, shortName(s.Name)))
+				lines = append(lines, t.line(s, shortName(s.Name)))
 			}
 		}
 	}
@@ -208,7 +216,9 @@ func (t *teller) cpus() []plot.Line {
 				l.V[i] = 1 - quiet/all
 			}
 		}
-		lines = append(lines, l)
+		if _, _, _, read := extremes(l.T, l.V); read { // ticks that stand still tell nothing
+			lines = append(lines, l)
+		}
 	}
 	if len(lines) > mostLinesInRow {
 		slices.SortStableFunc(lines, func(a, b plot.Line) int { return cmp.Compare(peak(b), peak(a)) })

@@ -21,6 +21,7 @@ import (
 // Story is a report, in the order in which it is read.
 type Story struct {
 	Title    string
+	Asked    string // the title that a reader wanted; empty: nobody asked for one
 	Lead     string // one sentence that names the culprit with its numbers
 	More     string // what the verdict says beyond it
 	Impact   []string
@@ -32,6 +33,7 @@ type Story struct {
 	RuledOut []report.Absent
 	Unknown  []Gap
 	Rows     []Row
+	Shaded   string   // the finding whose seconds are shaded in all rows; empty: none
 	Still    []string // rows in which nothing moved
 	Findings []Finding
 	Moments  []Moment
@@ -105,7 +107,7 @@ func Make(from Source) (*Story, error) {
 		return nil, fmt.Errorf("read packets again: %w", err)
 	}
 	t.sums = t.latencies()
-	s := &Story{Doc: t.Doc, Title: cmp.Or(t.Title, t.title()), Zone: t.Zone}
+	s := &Story{Doc: t.Doc, Title: cmp.Or(t.Title, t.title()), Asked: t.Title, Zone: t.Zone}
 	s.Lead, s.More = t.lead()
 	s.Impact = t.impact()
 	s.State = t.state()
@@ -116,6 +118,9 @@ func Make(from Source) (*Story, error) {
 	s.RuledOut = t.Doc.RuledOut()
 	s.Unknown = t.gaps()
 	s.Rows, s.Still = t.rows()
+	if bands := t.bands(); len(bands) > 0 {
+		s.Shaded = t.Doc.Findings[bands[0].Finding].ID
+	}
 	s.Findings = t.findings()
 	s.Moments = t.moments()
 	s.Tables = t.tables()

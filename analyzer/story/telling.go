@@ -5,28 +5,48 @@ import (
 	"slices"
 
 	"github.com/spikebox/spikebox/analyzer/check"
+	"github.com/spikebox/spikebox/analyzer/moved"
 	"github.com/spikebox/spikebox/analyzer/plot"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
-// telling draws what was measured of the trigger where no check explains it, in what a finding can be seen, or what moved
-// most. A number that never changed tells nothing: it is drawn only where there is no other.
-func (t *teller) telling() *Exhibit {
-	var names []string
+// telling draws what a finding rests on; nil where no series shows it.
+func (t *teller) telling(f *check.Finding) *Exhibit { return t.first(t.seenIn(f)) }
+
+// seenIn names the series in which a finding can be seen.
+func (t *teller) seenIn(f *check.Finding) (names []string) {
+	for _, s := range f.Shown(t.Case.Lines) {
+		names = append(names, s.Name)
+	}
+	return append(names, seriesOf(f)...)
+}
+
+// untold draws what a reader looks for where nothing else explains: what was measured of the trigger, in what the findings can be
+// seen, and what moved most. Where the report's own sentence says only what moved, that comes before remarks.
+func (t *teller) untold() *Exhibit {
+	var names, seen, moves []string
 	if b := t.Doc.Bundle; b != nil && b.Trigger.Vital != "" {
 		names = append(names, b.Trigger.Vital)
 	}
 	for _, f := range t.incident() {
-		for _, s := range f.Shown(t.Case.Lines) {
-			names = append(names, s.Name)
-		}
-		names = append(names, seriesOf(f)...)
+		seen = append(seen, t.seenIn(f)...)
 	}
 	for i := range t.Doc.Moved {
-		names = append(names, t.Doc.Moved[i].Series)
+		moves = append(moves, t.Doc.Moved[i].Series)
 	}
+	if t.onlyMoved() {
+		seen, moves = moves, seen
+	}
+	return t.first(slices.Concat(names, seen, moves))
+}
+
+// onlyMoved says whether what moved is all that can be said.
+func (t *teller) onlyMoved() bool { return t.Doc.Unanswered() && moved.Stands(t.Doc.Moved) }
+
+// first draws the first of some series. A number that never changed tells nothing: it is drawn only where there is no other.
+func (t *teller) first(names []string) *Exhibit {
 	for _, changed := range []bool{true, false} {
 		for _, name := range names {
 			found, _ := t.Case.Lines.Match(name) // what is no pattern names no series
@@ -39,12 +59,25 @@ func (t *teller) telling() *Exhibit {
 	return nil
 }
 
+// backlog draws what the CPUs' backlogs dropped.
+func (t *teller) backlog(*check.Finding) *Exhibit {
+	const name = "softnet.cpu*.dropped"
+	found, _ := t.Case.Lines.Match(name) // the pattern is well formed
+	found = slices.DeleteFunc(found, func(s *timeline.Series) bool { return !s.Changes() })
+	if len(found) == 0 {
+		return nil
+	}
+	e := t.tells(name, found[:min(len(found), mostLinesInRow)])
+	e.Caption = "Packets that found a CPU's backlog full. " + e.Caption
+	return e
+}
+
 // tells draws the series of one name; those of CPUs have one together.
 func (t *teller) tells(name string, all []*timeline.Series) *Exhibit {
 	r := t.base("telling", name, all[0].RateUnit())
 	r.Height = 210
 	for _, s := range all {
-		r.Lines = append(r.Lines, lineOf(s, s.Name))
+		r.Lines = append(r.Lines, t.line(s, s.Name))
 	}
 	if b := t.Doc.Bundle; b != nil && b.Trigger.Vital == name {
 		r.Limit, r.LimitName = b.Trigger.Limit, "limit"

@@ -21,8 +21,9 @@ var histogram = &cli.Command{
 	Name: "histogram",
 	Args: "BUNDLE [--name GLOB] [--cpu N] [--json]",
 	Doc:  "print how long softirqs and kernel functions ran",
-	Long: `One table before the trigger, one for the second around its moment, which may tell of
-either side, and one from it on.
+	Long: `One table before the trigger, and one from it on: from what the tick told of at which the vital went
+beyond its limit. Of a trigger by hand or by the kernel log, where conditions begin one after the other, and in
+bundles of before, nothing begins there, and one table more is of the second around it, which may tell of either side.
 A value is the lower bound of its row, a power of two: 1us is 2^10 ns, 1ms is 2^20 ns.
 Softirqs belong to the machine, not to a network namespace. Where there are many the recorder times them
 at times, and of the others knows those that the timer's ticks met twice: they ran at least so long.`,

@@ -57,6 +57,11 @@ func Prose(v float64, unit string) string {
 		return Number(v)
 	case PerSecond:
 		return Number(v) + "/s"
+	case Bytes, Bytes + "/s":
+		const exact = 10 << 10 // below, whole bytes are as short
+		if math.Abs(v) >= exact && math.Abs(v) < 1<<62 {
+			return Size(int64(v)) + unit[1:]
+		}
 	}
 	if v == 1 && strings.HasSuffix(unit, "s") {
 		unit = strings.TrimSuffix(unit, "s")

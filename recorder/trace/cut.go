@@ -31,7 +31,12 @@ type Cut struct {
 func (r *Recording) Cut(start, end time.Time, clock host.Moment) *Cut {
 	r.note("events", r.readEvents())
 	r.endAll()
-	r.finish(end)
+	r.note("function", r.readFunctions())
+	r.advance(end)
+	r.mu.Lock()
+	r.settle()
+	r.mu.Unlock()
+	r.finish(end, end)
 	c := &Cut{start: start, end: end, clock: clock, names: r.probes.Names}
 	// Events carry CLOCK_MONOTONIC, what is kept by the second carries Go's times.
 	from, to := clock.Mono(start), clock.Mono(end)

@@ -10,9 +10,9 @@ import (
 	"github.com/spikebox/spikebox/recorder/probe"
 )
 
-// Latency is how long a softirq or function ran on one CPU within one second.
+// Latency is how long a softirq or function ran on one CPU within one second, or the part of one that Split made.
 type Latency struct {
-	At   time.Time // start of the second
+	At   time.Time // its start
 	CPU  int
 	Kind string // member.Softirq, member.Function
 	Name string // NET_RX, tcp_collapse
@@ -28,20 +28,69 @@ type latencyKey struct {
 	met        bool
 }
 
-// add counts durations in the current second.
-func (r *Recording) add(key latencyKey, d *probe.Durations) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	l := r.current[key]
+// sums adds up durations by what ran where. Its entries stay, so that a steady host allocates nothing.
+type sums map[latencyKey]*Latency
+
+func (s sums) add(key latencyKey, d *probe.Durations) {
+	l := s[key]
 	if l == nil {
 		l = &Latency{CPU: key.cpu, Kind: key.kind, Name: key.name, Met: key.met}
-		r.current[key] = l
+		s[key] = l
 	}
 	l.D.Merge(d)
 }
 
-// roll keeps the second that has ended and starts the next. The map's entries stay, so
-// that a steady host allocates nothing.
+// add counts durations in the tick that goes on.
+func (r *Recording) add(key latencyKey, d *probe.Durations) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settle()
+	r.open = true
+	r.latest.add(key, d)
+}
+
+// settle adds the last tick to the second that is being added up, once that tick is over for good: until the next one begins, Split may cut
+// before it. It is called under mu.
+func (r *Recording) settle() {
+	if r.open {
+		return
+	}
+	for key, l := range r.latest {
+		if l.D.Count > 0 {
+			r.current.add(key, &l.D)
+			l.D = probe.Durations{}
+		}
+	}
+}
+
+// close ends a tick.
+func (r *Recording) close(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settle()
+	r.open = false
+	r.before, r.ticked = r.ticked, now
+}
+
+const (
+	// splitEvery is how many seconds are worth one split: a quarter more lines at most, whatever dances on its limit.
+	splitEvery = 4
+	// splitsMost may come at once.
+	splitsMost = 8
+)
+
+// Split ends the second that is being added up where the last tick began, whose numbers brought a trigger's condition about: what
+// was before is told apart from what came with it.
+func (r *Recording) Split() {
+	if r.credit < 1 || !r.before.After(r.second) {
+		return
+	}
+	r.credit--
+	r.note("drop", r.readDrops(r.ticked))
+	r.roll(r.before)
+}
+
+// roll keeps what was added up until a tick, and begins the next second there.
 func (r *Recording) roll(now time.Time) {
 	timed := r.timed(now)
 	r.mu.Lock()
@@ -72,9 +121,9 @@ func (r *Recording) timed(now time.Time) time.Duration {
 	return max(timed, 1)
 }
 
-// drop is how many packets one place dropped for one reason within one second.
+// drop is how many packets one place dropped for one reason within one second, or less.
 type drop struct {
-	at    time.Time // begin of the second
+	at    time.Time // its begin
 	cause dropCause
 	count uint64
 }
@@ -98,12 +147,14 @@ func (r *Recording) readDrops(now time.Time) error {
 		return nil // the manifest says for how long
 	}
 	r.dropGap.Filled(now)
+	from := r.dropsFrom
+	r.dropsFrom = now
 	for _, c := range r.dropBuf {
 		cause := dropCause{c.Place, c.Reason, c.Unattributed}
 		before := r.dropsSeen[cause]
 		r.dropsSeen[cause] = c.Count
 		if c.Count > before {
-			r.drops.Push(drop{at: r.second, cause: cause, count: c.Count - before})
+			r.drops.Push(drop{at: from, cause: cause, count: c.Count - before})
 		}
 	}
 	return r.dropErr

@@ -20,7 +20,7 @@ func TestWhatTicksMet(t *testing.T) {
 	const ms = int64(time.Millisecond)
 	r := &Recording{
 		probes: &probe.Set{Softirqs: &probe.Softirqs{Long: 2 * time.Millisecond}}, running: map[uint16]*running{},
-		events: ring.NewNewest[probe.Event](8), current: map[latencyKey]*Latency{},
+		events: ring.NewNewest[probe.Event](8), current: sums{}, latest: sums{},
 	}
 	var stands []time.Duration
 	told := func(cpu uint16, at, age int64, untimed bool) {
@@ -47,10 +47,10 @@ func TestWhatTicksMet(t *testing.T) {
 	if want := []time.Duration{20e6, 4e6}; !cmp.Equal(events, want) {
 		t.Errorf("events of %v, want %v", events, want)
 	}
-	if len(r.current) != 2 || len(r.running) != 0 {
-		t.Errorf("%d lines, %d go on", len(r.current), len(r.running))
+	if len(r.latest) != 2 || len(r.running) != 0 {
+		t.Errorf("%d lines, %d go on", len(r.latest), len(r.running))
 	}
-	l := r.current[latencyKey{cpu: 0, name: "NET_RX", kind: member.Softirq, met: true}]
+	l := r.latest[latencyKey{cpu: 0, name: "NET_RX", kind: member.Softirq, met: true}]
 	if l == nil || !l.Met || l.D.Count != 2 || l.D.Max != 20e6 || l.D.Sum != 24e6 || l.D.Bucket[24] != 1 || l.D.Bucket[21] != 1 {
 		t.Errorf("line %+v", l)
 	}

@@ -49,9 +49,15 @@ type Recording struct {
 	failed    map[string]failure // to read, by what
 
 	running   map[uint16]*running // long softirqs that go on, by CPU
-	second    time.Time           // begin of the one that is being added up
-	mu        sync.Mutex
-	current   map[latencyKey]*Latency // under mu: a meter that hung may hand on what it has while this ticks
+	mu        sync.Mutex          // of what follows: a meter that hung may hand on what it has while this ticks
+	current   sums                // from second until the last tick
+	latest    sums                // of the last tick, or of the one that goes on
+	open      bool                // latest is of the one that goes on
+	second    time.Time           // begin of what is being added up
+	ticked    time.Time           // the last tick
+	before    time.Time           // the one before it
+	credit    float64             // splits that may be made
+	dropsFrom time.Time           // begin of the drops that were not read
 	dropsSeen map[dropCause]uint64
 	gaps      ring.Gaps
 
@@ -74,14 +80,19 @@ func New(probes *probe.Set, now time.Time, window time.Duration, cpus int, log *
 		probes:    probes,
 		events:    ring.NewNewest[probe.Event](eventsKept),
 		stacks:    ring.NewNewest[sample](stacksKept),
-		latencies: ring.NewNewest[Latency](min(latenciesMost, seconds*cpus*latenciesPerSecond)),
+		latencies: ring.NewNewest[Latency](min(latenciesMost, (seconds+seconds/splitEvery+splitsMost)*cpus*latenciesPerSecond)),
 		drops:     ring.NewNewest[drop](dropsKept),
 		losses:    ring.NewNewest[loss](seconds),
 		log:       log,
 		failed:    map[string]failure{},
 		running:   map[uint16]*running{},
 		second:    now,
-		current:   map[latencyKey]*Latency{},
+		ticked:    now,
+		before:    now,
+		dropsFrom: now,
+		credit:    splitsMost,
+		current:   sums{},
+		latest:    sums{},
 		dropsSeen: map[dropCause]uint64{},
 		gaps:      ring.NewGaps(gapAllowed),
 		dropGap:   ring.NewGaps(gapAllowed),
@@ -100,21 +111,28 @@ func (r *Recording) Tick(now time.Time) {
 	r.gaps.Filled(now)
 	r.note("events", r.readEvents())
 	r.endSilent()
-	if now.Sub(r.second) >= second {
-		r.finish(now)
+	r.note("function", r.readFunctions())
+	r.advance(now)
+}
+
+// advance ends a tick, and the second before it where that is over: of the last tick only what is evaluated next says whether it is the
+// begin of something.
+func (r *Recording) advance(now time.Time) {
+	r.close(now)
+	if r.before.Sub(r.second) >= second {
+		r.finish(now, r.before)
 	}
 }
 
-// finish ends the second that is being added up and begins the next.
-func (r *Recording) finish(now time.Time) {
-	// Functions and drops are kept by the second, so they are read by the second: to read
-	// the map of drops takes a system call for each of its causes.
-	r.note("function", r.readFunctions())
+// finish ends the second that is being added up at a tick, and begins the next there.
+func (r *Recording) finish(now, until time.Time) {
+	// Drops are read by the second: that takes a system call for each of their causes.
 	r.note("drop", r.readDrops(now))
 	lost := r.lostSoFar()
 	lost.at = now
 	r.losses.Push(lost)
-	r.roll(now)
+	r.credit = min(r.credit+1.0/splitEvery, splitsMost)
+	r.roll(until)
 }
 
 // failure is what could not be read of the kernel, how often and when last.

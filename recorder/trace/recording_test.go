@@ -118,10 +118,12 @@ func TestLossesOfTheWindow(t *testing.T) {
 func TestLatenciesAreStampedWithTheBegin(t *testing.T) {
 	begin := time.Now()
 	end := begin.Add(time.Second)
-	r := &Recording{probes: &probe.Set{}, latencies: ring.NewNewest[Latency](4), current: map[latencyKey]*Latency{}, second: begin}
+	r := &Recording{probes: &probe.Set{}, latencies: ring.NewNewest[Latency](4), current: sums{}, latest: sums{}, second: begin}
 	d := probe.Durations{Count: 3, Sum: 9, Max: 5}
 	d.Bucket[2] = 3
 	r.add(latencyKey{cpu: 1, kind: member.Softirq, name: "NET_RX"}, &d)
+	r.close(end)
+	r.settle()
 	r.roll(end)
 	c := &Cut{end: end, clock: host.Moment{At: begin, Realtime: begin.UnixNano()}}
 	r.latencies.Each(func(l *Latency) { c.latencies = append(c.latencies, *l) })
@@ -133,6 +135,50 @@ func TestLatenciesAreStampedWithTheBegin(t *testing.T) {
 	want := []member.Latency{{Time: begin.UnixNano(), CPU: 1, Kind: member.Softirq, Name: "NET_RX", Count: 3, SumNs: 9, MaxNs: 5, Buckets: []uint64{0, 0, 3}}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("error %v, (-want +got):\n%s", err, diff)
+	}
+}
+
+// Where a trigger's condition begins, what came with the tick that shows it is told apart from what was before, also where a second ends at the
+// same tick; what dances on its limit splits some seconds, and then none.
+func TestSplit(t *testing.T) {
+	begin := time.Now()
+	tick := func(n int) time.Time { return begin.Add(time.Duration(n) * 250 * time.Millisecond) }
+	for _, at := range []int{6, 8, 9} { // amid a second, in which one ends, and behind it
+		r := New(&probe.Set{}, begin, 20*time.Second, 1, testns.Log(func(line string) { t.Error(line) }))
+		for n := 1; n <= 16; n++ {
+			d := probe.Durations{Count: 1, Max: time.Duration(n)}
+			r.Softirq(0, probe.NetRX, &d)
+			r.Tick(tick(n))
+			if n == at {
+				r.Split()
+			}
+		}
+		c := r.Cut(begin, tick(17), host.Moment{At: begin, Realtime: begin.UnixNano()})
+		count, found := uint64(0), false
+		for i, l := range c.latencies {
+			count += l.D.Count
+			last := time.Duration(16)
+			if i+1 < len(c.latencies) {
+				last = time.Duration(c.latencies[i+1].At.Sub(begin) / (250 * time.Millisecond))
+			}
+			// A line has what came from its begin until the next one's, and nothing else.
+			if l.D.Max != last {
+				t.Errorf("split at %d: the line from %v on goes up to tick %d, want %d", at, l.At.Sub(begin), l.D.Max, last)
+			}
+			found = found || l.At.Equal(tick(at-1))
+		}
+		if count != 16 || !found {
+			t.Errorf("split at %d: %d softirqs, and a line from the tick before: %v", at, count, found)
+		}
+	}
+	r := New(&probe.Set{}, begin, 20*time.Second, 1, testns.Log(func(line string) { t.Error(line) }))
+	for n := range 400 {
+		r.Softirq(0, probe.NetRX, &probe.Durations{Count: 1})
+		r.Tick(tick(n + 1))
+		r.Split()
+	}
+	if n := len(r.Cut(begin, tick(401), host.Moment{At: begin}).latencies); n > 100+100/splitEvery+splitsMost+1 {
+		t.Errorf("%d lines of 100 seconds", n)
 	}
 }
 

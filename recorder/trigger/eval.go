@@ -44,6 +44,7 @@ type Eval struct {
 	age     time.Duration
 	next    time.Duration // age at which it is asked about
 	worst   bool          // see NewWorst
+	begun   time.Time     // when a begin of its conditions was last told, see Set.Began
 	cold    bool          // what it has seen so far counts until it knows what is usual, see soFar
 }
 
@@ -119,6 +120,19 @@ func (e *Eval) Step(now time.Time, value func(vital string) float64, take func(F
 	if take(f) {
 		e.next = e.age + max(e.age, goesOn)
 	}
+}
+
+// begins says whether all conditions hold, and the last of them since this tick.
+func (e *Eval) begins(now time.Time) bool {
+	latest := false
+	for i := range e.terms {
+		t := &e.terms[i]
+		if !t.over {
+			return false
+		}
+		latest = latest || t.since.Equal(now)
+	}
+	return latest
 }
 
 func (e *Eval) fired(now time.Time) Fired {

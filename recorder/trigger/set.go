@@ -91,6 +91,21 @@ func (s *Set) Step(now time.Time, value func(vital string) float64, take func(Fi
 	}
 }
 
+// splitApart is how far apart two begins of a trigger's conditions are told: one that dances on its limit begins each second.
+const splitApart = 10 * time.Second
+
+// Began says whether the conditions of a trigger began to hold at the last step: what was measured for it is what came between the
+// tick before and now, and Fired.Since is this tick, if it holds for long enough.
+func (s *Set) Began(now time.Time) bool {
+	any := false
+	for _, e := range s.evals {
+		if e.begins(now) && now.Sub(e.begun) >= splitApart {
+			e.begun, any = now, true
+		}
+	}
+	return any
+}
+
 // Grant applies the policy to what Step asks about, as Allow does. A condition that was asked
 // about before waits silently: it is held back once, and not at each tick.
 func (s *Set) Grant(f Fired, joins bool) (ok bool, muted *Held) {

@@ -68,6 +68,32 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+// That conditions begin is told at the tick that is Since of what fires later, and not again for what dances on its limit.
+func TestBegan(t *testing.T) {
+	high, err := Parse("syn_recv > 10 for 1s", Vitals{"syn_recv": "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewSet([]*Trigger{high}, Policy{}, nil)
+	var told []time.Duration
+	var since time.Duration
+	for n := range 200 {
+		at := time.Duration(n) * Tick
+		v := 0.0
+		switch {
+		case at >= 20*time.Second && at < 28*time.Second && n%2 == 0, at >= 45*time.Second:
+			v = 20
+		}
+		s.Step(start.Add(at), func(string) float64 { return v }, func(f Fired) bool { since = f.Since.Sub(start); return true })
+		if s.Began(start.Add(at)) {
+			told = append(told, at)
+		}
+	}
+	if want := []time.Duration{20 * time.Second, 45 * time.Second}; !reflect.DeepEqual(told, want) || since != want[1] {
+		t.Errorf("told at %v, fired since %v, want %v", told, since, want)
+	}
+}
+
 // A trigger that flaps through a day leaves every other its bundles.
 func TestFlappingMutesItself(t *testing.T) {
 	s := NewSet(nil, Policy{Cooldown: 5 * time.Minute, MaxPerDay: 20}, nil)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spikebox/spikebox/format/unit"
 )
@@ -89,8 +90,12 @@ func Clip(s string) string {
 	return s
 }
 
-// Sentence makes the first letter large.
+// Sentence makes the first letter large, where the first word is one: a name, as shop-api, or an address, as fd00::20, stays what it is.
 func Sentence(s string) string {
+	word, _, _ := strings.Cut(s, " ")
+	if strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsLower(r) }) {
+		return s
+	}
 	for i, r := range s {
 		return strings.ToUpper(string(r)) + s[i+len(string(r)):]
 	}
