@@ -186,13 +186,13 @@ func (c *Case) manifest() *format.Manifest {
 // members adds the texts of the case, with their times made absolute.
 func (c *Case) members(w *format.Writer) error {
 	for _, name := range []string{member.VitalsName, member.ClocksName, member.ListenersName, member.KmsgName, member.EventsName,
-		member.LatenciesName, member.DropsName, member.SocketsName, member.ProcessesName, member.ConntrackSummaryName} {
+		member.LatenciesName, member.DropsName, member.SocketsName, member.ProcessesName, member.ConntrackName, member.ConntrackSummaryName} {
 		text, err := os.ReadFile(filepath.Join(c.Dir, name))
 		if os.IsNotExist(err) {
 			continue
 		}
 		switch {
-		case err != nil || name == member.ConntrackSummaryName:
+		case err != nil || name == member.ConntrackName || name == member.ConntrackSummaryName:
 		case strings.HasSuffix(name, ".jsonl"):
 			text, err = absoluteRows(text)
 		default:

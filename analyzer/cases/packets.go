@@ -31,6 +31,9 @@ import (
 // being 0; sack=1001-2001,3001-4001 in the same numbers; id, the IP identification; ts=TSval/TSecr;
 // win, unscaled; ttl of the IP header; mss, wscale and sackok of a SYN. data=01000000 gives the first bytes of the
 // payload in hexadecimal digits; the others are zero.
+//
+// A router's packets have in=eth0, where they come in, out=eth1, where they go out 10 µs later, or both; without them
+// a packet is on eth0, and the host says its direction.
 func Pcapng(text string, start time.Time) ([]byte, error) {
 	b := builder{start: start, link: linkEthernet, sent: map[string]uint32{}}
 	for n, line := range strings.Split(text, "\n") {
@@ -69,6 +72,7 @@ type fields struct {
 	mss           uint16
 	wscale        *uint8
 	sackPermitted bool
+	in, out       string // interfaces
 }
 
 // builder collects packets.
@@ -177,6 +181,10 @@ func (s *segment) field(text string) (err error) {
 		s.wscale = &n
 	case "sackok":
 		s.sackPermitted = true
+	case "in":
+		s.in = value
+	case "out":
+		s.out = value
 	case "data":
 		s.data, err = hex.DecodeString(value)
 		s.payload = max(s.payload, len(s.data))

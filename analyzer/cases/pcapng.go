@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
@@ -15,30 +17,72 @@ import (
 func (b *builder) write() ([]byte, error) {
 	var out bytes.Buffer
 	block(&out, 0x0A0D0D0A, le32(0x1A2B3C4D), le16(1, 0), le32(0xFFFFFFFF, 0xFFFFFFFF))
-	block(&out, 1, le16(b.link, 0), le32(0), option(2, []byte("eth0")), option(9, []byte{9}), option(0, nil))
+	names := b.interfaces()
+	for _, name := range names {
+		block(&out, 1, le16(b.link, 0), le32(0), option(2, []byte(name)), option(9, []byte{9}), option(0, nil))
+	}
 	for _, s := range b.sorted() {
 		frame, err := b.frame(&s)
 		if err != nil {
 			return nil, err
 		}
-		at := uint64(b.start.Add(s.at).UnixNano())
-		parts := [][]byte{le32(0, uint32(at>>32), uint32(at), uint32(len(frame)), uint32(len(frame))), padded(frame)}
-		if b.host.IsValid() {
-			direction := uint32(1) // epb_flags: 1 inbound, 2 outbound
-			if s.src.Addr() == b.host {
-				direction = 2
+		for _, seen := range b.seen(&s) {
+			at := uint64(b.start.Add(seen.at).UnixNano())
+			parts := [][]byte{le32(uint32(slices.Index(names, seen.on)), uint32(at>>32), uint32(at), uint32(len(frame)), uint32(len(frame))), padded(frame)}
+			if seen.way != 0 {
+				parts = append(parts, option(2, le32(seen.way)), option(0, nil))
 			}
-			parts = append(parts, option(2, le32(direction)), option(0, nil))
+			block(&out, 6, parts...)
 		}
-		block(&out, 6, parts...)
 	}
 	if !b.host.IsValid() {
 		return out.Bytes(), nil
 	}
 	received := binary.LittleEndian.AppendUint64(nil, uint64(len(b.segments)))
 	dropped := binary.LittleEndian.AppendUint64(nil, b.drops)
-	block(&out, 5, le32(0, 0, 0), option(4, received), option(5, dropped), option(0, nil))
+	for i := range names {
+		block(&out, 5, le32(uint32(i), 0, 0), option(4, received), option(5, dropped), option(0, nil))
+	}
 	return out.Bytes(), nil
+}
+
+// interfaces names all that packets are on, eth0 first.
+func (b *builder) interfaces() []string {
+	names := []string{"eth0"}
+	for i := range b.segments {
+		for _, name := range []string{b.segments[i].in, b.segments[i].out} {
+			if name != "" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// seen is a packet on an interface.
+type seen struct {
+	on  string
+	way uint32 // epb_flags: 1 inbound, 2 outbound, 0 where that is not told
+	at  time.Duration
+}
+
+// seen says where a packet is captured.
+func (b *builder) seen(s *segment) (all []seen) {
+	if s.in != "" {
+		all = append(all, seen{s.in, 1, s.at})
+	}
+	if s.out != "" {
+		all = append(all, seen{s.out, 2, s.at + 10*time.Microsecond})
+	}
+	switch {
+	case len(all) > 0:
+		return all
+	case !b.host.IsValid():
+		return []seen{{"eth0", 0, s.at}}
+	case s.src.Addr() == b.host:
+		return []seen{{"eth0", 2, s.at}}
+	}
+	return []seen{{"eth0", 1, s.at}}
 }
 
 // frame encodes one packet.

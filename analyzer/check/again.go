@@ -205,6 +205,8 @@ func (a *again) finding(c *Case) *Finding {
 	switch {
 	case a.way == traffic.From:
 		what = "the segments of"
+	case c.passesOn():
+		what = "the segments that this host passed on to"
 	case c.onePair() && len(a.paths) == 2:
 		what = "the segments between"
 	case len(c.Evidence.Packets.Local) == 0:
@@ -228,10 +230,16 @@ func (a *again) finding(c *Case) *Finding {
 		f.Detail += fmt.Sprintf(" The kernel itself counts %s: most is what its own queue had no room for and took a moment later, and no timer was waited for.",
 			words.Plural(uint64(n), "retransmission", "retransmissions"))
 	}
-	if unseen := a.sum(func(l *traffic.Load) uint64 { return l.Unseen }); a.way == traffic.Toward && 2*unseen >= all && all > 0 && len(c.Evidence.Packets.Local) > 0 {
+	if unseen := a.sum(func(l *traffic.Load) uint64 { return l.Unseen }); a.way == traffic.Toward && 2*unseen >= all && all > 0 && c.passesOn() {
+		f.Detail += fmt.Sprintf(" The originals of %s were not seen where the repetitions were: they were lost before they came there.", unit.Count(unseen))
+		look = "Look at the way from the senders to here, and at what this host drops on its own way through (lost-between)."
+	} else if a.way == traffic.Toward && 2*unseen >= all && all > 0 && len(c.Evidence.Packets.Local) > 0 {
 		f.Variant = beforeTap
 		f.Detail += fmt.Sprintf(" The originals of %s never passed the tap: they were lost inside this host, in the queueing discipline or the driver.", unit.Count(unseen))
 		look = "Look at this host's own queues: tc -s qdisc, ethtool -S."
+	}
+	if a.way == traffic.From && f.Variant == "" {
+		f.Variant = ofPeers
 	}
 	f.effect = fmt.Sprintf("%s%s sent again", c.least(needPackets), words.Plural(a.lost, "segment", "segments"))
 	f.Evidence = append(f.Evidence, a.items(c)...)
@@ -254,7 +262,7 @@ func (a *again) hurts(c *Case) bool {
 // tcp_write_xmit, Linux 6.18). A tap before the queue sees it twice. n is what the kernel counts.
 func (a *again) refused(c *Case) (n float64, ok bool) {
 	counter := c.Lines.Get(retransSegs)
-	if counter == nil || a.way != traffic.Toward || len(c.Evidence.Packets.Local) == 0 {
+	if counter == nil || a.way != traffic.Toward || len(c.Evidence.Packets.Local) == 0 || c.passesOn() { // nor those of others
 		return 0, false
 	}
 	n, _ = counter.Sum(c.Window)
@@ -266,6 +274,7 @@ func (a *again) refused(c *Case) (n float64, ok bool) {
 const (
 	notLost   Variant = "not-lost"
 	beforeTap Variant = "before-tap"
+	ofPeers   Variant = "of-peers"   // what others sent to here
 	behindTap Variant = "behind-tap" // of what a queue drops that tcx has seen
 )
 

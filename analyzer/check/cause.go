@@ -98,13 +98,15 @@ func (f *Finding) Remark() bool { return f.remark }
 // has a root above it, as causes make no circle.
 func Ordered(findings []*Finding) []*Finding {
 	worst := slices.Clone(findings)
-	rank := func(f *Finding) int {
+	ranks := map[*Finding]int{}
+	for _, f := range findings {
+		// What it causes first, then itself.
+		ranks[f] = (Critical.Rank()+1)*f.Worst(findings).Rank() + f.Severity.Rank()
 		if f.remark {
-			return f.Severity.Rank() - Critical.Rank()
+			ranks[f] = f.Severity.Rank() - Critical.Rank()
 		}
-		return f.Severity.Rank()
 	}
-	slices.SortStableFunc(worst, func(a, b *Finding) int { return rank(b) - rank(a) })
+	slices.SortStableFunc(worst, func(a, b *Finding) int { return ranks[b] - ranks[a] })
 	var ordered []*Finding
 	var visit func(f *Finding)
 	visit = func(f *Finding) {
@@ -122,6 +124,18 @@ func Ordered(findings []*Finding) []*Finding {
 		}
 	}
 	return ordered
+}
+
+// Worst gives the highest severity of a finding and of all that it causes, by one step or several: what is a remark by itself may
+// be the root of an outage.
+func (f *Finding) Worst(all []*Finding) Severity {
+	worst := f.Severity
+	for _, e := range f.Effects(all) { // causes make no circle
+		if s := e.Worst(all); s.Rank() > worst.Rank() {
+			worst = s
+		}
+	}
+	return worst
 }
 
 // Effects gives the findings that a finding causes.

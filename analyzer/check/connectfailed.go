@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/flow"
@@ -29,27 +30,38 @@ syn-retransmit tells of it.`,
 	Needs:  []*Need{needPackets, needOwn},
 	Limits: []Limit{manyFlows},
 	Causes: []Link{
-		{Cause: &synRetransmit, On: subject.KindService, Slack: counterSlack,
+		{Cause: &synRetransmit, On: subject.KindService, Slack: counterSlack, If: harmful,
 			Because: "a program gives up when its SYNs stay without an answer"},
 	},
 	Explains: []string{"tcp.syn_sent", "connect.failed", "connect.failed.ratio"},
 	run:      runConnect,
 }
 
-// unreachable names the ICMP errors of a SYN (RFC 792, RFC 1812, RFC 4443).
+// unreachable names the ICMP errors of a SYN, by type and code (RFC 792, RFC 1812).
 var unreachable = map[uint16]string{
 	3 << 8: "network unreachable", 3<<8 | 1: "host unreachable", 3<<8 | 2: "protocol unreachable", 3<<8 | 3: "port unreachable",
-	3<<8 | 9: "network prohibited", 3<<8 | 10: "host prohibited", 3<<8 | 13: "administratively prohibited", 11 << 8: "TTL exceeded",
-	1 << 8: "no route", 1<<8 | 1: "administratively prohibited", 1<<8 | 3: "address unreachable", 1<<8 | 4: "port unreachable",
+	3<<8 | 9: "network prohibited", 3<<8 | 10: "host prohibited", 3<<8 | 13: "administratively prohibited", expired: "TTL exceeded",
 }
+
+// unreachable6 names those of IPv6 (RFC 4443).
+var unreachable6 = map[uint16]string{
+	1 << 8: "no route", 1<<8 | 1: "administratively prohibited", 1<<8 | 3: "address unreachable", 1<<8 | 4: "port unreachable",
+	1<<8 | 5: "source address refused by policy", 1<<8 | 6: "reject route", expired6: "hop limit exceeded",
+}
+
+// What a router says whose turn it was when a packet had been passed on too often, and which of a neighbour that does not answer.
+const (
+	expired, expired6      = 11 << 8, 3 << 8
+	neighbour4, neighbour6 = 3<<8 | 1, 1<<8 | 3
+)
 
 // runConnect gives a finding for each upstream that could not be reached.
 func runConnect(c *Case) Answer {
 	var findings []*Finding
 	ignored := uint64(0)
 	for _, h := range c.hits(flow.Server, traffic.Unreachable, traffic.Ignored) {
-		if h.way != handshake.Outbound {
-			continue
+		if h.way == handshake.Inbound || h.way != handshake.Outbound && h.kind == traffic.Ignored {
+			continue // of others' SYNs that nothing answered syn-retransmit tells
 		}
 		if h.kind == traffic.Ignored {
 			ignored += h.Flows
@@ -73,35 +85,58 @@ func (c *Case) connectFinding(h hit) *Finding {
 	span, _ := stretch(h.Seconds, 5)
 	f := h.finding(c, span)
 	f.Severity = Warning
-	if float64(h.Flows) >= manyFlows.Value && h.service.Begun == 0 {
+	if float64(h.Flows) >= manyFlows.Value && float64(h.Flows) >= manyShare.Value*float64(h.service.Flows) {
 		f.Severity = Critical
 	}
 	if f.Subjects != nil {
 		f.Subjects = append(f.Subjects, subject.Peer{Addr: h.service.Server.Addr()})
 	}
-	who := "This host"
-	if process := c.asker(h.service.Server); process != "" {
-		who = words.Sentence(process)
-	}
 	f.effect = c.least(needPackets) + words.Plural(h.Flows, "connection attempt", "connection attempts") + " failed"
 	why := fmt.Sprintf("nothing came back for up to %s", unit.Duration(time.Duration(h.Most)))
 	look := fmt.Sprintf("Ask whether %s is alive and reachable from here, and capture there too.", h.service.Server)
 	if h.kind == traffic.Unreachable {
-		why = "an ICMP error came back"
-		if e := h.Examples[0].ICMP; unreachable[e] != "" {
-			why += fmt.Sprintf(" (type %d, code %d: %s)", e>>8, e&255, unreachable[e])
-		}
-		look = "The sender of the ICMP error is the router or firewall to ask (Wireshark: icmp.type == 3)."
-		const neighbour = 3<<8 | 1
-		if h.Examples[0].ICMP == neighbour {
-			look += " If it is this host itself, the neighbour did not answer (ip neigh)."
-		}
+		why, look = refusal(h.service.Server.Addr(), h.Examples)
 	}
-	f.Headline = fmt.Sprintf("%s could not connect to %s: %s of %s failed, %s.", who, h.service.Server, c.least(needPackets)+unit.Count(h.Flows),
+	f.Headline = fmt.Sprintf("%s could not connect to %s: %s of %s failed, %s.", c.refusedTo(h), h.service.Server, c.least(needPackets)+unit.Count(h.Flows),
 		words.Plural(h.service.Flows, "attempt", "attempts"), why)
 	if c.Lines.Get(attemptFails) != nil {
 		f.Evidence = append(f.Evidence, c.counterItem(attemptFails))
 	}
 	f.Remedy = []Remedy{{What: look}}
 	return f
+}
+
+// refusedTo names who could not connect.
+func (c *Case) refusedTo(h hit) string {
+	if h.way != handshake.Outbound {
+		return words.Sentence(whom(h.Clients))
+	}
+	if process := c.asker(h.service.Server); process != "" {
+		return words.Sentence(process)
+	}
+	return "This host"
+}
+
+// refusal says which ICMP error came back, and whom to ask.
+func refusal(server netip.Addr, examples []traffic.Example) (why, look string) {
+	why, filter, names := "an ICMP error came back", "icmp.type", unreachable
+	if server.Is6() && !server.Is4In6() {
+		filter, names = "icmpv6.type", unreachable6
+	}
+	if len(examples) == 0 {
+		return why, "The sender of the ICMP error is the router or firewall to ask."
+	}
+	e := examples[0].ICMP
+	if names[e] != "" {
+		why += fmt.Sprintf(" (type %d, code %d: %s)", e>>8, e&255, names[e])
+	}
+	look = fmt.Sprintf("The sender of the ICMP error is the router or firewall to ask (Wireshark: %s == %d).", filter, e>>8)
+	switch v6 := filter == "icmpv6.type"; {
+	case !v6 && e == expired, v6 && e == expired6:
+		why += ": routers passed the SYNs on until their TTL was used up"
+		look = fmt.Sprintf("Two routers send these packets to each other: a routing loop, one of the two has a wrong route. Their addresses alternate in traceroute %s; the sender of the ICMP error is one of them (Wireshark: %s == %d).", server, filter, e>>8)
+	case !v6 && e == neighbour4, v6 && e == neighbour6:
+		look += " If it is this host itself, the neighbour did not answer (ip neigh)."
+	}
+	return why, look
 }

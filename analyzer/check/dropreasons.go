@@ -75,7 +75,7 @@ var dropReasons = map[string]dropReason{
 	"TCP_OFOMERGE":             {normal: isOld},
 	"TCP_RFC7323_PAWS":         {means: "had an older timestamp than what came before on their connection (TcpExt PAWSEstab)", look: "Hosts behind one address whose clocks differ look like that: NAT that reuses ports at once, or a load balancer that hands connections over. So do packets that were very late."},
 	"TCP_RFC7323_PAWS_ACK":     {normal: "an ACK that another has overtaken says nothing new"},
-	"TCP_RFC7323_TW_PAWS":      {means: "asked for a connection of which the old one is in TIME_WAIT and had newer timestamps", look: "Hosts behind one address whose clocks differ look like that: NAT that reuses ports at once."},
+	"TCP_RFC7323_TW_PAWS":      {means: "asked for a connection of which the old one is in TIME_WAIT and had newer timestamps", look: "Hosts behind one address whose clocks differ look like that, when its NAT uses a port again within the minute that TIME_WAIT lasts: give the NAT more ports or addresses."},
 	"TCP_RFC7323_TSECR":        {means: "echoed a timestamp that this host has not sent", look: lookSequence},
 	"TCP_LISTEN_OVERFLOW":      {told: "listen-overflow"},
 	"TCP_OLD_SEQUENCE":         {normal: isOld},

@@ -32,21 +32,19 @@ func (c *Case) local(a netip.Addr) bool {
 	return p != nil && p.Local[a.Unmap()]
 }
 
-// way says which way the connections to a service go. Without the bundle's list of addresses
-// forwarded ones cannot be told from those that this host opens.
-func (c *Case) way(v *traffic.Service) handshake.Way {
-	p := c.Evidence.Packets
-	switch {
-	case len(p.Local) == 0:
-		return handshake.WayUnknown
-	case p.Forwards(v.Server):
-		return handshake.Forwarded
-	case p.Local[v.Server.Addr()]:
-		return handshake.Inbound
-	case len(c.Evidence.Own) == 0 || v.From(p.Local):
-		return handshake.Outbound
+// way says which way the connections to a service go.
+func (c *Case) way(v *traffic.Service) handshake.Way { return c.Evidence.Packets.Way(v.Server) }
+
+// passesOn says whether most connections with data only pass through this host: it is a router, a gateway, a host of containers.
+func (c *Case) passesOn() bool {
+	var through, all uint64
+	for _, v := range c.traffic() {
+		all += v.Flows
+		if c.way(v) == handshake.Forwarded {
+			through += v.Flows
+		}
 	}
-	return handshake.Forwarded
+	return 2*through > all
 }
 
 // hit is what happened of one kind at one service.

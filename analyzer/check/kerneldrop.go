@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
@@ -37,6 +38,12 @@ reasons are normal, and why, is in analyzer/check/dropreasons.go of the source.`
 	Limits:   []Limit{dropMany, lossNoticed},
 	Explains: []string{"no.route", "retrans", "retrans.ratio", "rto"},
 	run:      runKernelDrop,
+}
+
+// behindTheTap says whether what the kernel dropped can be what an effect's connections lacked: segments that had come in to the tap.
+func behindTheTap(cause, effect *Finding) bool {
+	return harmful(cause, effect) && (strings.HasPrefix(cause.Object, "TCP_") || cause.Object == "IP_CSUM") &&
+		(effect.way == handshake.Inbound || effect.Variant == ofPeers)
 }
 
 // reasonDrops is what was dropped for one reason.

@@ -85,6 +85,9 @@ func runListenOverflow(c *Case) Answer {
 	return present(f)
 }
 
+// overflown says whether accept queues were full, and not only attempts dropped for another reason.
+func overflown(cause, _ *Finding) bool { return cause.Variant == "" }
+
 // notOverflown says whether the effect is of attempts that were dropped although no accept queue was full.
 func notOverflown(cause, effect *Finding) bool { return harmful(cause, effect) && effect.Variant != "" }
 
@@ -103,6 +106,9 @@ func (f *Finding) otherDrops(c *Case, dropped float64) {
 	attempts := c.least(needTCPExt) + words.Plural(uint64(dropped), "connection attempt", "connection attempts")
 	f.Headline = fmt.Sprintf("Listeners dropped %s, but not because of a full accept queue (ListenOverflows +0).", attempts)
 	const full = "netstat.TcpExt.TCPReqQFullDrop"
+	if dropped < manyFlows.Value {
+		f.Severity = Info
+	}
 	if n, off := c.Evidence.Settings.Int("net/ipv4/tcp_syncookies", 0); off && n == 0 {
 		f.Variant = halfFull
 		f.Detail = "SYN cookies are off: then a listener keeps the last quarter of its queue of half-open connections for clients that it knows (net/ipv4/tcp_input.c, tcp_conn_request)."

@@ -94,6 +94,7 @@ func (c *Case) lostFinding(s stretchOf, share float64) *Finding {
 		f.Headline = fmt.Sprintf("This host dropped %s on their way from %s to %s.", words.List(said), s.from.Name, s.to.Name)
 	}
 	f.Detail = s.backText() + s.doubtText()
+	passed, lost, bySize := s.bySize()
 	f.Evidence = []Item{s.lostItem()}
 	for _, e := range s.Examples {
 		f.Flows = append(f.Flows, Flow{
@@ -107,7 +108,38 @@ func (c *Case) lostFinding(s stretchOf, share float64) *Finding {
 	} else {
 		f.Remedy = []Remedy{{What: fmt.Sprintf("Look at what lies between %s and %s: queues, policers and error counters of switches, routers and firewalls there, and at the receiving interface's own drops.", s.from.Name, s.to.Name)}}
 	}
+	if bySize {
+		f.Variant = tooLarge
+		f.Detail = fmt.Sprintf("It is their size: none of those that were lost carried less than %s bytes, and none that passed meanwhile more than %s.", unit.Count(lost), unit.Count(passed)) + f.Detail
+		f.Remedy = append([]Remedy{{What: fmt.Sprintf("Compare the MTU of what lies between %s and %s with what a tunnel adds there (ip -d link; ip route get), and clamp the segment size to it (nft: tcp option maxseg size set rt mtu), or see why no ICMP error tells the sender.", s.from.Name, s.to.Name)}}, f.Remedy...)
+	}
 	return f
+}
+
+// tooLarge is the variant of what was lost for its size.
+const tooLarge Variant = "too-large"
+
+// bySize says whether what was lost and what passed meanwhile differ in size: the bytes of the largest that passed and of the
+// smallest that was lost. Not in the first second of the loss, in which the way may have become narrow.
+func (s *stretchOf) bySize() (passed, lost uint32, ok bool) {
+	// 500: what every path of IPv4 takes, less headers (576, RFC 1122 section 3.3.3).
+	const smallest = 500 // bytes
+	var n, other uint64
+	begun := false
+	for _, at := range s.seconds() {
+		sec := s.Seconds[at]
+		if sec.Lost == 0 && !begun {
+			continue
+		}
+		if begun {
+			n, other, passed = n+sec.Lost, other+sec.Passed, max(passed, sec.Largest)
+			if sec.Lost > 0 && (lost == 0 || sec.Least < lost) {
+				lost = sec.Least
+			}
+		}
+		begun = true
+	}
+	return passed, lost, float64(n) >= lossMany.Value && float64(other) >= lossMany.Value && lost > passed && lost >= smallest
 }
 
 // lostSpan is the longest run of seconds in which something was lost.
@@ -187,6 +219,9 @@ func (c *Case) droppedHere(f *Finding, s stretchOf) {
 		what = "Find the rule: nft monitor trace, or the counters of nft list ruleset and iptables -L FORWARD -v."
 	case "QDISC_DROP":
 		what = "Look at the queue there: tc -s qdisc, its limit and what fills it."
+	}
+	if strings.Contains(names[0], " in ip_error") || strings.Contains(names[0], " in ip6_pkt_") {
+		what = "The route that this host has for them refuses them (prohibit, unreachable, blackhole): ip route get ADDRESS, and ip rule."
 	}
 	f.Remedy = []Remedy{{What: what}}
 }

@@ -20,9 +20,13 @@ out a driver drops what it cannot queue.
 rx_dropped counts more than that: frames of protocols that nothing handles, VLANs that
 nobody has, and what a CPU's backlog refuses. What the kernel's own drops account for is
 left out here and told by rx-dropped-explained and softnet-drop.`,
-	Ref:      "Documentation/networking/statistics.rst, rtnl_link_stats64: rx_dropped, rx_missed_errors, tx_dropped; net/core/net-procfs.c, dev_seq_printf_stats, Linux 6.18",
-	Needs:    []*Need{needNetDev, needDrops},
-	Limits:   []Limit{lossNoticed, lossSevere, dropMany},
+	Ref:    "Documentation/networking/statistics.rst, rtnl_link_stats64: rx_dropped, rx_missed_errors, tx_dropped; net/core/net-procfs.c, dev_seq_printf_stats, Linux 6.18",
+	Needs:  []*Need{needNetDev, needDrops},
+	Limits: []Limit{lossNoticed, lossSevere, dropMany},
+	Causes: []Link{
+		{Cause: &lostBetween, CauseVariant: tooLarge, On: subject.KindInterface, Slack: counterSlack,
+			Because: "what is too large for the way is dropped where it should leave"},
+	},
 	Explains: []string{"nic.drops", "nic.errors", "retrans", "retrans.ratio", "rto", "syn.retrans", "synack.retrans"},
 	run:      runNICDrop,
 }

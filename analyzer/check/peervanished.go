@@ -2,11 +2,14 @@ package check
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/rtt"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/traffic"
 	"github.com/spikebox/spikebox/format/unit"
@@ -26,9 +29,13 @@ forgotten a connection looks the same if it drops what it does not know.
 
 A side counts as silent after three timeouts in a row, and three seconds or more without
 any packet of it until the capture ended. One or two connections are a phone that left.`,
-	Ref:      "RFC 1122 section 4.2.3.5; RFC 5482; net/ipv4/tcp_timer.c, tcp_write_timeout, Linux 6.18",
-	Needs:    []*Need{needPackets},
-	Limits:   []Limit{vanishedMany},
+	Ref:    "RFC 1122 section 4.2.3.5; RFC 5482; net/ipv4/tcp_timer.c, tcp_write_timeout, Linux 6.18",
+	Needs:  []*Need{needPackets},
+	Limits: []Limit{vanishedMany},
+	Causes: []Link{
+		{Cause: &lostBetween, On: subject.KindService, Slack: counterSlack,
+			Because: "whose packets this host or the way between two places drops is not heard there any more"},
+	},
 	Explains: []string{"rto", "rto.ratio", "peers.stalled", "retrans.ratio", "retrans", "established.resets", "tcp.fin_wait1"},
 	run:      runVanished,
 }
@@ -36,15 +43,56 @@ any packet of it until the capture ended. One or two connections are a phone tha
 // runVanished gives a finding for each service and side that fell silent.
 func runVanished(c *Case) Answer {
 	var findings []*Finding
+	heard := uint64(0)
 	for _, by := range []flow.Side{flow.Server, flow.Client} {
 		for _, h := range c.hits(by, traffic.Vanished) {
+			if c.stillHeard(h) {
+				heard += h.Flows
+				continue
+			}
 			findings = append(findings, c.vanishedFinding(h))
 		}
+	}
+	if len(findings) == 0 && heard > 0 {
+		return absent("%s waited for longer and longer timers, but their peers were heard on others meanwhile, on which much was lost: it is the loss", words.Plural(heard, "connection", "connections"))
 	}
 	if len(findings) == 0 {
 		return absent("no side fell silent while the other repeated its data")
 	}
 	return present(c.rest(worst(findings), "silent peers")...)
+}
+
+// stillHeard says whether all who fell silent were heard on other connections meanwhile, and the ways to them lose so much that
+// some segments are lost four times in a row: a quarter at least of what was sent again their own acknowledgements asked for.
+func (c *Case) stillHeard(h hit) bool {
+	receivers := map[netip.Addr]uint64{h.service.Server.Addr(): h.Flows}
+	if h.by == flow.Client {
+		receivers = h.Clients
+	}
+	for a := range receivers {
+		p := c.path(a)
+		if p == nil {
+			return false
+		}
+		l := &p.Ways[traffic.Toward]
+		if float64(l.Again) < lossCritical.Value*float64(l.Segments) || 4*l.Fast < l.Again || !c.heardWithin(a, h.First+vanishedQuiet, h.Last) {
+			return false
+		}
+	}
+	return true
+}
+
+// vanishedQuiet is how long what a peer sent before it fell silent may still be on its way, in ns.
+const vanishedQuiet = int64(1e9)
+
+// heardWithin says whether a peer acknowledged something within a time.
+func (c *Case) heardWithin(a netip.Addr, from, to int64) bool {
+	for _, p := range c.peers() {
+		if p.Addr == a {
+			return slices.ContainsFunc(p.Bins, func(b rtt.Bin) bool { return b.Second*1e9 >= from && b.Second*1e9 <= to })
+		}
+	}
+	return false
 }
 
 // vanishedFinding says who fell silent, since when, and who still is there.

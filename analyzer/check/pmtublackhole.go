@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,6 +22,9 @@ var (
 		"handshakes that go on being completed for a second and longer prove that small packets pass"}
 )
 
+var pmtuClean = Limit{"loss", 0.01, "ratio of the segments",
+	"behind a shared address only what others lose tells size from loss: from 1 % on, which good paths stay below, bursts lose one segment three times"}
+
 var pmtuBlackhole = Check{
 	ID:    "pmtu-blackhole",
 	Title: "Large packets vanish",
@@ -34,10 +38,14 @@ pages that never load.
 It is told where several connections to the same peers are stuck at their first large
 segment, while handshakes to them go on being completed, and large segments were
 acknowledged in no connection that was opened since: before, they may have passed, as
-an armed recorder sees the tunnel come up.`,
+an armed recorder sees the tunnel come up.
+
+Behind an address that several hosts share large segments go on passing to the others.
+There it is told of connections whose other end reported the gap, or was heard after the
+segment had been sent again, where hardly anything is lost in the others.`,
 	Ref:      "RFC 2923 section 2.1; RFC 4821; RFC 8899; net/ipv4/tcp_timer.c, tcp_mtu_probing, Linux 6.18",
 	Needs:    []*Need{needPackets},
-	Limits:   []Limit{pmtuMany, pmtuSpread},
+	Limits:   []Limit{pmtuMany, pmtuSpread, pmtuClean},
 	Explains: []string{"rto", "rto.ratio", "peers.stalled", "retrans.ratio", "retrans", "established.resets"},
 	run:      runPMTU,
 }
@@ -49,10 +57,17 @@ func runPMTU(c *Case) Answer {
 	for _, by := range []flow.Side{flow.Server, flow.Client} {
 		for _, h := range c.hits(by, traffic.LargeLost) {
 			stuck += h.Flows
-			if _, pass := c.largePass(c.receivers(h), h.First); pass {
-				others += h.Flows
-			} else if f := c.pmtuFinding(h); f != nil {
+			if f := c.pmtuFinding(c.narrow(h, false)); f != nil {
 				findings = append(findings, f)
+			}
+			others += c.narrow(h, true).Flows
+		}
+		for _, h := range c.hits(by, traffic.LargeMissed) {
+			if mixed := c.narrow(h, true); !c.chance(mixed) {
+				if f := c.pmtuFinding(mixed); f != nil {
+					c.behindOne(mixed, f)
+					findings = append(findings, f)
+				}
 			}
 		}
 	}
@@ -60,7 +75,7 @@ func runPMTU(c *Case) Answer {
 	case len(findings) > 0:
 		return present(c.rest(worst(findings), "large packets that vanish")...)
 	case others > 0 && others == stuck:
-		return absent("%s stuck at a large segment, but others to the same addresses were not: it is not the size, unless several hosts are behind one address (NAT, a proxy)",
+		return absent("%s stuck at a large segment, but others to the same addresses were not, and they were too few, or heard nothing from, to tell a host behind the same address (NAT, a proxy) from chance",
 			words.Plural(stuck, "connection was", "connections were"))
 	case stuck > 0:
 		return absent("%s stuck at a large segment, too few or not for long enough to blame its size", words.Plural(stuck, "connection was", "connections were"))
@@ -68,16 +83,57 @@ func runPMTU(c *Case) Answer {
 	return absent("no connection was stuck at a large segment")
 }
 
-// largePass says whether large segments to some addresses were acknowledged in a connection that was opened since
-// a time, and gives the addresses in order.
-func (c *Case) largePass(receivers map[netip.Addr]uint64, since int64) (peers []slowPeer, pass bool) {
-	for _, p := range c.Evidence.Packets.Paths {
-		if _, ok := receivers[p.Addr]; ok {
-			pass = pass || p.Ways[traffic.Toward].LargeSince >= since
-			peers = append(peers, slowPeer{addr: p.Addr})
+// narrow leaves of a hit the connections to addresses to which large segments passed in others since it began, or did not.
+func (c *Case) narrow(h hit, pass bool) hit {
+	part := *h.Hits
+	part.Flows = 0
+	kept := map[netip.Addr]uint64{}
+	for a, n := range c.receivers(h) {
+		if p := c.path(a); p != nil && (p.Ways[traffic.Toward].LargeSince >= h.First) == pass {
+			kept[a] = n
+			part.Flows += n
 		}
 	}
-	return peers, pass
+	if h.by == flow.Server {
+		part.Clients = kept
+		part.Examples = slices.DeleteFunc(slices.Clone(h.Examples), func(e traffic.Example) bool { _, ok := kept[e.Client.Addr()]; return !ok })
+	}
+	h.Hits = &part
+	return h
+}
+
+// path gives what was sent to and from an address, nil where nothing was.
+func (c *Case) path(a netip.Addr) *traffic.Path {
+	all := c.Evidence.Packets.Paths
+	if i, ok := slices.BinarySearchFunc(all, a, func(p *traffic.Path, a netip.Addr) int { return p.Addr.Compare(a) }); ok {
+		return all[i]
+	}
+	return nil
+}
+
+// largeTo sums up the connections to a hit's receivers in which large segments passed.
+func (c *Case) largeTo(h hit) (sum traffic.Part) {
+	for a := range c.receivers(h) {
+		if p := c.path(a); p != nil {
+			l := &p.Ways[traffic.Toward].Large
+			sum.Flows, sum.Segments, sum.Again = sum.Flows+l.Flows, sum.Segments+l.Segments, sum.Again+l.Again
+		}
+	}
+	return sum
+}
+
+// chance says whether the ways to the same addresses lose so much that a segment may be lost three times: what a queue
+// drops that is full for some seconds comes in bursts, and is no product of a mean.
+func (c *Case) chance(h hit) bool {
+	pass := c.largeTo(h)
+	return float64(pass.Again) >= pmtuClean.Value*float64(pass.Segments)
+}
+
+// behindOne says of a finding that it is about some of the hosts behind an address.
+func (c *Case) behindOne(h hit, f *Finding) {
+	pass := c.largeTo(h)
+	f.Detail = fmt.Sprintf("In %s to the same addresses large segments arrived, %s of them sent again: several hosts are behind one (NAT, a proxy), and the way to some takes smaller ones only. Those that are stuck are there: they reported the gap, or were heard after the segment had been sent again. ",
+		words.Plural(pass.Flows, "other connection", "other connections"), unit.Percent(float64(pass.Again)/float64(max(pass.Segments, 1)))) + f.Detail
 }
 
 // receivers are the addresses to which a hit's segments were sent.
@@ -91,9 +147,13 @@ func (c *Case) receivers(h hit) map[netip.Addr]uint64 {
 // pmtuFinding says to whom what size does not pass; nil where something else may explain it.
 func (c *Case) pmtuFinding(h hit) *Finding {
 	receivers := c.receivers(h)
-	peers, _ := c.largePass(receivers, h.First)
+	var peers []slowPeer
+	for a := range receivers {
+		peers = append(peers, slowPeer{addr: a})
+	}
+	slices.SortFunc(peers, func(a, b slowPeer) int { return a.addr.Compare(b.addr) })
 	spread := h.Opened[1] - h.Opened[0]
-	if float64(h.Flows) < pmtuMany.Value || float64(spread) < pmtuSpread.Value*1e9 {
+	if len(h.Examples) == 0 || float64(h.Flows) < pmtuMany.Value || float64(spread) < pmtuSpread.Value*1e9 {
 		return nil
 	}
 	span, _ := stretch(h.Seconds, 10)

@@ -8,6 +8,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/analyzer/traffic"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -39,7 +40,7 @@ discipline or the driver on their way out, or behind it on their way in.`,
 	Needs:  []*Need{needRTT},
 	Limits: []Limit{rttLimit, rttFactor, rttHold, rttSevere, rttAll, rttDelack},
 	Causes: []Link{
-		{Cause: &listenOverflow, EffectVariant: insideHost, On: subject.KindHost, Slack: counterSlack,
+		{Cause: &listenOverflow, EffectVariant: insideHost, On: subject.KindHost, Slack: counterSlack, If: overflown,
 			Because: "the kernel times a connection's first round trip from its SYN-ACK on, " +
 				"so an ACK that the full accept queue dropped makes it as long as the wait"},
 		{Cause: &softirqStall, EffectVariant: everyPeer, On: subject.KindHost, Slack: counterSlack, If: heldUp,
@@ -90,6 +91,10 @@ func runRTT(c *Case) Answer {
 		return absent("rtt.p99 rose to %s, but nothing was more than %s above the least of its own connection, and no peer was slow in the packets: these are first samples, which a SYN-ACK that is sent again lengthens",
 			unit.Duration(seconds(s.most)), unit.Duration(seconds(most)))
 	}
+	if n := c.repaired(); s.vital && (len(s.slow) == 0 || s.tail) && len(s.slow)+len(s.other) > 0 && float64(n) >= lossMany.Value {
+		return absent("rtt.p99 rose to %s, but seen from the tap no peer was slow in what was sent once: %s had been lost and were sent again, and what waits for that is timed until it comes",
+			unit.Duration(seconds(s.most)), words.Plural(n, "segment", "segments"))
+	}
 	f := &Finding{Severity: Warning, effect: "round trips of up to " + unit.Duration(seconds(s.most))}
 	if s.most >= rttSevere.Value {
 		f.Severity = Critical
@@ -102,6 +107,23 @@ func runRTT(c *Case) Answer {
 	f.Evidence = s.items(c)
 	f.Remedy = []Remedy{{What: who.look}}
 	return present(f)
+}
+
+// repaired counts the segments to peers that were lost and sent again, 0 where most that were sent again were not lost: acknowledgements
+// that wait inside this host make timers fire, and what they send is needless.
+func (c *Case) repaired() uint64 {
+	var again, needless uint64
+	if c.Evidence.Packets == nil {
+		return 0
+	}
+	for _, p := range c.Evidence.Packets.Paths {
+		l := &p.Ways[traffic.Toward]
+		again, needless = again+l.Again, needless+l.Needless
+	}
+	if 2*needless > again {
+		return 0
+	}
+	return again - needless
 }
 
 // first says whether the long samples were all the first of their connections, by what they were above the least of those,
@@ -220,12 +242,23 @@ func (s *spike) summary(where string) (headline, detail string) {
 		detail = "Which peers were slow cannot be told without packets."
 	case len(s.slow) == 0:
 		detail = "Seen from the tap no peer was slow: the time was lost inside this host."
+	case s.tail:
+		detail = fmt.Sprintf("To %s the slowest took up to %s as the tap saw them, too, and in the mean they were not slow; %s.",
+			words.Plural(len(s.slow), "peer", "peers"), unit.Duration(seconds(s.longest())), s.others())
 	case len(s.slow) == 1:
 		detail = fmt.Sprintf("Slow was %s, %s in the mean; %s.", s.slow[0].addr, unit.Duration(seconds(s.slow[0].mean)), s.others())
 	default:
 		detail = fmt.Sprintf("Slow were %s; %s.", words.Plural(len(s.slow), "peer", "peers"), s.others())
 	}
 	return headline, detail
+}
+
+// longest gives the longest round trip to a slow peer, as the tap saw it.
+func (s *spike) longest() (most float64) {
+	for _, p := range s.slow {
+		most = max(most, p.max)
+	}
+	return most
 }
 
 // others says how the peers fared that were not slow.

@@ -17,6 +17,7 @@ type spike struct {
 	usual, most float64 // s; usual is NaN where all of the window was slow
 	vital       bool    // told by the vital
 	slow, other []slowPeer
+	tail        bool // the slow ones were not in the mean
 }
 
 // slowPeer is a peer with round trips within the spike.
@@ -133,7 +134,22 @@ func (s *spike) sort(peers []*rtt.Peer) {
 			s.other = append(s.other, peer)
 		}
 	}
-	slices.SortStableFunc(s.slow, func(a, b slowPeer) int { return cmp.Compare(b.mean, a.mean) })
+	if s.vital && len(s.slow) == 0 {
+		s.tails()
+	}
+	slices.SortStableFunc(s.slow, func(a, b slowPeer) int { return cmp.Or(cmp.Compare(b.mean, a.mean), cmp.Compare(b.max, a.max)) })
+}
+
+// tails takes for slow those peers whose slowest round trips were as long as the vital's, which is about the slowest hundredth: the tap
+// saw them, too, and they were not lost inside this host.
+func (s *spike) tails() {
+	long := func(p slowPeer) bool { return p.max > s.limit && !(p.max < rttFactor.Value*p.usual) }
+	for _, p := range s.other {
+		if long(p) {
+			s.slow, s.tail = append(s.slow, p), true
+		}
+	}
+	s.other = slices.DeleteFunc(s.other, long)
 }
 
 // common gives the smallest network, no larger than a /16 or /48, that holds all peers.

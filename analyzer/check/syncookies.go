@@ -33,7 +33,7 @@ one or not.`,
 	Causes: []Link{
 		{Cause: &synFlood, On: subject.KindHost, Slack: counterSlack,
 			Because: "forged SYNs fill the queue of half-open connections"},
-		{Cause: &listenOverflow, On: subject.KindHost, Slack: counterSlack,
+		{Cause: &listenOverflow, On: subject.KindHost, Slack: counterSlack, If: overflown,
 			Because: "half-open connections that the full accept queue does not take stay in their own queue and fill it"},
 	},
 	Explains: []string{"cookies"},

@@ -9,9 +9,9 @@ import (
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/analyzer/traffic"
 	"github.com/spikebox/spikebox/format/member"
-	"github.com/spikebox/spikebox/format/unit"
 )
 
 var (
@@ -26,7 +26,7 @@ var (
 var synFlood = Check{
 	ID:    "syn-flood",
 	Title: "A SYN flood",
-	Doc:   "many SYNs that were never repeated and never followed by an ACK, from many addresses: they are forged",
+	Doc:   "many SYNs that were never repeated and never followed by an ACK: from many addresses, which are forged, or from few that others go on connecting from",
 	Page: `A SYN flood sends SYNs from addresses that nobody has, or whose owners know nothing of
 it. Each takes a place in the listener's queue of half-open connections until the server
 gives up on it. When the queue is full the kernel answers with SYN cookies, and keeps no
@@ -34,7 +34,12 @@ state: real clients still come through. With net.ipv4.tcp_syncookies = 0 it drop
 
 A crowd of real clients in front of a queue that is full looks different: they repeat
 their SYNs, after a second at most. What is counted here is the SYN that came once, was
-not repeated within two seconds, and brought neither ACK nor RST.`,
+not repeated within two seconds, and brought neither ACK nor RST.
+
+Through a gateway that translates addresses a flood comes from the gateway's own. Many
+such SYNs of few addresses are one where hardly any SYN was repeated, and where these
+addresses either went on setting up connections meanwhile, so that answers do reach
+them, or never did in the window. Addresses that did until then have lost their way back.`,
 	Ref:    "RFC 4987; net/ipv4/tcp_input.c, tcp_conn_request, Linux 6.18",
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{floodRate, floodShare, floodOnce},
@@ -56,9 +61,34 @@ func (c *Case) floods() []hit {
 	return slices.DeleteFunc(c.hits(flow.Client, traffic.Half), func(h hit) bool {
 		span, n := stretch(c.half(h), 1)
 		attempts := float64(max(c.attemptsAt(h), h.Flows))
-		once := len(h.Clients) >= traffic.MaxClients || float64(h.Flows) <= floodOnce.Value*float64(len(h.Clients))
+		once := c.manySources(h) || c.sharedSource(h, span)
 		return h.way == handshake.Outbound || perSecond(n, span) < floodRate.Value || float64(h.Flows) < floodShare.Value*attempts || !once
 	})
+}
+
+// manySources says whether hardly any address sent more than a forged one does.
+func (c *Case) manySources(h hit) bool {
+	return len(h.Clients) >= traffic.MaxClients || float64(h.Flows) <= floodOnce.Value*float64(len(h.Clients))
+}
+
+// sharedSource says whether SYNs of few addresses are a flood all the same: one that comes through a translation of addresses, or is forged
+// with one address. Clients whose answers are lost repeat their SYNs, or at least their addresses set up nothing meanwhile that they did before.
+func (c *Case) sharedSource(h hit, span timeline.Span) bool {
+	var again uint64
+	for _, v := range c.services() {
+		if v.Server == h.service.Server {
+			again += v.Troubles[handshake.SYNAnswered].Flows + v.Troubles[handshake.SYNUnanswered].Flows
+		}
+	}
+	if 10*again > h.Flows {
+		return false
+	}
+	for a := range h.Clients {
+		if p := c.path(a); p != nil && p.Begun != 0 && p.Begun < (span.Start+span.End)/2 {
+			return false
+		}
+	}
+	return true
 }
 
 // runSYNFlood gives a finding for each service that is flooded.
@@ -94,11 +124,14 @@ func (c *Case) attemptsAt(h hit) uint64 {
 // flooded says how many from how many addresses, and whether real clients still come through.
 func (c *Case) flooded(h hit, pace float64, f *Finding) {
 	f.Severity = Warning
-	from := unit.Count(len(h.Clients)) + " addresses"
-	if len(h.Clients) >= traffic.MaxClients {
+	from, made := words.Plural(len(h.Clients), "address", "addresses"), "forged "
+	switch {
+	case len(h.Clients) >= traffic.MaxClients:
 		from = fmt.Sprintf("more than %d addresses", traffic.MaxClients)
+	case !c.manySources(h):
+		from, made = whom(h.Clients), "unfinished "
 	}
-	f.effect = c.least(needPackets) + words.Plural(h.Flows, "forged SYN", "forged SYNs")
+	f.effect = c.least(needPackets) + words.Plural(h.Flows, made+"SYN", made+"SYNs")
 	f.Headline = fmt.Sprintf("A SYN flood hit %s: %s from %s, %s, each once and with no ACK behind it.", c.named(h.service),
 		c.least(needPackets)+words.Plural(h.Flows, "SYN", "SYNs"), from, rate(pace))
 	f.Detail = fmt.Sprintf("Meanwhile %s were set up.", words.Plural(h.service.Begun, "connection", "connections"))
@@ -114,7 +147,21 @@ func (c *Case) flooded(h hit, pace float64, f *Finding) {
 	}
 	f.Subjects = append(f.Subjects, subject.Setting{Name: "net.ipv4.tcp_syncookies"})
 	f.Remedy = []Remedy{{What: "Have the flood filtered before this host (upstream provider, SYN proxy: nft synproxy); its addresses are forged, so that blocking them hits others."}}
+	if !c.manySources(h) {
+		f.Detail += c.sharing(h)
+		f.Remedy[0].What = "Have the flood filtered where its own addresses are still seen, before the gateway or proxy that the SYNs came through, or limit SYNs here (nft: limit rate over, meter); blocking an address hits whoever else is behind it."
+	}
 	f.Remedy = append(f.Remedy, c.cookieRemedy()...)
+}
+
+// sharing says what else came from the few addresses that a flood came from.
+func (c *Case) sharing(h hit) string {
+	for a := range h.Clients {
+		if p := c.path(a); p != nil && p.Begun != 0 {
+			return " From the same addresses connections went on being set up, so that answers reach them: others are behind them (NAT, a proxy), or the flood borrows them."
+		}
+	}
+	return " Nothing else came from there: either the addresses are borrowed, or that host hides what it is answered."
 }
 
 // cookieRemedy says what the settings can do about full queues of half-open connections.

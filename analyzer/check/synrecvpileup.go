@@ -45,7 +45,7 @@ what against it.`,
 	Causes: []Link{
 		{Cause: &synFlood, On: subject.KindHost, Slack: counterSlack,
 			Because: "each forged SYN is half-open until the server gives up on it"},
-		{Cause: &listenOverflow, On: subject.KindHost, Slack: counterSlack,
+		{Cause: &listenOverflow, On: subject.KindHost, Slack: counterSlack, If: overflown,
 			Because: "an ACK that finds the accept queue full leaves its connection half-open"},
 		{Cause: &synackRetransmit, On: subject.KindHost, Slack: counterSlack,
 			Because: "a connection whose SYN-ACK is repeated is half-open meanwhile"},

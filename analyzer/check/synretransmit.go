@@ -2,12 +2,14 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/analyzer/traffic"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
@@ -46,11 +48,13 @@ waited in a queue, and nothing was lost.`,
 			Because: "a SYN-ACK that this host's own queue drops is never seen by the tap, nor by the client"},
 		{Cause: &noRoute, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: lostHere,
 			Because: "a SYN whose sender no route leads to cannot be answered, and is dropped"},
+		{Cause: &kernelDrop, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: behindTheTap,
+			Because: "a SYN that the kernel drops behind the tap is not answered"},
 		{Cause: &conntrackFull, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: lostHere,
 			Because: "a SYN that finds no room in connection tracking is dropped behind the tap, before TCP sees it"},
-		{Cause: &retransmissionBurst, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack,
+		{Cause: &retransmissionBurst, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack, If: harmful,
 			Because: "what loses segments loses SYN-ACKs, too"},
-		{Cause: &lossRatio, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack,
+		{Cause: &lossRatio, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack, If: harmful,
 			Because: "what loses segments loses SYN-ACKs, too"},
 		{Cause: &retransmissionBurst, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: lostOnTheWay,
 			Because: "what loses segments loses SYNs, too"},
@@ -84,15 +88,35 @@ func (c *Case) synFinding(t trouble) *Finding {
 	f.effect = c.least(needPackets) + words.Plural(t.Flows, "connection attempt repeated its SYN", "connection attempts repeated their SYNs") + " after " + words.Seconds(offsets)
 	f.Headline = fmt.Sprintf("%s had to repeat the SYN: %s.", words.Sentence(c.attempts(t)), place.short)
 	f.Detail = fmt.Sprintf("%s The SYNs were %s, %s.", place.sentence, t.schedule(offsets), "from "+t.whom())
+	if n, parted := c.parted(t); parted {
+		f.Detail += fmt.Sprintf(" It is the connection that decides, and no chance: %s were never answered, however often the SYN was repeated, while others were at once.",
+			words.Plural(n, "attempt", "attempts"))
+		f.Remedy = []Remedy{{What: fmt.Sprintf("Where ports decide which way a connection takes, one of several is dead: a next hop of a multipath route (ip route), a link of a bond (LACP), one of several servers behind %s. Compare the ports of those that fail (spikebox flows --sort syn).", t.service.Server)}}
+	}
 	f.Evidence = append(f.Evidence, c.packetsItem(t, syns))
 	// Only of this host's own: the counter knows nothing of the SYNs that clients send.
 	if retrans := "netstat.TcpExt.TCPSynRetrans"; t.service.Way == handshake.Outbound && c.Lines.Get(retrans) != nil {
 		f.Evidence = append(f.Evidence, c.counterItem(retrans))
 	}
 	if place.look != "" {
-		f.Remedy = []Remedy{{What: place.look}}
+		f.Remedy = append(f.Remedy, Remedy{What: place.look})
 	}
 	return f
+}
+
+// parted says whether hardly any connection attempt whose SYN was repeated was answered in the end, while others were at once until the
+// last: what loses packets by chance loses the second SYN no more often than the first. n is how many never were.
+func (c *Case) parted(t trouble) (n uint64, ok bool) {
+	for _, v := range c.traffic() {
+		if v.Server != t.service.Server || t.kind != handshake.SYNUnanswered {
+			continue
+		}
+		h := v.Hits(traffic.Ignored, flow.Server)
+		const most = 4 // of five: some had no time left to be answered
+		return h.Flows, float64(h.Flows) >= lossMany.Value && 5*h.Flows >= most*t.Flows &&
+			time.Duration(t.Last-t.First) >= 5*time.Second && time.Duration(t.Last-v.BegunLast) < time.Second && v.Begun >= h.Flows/2
+	}
+	return 0, false
 }
 
 // filtered says that the bundle lists listeners, and none for the service's port.
@@ -106,7 +130,7 @@ type where struct{ short, sentence, look string }
 
 // synPlace says where the SYN or its answer was lost, as the tap saw it.
 func (c *Case) synPlace(t trouble) where {
-	if t.kind == handshake.SYNLate {
+	if t.kind == handshake.SYNLate && !c.answersLost(t) {
 		return t.latePlace(c)
 	}
 	if t.kind == handshake.SYNAnswered {
@@ -152,10 +176,15 @@ func (c *Case) synPlace(t trouble) where {
 func (c *Case) forwardedPlace(t trouble) where {
 	for _, s := range c.stretches() {
 		n := s.Services[t.service.Server]
-		if !s.here || n == nil || n.Passed == 0 {
-			continue
+		if !s.here || n == nil || n.Passed == 0 || s.Opened <= s.backward.Opened {
+			continue // or the way that the server's answers take
 		}
-		if s.backward.Lost > 0 {
+		if float64(s.Refused) >= betweenRefused.Value {
+			return where{"they did not leave this host again",
+				fmt.Sprintf("This host forwards these connections: the SYNs came in at %s and did not go out at %s.", s.from.Name, s.to.Name),
+				"Look at the neighbours (ip neigh), the link, the forward rules and the routes of the way out."}
+		}
+		if s.backward.Lost >= t.Flows { // else they are too few for what was repeated
 			return where{"their answers were lost inside this host",
 				fmt.Sprintf("This host forwards these connections: the SYNs went from %s to %s, and answers that came back there did not leave again.", s.from.Name, s.to.Name),
 				"Look at the forward rules, routes and neighbours of this host, for packets on their way back."}
@@ -169,6 +198,14 @@ func (c *Case) forwardedPlace(t trouble) where {
 	return where{"no answer came back through this host",
 		"This host forwards these connections: it, the path behind it or the server dropped the SYNs or their answers.",
 		"Follow one over the interfaces (spikebox packets --flow): if the SYN left this host again, look at the server and the way there, else at the forward rules, routes and neighbours here."}
+}
+
+// answersLost says whether this host forwards the connections and lost as many answers on their way through: then those that
+// came late are copies of what was lost.
+func (c *Case) answersLost(t trouble) bool {
+	return t.service.Way == handshake.Forwarded && slices.ContainsFunc(c.stretches(), func(s stretchOf) bool {
+		return s.here && s.Opened > s.backward.Opened && s.backward.Lost >= t.Flows && s.Services[t.service.Server] != nil
+	})
 }
 
 // latePlace is synPlace for answers that came after all.

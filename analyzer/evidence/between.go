@@ -79,9 +79,9 @@ func (b *Between) linked(one, other int) bool {
 	return b.Compared && (b.Clocks[one].Known() && b.Clocks[other].Known())
 }
 
-// Forwards says of a service that its connections are translated here and go on to a server elsewhere,
+// translates says of a service that its connections are seen to be translated here and to go on to a server elsewhere,
 // whatever address of this host clients ask for.
-func (p *Packets) Forwards(service netip.AddrPort) bool {
+func (p *Packets) translates(service netip.AddrPort) bool {
 	b := p.Between
 	return b != nil && len(p.Local) > 0 && slices.ContainsFunc(b.Pairs, func(pair *taps.Pair) bool {
 		return b.Host(pair) && slices.ContainsFunc(pair.Translated, func(t taps.Translation) bool {

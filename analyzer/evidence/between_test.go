@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/captures"
 	"github.com/spikebox/spikebox/analyzer/taps"
 )
@@ -342,7 +343,7 @@ func TestTranslatedWithinAHost(t *testing.T) {
 	if list := b.Pairs[0].Translated; len(list) != 1 || list[0] != (taps.Translation{A: service, B: server}) && list[0] != (taps.Translation{A: server, B: service}) {
 		t.Errorf("translated %v, want %v to %v", list, service, server)
 	}
-	if !e.Packets.Forwards(service) {
+	if e.Packets.Way(service) != handshake.Forwarded {
 		t.Errorf("%v is not forwarded", service)
 	}
 }

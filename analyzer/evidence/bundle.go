@@ -40,7 +40,7 @@ var members = []struct {
 	{member.QdiscsName, func(e *Evidence, _ string, r io.Reader) error { return readQdiscs(r, &e.Columns) }},
 	{member.StatisticsName, func(e *Evidence, _ string, r io.Reader) error { return readDrivers(r, &e.Columns) }},
 	{member.ConntrackName, func(e *Evidence, _ string, r io.Reader) error {
-		c, err := sumConntrack(r)
+		c, err := sumConntrack(r, e.translate)
 		if e.Conntrack == nil { // the summary counts what the dump lacks
 			e.Conntrack = c
 		}

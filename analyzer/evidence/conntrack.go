@@ -24,12 +24,38 @@ const (
 	otherState = "OTHER"
 )
 
-// sumConntrack sums up conntrack.txt, for where the summary is missing.
-func sumConntrack(r io.Reader) (*member.ConntrackSummary, error) {
+// Translation is what connection tracking made of the addresses of TCP connections: what a client asked for and which server
+// had it, and who the client was and as whom the server had it.
+type Translation struct {
+	Client, Seen  netip.Addr
+	Asked, Server netip.AddrPort
+}
+
+// mostTranslations bounds those that are kept, some 10 MB: clients times services.
+const mostTranslations = 50_000
+
+// translate notes an entry of TCP that was translated.
+func (e *Evidence) translate(c *member.ConntrackEntry) {
+	t := Translation{c.Orig.Src, c.Reply.Dst, netip.AddrPortFrom(c.Orig.Dst, c.Orig.DstPort), netip.AddrPortFrom(c.Reply.Src, c.Reply.SrcPort)}
+	if c.Proto != "tcp" || t.Client == t.Seen && t.Asked == t.Server {
+		return
+	}
+	if _, known := e.Translations[t]; !known && len(e.Translations) >= mostTranslations {
+		return
+	}
+	if e.Translations == nil {
+		e.Translations = map[Translation]uint64{}
+	}
+	e.Translations[t]++
+}
+
+// sumConntrack sums up conntrack.txt, for where the summary is missing, and hands over each entry.
+func sumConntrack(r io.Reader, each func(*member.ConntrackEntry)) (*member.ConntrackSummary, error) {
 	s := &member.ConntrackSummary{ByState: map[string]map[string]uint64{}, ByZone: map[string]uint64{}}
 	sources, left := map[netip.Addr]uint64{}, 0
 	err := member.EachConntrack(r, func(e *member.ConntrackEntry) {
 		countConntrack(s, e)
+		each(e)
 		if _, known := sources[e.Orig.Src]; !known && len(sources) >= mostSources {
 			left++
 			return

@@ -20,26 +20,28 @@ import (
 type Evidence struct {
 	Inputs []Input
 	// Manifest is the bundle's, nil where only captures were given.
-	Manifest   *format.Manifest
-	Columns    column.Columns
-	Sockets    []member.Socket
-	Queues     []member.Queue  // of listeners, tick by tick
-	Clocks     []member.Clocks // their readings; none in a bundle that tells of them in the manifest only
-	Log        []member.LogLine
-	Events     []member.Event
-	Drops      []member.Drop
-	Stacks     []*Stacks                // by vector and CPU
-	Conntrack  *member.ConntrackSummary // nil without a dump
-	Processes  []member.ProcessUse
-	Netfilter  *member.Netfilter           // nil where it was not read
-	NICs       map[string]*member.NIC      // settings, by interface
-	Bonds      map[string]*kerneltext.Bond // as they were last, by name
-	Routes     []member.Route              // nil where they were not read
-	Neighbours []member.Neighbour          // likewise
-	Settings   Settings
-	Own        map[netip.Addr]bool // this host's addresses; empty where the bundle does not list them
-	Packets    *Packets            // nil where no input holds packets
-	Requests   *Requests           // nil where no log was given
+	Manifest  *format.Manifest
+	Columns   column.Columns
+	Sockets   []member.Socket
+	Queues    []member.Queue  // of listeners, tick by tick
+	Clocks    []member.Clocks // their readings; none in a bundle that tells of them in the manifest only
+	Log       []member.LogLine
+	Events    []member.Event
+	Drops     []member.Drop
+	Stacks    []*Stacks                // by vector and CPU
+	Conntrack *member.ConntrackSummary // nil without a dump
+	// Translations counts entries of the dump by what was translated, of those that were.
+	Translations map[Translation]uint64
+	Processes    []member.ProcessUse
+	Netfilter    *member.Netfilter           // nil where it was not read
+	NICs         map[string]*member.NIC      // settings, by interface
+	Bonds        map[string]*kerneltext.Bond // as they were last, by name
+	Routes       []member.Route              // nil where they were not read
+	Neighbours   []member.Neighbour          // likewise
+	Settings     Settings
+	Own          map[netip.Addr]bool // this host's addresses; empty where the bundle does not list them
+	Packets      *Packets            // nil where no input holds packets
+	Requests     *Requests           // nil where no log was given
 	// Damage says what the bundle has lost since it was written: it is broken, and
 	// what is whole was analysed.
 	Damage []error

@@ -47,6 +47,8 @@ type Packets struct {
 	// Between is what became of segments from one place to the next.
 	Between *Between
 
+	forwarded map[netip.AddrPort]bool // services of which others' connections pass through this host
+
 	ticks  *ticks.Ticks // until they are columns; nil with Options.OnlyFlows
 	trips  *rtt.Peers   // until it is known which addresses are this host's
 	sums   *traffic.Sums
@@ -176,8 +178,9 @@ func (p *Packets) see(pkt *packet.Packet) {
 }
 
 // ways tells this host from its peers, and connections that it accepts from those that it opens and
-// those that it only forwards. own are its addresses as the bundle lists them.
-func (p *Packets) ways(sockets []member.Socket, own map[netip.Addr]bool) {
+// those that it only forwards. own are its addresses as the bundle lists them, translated what connection tracking
+// made of others' connections.
+func (p *Packets) ways(sockets []member.Socket, own map[netip.Addr]bool, translated map[Translation]uint64) {
 	if len(own) > 0 {
 		// A router's SYNs are for anybody, and a transparent proxy's sockets are bound to strangers' addresses.
 		p.Local = own
@@ -195,20 +198,60 @@ func (p *Packets) ways(sockets []member.Socket, own map[netip.Addr]bool) {
 	if len(p.Local) == 0 { // a bare capture: "outbound" would be said of every service
 		return
 	}
-	forwarded := map[netip.AddrPort]bool{}
+	p.forwarded = map[netip.AddrPort]bool{}
+	through := p.through(translated)
 	for _, v := range p.Traffic {
-		forwarded[v.Server] = len(own) > 0 && !p.Local[v.Server.Addr()] && !v.From(p.Local)
+		p.forwarded[v.Server] = p.translates(v.Server) || len(own) > 0 && p.forwards(v, through)
 	}
 	for _, s := range p.Services {
-		switch s.Way = handshake.Outbound; {
-		case p.Forwards(s.Server):
-			s.Way = handshake.Forwarded
-		case p.Local[s.Server.Addr()]:
-			s.Way = handshake.Inbound
-		case forwarded[s.Server]:
-			s.Way = handshake.Forwarded
+		s.Way = p.Way(s.Server)
+	}
+}
+
+// through counts the connections by service that strangers have through this host under other addresses.
+func (p *Packets) through(translated map[Translation]uint64) map[netip.AddrPort]uint64 {
+	through := map[netip.AddrPort]uint64{}
+	for t, n := range translated {
+		if p.Local[t.Client] || p.Local[t.Server.Addr()] {
+			continue // one end is here
+		}
+		through[t.Asked] += n
+		if t.Server != t.Asked {
+			through[t.Server] += n
 		}
 	}
+	return through
+}
+
+// forwards says of a service whether others' connections to it pass through this host. Behind a translation they have an
+// address of this host as their client: its own are those that nothing else accounts for.
+func (p *Packets) forwards(v *traffic.Service, through map[netip.AddrPort]uint64) bool {
+	if p.Local[v.Server.Addr()] {
+		return through[v.Server] > 0
+	}
+	var here, others uint64
+	for a, n := range v.Clients {
+		if p.Local[a] {
+			here += n
+		} else {
+			others += n
+		}
+	}
+	return others > here || here > 0 && 2*min(through[v.Server], here) > here || here == 0
+}
+
+// Way says which way the connections to a service go. Without the bundle's list of addresses
+// forwarded ones cannot be told from those that this host opens.
+func (p *Packets) Way(server netip.AddrPort) handshake.Way {
+	switch {
+	case len(p.Local) == 0:
+		return handshake.WayUnknown
+	case p.forwarded[server]:
+		return handshake.Forwarded
+	case p.Local[server.Addr()]:
+		return handshake.Inbound
+	}
+	return handshake.Outbound
 }
 
 // Hidden gives the number of packets in which connections may be that were not looked into.

@@ -42,7 +42,7 @@ func TestLocalAddresses(t *testing.T) {
 			p.Services = append(p.Services, &handshake.Service{Server: netip.AddrPortFrom(netip.MustParseAddr(host), 80)})
 		}
 		p.see(tt.packet)
-		p.ways(tt.sockets, nil)
+		p.ways(tt.sockets, nil, nil)
 		for _, s := range p.Services {
 			want := handshake.Outbound
 			switch tt.local {

@@ -25,7 +25,7 @@ ipv6     10 icmpv6   58 29 src=2001:db8::1 dst=2001:db8::2 type=128 code=0 id=7 
 udp      17 29 src=192.0.2.9 dst=192.0.2.10 sport=53 dport=5353 [UNREPLIED] src=192.0.2.10 dst=192.0.2.9 sport=5353 dport=53 mark=0 use=1
 tcp 6 src=nobody
 `
-	c, err := sumConntrack(strings.NewReader(text))
+	c, err := sumConntrack(strings.NewReader(text), func(*member.ConntrackEntry) {})
 	if err == nil || !strings.HasPrefix(err.Error(), "line 5: 3 words") {
 		t.Errorf("error %v, want one about line 5", err)
 	}

@@ -231,6 +231,9 @@ func (x *Direction) resent(p *packet.Packet, seq, end uint32) {
 	list := x.cover(seq, end)
 	for i := range list {
 		g := &list[i]
+		if g.tx == 1 && !x.empty() && g == &x.live()[0] {
+			x.repeatedSeq, x.repeatedTime = g.seq, p.Time
+		}
 		needless := g.marks & markSACKed
 		g.stamp(p)
 		g.sent, g.tx = p.Time, min(g.tx, 254)+1

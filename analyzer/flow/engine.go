@@ -54,6 +54,7 @@ type half struct {
 
 	started bool // next and una are valid
 	hasISN  bool // this side's SYN or SYN-ACK was seen
+	optsCut bool // without all of its options: the capture has only the begin of packets
 	acked   bool // the peer has acknowledged something
 	stamped bool // tsMax is valid
 	// What orders the packets of this side in time.
@@ -96,6 +97,8 @@ type half struct {
 	recoverUntil uint32
 	alarmUntil   uint32
 	backoffSeq   uint32
+	repeatedSeq  uint32 // of the oldest outstanding segment that was sent again
+	repeatedTime int64  // Unix ns of when it was for the first time
 }
 
 // print is the fingerprint of a packet, to recognise a second copy of it. It is small because every

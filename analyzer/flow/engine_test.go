@@ -370,3 +370,23 @@ func TestEqualTimes(t *testing.T) {
 		t.Errorf("%+v", s.rows[0].S2C)
 	}
 }
+
+// A capture of the first bytes of packets only may lack a SYN's window scale: then the windows after it are not known, and none shrinks.
+func TestWindowOfCutOptions(t *testing.T) {
+	for _, cut := range []packet.Opts{0, packet.OptTruncated} {
+		s := play(t)
+		s.syn()
+		s.at(10_000).send(true, packet.Packet{Flags: packet.SYN | packet.ACK, Seq: s.server, Ack: s.client + 1, Opts: packet.OptMSS | cut, MSS: 1460, IPID: 1})
+		s.at(10 * ms).ack()
+		for id := range uint16(3) {
+			s.send(true, packet.Packet{Flags: packet.ACK, Seq: s.server + 1, Ack: s.client + 1, Window: 63, IPID: 2 + id})
+		}
+		want := uint32(1)
+		if cut != 0 {
+			want = 0
+		}
+		if got := s.one().S2C().WindowShrunk; got != want {
+			t.Errorf("options cut %v: shrunk %d times, want %d", cut != 0, got, want)
+		}
+	}
+}

@@ -61,6 +61,7 @@ func (x *Direction) begin(seq uint32, t *Table) {
 // announce takes the options of a SYN or SYN-ACK.
 func (x *Direction) announce(p *packet.Packet) {
 	x.MSS = p.MSS
+	x.optsCut = p.Opts&packet.OptTruncated != 0
 	x.SACKPermitted = p.Opts&packet.OptSACKOK != 0
 	x.WScale = -1
 	if p.Opts&packet.OptWScale != 0 {

@@ -43,6 +43,8 @@ type Stuck struct {
 	Len   uint32 // bytes; of a frame that the kernel or the NIC will cut, one segment's
 	Tries uint8  // transmissions captured
 	Last  int64  // Unix ns of the last of them
+	Again int64  // Unix ns of the second; of a later one where that is not known
+	Gap   bool   // the peer has reported that it has what was sent behind it
 }
 
 // Stuck returns the oldest segment of this side that the peer has not acknowledged; ok is false
@@ -56,7 +58,12 @@ func (d *Direction) Stuck() (s Stuck, ok bool) {
 	if d.pieceSize > 0 {
 		size = min(size, d.pieceSize)
 	}
-	return Stuck{Len: size, Tries: first.tx, Last: first.sent}, first.tx > 0
+	s = Stuck{Len: size, Tries: first.tx, Last: first.sent, Again: first.sent}
+	if d.repeatedTime != 0 && d.repeatedSeq == first.seq {
+		s.Again = d.repeatedTime
+	}
+	s.Gap = d.sacked && after(d.sackHigh, first.end)
+	return s, first.tx > 0
 }
 
 // hears notes when a side was heard last, and with which TTLs and windows.

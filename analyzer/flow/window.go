@@ -18,8 +18,11 @@ func (f *Flow) negotiate() {
 	}
 }
 
-// scaleKnown reports whether the windows of both sides can be told: the handshake was captured.
-func (f *Flow) scaleKnown() bool { return f.Dirs[Client].hasISN && f.Dirs[Server].hasISN }
+// scaleKnown reports whether the windows of both sides can be told: the handshake was captured, with its options.
+func (f *Flow) scaleKnown() bool {
+	c, s := f.C2S(), f.S2C()
+	return c.hasISN && s.hasISN && !c.optsCut && !s.optsCut
+}
 
 // window follows the receive window in a packet that side s sent, which is not an old one.
 func (t *Table) window(f *Flow, s Side, p *packet.Packet) {

@@ -108,10 +108,10 @@ func (s *Services) Add(f *flow.Flow) {
 	}
 	shortest(&v.serverRTT, h.ServerRTT)
 	shortest(&v.clientRTT, h.ClientRTT)
-	if t, ok := synTrouble(h); ok {
+	if t, ok := synTrouble(f); ok {
 		v.Troubles[t].add(f, h.SYNs, h.SYNSchedule, &s.kept)
 	}
-	if t, ok := synackTrouble(h); ok {
+	if t, ok := synackTrouble(f); ok {
 		v.Troubles[t].add(f, h.SYNACKs, h.SYNACKSchedule, &s.kept)
 	}
 }

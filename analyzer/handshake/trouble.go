@@ -32,11 +32,12 @@ const (
 
 // synTrouble says what repeated SYNs mean. Repetition after a RST is a client that
 // will not take no for an answer (Windows), and no loss.
-func synTrouble(h *flow.Handshake) (Trouble, bool) {
+func synTrouble(f *flow.Flow) (Trouble, bool) {
+	h := &f.Handshake
 	if h.SYNRetransmits == 0 || h.SYNSchedule == flow.ScheduleAfterReset {
 		return 0, false
 	}
-	if late(h) {
+	if late(f) {
 		return SYNLate, true
 	}
 	for _, s := range h.SYNs[1:] {
@@ -48,13 +49,38 @@ func synTrouble(h *flow.Handshake) (Trouble, bool) {
 }
 
 // late says that the first SYN-ACK answers a SYN that the client had repeated before the
-// answer came. Only a timestamp tells which SYN was answered.
-func late(h *flow.Handshake) bool {
+// answer came. Only a timestamp tells which SYN was answered, and not even that where the answer came as soon behind the
+// last SYN as answers come: Linux echoes the first SYN in each (net/ipv4/tcp_minisocks.c, tcp_check_req, leaves ts_recent as it
+// is, Linux 6.18), so that it may be the answer to the last, and those before it lost.
+func late(f *flow.Flow) bool {
+	h := &f.Handshake
 	if h.ServerRTT < 0 || len(h.SYNACKs) == 0 {
 		return false
 	}
-	came := h.SYNACKs[0].Time
-	return slices.ContainsFunc(h.SYNs, func(s flow.Sent) bool { return s.Time > came-h.ServerRTT && s.Time < came })
+	came, last := h.SYNACKs[0].Time, int64(0)
+	for _, s := range h.SYNs {
+		if s.Time > came-h.ServerRTT && s.Time < came {
+			last = max(last, s.Time)
+		}
+	}
+	const jitter = 20_000_000 // ns; of the timers of both sides, and of the path
+	usual := f.C2S().LeastRTT()
+	if usual >= h.ServerRTT { // no other round trip was measured
+		usual = 0
+	}
+	return last > 0 && came-last > 2*usual+jitter
+}
+
+// copied says that SYN-ACKs followed each other faster than any timer, and no SYN was repeated: the server answered copies of
+// one, which the path had made.
+func copied(h *flow.Handshake) bool {
+	const together = 100_000_000 // ns; the shortest first timeout of a SYN is 300 ms
+	for i := range h.SYNACKs[1:] {
+		if h.SYNACKs[i+1].Time-h.SYNACKs[i].Time > together {
+			return false
+		}
+	}
+	return h.SYNRetransmits == 0
 }
 
 // bunched says that no repetition was a timer's, whose first wait is a second: something
@@ -69,13 +95,22 @@ func bunched(sent []flow.Sent) bool {
 	return true
 }
 
+// answers says that every repetition was sent for a repeated SYN, and came by behind the client's ACK: the client was answered twice
+// and had sent both before the second answer came. Who has sent its ACK repeats no SYN.
+func answers(repeated []flow.Sent) bool {
+	return !slices.ContainsFunc(repeated, func(s flow.Sent) bool { return !s.Asked || !s.Answered })
+}
+
 // synackTrouble says what repeated SYN-ACKs mean, by what was captured of the client.
-func synackTrouble(h *flow.Handshake) (Trouble, bool) {
+func synackTrouble(f *flow.Flow) (Trouble, bool) {
+	h := &f.Handshake
 	switch {
-	case h.SYNACKRetransmits == 0:
+	case h.SYNACKRetransmits == 0, copied(h):
 		return 0, false
-	case late(h) && bunched(h.SYNACKs):
+	case late(f) && bunched(h.SYNACKs):
 		return SYNACKLate, true
+	case answers(h.SYNACKs[1:]):
+		return 0, false
 	case h.Answered() > 0:
 		return SYNACKAnswered, true
 	case h.SYNRetransmits > 0 || h.Completed:

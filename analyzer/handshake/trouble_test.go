@@ -33,10 +33,10 @@ func TestLateIsNotLost(t *testing.T) {
 			SYNACKs: at(1365, 1387), SYNACKRetransmits: 1, ServerRTT: -1, Completed: true, AckTime: 1366 * ms,
 		}, SYNUnanswered, SYNACKAnswered},
 	} {
-		if got, ok := synTrouble(&tc.h); !ok || got != tc.syn {
+		if got, ok := synTrouble(&flow.Flow{Handshake: tc.h}); !ok || got != tc.syn {
 			t.Errorf("%s: SYNs: %d, %v; want %d", name, got, ok, tc.syn)
 		}
-		if got, ok := synackTrouble(&tc.h); !ok || got != tc.synack {
+		if got, ok := synackTrouble(&flow.Flow{Handshake: tc.h}); !ok || got != tc.synack {
 			t.Errorf("%s: SYN-ACKs: %d, %v; want %d", name, got, ok, tc.synack)
 		}
 	}
@@ -47,7 +47,7 @@ func TestLateIsNotLost(t *testing.T) {
 func TestTroubles(t *testing.T) {
 	twice := []flow.Sent{{Time: 1}, {Time: 1e9 + 1}}
 	refused := flow.Handshake{SYNs: twice, SYNRetransmits: 1, SYNSchedule: flow.ScheduleAfterReset, ServerRTT: -1}
-	if got, ok := synTrouble(&refused); ok {
+	if got, ok := synTrouble(&flow.Flow{Handshake: refused}); ok {
 		t.Errorf("after a RST: trouble %d", got)
 	}
 	for name, tt := range map[string]struct {
@@ -59,7 +59,7 @@ func TestTroubles(t *testing.T) {
 		"nothing more":          {flow.Handshake{}, SYNACKSilent},
 	} {
 		tt.h.SYNACKs, tt.h.SYNACKRetransmits, tt.h.ServerRTT = twice, 1, -1
-		if got, ok := synackTrouble(&tt.h); !ok || got != tt.want {
+		if got, ok := synackTrouble(&flow.Flow{Handshake: tt.h}); !ok || got != tt.want {
 			t.Errorf("%s: trouble %d, %v; want %d", name, got, ok, tt.want)
 		}
 	}

@@ -40,7 +40,7 @@ func (d *Document) trigger() format.Trigger {
 // about the evidence.
 func (d *Document) Roots() (roots []*check.Finding) {
 	for _, f := range d.Findings {
-		if f.Root() && !f.Remark() && f.Severity != check.Info {
+		if f.Root() && !f.Remark() && f.Worst(d.Findings) != check.Info {
 			roots = append(roots, f)
 		}
 	}

@@ -20,6 +20,7 @@ type conn struct {
 
 	first, seen int64  // Unix ns of its first and last packet
 	syns        uint32 // that were seen at the first spot
+	reset       int64  // Unix ns of its first RST, 0 without one: what is sent after it goes nowhere
 	prev, next  *conn  // neighbours in the order of their last packets
 	gone        bool   // it has ended, and an index may still name it
 	partial     bool   // only its SYNs were looked at
@@ -107,8 +108,8 @@ func (c *conn) clientAt(spot int) netip.AddrPort {
 	return c.views[c.spots[spot].view].sender(c.client)
 }
 
-// segments counts the segments of a piece of the sequence space, as the kernel does.
-func (c *conn) segments(s *span, n uint32) uint64 {
+// full gives the payload of a full segment.
+func (c *conn) full(s *span) uint32 {
 	size := c.mss
 	if size == 0 {
 		size = 1460
@@ -119,8 +120,17 @@ func (c *conn) segments(s *span, n uint32) uint64 {
 	if s.stamped && size > 12 {
 		size -= 12
 	}
-	return uint64((n + size - 1) / max(size, 1))
+	return max(size, 1)
 }
+
+// segments counts the segments of a piece of the sequence space, as the kernel does.
+func (c *conn) segments(s *span, n uint32) uint64 {
+	size := c.full(s)
+	return uint64((n + size - 1) / size)
+}
+
+// size gives the bytes of the largest segment that a piece is sent as.
+func (c *conn) size(s *span) uint32 { return min(s.end-s.seq, c.full(s)) }
 
 // options takes what a SYN says.
 func (c *conn) options(p *packet.Packet) {

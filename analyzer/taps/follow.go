@@ -38,7 +38,7 @@ func (t *Tracker) join(c *conn, i, dir int, p *packet.Packet, id uint64) {
 	}
 	c.spots[i].joined, c.spots[j].joined = true, true
 	if before.lostSYNs > 0 && t.places[c.spots[i].place].first <= before.lostAt {
-		way.lose(&loss{c.server(j), c.clientAt(j), uint64(before.lostSYNs), before.lostAt, 0})
+		way.lose(&loss{server: c.server(j), client: c.clientAt(j), segments: uint64(before.lostSYNs), at: before.lostAt})
 	}
 	before.lostSYNs = 0
 }
@@ -139,7 +139,10 @@ func (t *Tracker) arrive(c *conn, i, dir int, s span, p *packet.Packet, id uint6
 // passed counts what has passed both places, sent before and come behind.
 func (t *Tracker) passed(c *conn, from, to, dir int, s *span, n uint32, sent, came int64) {
 	if _, way := t.way(c, from, to, dir); way != nil {
-		way.pass(c.server(from), c.segments(s, n), sent, came)
+		if s.kind == packet.SYN && dir == c.client {
+			way.Opened++
+		}
+		way.pass(c.server(from), c.segments(s, n), min(n, c.size(s)), sent, came)
 	}
 }
 
@@ -166,7 +169,7 @@ func (t *Tracker) lost(c *conn, i, dir int, p *piece) {
 	to := &c.spots[st.to]
 	behind := &t.places[to.place]
 	_, way := t.way(c, i, st.to, dir)
-	if way == nil || p.at < behind.first {
+	if way == nil || p.at < behind.first || c.reset != 0 && p.at > c.reset {
 		return
 	}
 	n := c.segments(&p.span, p.end-p.seq)
@@ -175,7 +178,7 @@ func (t *Tracker) lost(c *conn, i, dir int, p *piece) {
 		way.Unseen += n
 		return
 	}
-	way.miss(loss{c.server(i), c.clientAt(i), n, p.at, p.frame}, behind.last)
+	way.miss(loss{c.server(i), c.clientAt(i), n, c.size(&p.span), p.at, p.frame}, behind.last)
 }
 
 // extra says what has become of a piece that has not come from the place before.
@@ -229,7 +232,7 @@ func (t *Tracker) unreturned(c *conn) {
 		if way == nil || way.Services[c.server(i)] == nil || way.Services[c.server(i)].Passed == 0 {
 			continue
 		}
-		way.miss(loss{c.server(i), c.clientAt(i), uint64(st.lostSYNs), st.lostAt, 0}, t.places[c.spots[there].place].last)
+		way.miss(loss{server: c.server(i), client: c.clientAt(i), segments: uint64(st.lostSYNs), at: st.lostAt}, t.places[c.spots[there].place].last)
 	}
 }
 

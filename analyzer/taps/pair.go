@@ -36,6 +36,8 @@ type Way struct {
 	// Unseen was not seen behind, where the receiver's acknowledgement of it came by all the same: it got
 	// there, past a capture that lost it or on another way.
 	Unseen uint64
+	// Opened counts the SYNs of clients among Passed: the way that connections are opened.
+	Opened uint64
 	// Extra was seen behind and not before: lost by the capture there, or sent by something in between.
 	Extra uint64
 	Reset uint64 // of Extra, RSTs
@@ -57,6 +59,7 @@ type Way struct {
 type loss struct {
 	server, client netip.AddrPort
 	segments       uint64
+	size           uint32 // bytes of the largest
 	at             int64
 	frame          uint64
 }
@@ -65,6 +68,8 @@ type loss struct {
 type Second struct {
 	Passed, Lost uint64
 	Min, Max     int64 // ns of delay, of what passed
+	// Bytes of the largest segment that passed, and of the smallest that was lost; 0 without one.
+	Largest, Least uint32
 }
 
 // Tally is what happened to a service's segments; the service is named as the place before has it.
@@ -117,7 +122,7 @@ func (w *Way) tally(service netip.AddrPort) *Tally {
 }
 
 // pass counts segments that passed both places.
-func (w *Way) pass(service netip.AddrPort, n uint64, sent, came int64) {
+func (w *Way) pass(service netip.AddrPort, n uint64, size uint32, sent, came int64) {
 	w.Passed += n
 	w.tally(service).Passed += n
 	delay := came - sent
@@ -128,6 +133,7 @@ func (w *Way) pass(service netip.AddrPort, n uint64, sent, came int64) {
 		}
 		s.Max = max(s.Max, delay)
 		s.Passed += n
+		s.Largest = max(s.Largest, size)
 	}
 }
 
@@ -136,6 +142,9 @@ func (w *Way) lose(l *loss) {
 	w.Lost += l.segments
 	w.tally(l.server).Lost += l.segments
 	if s := w.second(l.at); s != nil {
+		if s.Lost == 0 || l.size < s.Least {
+			s.Least = l.size
+		}
 		s.Lost += l.segments
 	}
 	if len(w.Examples) < mostExamples {

@@ -221,6 +221,9 @@ func (t *Tracker) seen(p *packet.Packet, id uint64) *print {
 func (t *Tracker) note(c *conn, i, dir int, p *packet.Packet) {
 	s := &c.spots[i]
 	s.dirs[dir].packets++
+	if p.Flags&packet.RST != 0 && c.reset == 0 {
+		c.reset = p.Time
+	}
 	switch {
 	case p.Flags&(packet.SYN|packet.ACK) == packet.SYN:
 		if !c.opened {

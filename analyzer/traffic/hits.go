@@ -47,7 +47,12 @@ const longest = 3600
 
 // add counts a flow to which it happened at a time.
 func (h *Hits) add(f *flow.Flow, at, value int64, s *Sums) {
-	h.during(at, at, s)
+	h.over(f, at, at, value, s)
+}
+
+// over counts a flow to which it happened from one time to another.
+func (h *Hits) over(f *flow.Flow, from, to, value int64, s *Sums) {
+	h.during(from, to, s)
 	h.count(f, value, s)
 }
 

@@ -11,6 +11,8 @@ import (
 type Path struct {
 	Addr netip.Addr
 	Ways [2]Load
+	// Begun is the Unix ns of the first packet of the latest connection that this address has set up as a client; 0 without any.
+	Begun int64
 }
 
 // The ways of a path, as seen from everybody else.
@@ -28,9 +30,14 @@ type Load struct {
 	Interfaces                             uint64 // of the flows that are hit, a bit for each of the first 64
 	// LargeSince is the Unix ns of the first packet of the latest flow in which large segments were acknowledged.
 	LargeSince int64
-	Seconds    []Second // Again by second
-	Examples   []Example
+	// Large is the flows in which large segments were acknowledged.
+	Large    Part
+	Seconds  []Second // Again by second
+	Examples []Example
 }
+
+// Part is some of a path's flows, and the segments that were sent in them.
+type Part struct{ Flows, Segments, Again uint64 }
 
 // maxPaths bounds the addresses that are kept apart.
 const maxPaths = 1 << 16
@@ -107,6 +114,7 @@ func (l *Load) add(f *flow.Flow, d *flow.Direction, s *Sums) {
 	const bulk = 8 // segments: below that nothing is known of large ones
 	if d.Segments >= bulk && d.UniqueBytes/uint64(d.Segments) >= large/2 && uint64(d.Acknowledged()) >= bulk/2*large {
 		l.LargeSince = max(l.LargeSince, f.First)
+		l.Large.Flows, l.Large.Segments, l.Large.Again = l.Large.Flows+1, l.Large.Segments+uint64(d.Segments), l.Large.Again+uint64(again)
 	}
 	if again == 0 {
 		return

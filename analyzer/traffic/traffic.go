@@ -29,6 +29,7 @@ const (
 	Shrunk                  // the window's right edge moved left; Value is bytes (who moved it)
 	Vanished                // fell silent for good while the other repeated its data; Value is ns (who fell silent)
 	LargeLost               // large segments were never acknowledged, smaller ones were, from when the other side was heard last; Value is bytes (who sent them)
+	LargeMissed             // of LargeLost, those where the other side is there and has not got it: it reported a gap, or was heard after the segment had been sent again; Value is bytes (who sent them)
 	Waiting                 // a request was not answered when the capture ended; Value is ns (server)
 	Half                    // the SYN was not repeated, and no ACK ever came, nor a RST; at the SYN's time (client)
 	Deferred                // a SYN-ACK was repeated although the server's TCP had taken the ACK (server)
@@ -37,22 +38,14 @@ const (
 
 // Service is what happened to the connections to one address and port.
 type Service struct {
-	Server  netip.AddrPort // not valid for those that are summed up together
-	Flows   uint64
-	Begun   uint64 // of them, those that were set up in the capture
-	Answers []Answers
-	Clients map[netip.Addr]uint64 // flows by client, at most MaxClients
-	hits    [kinds][2]*Hits
-}
-
-// From says whether one of the clients is among some addresses.
-func (v *Service) From(addrs map[netip.Addr]bool) bool {
-	for c := range v.Clients {
-		if addrs[c] {
-			return true
-		}
-	}
-	return false
+	Server netip.AddrPort // not valid for those that are summed up together
+	Flows  uint64
+	Begun  uint64 // of them, those that were set up in the capture
+	// BegunLast is the Unix ns of the first packet of the latest of those that needed no second SYN.
+	BegunLast int64
+	Answers   []Answers
+	Clients   map[netip.Addr]uint64 // flows by client, at most MaxClients
+	hits      [kinds][2]*Hits
 }
 
 // none is what did not happen.
@@ -139,6 +132,12 @@ func (s *Sums) Flow(f *flow.Flow) {
 	v.Flows++
 	if len(f.Handshake.SYNs) > 0 && f.Handshake.Completed {
 		v.Begun++
+		if f.Handshake.SYNRetransmits == 0 {
+			v.BegunLast = max(v.BegunLast, f.First)
+		}
+		if p := s.to(f.Client.Addr()); p != nil {
+			p.Begun = max(p.Begun, f.First)
+		}
 	}
 	v.client(f, s)
 	s.path(f)
@@ -258,9 +257,11 @@ func (s *Sums) silences(v *Service, f *flow.Flow) {
 		heard := f.Dirs[side.Other()].Heard()
 		const fewTries = 3
 		if stuck.Tries >= fewTries && stuck.Len >= large && d.Acknowledged() < stuck.Len {
-			lost := v.at(LargeLost, side)
-			lost.during(min(max(heard, f.First), stuck.Last), stuck.Last, s)
-			lost.count(f, int64(stuck.Len), s)
+			since := min(max(heard, f.First), stuck.Last)
+			v.at(LargeLost, side).over(f, since, stuck.Last, int64(stuck.Len), s)
+			if heard > stuck.Again || stuck.Gap {
+				v.at(LargeMissed, side).over(f, since, stuck.Last, int64(stuck.Len), s)
+			}
 		} else if stuck.Tries >= persistent && f.Last-heard >= silent && heard > 0 {
 			v.at(Vanished, side.Other()).add(f, heard, f.Last-heard, s)
 		}
