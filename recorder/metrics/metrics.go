@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -34,6 +33,22 @@ const (
 // Server answers GET /metrics.
 type Server struct{ listener net.Listener }
 
+// Check says what is no address for Listen.
+func Check(address string) error {
+	path, isPath := strings.CutPrefix(address, "unix:")
+	if address == "" || isPath && path != "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil || isPath {
+		return fmt.Errorf("metrics %q: want HOST:PORT or unix:PATH", address)
+	}
+	return nil
+}
+
 // Listen takes an address: HOST:PORT, or unix:PATH. With an empty one nobody can ask.
 func Listen(address string) (*Server, error) {
 	if address == "" {
@@ -43,9 +58,8 @@ func Listen(address string) (*Server, error) {
 	path, isPath := strings.CutPrefix(address, "unix:")
 	if isPath {
 		network, address = "unix", path
-		// A killed recorder has left its socket; a file of another kind is somebody's.
-		if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
-			_ = os.Remove(path)
+		if err := control.RemoveLeft(path); err != nil {
+			return nil, fmt.Errorf("listen for metrics: %w", err)
 		}
 	}
 	listener, err := net.Listen(network, address)

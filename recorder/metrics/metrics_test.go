@@ -102,6 +102,37 @@ func TestScrape(t *testing.T) {
 	}
 }
 
+// A socket that a killed recorder left is replaced, and nothing else: neither that of one that is armed nor a file.
+func TestOnlyLeftSocketsAreReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "metrics.sock")
+	left, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.(*net.UnixListener).SetUnlinkOnClose(false)
+	left.Close()
+	first, err := Listen("unix:" + path)
+	if err != nil {
+		t.Fatalf("on a socket that a killed one left: %v", err)
+	}
+	defer first.Close()
+	if _, err := Listen("unix:" + path); err == nil || !strings.Contains(err.Error(), "another program listens there") {
+		t.Errorf("on the socket of one that is armed: %v", err)
+	}
+	if conn, err := net.Dial("unix", path); err != nil {
+		t.Errorf("the first is not reached any more: %v", err)
+	} else {
+		conn.Close()
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen("unix:" + file); err == nil || !strings.Contains(err.Error(), "no socket") {
+		t.Errorf("on a file: %v", err)
+	}
+}
+
 // A recorder that does not answer makes the scrape fail, and not hang.
 func TestNoAnswer(t *testing.T) {
 	registry := prometheus.NewRegistry()
