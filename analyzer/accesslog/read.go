@@ -46,7 +46,10 @@ type Log struct {
 // Open opens a log, also a compressed one (gzip, zstd), and finds out its format. An error says what is missing:
 // a log without a time or a duration in it is none that can be used.
 func Open(path string, opts Options) (*Log, error) {
-	f, err := os.Open(path)
+	f, err := os.Stdin, error(nil)
+	if path != "-" {
+		f, err = os.Open(path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
