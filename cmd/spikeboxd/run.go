@@ -21,6 +21,7 @@ import (
 	"github.com/spikebox/spikebox/recorder"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
+	"github.com/spikebox/spikebox/recorder/hook"
 	"github.com/spikebox/spikebox/recorder/namespaces"
 )
 
@@ -107,6 +108,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 		}
 		child := within(&cfg)
 		cfg.Log = logger(f.logFormat == "json", f.logLevel, cfg.NetNS)
+		hook.Adopt()
 		if targets, _ := f.targets(); targets != nil && !child {
 			return keep(ctx, &cfg, targets)
 		}

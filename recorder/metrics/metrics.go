@@ -149,7 +149,11 @@ func number(is bool) float64 {
 func (s samples) of(st control.Status, now time.Time) {
 	s.gauge("build_info", "The recorder's program and version; always 1.", 1, "program", st.Program)
 	s.gauge("armed_timestamp_seconds", "When it was armed.", seconds(st.Armed))
-	s.gauge("last_tick_timestamp_seconds", "When the vitals were last measured, four times a second.", seconds(st.LastTick))
+	tick := st.LastTick
+	if tick.IsZero() { // none yet: a minute without one from arming on is as bad as any other
+		tick = st.Armed
+	}
+	s.gauge("last_tick_timestamp_seconds", "When the vitals were last measured, four times a second.", seconds(tick))
 	s.counter("missed_ticks_total", "Ticks that did not come: it was stopped, or had no CPU.", float64(st.MissedTicks))
 	s.counter("log_lines_dropped_total", "Lines that the log did not take.", float64(st.LogDropped))
 	s.gauge("triggers", "Triggers in force.", float64(len(st.Triggers)))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder/control"
@@ -57,6 +58,23 @@ func TestLint(t *testing.T) {
 	}
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// Before the first tick the last one is no time of another century: what waits for it counts from arming on.
+func TestNoTickYet(t *testing.T) {
+	armed := time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
+	metrics := make(chan prometheus.Metric, 1000)
+	samples{metrics}.of(control.Status{Armed: armed}, armed)
+	close(metrics)
+	for m := range metrics {
+		var sample dto.Metric
+		if err := m.Write(&sample); err != nil {
+			t.Fatal(err)
+		}
+		if v := sample.GetGauge().GetValue(); strings.Contains(m.Desc().String(), "timestamp_seconds") && v != float64(armed.Unix()) {
+			t.Errorf("%v is %v", m.Desc(), v)
+		}
 	}
 }
 
