@@ -60,7 +60,7 @@ func openUnpacked(dir string, lim Limits) (*Reader, error) {
 
 // looseFiles lists the files below root in the order of an archive. What is no file is damage.
 func looseFiles(root *os.Root, lim Limits) (files []loose, damage []error, err error) {
-	names := memberNames(root, runtime.GOOS)
+	names, total := memberNames(root, runtime.GOOS), int64(0)
 	err = fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -78,6 +78,13 @@ func looseFiles(root *os.Root, lim Limits) (files []loose, damage []error, err e
 		info, err := d.Info()
 		if err != nil {
 			return fmt.Errorf("read folder: %w", err)
+		}
+		// Before any of it is read: a file without blocks on the disk may be as long as it likes.
+		if info.Size() > lim.MaxMember {
+			return &LimitError{What: "bytes of " + path, Limit: lim.MaxMember}
+		}
+		if total += info.Size(); total > lim.MaxTotal {
+			return &LimitError{What: "bytes of content", Limit: lim.MaxTotal}
 		}
 		f := loose{path, path, info.Size()}
 		if name := names[path]; name != "" {

@@ -12,12 +12,15 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/unit"
 	"github.com/spikebox/spikebox/recorder/budget"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/freeze"
 	"github.com/spikebox/spikebox/recorder/host"
+	"github.com/spikebox/spikebox/recorder/metrics"
 	"github.com/spikebox/spikebox/recorder/source"
 	"github.com/spikebox/spikebox/recorder/trigger"
 	"github.com/spikebox/spikebox/recorder/vital"
@@ -130,10 +133,23 @@ func (c *Config) check() (triggers []*trigger.Trigger, patterns []*regexp.Regexp
 	if c.Dir == "" {
 		refuse(errors.New("use no folder for bundles: one is needed"))
 	}
+	for _, err := range []error{
+		capture.Filter{SnapLen: c.SnapLen, Payload: c.Payload, Peers: c.Peers}.Check(), metrics.Check(c.Metrics),
+	} {
+		refuse(err)
+	}
+	for _, name := range c.Interfaces {
+		if !possible(name) {
+			refuse(fmt.Errorf("interface %q: no interface can have this name", name))
+		}
+	}
 	for _, expr := range c.Patterns {
 		p, err := regexp.Compile(expr)
-		if err != nil {
+		switch {
+		case err != nil:
 			refuse(fmt.Errorf("compile kernel-log pattern: %w", err))
+		case p.MatchString("") && p.MatchString(anyLine): // as of a variable that is empty
+			refuse(fmt.Errorf("kernel-log pattern %q: every line of the log matches it", expr))
 		}
 		patterns = append(patterns, p)
 	}
@@ -151,6 +167,14 @@ func (c *Config) check() (triggers []*trigger.Trigger, patterns []*regexp.Regexp
 		triggers = append(triggers, t)
 	}
 	return triggers, patterns, errors.Join(errs...)
+}
+
+// anyLine is a line that nobody looks for.
+const anyLine = "\x00"
+
+// possible says whether the kernel lets an interface have this name (dev_valid_name in net/core/dev.c).
+func possible(name string) bool {
+	return name != "" && name != "." && name != ".." && len(name) < unix.IFNAMSIZ && !strings.ContainsAny(name, "/: \t\n\v\f\r")
 }
 
 // expressions are the triggers in force.

@@ -126,9 +126,11 @@ func socket(add func(name, state, text string), name, path string, armed bool) {
 		add(name, Note, "none: nobody can ask the recorder, and no drill proves that it records")
 	case armed:
 		add(name, Fine, path+": a spikeboxd is armed on it, and spikebox status tells how it is")
-	case len(path) > len(unix.RawSockaddrUnix{}.Path)-1:
-		add(name, Fault, fmt.Sprintf("%s: a socket's path has at most %d bytes", path, len(unix.RawSockaddrUnix{}.Path)-1))
 	default:
+		if err := control.Usable(path); err != nil {
+			add(name, Fault, err.Error())
+			return
+		}
 		for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 			if _, err := os.Stat(dir); err == nil {
 				break

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/spikebox/spikebox/format"
 )
 
@@ -43,6 +45,9 @@ func prepareFolders(cfg Config) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			cfg.Log.Error(fmt.Sprintf("make folder for bundles: %v; armed all the same, it will be tried again at a trigger", err))
 			continue
+		}
+		if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil { // as where it is mounted read-only
+			cfg.Log.Error(fmt.Sprintf("no bundle can be written to %s as it is: %v; armed all the same, it will be tried again at a trigger", dir, err))
 		}
 		left, err := format.Sweep(dir)
 		for _, l := range left {

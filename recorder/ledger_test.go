@@ -4,6 +4,7 @@ package recorder
 
 import (
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -14,6 +15,7 @@ import (
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 	"github.com/spikebox/spikebox/recorder/trigger"
+	"github.com/spikebox/spikebox/recorder/vital"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -102,4 +104,41 @@ func TestLedgerKeepsBaselines(t *testing.T) {
 	if !reflect.DeepEqual(kept.Baselines, want) {
 		t.Errorf("%+v, want %+v", kept.Baselines, want)
 	}
+}
+
+// FuzzLedger reads files of another hand: what is believed of one can be reckoned with, and written again.
+func FuzzLedger(f *testing.F) {
+	f.Add([]byte(`{"version":1,"host":"web","written":"2026-01-02T12:00:00Z","triggers":{"syn_recv > 5x":{"last":"2026-01-02T11:00:00Z","bundles":["2026-01-02T11:00:00Z"]}},
+"baselines":[{"version":1,"vital":"syn_recv","unit":"1","time":"2026-01-02T12:00:00Z","bins":[{"most":5,"seconds":300},{"most":1e308,"seconds":1}],"hours":[{"hour":3,"day":6,"usual":7}]}]}`))
+	f.Add([]byte(`{"version":1,"host":"web"}`))
+	f.Add([]byte(`[`))
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, text []byte) {
+		l := &ledger{host: "web", path: filepath.Join(dir, "ledger.json")}
+		if err := os.WriteFile(l.path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := l.read(noon)
+		if err != nil {
+			return
+		}
+		parsed, err := trigger.Parse("syn_recv > 5x", vital.Units())
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := trigger.NewSet([]*trigger.Trigger{parsed}, trigger.Policy{}, kept.Triggers)
+		set.HeldBack(noon)
+		set.Recall(kept.Baselines, noon)
+		for _, b := range set.Baselines(noon) {
+			if !(b.Usual >= 0) || math.IsInf(b.Usual, 0) || !(b.Seen >= 0) || math.IsInf(b.Seen, 0) {
+				t.Fatalf("baseline %+v", b)
+			}
+		}
+		if err := replace(l.path, entry{ledgerVersion, l.host, noon, kept.Triggers, set.Baselines(noon)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.read(noon); err != nil {
+			t.Fatalf("read what was written: %v", err)
+		}
+	})
 }

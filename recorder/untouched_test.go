@@ -55,7 +55,8 @@ func TestChangesNothing(t *testing.T) {
 				testns.Do(t, ns, func() { unattached(t, name) })
 			}
 			for _, line := range log() {
-				if strings.Contains(line, name) || strings.Contains(line, "spikebox") {
+				// Of a sysctl with a better name the kernel tells who reads it, which this test does, too.
+				if own := "`" + filepath.Base(os.Args[0]) + "'"; !strings.Contains(line, own) && (strings.Contains(line, name) || strings.Contains(line, "spikebox")) {
 					t.Errorf("the kernel logged %q", line)
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -297,6 +298,41 @@ func TestCompressed(t *testing.T) {
 }
 
 // No line crashes, and what is read of one is within bounds.
+// What of a compressed log is beyond its bound is not read, and that is an error after what was.
+func TestUnpackedIsBounded(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "nginx-timing.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write(text); err != nil || z.Close() != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "access.log.gz")
+	if err := os.WriteFile(path, packed.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if l.unpacked == nil || l.unpacked.left < mostUnpacked-1<<20 {
+		t.Fatalf("it may unpack to %+v", l.unpacked)
+	}
+	l.unpacked.left = 0 // the sample is read already
+	n := 0
+	if err := l.Each(func(*Request) { n++ }); n == 0 || !errors.Is(err, errUnpacked) && len(text) > sampled {
+		t.Errorf("%d requests of %d bytes, %v", n, len(text), err)
+	}
+	short := &unpacked{strings.NewReader("0123456789"), 4}
+	got := make([]byte, 20)
+	if n, err := io.ReadFull(short, got); n != 4 || !errors.Is(err, errUnpacked) {
+		t.Errorf("%d bytes of 4, %v", n, err)
+	}
+}
+
 func FuzzLine(f *testing.F) {
 	logs, _ := filepath.Glob("testdata/*.log")
 	for _, path := range logs {

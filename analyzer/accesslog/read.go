@@ -36,8 +36,9 @@ type Log struct {
 
 	Zone *time.Location // of times that tell none
 
-	lines   *bufio.Reader
-	closers []func() error
+	lines    *bufio.Reader
+	unpacked *unpacked // nil where the file is not compressed
+	closers  []func() error
 	// What Each has counted.
 	Lines, Skipped uint64
 	First, Last    int64 // Unix ns of the earliest and the latest request; 0 without any
@@ -46,7 +47,10 @@ type Log struct {
 // Open opens a log, also a compressed one (gzip, zstd), and finds out its format. An error says what is missing:
 // a log without a time or a duration in it is none that can be used.
 func Open(path string, opts Options) (*Log, error) {
-	f, err := os.Open(path)
+	f, err := os.Stdin, error(nil)
+	if path != "-" {
+		f, err = os.Open(path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
@@ -62,11 +66,15 @@ func Open(path string, opts Options) (*Log, error) {
 }
 
 // begin looks at the log's begin.
-func (l *Log) begin(f io.Reader) error {
+func (l *Log) begin(f *os.File) error {
 	raw := bufio.NewReaderSize(f, longestLine)
 	magic, err := raw.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
+	}
+	most := int64(mostUnpacked)
+	if info, err := f.Stat(); err == nil {
+		most = max(most, unpackedRatio*info.Size())
 	}
 	content := io.Reader(raw)
 	switch {
@@ -75,14 +83,17 @@ func (l *Log) begin(f io.Reader) error {
 		if err != nil {
 			return err
 		}
-		content = z
+		l.unpacked = &unpacked{z, most}
 	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		z, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(64<<20))
 		if err != nil {
 			return err
 		}
 		l.closers = append(l.closers, func() error { z.Close(); return nil })
-		content = z
+		l.unpacked = &unpacked{z, most}
+	}
+	if l.unpacked != nil {
+		content = l.unpacked
 	}
 	l.lines = bufio.NewReaderSize(content, sampled)
 	sample, err := l.lines.Peek(sampled)
@@ -90,6 +101,31 @@ func (l *Log) begin(f io.Reader) error {
 		return err
 	}
 	return l.look(sample, err == nil)
+}
+
+const (
+	// mostUnpacked and unpackedRatio bound what is read of a compressed log, as of a compressed capture: a gigabyte of
+	// lines takes half a minute, and logs are some 20 times shorter when they are compressed.
+	mostUnpacked  = 1 << 30
+	unpackedRatio = 30
+)
+
+var errUnpacked = fmt.Errorf("it unpacks to more than %d GiB and %d times its size: decompress it first", mostUnpacked>>30, unpackedRatio)
+
+// unpacked reads what was compressed as far as it may.
+type unpacked struct {
+	r    io.Reader
+	left int64
+}
+
+// Read reads on.
+func (u *unpacked) Read(p []byte) (int, error) {
+	if u.left <= 0 {
+		return 0, errUnpacked
+	}
+	n, err := u.r.Read(p[:min(int64(len(p)), u.left)])
+	u.left -= int64(n)
+	return n, err
 }
 
 // look finds the format by a sample, whose last line may be cut.
@@ -145,14 +181,16 @@ func (l *Log) Each(take func(*Request)) error {
 		for errors.Is(err, bufio.ErrBufferFull) {
 			_, err = l.lines.ReadSlice('\n')
 		}
-		if r, ok := l.Format.read(line[:min(len(line), longestLine)], &all); ok && !long {
+		if len(bytes.TrimSpace(line)) == 0 {
+			// nothing is said
+		} else if r, ok := l.Format.read(line[:min(len(line), longestLine)], &all); ok && !long {
 			r.Line = l.Lines
 			if l.First == 0 || r.End < l.First {
 				l.First = r.End
 			}
 			l.Last = max(l.Last, r.End)
 			take(r)
-		} else if len(bytes.TrimSpace(line)) > 0 {
+		} else {
 			l.Skipped++
 		}
 		switch {

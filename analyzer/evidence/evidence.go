@@ -50,6 +50,7 @@ type Evidence struct {
 
 	text     bytes.Buffer // scratch: the text that is being read
 	settings int          // bytes of Settings
+	latency  func(*member.Latency)
 }
 
 // Input is one file that was analysed.

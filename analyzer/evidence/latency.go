@@ -11,10 +11,13 @@ import (
 
 // readLatencies adds the latencies as numbers over time: softirq.net_rx.max over all CPUs, and
 // softirq.net_rx.cpu3.max of each. The lines themselves are not kept, as the command
-// histogram reads them anew: a host of 64 CPUs has 15 MB of them.
+// histogram reads them anew, and diff sums them up meanwhile: a host of 64 CPUs has 15 MB of them.
 func (e *Evidence) readLatencies(_ string, r io.Reader) error {
 	s := seconds[member.Latency]{e: e, source: member.LatenciesName, add: addSecond}
 	return s.end(member.EachLatency(r, func(l *member.Latency) {
+		if e.latency != nil {
+			e.latency(l)
+		}
 		row := *l
 		row.Buckets = nil
 		s.keep(l.Time, &row, textSize(l.Kind, l.Name))

@@ -35,6 +35,8 @@ type Options struct {
 	OnlyFlows bool
 	// Bundles allows for more than one: of those beyond the first only the packets are read.
 	Bundles bool
+	// Latency is called with each line of the bundle's latencies, none of which is kept; it is valid during the call.
+	Latency func(*member.Latency)
 	// Logs are laid beside the rest.
 	Logs Logs
 	// Progress is kept up to date while reading.
@@ -48,6 +50,9 @@ type Progress struct {
 
 // ErrTwoBundles: connections of two hosts cannot be listed as one's.
 var ErrTwoBundles = errors.New("more than one bundle: captures may come with one, and analyze compares the packets of several")
+
+// ErrStdinTwice: what one input has read of it is gone for the other.
+var ErrStdinTwice = errors.New("standard input can be one of the inputs only")
 
 // ErrNoPackets: the bundle holds none; its manifest says why.
 var ErrNoPackets = errors.New("the bundle holds no packets")
@@ -71,7 +76,7 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 	if len(logs) > 0 {
 		opts.Flow = known.beside(opts.Flow)
 	}
-	e := &Evidence{Inputs: in.list}
+	e := &Evidence{Inputs: in.list, latency: opts.Latency}
 	done := make(chan struct{})
 	go func() { // the texts are read while the packets are: other members of the bundle
 		defer close(done)
@@ -176,6 +181,15 @@ func (in *inputs) close() {
 // openInputs opens every path and tells bundles from captures by their content.
 func openInputs(paths []string, opts Options) (*inputs, error) {
 	in := &inputs{}
+	stdin := 0
+	for _, path := range slices.Concat(paths, opts.Logs.Paths) {
+		if path == "-" {
+			stdin++
+		}
+	}
+	if stdin > 1 {
+		return nil, ErrStdinTwice
+	}
 	for _, path := range paths {
 		if err := in.open(path, opts); err != nil {
 			in.close()

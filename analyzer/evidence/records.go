@@ -14,7 +14,20 @@ type Records struct {
 	in       *inputs
 }
 
-// OpenRecords opens them. ErrNoPackets: the bundle holds none.
+// LostPacketsError says that what is left of a damaged bundle holds no packets: whether the bundle did, nobody knows.
+type LostPacketsError struct {
+	Path   string
+	Damage []error
+}
+
+func (e *LostPacketsError) Error() string {
+	return fmt.Sprintf("open %s: what is left of the bundle holds no packets", e.Path)
+}
+
+// Is makes it ErrNoPackets, too.
+func (e *LostPacketsError) Is(target error) bool { return target == ErrNoPackets }
+
+// OpenRecords opens them. The error is ErrNoPackets where the bundle holds none, and a *LostPacketsError where it is damaged.
 func OpenRecords(path string, opts Options) (*Records, error) {
 	in, err := openInputs([]string{path}, opts)
 	if err != nil {
@@ -25,7 +38,11 @@ func OpenRecords(path string, opts Options) (*Records, error) {
 		r.Manifest = in.bundle.Manifest
 	}
 	if len(in.captures) == 0 {
+		lost := in.bundle.Damage()
 		in.close()
+		if len(lost) > 0 {
+			return nil, &LostPacketsError{Path: path, Damage: lost}
+		}
 		return nil, fmt.Errorf("open %s: %w", path, ErrNoPackets)
 	}
 	if r.Records, err = packet.OpenRecords(in.captures[0].Input); err != nil {

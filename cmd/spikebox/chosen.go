@@ -66,7 +66,10 @@ func (c *choice) has(rec *packet.Record) bool {
 // openRecords opens the packets of a bundle or a capture.
 func openRecords(path string) (*evidence.Records, error) {
 	r, err := evidence.OpenRecords(path, evidence.Options{})
-	switch {
+	switch lost, is := errors.AsType[*evidence.LostPacketsError](err); {
+	case is:
+		_ = damaged(lost.Damage) // which says it
+		return nil, &cli.Coded{Code: cli.Damaged, Err: err}
 	case errors.Is(err, evidence.ErrNoPackets):
 		return nil, &cli.Coded{Code: cli.Missing, Err: err, Hint: "spikebox inspect says why"}
 	case err != nil:

@@ -132,7 +132,11 @@ func printStatus(s *control.Status) error {
 	w := tabwriter.NewWriter(cli.Out, 0, 0, 2, ' ', 0)
 	row := func(name, text string, args ...any) { fmt.Fprintln(w, plain.Row(name, fmt.Sprintf(text, args...))) }
 	row("recorder", "%s, pid %d, on %s", s.Program, s.PID, s.Host)
-	row("armed", "since %s, last tick %s ago", s.Armed.Format(time.RFC3339), ago(s.LastTick))
+	tick := "no tick yet"
+	if !s.LastTick.IsZero() {
+		tick = fmt.Sprintf("last tick %s ago", ago(s.LastTick))
+	}
+	row("armed", "since %s, %s", s.Armed.Format(time.RFC3339), tick)
 	row("triggers", "%s", strings.Join(s.Triggers, ", "))
 	for _, sentence := range s.Blind {
 		row("blind", "%s", sentence)

@@ -7,10 +7,10 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/report"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 	"github.com/spikebox/spikebox/format"
-	"github.com/spikebox/spikebox/format/member"
 )
 
 var diff = &cli.Command{
@@ -33,6 +33,9 @@ Exit code 4: one of them is damaged; what is whole was compared.`,
 			if len(args) != 2 {
 				return cli.Usagef("diff takes two bundles, not %d", len(args))
 			}
+			if args[0] == "-" && args[1] == "-" {
+				return cli.Usagef("standard input can be one of the two only")
+			}
 			return runDiff(args[0], args[1], *asJSON)
 		}
 	},
@@ -40,19 +43,11 @@ Exit code 4: one of them is damaged; what is whole was compared.`,
 
 // runDiff prints the difference, and then what was lost of either.
 func runDiff(bad, good string, asJSON bool) error {
-	a, err := readTexts(bad)
+	a, badSums, err := withDurations(bad)
 	if err != nil {
 		return err
 	}
-	b, err := readTexts(good)
-	if err != nil {
-		return err
-	}
-	badSums, err := durations(bad)
-	if err != nil {
-		return err
-	}
-	goodSums, err := durations(good)
+	b, goodSums, err := withDurations(good)
 	if err != nil {
 		return err
 	}
@@ -69,20 +64,10 @@ func runDiff(bad, good string, asJSON bool) error {
 	return cmp.Or(lost, sound(b))
 }
 
-// durations adds up how long softirqs and functions took over the whole window; none without them. What is
-// damaged of the member has been said by readTexts.
-func durations(path string) ([]report.Histogram, error) {
-	r, err := format.Open(path, format.Limits{})
-	if err != nil {
-		return nil, opened([]string{path}, onlyBundles, err)
-	}
-	defer r.Close()
-	content, err := r.Open(member.LatenciesName)
-	if err != nil {
-		return nil, nil
-	}
-	defer content.Close()
+// withDurations reads a bundle, once since it may come through a pipe, and adds up how long softirqs and functions took
+// over the whole window.
+func withDurations(path string) (*evidence.Evidence, []report.Histogram, error) {
 	sums := report.NewSums(format.Trigger{}) // all of it is from the trigger on
-	_ = member.EachLatency(content, sums.Add)
-	return sums.List(), nil
+	e, err := readTexts(path, sums.Add)
+	return e, sums.List(), err
 }

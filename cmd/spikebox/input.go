@@ -18,6 +18,8 @@ func opened(paths []string, takes string, err error) error {
 	switch {
 	case errors.Is(err, evidence.ErrTwoBundles):
 		return &cli.Coded{Code: cli.Usage, Err: err, Hint: "run analyze for each bundle"}
+	case errors.Is(err, evidence.ErrStdinTwice):
+		return &cli.Coded{Code: cli.Usage, Err: err, Hint: "save it to a file"}
 	case errors.As(err, &version):
 		hint = "a newer spikebox reads it"
 	case errors.As(err, &limit):
@@ -47,6 +49,12 @@ func openBundle(args []string) (*format.Reader, error) {
 		return nil, opened(args[:1], onlyBundles, err)
 	}
 	return r, nil
+}
+
+// once says whether an input can be read once only: what comes through a pipe is gone then.
+func once(path string) bool {
+	info, err := os.Stat(path)
+	return path == "-" || err == nil && !info.Mode().IsRegular() && !info.IsDir()
 }
 
 // damaged lists damage on standard error and gives the exit code for it.

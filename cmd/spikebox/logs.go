@@ -19,7 +19,7 @@ type logFlags struct {
 
 // add defines the flags.
 func (l *logFlags) add(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&l.paths, "logs", nil, "access log of nginx, HAProxy or Apache, also .gz and .zst; repeatable")
+	flags.StringArrayVar(&l.paths, "logs", nil, "access log of nginx, HAProxy or Apache, also .gz and .zst; \"-\" is standard input; repeatable")
 	flags.Var(&l.format, "log-format", "how its lines are written, in the server's own words: nginx's log_format, Apache's LogFormat, HAProxy's log-format")
 	flags.Var(&l.zone, "log-tz", "`ZONE` of times without one, as HAProxy's; UTC if not given")
 }

@@ -71,7 +71,7 @@ func setupPackets(flags *pflag.FlagSet) func(context.Context, []string) error {
 			return cli.Usagef("--within says how far from --around, which is missing")
 		case f.flow != "" && f.finding != "":
 			return cli.Usagef("--flow and --finding exclude each other")
-		case args[0] == "-" && f.flow+f.finding != "":
+		case once(args[0]) && f.flow+f.finding != "":
 			return cli.Usagef("--flow and --finding read the input twice: save it first")
 		}
 		return f.run(ctx, args[0])

@@ -42,7 +42,7 @@ that it cannot tell, and why ("fired": null, exit code 3).`,
 // runReplay takes units from the manifest, so that a bundle of an older recorder with
 // other vitals is read by its own names.
 func runReplay(path string, exprs []string, asJSON bool) error {
-	e, err := readTexts(path)
+	e, err := readTexts(path, nil)
 	if err != nil {
 		return err
 	}

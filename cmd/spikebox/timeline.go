@@ -17,6 +17,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 var timelines = &cli.Command{
@@ -137,9 +138,9 @@ func (f *timelineFlags) table(w io.Writer, doc *report.Document, asked *check.Ca
 	return report.SeriesTable(w, sections, asked.Window, doc.Strip.Trigger, style(), more, len(series)-len(changed))
 }
 
-// readTexts reads a bundle without its packets.
-func readTexts(path string) (*evidence.Evidence, error) {
-	e, err := evidence.Read([]string{path}, evidence.Options{NoPackets: true})
+// readTexts reads a bundle without its packets, and gives each line of its latencies to latency, which may be nil.
+func readTexts(path string, latency func(*member.Latency)) (*evidence.Evidence, error) {
+	e, err := evidence.Read([]string{path}, evidence.Options{NoPackets: true, Latency: latency})
 	if err != nil {
 		return nil, opened([]string{path}, onlyBundles, err)
 	}

@@ -34,7 +34,7 @@ func TestReplayIsTheRecorder(t *testing.T) {
 		t.Fatalf("%d bundles, %v", len(paths), err)
 	}
 	for _, path := range paths {
-		e, err := readTexts(path)
+		e, err := readTexts(path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

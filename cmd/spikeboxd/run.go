@@ -21,6 +21,7 @@ import (
 	"github.com/spikebox/spikebox/recorder"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
+	"github.com/spikebox/spikebox/recorder/hook"
 	"github.com/spikebox/spikebox/recorder/namespaces"
 )
 
@@ -107,6 +108,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 		}
 		child := within(&cfg)
 		cfg.Log = logger(f.logFormat == "json", f.logLevel, cfg.NetNS)
+		hook.Adopt()
 		if targets, _ := f.targets(); targets != nil && !child {
 			return keep(ctx, &cfg, targets)
 		}
@@ -190,6 +192,8 @@ func (f *runFlags) refusals(flags *pflag.FlagSet) (errs []error) {
 	}
 	// pflag takes any sign; an --rtt that is not given is 0 as well, and only Changed tells.
 	refuse(flags.Changed("rtt") && f.rtt <= 0, "rtt %v: want more than 0", f.rtt)
+	// A variable that is empty must not make it record everything.
+	refuse(flags.Changed("interface") && len(f.Interfaces) == 0, "interface %q: want the name of one", "")
 	refuse(f.synRecv < 0, "syn-recv %d: want 0 or more", f.synRecv)
 	refuse(f.Policy.Cooldown < 0, "cooldown %v: want 0 or more", f.Policy.Cooldown)
 	refuse(f.Policy.MaxPerDay < 0, "max-per-day %d: want 0 or more", f.Policy.MaxPerDay)

@@ -4,8 +4,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -110,7 +112,7 @@ func fromEnvironment(flags *pflag.FlagSet, environ []string) (all []setting, err
 // fromFile reads the configuration file. That the usual one is not there is no error.
 func fromFile(flags *pflag.FlagSet) ([]setting, []error) {
 	path := flags.Lookup("config").Value.String()
-	text, err := os.ReadFile(path)
+	text, err := readConfig(path)
 	switch {
 	case path == "" || errors.Is(err, fs.ErrNotExist) && !flags.Changed("config"):
 		return nil, nil
@@ -120,12 +122,38 @@ func fromFile(flags *pflag.FlagSet) ([]setting, []error) {
 	return parseSettings(flags, path, string(text))
 }
 
+// configMost bounds what is read of a configuration, in bytes: a thousand triggers are 100 KB.
+const configMost = 1 << 20
+
+// wrongMost is how many lines are said to be wrong: more are another program's file.
+const wrongMost = 20
+
+// readConfig reads a file or a pipe, and of what is no configuration, such as a device, no more than one can have.
+func readConfig(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, configMost+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > configMost || bytes.IndexByte(text, 0) >= 0:
+		return nil, fmt.Errorf("%s is none: want lines of text, of 1 MiB at most", path)
+	}
+	return text, nil
+}
+
 // parseSettings reads the lines of a configuration file, whose name is for what is said of them.
 func parseSettings(flags *pflag.FlagSet, path, text string) (all []setting, errs []error) {
 	at := map[string]int{} // where in all a flag is
 	lines := bufio.NewScanner(strings.NewReader(text))
 	lines.Buffer(nil, len(text)+1)
 	for n := 1; lines.Scan(); n++ {
+		if len(errs) == wrongMost {
+			return all, append(errs, fmt.Errorf("%s: what is below line %d was not looked at: is it a configuration of spikeboxd?", path, n-1))
+		}
 		line, where := strings.TrimSpace(lines.Text()), fmt.Sprintf("%s:%d", path, n)
 		if line == "" || line[0] == '#' {
 			continue

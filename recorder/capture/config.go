@@ -75,6 +75,12 @@ type SetConfig struct {
 	countEvery time.Duration
 }
 
+// Check says what no packets can be recorded with.
+func (f Filter) Check() error {
+	_, err := f.withDefaults()
+	return err
+}
+
 // withDefaults returns f with its zero values replaced, or says what cannot be.
 func (f Filter) withDefaults() (Filter, error) {
 	if f.SnapLen == 0 {
@@ -84,7 +90,10 @@ func (f Filter) withDefaults() (Filter, error) {
 		return f, fmt.Errorf("use snaplen %d: at least 64 bytes are needed for addresses and ports",
 			f.SnapLen)
 	}
-	if f.Payload < 0 || f.SnapLen+f.Payload > maxCapture {
+	if f.Payload < 0 {
+		return f, fmt.Errorf("use payload %d: want 0 or more bytes", f.Payload)
+	}
+	if f.SnapLen > maxCapture || f.Payload > maxCapture-f.SnapLen { // no sum of them: it may overflow
 		return f, fmt.Errorf("use snaplen %d with %d bytes of payload: at most %d bytes of a packet can be kept",
 			f.SnapLen, f.Payload, maxCapture)
 	}

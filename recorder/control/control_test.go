@@ -7,9 +7,12 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format"
 )
@@ -79,6 +82,41 @@ func TestSocketIsTakenOnce(t *testing.T) {
 	second.Close()
 	if none, err := Listen(""); err != nil || none.Close() != nil {
 		t.Errorf("without a socket: %v", err)
+	}
+}
+
+// What is at the path already stays, unless it is a socket that nobody listens at: a name given by mistake must
+// cost no file.
+func TestOnlyLeftSocketsAreReplaced(t *testing.T) {
+	dir := t.TempDir()
+	file, folder, link, pipe, stream, datagram := filepath.Join(dir, "file"), filepath.Join(dir, "folder"), filepath.Join(dir, "link"),
+		filepath.Join(dir, "pipe"), filepath.Join(dir, "stream"), filepath.Join(dir, "datagram")
+	listener, err := net.Listen("unix", stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: datagram, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := errors.Join(os.WriteFile(file, []byte("precious"), 0o600), os.Mkdir(folder, 0o700), os.Symlink(file, link), unix.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		file: "no socket", folder: "no socket", link: "no socket", pipe: "no socket", stream: "another program listens there", datagram: "another program listens there",
+	} {
+		before, err := os.Lstat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("listen at %s: %v, want %q", filepath.Base(path), err, want)
+		}
+		if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) {
+			t.Errorf("%s is not what it was: %v", filepath.Base(path), err)
+		}
 	}
 }
 

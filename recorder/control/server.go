@@ -38,8 +38,7 @@ type Server struct {
 }
 
 // Listen takes the socket at path for this process, or says who has it; with an empty path
-// nobody can ask. A socket that a killed recorder left behind is replaced: the lock beside
-// it tells.
+// nobody can ask. A socket that a killed recorder left behind is replaced, and nothing else.
 func Listen(path string) (*Server, error) {
 	if path == "" {
 		return &Server{}, nil
@@ -60,9 +59,9 @@ func Listen(path string) (*Server, error) {
 		}
 		return nil, fmt.Errorf("lock control socket %s: %w", path, err)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := RemoveLeft(path); err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("replace control socket: %w", err)
+		return nil, fmt.Errorf("listen on control socket: %w", err)
 	}
 	listener, err := net.Listen("unix", path)
 	if err == nil {
@@ -73,6 +72,46 @@ func Listen(path string) (*Server, error) {
 		return nil, fmt.Errorf("listen on control socket: %w", err)
 	}
 	return &Server{listener, lock}, nil
+}
+
+// longestPath is what the kernel's address of a socket has room for, its closing 0 aside (struct sockaddr_un, unix(7)).
+const longestPath = 107
+
+// Usable says why a socket cannot be made at path: what is there and no socket is somebody's file,
+// whose name was given by mistake, and a socket at which somebody answers is in use.
+func Usable(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case len(path) > longestPath:
+		return fmt.Errorf("use %s: the path of a socket has at most %d bytes, and this one %d", path, longestPath, len(path))
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != os.ModeSocket:
+		return fmt.Errorf("use %s: it is there and no socket: want a path at which nothing is", path)
+	}
+	// Refused is what nobody listens at. Any other answer, as that of a datagram socket or of a full backlog, is a
+	// program's.
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		conn.Close()
+	}
+	if !errors.Is(err, unix.ECONNREFUSED) {
+		return fmt.Errorf("use %s: %w: another program listens there", path, unix.EADDRINUSE)
+	}
+	return nil
+}
+
+// RemoveLeft removes the socket at path that a killed program left, so that the next can listen there, and nothing else.
+func RemoveLeft(path string) error {
+	if err := Usable(path); err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // Taken says whether a recorder holds the socket at path.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -34,6 +33,22 @@ const (
 // Server answers GET /metrics.
 type Server struct{ listener net.Listener }
 
+// Check says what is no address for Listen.
+func Check(address string) error {
+	path, isPath := strings.CutPrefix(address, "unix:")
+	if address == "" || isPath && path != "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil || isPath {
+		return fmt.Errorf("metrics %q: want HOST:PORT or unix:PATH", address)
+	}
+	return nil
+}
+
 // Listen takes an address: HOST:PORT, or unix:PATH. With an empty one nobody can ask.
 func Listen(address string) (*Server, error) {
 	if address == "" {
@@ -43,9 +58,8 @@ func Listen(address string) (*Server, error) {
 	path, isPath := strings.CutPrefix(address, "unix:")
 	if isPath {
 		network, address = "unix", path
-		// A killed recorder has left its socket; a file of another kind is somebody's.
-		if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
-			_ = os.Remove(path)
+		if err := control.RemoveLeft(path); err != nil {
+			return nil, fmt.Errorf("listen for metrics: %w", err)
 		}
 	}
 	listener, err := net.Listen(network, address)
@@ -135,7 +149,11 @@ func number(is bool) float64 {
 func (s samples) of(st control.Status, now time.Time) {
 	s.gauge("build_info", "The recorder's program and version; always 1.", 1, "program", st.Program)
 	s.gauge("armed_timestamp_seconds", "When it was armed.", seconds(st.Armed))
-	s.gauge("last_tick_timestamp_seconds", "When the vitals were last measured, four times a second.", seconds(st.LastTick))
+	tick := st.LastTick
+	if tick.IsZero() { // none yet: a minute without one from arming on is as bad as any other
+		tick = st.Armed
+	}
+	s.gauge("last_tick_timestamp_seconds", "When the vitals were last measured, four times a second.", seconds(tick))
 	s.counter("missed_ticks_total", "Ticks that did not come: it was stopped, or had no CPU.", float64(st.MissedTicks))
 	s.counter("log_lines_dropped_total", "Lines that the log did not take.", float64(st.LogDropped))
 	s.gauge("triggers", "Triggers in force.", float64(len(st.Triggers)))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder/control"
@@ -60,6 +61,23 @@ func TestLint(t *testing.T) {
 	}
 }
 
+// Before the first tick the last one is no time of another century: what waits for it counts from arming on.
+func TestNoTickYet(t *testing.T) {
+	armed := time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
+	metrics := make(chan prometheus.Metric, 1000)
+	samples{metrics}.of(control.Status{Armed: armed}, armed)
+	close(metrics)
+	for m := range metrics {
+		var sample dto.Metric
+		if err := m.Write(&sample); err != nil {
+			t.Fatal(err)
+		}
+		if v := sample.GetGauge().GetValue(); strings.Contains(m.Desc().String(), "timestamp_seconds") && v != float64(armed.Unix()) {
+			t.Errorf("%v is %v", m.Desc(), v)
+		}
+	}
+}
+
 // What is scraped is what status tells.
 func TestScrape(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "metrics.sock")
@@ -99,6 +117,37 @@ func TestScrape(t *testing.T) {
 	}
 	if _, err := Listen("nonsense"); err == nil {
 		t.Error("an address without a port was taken")
+	}
+}
+
+// A socket that a killed recorder left is replaced, and nothing else: neither that of one that is armed nor a file.
+func TestOnlyLeftSocketsAreReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "metrics.sock")
+	left, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.(*net.UnixListener).SetUnlinkOnClose(false)
+	left.Close()
+	first, err := Listen("unix:" + path)
+	if err != nil {
+		t.Fatalf("on a socket that a killed one left: %v", err)
+	}
+	defer first.Close()
+	if _, err := Listen("unix:" + path); err == nil || !strings.Contains(err.Error(), "another program listens there") {
+		t.Errorf("on the socket of one that is armed: %v", err)
+	}
+	if conn, err := net.Dial("unix", path); err != nil {
+		t.Errorf("the first is not reached any more: %v", err)
+	} else {
+		conn.Close()
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen("unix:" + file); err == nil || !strings.Contains(err.Error(), "no socket") {
+		t.Errorf("on a file: %v", err)
 	}
 }
 

@@ -157,17 +157,20 @@ func (p *Program) report(err error) int {
 	return coded.Code
 }
 
-// each takes errors apart that were joined: a line is for one.
-func each(err error) []error {
+// each takes errors apart that were joined, also by those who called whoever joined them: a line is for one.
+func each(err error) (all []error) {
 	var coded *Coded
 	if errors.As(err, &coded) && coded == err {
 		err = coded.Err
 	}
 	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
+	if !ok || !strings.Contains(err.Error(), "\n") { // one, or a sentence about several
 		return []error{err}
 	}
-	return joined.Unwrap()
+	for _, one := range joined.Unwrap() {
+		all = append(all, each(one)...)
+	}
+	return all
 }
 
 // hintOf gives the command's own hint, or that of the package the error comes from.

@@ -88,6 +88,18 @@ const overview = `tool: does one thing
 tool help SUBCOMMAND explains one.
 ` + ExitCodes + "\n"
 
+// Each of several errors has a line, whoever joined them; a sentence about two is one.
+func TestErrorsHaveALineEach(t *testing.T) {
+	a, b, c := errors.New("a is wrong"), errors.New("b is wrong"), errors.New("c is wrong")
+	ran := ""
+	end := Refuse("read the page", a, errors.Join(b, nil, errors.Join(c)), fmt.Errorf("%w, as %w", a, b))
+	code, _, stderr := said(t, tool(end, &ran), "work")
+	want := "tool: error: a is wrong\ntool: error: b is wrong\ntool: error: c is wrong\ntool: error: a is wrong, as b is wrong\ntool: hint: read the page\n"
+	if code != Usage || stderr != want {
+		t.Errorf("code %d, %q, want %q", code, stderr, want)
+	}
+}
+
 // What each command line says, where, and how it ends.
 func TestCommandLines(t *testing.T) {
 	for line, want := range map[string]struct {
