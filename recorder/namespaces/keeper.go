@@ -87,7 +87,7 @@ func (k *Keeper) Signal(s os.Signal) {
 // keep has a child for a target run, again and again. It tells first how the first start went.
 func (k *Keeper) keep(ctx context.Context, t Target, home *os.File, first chan<- error) {
 	for told := false; ; {
-		file, err := t.open()
+		file, path, err := t.open()
 		var ended <-chan error
 		if err == nil {
 			ended, err = k.start(ctx, t, file, home)
@@ -100,7 +100,7 @@ func (k *Keeper) keep(ctx context.Context, t Target, home *os.File, first chan<-
 			}
 		}
 		if err == nil {
-			k.watch(t, file, ended)
+			k.watch(t, file, path, ended)
 		}
 		if k.Once || ctx.Err() != nil {
 			return
@@ -151,7 +151,7 @@ func (k *Keeper) start(ctx context.Context, t Target, file, home *os.File) (ende
 }
 
 // watch waits for the end of a child, which it brings about when the target is another namespace or none.
-func (k *Keeper) watch(t Target, file *os.File, ended <-chan error) {
+func (k *Keeper) watch(t Target, file *os.File, path string, ended <-chan error) {
 	defer file.Close()
 	defer func() {
 		k.mu.Lock()
@@ -169,7 +169,7 @@ func (k *Keeper) watch(t Target, file *os.File, ended <-chan error) {
 			}
 			return
 		case <-look.C:
-			if !gone && !t.is(file) {
+			if !gone && !t.is(file, path) {
 				gone = true
 				k.Log.Info(fmt.Sprintf("network namespace %s is not there any more; what is pending of it is finished", t.Spec), "event", "netns", "netns", t.Label())
 				k.mu.Lock()
@@ -182,11 +182,14 @@ func (k *Keeper) watch(t Target, file *os.File, ended <-chan error) {
 
 // Try says whether a recorder could be put into a target now.
 func (t Target) Try() error {
-	file, err := t.open()
-	if err != nil || t.Spec == Own {
+	file, _, err := t.open()
+	if err != nil {
 		return err
 	}
 	defer file.Close()
+	if t.Spec == Own {
+		return nil
+	}
 	tried := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends, and with it where it is
