@@ -15,14 +15,18 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/internal/service"
 )
 
 const (
 	// lookEvery is how often it is looked whether a namespace is still what the operator named. A recorder within it
 	// keeps it alive, and the interfaces of a container that is gone should go.
 	lookEvery = 2 * time.Second
-	// againEvery is how soon a recorder that has ended, or whose namespace is not there, is tried again.
-	againEvery = 10 * time.Second
+	// againLeast is how soon a recorder that has ended, or whose namespace is not there, is tried again: a container that is
+	// started anew is of interest from its first seconds on. Each time takes twice as long, up to againMost, since to look for a container is
+	// to read of every process on the host.
+	againLeast, againMost = time.Second, 10 * time.Second
 	// HomeEnv tells a child the descriptor of the namespace that its keeper is in: commands for bundles run there.
 	HomeEnv = "SPIKEBOXD_HOME_NETNS"
 	// LabelEnv tells a child which of the namespaces it records.
@@ -86,6 +90,7 @@ func (k *Keeper) Signal(s os.Signal) {
 
 // keep has a child for a target run, again and again. It tells first how the first start went.
 func (k *Keeper) keep(ctx context.Context, t Target, home *os.File, first chan<- error) {
+	again := againLeast
 	for told := false; ; {
 		file, path, err := t.open()
 		var ended <-chan error
@@ -100,13 +105,18 @@ func (k *Keeper) keep(ctx context.Context, t Target, home *os.File, first chan<-
 			}
 		}
 		if err == nil {
+			began := time.Now()
 			k.watch(t, file, path, ended)
+			if time.Since(began) > againMost { // it is none that ends as soon as it is begun
+				again = againLeast
+			}
 		}
 		if k.Once || ctx.Err() != nil {
 			return
 		}
 		select {
-		case <-time.After(againEvery):
+		case <-time.After(again):
+			again = min(2*again, againMost)
 		case <-ctx.Done():
 			return
 		}
@@ -117,7 +127,7 @@ func (k *Keeper) keep(ctx context.Context, t Target, home *os.File, first chan<-
 func (k *Keeper) start(ctx context.Context, t Target, file, home *os.File) (ended <-chan error, err error) {
 	cmd := exec.Command("/proc/self/exe", k.Args(t)...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(environment(), fmt.Sprintf("%s=%d", HomeEnv, homeFd), LabelEnv+"="+t.Label())
+	cmd.Env = append(service.Environ(), fmt.Sprintf("%s=%d", HomeEnv, homeFd), LabelEnv+"="+t.Label())
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, []*os.File{home}
 	// Killed, the keeper leaves no recorder behind; and a terminal's Ctrl-C reaches the keeper alone.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGTERM, Setpgid: true}

@@ -5,9 +5,6 @@ package namespaces
 import (
 	"context"
 	"fmt"
-	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -67,11 +64,4 @@ func (k *Keeper) answer(ctx context.Context) bool {
 		}
 	}
 	return true
-}
-
-// environment is this process's, without what the service manager meant for it alone.
-func environment() []string {
-	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
-		return strings.HasPrefix(entry, "NOTIFY_SOCKET=") || strings.HasPrefix(entry, "WATCHDOG_")
-	})
 }
