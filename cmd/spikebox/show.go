@@ -122,7 +122,7 @@ func (f *showFlags) run(kind *exhibit.Kind, path string) error {
 	case errors.Is(err, os.ErrNotExist):
 		return &cli.Coded{Code: cli.Missing, Err: fmt.Errorf("the bundle holds no %s", kind.Member), Hint: "spikebox inspect says why"}
 	case err != nil:
-		cli.Say("spikebox: partial: %v", err)
+		cli.Warn("spikebox: partial: %v", err)
 		return &cli.Coded{Code: cli.Missing}
 	}
 	return nil

@@ -148,11 +148,11 @@ func (p *Program) report(err error) int {
 	}
 	if coded.Err != nil {
 		for _, one := range each(err) {
-			Say("%s: error: %v", p.Name, one)
+			fail("%s: error: %v", p.Name, one)
 		}
 	}
 	if hint := hintOf(err, coded); hint != "" {
-		Say("%s: hint: %s", p.Name, hint)
+		fail("%s: hint: %s", p.Name, hint)
 	}
 	return coded.Code
 }
