@@ -125,7 +125,7 @@ func (p *Packets) setup(name string, code []bpf.Instruction) error {
 		return &OpenError{"choose TPACKET_V3", name, err}
 	}
 	if err := attach(p.fd, code); err != nil {
-		return &OpenError{"attach packet filter", name, err}
+		return &OpenError{attachFilter, name, err}
 	}
 	const frame = 2048 // version 3 checks it and does not use it
 	req := unix.TpacketReq3{
