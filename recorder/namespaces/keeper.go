@@ -50,7 +50,8 @@ type Keeper struct {
 }
 
 // Run keeps the children until ctx is done, and until all have ended, or with Once each of them has.
-// It fails at once where a namespace cannot be entered when it begins.
+// It fails at once where this process may not enter a namespace, or none of them is there. Where some are, the others are waited for: after a
+// boot containers come when they come, and what is there is worth recording.
 func (k *Keeper) Run(ctx context.Context) error {
 	k.children = map[Target]*exec.Cmd{}
 	home, err := os.Open("/proc/self/ns/net")
@@ -62,21 +63,33 @@ func (k *Keeper) Run(ctx context.Context) error {
 	defer cancel(nil)
 	context.AfterFunc(ctx, func() { k.Signal(unix.SIGTERM) })
 	var wait sync.WaitGroup
-	var failed []error
+	var absent []error
+	var refused error
 	for _, t := range k.Targets {
 		first := make(chan error, 1)
 		wait.Go(func() { k.keep(ctx, t, home, first) })
-		if err := <-first; err != nil {
-			failed = append(failed, err)
-			cancel(err)
+		err := <-first
+		if errors.Is(err, os.ErrPermission) {
+			refused = err
 			break
 		}
+		if err != nil {
+			absent = append(absent, err)
+		}
 	}
-	if failed == nil {
+	if refused == nil && len(absent) == len(k.Targets) {
+		refused = errors.Join(absent...)
+	}
+	if refused != nil {
+		cancel(refused)
+	} else {
+		for _, err := range absent {
+			k.Log.Warn(fmt.Sprintf("%v; it is tried again every %v", err, againMost), "event", "netns")
+		}
 		go k.report(ctx)
 	}
 	wait.Wait()
-	return errors.Join(failed...)
+	return refused
 }
 
 // Signal sends a signal to every child.
@@ -100,9 +113,6 @@ func (k *Keeper) keep(ctx context.Context, t Target, home *os.File, first chan<-
 		if !told {
 			first <- err
 			told = true
-			if err != nil {
-				return
-			}
 		}
 		if err == nil {
 			began := time.Now()

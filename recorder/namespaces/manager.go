@@ -29,7 +29,10 @@ func (k *Keeper) report(ctx context.Context) {
 		if k.answer(ctx) {
 			if !ready {
 				ready = true
-				_, _ = daemon.SdNotify(false, fmt.Sprintf("%s\nSTATUS=armed in %d network namespaces", daemon.SdNotifyReady, len(k.Targets)))
+				k.mu.Lock()
+				n := len(k.children)
+				k.mu.Unlock()
+				_, _ = daemon.SdNotify(false, fmt.Sprintf("%s\nSTATUS=armed in %d of %d network namespaces", daemon.SdNotifyReady, n, len(k.Targets)))
 			}
 			if watched {
 				_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog)
