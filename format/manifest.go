@@ -170,8 +170,8 @@ type Source struct {
 	Unit    string   `json:"lost_unit,omitempty"` // packets, events, entries, snapshots
 	// AtLeast says that counting ended: more than Lost are missing.
 	AtLeast bool `json:"lost_at_least,omitempty"`
-	// Silence is when nothing came of it in the window; nil: always something did.
-	Silence *Silence `json:"silence,omitempty"`
+	// Silence is when nothing came of it in the window; zero: always something did.
+	Silence Silence `json:"silence,omitzero"`
 	// CPUNs and WallNs are what collecting it cost, in ns; 0 where it was not measured.
 	CPUNs  int64 `json:"cpu_ns,omitempty"`
 	WallNs int64 `json:"wall_ns,omitempty"`
@@ -199,20 +199,12 @@ func (s Silence) String() string {
 	return text
 }
 
-// Pointer is it for a source: nil where there was none.
-func (s Silence) Pointer() *Silence {
-	if s.Gaps == 0 {
-		return nil
-	}
-	return &s
-}
-
 // saysSilence is how reasons told of silence before there was a field for it.
 const saysSilence = "nothing for"
 
 // Silent says whether nothing came of the source for a while.
 func (s *Source) Silent() bool {
-	return s.Silence != nil || strings.Contains(s.Reason, saysSilence)
+	return s.Silence.Gaps > 0 || strings.Contains(s.Reason, saysSilence)
 }
 
 // Budget is what the recorder itself may cost, and what it gave up for that (SPEC.md,

@@ -181,7 +181,7 @@ func (c *Case) stoodStill(s *format.Source) bool {
 	if len(stops) == 0 || !s.Silent() {
 		return false
 	}
-	if s.Silence == nil { // an older bundle, which does not say for how long
+	if s.Silence.Gaps == 0 { // an older bundle, which does not say for how long
 		return true
 	}
 	explained := time.Duration(s.Silence.Gaps) * silenceSlack

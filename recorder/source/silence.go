@@ -9,10 +9,10 @@ import (
 )
 
 // silence gives the longest silence of a window, and says what was silent: all texts, or one of them for longer.
-func (s *Snapshots) silence(start, end time.Time) (longest *format.Silence, says []string) {
+func (s *Snapshots) silence(start, end time.Time) (longest format.Silence, says []string) {
 	whole := s.gaps.Within(start, end)
-	longest = whole.Pointer()
-	if longest != nil {
+	longest = whole
+	if whole.Gaps > 0 {
 		says = append(says, whole.String())
 	}
 	for _, path := range s.order {
@@ -25,8 +25,8 @@ func (s *Snapshots) silence(start, end time.Time) (longest *format.Silence, says
 			continue
 		}
 		says = append(says, path+" gave "+own.String())
-		if longest == nil || own.Total > longest.Total {
-			longest = own.Pointer()
+		if own.Total > longest.Total {
+			longest = own
 		}
 	}
 	return longest, says

@@ -88,7 +88,7 @@ func (r *running) source(start time.Time, missing format.Silence) format.Source 
 	s := format.Source{
 		Name: "vitals." + r.ID, State: format.Complete, Reason: r.reason(missing),
 		Members: []string{member.VitalsName}, WallNs: int64(r.cost),
-		Silence: missing.Pointer(), Lost: r.failed + uint64(missing.Total*ring.TicksPerSecond/time.Second),
+		Silence: missing, Lost: r.failed + uint64(missing.Total*ring.TicksPerSecond/time.Second),
 	}
 	if s.Lost > 0 {
 		s.Unit = "ticks"
