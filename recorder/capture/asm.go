@@ -61,7 +61,7 @@ func (a *assembly) jumpIfLessX(to label) {
 }
 
 // assemble gives the program: what is reached of it, in as few instructions as the offsets of its jumps allow, for
-// kernels before 6.8 have little room for it (see [tooLong]).
+// kernels before 6.8 have little room for it (see errTooLong).
 func (a *assembly) assemble() (code []bpf.Instruction, err error) {
 	sizes, err := a.reached()
 	if err != nil {
