@@ -84,6 +84,7 @@ systemctl restart spikeboxd 2>/dev/null && fail "it enters namespaces without CA
 until_ "what ends a start is an error in the journal" sh -c "journalctl --no-pager -o cat -u spikeboxd -p err | grep 'it takes CAP_SYS_ADMIN, and in the unit RestrictNamespaces=net'"
 install -D -m 644 /usr/share/doc/spikebox/examples/netns.conf /etc/systemd/system/spikeboxd.service.d/netns.conf
 systemctl daemon-reload
+systemctl reset-failed spikeboxd 2>/dev/null # it may have been started too often
 systemctl restart spikeboxd || fail "restart with the drop-in"
 until_ "two namespaces are recorded" sh -c "spikebox status && spikebox status --control $blue"
 systemctl status --no-pager spikeboxd | grep -q 'Status: "armed in 2 of 2 ' && seen "systemctl status tells of both" || fail "status of two"
@@ -153,5 +154,5 @@ tar -C "$work/root" -xf "$work/root.tar" --exclude=./boot
 (cd "$work/root" && find . -print0 | cpio --quiet --null -o -H newc >"$work/root.cpio")
 # TCG, as KVM inside of a virtual machine may be there and not work.
 timeout 3000 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 3072 -nographic -no-reboot -kernel "$work"/boot/vmlinuz-* -initrd "$work/root.cpio" \
-	-append "console=ttyS0 quiet systemd.show_status=no loglevel=3" </dev/null | tr -d '\r' | grep -a -E '^(SEEN|FAILED|ALL|STATUS|LOG|ANALYZE|SECURITY|DRILL|DOCTOR|WATCH)|spikeboxd\[' | tee "$work/log"
+	-append "console=ttyS0 quiet systemd.show_status=no loglevel=3" </dev/null | sed -u 's/\r//g' | grep -a --line-buffered -E '^(SEEN|FAILED|ALL|STATUS|LOG|ANALYZE|SECURITY|DRILL|DOCTOR|WATCH)|spikeboxd\[' | tee "$work/log"
 grep -q '^ALL SEEN' "$work/log"
