@@ -52,6 +52,7 @@ var house = []wing{
 		{"recorder/internal/vm", "tests: other kernels under QEMU"},
 		{"recorder/internal/hang", "tests: files and folders that hang in the kernel"},
 		{"recorder/internal/rounds", "reads what may hang, beside its caller"},
+		{"recorder/internal/service", "what the service manager meant for one process"},
 		{"recorder/internal/kmod", "which kernel modules are there"},
 		{"recorder/internal/procfs", "files of /proc, read again and again"},
 		{"recorder/internal/nldump", "netlink dumps without allocations"},

@@ -15,7 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// What the recorder may do stands in its unit; the manifest for Kubernetes and SECURITY.md say the same.
+// What the recorder may do stands in its unit; the manifest for Kubernetes, the command for podman and SECURITY.md say the same.
 func TestOneListOfCapabilities(t *testing.T) {
 	unit := unitOf(t)
 	want := strings.Fields(unit["AmbientCapabilities"])
@@ -36,7 +36,17 @@ func TestOneListOfCapabilities(t *testing.T) {
 			told = append(told, strings.Split(row[1], ", ")...)
 		}
 	}
-	for place, got := range map[string][]string{"contrib/kubernetes": inPod, "SECURITY.md": told} {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var typed []string // to podman
+	for _, m := range regexp.MustCompile(`--cap-add ([A-Z_,]+)`).FindAllSubmatch(readme, -1) {
+		for name := range strings.SplitSeq(string(m[1]), ",") {
+			typed = append(typed, "CAP_"+name)
+		}
+	}
+	for place, got := range map[string][]string{"contrib/kubernetes": inPod, "SECURITY.md": told, "README.md": typed} {
 		slices.Sort(got)
 		slices.Sort(want)
 		if !slices.Equal(got, want) {

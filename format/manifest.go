@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -169,11 +170,41 @@ type Source struct {
 	Unit    string   `json:"lost_unit,omitempty"` // packets, events, entries, snapshots
 	// AtLeast says that counting ended: more than Lost are missing.
 	AtLeast bool `json:"lost_at_least,omitempty"`
+	// Silence is when nothing came of it in the window; zero: always something did.
+	Silence Silence `json:"silence,omitzero"`
 	// CPUNs and WallNs are what collecting it cost, in ns; 0 where it was not measured.
 	CPUNs  int64 `json:"cpu_ns,omitempty"`
 	WallNs int64 `json:"wall_ns,omitempty"`
 	// Details are the source's own figures, by name: packets.eth0.drops, ring.bytes, …
 	Details map[string]string `json:"details,omitempty"`
+}
+
+// Silence is what gaps took of a window in which a source should have told something: the recorder stood still, or what it asked hung.
+type Silence struct {
+	Gaps  int           `json:"gaps"`
+	First time.Time     `json:"first"` // when the first began
+	Total time.Duration `json:"total_ns"`
+}
+
+// String says it for people: "nothing for 20.1s from 14:45:17.250 UTC on".
+func (s Silence) String() string {
+	if s.Gaps == 0 {
+		return ""
+	}
+	const clock = "15:04:05.000 UTC"
+	text := fmt.Sprintf(saysSilence+" %v from %s on", s.Total.Round(100*time.Millisecond), s.First.UTC().Format(clock))
+	if s.Gaps > 1 {
+		text += fmt.Sprintf(", in %d gaps", s.Gaps)
+	}
+	return text
+}
+
+// saysSilence is how reasons told of silence before there was a field for it.
+const saysSilence = "nothing for"
+
+// Silent says whether nothing came of the source for a while.
+func (s *Source) Silent() bool {
+	return s.Silence.Gaps > 0 || strings.Contains(s.Reason, saysSilence)
 }
 
 // Budget is what the recorder itself may cost, and what it gave up for that (SPEC.md,

@@ -85,7 +85,7 @@ for platform in "${platforms[@]}"; do
 			go run $nfpm package -f "$work/nfpm.yaml" -p $kind -t $out >/dev/null
 		done
 		image "$folder" "$name" "$arch"
-		cp packaging/spikeboxd.{service,conf} packaging/spikebox-drill.{service,timer} packaging/sysusers.conf "$folder"
+		cp packaging/spikeboxd.{service,conf} packaging/spikebox-drill.{service,timer} packaging/spikebox-watch.service packaging/sysusers.conf "$folder"
 	fi
 	archive "$folder" "$name"
 done

@@ -10,6 +10,6 @@ if [ "$1" = configure ] || [ "$1" = 1 ] || [ "$1" = 2 ]; then
 	fi
 	if [ -d /run/systemd/system ]; then
 		systemctl daemon-reload
-		systemctl try-restart spikeboxd.service # of an upgrade
+		systemctl try-restart spikeboxd.service spikebox-watch.service # of an upgrade
 	fi
 fi

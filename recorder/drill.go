@@ -99,11 +99,7 @@ func (d *drilling) knock(cfg capture.SetConfig) {
 	// A ring of the same kind as the armed ones, for those are on other interfaces: their own packets are counted.
 	cfg.Interfaces, cfg.Bytes, cfg.Before, cfg.After, cfg.Notify = []string{"lo"}, drillRing, drillBefore, time.Second, nil
 	cfg.Filter.Ports, cfg.Filter.Peers = []uint16{d.target.Port()}, nil
-	if d.set, d.refuse = capture.OpenSet(cfg); d.refuse != nil {
-		// A filter for a port may be larger than a socket takes (net.core.optmem_max, 20 KiB before Linux 6.7).
-		cfg.Filter.Ports = nil
-		d.set, d.refuse = capture.OpenSet(cfg)
-	}
+	d.set, d.refuse = capture.OpenSet(cfg)
 	d.event, d.failed = d.target.Knock()
 }
 

@@ -83,3 +83,25 @@ func TestNetNSKilled(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, refused.log())
 	}
 }
+
+// A namespace that is not there yet, as a container's after a boot, keeps the others from nothing, and is recorded when it comes. One that none
+// beside it makes up for is an error.
+func TestNetNSAbsent(t *testing.T) {
+	late := filepath.Join(t.TempDir(), "late")
+	d := start(t, testns.New(t), "", "--interface", "lo", "--ring", "8MiB", "--netns", "own", "--netns", late)
+	d.says("own: armed on lo", 1)
+	d.says("open network namespace "+late+": ", 1)
+	d.says("; it is tried again every 10s", 1)
+	other := sleeper(t)
+	must(t, os.Symlink(fmt.Sprintf("/proc/%d/ns/net", other.Process.Pid), late))
+	d.says("late: armed on lo", 1)
+	d.signal(unix.SIGTERM)
+	if code := d.exits(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+
+	none := start(t, testns.New(t), "", "--interface", "lo", "--ring", "8MiB", "--netns", late+"r")
+	if code := none.exits(); code != 1 || !strings.Contains(none.log(), "open network namespace "+late+"r") {
+		t.Errorf("exit code %d: %s", code, none.log())
+	}
+}

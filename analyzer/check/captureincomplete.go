@@ -165,10 +165,30 @@ func (c *Case) lostAlike(f *Finding, lose loser, some []format.Source, what stri
 		f.advise(largerBudget)
 	case first.Name == "packets":
 		f.advise(needPackets.have(c).next)
-	case len(c.stops()) > 0 && strings.Contains(first.Reason, "nothing for"):
+	case c.stoodStill(&first):
 	case first.Reason != "":
 		f.advise(fmt.Sprintf("mend %s (%s)", who, first.Reason))
 	}
+}
+
+// silenceSlack is how much longer than the recorder's own a source's silence is that has no other cause: it is asked once a second at
+// most, and is heard of when it next answers.
+const silenceSlack = 2 * time.Second
+
+// stoodStill says whether a source told nothing because the recorder stood still.
+func (c *Case) stoodStill(s *format.Source) bool {
+	stops := c.stops()
+	if len(stops) == 0 || !s.Silent() {
+		return false
+	}
+	if s.Silence.Gaps == 0 { // an older bundle, which does not say for how long
+		return true
+	}
+	explained := time.Duration(s.Silence.Gaps) * silenceSlack
+	for _, stop := range stops {
+		explained += time.Duration(stop.End - stop.Start)
+	}
+	return s.Silence.Total <= explained
 }
 
 // lostTime says when the recorder recorded nothing. It cannot know of its own sleep: the times of

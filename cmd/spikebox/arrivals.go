@@ -112,7 +112,7 @@ func (w *watcher) complain(err error) {
 	case text == "":
 		cli.Say("spikebox: watch %s: it can be read again", w.dir)
 	default:
-		cli.Say("spikebox: watch %s: %s", w.dir, text)
+		cli.Warn("spikebox: watch %s: %s", w.dir, text)
 	}
 	w.wrong = text
 }

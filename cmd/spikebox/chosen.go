@@ -108,7 +108,7 @@ func (c *choice) each(ctx context.Context, in *evidence.Records, put putPacket) 
 	}
 	switch {
 	case lost != nil:
-		cli.Say("spikebox: damaged: %v", lost)
+		cli.Warn("spikebox: damaged: %v", lost)
 		return &cli.Coded{Code: cli.Missing}
 	case !found:
 		// Silence would read as calm in a script whose choice is misspelt.

@@ -19,6 +19,7 @@ var explain = &cli.Command{
 	Doc:      "say what a check looks for, what it needs, and its limits",
 	Long:     "Without a name it lists all checks. With a bundle or captures it says, too, what the\ncheck finds there.",
 	Examples: []string{"spikebox explain", "spikebox explain listen-overflow", "spikebox explain syn-retransmit web1.spike.tar.zst"},
+	First:    checkIDs(),
 	Setup: func(*pflag.FlagSet) func(context.Context, []string) error {
 		return func(_ context.Context, args []string) error {
 			if len(args) == 0 {
@@ -54,9 +55,13 @@ func explainCheck(id string, paths []string) error {
 
 // noCheck says that an ID is no check's, and which may have been meant.
 func noCheck(id string) error {
-	var ids []string
+	return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no such check %q", id), Hint: cli.Meant(id, checkIDs(), "spikebox explain lists them")}
+}
+
+// checkIDs are the names of all checks.
+func checkIDs() (ids []string) {
 	for _, c := range check.All {
 		ids = append(ids, c.ID)
 	}
-	return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("no such check %q", id), Hint: cli.Meant(id, ids, "spikebox explain lists them")}
+	return ids
 }

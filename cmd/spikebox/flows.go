@@ -258,7 +258,7 @@ func whole(e *evidence.Evidence) error {
 		return &cli.Coded{Code: cli.Missing, Err: fmt.Errorf("the bundle holds no packets"), Hint: "spikebox inspect says why"}
 	}
 	for _, d := range e.Packets.Damage {
-		cli.Say("spikebox: damaged: %v", d)
+		cli.Warn("spikebox: damaged: %v", d)
 	}
 	partial(e)
 	if err := damaged(e.Damage); err != nil || len(e.Packets.Damage)+len(e.Partial.List) == 0 {

@@ -80,7 +80,7 @@ func runHistogram(r *format.Reader, name string, cpu int, asJSON bool) error {
 	case in.err != nil:
 		damage = append(damage, in.err)
 	case err != nil:
-		cli.Say("spikebox: partial: read member %q: %v", member.LatenciesName, err)
+		cli.Warn("spikebox: partial: read member %q: %v", member.LatenciesName, err)
 	}
 	switch lost := damaged(damage); {
 	case lost != nil:

@@ -63,7 +63,7 @@ func damaged(errs []error) error {
 		return nil
 	}
 	for _, err := range errs {
-		cli.Say("spikebox: damaged: %v", err)
+		cli.Warn("spikebox: damaged: %v", err)
 	}
 	return &cli.Coded{Code: cli.Damaged}
 }
@@ -71,13 +71,13 @@ func damaged(errs []error) error {
 // partial lists on standard error what could not be read or kept, and gives the exit code for it.
 func partial(e *evidence.Evidence) error {
 	for _, p := range e.Partial.List {
-		cli.Say("spikebox: partial: %v", p)
+		cli.Warn("spikebox: partial: %v", p)
 	}
 	switch {
 	case len(e.Partial.List) == 0:
 		return nil
 	case e.Partial.More > 0:
-		cli.Say("spikebox: partial: %d more members", e.Partial.More)
+		cli.Warn("spikebox: partial: %d more members", e.Partial.More)
 	}
 	return &cli.Coded{Code: cli.Missing}
 }

@@ -36,7 +36,16 @@ Exit code 4: the bundle is damaged; what is whole was printed.`,
 		"spikebox show events --from trigger --flow 192.0.2.1:443 web1.spike.tar.zst",
 		"spikebox show sockets --process nginx web1.spike.tar.zst",
 	},
+	First: kinds(),
 	Setup: setupShow,
+}
+
+// kinds are the names of what can be shown.
+func kinds() (names []string) {
+	for _, k := range exhibit.Kinds {
+		names = append(names, k.Name)
+	}
+	return names
 }
 
 // showHelp lists what can be shown for the help page.
@@ -67,11 +76,7 @@ func setupShow(flags *pflag.FlagSet) func(context.Context, []string) error {
 		}
 		kind := exhibit.Find(args[0])
 		if kind == nil {
-			var names []string
-			for _, k := range exhibit.Kinds {
-				names = append(names, k.Name)
-			}
-			return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("nothing named %q to show", args[0]), Hint: cli.Meant(args[0], names, "spikebox help show lists all")}
+			return &cli.Coded{Code: cli.Usage, Err: fmt.Errorf("nothing named %q to show", args[0]), Hint: cli.Meant(args[0], kinds(), "spikebox help show lists all")}
 		}
 		for by, given := range map[exhibit.By]bool{exhibit.Time: f.from+f.to != "", exhibit.Flow: f.flow != "", exhibit.Process: f.process != ""} {
 			if given && !slices.Contains(kind.By, by) {
@@ -122,7 +127,7 @@ func (f *showFlags) run(kind *exhibit.Kind, path string) error {
 	case errors.Is(err, os.ErrNotExist):
 		return &cli.Coded{Code: cli.Missing, Err: fmt.Errorf("the bundle holds no %s", kind.Member), Hint: "spikebox inspect says why"}
 	case err != nil:
-		cli.Say("spikebox: partial: %v", err)
+		cli.Warn("spikebox: partial: %v", err)
 		return &cli.Coded{Code: cli.Missing}
 	}
 	return nil

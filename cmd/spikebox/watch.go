@@ -176,11 +176,11 @@ func (w *watcher) tell(ctx context.Context, a *arrival) error {
 	}
 	if w.hook != "" {
 		if err := runHook(ctx, w.hook, a.told); err != nil {
-			cli.Say("spikebox: run %s for %s: %v", w.hook, a.told.Bundle, err)
+			cli.Warn("spikebox: run %s for %s: %v", w.hook, a.told.Bundle, err)
 		}
 	}
 	if err := writeMark(a.told); err != nil {
-		cli.Say("spikebox: %s will be told of again after a restart: %v", a.told.Bundle, err)
+		cli.Warn("spikebox: %s will be told of again after a restart: %v", a.told.Bundle, err)
 	}
 	return nil
 }

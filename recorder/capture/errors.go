@@ -23,6 +23,10 @@ type OpenError struct {
 	Err       error
 }
 
+// errTooLong is what ENOMEM means where a filter is attached: it is charged to net.core.optmem_max (sk_filter_charge, net/core/filter.c), eight
+// bytes an instruction as the kernel has translated it. It is no ENOMEM to those who would try a smaller ring.
+var errTooLong = errors.New("it is longer than the kernel takes on a socket (net.core.optmem_max, 20 KiB before Linux 6.8)")
+
 // Error implements error.
 func (e *OpenError) Error() string {
 	return fmt.Sprintf("%s on %s: %v", e.Step, e.Interface, e.Err)
@@ -36,6 +40,8 @@ func (e *OpenError) Hint() string {
 	switch {
 	case errors.Is(e.Err, unix.EPERM), errors.Is(e.Err, unix.EACCES):
 		return "it needs CAP_NET_RAW; run as root or use the systemd unit"
+	case errors.Is(e.Err, errTooLong):
+		return "give fewer --port or --peer"
 	case errors.Is(e.Err, unix.ENOMEM):
 		return "the kernel has no memory for a ring of this size; use a smaller --ring"
 	case errors.Is(e.Err, unix.EAFNOSUPPORT):

@@ -109,6 +109,7 @@ type compiler struct {
 	Filter
 	tagged    label // X is the IP header behind tags that the kernel left in the frame
 	labelled  label // X is what the labels of MPLS stand before
+	extended  label // A is the protocol of the header at X, maybe an extension header of IPv6
 	transport label // A is the protocol of the header at X
 	errors    label // X is an ICMP header of a peer that is not wanted; errors6 likewise
 	errors6   label
@@ -123,7 +124,7 @@ type compiler struct {
 // newCompiler begins a program with its places.
 func newCompiler(f Filter) *compiler {
 	c := &compiler{assembly: newAssembly(), Filter: f}
-	for _, l := range []*label{&c.tagged, &c.labelled, &c.transport, &c.errors, &c.errors6, &c.ip, &c.frame, &c.finish, &c.within, &c.whole, &c.drop} {
+	for _, l := range []*label{&c.tagged, &c.labelled, &c.extended, &c.transport, &c.errors, &c.errors6, &c.ip, &c.frame, &c.finish, &c.within, &c.whole, &c.drop} {
 		*l = c.label()
 	}
 	return c

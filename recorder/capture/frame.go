@@ -19,7 +19,7 @@ func (c *compiler) ethernet(header, tags int) {
 	}
 	c.otherFrame(header)
 	c.place(ip4)
-	if header > ethernetHeader && len(c.Peers) == 0 {
+	if header > ethernetHeader {
 		// Such frames are rare: loads from where X says do, and the kernel has room for one copy only.
 		c.place(ip6)
 		c.setX(header)

@@ -39,8 +39,8 @@ func (c *compiler) ipv4(base int) {
 	}
 }
 
-// ipv6 takes the header at a constant offset, and leaves X behind it and its extension
-// headers (RFC 8200, 4), with the upper protocol in A.
+// ipv6 takes the header at a constant offset, and leaves X behind it with the number of the next in A: maybe an
+// extension header's.
 func (c *compiler) ipv6(base int) {
 	strange := c.label()
 	c.need(base + ipv6Header)
@@ -48,7 +48,7 @@ func (c *compiler) ipv6(base int) {
 	c.peers(base, strange, netip.Addr.Is6)
 	c.setX(base + ipv6Header)
 	c.load(base+6, 1)
-	c.extensions(4, c.transport)
+	c.jump(c.extended)
 	c.place(strange)
 	if len(c.Peers) > 0 {
 		c.setX(base + ipv6Header)
@@ -98,8 +98,9 @@ func (c *compiler) endsX() {
 // behind places the code for IP behind tags and labels.
 func (c *compiler) behind() {
 	c.place(c.tagged)
+	c.peersX()
 	c.endsX()
-	c.anyIP(c.transport)
+	c.anyIP(c.transport, c.extended)
 	c.place(c.labelled)
 	c.endsX()
 	c.jump(c.ip)
@@ -112,8 +113,9 @@ func (c *compiler) encapsulated(at int) {
 }
 
 // anyIP takes the IP header at X, whose version is in its first four bits: inside an
-// encapsulation the offset is known only to the packet.
-func (c *compiler) anyIP(transport label) {
+// encapsulation the offset is known only to the packet. It goes to transport, or of IPv6 to extended, with X behind the header and the
+// number of the next in A.
+func (c *compiler) anyIP(transport, extended label) {
 	ip4, ip6, fragment, short := c.label(), c.label(), c.label(), c.label()
 	c.needX(ipv4Header)
 	c.loadX(0, 1)
@@ -146,7 +148,7 @@ func (c *compiler) anyIP(transport label) {
 	c.save(protocol)
 	c.forward(ipv6Header)
 	c.recall(protocol)
-	c.extensions(2, transport)
+	c.jump(extended)
 }
 
 // Places in the scratch memory.
@@ -217,9 +219,13 @@ func (c *compiler) extension(transport label) {
 
 // peers goes to strange where neither address is in a wanted prefix of the family.
 func (c *compiler) peers(base int, strange label, family func(netip.Addr) bool) {
-	if len(c.Peers) == 0 {
-		return
+	if len(c.Peers) > 0 {
+		c.addresses(base, strange, family, c.load)
 	}
+}
+
+// addresses goes to strange where none of both is in a wanted prefix of the family; load loads from the header's begin and so many bytes.
+func (c *compiler) addresses(base int, strange label, family func(netip.Addr) bool, load func(off, size int)) {
 	match := c.label()
 	for _, p := range c.Peers {
 		if !family(p.Addr()) {
@@ -227,19 +233,19 @@ func (c *compiler) peers(base int, strange label, family func(netip.Addr) bool) 
 		}
 		size := p.Addr().BitLen() / 8
 		first := base + map[int]int{4: 12, 16: 8}[size]
-		c.prefix(p, first, match)
-		c.prefix(p, first+size, match)
+		c.prefix(p, first, match, load)
+		c.prefix(p, first+size, match, load)
 	}
 	c.jump(strange)
 	c.place(match)
 }
 
 // prefix goes to match where the address at off is in p.
-func (c *compiler) prefix(p netip.Prefix, off int, match label) {
+func (c *compiler) prefix(p netip.Prefix, off int, match label, load func(off, size int)) {
 	no := c.label()
 	addr := p.Masked().Addr().AsSlice()
 	for bits := p.Bits(); bits > 0; bits -= 32 {
-		c.load(off, 4)
+		load(off, 4)
 		if bits < 32 {
 			c.op(bpf.ALUOpAnd, int(^uint32(0)<<(32-bits)))
 		}
@@ -248,4 +254,39 @@ func (c *compiler) prefix(p netip.Prefix, off int, match label) {
 	}
 	c.jump(match)
 	c.place(no)
+}
+
+// peersX is peers for the IP header at X. It goes on with those that are wanted, and where ICMP errors of others are.
+func (c *compiler) peersX() {
+	if len(c.Peers) == 0 {
+		return
+	}
+	ip6, strange, strange6, match := c.label(), c.label(), c.label(), c.label()
+	c.needX(ipv4Header)
+	c.loadX(0, 1)
+	c.op(bpf.ALUOpShiftRight, 4)
+	c.jumpIf(bpf.JumpEqual, 6, ip6)
+	c.jumpIf(bpf.JumpNotEqual, 4, c.drop)
+	c.addresses(0, strange, netip.Addr.Is4, c.loadX)
+	c.jump(match)
+	c.place(strange)
+	c.loadX(6, 2)
+	c.jumpIf(bpf.JumpBitsSet, 0x1fff, c.drop)
+	c.loadX(9, 1)
+	c.jumpIf(bpf.JumpNotEqual, ipICMP, c.drop)
+	c.loadX(0, 1)
+	c.op(bpf.ALUOpAnd, 0x0f)
+	c.op(bpf.ALUOpShiftLeft, 2)
+	c.forwardA()
+	c.jump(c.errors)
+	c.place(ip6)
+	c.needX(ipv6Header)
+	c.addresses(0, strange6, netip.Addr.Is6, c.loadX)
+	c.jump(match)
+	c.place(strange6)
+	c.loadX(6, 1)
+	c.jumpIf(bpf.JumpNotEqual, ipICMPv6, c.drop)
+	c.forward(ipv6Header)
+	c.jump(c.errors6)
+	c.place(match)
 }

@@ -124,7 +124,9 @@ func (p *Packets) setup(name string, code []bpf.Instruction) error {
 	if err := unix.SetsockoptInt(p.fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
 		return &OpenError{"choose TPACKET_V3", name, err}
 	}
-	if err := attach(p.fd, code); err != nil {
+	if err := attach(p.fd, code); errors.Is(err, unix.ENOMEM) {
+		return &OpenError{"attach packet filter", name, errTooLong}
+	} else if err != nil {
 		return &OpenError{"attach packet filter", name, err}
 	}
 	const frame = 2048 // version 3 checks it and does not use it

@@ -7,6 +7,8 @@ import "golang.org/x/net/bpf"
 // outer places the code for what the outer IP header holds, and for the ICMP errors of
 // peers that are not wanted.
 func (c *compiler) outer() {
+	c.place(c.extended)
+	c.extensions(4, c.transport)
 	c.place(c.transport)
 	tunnel := c.upper(true)
 	c.tunnels(tunnel)

@@ -36,11 +36,13 @@ func (c *compiler) tunnels(t tunnel) {
 
 // inner places the code for what an encapsulation holds. One inside it is not walked.
 func (c *compiler) inner() {
-	transport := c.label()
+	extended, transport := c.label(), c.label()
 	c.place(c.frame)
 	c.innerFrame()
 	c.place(c.ip)
-	c.anyIP(transport)
+	c.anyIP(transport, extended)
+	c.place(extended)
+	c.extensions(2, transport)
 	c.place(transport)
 	c.upper(false)
 }

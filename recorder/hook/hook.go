@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -22,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format/unit"
+	"github.com/spikebox/spikebox/recorder/internal/service"
 )
 
 const (
@@ -132,7 +132,8 @@ func (h *Hook) run(variables map[string]string, limit time.Duration) {
 	began := time.Now()
 	said := &sayer{say: func(line string) { h.tell(slog.LevelInfo, "--on-bundle says: "+line) }}
 	cmd := exec.Command(h.argv[0], h.argv[1:]...)
-	cmd.Env = environment()
+	// Neither is it the service: its own output is not the journal, nor are the recorder's flags for a spikeboxd that it may run.
+	cmd.Env = service.Environ("JOURNAL_STREAM=", "INVOCATION_ID=", "SPIKEBOXD_FLAG_")
 	for name, value := range variables {
 		cmd.Env = append(cmd.Env, name+"="+strings.ReplaceAll(value, "\x00", "")) // which none can hold
 	}
@@ -211,14 +212,6 @@ const (
 	ioprioWhoProcess = 1       // linux/ioprio.h
 	ioprioIdle       = 3 << 13 // IOPRIO_CLASS_IDLE
 )
-
-// environment is the recorder's, without what is between it and its service manager.
-func environment() []string {
-	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
-		return slices.ContainsFunc([]string{"NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_", "JOURNAL_STREAM=", "INVOCATION_ID=", "SPIKEBOXD_FLAG_"},
-			func(prefix string) bool { return strings.HasPrefix(entry, prefix) })
-	})
-}
 
 // sayer makes lines of what a command writes, and forgets what is too much.
 type sayer struct {

@@ -15,14 +15,18 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/internal/service"
 )
 
 const (
 	// lookEvery is how often it is looked whether a namespace is still what the operator named. A recorder within it
 	// keeps it alive, and the interfaces of a container that is gone should go.
 	lookEvery = 2 * time.Second
-	// againEvery is how soon a recorder that has ended, or whose namespace is not there, is tried again.
-	againEvery = 10 * time.Second
+	// againLeast is how soon a recorder that has ended, or whose namespace is not there, is tried again: a container that is
+	// started anew is of interest from its first seconds on. Each time takes twice as long, up to againMost, since to look for a container is
+	// to read of every process on the host.
+	againLeast, againMost = time.Second, 10 * time.Second
 	// HomeEnv tells a child the descriptor of the namespace that its keeper is in: commands for bundles run there.
 	HomeEnv = "SPIKEBOXD_HOME_NETNS"
 	// LabelEnv tells a child which of the namespaces it records.
@@ -46,7 +50,8 @@ type Keeper struct {
 }
 
 // Run keeps the children until ctx is done, and until all have ended, or with Once each of them has.
-// It fails at once where a namespace cannot be entered when it begins.
+// It fails at once where this process may not enter a namespace, or none of them is there. Where some are, the others are waited for: after a
+// boot containers come when they come, and what is there is worth recording.
 func (k *Keeper) Run(ctx context.Context) error {
 	k.children = map[Target]*exec.Cmd{}
 	home, err := os.Open("/proc/self/ns/net")
@@ -58,21 +63,33 @@ func (k *Keeper) Run(ctx context.Context) error {
 	defer cancel(nil)
 	context.AfterFunc(ctx, func() { k.Signal(unix.SIGTERM) })
 	var wait sync.WaitGroup
-	var failed []error
+	var absent []error
+	var refused error
 	for _, t := range k.Targets {
 		first := make(chan error, 1)
 		wait.Go(func() { k.keep(ctx, t, home, first) })
-		if err := <-first; err != nil {
-			failed = append(failed, err)
-			cancel(err)
+		err := <-first
+		if errors.Is(err, os.ErrPermission) {
+			refused = err
 			break
 		}
+		if err != nil {
+			absent = append(absent, err)
+		}
 	}
-	if failed == nil {
+	if refused == nil && len(absent) == len(k.Targets) {
+		refused = errors.Join(absent...)
+	}
+	if refused != nil {
+		cancel(refused)
+	} else {
+		for _, err := range absent {
+			k.Log.Warn(fmt.Sprintf("%v; it is tried again every %v", err, againMost), "event", "netns")
+		}
 		go k.report(ctx)
 	}
 	wait.Wait()
-	return errors.Join(failed...)
+	return refused
 }
 
 // Signal sends a signal to every child.
@@ -86,8 +103,9 @@ func (k *Keeper) Signal(s os.Signal) {
 
 // keep has a child for a target run, again and again. It tells first how the first start went.
 func (k *Keeper) keep(ctx context.Context, t Target, home *os.File, first chan<- error) {
+	again := againLeast
 	for told := false; ; {
-		file, err := t.open()
+		file, path, err := t.open()
 		var ended <-chan error
 		if err == nil {
 			ended, err = k.start(ctx, t, file, home)
@@ -95,18 +113,20 @@ func (k *Keeper) keep(ctx context.Context, t Target, home *os.File, first chan<-
 		if !told {
 			first <- err
 			told = true
-			if err != nil {
-				return
-			}
 		}
 		if err == nil {
-			k.watch(t, file, ended)
+			began := time.Now()
+			k.watch(t, file, path, ended)
+			if time.Since(began) > againMost { // it is none that ends as soon as it is begun
+				again = againLeast
+			}
 		}
 		if k.Once || ctx.Err() != nil {
 			return
 		}
 		select {
-		case <-time.After(againEvery):
+		case <-time.After(again):
+			again = min(2*again, againMost)
 		case <-ctx.Done():
 			return
 		}
@@ -117,7 +137,7 @@ func (k *Keeper) keep(ctx context.Context, t Target, home *os.File, first chan<-
 func (k *Keeper) start(ctx context.Context, t Target, file, home *os.File) (ended <-chan error, err error) {
 	cmd := exec.Command("/proc/self/exe", k.Args(t)...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(environment(), fmt.Sprintf("%s=%d", HomeEnv, homeFd), LabelEnv+"="+t.Label())
+	cmd.Env = append(service.Environ(), fmt.Sprintf("%s=%d", HomeEnv, homeFd), LabelEnv+"="+t.Label())
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, []*os.File{home}
 	// Killed, the keeper leaves no recorder behind; and a terminal's Ctrl-C reaches the keeper alone.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGTERM, Setpgid: true}
@@ -151,7 +171,7 @@ func (k *Keeper) start(ctx context.Context, t Target, file, home *os.File) (ende
 }
 
 // watch waits for the end of a child, which it brings about when the target is another namespace or none.
-func (k *Keeper) watch(t Target, file *os.File, ended <-chan error) {
+func (k *Keeper) watch(t Target, file *os.File, path string, ended <-chan error) {
 	defer file.Close()
 	defer func() {
 		k.mu.Lock()
@@ -169,7 +189,7 @@ func (k *Keeper) watch(t Target, file *os.File, ended <-chan error) {
 			}
 			return
 		case <-look.C:
-			if !gone && !t.is(file) {
+			if !gone && !t.is(file, path) {
 				gone = true
 				k.Log.Info(fmt.Sprintf("network namespace %s is not there any more; what is pending of it is finished", t.Spec), "event", "netns", "netns", t.Label())
 				k.mu.Lock()
@@ -182,11 +202,14 @@ func (k *Keeper) watch(t Target, file *os.File, ended <-chan error) {
 
 // Try says whether a recorder could be put into a target now.
 func (t Target) Try() error {
-	file, err := t.open()
-	if err != nil || t.Spec == Own {
+	file, _, err := t.open()
+	if err != nil {
 		return err
 	}
 	defer file.Close()
+	if t.Spec == Own {
+		return nil
+	}
 	tried := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends, and with it where it is

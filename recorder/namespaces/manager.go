@@ -5,9 +5,6 @@ package namespaces
 import (
 	"context"
 	"fmt"
-	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -32,7 +29,10 @@ func (k *Keeper) report(ctx context.Context) {
 		if k.answer(ctx) {
 			if !ready {
 				ready = true
-				_, _ = daemon.SdNotify(false, fmt.Sprintf("%s\nSTATUS=armed in %d network namespaces", daemon.SdNotifyReady, len(k.Targets)))
+				k.mu.Lock()
+				n := len(k.children)
+				k.mu.Unlock()
+				_, _ = daemon.SdNotify(false, fmt.Sprintf("%s\nSTATUS=armed in %d of %d network namespaces", daemon.SdNotifyReady, n, len(k.Targets)))
 			}
 			if watched {
 				_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog)
@@ -67,11 +67,4 @@ func (k *Keeper) answer(ctx context.Context) bool {
 		}
 	}
 	return true
-}
-
-// environment is this process's, without what the service manager meant for it alone.
-func environment() []string {
-	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
-		return strings.HasPrefix(entry, "NOTIFY_SOCKET=") || strings.HasPrefix(entry, "WATCHDOG_")
-	})
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -35,7 +34,7 @@ func Parse(spec string) (Target, error) {
 		return Target{spec}, nil
 	case named && kind == "container":
 		if len(id) < idLeast || strings.Trim(id, "0123456789abcdef") != "" {
-			return Target{}, fmt.Errorf("netns %q: want at least %d digits of a container's ID, as docker ps and crictl ps show it", spec, idLeast)
+			return Target{}, fmt.Errorf("netns %q: want at least %d digits of a container's ID, as docker ps, podman ps and crictl ps show it (of a name: docker inspect -f {{.Id}} NAME)", spec, idLeast)
 		}
 		return Target{spec}, nil
 	}
@@ -59,8 +58,8 @@ func (t Target) Label() string {
 	return t.Spec
 }
 
-// Path is the file that stands for the namespace now.
-func (t Target) Path() (string, error) {
+// path is the file that stands for the namespace now.
+func (t Target) path() (string, error) {
 	kind, id, _ := strings.Cut(t.Spec, ":")
 	switch {
 	case t.Spec == Own:
@@ -73,71 +72,35 @@ func (t Target) Path() (string, error) {
 	return container("/proc", id)
 }
 
-// container finds the namespace of a container by its processes' control groups, whose names have its ID in whole:
-// /system.slice/docker-ID.scope, /kubepods/…/cri-containerd-ID.scope, /docker/ID, …
-func container(proc, id string) (string, error) {
-	entries, err := os.ReadDir(proc)
-	if err != nil {
-		return "", err
+// open opens the namespace, and tells the path by which it was found. The file keeps it, whatever becomes of its processes.
+func (t Target) open() (file *os.File, path string, err error) {
+	if path, err = t.path(); err != nil {
+		return nil, "", err
 	}
-	found := map[string]string{} // a path, by namespace
-	var last string
-	for _, e := range entries {
-		if _, err := strconv.Atoi(e.Name()); err != nil {
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join(proc, e.Name(), "cgroup"))
-		if err != nil || !within(string(text), id) {
-			continue
-		}
-		path := filepath.Join(proc, e.Name(), "ns/net")
-		inode, err := os.Readlink(path)
-		if err == nil && found[inode] == "" {
-			found[inode], last = path, path
-		}
-	}
-	switch len(found) {
-	case 0:
-		return "", fmt.Errorf("find container %s: no process that may be looked at is in a control group of this ID", id)
-	case 1:
-		return last, nil
-	}
-	return "", fmt.Errorf("find container %s: its processes are in %d network namespaces; name one by pid:N", id, len(found))
-}
-
-// within says whether one of the groups that a process is in (proc(5), /proc/pid/cgroup) is a container's.
-func within(text, id string) bool {
-	return slices.ContainsFunc(strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune("/\n:", r) }), func(name string) bool {
-		name = strings.TrimSuffix(name, ".scope")
-		if i := strings.LastIndexByte(name, '-'); i >= 0 {
-			name = name[i+1:]
-		}
-		return strings.HasPrefix(name, id)
-	})
-}
-
-// open opens the namespace. The file keeps it, whatever becomes of its processes.
-func (t Target) open() (*os.File, error) {
-	path, err := t.Path()
-	if err != nil {
-		return nil, err
-	}
-	file, err := os.Open(path)
+	file, err = os.Open(path)
 	if errors.Is(err, os.ErrPermission) {
-		return nil, fmt.Errorf("open network namespace %s: %w: it takes CAP_SYS_PTRACE", t.Spec, err)
+		return nil, "", fmt.Errorf("open network namespace %s: %w: %s", t.Spec, err, toLook)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open network namespace %s: %w", t.Spec, err)
+		return nil, "", fmt.Errorf("open network namespace %s: %w", t.Spec, err)
 	}
-	return file, nil
+	return file, path, nil
 }
 
-// is says whether the target still is a namespace that was opened.
-func (t Target) is(file *os.File) bool {
-	path, err := t.Path()
-	if err != nil {
-		return false
+// toLook is what it takes to see another user's /proc/PID/ns.
+const toLook = "it takes CAP_SYS_PTRACE"
+
+// is says whether the target still is a namespace that was opened by a path.
+func (t Target) is(file *os.File, path string) bool {
+	if id, named := strings.CutPrefix(t.Spec, "container:"); named && same(file, path) && of(filepath.Dir(filepath.Dir(path)), id) {
+		return true // the process that was found then is there: no look at all the others
 	}
+	path, err := t.path()
+	return err == nil && same(file, path)
+}
+
+// same says whether a path leads to a file that is open.
+func same(file *os.File, path string) bool {
 	now, err := os.Stat(path)
 	then, ferr := file.Stat()
 	return err == nil && ferr == nil && os.SameFile(now, then)

@@ -106,6 +106,8 @@ func refuse(id string, err error) error {
 		r.Cause, r.Reason = Verifier, "verifier says: "+lastLine(verifier.Log)
 	case errors.Is(err, errMemlock):
 		r.Cause = Privilege
+	case callFiltered():
+		r.Cause, r.Reason = Privilege, "a seccomp filter refuses bpf(2), although CAP_BPF is held: a container's profile must allow it"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		r.Cause, r.Reason = Privilege, policy()
 	case errors.Is(err, unix.ENOSYS):
@@ -194,6 +196,15 @@ func policy() string {
 	}
 	return "kernel refuses this kind of program although CAP_BPF and CAP_PERFMON are held: " +
 		"kernel configuration, a security module or a seccomp filter"
+}
+
+// callFiltered says whether it is not the kernel that refuses programs, but a filter that lets bpf(2) not reach it: a command that there is
+// none of is EINVAL to who has CAP_BPF (__sys_bpf, kernel/bpf/syscall.c). The profiles of container engines, which do that, answer EPERM or ENOSYS.
+func callFiltered() bool {
+	const noCommand = 1 << 20
+	_, _, errno := unix.Syscall(unix.SYS_BPF, noCommand, 0, 0)
+	mode, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0)
+	return (errno == unix.EPERM || errno == unix.ENOSYS) && err == nil && mode == unix.SECCOMP_MODE_FILTER
 }
 
 // firstUserNamespace says whether this process is in the first user namespace, or may be.

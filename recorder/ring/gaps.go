@@ -3,8 +3,9 @@
 package ring
 
 import (
-	"fmt"
 	"time"
+
+	"github.com/spikebox/spikebox/format"
 )
 
 // gapsKept is more gaps than a window has whose evidence is of any use.
@@ -41,16 +42,9 @@ func (g *Gaps) Filled(now time.Time) {
 	g.last = now
 }
 
-// Missing is what gaps took of a window.
-type Missing struct {
-	Gaps  int
-	First time.Time // when the first began
-	Total time.Duration
-}
-
 // Within gives what is missing between two times, with a gap that has not ended yet.
-func (g *Gaps) Within(start, end time.Time) Missing {
-	var m Missing
+func (g *Gaps) Within(start, end time.Time) format.Silence {
+	var m format.Silence
 	add := func(o gap) {
 		from, to := o.from, o.to
 		if from.Before(start) {
@@ -75,17 +69,4 @@ func (g *Gaps) Within(start, end time.Time) Missing {
 		add(gap{g.last, end})
 	}
 	return m
-}
-
-// String says it for the manifest: "nothing for 20.1s from 14:45:17.250 UTC on".
-func (m Missing) String() string {
-	if m.Gaps == 0 {
-		return ""
-	}
-	const clock = "15:04:05.000 UTC"
-	text := fmt.Sprintf("nothing for %v from %s on", m.Total.Round(100*time.Millisecond), m.First.UTC().Format(clock))
-	if m.Gaps > 1 {
-		text += fmt.Sprintf(", in %d gaps", m.Gaps)
-	}
-	return text
 }

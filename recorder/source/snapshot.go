@@ -350,10 +350,9 @@ func (s *Snapshots) Source(start, end time.Time) format.Source {
 			absent = append(absent, r.Path)
 		}
 	}
-	whole := s.gaps.Within(start, end)
-	if whole.Gaps > 0 {
-		reasons = append(reasons, whole.String())
-	}
+	var silent []string
+	src.Silence, silent = s.silence(start, end)
+	reasons = append(reasons, silent...)
 	for _, path := range s.order {
 		f := s.files[path]
 		if f == nil {
@@ -363,10 +362,6 @@ func (s *Snapshots) Source(start, end time.Time) format.Source {
 			src.Lost += f.failed
 			src.Unit = "texts"
 			src.Details["failed."+path] = strconv.FormatUint(f.failed, 10)
-		}
-		// What all of them miss has been said.
-		if own := f.gaps.Within(start, end); own.Total > whole.Total {
-			reasons = append(reasons, path+" gave "+own.String())
 		}
 	}
 	if missed := s.missed.Load(); missed > 0 {

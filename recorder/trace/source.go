@@ -76,6 +76,9 @@ func (r *Recording) Sources(start, end time.Time, wall func(time.Time) time.Time
 	}{{"the probes", &r.gaps}, {"the map of drops", &r.dropGap}} {
 		if m := silent.gaps.Within(start, end); m.Gaps > 0 {
 			s.State = format.Partial
+			if m.Total > s.Silence.Total {
+				s.Silence = m
+			}
 			s.Reason = strings.TrimPrefix(s.Reason+"; "+silent.what+" gave "+m.String(), "; ")
 		}
 	}

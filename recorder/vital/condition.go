@@ -26,7 +26,7 @@ type Column struct {
 func (b *Board) Columns() []Column {
 	columns := make([]Column, len(b.columns))
 	for i, c := range b.columns {
-		columns[i] = Column{Vital: c.vital, Reason: c.meter.reason(ring.Missing{}), Late: c.meter.late() != nil, Value: b.row[i]}
+		columns[i] = Column{Vital: c.vital, Reason: c.meter.reason(format.Silence{}), Late: c.meter.late() != nil, Value: b.row[i]}
 		if c.meter.variant != nil {
 			columns[i].Source = c.meter.variant.Name
 		}
@@ -75,20 +75,20 @@ type MeterState struct {
 // States gives the state of every meter as it is.
 func (b *Board) States() (states []MeterState) {
 	for _, r := range b.meters {
-		states = append(states, MeterState{r.Meter, r.source(r.since, ring.Missing{})})
+		states = append(states, MeterState{r.Meter, r.source(r.since, format.Silence{})})
 	}
 	return states
 }
 
 // source is the meter's state for the manifest, over a window that begins at start.
-func (r *running) source(start time.Time, missing ring.Missing) format.Source {
+func (r *running) source(start time.Time, missing format.Silence) format.Source {
 	if r.variant == nil && r.failing == nil {
-		missing = ring.Missing{} // nothing was to be read
+		missing = format.Silence{} // nothing was to be read
 	}
 	s := format.Source{
 		Name: "vitals." + r.ID, State: format.Complete, Reason: r.reason(missing),
 		Members: []string{member.VitalsName}, WallNs: int64(r.cost),
-		Lost: r.failed + uint64(missing.Total*ring.TicksPerSecond/time.Second),
+		Silence: missing, Lost: r.failed + uint64(missing.Total*ring.TicksPerSecond/time.Second),
 	}
 	if s.Lost > 0 {
 		s.Unit = "ticks"
@@ -115,7 +115,7 @@ func (r *running) source(start time.Time, missing ring.Missing) format.Source {
 }
 
 // reason says why a meter gives less than its best; what that costs is its variant's Lack.
-func (r *running) reason(missing ring.Missing) string {
+func (r *running) reason(missing format.Silence) string {
 	var why []string
 	if r.failing != nil {
 		why = append(why, r.failing.Error())

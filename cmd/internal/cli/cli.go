@@ -43,6 +43,8 @@ type Command struct {
 	Doc      string // one line
 	Long     string // what help adds to it
 	Examples []string
+	// First is what the first argument may be, for shells to complete; nil: it is a file.
+	First []string
 	// Setup declares the flags and gives the function that runs with what they say.
 	Setup func(*pflag.FlagSet) func(ctx context.Context, args []string) error
 }
@@ -112,6 +114,20 @@ func (p *Program) dispatch(ctx context.Context, args []string) error {
 	return p.run(ctx, c, args)
 }
 
+// Builtin are the subcommands that every program has, without flags.
+func (p *Program) Builtin() []*Command {
+	var names []string
+	for _, c := range p.Commands {
+		names = append(names, c.Name)
+	}
+	return []*Command{
+		{Name: "help", Doc: "this list, or one subcommand's flags and examples", First: names},
+		{Name: "version", Doc: "print the version, and what it was built from and runs on"},
+		{Name: "completion", Doc: "print what bash, zsh or fish completes command lines by", First: []string{"bash", "zsh", "fish"}},
+		{Name: "manual", Doc: "print the manual page, for man -l -"},
+	}
+}
+
 func (p *Program) command(name string) *Command {
 	for _, c := range p.Commands {
 		if c.Name == name {
@@ -148,11 +164,11 @@ func (p *Program) report(err error) int {
 	}
 	if coded.Err != nil {
 		for _, one := range each(err) {
-			Say("%s: error: %v", p.Name, one)
+			fail("%s: error: %v", p.Name, one)
 		}
 	}
 	if hint := hintOf(err, coded); hint != "" {
-		Say("%s: hint: %s", p.Name, hint)
+		fail("%s: hint: %s", p.Name, hint)
 	}
 	return coded.Code
 }
@@ -204,10 +220,9 @@ func (p *Program) overview(w io.Writer) {
 		}
 		fmt.Fprintf(table, "  %s\t%s\n", c.Name, doc)
 	}
-	fmt.Fprint(table, "  help\tthis list, or one subcommand's flags and examples\n")
-	fmt.Fprint(table, "  version\tprint the version, and what it was built from and runs on\n")
-	fmt.Fprint(table, "  completion\tprint what bash, zsh or fish completes command lines by\n")
-	fmt.Fprint(table, "  manual\tprint the manual page, for man -l -\n")
+	for _, c := range p.Builtin() {
+		fmt.Fprintf(table, "  %s\t%s\n", c.Name, c.Doc)
+	}
 	table.Flush()
 	fmt.Fprintf(w, "\n%s help SUBCOMMAND explains one.\n%s\n", p.Name, ExitCodes)
 }

@@ -4,6 +4,15 @@
 complete -c {{$program}} -n __fish_use_subcommand -f -a {{.Name}} -d {{quote .Doc}}
 {{- $command := .Name}}
 {{- range flags .}}
-complete -c {{$program}} -n '__fish_seen_subcommand_from {{$command}}' -l {{.Name}}{{if not .NoOptDefVal}} -r{{end}} -d {{quote .Usage}}
+complete -c {{$program}} -n '__fish_seen_subcommand_from {{$command}}' -l {{.Name}}{{if not .NoOptDefVal}} -r{{end}} -d {{quote (usage .)}}
+{{- end}}
+{{- if .First}}
+complete -c {{$program}} -n '__fish_seen_subcommand_from {{$command}}; and test (count (commandline -opc)) -eq 2' -f -a {{quote (join .First " ")}}
+{{- end}}
+{{- end}}
+{{- range .Builtin}}
+complete -c {{$program}} -n __fish_use_subcommand -f -a {{.Name}} -d {{quote .Doc}}
+{{- if .First}}
+complete -c {{$program}} -n '__fish_seen_subcommand_from {{.Name}}; and test (count (commandline -opc)) -eq 2' -f -a {{quote (join .First " ")}}
 {{- end}}
 {{- end}}

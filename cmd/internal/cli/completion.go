@@ -29,7 +29,7 @@ func (p *Program) completion(w io.Writer, args []string) error {
 	}
 	script, err := template.New(args[0]).Funcs(template.FuncMap{
 		"flags": (*Command).flagList, "quote": quote, "colon": func(s string) string { return strings.ReplaceAll(s, ":", `\:`) },
-		"value":   value,
+		"value": value, "join": strings.Join, "usage": func(f *pflag.Flag) string { _, usage := pflag.UnquoteUsage(f); return usage },
 		"bracket": strings.NewReplacer("[", `\[`, "]", `\]`, ":", `\:`).Replace,
 	}).Parse(scripts[args[0]])
 	if err != nil {
@@ -53,7 +53,9 @@ func value(f *pflag.Flag) string {
 func (c *Command) flags() *pflag.FlagSet {
 	flags := pflag.NewFlagSet(c.Name, pflag.ContinueOnError)
 	flags.SortFlags = false
-	c.Setup(flags)
+	if c.Setup != nil {
+		c.Setup(flags)
+	}
 	return flags
 }
 

@@ -6,6 +6,9 @@ _{{.Name}}() {
 {{- range .Commands}}
 		{{printf "%s:%s" .Name (colon .Doc) | quote}}
 {{- end}}
+{{- range .Builtin}}
+		{{printf "%s:%s" .Name (colon .Doc) | quote}}
+{{- end}}
 	)
 	if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then
 		_describe subcommand commands
@@ -17,11 +20,13 @@ _{{.Name}}() {
 {{- range .Commands}}
 	{{.Name}})
 		_arguments{{range flags .}} \
-			{{printf "*--%s[%s]%s" .Name (bracket .Usage) (value .) | quote}}{{end}} \
-			'*:file:_files'
+			{{printf "*--%s[%s]%s" .Name (bracket (usage .)) (value .) | quote}}{{end}} \
+			{{if .First}}1:subcommand: '2:argument:({{join .First " "}})' {{end}}'*:file:_files'
 		;;
 {{- end}}
-	help) _describe subcommand commands ;;
+{{- range .Builtin}}{{if .First}}
+	{{.Name}}) _arguments 1:subcommand: '2:argument:({{join .First " "}})' ;;
+{{- end}}{{end}}
 	esac
 }
 # As a file of fpath it is the function itself; sourced it only defines one.

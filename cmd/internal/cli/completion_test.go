@@ -19,7 +19,7 @@ func hostile() *Program {
 				f.Bool("switch", false, "on; off")
 				return nil
 			}},
-		{Name: "show", Doc: "show", Setup: func(f *pflag.FlagSet) func(context.Context, []string) error {
+		{Name: "show", Doc: "show", First: []string{"kmsg", "sockets"}, Setup: func(f *pflag.FlagSet) func(context.Context, []string) error {
 			f.Bool("json", false, "as JSON")
 			return nil
 		}},
@@ -33,12 +33,16 @@ func TestBashCompletion(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line, want := range map[string]string{
-		"toold ":             "run show help version completion",
+		"toold ":             "run show help version completion manual",
 		"toold s":            "show",
 		"toold --":           "--a-flag --switch", // of the default
 		"toold show --":      "--json",
 		"toold run x --s":    "--switch",
 		"toold help sh":      "show",
+		"toold completion z": "zsh",
+		"toold show ":        "kmsg sockets",
+		"toold show s":       "sockets",
+		"toold show kmsg b":  "", // a file
 		"toold show bundle-": "",
 	} {
 		words := strings.Split(line, " ")

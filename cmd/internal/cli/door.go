@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/coreos/go-systemd/v22/journal"
 	"golang.org/x/term"
 
 	"github.com/spikebox/spikebox/format/plain"
@@ -33,6 +34,21 @@ func (s stream) Write(p []byte) (int, error) { return s().Write(p) }
 func Say(format string, args ...any) {
 	// Nobody is left to be told where standard error cannot be written.
 	_ = errOut.Line(false, plain.Span{Text: fmt.Sprintf(format, args...)})
+}
+
+// Warn says what is amiss although the command goes on: to the journal, as a warning.
+func Warn(format string, args ...any) { Say(priority(journal.PriWarning)+format, args...) }
+
+// fail says why the command does not go on.
+func fail(format string, args ...any) { Say(priority(journal.PriErr)+format, args...) }
+
+// priority is what a line begins with whose priority journald takes from its first bytes (sd-daemon(3)); empty where
+// standard error goes elsewhere.
+func priority(p journal.Priority) string {
+	if is, _ := journal.StderrIsJournalStream(); !is {
+		return ""
+	}
+	return fmt.Sprintf("<%d>", p)
 }
 
 // Raw is standard output byte for byte, for members and paths that another program reads. On

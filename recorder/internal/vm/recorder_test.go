@@ -67,6 +67,23 @@ func TestRecorderInVM(t *testing.T) {
 	}
 }
 
+// TestFilterInVM: a packet socket takes the filter of a port and of prefixes of both families, for which kernels before 6.8 have 20 KiB.
+func TestFilterInVM(t *testing.T) {
+	if _, err := os.Stat(daemon); err != nil || os.Getenv("SPIKEBOX_TEST_VM") == "" {
+		t.Skip("needs VMs, and some minutes: run make test-vm")
+	}
+	r, err := format.Open(cutByHand(t, "--capture", "tpacket", "--port", "9", "--peer", "127.0.0.0/8", "--peer", "2001:db8::/32"), format.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, s := range r.Manifest.Sources {
+		if s.Name == "packets" && (s.State != format.Complete || s.Details["lo.packets"] == "0") {
+			t.Errorf("packets are %s (%s): %v", s.State, s.Reason, s.Details)
+		}
+	}
+}
+
 // packets checks that they were captured by tcx where the kernel has it, from Linux 6.6 on, and
 // elsewhere in a packet socket's ring, and that the manifest says why.
 func packets(t *testing.T, s format.Source) {
@@ -98,10 +115,10 @@ func since(t *testing.T, major, minor int) bool {
 
 // cutByHand arms the recorder, refuses some connections, fires by signal, and returns
 // the bundle's path.
-func cutByHand(t *testing.T) string {
+func cutByHand(t *testing.T, flags ...string) string {
 	t.Helper()
-	cmd := exec.Command(daemon, "run", "--interface", "lo", "--dir", t.TempDir(), "--control", "",
-		"--before", "5s", "--after", "1s", "--once")
+	cmd := exec.Command(daemon, append([]string{"run", "--interface", "lo", "--dir", t.TempDir(), "--control", "",
+		"--before", "5s", "--after", "1s", "--once"}, flags...)...)
 	var path bytes.Buffer
 	cmd.Stdout = &path
 	says, err := cmd.StderrPipe()
