@@ -29,7 +29,7 @@ any packet of it until the capture ended. One or two connections are a phone tha
 	Ref:      "RFC 1122 section 4.2.3.5; RFC 5482; net/ipv4/tcp_timer.c, tcp_write_timeout, Linux 6.18",
 	Needs:    []*Need{needPackets},
 	Limits:   []Limit{vanishedMany},
-	Explains: []string{"rto", "rto.ratio", "peers.stalled", "retrans.ratio", "retrans", "established.resets", "tcp.fin_wait1"},
+	Explains: []string{"rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans.ratio", "retrans", "established.resets", "tcp.fin_wait1"},
 	run:      runVanished,
 }
 

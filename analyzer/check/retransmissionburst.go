@@ -36,7 +36,7 @@ acknowledgements, and not of loss.`,
 		{Cause: &pmtuBlackhole, On: subject.KindPeer, Slack: counterSlack,
 			Because: "large segments that vanish are sent again and again"},
 	},
-	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "retrans", "connect.p99", "connect.max", "upstream.p99", "upstream.max", "tcp.fin_wait1"},
+	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans", "connect.p99", "connect.max", "upstream.p99", "upstream.max", "tcp.fin_wait1"},
 	run:      runBurst,
 }
 
