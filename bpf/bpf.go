@@ -16,4 +16,4 @@ package bpf
 //go:generate object -type event -type stack -type account Stacks stacks.bpf.c
 //go:generate object -type cause Drop drop.bpf.c
 //go:generate object -type echoes -type durations Echo echo.bpf.c
-//go:generate object -cflags "-O2 -g -Wall -Werror -mcpu=v3 -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu" -type record -type block -type lane -type pool Tap tap.bpf.c
+//go:generate object -cflags "-O2 -g -Wall -Werror -mcpu=v3 -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu" -type record -type block -type lane -type pool -type service -type attempt -type passing Tap tap.bpf.c

@@ -10,7 +10,7 @@
  *
  * For kernels from 6.6 on, which have tcx. What follows us runs as if we were not there.
  */
-#include "kern.h"
+#include "passing.h"
 
 #define TCX_NEXT -1
 #define PACKET_OUTGOING 4 /* include/uapi/linux/if_packet.h */
@@ -202,9 +202,13 @@ static __always_inline int put(struct __sk_buff *skb, __u8 kind, __u32 keep, str
 
 static __always_inline int tap(struct __sk_buff *skb, __u8 kind)
 {
-	__u32 cpu = bpf_get_smp_processor_id(), keep = 0;
+	__u32 cpu = bpf_get_smp_processor_id(), keep = 0, flags;
 	struct lane *lane = bpf_map_lookup_elem(&tap_lanes, &cpu);
+	struct ends ends;
 
+	flags = handshake(skb, &ends);
+	if (flags)
+		passed(skb, &ends, flags, kind == PACKET_OUTGOING);
 	if (!lane)
 		return TCX_NEXT;
 	if (lane->busy) {

@@ -13,6 +13,18 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type TapAttempt struct {
+	_          structs.HostLayout
+	First      uint64
+	Last       uint64
+	Tag        uint32
+	Seq        uint32
+	Service    uint32
+	ServiceTag uint32
+	Client     uint32
+	Side       uint32
+}
+
 type TapBlock struct {
 	_       structs.HostLayout
 	Number  uint64
@@ -36,6 +48,13 @@ type TapLane struct {
 	Unused      [3]uint32
 }
 
+type TapPassing struct {
+	_        structs.HostLayout
+	Services [4096]TapService
+	Attempts [4096]TapAttempt
+	Refused  [2]uint64
+}
+
 type TapPool struct {
 	_       structs.HostLayout
 	Head    uint64
@@ -56,21 +75,34 @@ type TapRecord struct {
 	Unused   uint32
 }
 
+type TapService struct {
+	_        structs.HostLayout
+	Tag      uint32
+	Unused   uint32
+	Answered uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	TapMapTapBlocks   = "tap_blocks"
 	TapMapTapLanes    = "tap_lanes"
+	TapMapTapPassing  = "tap_passing"
 	TapMapTapPool     = "tap_pool"
 	TapProgTapEgress  = "tap_egress"
 	TapProgTapIngress = "tap_ingress"
 	TapVarBlockSize   = "block_size"
 	TapVarBlocks      = "blocks"
+	TapVarGoAttempt   = "go_attempt"
 	TapVarGoBlock     = "go_block"
 	TapVarGoLane      = "go_lane"
+	TapVarGoPassing   = "go_passing"
 	TapVarGoPool      = "go_pool"
 	TapVarGoRecord    = "go_record"
+	TapVarGoService   = "go_service"
+	TapVarLinkHeader  = "link_header"
+	TapVarPassingSeed = "passing_seed"
 	TapVarPayload     = "payload"
 	TapVarSnaplen     = "snaplen"
 	TapVarStale       = "stale"
@@ -126,24 +158,30 @@ type TapProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TapMapSpecs struct {
-	TapBlocks *ebpf.MapSpec `ebpf:"tap_blocks"`
-	TapLanes  *ebpf.MapSpec `ebpf:"tap_lanes"`
-	TapPool   *ebpf.MapSpec `ebpf:"tap_pool"`
+	TapBlocks  *ebpf.MapSpec `ebpf:"tap_blocks"`
+	TapLanes   *ebpf.MapSpec `ebpf:"tap_lanes"`
+	TapPassing *ebpf.MapSpec `ebpf:"tap_passing"`
+	TapPool    *ebpf.MapSpec `ebpf:"tap_pool"`
 }
 
 // TapVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TapVariableSpecs struct {
-	BlockSize *ebpf.VariableSpec `ebpf:"block_size"`
-	Blocks    *ebpf.VariableSpec `ebpf:"blocks"`
-	GoBlock   *ebpf.VariableSpec `ebpf:"go_block"`
-	GoLane    *ebpf.VariableSpec `ebpf:"go_lane"`
-	GoPool    *ebpf.VariableSpec `ebpf:"go_pool"`
-	GoRecord  *ebpf.VariableSpec `ebpf:"go_record"`
-	Payload   *ebpf.VariableSpec `ebpf:"payload"`
-	Snaplen   *ebpf.VariableSpec `ebpf:"snaplen"`
-	Stale     *ebpf.VariableSpec `ebpf:"stale"`
+	BlockSize   *ebpf.VariableSpec `ebpf:"block_size"`
+	Blocks      *ebpf.VariableSpec `ebpf:"blocks"`
+	GoAttempt   *ebpf.VariableSpec `ebpf:"go_attempt"`
+	GoBlock     *ebpf.VariableSpec `ebpf:"go_block"`
+	GoLane      *ebpf.VariableSpec `ebpf:"go_lane"`
+	GoPassing   *ebpf.VariableSpec `ebpf:"go_passing"`
+	GoPool      *ebpf.VariableSpec `ebpf:"go_pool"`
+	GoRecord    *ebpf.VariableSpec `ebpf:"go_record"`
+	GoService   *ebpf.VariableSpec `ebpf:"go_service"`
+	LinkHeader  *ebpf.VariableSpec `ebpf:"link_header"`
+	PassingSeed *ebpf.VariableSpec `ebpf:"passing_seed"`
+	Payload     *ebpf.VariableSpec `ebpf:"payload"`
+	Snaplen     *ebpf.VariableSpec `ebpf:"snaplen"`
+	Stale       *ebpf.VariableSpec `ebpf:"stale"`
 }
 
 // TapObjects contains all objects after they have been loaded into the kernel.
@@ -166,15 +204,17 @@ func (o *TapObjects) Close() error {
 //
 // It can be passed to LoadTapObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TapMaps struct {
-	TapBlocks *ebpf.Map `ebpf:"tap_blocks"`
-	TapLanes  *ebpf.Map `ebpf:"tap_lanes"`
-	TapPool   *ebpf.Map `ebpf:"tap_pool"`
+	TapBlocks  *ebpf.Map `ebpf:"tap_blocks"`
+	TapLanes   *ebpf.Map `ebpf:"tap_lanes"`
+	TapPassing *ebpf.Map `ebpf:"tap_passing"`
+	TapPool    *ebpf.Map `ebpf:"tap_pool"`
 }
 
 func (m *TapMaps) Close() error {
 	return _TapClose(
 		m.TapBlocks,
 		m.TapLanes,
+		m.TapPassing,
 		m.TapPool,
 	)
 }
@@ -183,15 +223,20 @@ func (m *TapMaps) Close() error {
 //
 // It can be passed to LoadTapObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TapVariables struct {
-	BlockSize *ebpf.Variable `ebpf:"block_size"`
-	Blocks    *ebpf.Variable `ebpf:"blocks"`
-	GoBlock   *ebpf.Variable `ebpf:"go_block"`
-	GoLane    *ebpf.Variable `ebpf:"go_lane"`
-	GoPool    *ebpf.Variable `ebpf:"go_pool"`
-	GoRecord  *ebpf.Variable `ebpf:"go_record"`
-	Payload   *ebpf.Variable `ebpf:"payload"`
-	Snaplen   *ebpf.Variable `ebpf:"snaplen"`
-	Stale     *ebpf.Variable `ebpf:"stale"`
+	BlockSize   *ebpf.Variable `ebpf:"block_size"`
+	Blocks      *ebpf.Variable `ebpf:"blocks"`
+	GoAttempt   *ebpf.Variable `ebpf:"go_attempt"`
+	GoBlock     *ebpf.Variable `ebpf:"go_block"`
+	GoLane      *ebpf.Variable `ebpf:"go_lane"`
+	GoPassing   *ebpf.Variable `ebpf:"go_passing"`
+	GoPool      *ebpf.Variable `ebpf:"go_pool"`
+	GoRecord    *ebpf.Variable `ebpf:"go_record"`
+	GoService   *ebpf.Variable `ebpf:"go_service"`
+	LinkHeader  *ebpf.Variable `ebpf:"link_header"`
+	PassingSeed *ebpf.Variable `ebpf:"passing_seed"`
+	Payload     *ebpf.Variable `ebpf:"payload"`
+	Snaplen     *ebpf.Variable `ebpf:"snaplen"`
+	Stale       *ebpf.Variable `ebpf:"stale"`
 }
 
 // TapPrograms contains all programs after they have been loaded into the kernel.

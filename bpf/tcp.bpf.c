@@ -46,7 +46,7 @@ int BPF_PROG(tcp_state, struct sock *sk, int from, int to)
 	if (sk->sk_protocol != IPPROTO_TCP || !in_netns(&sk->__sk_common))
 		return 0;
 	if (state_fits && state_since)
-		count_transition(from, to);
+		count_transition(sk, from, to);
 	/* Half of a connection's changes are of its setting up and taking down, and tell no time. */
 	if (to != TCP_ESTABLISHED && from != TCP_ESTABLISHED && from != TCP_CLOSE_WAIT)
 		return 0;

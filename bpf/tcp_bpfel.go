@@ -36,9 +36,10 @@ type TcpSamples struct {
 }
 
 type TcpTransitions struct {
-	_     structs.HostLayout
-	Count [169]uint64
-	Pad   [7]uint64
+	_        structs.HostLayout
+	Count    [169]uint64
+	Accepted [2]uint64
+	Pad      [5]uint64
 }
 
 // Names of all BPF objects in the ELF.

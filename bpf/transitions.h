@@ -12,7 +12,8 @@
 /* One CPU's counts: [from * TCP_STATES + to], padded to whole cache lines. */
 struct transitions {
 	__u64 count[TCP_STATES * TCP_STATES];
-	__u64 pad[7];
+	__u64 accepted[2]; /* of those that were accepted here: to CLOSE_WAIT, and from there */
+	__u64 pad[5];
 };
 
 struct {
@@ -24,7 +25,7 @@ struct {
 } tcp_transitions SEC(".maps");
 
 /* Atomic, because a change of state in a softirq may interrupt one in a process. */
-static __always_inline void count_transition(__u32 from, __u32 to)
+static __always_inline void count_transition(struct sock *sk, __u32 from, __u32 to)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct transitions *t = bpf_map_lookup_elem(&tcp_transitions, &cpu);
@@ -36,6 +37,9 @@ static __always_inline void count_transition(__u32 from, __u32 to)
 	barrier_var(i);
 	if (i < TCP_STATES * TCP_STATES)
 		__sync_fetch_and_add(&t->count[i], 1);
+	/* A connection that was accepted is a copy of its listener, with the length of its queue. */
+	if ((to == TCP_CLOSE_WAIT || from == TCP_CLOSE_WAIT) && sk->sk_max_ack_backlog)
+		__sync_fetch_and_add(&t->accepted[from == TCP_CLOSE_WAIT], 1);
 }
 
 #endif

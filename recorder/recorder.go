@@ -168,7 +168,6 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 		r.close()
 		return nil, refused
 	}
-	r.since = time.Now() // now that packets are recorded: no window begins before, and lacks some
 	r.rings.Packets, r.rings.NoPackets = packets, refused
 	absent(cfg)
 	var err error
@@ -187,7 +186,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	r.rings.Trace.Heed = peers.Heed
 	r.rings.Board = vital.Open(vital.Env{
 		Root: cfg.Root, Probes: r.probes, Listeners: r.rings.Listeners, Softirq: r.rings.Trace.Softirq,
-		Asked: func(vital string) bool { return r.asks(vital) }, Peers: peers,
+		Asked: func(vital string) bool { return r.asks(vital) }, Peers: peers, Passing: passing(packets),
 	}, cfg.Log)
 	if err := r.hopeless(triggers, patterns); err != nil {
 		r.close()
@@ -203,7 +202,16 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 		}
 		cfg.Log.Warn("packets are not recorded: " + freeze.Refusal(refused))
 	}
+	r.since = time.Now() // now that all is open: no window begins before, and lacks some
 	return r, nil
+}
+
+// passing gives what the programs on the interfaces note of what is forwarded; nil where there are none.
+func passing(set *capture.Set) vital.Passing {
+	if set == nil || set.Passing() == nil {
+		return nil
+	}
+	return set.Passing()
 }
 
 // openProbes arms what this kernel allows, and says of the others why not.

@@ -45,7 +45,14 @@ func MakeSurvey(cfg Config) *Survey {
 	s := &Survey{}
 	probes := openProbes(probe.Options{NetNS: host.NetNS()}, quiet)
 	defer probes.Close()
-	board := vital.Open(vital.Env{Root: root, Probes: probes, Peers: vital.NewPeers(probes.Names)}, quiet)
+	env := vital.Env{Root: root, Probes: probes, Peers: vital.NewPeers(probes.Names)}
+	if cfg.Capture != capture.TPacket {
+		if passing, err := capture.NewPassing(); err == nil {
+			defer passing.Close()
+			env.Passing = passing
+		}
+	}
+	board := vital.Open(env, quiet)
 	defer board.Close()
 	// One reading, because a file may open and not be readable: the reason is known after it.
 	board.Read(time.Now())

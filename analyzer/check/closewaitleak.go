@@ -27,7 +27,7 @@ LAST_ACK: that pile comes later and is an effect.`,
 		{Cause: &appStalled, On: subject.KindProcess, Slack: counterSlack,
 			Because: "a process that does not run closes nothing"},
 	},
-	Explains: []string{"tcp.close_wait"},
+	Explains: []string{"tcp.close_wait", "close_wait.growth"},
 	run:      runCloseWait,
 }
 

@@ -46,7 +46,7 @@ there the kernel's own resets from ports without a socket tell, since Linux 6.10
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{manyFlows, manyShare, refusedRate, unservedRate, unservedMany, restartHold},
 	// Each RST that this host sends counts in OutRsts, and each connect(2) that is refused in AttemptFails.
-	Explains: []string{"resets", "listeners.gone", "connect.failed", "connect.failed.ratio"},
+	Explains: []string{"forward.refused", "resets", "listeners.gone", "connect.failed", "connect.failed.ratio"},
 	run:      runRefused,
 }
 

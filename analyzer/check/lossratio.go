@@ -15,7 +15,7 @@ What began before the window and lasts longer looks the same as what is always s
 	Ref:      "RFC 8085 section 3.1.2; Mathis et al., The Macroscopic Behavior of the TCP Congestion Avoidance Algorithm, 1997",
 	Needs:    []*Need{needPackets},
 	Limits:   []Limit{lossShare, lossMany, lossCritical, manyFlows, manyShare},
-	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "retrans", "rtt.p99", "rtt.max", "rtt.excess.p99", "rtt.excess.max", "connect.p99", "connect.max", "upstream.p99", "upstream.max", "tcp.fin_wait1"},
+	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans", "rtt.p99", "rtt.max", "rtt.excess.p99", "rtt.excess.max", "connect.p99", "connect.max", "upstream.p99", "upstream.max", "tcp.fin_wait1"},
 	run:      runLossRatio,
 }
 

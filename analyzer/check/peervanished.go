@@ -36,7 +36,7 @@ any packet of it until the capture ended. One or two connections are a phone tha
 		{Cause: &lostBetween, On: subject.KindService, Slack: counterSlack,
 			Because: "whose packets this host or the way between two places drops is not heard there any more"},
 	},
-	Explains: []string{"rto", "rto.ratio", "peers.stalled", "retrans.ratio", "retrans", "established.resets", "tcp.fin_wait1"},
+	Explains: []string{"rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans.ratio", "retrans", "established.resets", "tcp.fin_wait1"},
 	run:      runVanished,
 }
 

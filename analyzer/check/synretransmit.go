@@ -62,7 +62,7 @@ waited in a queue, and nothing was lost.`,
 			Because: "what loses segments loses SYNs, too"},
 	},
 	// Of this host's own SYNs; those of its clients move no counter here.
-	Explains: []string{"syn.retrans", "syn.retrans.ratio", "tcp.syn_sent", "rto", "rto.ratio", "retrans", "retrans.ratio", "connect.p99", "connect.max"},
+	Explains: []string{"forward.waiting", "syn.retrans", "syn.retrans.ratio", "tcp.syn_sent", "rto", "rto.ratio", "retrans", "retrans.ratio", "connect.p99", "connect.max"},
 	run:      runSYN,
 }
 
@@ -176,8 +176,8 @@ func (c *Case) synPlace(t trouble) where {
 func (c *Case) forwardedPlace(t trouble) where {
 	for _, s := range c.stretches() {
 		n := s.Services[t.service.Server]
-		if !s.here || n == nil || n.Passed == 0 || s.Opened <= s.backward.Opened {
-			continue // or the way that the server's answers take
+		if !s.here || n == nil || n.Passed == 0 || n.Asked == 0 {
+			continue // or it is the way that the server's answers take
 		}
 		if float64(s.Refused) >= betweenRefused.Value {
 			return where{"they did not leave this host again",
@@ -189,7 +189,13 @@ func (c *Case) forwardedPlace(t trouble) where {
 				fmt.Sprintf("This host forwards these connections: the SYNs went from %s to %s, and answers that came back there did not leave again.", s.from.Name, s.to.Name),
 				"Look at the forward rules, routes and neighbours of this host, for packets on their way back."}
 		}
-		if n.Lost == 0 && s.Refused == 0 {
+		// A place that saw no packet any more did not see these SYNs.
+		if s.to.Last < t.First {
+			return where{"they did not leave this host again",
+				fmt.Sprintf("This host forwards these connections: the SYNs came in at %s, and nothing left by %s any more, where others to the same service had gone.", s.from.Name, s.to.Name),
+				fmt.Sprintf("Look at the forward rules, routes and neighbours of this host towards %s.", t.service.Server)}
+		}
+		if n.Lost == 0 && s.Refused == 0 && s.from.Last >= t.First {
 			return where{"they left this host again and nothing came back",
 				fmt.Sprintf("This host forwards these connections: the SYNs went from %s to %s, and no answer came by. The path behind it or the server dropped them.", s.from.Name, s.to.Name),
 				fmt.Sprintf("Ask whether %s is alive and reachable from here, and capture there too.", t.service.Server)}
@@ -204,7 +210,8 @@ func (c *Case) forwardedPlace(t trouble) where {
 // came late are copies of what was lost.
 func (c *Case) answersLost(t trouble) bool {
 	return t.service.Way == handshake.Forwarded && slices.ContainsFunc(c.stretches(), func(s stretchOf) bool {
-		return s.here && s.Opened > s.backward.Opened && s.backward.Lost >= t.Flows && s.Services[t.service.Server] != nil
+		n := s.Services[t.service.Server]
+		return s.here && n != nil && n.Asked > 0 && s.backward.Lost >= t.Flows
 	})
 }
 

@@ -139,10 +139,7 @@ func (t *Tracker) arrive(c *conn, i, dir int, s span, p *packet.Packet, id uint6
 // passed counts what has passed both places, sent before and come behind.
 func (t *Tracker) passed(c *conn, from, to, dir int, s *span, n uint32, sent, came int64) {
 	if _, way := t.way(c, from, to, dir); way != nil {
-		if s.kind == packet.SYN && dir == c.client {
-			way.Opened++
-		}
-		way.pass(c.server(from), c.segments(s, n), min(n, c.size(s)), sent, came)
+		way.pass(c.server(from), c.segments(s, n), min(n, c.size(s)), dir == c.client, sent, came)
 	}
 }
 

@@ -36,8 +36,6 @@ type Way struct {
 	// Unseen was not seen behind, where the receiver's acknowledgement of it came by all the same: it got
 	// there, past a capture that lost it or on another way.
 	Unseen uint64
-	// Opened counts the SYNs of clients among Passed: the way that connections are opened.
-	Opened uint64
 	// Extra was seen behind and not before: lost by the capture there, or sent by something in between.
 	Extra uint64
 	Reset uint64 // of Extra, RSTs
@@ -73,7 +71,10 @@ type Second struct {
 }
 
 // Tally is what happened to a service's segments; the service is named as the place before has it.
-type Tally struct{ Passed, Lost uint64 }
+type Tally struct {
+	Passed, Lost uint64
+	Asked        uint64 // of Passed, what the clients sent: on their way to the service
+}
 
 // Example is a segment that was lost.
 type Example struct {
@@ -121,10 +122,13 @@ func (w *Way) tally(service netip.AddrPort) *Tally {
 	return t
 }
 
-// pass counts segments that passed both places.
-func (w *Way) pass(service netip.AddrPort, n uint64, size uint32, sent, came int64) {
+// pass counts segments that passed both places, and whether the client had sent them.
+func (w *Way) pass(service netip.AddrPort, n uint64, size uint32, asked bool, sent, came int64) {
 	w.Passed += n
-	w.tally(service).Passed += n
+	t := w.tally(service)
+	if t.Passed += n; asked {
+		t.Asked += n
+	}
 	delay := came - sent
 	w.Delay.add(delay)
 	if s := w.second(came); s != nil {

@@ -33,13 +33,21 @@ func learned(t *testing.T, path string) {
 }
 
 // A recorder with no trigger but its own fires when clients are hurt, the score says so, and
-// a replay of its bundle fires at the same tick.
+// a replay of its bundle fires at the same tick: whether the host asks itself, or only forwards.
 func TestArmed(t *testing.T) {
 	needRoot(t)
-	t.Parallel()
+	for _, name := range []string{"upstream-blackhole", "forwarded-blackhole", "container-upstream-dead"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			armed(t, name)
+		})
+	}
+}
+
+func armed(t *testing.T, name string) {
 	dir := t.TempDir()
 	learned(t, filepath.Join(dir, "learned.json"))
-	cmd := exec.Command(filepath.Join(bin, "spikebox-lab"), "score", "--armed", "upstream-blackhole", "--json", "-o", dir)
+	cmd := exec.Command(filepath.Join(bin, "spikebox-lab"), "score", "--armed", name, "--json", "-o", dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -52,11 +60,11 @@ func TestArmed(t *testing.T) {
 	if s := scores.Armed; len(s) != 1 || s[0].Fired != 1 || s[0].Hurt != 1 || len(s[0].AfterHurt) != 1 {
 		t.Fatalf("scores are %s, want one run that hurt and fired", out)
 	}
-	truth, err := lab.ReadTruth(filepath.Join(dir, "upstream-blackhole-1", "truth.json"))
+	truth, err := lab.ReadTruth(filepath.Join(dir, name+"-1", "truth.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	bundle := filepath.Join(dir, "upstream-blackhole-1", truth.Bundle)
+	bundle := filepath.Join(dir, name+"-1", truth.Bundle)
 	r, err := format.Open(bundle, format.Limits{})
 	if err != nil {
 		t.Fatal(err)

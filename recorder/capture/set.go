@@ -58,6 +58,7 @@ type Set struct {
 	bell    *netlink.Conn  // rings when they change
 	waker   *waker         // of the goroutine that serves the rings
 	packing *packing       // nil: nothing is packed
+	passing *Passing       // that the programs share; nil: there are none
 	full    chan struct{}  // see Full
 	stop    chan struct{}  // closed: the goroutines end
 	done    sync.WaitGroup // of the goroutines
@@ -332,6 +333,9 @@ func (s *Set) free() error {
 		}
 	}
 	s.members = nil
+	if s.passing != nil {
+		errs = append(errs, s.passing.Close())
+	}
 	for _, conn := range []*netlink.Conn{s.ask, s.bell} {
 		if conn != nil {
 			errs = append(errs, conn.Close())

@@ -84,8 +84,9 @@ func (p tapPlan) stale() int { return p.blocks / 8 }
 // reserve is how many of the oldest blocks a cut leaves to what comes while it is written.
 func (p tapPlan) reserve() int { return p.blocks / 4 }
 
-// openTap makes a ring that is not bound to an interface yet.
-func openTap(home *namespace, l link, bytes int, f Filter) (*tap, error) {
+// openTap makes a ring that is not bound to an interface yet. Where passing is nil, what passes is noted for
+// nobody.
+func openTap(home *namespace, l link, bytes int, f Filter, passing *Passing) (*tap, error) {
 	if !l.bare() {
 		return nil, &tapError{errors.New("its packets have a link header that is neither Ethernet's nor none")}
 	}
@@ -101,21 +102,25 @@ func openTap(home *namespace, l link, bytes int, f Filter) (*tap, error) {
 		return nil, &tapError{unix.ENOMEM}
 	}
 	t := &tap{home: home, kind: l.kind(), plan: plan, opened: host.Now()}
-	if err := t.load(f); err != nil {
+	if err := t.load(f, passing); err != nil {
 		return nil, errors.Join(&tapError{err}, t.Close())
 	}
 	return t, nil
 }
 
 // load puts the programs and their maps into the kernel.
-func (t *tap) load(f Filter) error {
+func (t *tap) load(f Filter, passing *Passing) error {
 	spec, err := bpf.LoadTap()
 	if err != nil {
 		return fmt.Errorf("read programs: %w", err)
 	}
+	header := 0
+	if t.kind == ethernet {
+		header = ethernetHeader
+	}
 	for name, n := range map[string]int{
 		bpf.TapVarBlockSize: t.plan.size, bpf.TapVarBlocks: t.plan.blocks, bpf.TapVarStale: t.plan.stale(),
-		bpf.TapVarSnaplen: f.SnapLen, bpf.TapVarPayload: f.Payload,
+		bpf.TapVarSnaplen: f.SnapLen, bpf.TapVarPayload: f.Payload, bpf.TapVarLinkHeader: header,
 	} {
 		if err := spec.Variables[name].Set(uint32(n)); err != nil {
 			return fmt.Errorf("set constant %s: %w", name, err)
@@ -137,7 +142,14 @@ func (t *tap) load(f Filter) error {
 			return err
 		}
 	}
-	t.programs, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: btf.NewCache()})
+	shared := map[string]*ebpf.Map{}
+	if passing != nil {
+		shared[bpf.TapMapTapPassing] = passing.table
+		if err := spec.Variables[bpf.TapVarPassingSeed].Set(passing.seed); err != nil {
+			return fmt.Errorf("set constant %s: %w", bpf.TapVarPassingSeed, err)
+		}
+	}
+	t.programs, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: btf.NewCache(), MapReplacements: shared})
 	if err != nil {
 		return err
 	}

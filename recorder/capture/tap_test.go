@@ -45,7 +45,7 @@ func newRunFilter(t testing.TB, f Filter) runFilter {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { home.Close() })
-	ring, err := openTap(home, link{hardware: unix.ARPHRD_ETHER}, 1<<20, f)
+	ring, err := openTap(home, link{hardware: unix.ARPHRD_ETHER}, 1<<20, f, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

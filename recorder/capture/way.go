@@ -115,7 +115,7 @@ func (s *Set) chooseWay() (err error) {
 	if s.cfg.Way == TPacket {
 		return nil
 	}
-	err = canTap()
+	s.passing, err = NewPassing()
 	if s.cfg.Way == TCX {
 		return err
 	}
@@ -124,6 +124,10 @@ func (s *Set) chooseWay() (err error) {
 	}
 	return nil
 }
+
+// Passing is what is noted of handshakes that pass through; nil where packets are captured in another way. It
+// goes with the set.
+func (s *Set) Passing() *Passing { return s.passing }
 
 // make makes a ring for l that is not bound yet, by the way that was chosen. Where tcx fails for
 // one interface, Auto takes a packet socket, and says why.
@@ -160,7 +164,7 @@ func (s *Set) makePackets(l link, bytes int, because string) (ring, error) {
 // makeTap makes a ring of programs.
 func (s *Set) makeTap(l link, bytes int) (*tap, error) {
 	packed := s.packedBytes(bytes)
-	t, err := openTap(s.home, l, bytes-packed, s.cfg.Filter)
+	t, err := openTap(s.home, l, bytes-packed, s.cfg.Filter, s.passing)
 	if err != nil {
 		return nil, err
 	}

@@ -131,6 +131,16 @@ func (s *States) Read(into *Transitions) error {
 	return nil
 }
 
+// AcceptedCloseWait counts the accepted connections that went to CLOSE_WAIT, and those that left it, since
+// the probe was armed. It takes nothing away from Read.
+func (s *States) AcceptedCloseWait() (to, from uint64) {
+	for i := range s.cpus.slots {
+		to += atomic.LoadUint64(&s.cpus.slots[i].Accepted[0])
+		from += atomic.LoadUint64(&s.cpus.slots[i].Accepted[1])
+	}
+	return to, from
+}
+
 // listened counts the sockets that began to listen, since the probe was armed. It takes
 // nothing away from Read; where the probe is not armed it does not know.
 func (s *States) listened() (n uint64, known bool) {

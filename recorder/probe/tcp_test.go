@@ -324,6 +324,51 @@ func TestStatesGauge(t *testing.T) {
 	}
 }
 
+// Of connections whose peers have closed those count that were accepted here, until the program closes.
+func TestAcceptedCloseWait(t *testing.T) {
+	const held = 10
+	ns := testns.New(t)
+	s := armAll(t, Options{NetNS: inode(t, ns)})
+	until := func(to, from uint64) {
+		t.Helper()
+		var gotTo, gotFrom uint64
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			if gotTo, gotFrom = s.States.AcceptedCloseWait(); gotTo == to && gotFrom == from {
+				return
+			}
+		}
+		t.Fatalf("%d to CLOSE_WAIT, %d from it, want %d and %d", gotTo, gotFrom, to, from)
+	}
+	testns.Do(t, ns, func() {
+		l, err := net.Listen("tcp4", "127.0.0.1:80")
+		must(t, err)
+		defer l.Close()
+		var clients, servers []net.Conn
+		for range held {
+			c, err := net.Dial("tcp4", "127.0.0.1:80")
+			must(t, err)
+			a, err := l.Accept()
+			must(t, err)
+			clients, servers = append(clients, c), append(servers, a)
+		}
+		for _, c := range clients[:held/2] {
+			c.Close()
+		}
+		for _, a := range servers[held/2:] { // their peers, which were not accepted, are in CLOSE_WAIT then
+			a.Close()
+		}
+		until(held/2, 0)
+		for _, a := range servers[:held/2] {
+			a.Close()
+		}
+		until(held/2, held/2)
+		for _, c := range clients[held/2:] {
+			c.Close()
+		}
+		until(held/2, held/2)
+	})
+}
+
 func TestStormIsLimitedAndCounted(t *testing.T) {
 	const storm = 5000
 	ns := testns.New(t)

@@ -31,7 +31,8 @@ const (
 
 	// Before so much is known the largest value so far stands for the usual, from so many seconds
 	// on and but for the last ones, in which an incident may rise: who arms a recorder today wants
-	// today's incident.
+	// today's incident. They are the later half of what was seen, five at least and at most the lag:
+	// what rises steadily from nothing, as sockets do that nobody closes, is never a factor above what it was 5 s ago.
 	soFarNeeded = 3 * time.Second
 	soFarLag    = 5 * time.Second
 
@@ -173,7 +174,12 @@ func (b *Baseline) Ready() bool { return b.seen() >= needed }
 // soFar is the largest value that was seen, and the floor at least, and whether that is of some
 // seconds. What was over the limit is left out for as long as it waits to be learned.
 func (b *Baseline) soFar(now time.Time) (most float64, ok bool) {
-	most, seconds, due := max(b.floor, b.last.quantile(1)), b.seen(), now.Add(-soFarLag).UnixNano()
+	most, seconds := max(b.floor, b.last.quantile(1)), b.seen()
+	if b.waiting == 0 {
+		return most, seconds >= soFarNeeded.Seconds()
+	}
+	half := now.Sub(time.Unix(0, b.waits[b.first].at)) / 2
+	due := now.Add(-min(max(half, soFarLag), lag)).UnixNano()
 	for i := range b.waiting {
 		if l := &b.waits[(b.first+i)%len(b.waits)]; l.at <= due {
 			if seconds += l.seconds; !l.over {

@@ -161,9 +161,13 @@ func (t *term) step(now time.Time, elapsed time.Duration, v float64, e *Eval) {
 		case e.worst:
 			t.limit, armed = t.Limit*t.base.floor, true
 		case e.cold:
-			var most float64
-			most, armed = t.base.soFar(now)
-			t.limit = t.Limit * most
+			most, some := t.base.soFar(now)
+			least := ceiling(t.Condition)
+			if some {
+				least = min(most, least)
+			}
+			// With a ceiling it is armed from the first tick on.
+			t.limit, armed = t.Limit*least, !math.IsInf(least, 1)
 		}
 	}
 	was := t.over

@@ -153,3 +153,55 @@ func BenchmarkStep(b *testing.B) {
 		e.Step(now, value, func(Fired) bool { return true })
 	}
 }
+
+// A recorder that is armed in the middle of an incident, and knows nothing of the host, fires where the vital has a
+// ceiling: it would take the incident for usual.
+func TestArmedInTheMiddle(t *testing.T) {
+	for _, c := range []struct {
+		expr  string
+		value float64
+		want  bool
+	}{
+		{"retrans.ratio > 3x for 1500ms", 0.2, true},
+		{"retrans.ratio > 3x for 1500ms", 0.1, false}, // a bad network, and what is usual of it is learned
+		{"forward.waiting > 5x for 500ms", 21, true},
+		{"forward.waiting > 5x for 500ms", 19, false},
+		{"syn_recv > 5x", 100_000, false}, // a busy host's may be
+	} {
+		tr, err := Parse(c.expr, theirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, fired := NewSet([]*Trigger{tr}, Policy{}, nil), false
+		for at := time.Duration(0); at < 5*time.Minute; at += Tick {
+			set.Step(start.Add(at), func(string) float64 { return c.value }, func(Fired) bool { fired = fired || at <= 2*time.Second; return true })
+		}
+		if fired != c.want {
+			t.Errorf("%s at %v from the first tick on: fired %v, want %v", c.expr, c.value, fired, c.want)
+		}
+	}
+	for vital, most := range ceilings {
+		if c := (&Condition{Vital: vital, Unit: theirs[vital]}); most < floor(c) {
+			t.Errorf("%s has a ceiling of %v, below its floor of %v", vital, most, floor(c))
+		}
+	}
+}
+
+// What rises steadily from nothing fires, however soon after arming it begins and however slowly it rises.
+func TestSteadyRise(t *testing.T) {
+	for _, begin := range []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 10 * time.Minute} {
+		for _, rate := range []float64{4, 20, 200} {
+			set := NewSet([]*Trigger{parsed(t, "syn_recv > 5x for 2s")}, Policy{}, nil)
+			var fired time.Duration
+			for at := time.Duration(0); at < 20*time.Minute && fired == 0; at += Tick {
+				v := max(0, rate*(at-begin).Seconds())
+				set.Step(start.Add(at), func(string) float64 { return v }, func(Fired) bool { fired = at; return true })
+			}
+			// 250 are reached then, and half of the time since arming is not looked at.
+			reached := begin + time.Duration(250/rate*float64(time.Second))
+			if want := reached-begin < max(5*time.Second, begin/2); want && (fired == 0 || fired > reached+3*time.Second) {
+				t.Errorf("%v/s from %v on: fired at %v, and was above its least limit from %v on", rate, begin, fired, reached)
+			}
+		}
+	}
+}

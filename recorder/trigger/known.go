@@ -23,7 +23,7 @@ var floors = map[string]float64{
 	"rto": 6,
 	// 2/s: what a proxy checks of its upstreams each second, and finds dead; datagrams of which
 	// two make the same entry at once.
-	"connect.failed": 2, "conntrack.drops": 2,
+	"connect.failed": 2, "forward.refused": 2, "conntrack.drops": 2,
 	// Shares for small hosts, where one connection more or less is a tenth of a second's: 3x is a
 	// quarter of the handshakes, half of the connects, and resets for three connections of ten.
 	// Of packets it is a tenth, and of segments a twentieth: some ten make up a request.
@@ -32,7 +32,11 @@ var floors = map[string]float64{
 	// 1/s, so that 3x is 3/s: somebody tries this or that port of any host.
 	"resets": 1,
 	// 1.2, so that 5x is six: what a browser opens at once, and more than checks of dead servers are.
-	"tcp.syn_sent": 1.2,
+	"tcp.syn_sent": 1.2, "forward.waiting": 1.2,
+	// 4, so that 5x is twenty: three browsers' at once, of one household.
+	"connections.stalled": 4,
+	// 3, so that 3x is nine within three seconds: a browser that closes leaves six.
+	"close_wait.growth": 3,
 	// 0.6, so that 5x is three addresses: a household that is banned and tries on, some scanners.
 	"filtered.clients": 0.6, "peers.stalled": 0.6,
 	// 50, so that 5x is 250: a port scan has some hundred open at once, a deploy as many.
@@ -51,6 +55,31 @@ var unitFloors = map[string]float64{
 	unit.PerSecond: 10,      // a single client's retries are a few a second
 	unit.Ratio:     0.01,    // 1 %: TCP is slow from 1 or 2 % loss on
 	unit.Bytes:     1 << 20, // 1 MiB: buffers of a handful of sockets
+}
+
+// ceilings are what can be taken for usual at most by a recorder that does not know a host yet, by vital: it may
+// have been armed in the middle of an incident, and then what it has seen is that. They are above what is ordinary at
+// nearly all hosts, so that what is beyond a factor of them is worth a bundle once, and with a lossy host's
+// own usual it is none any more as soon as that is known. What grows with a host has none.
+var ceilings = map[string]float64{
+	// 3x is 12 %, where TCP hardly moves: 4 % is a bad mobile network's.
+	"retrans.ratio": 0.04,
+	// 3x is half of the handshakes, and 15 % of what is sent.
+	"syn.retrans.ratio": 1.0 / 6, "rto.ratio": 0.05,
+	// 3x is 30 % of the packets.
+	"no.route.ratio": 0.1,
+	// 5x is twenty connections, and fifty addresses: both are counted only where somebody was served before.
+	"forward.waiting": 4, "filtered.clients": 10,
+	// 5x is two seconds above each connection's own least.
+	"rtt.excess.p99": 0.4,
+}
+
+// ceiling is a condition's, infinite where it has none.
+func ceiling(c *Condition) float64 {
+	if most, ok := ceilings[c.Vital]; ok {
+		return most
+	}
+	return math.Inf(1)
 }
 
 func floor(c *Condition) float64 {

@@ -10,7 +10,7 @@ import (
 type reading struct {
 	rtt, synRecv, overflows, stalled, synRetrans, rto, ratio, retrans float64
 	established, resets, failed, gone, closeWait, finWait2            float64
-	opened, silent, late                                              float64
+	opened, silent, late, cut, growth                                 float64
 
 	least float64 // s, the least round trip of those connections
 }
@@ -47,6 +47,10 @@ func (r *reading) value(vital string) float64 {
 		return r.finWait2
 	case "peers.stalled":
 		return r.silent
+	case "connections.stalled":
+		return r.silent + r.cut
+	case "close_wait.growth":
+		return r.growth
 	case "rtt.late":
 		return r.late
 	case "filtered.clients":
@@ -209,7 +213,7 @@ var kinds = []*kind{
 			*n *= 1 + 9*share
 		}
 	}},
-	// News for one night, and for one more after the restart that forgot, which each host has.
+	// News for one night, and for one more after the restart that forgot, which each host has: see firstNight.
 	{name: "backup each night", nightly: 2 * time.Hour, weekly: 7, least: 30 * time.Minute, most: 30 * time.Minute, lay: func(e *event, in time.Duration, r *reading) {
 		slow(0.25, 0)(e, in, r)
 		r.ratio, r.retrans = 0.008, r.retrans+100 // a queue that overflows once in some hundred packets
@@ -224,6 +228,27 @@ var kinds = []*kind{
 			}
 		}
 		r.silent++
+		r.cut += 5
+	}},
+	// A hundred clients, behind one address, each of which asks once in some seconds.
+	{name: "one translator's clients cut off", hurts: true, weekly: 1, least: 10 * time.Second, most: time.Minute, lay: func(e *event, in time.Duration, r *reading) {
+		if in >= time.Second {
+			r.silent, r.cut = r.silent+1, r.cut+math.Min(in.Seconds(), 5)*10
+		}
+	}},
+	// A program that closes no more what its clients have closed.
+	{name: "CLOSE_WAIT leak", hurts: true, weekly: 1, least: time.Minute, most: 10 * time.Minute, lay: func(e *event, in time.Duration, r *reading) {
+		rate := 6 + 50*e.size
+		r.closeWait += rate * in.Seconds()
+		r.growth += rate * math.Min(in.Seconds(), 3)
+	}},
+	// A balancer is restarted, and a program notices when it next writes.
+	{name: "clients that leave together", weekly: 2, least: 8 * time.Second, most: 8 * time.Second, lay: func(e *event, in time.Duration, r *reading) {
+		n := 50 + 500*e.size
+		r.closeWait += n
+		if in < 3*time.Second {
+			r.growth += n
+		}
 	}},
 	{name: "no ticks at all", weekly: 2, least: 5 * time.Second, most: time.Minute, blind: true},
 	{name: "clock set by an hour", weekly: 1, least: time.Minute, most: time.Hour, step: time.Hour},
@@ -232,6 +257,9 @@ var kinds = []*kind{
 		r.resets += 1000
 	}},
 }
+
+// firstNight is what comes nightly to a recorder that knows no night yet.
+var firstNight = &kind{name: "backup, of which nothing is known"}
 
 // host is a machine: its path and its load.
 type host struct {
@@ -273,6 +301,7 @@ func (h *host) ordinary(at time.Duration) (r reading) {
 	r.synRecv, r.synRetrans, r.rto, r.retrans = n, n/3, n, 3*n
 	r.ratio, r.established, r.resets, r.closeWait, r.finWait2 = 0.002, 2*n, 4*n, n, 5*n
 	r.opened, r.silent = 10*n, n/3
+	r.growth = math.Abs(h.random.NormFloat64()) * math.Sqrt(n)
 	if r.rtt > 0.2 {
 		r.late = 2
 	}

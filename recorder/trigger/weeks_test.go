@@ -26,6 +26,7 @@ var theirs = Vitals{
 	"no.route": "1/s", "cookies": "1/s", "ports.fill": "ratio", "conntrack.fill": "ratio", "conntrack.drops": "1/s", "softnet.drops": "1/s",
 	"softirq.max": "s", "udp.rcvbuf": "1/s", "tcp.close_wait": "1", "tcp.fin_wait2": "1", "mem.pressure": "1", "psi.memory": "ratio", "serve.p99": "s",
 	"syn.retrans.ratio": "ratio", "established.resets.ratio": "ratio", "connect.failed.ratio": "ratio", "no.route.ratio": "ratio", "filtered.clients": "1", "peers.stalled": "1", "rto.ratio": "ratio", "rtt.late": "1", "tcp.syn_sent": "1",
+	"connections.stalled": "1", "close_wait.growth": "1", "forward.waiting": "1", "forward.refused": "1/s",
 }
 
 // week is one host's, and what became of it.
@@ -88,6 +89,17 @@ func (w *week) plan(days int) {
 		}
 	}
 	slices.SortFunc(w.events, func(a, b *event) int { return int(a.start - a.before - b.start + b.before) })
+	knows := false
+	for _, e := range w.events {
+		switch {
+		case e.forgets:
+			knows = false
+		case e.nightly > 0 && !knows:
+			known := *e.kind
+			known.name = firstNight.name
+			e.kind, knows = &known, true
+		}
+	}
 }
 
 // run steps the week through the very code that a recorder steps.
@@ -185,7 +197,7 @@ func table(weeks []*week) string {
 		}
 	}
 	fmt.Fprintln(out, "\nEVENTS\tFIRED\t\t\t\t\tBUNDLES\t  ORDINARY LIFE")
-	for _, k := range kinds {
+	for _, k := range append(slices.Clone(kinds), firstNight) {
 		if all := of(weeks, k); !k.hurts {
 			fired, made := 0, 0
 			for _, e := range all {
@@ -213,7 +225,7 @@ func at(waits []time.Duration, i int) time.Duration {
 func of(weeks []*week, k *kind) (all []*event) {
 	for _, w := range weeks {
 		for _, e := range w.events {
-			if e.kind == k {
+			if e.kind.name == k.name {
 				all = append(all, e)
 			}
 		}

@@ -21,6 +21,7 @@ var stalledMeter = &Meter{
 	Doc: "how many peers this host hears nothing from",
 	Vitals: []Vital{
 		{"peers.stalled", "1", "addresses to which a SYN-ACK was sent again, or a segment after a second timeout in a row, within the last 3 s"},
+		{"connections.stalled", "1", "connections that such a segment belongs to: of many that share an address, as behind a translator or in a pool to one upstream"},
 	},
 	Variants: []Variant{{Name: "ebpf", Open: openStalled}},
 }
@@ -70,6 +71,7 @@ type Peers struct {
 	tries    map[try]span
 	filtered crowd[netip.Addr]
 	stalled  crowd[netip.Addr]
+	each     crowd[try] // connections to them
 	late     crowd[netip.AddrPort]
 }
 
@@ -111,7 +113,7 @@ func monotonic() (int64, error) {
 // NewPeers gives one that has seen nothing. Names may be nil: it knows no rule then.
 func NewPeers(names *probe.ReasonNames) *Peers {
 	p := &Peers{rules: map[uint32]bool{}, ports: map[uint16]time.Time{}, tries: map[try]span{},
-		filtered: crowd[netip.Addr]{}, stalled: crowd[netip.Addr]{}, late: crowd[netip.AddrPort]{}}
+		filtered: crowd[netip.Addr]{}, stalled: crowd[netip.Addr]{}, each: crowd[try]{}, late: crowd[netip.AddrPort]{}}
 	for _, name := range rules {
 		if n := names.DropNumber(name); n != 0 {
 			p.rules[n] = true
@@ -165,6 +167,7 @@ func (p *Peers) Heed(e *probe.Event) {
 		// (TCP_RTO_MIN, doubled once).
 		if e.Retries >= 2 {
 			p.stalled.add(e.Remote.Addr(), e.Time)
+			p.each.add(try{e.Local.Port(), e.Remote}, e.Time)
 		}
 	case probe.LateRTT:
 		p.late.add(e.Remote, e.Time)
@@ -206,6 +209,9 @@ func (p *Peers) readStalled(_ time.Time, out []float64) (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out[0], err = p.stalled.size(stalledTold)
+	if err == nil {
+		out[1], err = p.each.size(stalledTold)
+	}
 	return err
 }
 

@@ -148,6 +148,8 @@ func TestPeersStalled(t *testing.T) {
 		{Kind: probe.Retransmit, Remote: netip.MustParseAddrPort("10.0.0.1:1"), Retries: 1},
 		{Kind: probe.Retransmit, Remote: netip.MustParseAddrPort("10.0.0.2:1"), Retries: 2},
 		{Kind: probe.Retransmit, Remote: netip.MustParseAddrPort("10.0.0.2:2"), Retries: 3},
+		// The other end's port is the same in a pool to one upstream.
+		{Kind: probe.Retransmit, Local: netip.MustParseAddrPort("10.0.0.9:40001"), Remote: netip.MustParseAddrPort("10.0.0.2:2"), Retries: 2},
 		{Kind: probe.SYNACKRetransmit, Remote: netip.MustParseAddrPort("10.0.0.3:1")},
 		{Kind: probe.SYNRetransmit, Remote: netip.MustParseAddrPort("10.0.0.4:1"), Retries: 3}, // this host's own waiting
 		{Kind: probe.SYNACKRetransmit, Remote: netip.MustParseAddrPort("10.0.0.5:1"), Time: -int64(2 * stalledTold)},
@@ -155,8 +157,8 @@ func TestPeersStalled(t *testing.T) {
 		e.Time += now
 		p.Heed(&e)
 	}
-	out := []float64{-1}
-	if err := p.readStalled(time.Now(), out); err != nil || out[0] != 2 {
-		t.Errorf("%v peers are stalled, want 2 (%v)", out[0], err)
+	out := []float64{-1, -1}
+	if err := p.readStalled(time.Now(), out); err != nil || out[0] != 2 || out[1] != 3 {
+		t.Errorf("%v peers and %v connections are stalled, want 2 and 3 (%v)", out[0], out[1], err)
 	}
 }

@@ -39,8 +39,9 @@ var tcpVitals = []tcpVital{
 		counters: []string{"Tcp OutRsts", "Tcp EstabResets"}},
 	{Vital: Vital{"rto", "1/s", "retransmission timeouts that fired, those of SYNs too (TcpExt TCPTimeouts)"},
 		counters: []string{"TcpExt TCPTimeouts"}},
-	{Vital: Vital{"rto.ratio", "ratio", "such timeouts, of all segments sent (Tcp OutSegs)"},
-		counters: []string{"TcpExt TCPTimeouts"}, of: []string{"Tcp OutSegs", "Tcp RetransSegs"}},
+	// The timer of a deferred connection's SYN-ACK fires, too, though nothing is sent again.
+	{Vital: Vital{"rto.ratio", "ratio", "such timeouts, but for deferred connections, of all segments sent (Tcp OutSegs)"},
+		counters: []string{"TcpExt TCPTimeouts"}, less: []string{"TcpExt TCPDeferAcceptDrop"}, of: []string{"Tcp OutSegs", "Tcp RetransSegs"}},
 	// What leaves ESTABLISHED or CLOSE_WAIT for CLOSE without a FIN, whoever's doing it is
 	// (net/ipv4/tcp.c, tcp_set_state): an abort of this host counts once here, and twice in resets.
 	{Vital: Vital{"established.resets", "1/s", "connections that ended by a RST of either side or by timeout, each once (Tcp EstabResets)"},

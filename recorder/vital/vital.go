@@ -52,6 +52,8 @@ type Env struct {
 	Softirq func(cpu, vector int, d *probe.Durations)
 	// Peers is told of the probes' events by whoever reads them; nil: nobody does.
 	Peers *Peers
+	// Passing is asked for what the host forwards; nil: nobody sees that.
+	Passing Passing
 
 	counters *counters // that the board's meters share
 }
@@ -84,6 +86,7 @@ var Meters = []*Meter{
 	eventMeter,
 	stalledMeter,
 	filteredMeter,
+	passingMeter,
 	softirqMeter,
 	echoMeter,
 	sockstatMeter,

@@ -88,7 +88,7 @@ func TestMeters(t *testing.T) {
 				"proc/net/snmp6": "Ip6OutNoRoutes \t1\nUdp6RcvbufErrors \t2\n"},
 			map[string]string{"proc/net/netstat": netstat + "11 7 23 9 8 10 30 2 8 1\n", "proc/net/snmp": snmp + "190 10 0 8 4 42 14 3" + udp + "5" + ip + "3 30\n",
 				"proc/net/snmp6": "Ip6OutNoRoutes \t2\nIp6OutRequests \t3\nUdp6RcvbufErrors \t6\n"},
-			map[string]float64{"listen.overflows": 5, "listen.drops": 20, "cookies": 15, "syn.retrans": 3, "syn.retrans.ratio": 0.1, "established.resets.ratio": 1.0 / 17, "connect.failed.ratio": 0.5, "no.route.ratio": 0.25, "retrans.ratio": 0.1, "retrans": 10, "resets": 2, "rto": 4, "rto.ratio": 0.04,
+			map[string]float64{"listen.overflows": 5, "listen.drops": 20, "cookies": 15, "syn.retrans": 3, "syn.retrans.ratio": 0.1, "established.resets.ratio": 1.0 / 17, "connect.failed.ratio": 0.5, "no.route.ratio": 0.25, "retrans.ratio": 0.1, "retrans": 10, "resets": 2, "rto": 4, "rto.ratio": 0.03,
 				"established.resets": 1, "connect.failed": 7, "zero.windows": 2, "udp.rcvbuf": 9, "no.route": 11}},
 		{pressureMeter,
 			map[string]string{"proc/pressure/cpu": psi(100, 0), "proc/pressure/memory": psi(7, 7), "proc/pressure/io": psi(0, 0)},

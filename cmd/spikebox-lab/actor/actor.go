@@ -32,7 +32,7 @@ type Actor struct {
 
 // Actors lists every program that Main can become.
 func Actors() []*Actor {
-	return []*Actor{server, client, flood, ping, sink, trickle, datagrams, burn, sniff}
+	return []*Actor{server, client, flood, ping, sink, trickle, datagrams, burn, pages, sniff}
 }
 
 // Event is one line from an actor to the lab. Times are Unix nanoseconds.

@@ -38,6 +38,8 @@ var All = []*lab.Incident{
 	healthyBackup,
 	healthyMorning,
 	healthyTcpdump,
+	healthyRouter,
+	healthyContainerDeploy,
 	// Connections that do not come about, by where they are lost.
 	listenOverflow,
 	ackDroppedLocally,
@@ -51,6 +53,11 @@ var All = []*lab.Incident{
 	refused,
 	resetStorm,
 	middleboxReset,
+	// What this host only forwards.
+	forwardedBlackhole,
+	forwardedNextHop,
+	forwardedRefused,
+	containerUpstreamDead,
 	// Time and packets lost on the way.
 	rttSpikeAll,
 	rttSpikeOnePeer,
@@ -63,6 +70,7 @@ var All = []*lab.Incident{
 	appFrozen,
 	slowApplication,
 	cpuStarved,
+	memoryPressure,
 	slowUpstream,
 	zeroWindow,
 	closeWaitLeak,

@@ -78,16 +78,29 @@ func (s *Stage) watch() {
 // ledger is the file in which a recorder on a host keeps what it knows of the usual.
 func ledger(dir string, h *Host) string { return filepath.Join(dir, ".spikeboxd-"+h.name+".json") }
 
-// recall gives the recorder that will be armed what another has learned.
+// recall gives the recorder that will be armed what another has learned, as if that had been of its host.
 func (s *Stage) recall(h *Host) error {
 	if s.opt.Learned == "" {
 		return nil
 	}
-	text, err := os.ReadFile(s.opt.Learned)
+	return rewrite(s.opt.Learned, ledger(s.opt.Dir, h), "host", h.name)
+}
+
+// rewrite copies a file of what a recorder knows, with another value of one of its fields.
+func rewrite(from, to, field string, value any) error {
+	text, err := os.ReadFile(from)
 	if err != nil {
 		return fmt.Errorf("read what was learned: %w", err)
 	}
-	return os.WriteFile(ledger(s.opt.Dir, h), text, 0o600)
+	var known map[string]any
+	if err := json.Unmarshal(text, &known); err != nil {
+		return fmt.Errorf("parse %s: %w", from, err)
+	}
+	known[field] = value
+	if text, err = json.Marshal(known); err != nil {
+		return err
+	}
+	return os.WriteFile(to, text, 0o600)
 }
 
 // Learn lets an armed recorder watch an incident in which nothing is wrong for as long as a
@@ -102,19 +115,7 @@ func Learn(ctx context.Context, inc *Incident, opt Options, file string) error {
 	if err != nil || len(found) != 1 {
 		return fmt.Errorf("find what was learned in %s: %d files, %v", opt.Dir, len(found), err)
 	}
-	text, err := os.ReadFile(found[0])
-	if err != nil {
-		return err
-	}
-	var known map[string]any
-	if err := json.Unmarshal(text, &known); err != nil {
-		return fmt.Errorf("parse %s: %w", found[0], err)
-	}
-	known["triggers"] = map[string]any{}
-	if text, err = json.Marshal(known); err != nil {
-		return err
-	}
-	return os.WriteFile(file, text, 0o600)
+	return rewrite(found[0], file, "triggers", map[string]any{})
 }
 
 // ArmedScore sums up the runs of one incident with the default triggers. Times are in seconds.

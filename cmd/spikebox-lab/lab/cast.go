@@ -4,6 +4,7 @@ package lab
 
 import (
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/spikebox/spikebox/cmd/spikebox-lab/actor"
@@ -110,4 +111,10 @@ func (s *Stage) Flood(h *Host, p actor.Flood) *Child {
 	}
 	p.Net = s.opt.prefix(p.Net).String()
 	return s.Act(h, "flood", p.Comm, p)
+}
+
+// Read starts a program that reads so many bytes of a file again and again once it is told to begin, on so many
+// threads.
+func (s *Stage) Read(h *Host, comm string, bytes, threads int) *Child {
+	return s.Act(h, "pages", comm, actor.Pages{Comm: comm, File: filepath.Join(s.scratch, comm+".data"), Bytes: bytes, Threads: threads})
 }

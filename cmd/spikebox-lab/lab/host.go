@@ -28,6 +28,8 @@ type Host struct {
 	ns    netns.NsHandle
 	work  chan func()
 	gone  chan struct{}
+
+	bridged bool // it has the bridge of its containers
 }
 
 // newHost makes a host with nothing but lo, which is up.

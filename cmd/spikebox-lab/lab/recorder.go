@@ -59,15 +59,18 @@ func (s *Stage) startRecorder(h *Host) {
 	s.check(err)
 	// Without a budget: the lab's whole load, clients too, is this machine's, and its
 	// bundles are to have all evidence.
-	flags := append([]string{"--interface", "eth0", "--dir", dir, "--once", "--cpu-budget", "off",
+	flags := append([]string{"--dir", dir, "--once", "--cpu-budget", "off",
 		"--control", filepath.Join(s.scratch, "control.sock")}, s.truth.Trigger.Flags...)
 	if s.opt.Armed {
-		flags = []string{"--interface", "eth0", "--dir", dir, "--before", "10s", "--after", "2s",
+		flags = []string{"--dir", dir, "--before", "10s", "--after", "2s",
 			"--control", filepath.Join(s.scratch, "control.sock")}
 		s.check(s.recall(h))
 	} else if s.truth.Trigger.Signal {
 		// In place of the recorder's default triggers, one that never fires.
 		flags = append(flags, "--trigger", "syn_recv > 1000000000")
+	}
+	if h.name != routerName && !h.bridged { // else on whichever it takes by default
+		flags = append(flags, "--interface", "eth0")
 	}
 	flags = append(flags, "--log-format", "json")
 	r := &recorder{cmd: exec.Command(bin, flags...), said: &tail{},

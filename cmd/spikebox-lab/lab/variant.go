@@ -90,6 +90,14 @@ func (v Variant) networks(list []string) (all []*net.IPNet) {
 	return all
 }
 
+// host is the prefix length of one address.
+func (v Variant) host() string {
+	if v.IPv6 {
+		return "/128"
+	}
+	return "/32"
+}
+
 // family is that of nftables.
 func (v Variant) family() nftables.TableFamily {
 	if v.IPv6 {

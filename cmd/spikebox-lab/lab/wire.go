@@ -26,8 +26,14 @@ const (
 	SpoofNet   = "198.18.0.0/15" // nobody's: the router discards what goes there
 )
 
+// linkLimit is how long a link may take to come up.
+const linkLimit = 10 * time.Second
+
 // edgeName is the host on which the recorder is armed.
 const edgeName = "edge-1"
+
+// routerName is the host between all others.
+const routerName = "router"
 
 // clientsName is the host on which most clients are.
 const clientsName = "clients"
@@ -49,7 +55,7 @@ func (s *Stage) Host(name, addr string, nets ...string) *Host {
 	if s.opt.NAT && name == edgeName {
 		router.Masquerade(name)
 	}
-	s.Until("the link of "+name, 10*time.Second, func() bool { return router.carries(name) && h.carries("eth0") })
+	s.Until("the link of "+name, linkLimit, func() bool { return router.carries(name) && h.carries("eth0") })
 	return h
 }
 
@@ -69,10 +75,10 @@ func (h *Host) carries(link string) (up bool) {
 // Router is the host between all others: it forwards what they send, and discards what
 // is for SpoofNet.
 func (s *Stage) Router() *Host {
-	if h := s.known("router"); h != nil {
+	if h := s.known(routerName); h != nil {
 		return h
 	}
-	h := s.bareHost("router")
+	h := s.bareHost(routerName)
 	h.Sysctl("ipv4/ip_forward", "1")
 	h.Sysctl("ipv6/conf/all/forwarding", "1")
 	h.must(func() error { return discard(s.opt.network(SpoofNet)) })
@@ -291,17 +297,28 @@ func (router *Host) vouch6(h, other *Host, yes bool) {
 // Forget removes what the host knows of a neighbour's hardware address, as its cache does by
 // itself after some time.
 func (h *Host) Forget(other *Host) {
+	wire := "eth0"
+	if h.name == routerName {
+		wire = other.name
+	}
 	h.must(func() error {
-		eth0, err := netlink.LinkByName("eth0")
+		link, err := netlink.LinkByName(wire)
 		if err != nil {
-			return fmt.Errorf("find interface eth0: %w", err)
+			return fmt.Errorf("find interface %s: %w", wire, err)
 		}
-		n := netlink.Neigh{LinkIndex: eth0.Attrs().Index, IP: net.ParseIP(other.Addr), State: netlink.NUD_FAILED}
+		n := netlink.Neigh{LinkIndex: link.Attrs().Index, IP: net.ParseIP(other.Addr), State: netlink.NUD_FAILED}
 		if err := netlink.NeighDel(&n); err != nil {
 			return fmt.Errorf("forget neighbour %s: %w", other.Addr, err)
 		}
 		return nil
 	})
+}
+
+// Vanish lets the host be there no more for anybody: it takes nothing in, and answers no question for its hardware
+// address (arp_ignore 8: for no address; of IPv6 that is ICMP, which is not taken in).
+func (h *Host) Vanish() {
+	h.Sysctl("ipv4/conf/all/arp_ignore", "8")
+	h.Drop(Input)
 }
 
 // address gives an interface of the calling thread's namespace an address and sets it up.

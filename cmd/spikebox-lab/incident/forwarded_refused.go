@@ -1,0 +1,40 @@
+//go:build linux
+
+package incident
+
+import (
+	"github.com/spikebox/spikebox/cmd/spikebox-lab/actor"
+	"github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
+)
+
+var forwardedRefused = &lab.Incident{
+	Name: "forwarded-refused",
+	Doc:  "a service behind a router that is watched has crashed",
+	Story: `
+The database behind the gateway has crashed, and its host refuses every connection. The gateway forwards the
+refusals, as it forwarded the answers before.`,
+	Params: []lab.Param{
+		lab.NewLoad("rate", "connections per second through the router", "30", "200"),
+		lab.Baseline("4s", "10s"),
+		lab.Span("8s", "10s"),
+	},
+	Arm: []string{"--trigger", "forward.refused > 10 for 2s", "--before", "20s", "--after", "3s"},
+	Expected: lab.Expected{
+		Root:    "connection-refused",
+		Allowed: []string{"reset-storm"},
+	},
+	Run: runForwardedRefused,
+}
+
+// runForwardedRefused leaves the server's kernel to answer with RSTs.
+func runForwardedRefused(s *lab.Stage) {
+	db := s.Upstream()
+	postgres := s.Serve(db, 5432, actor.Server{Comm: "postgres"})
+	router, clients := s.Router(), s.Clients()
+	s.Arm(router)
+	s.Load(clients, db, 5432, actor.Client{Group: "app", Comm: "app", From: lab.Addresses(lab.HealthyNet, 8), Rate: s.Rate("rate"), Requests: 2})
+
+	s.Begin("postgres crashes")
+	s.Crash(postgres)
+	s.Sleep(s.Duration("span"))
+}
