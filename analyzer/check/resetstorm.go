@@ -44,6 +44,8 @@ TCPAbortOnMemory. Since Linux 6.10 each RST has its reason.`,
 	Causes: []Link{
 		{Cause: &slowApplication, EffectVariant: byClient, On: subject.KindService, Slack: counterSlack,
 			Because: "clients that wait too long give up and reset"},
+		{Cause: &slowUpstream, EffectVariant: byClient, On: subject.KindService, Slack: counterSlack,
+			Because: "who waits too long for an upstream gives up and resets"},
 	},
 	Explains: []string{"resets", "established.resets", "established.resets.ratio"},
 	run:      runResetStorm,

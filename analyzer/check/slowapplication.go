@@ -24,6 +24,8 @@ check says so instead. A service that always takes that long is not called slow.
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},
 	Causes: []Link{
+		{Cause: &appStalled, On: subject.KindListener, Slack: counterSlack,
+			Because: "who is not accepted is not answered"},
 		{Cause: &slowUpstream, On: subject.KindHost, Slack: counterSlack,
 			Because: "a proxy cannot answer before its upstream has answered"},
 		{Cause: &neighbourFailed, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
@@ -35,7 +37,7 @@ check says so instead. A service that always takes that long is not called slow.
 		{Cause: &connectionRefused, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
 			Because: "a proxy that is refused by its upstream tries again before it says so"},
 	},
-	Explains: []string{"serve.p99", "serve.max", "accept.queue.fill", "accept.stalled", "tcp.established"},
+	Explains: []string{"serve.p99", "serve.max", "serve.waiting", "accept.queue.fill", "accept.stalled", "tcp.established"},
 	run:      runSlowApplication,
 }
 

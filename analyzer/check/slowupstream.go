@@ -19,13 +19,14 @@ slow-application is told as its effect.`,
 	Ref:      "nginx, $upstream_header_time; HAProxy, the timer Tr of its log",
 	Needs:    []*Need{needPackets, needOwn},
 	Limits:   []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},
-	Explains: []string{"upstream.p99", "upstream.max", "serve.p99", "serve.max", "accept.stalled", "tcp.established"},
+	Explains: []string{"upstream.p99", "upstream.max", "serve.p99", "serve.max", "serve.waiting", "accept.stalled", "tcp.established"},
 	run:      runSlowUpstream,
 }
 
 // runSlowUpstream asks of the services that this host is the client of.
 func runSlowUpstream(c *Case) Answer {
 	a := c.slowServices("upstreams", func(w handshake.Way) bool { return w == handshake.Outbound }, func(s *slowness, f *Finding) {
+		f.Subjects = append(f.Subjects, c.askersOf(s.service.Server)...)
 		if process := c.asker(s.service.Server); process != "" {
 			f.Detail += fmt.Sprintf(" Here %s waited for it.", process)
 		}

@@ -29,7 +29,9 @@ const (
 	Shrunk                  // the window's right edge moved left; Value is bytes (who moved it)
 	Vanished                // fell silent for good while the other repeated its data; Value is ns (who fell silent)
 	LargeLost               // large segments were never acknowledged, smaller ones were, from when the other side was heard last; Value is bytes (who sent them)
-	Waiting                 // a request was not answered when the capture ended; Value is ns (server)
+	Waiting                 // a request was not answered when the capture ended, at its time (server)
+	GaveUp                  // the client ended a connection on which its request had no answer for a second, at the request's time; Value is ns (server)
+	Dismissed               // the server ended one with a FIN in place of an answer (server)
 	Half                    // the SYN was not repeated, and no ACK ever came, nor a RST; at the SYN's time (client)
 	Deferred                // a SYN-ACK was repeated although the server's TCP had taken the ACK (server)
 	kinds
@@ -144,6 +146,7 @@ func (s *Sums) Flow(f *flow.Flow) {
 	s.path(f)
 	s.opening(v, f)
 	s.resets(v, f)
+	s.unanswered(v, f)
 	s.windows(v, f)
 	s.silences(v, f)
 }
@@ -197,9 +200,9 @@ func (s *Sums) resets(v *Service, f *flow.Flow) {
 	switch peer := &f.Dirs[by.Other()]; {
 	case f.ResetState <= flow.StateSynReceived:
 		kind = ResetHalf
-	case asking && since <= f.EndTime:
+	case asking && since <= f.EndTime && (by == flow.Client || f.C2S().Fins == 0): // who has closed waits for nothing
 		kind = ResetAsked
-	case peer.Outstanding() > 0 && peer.Fins == 0:
+	case peer.Outstanding() > 0 && peer.Fins == 0 && f.Dirs[by].Fins == 0: // who has closed wants nothing of what still comes
 		kind = ResetBusy
 	}
 	if !f.Foreign.Is() {
@@ -244,11 +247,41 @@ const (
 	large = 1240
 )
 
+// Patience is how long a client waits at least that has given up, in ns: who only says goodbye, as TLS does,
+// or cancels what it has asked, is gone sooner.
+const Patience = 1_000_000_000
+
+// unanswered counts a last request without an answer by what became of it. What a reset by the server ends is told
+// by resets.
+func (s *Sums) unanswered(v *Service, f *flow.Flow) {
+	since, asking := f.Asking()
+	if !asking || !f.ServerKnown() || f.Foreign.Is() {
+		return
+	}
+	client, server := closed(f.C2S()), closed(f.S2C())
+	if client == 0 && f.End == flow.ResetByClient {
+		client = f.EndTime
+	}
+	switch {
+	case server >= since && (client == 0 || server < client):
+		v.at(Dismissed, flow.Server).add(f, server, 0, s)
+	case client-since >= Patience:
+		v.at(GaveUp, flow.Server).add(f, since, client-since, s)
+	case client == 0 && f.End == flow.Open:
+		v.at(Waiting, flow.Server).add(f, since, 0, s)
+	}
+}
+
+// closed gives when one side sent its FIN, 0 where it did not.
+func closed(d *flow.Direction) int64 {
+	if len(d.FINs) == 0 {
+		return 0
+	}
+	return d.FINs[0].Time
+}
+
 // silences counts the sides that said nothing more while the other asked.
 func (s *Sums) silences(v *Service, f *flow.Flow) {
-	if since, asking := f.Asking(); asking && f.End == flow.Open {
-		v.at(Waiting, flow.Server).add(f, since, f.Last-since, s)
-	}
 	for side := range f.Dirs {
 		d, side := &f.Dirs[side], flow.Side(side)
 		stuck, ok := d.Stuck()

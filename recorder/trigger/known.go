@@ -33,6 +33,8 @@ var floors = map[string]float64{
 	"resets": 1,
 	// 1.2, so that 5x is six: what a browser opens at once, and more than checks of dead servers are.
 	"tcp.syn_sent": 1.2,
+	// 1.5, so that 5x is eight: more than the six of one browser and a long poll beside them.
+	"serve.waiting": 1.5,
 	// 0.6, so that 5x is three addresses: a household that is banned and tries on, some scanners.
 	"filtered.clients": 0.6, "peers.stalled": 0.6,
 	// 50, so that 5x is 250: a port scan has some hundred open at once, a deploy as many.

@@ -49,7 +49,7 @@ func (r *reading) value(vital string) float64 {
 		return r.silent
 	case "rtt.late":
 		return r.late
-	case "filtered.clients":
+	case "filtered.clients", "serve.waiting":
 		return 0
 	}
 	return r.share(vital)

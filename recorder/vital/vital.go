@@ -77,6 +77,7 @@ type Reader interface {
 var Meters = []*Meter{
 	rttMeter,
 	responseMeter,
+	waitingMeter,
 	listenerMeter,
 	stateMeter,
 	portMeter,
