@@ -37,7 +37,9 @@ type slowness struct {
 	usual       int64 // ns, the usual median
 	slow, all   uint64
 	median, top int64 // ns within the span: half of the answers took at least so long; the longest
+	tenth       int64 // ns within the span: a tenth of the answers took at least so long
 	before      float64
+	waited      int64 // ns, the longest that was answered in the run's first second
 	apart       int64 // s, most between two slow seconds of the run
 	quiet       int64 // s, outside of the run
 }
@@ -54,14 +56,14 @@ func (c *Case) slowness(v *traffic.Service) (s slowness, ok bool) {
 	first := -1
 	var best slowness
 	var apart, last int64 // s, in the run that goes on
-	const pause = 3       // s: when each answer takes a second or two, some seconds have none
+	const pause = 5       // s: when each answer takes a second or two, or a program stops again and again, some seconds have no slow one
 	for i := range v.Answers {
 		a := &v.Answers[i]
 		slow := slower(a, s.limit)
 		if float64(slow) < slowShare.Value*float64(a.N) {
 			continue
 		}
-		if first < 0 || a.At-v.Answers[first].At > int64(pause+i-first) {
+		if first < 0 || a.At-last > pause {
 			first = i
 		}
 		run := s.over(v.Answers, first, i)
@@ -108,7 +110,8 @@ func (s slowness) over(list []traffic.Answers, from, to int) slowness {
 	} else {
 		s.before = 1 // nothing is known of the usual
 	}
-	s.median = traffic.Quantile(list[from:to+1], 0.5)
+	s.median, s.tenth = traffic.Quantile(list[from:to+1], 0.5), traffic.Quantile(list[from:to+1], 0.9)
+	s.waited = list[from].Most
 	s.span = timeline.Span{Start: list[from].At * 1e9, End: list[to].At*1e9 + 1e9}
 	return s
 }
@@ -224,7 +227,7 @@ func (c *Case) slowServices(what string, wanted func(handshake.Way) bool, tell f
 			s.slow = u.n
 		}
 		usual, now := c.trips(&s)
-		if s.explainedByNetwork(now) || 2*c.lostMeanwhile(&s) >= s.slow {
+		if s.explainedByNetwork(now) || !silent && 2*c.lostMeanwhile(&s) >= s.slow {
 			network = true
 			continue
 		}
@@ -264,7 +267,7 @@ func (c *Case) data() bool {
 func (c *Case) answersFinding(s *slowness, usual, now float64) *Finding {
 	f := &Finding{Severity: Warning, Object: s.service.Server.String()}
 	f.Subjects = []subject.Subject{subject.Service{Addr: s.service.Server}}
-	s.span.Start, s.span.End = max(s.span.Start, c.Window.Start), min(s.span.End, c.Window.End)
+	s.span.Start, s.span.End = max(s.span.Start-s.waited, c.Window.Start), min(s.span.End, c.Window.End)
 	f.at(s.span)
 	if now > 0 {
 		f.Detail = fmt.Sprintf(" The network was not slow: its round trips took %s meanwhile", unit.Duration(seconds(now)))
@@ -293,15 +296,20 @@ func (c *Case) slowFinding(s *slowness, usual, now float64) *Finding {
 	waiting := s.service.Hits(traffic.Waiting, flow.Server)
 	f.examples(waiting.Examples)
 	limit := unit.Duration(time.Duration(s.limit))
-	took := fmt.Sprintf("%s of %s took %s or longer, up to %s", c.least(needPackets)+unit.Count(s.slow), words.Plural(s.all, "answer", "answers"), limit, unit.Duration(time.Duration(s.top)))
+	long := fmt.Sprintf("%s of %s took %s or longer, up to %s", c.least(needPackets)+unit.Count(s.slow), words.Plural(s.all, "answer", "answers"), limit, unit.Duration(time.Duration(s.top)))
 	f.Headline = fmt.Sprintf("%s answered slowly for %s: %s; usually half of them take %s.", words.Sentence(c.named(s.service)),
-		unit.Duration(f.End.Sub(f.Start)), took, s.usually())
+		unit.Duration(f.End.Sub(f.Start)), long, s.usually())
 	f.Detail = "The time is the one between the last byte of a request and the first of its answer, as the tap saw them." + f.Detail
+	f.delay = float64(s.median) / 1e9
 	f.effect = c.least(needPackets) + words.Plural(s.slow, "answer", "answers") + " of up to " + unit.Duration(time.Duration(s.top))
+	took, which := s.median, "half"
+	if took < s.limit {
+		took, which = s.tenth, "a tenth"
+	}
 	f.Evidence = []Item{{
 		Kind: "packets", Member: c.packetsMember(nil), Where: "time from request to answer at " + s.service.Server.String(),
-		Value: val(float64(s.median) / 1e9), Limit: val(float64(s.limit) / 1e9), Unit: "s",
-		Text:   "half of the answers took at least so long",
+		Value: val(float64(took) / 1e9), Limit: val(float64(s.limit) / 1e9), Unit: "s",
+		Text:   which + " of the answers took at least so long",
 		Filter: fmt.Sprintf("%s.addr == %s && tcp.port == %d && tcp.len > 0", ipName(s.service.Server.Addr()), s.service.Server.Addr(), s.service.Server.Port()),
 	}}
 	return f

@@ -30,7 +30,8 @@ any more, it only grows, by each connection that comes: a straight line. The lis
 processes says why: T is stopped (SIGSTOP, a debugger, a frozen control group), D waits in
 the kernel (a disk, NFS), and one that sleeps and has used no CPU time between the trigger
 and the end waits for something that does not come, a lock or an answer. One that has all
-of its file descriptors open cannot accept, whatever it does.
+of its file descriptors open cannot accept, whatever it does; whoever handed it the
+socket, as nginx's master, has it open too and never accepts.
 
 Workers that do not accept themselves are seen by what they leave unread: requests that
 lie in their sockets at the trigger and at the end, while each process that could read

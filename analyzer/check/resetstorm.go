@@ -27,8 +27,8 @@ var resetStorm = Check{
 	Doc:   "many connections were reset while somebody waited for an answer or for data; says who did it, in which state and why",
 	Page: `A RST ends a connection at once and throws away what was on its way. Not every one is
 harm: many programs reset connections that they no longer need, and those are not counted
-here. What counts is what was cut off: a request that was never answered, data that never
-arrived. A service that is restarted cuts off what it has at that moment: that is only
+here, nor are those behind the sender's own FIN. What counts is what was cut off: a request
+that was never answered, data that never arrived. A service that is restarted cuts off what it has at that moment: that is only
 worth knowing. So are clients who reset a few of many connections all the time, as load
 balancers end their health checks.
 

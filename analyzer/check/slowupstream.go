@@ -15,7 +15,8 @@ the time from the last byte of a request to the first byte of the answer is the 
 own, plus one round trip to it. If it grows and the round trip does not, look there.
 
 Where this host's own services are slow in the same seconds, they waited for it: then
-slow-application is told as its effect.`,
+slow-application is told as its effect. One that takes requests and answers none is told
+here, too.`,
 	Ref:      "nginx, $upstream_header_time; HAProxy, the timer Tr of its log",
 	Needs:    []*Need{needPackets, needOwn},
 	Limits:   []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},

@@ -135,6 +135,7 @@ func (s *silence) finding(c *Case, usual, now float64) *Finding {
 		became = append(became, fmt.Sprintf("%s when the capture ended, the oldest since %s", words.Plural(rest, "still waited", "still waited"), unit.Duration(time.Duration(s.oldest))))
 	}
 	f.Detail = words.Sentence(words.List(became)) + "." + f.Detail
+	f.delay = float64(max(s.longest, s.oldest)) / 1e9
 	f.effect = requests + " without an answer"
 	kinds := []traffic.Kind{traffic.GaveUp, traffic.Dismissed, traffic.Waiting}
 	slices.SortStableFunc(kinds, func(a, b traffic.Kind) int {

@@ -251,11 +251,11 @@ const (
 // or cancels what it has asked, is gone sooner.
 const Patience = 1_000_000_000
 
-// unanswered counts a last request without an answer by what became of it. What a reset by the server ends is told
-// by resets.
+// unanswered counts a last request without an answer by what became of it, where the server's kernel has it: of what
+// was lost on the way others tell. What a reset by the server ends is told by resets.
 func (s *Sums) unanswered(v *Service, f *flow.Flow) {
 	since, asking := f.Asking()
-	if !asking || !f.ServerKnown() || f.Foreign.Is() {
+	if !asking || !f.ServerKnown() || f.Foreign.Is() || f.C2S().Outstanding() > 0 {
 		return
 	}
 	client, server := closed(f.C2S()), closed(f.S2C())
