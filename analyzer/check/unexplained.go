@@ -79,6 +79,9 @@ func runUnexplained(c *Case) Answer {
 // not a human who gave no reason.
 func (c *Case) triggers() []format.Trigger {
 	m := c.Evidence.Manifest
+	if m == nil { // a bare capture
+		return nil
+	}
 	var all []format.Trigger
 	for _, t := range append([]format.Trigger{m.Trigger}, m.Joined...) {
 		if !moved.Automatic(t) && (t.Kind != "control" || t.Reason == "") || len(all) == mostTriggers {
@@ -107,7 +110,7 @@ func (c *Case) explains(t format.Trigger) string {
 			continue
 		}
 		for _, f := range r.Findings {
-			if (f.Severity.Rank() >= Warning.Rank() || (r.Check.LookAlike || f.elsewhere) && t.Vital != "") && (t.Vital == "" || f.span().Overlaps(span, counterSlack.Nanoseconds())) &&
+			if (f.Severity.Rank() >= Warning.Rank() || (r.Check.LookAlike || f.harmless) && t.Vital != "") && (t.Vital == "" || f.span().Overlaps(span, counterSlack.Nanoseconds())) &&
 				(best == nil || accountsBetter(f, r.Check, best, by)) {
 				best, by = f, r.Check
 			}

@@ -23,6 +23,7 @@ const (
 	ResetAsked              // reset while a request waited for its answer (who reset)
 	ResetBusy               // reset while data of the peer was on its way (who reset)
 	ResetIdle               // reset when nothing was outstanding, or both had closed (who reset)
+	ResetAfter              // reset by a side that had closed, as the other still sent: a goodbye, an answer to somebody who has left (who reset)
 	ResetHalf               // reset before the handshake was complete (who reset)
 	Foreign                 // reset by another machine than either end (flow.Foreign), in none of the kinds above then; Value is 1 if it cut off a request or data (in whose name)
 	Closed                  // stopped reading: the receive window was closed; Value is ns (who stopped)
@@ -202,7 +203,9 @@ func (s *Sums) resets(v *Service, f *flow.Flow) {
 		kind = ResetHalf
 	case asking && since <= f.EndTime && (by == flow.Client || f.C2S().Fins == 0): // who has closed waits for nothing
 		kind = ResetAsked
-	case peer.Outstanding() > 0 && peer.Fins == 0 && f.Dirs[by].Fins == 0: // who has closed wants nothing of what still comes
+	case f.Dirs[by].Fins > 0: // who has closed wants nothing of what still comes
+		kind = ResetAfter
+	case peer.Outstanding() > 0 && peer.Fins == 0:
 		kind = ResetBusy
 	}
 	if !f.Foreign.Is() {
