@@ -37,35 +37,42 @@ type slowness struct {
 	usual       int64 // ns, the usual median
 	slow, all   uint64
 	median, top int64 // ns within the span: half of the answers took at least so long; the longest
+	tenth       int64 // ns within the span: a tenth of the answers took at least so long
 	before      float64
+	waited      int64 // ns, the longest that was answered in the run's first second
+	apart       int64 // s, most between two slow seconds of the run
+	quiet       int64 // s, outside of the run
 }
 
 // slowness finds the longest run of seconds in which answers took far longer than they usually do.
 func (c *Case) slowness(v *traffic.Service) (s slowness, ok bool) {
 	s = slowness{service: v, way: c.way(v)}
-	var medians []float64
-	for i := range v.Answers {
-		medians = append(medians, float64(traffic.Quantile(v.Answers[i:i+1], 0.5)))
-	}
-	if len(medians) == 0 {
+	if len(v.Answers) == 0 {
 		return s, false
 	}
 	// The lower quartile of the seconds: half of a window may be the incident.
-	s.usual = int64(quantile(slices.Clone(medians), 0.25))
+	s.usual = int64(quantile(medians(v.Answers), 0.25))
 	s.limit = max(int64(slowLimit.Value*1e9), int64(slowFactor.Value)*s.usual)
 	first := -1
 	var best slowness
-	const pause = 3 // s: when each answer takes a second or two, some seconds have none
+	var apart, last int64 // s, in the run that goes on
+	const pause = 5       // s: when each answer takes a second or two, or a program stops again and again, some seconds have no slow one
 	for i := range v.Answers {
 		a := &v.Answers[i]
 		slow := slower(a, s.limit)
 		if float64(slow) < slowShare.Value*float64(a.N) {
 			continue
 		}
-		if first < 0 || a.At-v.Answers[first].At > int64(pause+i-first) {
+		if first < 0 || a.At-last > pause {
 			first = i
 		}
 		run := s.over(v.Answers, first, i)
+		run.apart = 1
+		if i > first {
+			run.apart = max(apart, a.At-last)
+		}
+		apart, last = run.apart, a.At
+		run.quiet = v.Answers[len(v.Answers)-1].At - v.Answers[0].At - (a.At - v.Answers[first].At)
 		if run.slow > best.slow {
 			best = run
 		}
@@ -73,8 +80,18 @@ func (c *Case) slowness(v *traffic.Service) (s slowness, ok bool) {
 	if float64(best.slow) < slowMany.Value || float64(best.slow) < slowShare.Value*float64(best.all) {
 		return best, false
 	}
-	// What is as slow outside of the run is the usual.
-	return best, best.share() >= 3*best.before
+	// What is as slow outside of the run is the usual, and so is what comes again and again from end to end: a worker that
+	// blocks on a queue until its timeout.
+	return best, best.share() >= 3*best.before && best.quiet >= 2*best.apart
+}
+
+// medians gives that of each second.
+func medians(list []traffic.Answers) []float64 {
+	all := make([]float64, len(list))
+	for i := range list {
+		all[i] = float64(traffic.Quantile(list[i:i+1], 0.5))
+	}
+	return all
 }
 
 // over sums up the seconds from one index to another.
@@ -93,7 +110,8 @@ func (s slowness) over(list []traffic.Answers, from, to int) slowness {
 	} else {
 		s.before = 1 // nothing is known of the usual
 	}
-	s.median = traffic.Quantile(list[from:to+1], 0.5)
+	s.median, s.tenth = traffic.Quantile(list[from:to+1], 0.5), traffic.Quantile(list[from:to+1], 0.9)
+	s.waited = list[from].Most
 	s.span = timeline.Span{Start: list[from].At * 1e9, End: list[to].At*1e9 + 1e9}
 	return s
 }
@@ -195,16 +213,33 @@ func (c *Case) slowServices(what string, wanted func(handshake.Way) bool, tell f
 		for i := range v.Answers {
 			longest = max(longest, v.Answers[i].Most)
 		}
-		s, ok := c.slowness(v)
-		if !ok {
+		s, slow := c.slowness(v)
+		u, silent := c.silence(v)
+		if !slow && !silent {
 			continue
 		}
+		silent = silent && (!slow || u.n >= s.slow)
+		if silent {
+			if slow {
+				u.span = u.span.Join(s.span)
+			}
+			s = u.slowness
+			s.slow = u.n
+		}
 		usual, now := c.trips(&s)
-		if s.explainedByNetwork(now) || 2*c.lostMeanwhile(&s) >= s.slow {
+		if s.explainedByNetwork(now) || !silent && 2*c.lostMeanwhile(&s) >= s.slow {
 			network = true
 			continue
 		}
-		f := c.slowFinding(&s, usual, now)
+		var f *Finding
+		if silent {
+			f = u.finding(c, usual, now)
+		} else {
+			f = c.slowFinding(&s, usual, now)
+			if u.n >= uint64(slowMany.Value) {
+				f.Detail += fmt.Sprintf(" %s had no answer at all.", words.Sentence(words.Plural(u.n, "request", "requests")))
+			}
+		}
 		tell(&s, f)
 		findings = append(findings, f)
 	}
@@ -228,44 +263,56 @@ func (c *Case) data() bool {
 	})
 }
 
-// slowFinding says how slow, how many, and that the network was not.
-func (c *Case) slowFinding(s *slowness, usual, now float64) *Finding {
+// answersFinding starts a finding about a service's answers, with how the network fared.
+func (c *Case) answersFinding(s *slowness, usual, now float64) *Finding {
 	f := &Finding{Severity: Warning, Object: s.service.Server.String()}
-	if float64(s.median) >= slowSevere.Value*1e9 {
-		f.Severity = Critical
-	}
 	f.Subjects = []subject.Subject{subject.Service{Addr: s.service.Server}}
-	s.span.Start, s.span.End = max(s.span.Start, c.Window.Start), min(s.span.End, c.Window.End)
+	s.span.Start, s.span.End = max(s.span.Start-s.waited, c.Window.Start), min(s.span.End, c.Window.End)
 	f.at(s.span)
-	f.examples(s.service.Hits(traffic.Waiting, flow.Server).Examples)
-	limit := unit.Duration(time.Duration(s.limit))
-	took := fmt.Sprintf("%s of %s took %s or longer, up to %s", c.least(needPackets)+unit.Count(s.slow), words.Plural(s.all, "answer", "answers"), limit, unit.Duration(time.Duration(s.top)))
-	usually := "under 1 ms"
-	if s.usual > 0 {
-		usually = "about " + unit.Duration(time.Duration(s.usual))
-	}
-	f.Headline = fmt.Sprintf("%s answered slowly for %s: %s; usually half of them take %s.", words.Sentence(c.named(s.service)),
-		unit.Duration(f.End.Sub(f.Start)), took, usually)
-	f.Detail = "The time is the one between the last byte of a request and the first of its answer, as the tap saw them."
 	if now > 0 {
-		f.Detail += fmt.Sprintf(" The network was not slow: its round trips took %s meanwhile", unit.Duration(seconds(now)))
+		f.Detail = fmt.Sprintf(" The network was not slow: its round trips took %s meanwhile", unit.Duration(seconds(now)))
 		if usual > 0 {
 			f.Detail += ", usually " + unit.Duration(seconds(usual))
 		}
 		f.Detail += "."
 	}
-	if w := s.service.Hits(traffic.Waiting, flow.Server); w.Flows > 0 && w.Most >= s.limit {
-		f.Detail += fmt.Sprintf(" %s had no answer when the capture ended, the oldest since %s.", words.Sentence(words.Plural(w.Flows, "request", "requests")), unit.Duration(time.Duration(w.Most)))
+	return f
+}
+
+// usually is the usual time of half of the answers.
+func (s *slowness) usually() string {
+	if s.usual > 0 {
+		return "about " + unit.Duration(time.Duration(s.usual))
 	}
+	return "under 1 ms"
+}
+
+// slowFinding says how slow, how many, and that the network was not.
+func (c *Case) slowFinding(s *slowness, usual, now float64) *Finding {
+	f := c.answersFinding(s, usual, now)
+	if float64(s.median) >= slowSevere.Value*1e9 {
+		f.Severity = Critical
+	}
+	waiting := s.service.Hits(traffic.Waiting, flow.Server)
+	f.examples(waiting.Examples)
+	limit := unit.Duration(time.Duration(s.limit))
+	long := fmt.Sprintf("%s of %s took %s or longer, up to %s", c.least(needPackets)+unit.Count(s.slow), words.Plural(s.all, "answer", "answers"), limit, unit.Duration(time.Duration(s.top)))
+	f.Headline = fmt.Sprintf("%s answered slowly for %s: %s; usually half of them take %s.", words.Sentence(c.named(s.service)),
+		unit.Duration(f.End.Sub(f.Start)), long, s.usually())
+	f.Detail = "The time is the one between the last byte of a request and the first of its answer, as the tap saw them." + f.Detail
+	f.delay = float64(s.median) / 1e9
 	f.effect = c.least(needPackets) + words.Plural(s.slow, "answer", "answers") + " of up to " + unit.Duration(time.Duration(s.top))
-	value, text := s.median, "half of the answers took at least so long"
-	if value < s.limit { // fewer than half were slow, and the median says nothing of them
-		value, text = s.top, "the longest"
+	took, which := s.median, "half of the answers took at least so long"
+	if took < s.limit { // fewer than half were slow, and the median says nothing of them
+		took, which = s.tenth, "a tenth of the answers took at least so long"
+	}
+	if took < s.limit {
+		took, which = s.top, "the longest"
 	}
 	f.Evidence = []Item{{
 		Kind: "packets", Member: c.packetsMember(nil), Where: "time from request to answer at " + s.service.Server.String(),
-		Value: val(float64(value) / 1e9), Limit: val(float64(s.limit) / 1e9), Unit: "s",
-		Text:   text,
+		Value: val(float64(took) / 1e9), Limit: val(float64(s.limit) / 1e9), Unit: "s",
+		Text:   which,
 		Filter: fmt.Sprintf("%s.addr == %s && tcp.port == %d && tcp.len > 0", ipName(s.service.Server.Addr()), s.service.Server.Addr(), s.service.Server.Port()),
 	}}
 	return f

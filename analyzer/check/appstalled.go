@@ -30,7 +30,8 @@ any more, it only grows, by each connection that comes: a straight line. The lis
 processes says why: T is stopped (SIGSTOP, a debugger, a frozen control group), D waits in
 the kernel (a disk, NFS), and one that sleeps and has used no CPU time between the trigger
 and the end waits for something that does not come, a lock or an answer. One that has all
-of its file descriptors open cannot accept, whatever it does.
+of its file descriptors open cannot accept, whatever it does; whoever handed it the
+socket, as nginx's master, has it open too and never accepts.
 
 Workers that do not accept themselves are seen by what they leave unread: requests that
 lie in their sockets at the trigger and at the end, while each process that could read
@@ -39,8 +40,12 @@ that: a proxy whose client does not read does not read either, and does right.`,
 	Ref:    "proc(5), /proc/pid/stat, state; net/ipv4/inet_connection_sock.c, inet_csk_accept, Linux 6.18",
 	Needs:  []*Need{needVital("accept.queue.fill", "vitals.listeners")},
 	Limits: []Limit{stalledMany, stalledHold, manyFlows},
+	Causes: []Link{
+		{Cause: &slowUpstream, On: subject.KindProcess, Slack: counterSlack, If: severe,
+			Because: "workers that all wait for an upstream accept nothing"},
+	},
 	// What is not accepted fills the queue.
-	Explains: []string{"accept.queue.fill", "accept.stalled", "serve.p99", "serve.max", "tcp.established"},
+	Explains: []string{"accept.queue.fill", "accept.stalled", "serve.p99", "serve.max", "serve.waiting", "tcp.established"},
 	run:      runAppStalled,
 }
 
@@ -92,8 +97,8 @@ func (c *Case) standing(s *member.Socket, in timeline.Span) (who, how string, it
 	if s == nil || len(s.Process) == 0 {
 		return "", "", nil
 	}
-	if how, item := exhausted(s); how != "" {
-		return owner(s), how, []Item{item}
+	if who, how, item := exhausted(s); how != "" {
+		return who, how, []Item{item}
 	}
 	states, shared := map[string]bool{}, c.shared(s)
 	var stopped []string
@@ -164,18 +169,19 @@ func inStates(states map[string]bool) string {
 	return strings.Join(parts, " or ")
 }
 
-// exhausted says that no process of a listener can open another file descriptor, which accept(2) does: empty where one
-// can. The last one may be the recorder's look at it.
-func exhausted(s *member.Socket) (how string, item Item) {
-	for _, p := range s.Process {
-		if p.FDLimit == 0 || uint64(p.FDs)+1 < p.FDLimit {
-			return "", item
-		}
+// exhausted names a process of a listener that can open no other file descriptor, which accept(2) does: the last one may be
+// the recorder's look at it. One is enough where nothing is accepted: the others that have the socket open are those that
+// handed it on, as nginx's master and a supervisor do, and never take from it.
+func exhausted(s *member.Socket) (who, how string, item Item) {
+	i := slices.IndexFunc(s.Process, func(p member.Process) bool { return p.FDLimit > 0 && uint64(p.FDs)+1 >= p.FDLimit })
+	if i < 0 {
+		return "", "", item
 	}
-	p := s.Process[0]
-	return fmt.Sprintf("has %s of %s file descriptors open, so that accept(2) fails", unit.Count(p.FDs), unit.Count(p.FDLimit)),
+	p := &s.Process[i]
+	who = fmt.Sprintf("%s, pid %d", words.Clip(p.Comm), p.PID)
+	return who, fmt.Sprintf("has %s of %s file descriptors open, so that accept(2) fails", unit.Count(p.FDs), unit.Count(p.FDLimit)),
 		Item{Kind: "socket", Member: member.SocketsName, Where: "line " + strconv.Itoa(s.Line), Value: val(float64(p.FDs)), Limit: val(float64(p.FDLimit)),
-			Unit: "file descriptors", Text: fmt.Sprintf("%s, pid %d", words.Clip(p.Comm), p.PID)}
+			Unit: "file descriptors", Text: who}
 }
 
 // process gives what one of the two lists of processes says of a PID.

@@ -26,6 +26,9 @@ type Link struct {
 // one of many CPUs do not explain what befell every connection.
 func harmful(cause, _ *Finding) bool { return cause.Severity != Info }
 
+// severe says whether the cause hurts most of those whom it hits.
+func severe(cause, _ *Finding) bool { return cause.Severity == Critical }
+
 // lostHere says whether what this host lost on its way in can be what connections from outside lack.
 // Those that it opens itself wait for packets, too, but what went out was never in that place.
 func lostHere(cause, effect *Finding) bool {

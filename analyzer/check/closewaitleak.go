@@ -26,6 +26,8 @@ LAST_ACK: that pile comes later and is an effect.`,
 	Causes: []Link{
 		{Cause: &appStalled, On: subject.KindProcess, Slack: counterSlack,
 			Because: "a process that does not run closes nothing"},
+		{Cause: &slowApplication, CauseVariant: notAnswered, On: subject.KindProcess, Slack: counterSlack,
+			Because: "clients that give up close, and what waits for something else does not get to it"},
 	},
 	Explains: []string{"tcp.close_wait", "close_wait.growth"},
 	run:      runCloseWait,

@@ -65,6 +65,8 @@ type Finding struct {
 	way    handshake.Way // of the connections that a finding about handshakes is about
 	delay  float64       // s: for how long a packet was held up at most, where the finding is about that
 	remark bool          // its check's
+	// harmless says that it tells what moved its counter, and that nobody here was hurt: another part of the machine, users who leave.
+	harmless bool
 }
 
 // Variant tells apart the ways in which a check can be present, where these have causes or

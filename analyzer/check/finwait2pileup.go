@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
@@ -18,9 +19,13 @@ lets it wait. Once the process here has closed, the kernel waits for
 net.ipv4.tcp_fin_timeout, 60 s by default, and forgets the connection. So it costs
 little; but it says that something at the other end does not close, and towards an
 upstream each holds a port.`,
-	Ref:      "RFC 9293 section 3.3.2; net/ipv4/tcp.c, __tcp_close (TCP_FIN_WAIT2), Linux 6.18; tcp(7)",
-	Needs:    []*Need{needVital("tcp.fin_wait2", "vitals.states")},
-	Limits:   []Limit{stateMany, stateFactor, stateHold},
+	Ref:    "RFC 9293 section 3.3.2; net/ipv4/tcp.c, __tcp_close (TCP_FIN_WAIT2), Linux 6.18; tcp(7)",
+	Needs:  []*Need{needVital("tcp.fin_wait2", "vitals.states")},
+	Limits: []Limit{stateMany, stateFactor, stateHold},
+	Causes: []Link{
+		{Cause: &slowUpstream, CauseVariant: notAnswered, On: subject.KindPeer, Slack: counterSlack,
+			Because: "who gives up on an upstream closes, and a program there that hangs does not"},
+	},
 	Explains: []string{"tcp.fin_wait2", "tcp.orphans"},
 	run:      runFinWait2,
 }

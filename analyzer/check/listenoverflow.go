@@ -31,12 +31,14 @@ somaxconn says.`,
 	Needs: []*Need{needTCPExt},
 	// An ACK that finds the accept queue full leaves its connection half-open, and the
 	// SYN-ACK is sent again.
-	Explains: []string{"listen.overflows", "listen.drops", "accept.queue.fill", "accept.stalled", "syn_recv", "synack.retrans"},
+	Explains: []string{"listen.overflows", "listen.drops", "accept.queue.fill", "accept.stalled", "syn_recv", "synack.retrans", "syn.retrans", "syn.retrans.ratio", "peers.stalled", "cookies"},
 	Causes: []Link{
 		{Cause: &appStalled, On: subject.KindListener, Slack: counterSlack,
 			Because: "a program that stands still accepts nothing, and the queue fills up"},
 		{Cause: &cpuSaturated, On: subject.KindListener, Slack: counterSlack, If: harmful,
 			Because: "a program that does not get the CPU accepts nothing meanwhile"},
+		{Cause: &slowUpstream, On: subject.KindProcess, Slack: counterSlack, If: severe,
+			Because: "a program all of whose workers or connections wait for an upstream accepts nothing meanwhile"},
 		{Cause: &noRoute, On: subject.KindHost, Slack: counterSlack, If: notOverflown,
 			Because: "a SYN whose sender no route leads to is dropped by the listener"},
 		{Cause: &synFlood, EffectVariant: halfFull, On: subject.KindHost, Slack: counterSlack, If: harmful,

@@ -11,6 +11,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/analyzer/traffic"
+	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
 )
 
@@ -26,11 +27,12 @@ var resetStorm = Check{
 	Title: "Connections were reset",
 	Doc:   "many connections were reset while somebody waited for an answer or for data; says who did it, in which state and why",
 	Page: `A RST ends a connection at once and throws away what was on its way. Not every one is
-harm: many programs reset connections that they no longer need, and those are not counted
-here. What counts is what was cut off: a request that was never answered, data that never
-arrived. A service that is restarted cuts off what it has at that moment: that is only
-worth knowing. So are clients who reset a few of many connections all the time, as load
-balancers end their health checks.
+harm: many programs reset connections that they no longer need, and those are not
+counted here, nor are those behind the sender's own FIN. What counts is what was cut
+off: a request that was never answered, data that never arrived. A service that is
+restarted cuts off what it has at that moment: that is only worth knowing. So are
+clients who reset a few of many connections all the time, as load balancers end their
+health checks.
 
 Who sent the RST is the culprit or its victim: a server that resets in place of answering
 has crashed in the request, is configured to refuse, or runs out of something; a client
@@ -44,10 +46,14 @@ TCPAbortOnMemory. Since Linux 6.10 each RST has its reason.`,
 	Causes: []Link{
 		{Cause: &slowApplication, EffectVariant: byClient, On: subject.KindService, Slack: counterSlack,
 			Because: "clients that wait too long give up and reset"},
+		{Cause: &slowUpstream, EffectVariant: byClient, On: subject.KindService, Slack: counterSlack,
+			Because: "who waits too long for an upstream gives up and resets"},
 	},
-	Explains: []string{"resets", "established.resets", "established.resets.ratio"},
+	Explains: resetVitals,
 	run:      runResetStorm,
 }
+
+var resetVitals = []string{"resets", "established.resets", "established.resets.ratio"}
 
 // The variants of a reset: by whom.
 const (
@@ -65,6 +71,7 @@ func runResetStorm(c *Case) Answer {
 			}
 		}
 	}
+	findings = append(findings, c.resetsAfter()...)
 	if len(findings) > 0 {
 		return present(c.rest(worst(findings), "resets")...)
 	}
@@ -76,6 +83,30 @@ func runResetStorm(c *Case) Answer {
 		a = c.veto(absent("no established connection was reset"), resetMany.Value, "snmp.Tcp.EstabResets")
 	}
 	return a
+}
+
+// resetsAfter tells of resets by whoever had closed before, where a trigger asks for them: they are what moved its vital, and
+// harm nobody. Untold they are on every host that serves HTTPS, or users who leave.
+func (c *Case) resetsAfter() (all []*Finding) {
+	if !slices.ContainsFunc(c.triggers(), func(t format.Trigger) bool { return slices.Contains(resetVitals, t.Vital) }) {
+		return nil
+	}
+	for _, by := range []flow.Side{flow.Server, flow.Client} {
+		for _, h := range c.hits(by, traffic.ResetAfter) {
+			span, n := stretch(h.Seconds, 3)
+			if float64(n) < manyFlows.Value {
+				continue
+			}
+			f := h.finding(c, span)
+			f.harmless = true
+			f.effect = c.least(needPackets) + words.Plural(h.Flows, "late reset", "late resets")
+			f.Headline = fmt.Sprintf("%s reset %s to %s that it had closed before.", words.Sentence(c.side(h.service, by)),
+				c.least(needPackets)+words.Of(h.Flows, h.service.Flows, adjective(h.way)+"connection", adjective(h.way)+"connections"), c.named(h.service))
+			f.Detail = "The other side still sent: a goodbye, or an answer to somebody who had left. Nothing was cut off that anybody waited for."
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 // resetFinding says who reset whom and in the middle of what; nil where it is too little to tell of.

@@ -19,12 +19,19 @@ or what it waits for, is slow: a query, a lock, a full pool of workers, an upstr
 
 The tap of this host sees answers when they leave its queueing discipline, so a full queue
 looks like slow answers too; then the kernel's own round trips are long as well, and this
-check says so instead. A service that always takes that long is not called slow.`,
+check says so instead. A service that always takes that long is not called slow.
+
+An answer that never comes has no time. Requests that the server's kernel has, and that
+were not answered when their clients gave up, when the server closed, or when the capture
+ended, are told here too, of a service that otherwise answers. A client whose last data
+asks nothing (a window update of HTTP/2, TLS' goodbye) is not taken for one that waits.`,
 	Ref:    "the time between tcp.len > 0 of the client and of the server in Wireshark; shared with spikebox flows --sort think",
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},
 	Causes: []Link{
-		{Cause: &slowUpstream, On: subject.KindHost, Slack: counterSlack,
+		{Cause: &appStalled, On: subject.KindListener, Slack: counterSlack,
+			Because: "who is not accepted is not answered"},
+		{Cause: &slowUpstream, On: subject.KindHost, Slack: counterSlack, If: accounts,
 			Because: "a proxy cannot answer before its upstream has answered"},
 		{Cause: &neighbourFailed, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
 			Because: "a proxy cannot answer before it has reached its upstream"},
@@ -35,8 +42,15 @@ check says so instead. A service that always takes that long is not called slow.
 		{Cause: &connectionRefused, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
 			Because: "a proxy that is refused by its upstream tries again before it says so"},
 	},
-	Explains: []string{"serve.p99", "serve.max", "accept.queue.fill", "accept.stalled", "tcp.established"},
+	Explains: []string{"serve.p99", "serve.max", "serve.waiting", "accept.queue.fill", "accept.stalled", "tcp.established"},
 	run:      runSlowApplication,
+}
+
+// accounts says whether one slowness can have made the other: it is as long, or lasts as long while requests queue up for
+// it. What hundreds of requests that were held up by something else ask at once takes an upstream longer for a moment.
+func accounts(cause, effect *Finding) bool {
+	lasted := func(f *Finding) float64 { return f.End.Sub(f.Start).Seconds() }
+	return heldUp(cause, effect) || lasted(cause) >= (lasted(effect)+effect.delay)/2 // an answer tells of the time before it, too
 }
 
 // ownUpstream says whether the cause keeps this host from a server that it asks, is more than worth knowing, and hits a

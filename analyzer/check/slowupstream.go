@@ -15,17 +15,19 @@ the time from the last byte of a request to the first byte of the answer is the 
 own, plus one round trip to it. If it grows and the round trip does not, look there.
 
 Where this host's own services are slow in the same seconds, they waited for it: then
-slow-application is told as its effect.`,
+slow-application is told as its effect. One that takes requests and answers none is told
+here, too.`,
 	Ref:      "nginx, $upstream_header_time; HAProxy, the timer Tr of its log",
 	Needs:    []*Need{needPackets, needOwn},
 	Limits:   []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},
-	Explains: []string{"upstream.p99", "upstream.max", "serve.p99", "serve.max", "accept.stalled", "tcp.established"},
+	Explains: []string{"upstream.p99", "upstream.max", "serve.p99", "serve.max", "serve.waiting", "accept.stalled", "tcp.established"},
 	run:      runSlowUpstream,
 }
 
 // runSlowUpstream asks of the services that this host is the client of.
 func runSlowUpstream(c *Case) Answer {
 	a := c.slowServices("upstreams", func(w handshake.Way) bool { return w == handshake.Outbound }, func(s *slowness, f *Finding) {
+		f.Subjects = append(f.Subjects, c.askersOf(s.service.Server)...)
 		if process := c.asker(s.service.Server); process != "" {
 			f.Detail += fmt.Sprintf(" Here %s waited for it.", process)
 		}

@@ -80,6 +80,7 @@ func runSoftnetDrop(c *Case) Answer {
 	if own, known := c.ownBacklog(); known && own < b.n/2 {
 		// Half: the two are counted by different clocks, and events come in whole seconds.
 		f.Severity = lossSeverity(own, own/max(own+c.received(b.span), 1))
+		f.harmless = f.Severity == Info
 		f.Detail = fmt.Sprintf("%s of them were for this network namespace, the others for another one of this machine. ", words.Sentence(words.Plural(uint64(own), "packet", "packets"))) + f.Detail
 	}
 	f.Evidence = append(f.Evidence, c.seriesItem(c.Lines.Get(fmt.Sprintf("softnet.cpu%d.processed", worst.cpu)), b.span))

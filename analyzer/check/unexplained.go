@@ -79,6 +79,9 @@ func runUnexplained(c *Case) Answer {
 // not a human who gave no reason.
 func (c *Case) triggers() []format.Trigger {
 	m := c.Evidence.Manifest
+	if m == nil { // a bare capture
+		return nil
+	}
 	var all []format.Trigger
 	for _, t := range append([]format.Trigger{m.Trigger}, m.Joined...) {
 		if !moved.Automatic(t) && (t.Kind != "control" || t.Reason == "") || len(all) == mostTriggers {
@@ -101,14 +104,15 @@ func (c *Case) triggers() []format.Trigger {
 func (c *Case) explains(t format.Trigger) string {
 	span := triggerSpan(t)
 	var best *Finding
+	var by *Check // whose best is
 	for _, r := range c.answers {
 		if r.Check.Remark || t.Kind == "kmsg" || t.Vital != "" && !slices.Contains(r.Check.Explains, t.Vital) {
 			continue
 		}
 		for _, f := range r.Findings {
-			if (f.Severity.Rank() >= Warning.Rank() || r.Check.LookAlike && t.Vital != "") && (t.Vital == "" || f.span().Overlaps(span, counterSlack.Nanoseconds())) &&
-				(best == nil || accountsBetter(f, best)) {
-				best = f
+			if (f.Severity.Rank() >= Warning.Rank() || (r.Check.LookAlike || f.harmless) && t.Vital != "") && (t.Vital == "" || f.span().Overlaps(span, counterSlack.Nanoseconds())) &&
+				(best == nil || accountsBetter(f, r.Check, best, by)) {
+				best, by = f, r.Check
 			}
 		}
 	}
@@ -118,9 +122,18 @@ func (c *Case) explains(t format.Trigger) string {
 	return best.ID
 }
 
-// accountsBetter says which of two findings is named: the worse, of equals the earlier, as an effect comes later.
-func accountsBetter(a, b *Finding) bool {
-	return cmp.Or(b.Severity.Rank()-a.Severity.Rank(), a.Start.Compare(b.Start), strings.Compare(a.ID, b.ID)) < 0
+// accountsBetter says which of two findings is named: the worse, of equals the one that may cause the other, or the
+// earlier, as an effect comes later.
+func accountsBetter(a *Finding, of *Check, b *Finding, than *Check) bool {
+	return cmp.Or(b.Severity.Rank()-a.Severity.Rank(), leads(than, of)-leads(of, than), a.Start.Compare(b.Start), strings.Compare(a.ID, b.ID)) < 0
+}
+
+// leads is 1 where one check's findings may cause the other's.
+func leads(cause, effect *Check) int {
+	if slices.ContainsFunc(effect.Causes, func(l Link) bool { return l.Cause == cause }) {
+		return 1
+	}
+	return 0
 }
 
 // triggerSpan is from when the vital went beyond its limit until the trigger fired.

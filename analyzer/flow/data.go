@@ -122,6 +122,9 @@ func (t *Table) think(f *Flow, s Side, p *packet.Packet) {
 		return
 	}
 	if s == Client {
+		if x := f.S2C(); x.Fins > 0 && p.Flags&packet.ACK != 0 && !before(p.Ack, x.next) {
+			return // who has taken the server's FIN asks no more: TLS says goodbye behind it
+		}
 		// The last of several segments, or of pipelined requests, is the one that counts.
 		f.asking, f.requestEnd = true, p.Time
 		return

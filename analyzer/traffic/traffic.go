@@ -23,6 +23,7 @@ const (
 	ResetAsked              // reset while a request waited for its answer (who reset)
 	ResetBusy               // reset while data of the peer was on its way (who reset)
 	ResetIdle               // reset when nothing was outstanding, or both had closed (who reset)
+	ResetAfter              // reset by a side that had closed, as the other still sent: a goodbye, an answer to somebody who has left (who reset)
 	ResetHalf               // reset before the handshake was complete (who reset)
 	Foreign                 // reset by another machine than either end (flow.Foreign), in none of the kinds above then; Value is 1 if it cut off a request or data (in whose name)
 	Closed                  // stopped reading: the receive window was closed; Value is ns (who stopped)
@@ -30,7 +31,9 @@ const (
 	Vanished                // fell silent for good while the other repeated its data; Value is ns (who fell silent)
 	LargeLost               // large segments were never acknowledged, smaller ones were, from when the other side was heard last; Value is bytes (who sent them)
 	LargeMissed             // of LargeLost, those where the other side is there and has not got it: it reported a gap, or was heard after the segment had been sent again; Value is bytes (who sent them)
-	Waiting                 // a request was not answered when the capture ended; Value is ns (server)
+	Waiting                 // a request was not answered when the capture ended, at its time (server)
+	GaveUp                  // the client ended a connection on which its request had no answer for a second, at the request's time; Value is ns (server)
+	Dismissed               // the server ended one with a FIN in place of an answer (server)
 	Half                    // the SYN was not repeated, and no ACK ever came, nor a RST; at the SYN's time (client)
 	Deferred                // a SYN-ACK was repeated although the server's TCP had taken the ACK (server)
 	kinds
@@ -143,6 +146,7 @@ func (s *Sums) Flow(f *flow.Flow) {
 	s.path(f)
 	s.opening(v, f)
 	s.resets(v, f)
+	s.unanswered(v, f)
 	s.windows(v, f)
 	s.silences(v, f)
 }
@@ -196,8 +200,10 @@ func (s *Sums) resets(v *Service, f *flow.Flow) {
 	switch peer := &f.Dirs[by.Other()]; {
 	case f.ResetState <= flow.StateSynReceived:
 		kind = ResetHalf
-	case asking && since <= f.EndTime:
+	case asking && since <= f.EndTime && (by == flow.Client || f.C2S().Fins == 0): // who has closed waits for nothing
 		kind = ResetAsked
+	case f.Dirs[by].Fins > 0: // who has closed wants nothing of what still comes
+		kind = ResetAfter
 	case peer.Outstanding() > 0 && peer.Fins == 0:
 		kind = ResetBusy
 	}
@@ -243,11 +249,41 @@ const (
 	large = 1240
 )
 
+// Patience is how long a client waits at least that has given up, in ns: who only says goodbye, as TLS does,
+// or cancels what it has asked, is gone sooner.
+const Patience = 1_000_000_000
+
+// unanswered counts a last request without an answer by what became of it, where the server's kernel has it: of what
+// was lost on the way others tell. What a reset by the server ends is told by resets.
+func (s *Sums) unanswered(v *Service, f *flow.Flow) {
+	since, asking := f.Asking()
+	if !asking || !f.ServerKnown() || f.Foreign.Is() || f.C2S().Outstanding() > 0 {
+		return
+	}
+	client, server := closed(f.C2S()), closed(f.S2C())
+	if client == 0 && f.End == flow.ResetByClient {
+		client = f.EndTime
+	}
+	switch {
+	case server >= since && (client == 0 || server < client):
+		v.at(Dismissed, flow.Server).add(f, server, 0, s)
+	case client-since >= Patience:
+		v.at(GaveUp, flow.Server).add(f, since, client-since, s)
+	case client == 0 && f.End == flow.Open:
+		v.at(Waiting, flow.Server).add(f, since, 0, s)
+	}
+}
+
+// closed gives when one side sent its FIN, 0 where it did not.
+func closed(d *flow.Direction) int64 {
+	if len(d.FINs) == 0 {
+		return 0
+	}
+	return d.FINs[0].Time
+}
+
 // silences counts the sides that said nothing more while the other asked.
 func (s *Sums) silences(v *Service, f *flow.Flow) {
-	if since, asking := f.Asking(); asking && f.End == flow.Open {
-		v.at(Waiting, flow.Server).add(f, since, f.Last-since, s)
-	}
 	for side := range f.Dirs {
 		d, side := &f.Dirs[side], flow.Side(side)
 		stuck, ok := d.Stuck()

@@ -21,6 +21,8 @@ var Defaults = []Default{
 		"frozen or stopped application, one hung worker", "a service that listens long before it is ready"},
 	{"serve.p99 > 4x for 1500ms", "at least half a second, for the slowest hundredth of what this host answers; one slow answer is in it for less than a second",
 		"slow application, slow upstream, too little CPU", "a batch of heavy requests where there are few others; long polling"},
+	{"serve.waiting > 5x for 1s", "eight connections at least that had no answer for a second: an application that hangs gives no response time that could be measured",
+		"hung application, pool of workers or connections used up, silent upstream, dead resolver", "a batch of heavy requests where there are few others; many clients that send what wants no answer, or poll for long, and begin at once"},
 	{"syn.retrans > 5x", "each is a connection that is late by a second or more, in either direction; at least 20/s",
 		"upstream black hole, dead neighbour, SYN-ACKs or final ACKs lost or dropped", "listeners with TCP_DEFER_ACCEPT that many idle clients connect to at once"},
 	{"syn.retrans.ratio > 3x for 1s and syn.retrans > 2 for 1s", "on a host that 20/s would be many for: a quarter of its handshakes; what one client repeats at once is a rate for less than a second",

@@ -33,6 +33,8 @@ var floors = map[string]float64{
 	"resets": 1,
 	// 1.2, so that 5x is six: what a browser opens at once, and more than checks of dead servers are.
 	"tcp.syn_sent": 1.2, "forward.waiting": 1.2,
+	// 1.5, so that 5x is eight: more than the six of one browser and a long poll beside them.
+	"serve.waiting": 1.5,
 	// 4, so that 5x is twenty: three browsers' at once, of one household.
 	"connections.stalled": 4,
 	// 3, so that 3x is nine within three seconds: a browser that closes leaves six.

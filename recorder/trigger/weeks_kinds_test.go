@@ -53,7 +53,7 @@ func (r *reading) value(vital string) float64 {
 		return r.growth
 	case "rtt.late":
 		return r.late
-	case "filtered.clients":
+	case "filtered.clients", "serve.waiting":
 		return 0
 	}
 	return r.share(vital)

@@ -42,7 +42,7 @@ func wantedCounters() (names []string) {
 	for _, v := range tcpVitals {
 		names = append(append(append(names, v.counters...), v.less...), v.of...)
 	}
-	return append(names, echoCounters...)
+	return append(append(names, echoCounters...), heardCounter...)
 }
 
 func newCounters(root string) *counters {

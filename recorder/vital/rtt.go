@@ -127,9 +127,13 @@ func (r *rttPoll) poll(buf []byte) error {
 
 // Offsets in struct tcp_info (include/uapi/linux/tcp.h), the same on every kernel.
 const (
-	tcpInfoLastAckRecv = 56  // tcpi_last_ack_recv, ms
-	tcpInfoRTT         = 68  // tcpi_rtt, µs
-	tcpInfoMinRTT      = 148 // tcpi_min_rtt, µs
+	tcpInfoLastDataSent = 44  // tcpi_last_data_sent, ms
+	tcpInfoLastDataRecv = 52  // tcpi_last_data_recv, ms
+	tcpInfoLastAckRecv  = 56  // tcpi_last_ack_recv, ms
+	tcpInfoRTT          = 68  // tcpi_rtt, µs
+	tcpInfoMinRTT       = 148 // tcpi_min_rtt, µs
+	tcpInfoDataSegsIn   = 152 // tcpi_data_segs_in
+	tcpInfoDataSegsOut  = 156 // tcpi_data_segs_out
 )
 
 // smoothedRTT gives tcpi_rtt and tcpi_min_rtt in µs, and whether an ACK came within the last

@@ -79,6 +79,7 @@ type Reader interface {
 var Meters = []*Meter{
 	rttMeter,
 	responseMeter,
+	waitingMeter,
 	listenerMeter,
 	stateMeter,
 	portMeter,
