@@ -199,7 +199,7 @@ func (s *Sums) resets(v *Service, f *flow.Flow) {
 		kind = ResetHalf
 	case asking && since <= f.EndTime:
 		kind = ResetAsked
-	case peer.Outstanding() > 0 && peer.Fins == 0:
+	case peer.Outstanding() > 0 && peer.Fins == 0 && !f.ResetTook: // a client that has its answer may end with a RST, which acknowledges it
 		kind = ResetBusy
 	}
 	if !f.Foreign.Is() {
