@@ -342,6 +342,7 @@ func TestTranslatedWithinAHost(t *testing.T) {
 	if list := b.Pairs[0].Translated; len(list) != 1 || list[0] != (taps.Translation{A: service, B: server}) && list[0] != (taps.Translation{A: server, B: service}) {
 		t.Errorf("translated %v, want %v to %v", list, service, server)
 	}
+	e.Packets.Local = map[netip.Addr]bool{service.Addr(): true} // as a bundle lists them
 	if !e.Packets.Forwards(service) {
 		t.Errorf("%v is not forwarded", service)
 	}

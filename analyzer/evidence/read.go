@@ -102,7 +102,7 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 		}
 		if !opts.OnlyFlows {
 			e.packetColumns(in.own)
-			packets.ways(e.Sockets, e.Own)
+			packets.ways(e.Sockets, e.Own, e.Manifest != nil)
 		}
 	}
 	e.readLogs(logs, known)
