@@ -234,7 +234,7 @@ func (c *Case) slowFinding(s *slowness, usual, now float64) *Finding {
 	if float64(s.median) >= slowSevere.Value*1e9 {
 		f.Severity = Critical
 	}
-	f.Subjects = []subject.Subject{subject.Service{Addr: s.service.Server}}
+	f.Subjects, f.way = []subject.Subject{subject.Service{Addr: s.service.Server}}, s.way
 	s.span.Start, s.span.End = max(s.span.Start, c.Window.Start), min(s.span.End, c.Window.End)
 	f.at(s.span)
 	f.examples(s.service.Hits(traffic.Waiting, flow.Server).Examples)

@@ -26,6 +26,8 @@ LAST_ACK: that pile comes later and is an effect.`,
 	Causes: []Link{
 		{Cause: &appStalled, On: subject.KindProcess, Slack: counterSlack,
 			Because: "a process that does not run closes nothing"},
+		{Cause: &listenOverflow, On: subject.KindProcess, Slack: counterSlack, If: harmful,
+			Because: "clients that give up while they wait in the accept queue have closed, and the program has not even taken them"},
 	},
 	Explains: []string{"tcp.close_wait"},
 	run:      runCloseWait,

@@ -24,7 +24,7 @@ check says so instead. A service that always takes that long is not called slow.
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},
 	Causes: []Link{
-		{Cause: &slowUpstream, On: subject.KindHost, Slack: counterSlack,
+		{Cause: &slowUpstream, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
 			Because: "a proxy cannot answer before its upstream has answered"},
 		{Cause: &neighbourFailed, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
 			Because: "a proxy cannot answer before it has reached its upstream"},
