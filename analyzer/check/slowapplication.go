@@ -24,7 +24,8 @@ check says so instead. A service that always takes that long is not called slow.
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},
 	Causes: []Link{
-		{Cause: &slowUpstream, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
+		// Whoever asks: behind a web server stands another program of this host, as php-fpm does, and a Unix socket between is not seen.
+		{Cause: &slowUpstream, On: subject.KindHost, Slack: counterSlack,
 			Because: "a proxy cannot answer before its upstream has answered"},
 		{Cause: &neighbourFailed, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
 			Because: "a proxy cannot answer before it has reached its upstream"},

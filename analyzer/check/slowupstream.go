@@ -26,7 +26,6 @@ slow-application is told as its effect.`,
 // runSlowUpstream asks of the services that this host is the client of.
 func runSlowUpstream(c *Case) Answer {
 	a := c.slowServices("upstreams", func(w handshake.Way) bool { return w == handshake.Outbound }, func(s *slowness, f *Finding) {
-		f.Subjects = append(f.Subjects, c.askersOf(s.service.Server)...)
 		if process := c.asker(s.service.Server); process != "" {
 			f.Detail += fmt.Sprintf(" Here %s waited for it.", process)
 		}
