@@ -194,7 +194,7 @@ func (a *again) sum(of func(*traffic.Load) uint64) (n uint64) {
 
 // finding tells of it: how much, on which paths, by which mechanism, and where it was lost.
 func (a *again) finding(c *Case) *Finding {
-	f := &Finding{Severity: Warning}
+	f := &Finding{Severity: Warning, lost: a.share}
 	if a.share >= lossCritical.Value && a.hurts(c) {
 		f.Severity = Critical
 	}
@@ -313,9 +313,11 @@ func (a *again) culprit(c *Case, f *Finding) (where, look string) {
 		peers = append(peers, slowPeer{addr: p.Addr})
 	}
 	on := ""
-	if list := c.Evidence.Packets.Interfaces; len(list) > 1 && bits.OnesCount64(interfaces) == 1 {
+	if list := c.Evidence.Packets.Interfaces; bits.OnesCount64(interfaces) == 1 {
 		if i := bits.TrailingZeros64(interfaces); i < len(list) && list[i].Name != "" {
-			on = " on " + list[i].Name
+			if len(list) > 1 {
+				on = " on " + list[i].Name
+			}
 			f.Subjects = append(f.Subjects, subject.Interface{Name: list[i].Name})
 		}
 	}
@@ -331,14 +333,14 @@ func (a *again) culprit(c *Case, f *Finding) (where, look string) {
 		f.Object = peers[0].addr.String() + " and " + peers[1].addr.String()
 		return f.Object + on, "It is the only path in the capture: compare with another one, and look at both ends' interfaces (ethtool -S, ip -s link)."
 	case len(peers) == 1 && a.well == 0:
-		f.Object = "peer " + peers[0].addr.String()
+		f.Object, f.narrow = "peer "+peers[0].addr.String(), alone(peers[0].addr)
 		return peers[0].addr.String() + on, "It is the only peer with so much traffic: compare with another path before blaming this one."
 	case len(peers) == 1:
-		f.Object = "peer " + peers[0].addr.String()
+		f.Object, f.narrow = "peer "+peers[0].addr.String(), alone(peers[0].addr)
 		return peers[0].addr.String() + on, fmt.Sprintf("Follow the path to this peer: %s lost hardly anything.", words.Plural(a.well, "other", "others"))
 	}
 	if net, ok := commonNet(peers); ok && a.well > 0 {
-		f.Object = "network " + net.String()
+		f.Object, f.narrow = "network "+net.String(), net
 		f.Subjects = append(f.Subjects, subject.Network{Prefix: net})
 		return fmt.Sprintf("%s in %s", words.Plural(len(peers), "peer", "peers"), net) + on, "Follow the path to this network; peers elsewhere lost hardly anything."
 	}
@@ -348,6 +350,9 @@ func (a *again) culprit(c *Case, f *Finding) (where, look string) {
 	}
 	return f.Object + on, "Nobody was spared: look at what all paths share, " + shared + "."
 }
+
+// alone is the network of one address.
+func alone(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()) }
 
 // onePair says that a bare capture holds two hosts only: each is the other's peer.
 func (c *Case) onePair() bool {

@@ -266,7 +266,7 @@ func (c *Case) data() bool {
 // answersFinding starts a finding about a service's answers, with how the network fared.
 func (c *Case) answersFinding(s *slowness, usual, now float64) *Finding {
 	f := &Finding{Severity: Warning, Object: s.service.Server.String()}
-	f.Subjects = []subject.Subject{subject.Service{Addr: s.service.Server}}
+	f.Subjects, f.way = []subject.Subject{subject.Service{Addr: s.service.Server}}, s.way
 	s.span.Start, s.span.End = max(s.span.Start-s.waited, c.Window.Start), min(s.span.End, c.Window.End)
 	f.at(s.span)
 	if now > 0 {

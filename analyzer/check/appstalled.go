@@ -112,7 +112,7 @@ func (c *Case) standing(s *member.Socket, in timeline.Span) (who, how string, it
 			used = now.UTime + now.STime - then.UTime - then.STime
 		}
 		switch state := now.State; {
-		case state == "T", state == "t", state == "D":
+		case halts(then, now, used, in):
 			states[state] = true
 			stopped = append(stopped, fmt.Sprintf("%s, pid %d", words.Clip(now.Comm), now.PID))
 		case shared:
@@ -129,6 +129,20 @@ func (c *Case) standing(s *member.Socket, in timeline.Span) (who, how string, it
 		return words.List(stopped), inStates(states), items
 	}
 	return owner(s), inStates(states), items
+}
+
+// halts says whether a process stands still: it was stopped or hung in the kernel when it was looked at. One that used CPU
+// time since the trigger ran meanwhile: a busy server of files is met in D now and then, and a debugger may come when all
+// is over. Then D counts only where it was met twice, and T where the queue still grew.
+func halts(then, now *member.ProcessUse, used uint64, in timeline.Span) bool {
+	const late = int64(2e9) // ns, a listing takes its time
+	switch now.State {
+	case "D":
+		return used == 0 || then != nil && then.State == "D"
+	case "T", "t":
+		return used == 0 || in.End+late >= now.Time
+	}
+	return false
 }
 
 // answering says whether a listener's programs answered anybody within a span, but for its first second, in which they

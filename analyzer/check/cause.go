@@ -1,6 +1,7 @@
 package check
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -35,10 +36,47 @@ func lostHere(cause, effect *Finding) bool {
 	return harmful(cause, effect) && effect.way == handshake.Inbound
 }
 
+// lostEach says the same of a cause that counts what it dropped: a connection attempt that failed for it has lost a packet there.
+func lostEach(cause, effect *Finding) bool {
+	return lostHere(cause, effect) && cause.count >= effect.count
+}
+
 // lostOnTheWay says whether a path's loss can be what SYNs lack: of those that the tap saw come in, none was lost before
 // it, and a path that loses a few of hundred segments does not lose most SYNs.
 func lostOnTheWay(cause, effect *Finding) bool {
-	return harmful(cause, effect) && (effect.way == handshake.Outbound || effect.way == handshake.WayUnknown) && effect.Severity != Critical
+	return harmful(cause, effect) && (effect.way == handshake.Outbound || effect.way == handshake.WayUnknown) && effect.Severity != Critical && onItsPath(cause, effect)
+}
+
+// onlyWayOut says whether an interface carried most of what this host sends, so that connections that it opens have no other
+// way. Those that come in were captured, and had one.
+func onlyWayOut(cause, effect *Finding) bool {
+	return harmful(cause, effect) && cause.most && effect.way == handshake.Outbound
+}
+
+// onItsPath says whether what loses segments is on the way of handshakes: where it hit one peer or one network only, one of
+// their ends must be it. That a copy to another host loses says nothing of clients whose SYN-ACKs are lost meanwhile.
+func onItsPath(cause, effect *Finding) bool {
+	return !cause.narrow.IsValid() || slices.ContainsFunc(effect.ends, func(a netip.Addr) bool { return cause.narrow.Contains(a.Unmap()) })
+}
+
+// harmfulThere says whether a cause that hurts is on the way of what it may have hit.
+func harmfulThere(cause, effect *Finding) bool {
+	return harmful(cause, effect) && onItsPath(cause, effect)
+}
+
+// ofOneInterface says whether two findings can be about the same interface: where both name some, they have one in common.
+func ofOneInterface(cause, effect *Finding) bool {
+	names := func(f *Finding) bool {
+		return slices.ContainsFunc(f.Subjects, func(s subject.Subject) bool { return s.Kind() == subject.KindInterface })
+	}
+	return harmful(cause, effect) && (!names(cause) || !names(effect) || subject.AnyMeet(subject.KindInterface, cause.Subjects, effect.Subjects))
+}
+
+// losesAsMuch says whether what an interface loses can be what is sent again: a few damaged frames in a thousand are not the
+// quarter of its segments that one peer lacks.
+func losesAsMuch(cause, effect *Finding) bool {
+	const chance = 3 // fold: the one is of all packets of the interface, the other of those to some peers
+	return harmful(cause, effect) && chance*cause.lost >= effect.lost
 }
 
 // heldUp says whether one delay can have made the other: packets that wait behind each other wait

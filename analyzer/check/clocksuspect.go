@@ -19,11 +19,12 @@ var clockStep = Limit{"step", 0.010, "s",
 var clockSuspect = Check{
 	ID:    "clock-suspect",
 	Title: "The clock is not to be trusted",
-	Doc:   "the host's clock was stepped during the window, or nothing keeps it right",
+	Doc:   "the host's clock was stepped during the window, or nobody says that it is right",
 	Page: `All times of a bundle are on the host's clock as it stood at the trigger. A
 step in between (settimeofday, a virtual machine that was paused, the first correction
 of a time daemon) does not move the bundle's times against each other, but those of log
-files and other hosts. A clock that nothing synchronises may be minutes off.`,
+files and other hosts. A clock that nothing synchronises may be minutes off. Daemons that
+follow NTP tell the kernel that they do; what a hypervisor's tools set goes unsaid.`,
 	Ref:    "adjtimex(2); Documentation/timers/ntp.rst",
 	Needs:  []*Need{needClocks},
 	Limits: []Limit{clockStep},
@@ -50,7 +51,7 @@ func runClock(c *Case) Answer {
 	if !last.Synchronized {
 		f := &Finding{Severity: Info, Title: "The clock is not synchronised", Object: "clock", effect: "times may be off"}
 		f.at(c.Window)
-		f.Headline = "Nothing keeps the host's clock right (adjtimex says unsynchronised): before comparing times with other hosts, compare the clocks."
+		f.Headline = "No time daemon has told the kernel that the clock is right (adjtimex says unsynchronised), though one may set it all the same: before comparing times with other hosts, compare the clocks."
 		f.Evidence = []Item{manifestItem(fmt.Sprintf("clocks[%s].synchronized", last.At), "false")}
 		findings = append(findings, f)
 	}

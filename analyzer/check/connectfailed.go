@@ -10,6 +10,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/traffic"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -65,7 +66,8 @@ func runConnect(c *Case) Answer {
 		}
 		if h.kind == traffic.Ignored {
 			ignored += h.Flows
-			if float64(h.Flows) < manyFlows.Value || c.sum(attemptFails) < manyFlows.Value {
+			// The counter is the host's, and half-open connections that are reset count in it, too: a scan's, for one.
+			if float64(h.Flows) < manyFlows.Value || c.sum(attemptFails) < manyFlows.Value || c.connecting(h.service.Server) >= h.Flows {
 				continue
 			}
 		}
@@ -78,6 +80,17 @@ func runConnect(c *Case) Answer {
 		return absent("%s of this host still waited for an answer; none had failed", words.Plural(ignored, "connection attempt", "connection attempts"))
 	}
 	return absent("every connection attempt of this host was answered")
+}
+
+// connecting counts the sockets that still waited for a server's answer at the end.
+func (c *Case) connecting(server netip.AddrPort) (n uint64) {
+	for i := range c.Evidence.Sockets {
+		s := &c.Evidence.Sockets[i]
+		if s.At == member.AtEnd && s.State == "SYN_SENT" && s.RemotePort == server.Port() && s.Remote.Unmap() == server.Addr().Unmap() {
+			n++
+		}
+	}
+	return n
 }
 
 // connectFinding says whom it could not reach, and by whose word.

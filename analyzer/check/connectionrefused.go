@@ -87,7 +87,7 @@ func (c *Case) refusedFinding(h hit) *Finding {
 		f.Severity = h.refusedSeverity(pace)
 	}
 	f.effect = c.least(needPackets) + words.Plural(h.Flows, "connection refused", "connections refused")
-	who := "nobody listens there"
+	who := "nobody listens there, or a firewall rejects"
 	switch h.way {
 	case handshake.Outbound:
 		who = "nobody listens there, or its firewall rejects"
@@ -145,7 +145,7 @@ func (c *Case) listens(h hit, f *Finding) string {
 	l := c.listenerAt(h.service)
 	switch {
 	case !c.listed():
-		return "nobody listened there"
+		return "nobody listened there, or a rule rejects"
 	case l == nil:
 		return "nobody listens there"
 	}

@@ -87,11 +87,15 @@ type lateness struct {
 
 // lateness leaves out what was never answered where nothing was: that is a setting, and no delay.
 func (c *Case) lateness(p *traffic.Ping) (s lateness) {
+	lost := c.dropped()
 	for _, l := range p.Late {
 		switch {
 		case l.Delay >= 0:
 			s.late++
 		case p.Back == 0:
+			continue
+		case lost > 0: // it, or its reply, may be what the capture has lost itself
+			lost--
 			continue
 		default:
 			s.never++
@@ -124,6 +128,9 @@ func (c *Case) echoFinding(p *traffic.Ping) *Finding {
 	delay := unit.Duration(time.Duration(s.longest))
 	least := c.least(needPackets)
 	f.effect = least + words.Plural(s.late+s.never, "ping", "pings") + " answered late or never, up to " + delay
+	if s.late == 0 {
+		f.effect = least + words.Plural(s.never, "ping", "pings") + " not answered"
+	}
 	own := c.local(p.Asked)
 	who := "The host " + host
 	if own {
@@ -137,14 +144,22 @@ func (c *Case) echoFinding(p *traffic.Ping) *Finding {
 		f.Detail = fmt.Sprintf("%s were never answered. ", words.Sentence(unit.Count(s.never)))
 	}
 	look := "Capture on that host too: if it answers at once, the path is slow."
-	if own {
+	switch {
+	case s.late == 0: // others were answered at once
+		f.Severity = Info
+		f.Detail = "Others of the same pinging host were answered meanwhile, none of them late. A rule that lets so many pings pass in a second looks like that, as packets do that are dropped now and then."
+		look = "Look for a rule that limits ICMP (nft: limit rate, iptables: -m limit), and for what drops packets here and on the way (spikebox show drops)."
+	case own:
 		f.Detail += "The time was lost inside this host, as its kernel answers in the softirq that takes the request; the path has no part in it."
 		look = "Look at softirqs that ran long (spikebox histogram), at CPUs without time, and at what waits in the queueing discipline (tc -s qdisc)."
 		f.Variant = insideHost
-	} else {
+	default:
 		f.Detail += "Whether the host or the way to it is slow cannot be told from this side of it."
 	}
 	item := Item{Kind: "packets", Member: c.packetsMember(nil), Unit: "s", Limit: val(echoLimit.Value), Value: val(float64(s.longest) / 1e9), Where: "frames" + s.frames}
+	if s.late == 0 {
+		item.Unit, item.Limit, item.Value = "pings", nil, val(float64(s.never))
+	}
 	item.Filter = fmt.Sprintf("icmp && %s.addr == %s && %[1]s.addr == %[3]s", ipName(p.Asked), p.Asked, p.Asker)
 	if p.Asked.Is6() {
 		item.Filter = "icmpv6" + item.Filter[len("icmp"):]

@@ -121,7 +121,7 @@ func dropReasonOf(d *member.Drop) (dropReason, bool) {
 
 // ruledOut says whether another check has told of the very drops, joined to the connections that they hit.
 func (c *Case) ruledOut(r *reasonDrops) bool {
-	return ownReasons[r.name] != "" && len(runLocalDrop(c).Findings) > 0
+	return ownReasons[r.name] != "" && slices.ContainsFunc(runLocalDrop(c).Findings, func(f *Finding) bool { return f.reason == r.name })
 }
 
 // kernelDropFinding says how many were dropped, where, and what the reason means.

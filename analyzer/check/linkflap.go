@@ -10,6 +10,9 @@ import (
 	"github.com/spikebox/spikebox/format/unit"
 )
 
+var linkUsed = Limit{"used", 0.01, "ratio of the host's packets",
+	"a switch sends its own protocols and broadcasts to every port, used or not: some packets a second at most"}
+
 var linkFlap = Check{
 	ID:    "link-flap",
 	Title: "An interface lost its link",
@@ -23,6 +26,7 @@ A port that carries nothing may come and go as it likes: that is a remark. Not e
 driver says it (virtio_net is silent).`,
 	Ref:      "drivers/net/ethernet; Documentation/networking/operstates.rst; IEEE 802.1D, forward delay",
 	Needs:    []*Need{needKmsg, needNetDev},
+	Limits:   []Limit{linkUsed, dropMany},
 	Explains: []string{"nic.errors", "nic.drops"},
 	run:      runLinkFlap,
 }
@@ -41,6 +45,7 @@ func runLinkFlap(c *Case) Answer {
 		times[name]++
 		if f := seen[name]; f != nil {
 			f.Evidence = append(f.Evidence, logItem(m.line))
+			f.at(f.span().Join(linkGone(name, m, ups, c.Window)))
 			f.Headline = fmt.Sprintf("The link of %s went down %s, the first time at %s.", name, words.Plural(times[name], "time", "times"), words.Clock(f.Start))
 			continue
 		}
@@ -59,14 +64,14 @@ func runLinkFlap(c *Case) Answer {
 // linkDown is the finding about one interface.
 func (c *Case) linkDown(name string, m message, ups []message) *Finding {
 	f := &Finding{Severity: Info, Object: name, effect: name + " without a link", Subjects: []subject.Subject{subject.Interface{Name: name}}}
-	f.at(timeline.Span{Start: m.line.Time, End: c.Window.End})
+	gone := linkGone(name, m, ups, c.Window)
+	f.at(gone)
 	f.Evidence = []Item{logItem(m.line)}
 	back := "and did not come back within the window"
 	for _, up := range ups {
-		if up.Fields["dev"] == name && up.line.Time > m.line.Time {
-			f.at(timeline.Span{Start: m.line.Time, End: up.line.Time})
+		if up.Fields["dev"] == name && up.line.Time == gone.End {
 			f.Evidence = append(f.Evidence, logItem(up.line))
-			back = "for " + unit.Duration(time.Duration(up.line.Time-m.line.Time))
+			back = "for " + unit.Duration(time.Duration(gone.End-gone.Start))
 			break
 		}
 	}
@@ -75,8 +80,10 @@ func (c *Case) linkDown(name string, m message, ups []message) *Finding {
 	sent, _ := c.Lines.Get("if." + name + ".tx_packets").Sum(before)
 	f.Headline = fmt.Sprintf("The link of %s went down at %s, %s.", name, words.Clock(f.Start), back)
 	if n := received + sent; n > 0 {
-		f.Severity = Critical
 		f.Detail = fmt.Sprintf("It had carried %s in the window until then.", words.Plural(uint64(n), "packet", "packets"))
+	}
+	if n, all := received+sent, c.sent(before)+c.received(before); n >= linkUsed.Value*all && n >= dropMany.Value {
+		f.Severity, f.most = Critical, 2*n > all
 		if c.bonded(name) { // the bond's other interfaces take over
 			f.Severity = Warning
 			f.Detail += " It is part of a bond."
@@ -84,6 +91,17 @@ func (c *Case) linkDown(name string, m message, ups []message) *Finding {
 	}
 	f.Remedy = []Remedy{{What: fmt.Sprintf("Look at the cable, the optics and the switch's log for the port of %s (ethtool %s, ethtool -m %s).", name, name, name)}}
 	return f
+}
+
+// linkGone is from when a link went down until it was up again, or the window's end.
+func linkGone(name string, down message, ups []message, window timeline.Span) timeline.Span {
+	gone := timeline.Span{Start: down.line.Time, End: window.End}
+	for _, up := range ups {
+		if up.Fields["dev"] == name && up.line.Time > gone.Start {
+			gone.End = min(gone.End, up.line.Time)
+		}
+	}
+	return gone
 }
 
 // bonded says whether an interface is one of a bond's.

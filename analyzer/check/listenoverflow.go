@@ -27,8 +27,9 @@ with bursts only.
 
 nginx and Apache ask for a backlog of 511 unless configured otherwise, whatever
 somaxconn says.`,
-	Ref:   "net/ipv4/tcp_ipv4.c, tcp_v4_syn_recv_sock, and net/ipv4/tcp_input.c, tcp_conn_request, Linux 6.18; listen(2)",
-	Needs: []*Need{needTCPExt},
+	Ref:    "net/ipv4/tcp_ipv4.c, tcp_v4_syn_recv_sock, and net/ipv4/tcp_input.c, tcp_conn_request, Linux 6.18; listen(2)",
+	Needs:  []*Need{needTCPExt},
+	Limits: []Limit{manyFlows},
 	// An ACK that finds the accept queue full leaves its connection half-open, and the
 	// SYN-ACK is sent again.
 	Explains: []string{"listen.overflows", "listen.drops", "accept.queue.fill", "accept.stalled", "syn_recv", "synack.retrans", "syn.retrans", "syn.retrans.ratio", "peers.stalled", "cookies"},
@@ -62,7 +63,10 @@ func runListenOverflow(c *Case) Answer {
 	}
 	moved, _ := c.Lines.Get(overflows).Where(c.Window, positive)
 	also, _ := c.Lines.Get(drops).Where(c.Window, positive)
-	f := &Finding{Severity: Critical}
+	f := &Finding{Severity: Critical, Object: "listeners"}
+	if max(over, dropped) < manyFlows.Value { // one or two clients waited a second longer
+		f.Severity = Warning
+	}
 	f.at(moved.Join(also))
 	f.effect = c.least(needTCPExt) + words.Plural(uint64(max(over, dropped)), "connection attempt dropped", "connection attempts dropped")
 	f.Evidence = append(f.Evidence, c.counterItem(overflows), c.counterItem(drops))
@@ -115,7 +119,9 @@ func (f *Finding) otherDrops(c *Case, dropped float64) {
 		f.Variant = halfFull
 		f.Detail = "SYN cookies are off: then a listener keeps the last quarter of its queue of half-open connections for clients that it knows (net/ipv4/tcp_input.c, tcp_conn_request)."
 	}
+	f.Remedy = []Remedy{{What: "See at which place they were dropped (spikebox show drops): a listener also drops a SYN for want of a route to its sender, for want of memory, or on the word of a security module (net/ipv4/tcp_input.c, tcp_conn_request)."}}
 	if n := c.sum(full); n > 0 {
+		f.Remedy = nil
 		f.Variant = halfFull
 		f.Headline = fmt.Sprintf("Listeners dropped %s; for %s of them the queue of half-open connections was full and SYN cookies are off.",
 			attempts, unit.Count(uint64(n)))

@@ -150,7 +150,7 @@ func (c *Case) ruledFinding(r ruled) *Finding {
 	}
 	packets := c.least(needDropEvents) + words.Plural(r.packets, "packet", "packets")
 	from := words.Plural(len(r.clients), "client", "clients")
-	f.effect = packets + " dropped by an own rule"
+	f.effect, f.reason = packets+" dropped by an own rule", r.reason
 	f.Headline = fmt.Sprintf("%s of this host dropped %s of %s to %s on their way %s: %s.",
 		words.Sentence(ownReasons[r.reason]), packets, from, c.serviceName(r.trouble), way, ruledWhat(r))
 	f.Detail = fmt.Sprintf("%s had to repeat themselves for it. If the rule is meant to keep them out, nothing is wrong.", words.Sentence(c.attempts(r.trouble)))

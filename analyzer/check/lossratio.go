@@ -1,6 +1,9 @@
 package check
 
-import "github.com/spikebox/spikebox/format/unit"
+import (
+	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/format/unit"
+)
 
 var lossRatio = Check{
 	ID:    "loss-ratio",
@@ -12,9 +15,15 @@ nothing is said, as paths through the internet lose that much on good days; a da
 should lose nothing at all.
 
 What began before the window and lasts longer looks the same as what is always so.`,
-	Ref:      "RFC 8085 section 3.1.2; Mathis et al., The Macroscopic Behavior of the TCP Congestion Avoidance Algorithm, 1997",
-	Needs:    []*Need{needPackets},
-	Limits:   []Limit{lossShare, lossMany, lossCritical, manyFlows, manyShare},
+	Ref:    "RFC 8085 section 3.1.2; Mathis et al., The Macroscopic Behavior of the TCP Congestion Avoidance Algorithm, 1997",
+	Needs:  []*Need{needPackets},
+	Limits: []Limit{lossShare, lossMany, lossCritical, manyFlows, manyShare},
+	Causes: []Link{
+		{Cause: &nicError, On: subject.KindInterface, Slack: counterSlack, If: losesAsMuch,
+			Because: "a frame that arrives damaged is a segment, or an acknowledgement, that is lost"},
+		{Cause: &nicDrop, On: subject.KindInterface, Slack: counterSlack, If: losesAsMuch,
+			Because: "what the interface drops is a segment, or an acknowledgement, that is lost"},
+	},
 	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans", "rtt.p99", "rtt.max", "rtt.excess.p99", "rtt.excess.max", "connect.p99", "connect.max", "upstream.p99", "upstream.max", "tcp.fin_wait1"},
 	run:      runLossRatio,
 }

@@ -182,6 +182,10 @@ func (c *Case) packets(p *evidence.Packets, s format.Source) have {
 // the others rules nothing out.
 func (c *Case) readable() have {
 	p := c.Evidence.Packets
+	if c.flagsOnly() {
+		return have{state: partly, lost: true, why: "the capture holds no segment but SYNs, FINs and RSTs, as a filter leaves it",
+			next: "capture all segments of the connections: headers are enough (tcpdump -s 128)"}
+	}
 	hidden := p.Hidden()
 	if hidden <= p.Totals.TCPPackets {
 		return have{state: whole}
@@ -194,6 +198,14 @@ func (c *Case) readable() have {
 		h.state, h.lost = missing, true
 	}
 	return h
+}
+
+// flagsOnly says that a bare capture was filtered by flags, as many are (tcpdump 'tcp[tcpflags] & tcp-syn != 0'): SYNs were
+// answered, and not one segment is there that follows a handshake. That no ACK is there then says nothing. A recorder filters
+// by addresses and ports only.
+func (c *Case) flagsOnly() bool {
+	p := c.Evidence.Packets
+	return c.Evidence.Manifest == nil && p != nil && p.SYNACKs > 0 && p.Plain == 0
 }
 
 // needOwn is for questions about what this host asks of others. Without packets there is nobody's.

@@ -67,7 +67,10 @@ func runNeighbourFailed(c *Case) Answer {
 			}
 			f.at(c.since(resFailed.span.Join(lost.span)))
 			f.Headline = fmt.Sprintf("%s on %s did not answer for its address (%s), and what was to be sent there was thrown away: it is %s.", n.Address, n.Interface, n.State, why)
-			f.Detail = fmt.Sprintf("%s thrown away while waiting for neighbours; such packets never pass the tap.", words.Sentence(words.Plural(uint64(lost.all), "packet was", "packets were")))
+			f.Detail = "Such packets never pass the tap."
+			if lost.all > 0 {
+				f.Detail = fmt.Sprintf("%s thrown away while waiting for neighbours; such packets never pass the tap.", words.Sentence(words.Plural(uint64(lost.all), "packet was", "packets were")))
+			}
 			f.Evidence = append(f.Evidence, Item{Kind: "setting", Member: member.NeighboursName, Where: n.Address, Text: n.State})
 			for _, s := range c.neighDrops() {
 				f.Evidence = append(f.Evidence, c.seriesItem(s, c.Window))

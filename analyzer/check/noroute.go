@@ -22,9 +22,9 @@ that come in.
 
 IPv6 needs a second look. A host without an IPv6 route asks for one whenever a name has
 an IPv6 address: resolvers and browsers connect a socket only to see whether it works.
-So OutNoRoutes of IPv6 counts all day on a healthy host that has IPv4 only, and is no
-finding, unless clients came over IPv6 to whom no route leads back: a host that is asked
-from beyond its own links had a way there.`,
+So OutNoRoutes of IPv6 counts all day on a healthy host that has IPv4 only, and that of
+IPv4 on one that has IPv6 only. Neither is a finding, unless clients came to whom no route
+leads back: a host that is asked from beyond its own links had a way there.`,
 	Ref:      "net/ipv4/ip_output.c, __ip_queue_xmit, net/ipv4/inet_connection_sock.c, inet_csk_route_req, Linux 6.18; RFC 4293, ipSystemStatsOutNoRoutes",
 	Explains: []string{"no.route", "no.route.ratio", "syn.retrans", "synack.retrans", "syn_recv", "rto"},
 	Needs:    []*Need{needSNMP},
@@ -41,6 +41,9 @@ func runNoRoute(c *Case) Answer {
 	if any6 && !c.hasRoute("inet6") && !slices.ContainsFunc(unanswered, func(a netip.Addr) bool { return !a.Unmap().Is4() }) {
 		any6 = false
 	}
+	if any4 && c.Evidence.Routes != nil && !c.hasRoute("inet") && !c.speaksIPv4() && len(unanswered) == 0 {
+		return absent("OutNoRoutes of IPv4 moved, but this host has no IPv4 address beyond its own links, where asking for one is every resolver's habit")
+	}
 	switch {
 	case !any4 && !any6 && v6.all > 0:
 		return absent("OutNoRoutes of IPv4 did not move; that of IPv6 did, but this host has no IPv6 route beyond its own links, where asking for one is every resolver's habit")
@@ -53,6 +56,7 @@ func runNoRoute(c *Case) Answer {
 	}
 	f := &Finding{Severity: Warning, Object: family, effect: words.Plural(uint64(b.all), "packet", "packets") + " without a route"}
 	f.at(b.span)
+	f.count = b.all
 	// What went on from end to end is not what happened: it is how this host is.
 	if float64(b.span.End-b.span.Start) > 0.9*float64(c.Window.End-c.Window.Start) {
 		f.Severity = Info
@@ -86,6 +90,17 @@ func (c *Case) hasRoute(family string) bool {
 	return slices.ContainsFunc(c.Evidence.Routes, func(r member.Route) bool {
 		return r.Family == family && r.To == "default" && !refusingType(&r)
 	})
+}
+
+// speaksIPv4 says whether this host has an IPv4 address by which others beyond its links can reach it; where the addresses
+// are not known it says yes.
+func (c *Case) speaksIPv4() bool {
+	for a := range c.Evidence.Own {
+		if a.Is4() && !a.IsLoopback() && !a.IsLinkLocalUnicast() {
+			return true
+		}
+	}
+	return len(c.Evidence.Own) == 0
 }
 
 // routeless gives the clients whose SYNs were not answered and to whom no route of any table led when the tables were

@@ -43,6 +43,10 @@ func runOrphans(c *Case) Answer {
 	f := &Finding{Severity: Warning, Object: "orphans", effect: "orphaned sockets reset", Subjects: []subject.Subject{subject.Setting{Name: "net.ipv4.tcp_max_orphans"}}}
 	f.at(aborted.span.Join(messageSpan(logged)))
 	f.Headline = fmt.Sprintf("There were up to %s (at %s), and the kernel reset %s that no program held any more.", of, clock(at), words.Plural(uint64(aborted.all), "connection", "connections"))
+	if aborted.all == 0 {
+		f.Severity = Info
+		f.Headline = fmt.Sprintf("The kernel logged that it resets connections that no program holds any more; none of this network namespace was, which had up to %s (at %s).", of, clock(at))
+	}
 	f.Evidence = append(f.Evidence, c.counterItem("netstat.TcpExt.TCPAbortOnMemory"))
 	if item, ok := c.levelItem("sockstat.TCP.orphan", c.Window); ok {
 		f.Evidence = append(f.Evidence, item)

@@ -78,8 +78,13 @@ func runPortExhaustion(c *Case) Answer {
 		return present(f)
 	}
 	size := last - first + 1
-	f.Headline += fmt.Sprintf(": ip_local_port_range has %s, and each stays in TIME_WAIT for %d s, which allows %s.", unit.Count(size), timeWait, rate(float64(size)/timeWait))
-	f.Remedy = c.portRemedy(first, last)
+	f.Headline += fmt.Sprintf(": ip_local_port_range has %s", unit.Count(size))
+	waits := d == nil || 2*d.waiting >= d.n
+	if waits {
+		f.Headline += fmt.Sprintf(", and each stays in TIME_WAIT for %d s, which allows %s", timeWait, rate(float64(size)/timeWait))
+	}
+	f.Headline += "."
+	f.Remedy = c.portRemedy(first, last, waits)
 	return present(f)
 }
 
@@ -118,17 +123,25 @@ func (c *Case) busiestDestination(first, last int64, known bool) (best *destinat
 	return best
 }
 
-// portRemedy says what helps, the best first, and what a wider range would allow.
-func (c *Case) portRemedy(first, last int64) []Remedy {
-	all := []Remedy{{What: "Keep connections open and use them again (nginx: keepalive in the upstream; HAProxy: http-reuse): it costs idle connections at the upstream."}}
-	const low, high = 15000, 64999 // above what services usually listen on, below the reserved end
+// portRemedy says what helps, the best first, and what a wider range would allow. waits says that most ports are in TIME_WAIT:
+// those of connections that are open come back when somebody closes them.
+func (c *Case) portRemedy(first, last int64, waits bool) []Remedy {
+	all := []Remedy{{What: "See whether so many connections have to be open at once: some that are never closed, or a pool for each worker, take a port each."}}
+	if waits {
+		all = []Remedy{{What: "Keep connections open and use them again (nginx: keepalive in the upstream; HAProxy: http-reuse): it costs idle connections at the upstream."}}
+	}
+	// Above what services usually listen on, below the reserved end; and nothing less than there is.
+	low, high := min(first, 15000), max(last, 64999)
 	if first > low || last < high {
+		allow := unit.Count(high-low+1) + " connections at once"
+		if waits {
+			allow = fmt.Sprintf("%s / %d s allow %s", unit.Count(high-low+1), timeWait, rate(float64(high-low+1)/timeWait))
+		}
 		all = append(all, Remedy{
-			What: fmt.Sprintf("Use more ports: %s / %d s allow %s. A service that listens within the range may find its port taken at its start (ip_local_reserved_ports keeps it free).",
-				unit.Count(int64(high-low+1)), timeWait, rate(float64(high-low+1)/timeWait)),
+			What:    fmt.Sprintf("Use more ports: %s. A service that listens within the range may find its port taken at its start (ip_local_reserved_ports keeps it free).", allow),
 			Setting: "net.ipv4.ip_local_port_range", Current: fmt.Sprintf("%d %d", first, last), Proposed: fmt.Sprintf("%d %d", low, high), Ref: "Documentation/networking/ip-sysctl.rst"})
 	}
-	if now, ok := c.Evidence.Settings.Int("net/ipv4/tcp_tw_reuse", 0); ok && now != 1 {
+	if now, ok := c.Evidence.Settings.Int("net/ipv4/tcp_tw_reuse", 0); ok && now != 1 && waits {
 		all = append(all, Remedy{What: "Let new connections take ports in TIME_WAIT after a second, where both sides have timestamps; 2, the default, does so for loopback only.",
 			Setting: "net.ipv4.tcp_tw_reuse", Current: strconv.FormatInt(now, 10), Proposed: "1", Ref: "Documentation/networking/ip-sysctl.rst"})
 	}

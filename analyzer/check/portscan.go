@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
@@ -13,8 +14,12 @@ import (
 	"github.com/spikebox/spikebox/format/unit"
 )
 
-var scanPorts = Limit{"ports", 10, "ports of one host",
-	"a program asks for the few ports that it was told of; nobody is told of ten at which nothing answers"}
+var (
+	scanPorts = Limit{"ports", 10, "ports of one host",
+		"a program asks for the few ports that it was told of; nobody is told of ten at which nothing answers"}
+	scanTries = Limit{"tries", 3, "attempts at a port",
+		"a scanner has its answer after one and goes on to the next port; who asks the same ports again and again wants what should be there"}
+)
 
 var portScan = Check{
 	ID:    "port-scan",
@@ -24,10 +29,13 @@ var portScan = Check{
 ones answer with RST, the filtered ones not at all. It does no harm, but each RST counts
 in OutRsts, and a trigger on resets may take it for an incident.
 
-What a scan did is not counted among refused connections or unanswered ones.`,
+What a scan did is not counted among refused connections or unanswered ones. A proxy with
+a dozen upstreams on one host that is down asks for as many ports: what this host asks for
+itself is no scan, nor is a port that has served somebody in the window, nor are ports
+that are asked for again and again.`,
 	Ref:       "RFC 9293 section 3.10.7.1 (a SYN to a closed port is answered with RST); nmap(1)",
 	Needs:     []*Need{needPackets},
-	Limits:    []Limit{scanPorts},
+	Limits:    []Limit{scanPorts, scanTries},
 	Explains:  []string{"resets"},
 	LookAlike: true,
 	run:       runPortScan,
@@ -48,6 +56,9 @@ func (c *Case) scans() []*scan {
 	by := map[pair]*scan{}
 	var all []*scan
 	for _, h := range c.hits(flow.Server, traffic.Refused, traffic.Ignored, traffic.Unreachable) {
+		if h.way == handshake.Outbound || h.service.Begun > 0 {
+			continue
+		}
 		for client, n := range h.Clients {
 			at := pair{client, h.service.Server.Addr()}
 			s := by[at]
@@ -61,7 +72,9 @@ func (c *Case) scans() []*scan {
 			s.span = s.span.Join(timeline.Span{Start: h.First, End: h.Last})
 		}
 	}
-	all = slices.DeleteFunc(all, func(s *scan) bool { return float64(s.ports) < scanPorts.Value })
+	all = slices.DeleteFunc(all, func(s *scan) bool {
+		return float64(s.ports) < scanPorts.Value || float64(s.flows) > scanTries.Value*float64(s.ports)
+	})
 	slices.SortFunc(all, func(a, b *scan) int {
 		if a.ports != b.ports {
 			return b.ports - a.ports

@@ -150,6 +150,11 @@ var managing = []string{"fq_codel", "codel", "cake", "pie", "fq_pie", "red", "gr
 // shaping are those that hold a rate.
 var shaping = []string{"tbf", "htb", "hfsc", "cbq", "netem"}
 
+// fastQueue is the discipline whose length is the interface's txqueuelen, also when that is changed (net/sched/sch_generic.c,
+// pfifo_fast_change_tx_queue_len, Linux 6.18). Others take it when they are made, or have limits of their own; an mq has
+// children of the default kind.
+const fastQueue = "pfifo_fast"
+
 // qdiscWords says which discipline dropped which share.
 func (c *Case) qdiscWords(f *Finding, queues []queue, dropped, share float64) {
 	packets := words.Plural(uint64(dropped), "packet", "packets")
@@ -189,6 +194,10 @@ func (c *Case) qdiscRemedies(queues []queue) []Remedy {
 		return []Remedy{{What: fmt.Sprintf("Compare %s's rate with what the link can do and with what is sent (tc -s qdisc show dev %s): more rate, or a longer queue, which delays by its length divided by the rate.", q.name(), q.iface)}}
 	}
 	length, text := c.setting("sys.class.net." + q.iface + ".tx_queue_len")
+	def := c.Evidence.Settings["net/core/default_qdisc"]
+	if !slices.Contains(managing, q.kind) && q.kind != fastQueue && (q.kind != "mq" || def != "" && def != fastQueue) {
+		return []Remedy{{What: fmt.Sprintf("Look at which of its limits was met (tc -s qdisc show dev %s; fq has one for each connection), and who sends so much at once.", q.iface)}}
+	}
 	if slices.Contains(managing, q.kind) || length == 0 {
 		return []Remedy{{What: fmt.Sprintf("Find out who sends so much at once, and whether %s is slower than it should be (ethtool %s: speed, pause frames).", q.iface, q.iface)}}
 	}

@@ -122,23 +122,30 @@ func (c *Case) resetFinding(h hit) *Finding {
 	}
 	pace := perSecond(n, f.span())
 	share := float64(h.Flows) / float64(max(h.service.Flows, 1))
+	answers := len(h.service.Answers) > 0
 	restarted := h.by == flow.Server && c.cutByRestart(h)
 	if pace >= resetRate.Value && float64(n) >= resetMany.Value && !restarted && !c.everSo(h, f.span(), share) {
 		f.Severity = Warning
 		// Who closes a tab has lost nothing; who waits for an answer has.
-		if share >= manyShare.Value && h.kind == traffic.ResetAsked {
+		if share >= manyShare.Value && h.kind == traffic.ResetAsked && answers {
 			f.Severity = Critical
 		}
 	}
 	f.effect = c.least(needPackets) + words.Plural(h.Flows, "connection reset", "connections reset")
 	who := c.side(h.service, h.by)
 	during := "while a request waited for its answer"
-	if h.kind == traffic.ResetBusy {
+	switch {
+	case h.kind == traffic.ResetBusy:
 		during = "while data was on its way"
+	case !answers: // logs and metrics go one way
+		during = "after data of the client"
 	}
 	f.Headline = fmt.Sprintf("%s reset %s to %s %s.", words.Sentence(who), c.least(needPackets)+words.Of(h.Flows, h.service.Flows, adjective(h.way)+"connection", adjective(h.way)+"connections"),
 		c.named(h.service), during)
 	f.Detail = fmt.Sprintf("It happened at %s, to %s.", rate(pace), whom(h.Clients))
+	if h.kind == traffic.ResetAsked && !answers {
+		f.Detail += " The server sent no data to anybody in the window: whether a client waited for an answer cannot be told."
+	}
 	if restarted {
 		f.Detail += " It was restarted then: the kernel resets what a process leaves open."
 	}
@@ -170,10 +177,12 @@ func (c *Case) resetLook(h hit, own bool) string {
 	switch {
 	case h.by == flow.Client && h.kind == traffic.ResetBusy:
 		return "Ask who the clients are: users who leave, a proxy with a short timeout, or a client that crashes on what it gets."
+	case h.by == flow.Client && len(h.service.Answers) == 0:
+		return "Ask who the clients are, and why they reset what they had sent data on."
 	case h.by == flow.Client:
 		return "Clients gave up waiting: look at how long answers take (spikebox flows --sort think), and at the clients' timeouts."
 	case own && h.way == handshake.Inbound:
-		return fmt.Sprintf("Read the log of %s for these seconds: it closes connections whose requests it has read or left unread.", c.named(h.service))
+		return fmt.Sprintf("Read the log of %s for these seconds: it closes connections that have sent it data, read or unread.", c.named(h.service))
 	}
 	return fmt.Sprintf("Read the log of the server at %s for these seconds; capture there too if it says that it answered.", h.service.Server)
 }

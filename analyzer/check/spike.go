@@ -42,7 +42,9 @@ func (s *spike) byVital(line *timeline.Series, window timeline.Span) bool {
 	// Not ">=": where no value was calm the usual is NaN, every comparison with it is false, and
 	// a window that is slow from end to end must stay a spike by its limit alone.
 	over := func(v float64) bool { return v > s.limit && !(v < rttFactor.Value*s.usual) }
-	span, ok := line.Where(window, over)
+	// The longest run, not from the first value to the last: two late ACKs at both ends of a window are no spike that lasts
+	// all of it. A second without one that is over parts two runs: each value is of the second that ends with it.
+	span, ok := timeline.Longest(line.Runs(window, int64(1e9), over))
 	if !ok || float64(span.End-span.Start)/1e9 < rttHold.Value {
 		return false
 	}

@@ -49,9 +49,9 @@ repeated, as the server keeps no state.`,
 			Because: "of clients whose ACK the full backlog drops nothing else is seen until they repeat something"},
 		{Cause: &synFlood, EffectVariant: answerSilent, On: subject.KindService, Slack: counterSlack,
 			Because: "whose address was forged answers no SYN-ACK, and the server repeats it"},
-		{Cause: &retransmissionBurst, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack, If: harmful,
+		{Cause: &retransmissionBurst, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack, If: harmfulThere,
 			Because: "what loses segments loses SYN-ACKs, too"},
-		{Cause: &lossRatio, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack, If: harmful,
+		{Cause: &lossRatio, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack, If: harmfulThere,
 			Because: "what loses segments loses SYN-ACKs, too"},
 	},
 	Explains: []string{"syn_recv", "synack.retrans", "syn.retrans", "syn.retrans.ratio", "peers.stalled", "rto", "retrans", "retrans.ratio"}, // the kernel counts them among all of these
@@ -103,9 +103,10 @@ func (c *Case) defers(t trouble) bool {
 
 // putOff says whether the kernel counts as many ACKs that it put off until data comes as a service's connections had to
 // repeat the SYN-ACK. Where the client's ACK came within the same millisecond as its SYN, as on a LAN, the timestamps do
-// not tell which of them the SYN-ACK echoes.
+// not tell which of them the SYN-ACK echoes. The counter is the host's, and another service may be the one that defers: a
+// client that has sent its data was not put off.
 func (c *Case) putOff(t trouble) bool {
-	return t.service.Way == handshake.Inbound && c.sum(deferDrops) >= float64(t.Flows)
+	return t.service.Way == handshake.Inbound && 2*t.Fed < t.Flows && c.sum(deferDrops) >= float64(t.Flows)
 }
 
 // synackPlace says who dropped what.

@@ -67,6 +67,9 @@ func runCookies(c *Case) Answer {
 	}
 	f.Remedy = []Remedy{{What: "If these are real clients, make the listener's backlog longer than rate × round trip (it is the smaller of listen(2)'s, net.core.somaxconn and, for half-open ones without cookies, net.ipv4.tcp_max_syn_backlog); if they are forged, see syn-flood."}}
 	if now, ok := c.Evidence.Settings.Int("net/ipv4/tcp_syncookies", 0); ok && now == 2 {
+		f.Severity = Info
+		f.Headline = fmt.Sprintf("The kernel sent %s: net.ipv4.tcp_syncookies is 2, which sends one for each SYN, whether a queue is full or not.",
+			c.least(needTCPExt)+words.Plural(uint64(sent), "SYN cookie", "SYN cookies"))
 		f.Remedy = []Remedy{{What: "Send cookies only when the queue is full: 2 sends them always, which is for tests.", Setting: member.SysctlName("net/ipv4/tcp_syncookies"), Current: "2", Proposed: "1",
 			Ref: "Documentation/networking/ip-sysctl.rst"}}
 	}

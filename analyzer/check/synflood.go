@@ -33,8 +33,8 @@ gives up on it. When the queue is full the kernel answers with SYN cookies, and 
 state: real clients still come through. With net.ipv4.tcp_syncookies = 0 it drops them.
 
 A crowd of real clients in front of a queue that is full looks different: they repeat
-their SYNs, after a second at most. What is counted here is the SYN that came once, was
-not repeated within two seconds, and brought neither ACK nor RST.
+their SYNs, after a second or three. What is counted here is the SYN that came once, was
+not repeated within three seconds, and brought neither ACK nor RST.
 
 Through a gateway that translates addresses a flood comes from the gateway's own. Many
 such SYNs of few addresses are one where hardly any SYN was repeated, and where these
@@ -48,8 +48,9 @@ them, or never did in the window. Addresses that did until then have lost their 
 	run:      runSYNFlood,
 }
 
-// unripe is how long before the end of the window a SYN may still be repeated or answered, in s.
-const unripe = 2
+// unripe is how long before the end of the window a SYN may still be repeated or answered, in s: old stacks, and Windows
+// before 11, wait for 3 s before they repeat one (RFC 1122 section 4.2.3.1).
+const unripe = 3
 
 // half gives the SYNs of a service that came once, without those that are too young.
 func (c *Case) half(h hit) []traffic.Second {
@@ -58,6 +59,9 @@ func (c *Case) half(h hit) []traffic.Second {
 
 // floods gives the services that are flooded.
 func (c *Case) floods() []hit {
+	if c.flagsOnly() {
+		return nil
+	}
 	return slices.DeleteFunc(c.hits(flow.Client, traffic.Half), func(h hit) bool {
 		span, n := stretch(c.half(h), 1)
 		attempts := float64(max(c.attemptsAt(h), h.Flows))
@@ -107,6 +111,9 @@ func runSYNFlood(c *Case) Answer {
 	for _, h := range c.hits(flow.Client, traffic.Half) {
 		span, n := stretch(c.half(h), 1)
 		most = max(most, perSecond(n, span))
+	}
+	if c.flagsOnly() {
+		return absent("no ACK is in the capture, whether clients sent one or not")
 	}
 	return absent("at most %s came once and brought neither ACK nor RST, or they were few of all, or of few addresses", rate(most)+" SYNs")
 }

@@ -46,15 +46,17 @@ waited in a queue, and nothing was lost.`,
 			Because: "the drops that the kernel told have the addresses of these connections"},
 		{Cause: &qdiscDrop, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: lostHere,
 			Because: "a SYN-ACK that this host's own queue drops is never seen by the tap, nor by the client"},
-		{Cause: &noRoute, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: lostHere,
+		{Cause: &noRoute, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: lostEach,
 			Because: "a SYN whose sender no route leads to cannot be answered, and is dropped"},
 		{Cause: &kernelDrop, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: behindTheTap,
 			Because: "a SYN that the kernel drops behind the tap is not answered"},
 		{Cause: &conntrackFull, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: lostHere,
 			Because: "a SYN that finds no room in connection tracking is dropped behind the tap, before TCP sees it"},
-		{Cause: &retransmissionBurst, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack, If: harmful,
+		{Cause: &linkFlap, EffectVariant: unanswered, On: subject.KindHost, If: onlyWayOut,
+			Because: "what this host sends while its interface has no link is lost"},
+		{Cause: &retransmissionBurst, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack, If: harmfulThere,
 			Because: "what loses segments loses SYN-ACKs, too"},
-		{Cause: &lossRatio, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack, If: harmful,
+		{Cause: &lossRatio, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack, If: harmfulThere,
 			Because: "what loses segments loses SYN-ACKs, too"},
 		{Cause: &retransmissionBurst, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: lostOnTheWay,
 			Because: "what loses segments loses SYNs, too"},
@@ -78,8 +80,15 @@ func (c *Case) synFinding(t trouble) *Finding {
 	f := c.finding(t)
 	place := c.synPlace(t)
 	if t.service.Way == handshake.Inbound && t.kind == handshake.SYNUnanswered && c.filtered(t) {
-		f.Severity = Info
 		place = where{"nothing listens there", "Nothing listens on this port and no RST was sent: a firewall rule drops them silently.", ""}
+		if !c.translates() || float64(len(t.Clients)) < unservedMany.Value { // scanners ask one port after the other
+			f.Severity = Info
+		}
+		if c.translates() {
+			place = where{"nothing listens there, and nothing answered",
+				"Nothing of this host listens on this port and no RST was sent: a firewall rule drops them silently, or they are given to a container or another server (DNAT), which does not answer.",
+				"Look whether a rule translates this port (nft list ruleset, iptables -t nat -L), and then at whom it leads to."}
+		}
 	}
 	if t.service.Way == handshake.Inbound && t.kind == handshake.SYNUnanswered && t.service.Troubles[handshake.SYNLate].Flows > 0 {
 		f.Variant = answerLate // as synPlace says
@@ -125,6 +134,35 @@ func (c *Case) filtered(t trouble) bool {
 	return any != nil && t.service.Completed == 0 && c.listenerOf(t.service) == nil
 }
 
+// repeatedHere counts the SYN-ACKs to the clients of a trouble that the kernel told to have sent again.
+func (c *Case) repeatedHere(t trouble) (n int) {
+	for i := range c.Evidence.Events {
+		e := &c.Evidence.Events[i]
+		if service, client := ends(e, handshake.Inbound); e.Kind == member.SYNACKRetransmit && service == t.service.Server && t.Clients[client.Addr()] > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// translates says whether this host forwards packets and has rules that may give them other destinations: a port at which
+// nobody listens here may be a container's or another server's.
+func (c *Case) translates() bool {
+	v4, _ := c.setting("net.ipv4.ip_forward")
+	v6, _ := c.setting("net.ipv6.conf.all.forwarding")
+	n := c.Evidence.Netfilter
+	if v4 == 0 && v6 == 0 || n == nil {
+		return false
+	}
+	const empty = 5 // entries of a table without rules: four policies and the end
+	legacy := func(t member.LegacyTable) bool { return t.Table == "nat" && t.Entries > empty }
+	return slices.ContainsFunc(slices.Concat(n.IPv4, n.IPv6), legacy) || slices.ContainsFunc(n.Nftables, func(t *member.NftTable) bool {
+		return slices.ContainsFunc(t.Chains, func(chain *member.NftChain) bool {
+			return chain.Type == "nat" && chain.Hook == "prerouting" && chain.Rules > 0
+		})
+	})
+}
+
 // where says where something was lost: in a few words, in a sentence, and where to look.
 type where struct{ short, sentence, look string }
 
@@ -152,6 +190,12 @@ func (c *Case) synPlace(t trouble) where {
 			return where{"no answer of this host was captured",
 				"Other SYN-ACKs left this host late: these may still have waited inside it when the capture ended, or the SYNs were dropped.", insideLook(c.beforeQueues())}
 		}
+		if n := c.repeatedHere(t); n > 0 {
+			return where{"no answer of this host passed the tap",
+				fmt.Sprintf("This host answered: its kernel told of %s. They were dropped on their way out before the tap, or left by an interface that is not recorded, and were lost behind it.",
+					words.Plural(n, "SYN-ACK that it sent again", "SYN-ACKs that it sent again")),
+				"Follow the way back to these clients: ip route get, the packet filter's output chains, tc -s qdisc; record all interfaces."}
+		}
 		return where{"this host did not answer",
 			"The SYNs arrived here and nothing answered: this host dropped them behind the tap.",
 			"Look at what drops between the interface and the listener: its queues, connection tracking, packet filter rules, the CPU backlog."}
@@ -168,7 +212,7 @@ func (c *Case) synPlace(t trouble) where {
 	}
 	return where{"nothing answered",
 		"Whether the server or the way to it is to blame cannot be told, as the capture does not say on which side it was taken.",
-		"Capture with directions (a bundle, or pcapng of a recent dumpcap), or on both sides."}
+		"Record with spikeboxd, whose bundle says which addresses are the host's own, or capture on both sides."}
 }
 
 // forwardedPlace is synPlace for connections that this host forwards: whether their SYNs left it again, the packets at

@@ -59,6 +59,10 @@ func runTCPMemory(c *Case) Answer {
 		}
 		f.effect = "TCP out of memory"
 		f.Headline = fmt.Sprintf("TCP ran out of its memory, with up to %s, and aborted %s.", held, words.Plural(uint64(aborted.all), "connection", "connections"))
+		if aborted.all == 0 {
+			f.Severity = Warning
+			f.Headline = fmt.Sprintf("The kernel logged that TCP is out of memory, with up to %s; it aborted no connection of this network namespace.", held)
+		}
 	}
 	f.Evidence = append(f.Evidence, c.counterItem(pressures), c.counterItem(aborts))
 	for _, name := range []string{"sockstat.TCP.mem", "sockstat.TCP.alloc"} {

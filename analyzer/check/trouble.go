@@ -3,6 +3,8 @@ package check
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -60,6 +62,9 @@ func (c *Case) troubles(kinds ...handshake.Trouble) (found []trouble, attempts u
 	for _, v := range c.services() {
 		attempts += v.Attempts
 		for _, kind := range kinds {
+			if kind == handshake.SYNACKSilent && c.flagsOnly() {
+				continue // its ACK may have come
+			}
 			if r := &v.Troubles[kind]; r.Flows > 0 {
 				found = append(found, trouble{kind, v, r})
 			}
@@ -109,9 +114,18 @@ func (c *Case) finding(t trouble) *Finding {
 			f.Subjects = append(f.Subjects, c.askersOf(t.service.Server)...)
 		}
 	}
+	f.ends, f.count = t.ends(), float64(t.Flows)
 	f.at(timeline.Span{Start: t.First, End: t.Last})
 	f.take(t.Examples)
 	return f
+}
+
+// ends are the addresses at the other end of its connections: the server's of those that this host opens, else the clients'.
+func (t trouble) ends() []netip.Addr {
+	if t.service.Way == handshake.Outbound {
+		return []netip.Addr{t.service.Server.Addr()}
+	}
+	return slices.Collect(maps.Keys(t.Clients))
 }
 
 // attempts names the attempts that were hit: 6 of 8 inbound connection attempts (75 %)

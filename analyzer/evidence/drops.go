@@ -49,11 +49,16 @@ func (e *Evidence) readDrops(_ string, r io.Reader) error {
 // reasonAt gives the reason of a drop by the function that did it, where the kernel has none and the function can have no
 // other: what a neighbour's failure throws away has a reason over IPv4 alone (net/ipv4/arp.c, arp_error_report, and
 // net/ipv6/ndisc.c, ndisc_error_report, which neigh_invalidate calls last and so stands for; Linux 6.18).
+// Before 5.17 no drop has a reason: what the first function behind the drivers drops then is what no protocol takes, and counts
+// as rx_dropped (net/core/dev.c, Linux 5.10), or what a tc filter drops at the ingress, which does not.
 func reasonAt(reason, place string) string {
-	if reason != "NOT_SPECIFIED" {
+	if reason != "NOT_SPECIFIED" && reason != "" {
 		return reason
 	}
-	switch function, _, _ := strings.Cut(place, "+"); function {
+	function, _, _ := strings.Cut(place, "+")
+	switch function, _, _ = strings.Cut(function, "."); function { // the compiler's .constprop.0
+	case "__netif_receive_skb_core":
+		return "UNHANDLED_PROTO"
 	case "neigh_invalidate", "arp_error_report", "ndisc_error_report":
 		return "NEIGH_FAILED"
 	}

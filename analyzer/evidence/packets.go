@@ -41,9 +41,11 @@ type Packets struct {
 	// Traffic is what else happened at each service, Paths what was sent again to and from each address
 	// but this host's own, Volume the TCP packets by second, and Pings the echo requests.
 	Traffic []*traffic.Service
-	Paths   []*traffic.Path
-	Volume  traffic.Volume
-	Pings   []*traffic.Ping
+	// SYNACKs counts them, and Plain the segments that are no SYN, FIN or RST.
+	SYNACKs, Plain uint64
+	Paths          []*traffic.Path
+	Volume         traffic.Volume
+	Pings          []*traffic.Ping
 	// Between is what became of segments from one place to the next.
 	Between *Between
 
@@ -162,6 +164,12 @@ func (p *Packets) see(pkt *packet.Packet) {
 	switch pkt.Kind {
 	case packet.TCP:
 		p.Volume.Add(pkt)
+		switch {
+		case !pkt.Flags.Has(packet.SYN) && !pkt.Flags.Has(packet.FIN) && !pkt.Flags.Has(packet.RST):
+			p.Plain++
+		case pkt.Flags.Has(packet.SYN) && pkt.Flags.Has(packet.ACK):
+			p.SYNACKs++
+		}
 	case packet.ICMP, packet.ICMPv6:
 		p.echoes.Add(pkt)
 	}
@@ -179,12 +187,16 @@ func (p *Packets) see(pkt *packet.Packet) {
 
 // ways tells this host from its peers, and connections that it accepts from those that it opens and
 // those that it only forwards. own are its addresses as the bundle lists them, translated what connection tracking
-// made of others' connections.
-func (p *Packets) ways(sockets []member.Socket, own map[netip.Addr]bool, translated map[Translation]uint64) {
-	if len(own) > 0 {
+// made of others' connections; armed says that there is a bundle.
+func (p *Packets) ways(sockets []member.Socket, own map[netip.Addr]bool, translated map[Translation]uint64, armed bool) {
+	switch {
+	case len(own) > 0:
 		// A router's SYNs are for anybody, and a transparent proxy's sockets are bound to strangers' addresses.
 		p.Local = own
-	} else {
+	case !armed:
+		// A bare capture's, too: what came in to a router may have been for anybody, and nothing says what it is.
+		p.Local = map[netip.Addr]bool{}
+	default:
 		// A host whose connections all began before the window sends and gets no SYN in it:
 		// then only its sockets tell its addresses.
 		for i := range sockets {

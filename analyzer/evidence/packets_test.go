@@ -42,7 +42,7 @@ func TestLocalAddresses(t *testing.T) {
 			p.Services = append(p.Services, &handshake.Service{Server: netip.AddrPortFrom(netip.MustParseAddr(host), 80)})
 		}
 		p.see(tt.packet)
-		p.ways(tt.sockets, nil, nil)
+		p.ways(tt.sockets, nil, nil, true)
 		for _, s := range p.Services {
 			want := handshake.Outbound
 			switch tt.local {
@@ -55,6 +55,17 @@ func TestLocalAddresses(t *testing.T) {
 				t.Errorf("%s: %s is %q, want %q", name, s.Server, s.Way, want)
 			}
 		}
+	}
+}
+
+// A bare capture names no host as its own, whatever directions say: on a router what came in was for others.
+func TestBareCaptureHasNoHost(t *testing.T) {
+	p := &Packets{Local: map[netip.Addr]bool{}, trips: &rtt.Peers{}, sums: &traffic.Sums{}}
+	p.Services = []*handshake.Service{{Server: netip.MustParseAddrPort("192.0.2.2:80")}}
+	p.see(&packet.Packet{Kind: packet.TCP, Dir: packet.DirIn, Flags: packet.SYN, Src: packetAddr("192.0.2.1"), Dst: packetAddr("192.0.2.2")})
+	p.ways(nil, nil, nil, false)
+	if way := p.Services[0].Way; len(p.Local) > 0 || way != handshake.WayUnknown {
+		t.Errorf("%q to one of %v, want no way and no address", way, p.Local)
 	}
 }
 

@@ -107,7 +107,7 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 		}
 		if !opts.OnlyFlows {
 			e.packetColumns(in.own)
-			packets.ways(e.Sockets, e.Own, e.Translations)
+			packets.ways(e.Sockets, e.Own, e.Translations, e.Manifest != nil)
 		}
 	}
 	e.readLogs(logs, known)

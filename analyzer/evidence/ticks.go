@@ -12,11 +12,11 @@ import (
 )
 
 // ticks makes what counts the packets by ticks: those of the bundle's vitals. They and this host's addresses are
-// read before the packets are. Where the bundle does not list the addresses, or there is none, those count that
+// read before the packets are. Where the bundle does not list the addresses, those count that
 // local holds by then.
 func (in *inputs) ticks(local map[netip.Addr]bool) *ticks.Ticks {
 	if in.bundle == nil || in.bundle.Manifest == nil {
-		return ticks.New(nil, 0, 0, local, false)
+		return ticks.New(nil, 0, 0, nil, false) // a bare capture has no addresses of its own
 	}
 	var times []int64
 	in.early(member.VitalsName, func(r io.Reader) error {

@@ -70,6 +70,7 @@ type Flow struct {
 	EndTime        int64  // Unix ns of the last FIN or the RST that ended it, 0 when open
 	EndFrame       uint64 // its frame number
 	ResetState     State  // state of the connection when the first RST was sent
+	ResetTook      bool   // that RST acknowledges everything that the other side had sent
 	ICMPErrors     uint32 // ICMP errors that quote a packet of this flow
 	ICMPError      uint16 // the last of them, type<<8 | code
 	Mark           uint8  // the listener's to set; 0 when the flow begins
@@ -189,6 +190,7 @@ type Sent struct {
 	Reset    bool // before it, a RST had answered an earlier one
 	Asked    bool // a SYN-ACK that answers a repeated SYN; no timer made it
 	Taken    bool // a SYN-ACK that echoes the timestamp of the client's ACK, and not that of its SYN
+	Fed      bool // a SYN-ACK before which the client's data had been captured: a server that defers until data comes would have it
 
 	ts uint32 // TSval
 }

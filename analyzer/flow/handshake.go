@@ -29,6 +29,7 @@ func (t *Table) syn(f *Flow, s Side, p *packet.Packet) {
 	switch answer := p.Flags&packet.ACK != 0; {
 	case answer && s == Server:
 		sent.Answered, sent.Asked, sent.Taken = h.AckTime != 0, h.asked(), h.taken(f.C2S(), p)
+		sent.Fed = sent.Answered && f.C2S().Bytes > 0
 		t.transmission(f, s, p, sent, &h.SYNACKs, &h.SYNACKRetransmits)
 		h.serverRTT(f, p)
 	case !answer && s == Client:
@@ -204,6 +205,7 @@ func (t *Table) rst(f *Flow, s Side, p *packet.Packet) {
 		f.ResetState = max(f.ResetState, state)
 	} else if f.ResetState == StateNone || f.ResetState == StateSynSent {
 		f.ResetState = state
+		f.ResetTook = p.Flags&packet.ACK != 0 && !before(p.Ack, f.Dirs[s.Other()].next)
 		f.EndTime, f.EndFrame = p.Time, p.Frame
 		f.Foreign = x.foreign(p)
 		f.End = ResetByClient

@@ -10,7 +10,8 @@ import (
 // Repeats is what is known of one kind of trouble at one service.
 type Repeats struct {
 	Flows       uint64
-	First, Last int64 // Unix ns of the first repeated transmission's original and of the last repetition
+	Fed         uint64 // of Flows, those whose SYN-ACK was repeated after the client's data had come
+	First, Last int64  // Unix ns of the first repeated transmission's original and of the last repetition
 	Schedules   [8]uint64
 	// Clients are their addresses, at most MaxClients of them.
 	Clients  map[netip.Addr]uint64
@@ -43,6 +44,9 @@ func (r *Repeats) add(f *flow.Flow, sent []flow.Sent, schedule flow.Schedule, ke
 	}
 	r.Last = max(r.Last, last)
 	r.Schedules[schedule]++
+	if slices.ContainsFunc(sent, func(s flow.Sent) bool { return s.Fed }) {
+		r.Fed++
+	}
 	if r.Clients == nil {
 		r.Clients = map[netip.Addr]uint64{}
 	}

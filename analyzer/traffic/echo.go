@@ -71,8 +71,16 @@ func (s *Echoes) Add(p *packet.Packet) {
 		s.pairs[[2]netip.Addr{e.asker, e.asked}] = pair
 	}
 	was, waits := s.pending[e]
+	// The second copy of another interface comes within milliseconds. Some hosts begin to count anew with each ping, or never count:
+	// one with the same numbers that comes later is another, and the first was not answered.
+	if request && waits && p.Time-was.time >= lateEcho {
+		if waits = false; len(pair.Late) < maxLate {
+			pair.Late = append(pair.Late, Late{was.time, -1, was.frame, 0})
+		}
+		delete(s.pending, e)
+	}
 	switch {
-	case request && !waits && len(s.pending) < maxPending: // the second copy of two interfaces is no second request
+	case request && !waits && len(s.pending) < maxPending:
 		pair.Sent++
 		s.pending[e] = sent{p.Time, p.Frame}
 	case reply && waits && p.Time >= was.time:

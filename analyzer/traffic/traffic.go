@@ -204,7 +204,7 @@ func (s *Sums) resets(v *Service, f *flow.Flow) {
 		kind = ResetAsked
 	case f.Dirs[by].Fins > 0: // who has closed wants nothing of what still comes
 		kind = ResetAfter
-	case peer.Outstanding() > 0 && peer.Fins == 0:
+	case peer.Outstanding() > 0 && peer.Fins == 0 && !f.ResetTook: // a client that has its answer may end with a RST, which acknowledges it
 		kind = ResetBusy
 	}
 	if !f.Foreign.Is() {

@@ -3,7 +3,10 @@
 package vital
 
 import (
+	"errors"
+	"fmt"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -105,7 +108,17 @@ func TestServeWaitingForNothing(t *testing.T) {
 // Where no segment came, nobody can have begun to wait, and the kernel's table is not walked for it.
 func TestServeWaitingLooksAtNothing(t *testing.T) {
 	testns.Run(t, func() {
-		reader, err := openWaiting(Env{Root: "/"})
+		root := t.TempDir()
+		came := func(segments int) {
+			t.Helper()
+			for name, text := range map[string]string{"snmp": fmt.Sprintf("Tcp: InSegs\nTcp: %d\n", segments), "netstat": "TcpExt: ListenDrops\nTcpExt: 0\n"} {
+				if err := errors.Join(os.MkdirAll(root+"/proc/net", 0o755), os.WriteFile(root+"/proc/net/"+name, []byte(text), 0o644)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		came(1000)
+		reader, err := openWaiting(Env{Root: root})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,22 +144,15 @@ func TestServeWaitingLooksAtNothing(t *testing.T) {
 			looked()
 		}
 		if looked() {
-			t.Error("looked at a namespace without a segment")
+			t.Error("looked where no segment came")
 		}
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+		came(1000 + waitingFew - 1)
+		if looked() {
+			t.Errorf("looked where %d segments came", waitingFew-1)
 		}
-		defer l.Close()
-		for range waitingFew {
-			c, err := net.Dial("tcp4", l.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.Close()
-		}
+		came(1000 + waitingFew)
 		if !looked() {
-			t.Errorf("not looked after %d connections", waitingFew)
+			t.Errorf("not looked where %d segments came", waitingFew)
 		}
 	})
 }
