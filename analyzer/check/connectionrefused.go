@@ -35,10 +35,10 @@ restarted without handing its socket over, or listens on another address looks l
 
 Every host refuses now and then: scanners knock at closed ports, and health checks go on
 asking a server that was taken out on purpose. So it counts by harm: it is critical where
-the port had served others in the same window. Where nobody was served in the whole window
-nothing has begun in it: it is a warning only where more ask for it than health checks and
-scanners do. A service that was gone for a second or two and is back was restarted, and is
-only worth knowing.
+the port had served others in the same window, and a warning where other servers on that
+port went on. Where nobody was served in the whole window nothing has begun in it: it is a
+warning only where more ask for it than health checks and scanners do. A service that was
+gone for a second or two and is back was restarted, and is only worth knowing.
 
 Packets of loopback, by which a proxy asks a server of the same host, are not recorded:
 there the kernel's own resets from ports without a socket tell, since Linux 6.10.`,
@@ -83,8 +83,12 @@ func (c *Case) refusedFinding(h hit) *Finding {
 	served := h.service.Begun
 	pace := perSecond(n, f.span())
 	restart, restarted := c.restart(h.service)
+	others := c.pool(h)
 	if float64(n) >= manyFlows.Value && !restarted {
 		f.Severity = h.refusedSeverity(pace)
+		if f.Severity == Critical && others > 0 {
+			f.Severity = Warning
+		}
 	}
 	f.effect = c.least(needPackets) + words.Plural(h.Flows, "connection refused", "connections refused")
 	who := "nobody listens there, or a firewall rejects"
@@ -104,6 +108,10 @@ func (c *Case) refusedFinding(h hit) *Finding {
 		f.Detail += fmt.Sprintf(" %s to it had been set up in the same window: somebody counts on it.", words.Sentence(words.Plural(served, "connection", "connections")))
 	} else if f.Severity == Info {
 		f.Detail += " Nothing was served there in the window: that is what scanners and health checks of a stopped server look like."
+	}
+	if others > 0 {
+		f.Detail += fmt.Sprintf(" %s on port %d went on taking connections: of a pool with one server less nobody need lack anything.",
+			words.Sentence(words.Plural(uint64(others), "other server", "other servers")), h.service.Server.Port())
 	}
 	if process := c.asker(h.service.Server); h.way == handshake.Outbound && process != "" {
 		f.Detail += fmt.Sprintf(" Here %s asks for it.", process)
@@ -127,6 +135,21 @@ func (h *hit) refusedSeverity(pace float64) Severity {
 		return Warning
 	}
 	return Info
+}
+
+// pool counts the other servers on the port of one that this host, or whom it forwards for, was refused by, which took more
+// connections than were refused there: a proxy that has a choice goes on with them.
+func (c *Case) pool(h hit) (others int) {
+	if h.way == handshake.Inbound || h.service.Begun == 0 {
+		return 0
+	}
+	for _, v := range c.Evidence.Packets.Traffic {
+		if v != h.service && v.Server.Port() == h.service.Server.Port() && c.way(v) == h.way &&
+			v.Begun > h.Flows && v.Hits(traffic.Refused, flow.Server).Flows == 0 {
+			others++
+		}
+	}
+	return others
 }
 
 // restart says when a service of this host was gone, if that was for so short a time as a restart takes, and it is back.
