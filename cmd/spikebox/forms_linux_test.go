@@ -28,6 +28,9 @@ func TestInputForms(t *testing.T) {
 	}
 	packed, folder := otherForms(t, plain)
 	for _, c := range slices.Concat(worstBundle, [][]string{{"packets", "--flow", "1"}, {"packets", "--around", "trigger"}, {"diff", plain}}) {
+		if c[0] == "watch" { // takes what arrives in a folder
+			continue
+		}
 		want, code, _ := output(t, c, plain, nil)
 		for _, form := range []string{"-", "/dev/fd/3", packed, folder} {
 			var through []byte
