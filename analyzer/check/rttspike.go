@@ -228,11 +228,11 @@ func (s *spike) subjects() []subject.Subject {
 // summary says how long and how far, then how many were slow beside those that were not:
 // the comparison is what names the culprit.
 func (s *spike) summary(where string) (headline, detail string) {
-	measure := "Round trips"
+	measure := "Round trips took"
 	if s.vital {
-		measure = "The slowest hundredth of the round trips"
+		measure = "The p99 of the round trips was"
 	}
-	headline = fmt.Sprintf("%s took up to %s for %s", measure, unit.Duration(seconds(s.most)), unit.Duration(time.Duration(s.span.End-s.span.Start)))
+	headline = fmt.Sprintf("%s up to %s for %s", measure, unit.Duration(seconds(s.most)), unit.Duration(time.Duration(s.span.End-s.span.Start)))
 	if s.usual > 0 {
 		headline += fmt.Sprintf(", usually %s", unit.Duration(seconds(s.usual)))
 	}

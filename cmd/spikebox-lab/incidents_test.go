@@ -63,6 +63,8 @@ var testCases = []*testCase{
 	{name: "healthy-backup"},
 	{name: "healthy-morning"},
 	{name: "healthy-tcpdump"},
+	{name: "healthy-router"},
+	{name: "healthy-container-deploy"},
 	{name: "listen-overflow", exact: true, moves: []move{
 		{"edge-1", "TcpExt.ListenOverflows", 50}, {"clients", "TcpExt.TCPSynRetrans", 100}}},
 	{name: "ack-dropped-locally", moves: []move{
@@ -91,6 +93,11 @@ var testCases = []*testCase{
 	{name: "pmtu-blackhole", moves: []move{{"edge-1", "TcpExt.TCPTimeouts", 40}}},
 	{name: "peers-vanish", moves: []move{{"edge-1", "TcpExt.TCPTimeouts", 40}}},
 	{name: "qdisc-drop", moves: []move{{"edge-1", "eth0.qdisc.drops", 100}, {"edge-1", "Tcp.RetransSegs", 50}}},
+	{name: "forwarded-blackhole", moves: []move{{"clients", "TcpExt.TCPSynRetrans", 20}}},
+	{name: "forwarded-next-hop", moves: []move{{"clients", "TcpExt.TCPSynRetrans", 20}}},
+	{name: "forwarded-refused", moves: []move{{"clients", "Tcp.AttemptFails", 20}}},
+	{name: "container-upstream-dead"},
+	{name: "memory-pressure", alone: true},
 	{name: "app-frozen"},
 	{name: "slow-application"},
 	{name: "cpu-starved"},

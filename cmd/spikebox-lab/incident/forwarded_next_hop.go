@@ -20,7 +20,7 @@ The machine behind the gateway lost its link. The gateway asks for its hardware 
 	Arm: []string{"--trigger", "forward.waiting > 5", "--before", "20s", "--after", "3s"},
 	Expected: lab.Expected{
 		Root:    "syn-retransmit",
-		Allowed: []string{"neighbour-failed", "no-route", "retransmission-burst", "loss-ratio", "kernel-drop", "rtt-spike"},
+		Allowed: []string{"neighbour-failed", "connect-failed", "no-route", "retransmission-burst", "loss-ratio", "kernel-drop", "rtt-spike"},
 	},
 	Run: runForwardedNextHop,
 }
