@@ -141,10 +141,13 @@ func (k *KernelLog) Cut(start, end time.Time, clock host.Moment) []byte {
 	var out []byte
 	from, to := clock.Mono(start), clock.Mono(end)
 	k.lines.Each(func(l *LogLine) {
-		at := k.clock.place(l.Stamp, l.came)
-		if at < from || at > to {
+		earliest, latest := k.clock.span(l.Stamp, l.came)
+		if latest < from || earliest > to {
 			return
 		}
+		// What may have been written within was, or the line that a trigger fired for would be missing where it came
+		// right after arming.
+		at := min(max(k.clock.place(l.Stamp, l.came), from), to)
 		line := member.LogLine{Time: clock.Place(at), Level: l.Level, Text: l.Text}
 		out = line.Append(out)
 	})

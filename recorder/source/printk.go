@@ -60,6 +60,12 @@ func (p *printk) place(stamp int64, came arrival) int64 {
 	return min(max(stamp+p.offset(), came.after), came.until)
 }
 
+// span is between when a line was written at the earliest, and at the latest.
+func (p *printk) span(stamp int64, came arrival) (earliest, latest int64) {
+	b := p.bounds(max(came.until, p.at))
+	return min(max(stamp+b.low, came.after), came.until), min(max(stamp+b.high, came.after), came.until)
+}
+
 // offset is the best guess. Before a line has come it is that the clocks have not drifted,
 // since the bounds are wide then and their middle means nothing.
 func (p *printk) offset() int64 {

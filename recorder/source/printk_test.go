@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
+	"github.com/spikebox/spikebox/recorder/ring"
 )
 
 // printk's clock runs away from CLOCK_MONOTONIC. Lines that come while the log is read show
@@ -117,5 +119,22 @@ func TestLinesArePlacedWhereTheyWereWritten(t *testing.T) {
 	}
 	if len(k.Cut(base.At, end, base)) == 0 {
 		t.Error("no line in the window")
+	}
+}
+
+// The first line of all, written right after arming, may have been written before it as far as is known: it is in the window.
+func TestLineAtTheEdge(t *testing.T) {
+	clock := host.Now()
+	armed := time.Now()
+	k := &KernelLog{lines: ring.NewNewest[LogLine](8)}
+	at := clock.Mono(armed)
+	line := LogLine{Stamp: at + 1e6, Text: "table full", came: arrival{at - 200e6, at + 50e6}}
+	k.clock.see(line.Stamp, line.came)
+	k.lines.Push(line)
+	old := LogLine{Stamp: at - 1e9, Text: "long ago", came: arrival{at - 1100e6, at - 900e6}}
+	k.lines.Push(old)
+	got := string(k.Cut(armed, armed.Add(time.Second), clock))
+	if !strings.Contains(got, "table full") || strings.Contains(got, "long ago") {
+		t.Errorf("the window holds %q", got)
 	}
 }
