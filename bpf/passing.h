@@ -48,6 +48,7 @@ struct passing {
 	struct service services[SERVICES];
 	struct attempt attempts[ATTEMPTS];
 	__u64 refused[2]; /* attempts that a RST answered, by side, of services that had answered */
+	__u64 forwards; /* 1 once a packet of a handshake went out that had come in */
 };
 
 GO_TYPE(service);
@@ -179,6 +180,12 @@ static __noinline int passed(struct __sk_buff *skb, struct ends *e, __u32 flags,
 	p = bpf_map_lookup_elem(&tap_passing, &zero);
 	if (!p)
 		return 0;
+	/* On a host that forwards nothing a handshake is nobody's but its own. */
+	if (!p->forwards) {
+		if (!out || !skb->ingress_ifindex)
+			return 0;
+		p->forwards = 1;
+	}
 	now = bpf_ktime_get_ns();
 	if ((flags & (TH_SYN | TH_RST | TH_ACK)) == TH_SYN) {
 		if (out ? !skb->ingress_ifindex : skb->pkt_type)

@@ -53,6 +53,7 @@ type TapPassing struct {
 	Services [4096]TapService
 	Attempts [4096]TapAttempt
 	Refused  [2]uint64
+	Forwards uint64
 }
 
 type TapPool struct {
