@@ -161,6 +161,9 @@ func TestPassingIsNotOwn(t *testing.T) {
 	time.Sleep(passingWait + 50*time.Millisecond)
 	own4()
 	g.want(0, "own service and own connect")
+	if g.passing.noted.Forwards != 0 {
+		t.Error("a host that forwards nothing is taken for one that does")
+	}
 }
 
 // At the server's side the SYN goes out and the answer comes in.
