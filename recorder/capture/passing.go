@@ -79,6 +79,9 @@ func (p *Passing) Waiting() (int, error) {
 	if p.noted == nil {
 		return 0, fmt.Errorf("read what passes: %w", os.ErrClosed)
 	}
+	if atomic.LoadUint64(&p.noted.Forwards) == 0 { // most hosts: there are 4,096 places to look at, four times a second
+		return 0, nil
+	}
 	clear(p.clients)
 	var sides [2]int
 	for i := range p.noted.Attempts {
