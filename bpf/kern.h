@@ -43,6 +43,7 @@ struct in6_addr {
 
 /* include/net/sock.h */
 struct sock_common {
+	unsigned int skc_hash; /* inet_ehashfn: of addresses and ports, salted */
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;

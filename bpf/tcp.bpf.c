@@ -20,13 +20,26 @@ const volatile __u32 state_fits = 1;
 __u64 rtt_since = 0;
 __u64 state_since = 0;
 
+/*
+ * Of a busy host's connections one in others + 1 is looked at, a power of two, and others at the next
+ * turn; 0: all are. The hash is salted (inet_ehashfn, inet_ehash_secret), so that nobody
+ * chooses who that is. A wait that began while its connection was not looked at gives no time.
+ */
+__u32 others = 0;
+__u32 turn = 0;
+
+static __always_inline int looked_at(const struct sock_common *sk)
+{
+	return !((sk->skc_hash ^ turn) & others);
+}
+
 SEC("tp_btf/tcp_probe")
 int BPF_PROG(tcp_segment, struct sock *sk, struct sk_buff *skb)
 {
 	struct tcp_sock *tp;
 	__u64 now = 0;
 
-	if (!in_netns(&sk->__sk_common))
+	if (!looked_at(&sk->__sk_common) || !in_netns(&sk->__sk_common))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
@@ -49,6 +62,8 @@ int BPF_PROG(tcp_state, struct sock *sk, int from, int to)
 		count_transition(sk, from, to);
 	/* Half of a connection's changes are of its setting up and taking down, and tell no time. */
 	if (to != TCP_ESTABLISHED && from != TCP_ESTABLISHED && from != TCP_CLOSE_WAIT)
+		return 0;
+	if (!looked_at(&sk->__sk_common))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)

@@ -58,6 +58,7 @@ const (
 	TcpVarEventLimit     = "event_limit"
 	TcpVarLateUs         = "late_us"
 	TcpVarNetns          = "netns"
+	TcpVarOthers         = "others"
 	TcpVarResponseFits   = "response_fits"
 	TcpVarResponseSince  = "response_since"
 	TcpVarRttFits        = "rtt_fits"
@@ -65,6 +66,7 @@ const (
 	TcpVarStackLimit     = "stack_limit"
 	TcpVarStateFits      = "state_fits"
 	TcpVarStateSince     = "state_since"
+	TcpVarTurn           = "turn"
 )
 
 // LoadTcp returns the embedded CollectionSpec for Tcp.
@@ -133,6 +135,7 @@ type TcpVariableSpecs struct {
 	EventLimit    *ebpf.VariableSpec `ebpf:"event_limit"`
 	LateUs        *ebpf.VariableSpec `ebpf:"late_us"`
 	Netns         *ebpf.VariableSpec `ebpf:"netns"`
+	Others        *ebpf.VariableSpec `ebpf:"others"`
 	ResponseFits  *ebpf.VariableSpec `ebpf:"response_fits"`
 	ResponseSince *ebpf.VariableSpec `ebpf:"response_since"`
 	RttFits       *ebpf.VariableSpec `ebpf:"rtt_fits"`
@@ -140,6 +143,7 @@ type TcpVariableSpecs struct {
 	StackLimit    *ebpf.VariableSpec `ebpf:"stack_limit"`
 	StateFits     *ebpf.VariableSpec `ebpf:"state_fits"`
 	StateSince    *ebpf.VariableSpec `ebpf:"state_since"`
+	Turn          *ebpf.VariableSpec `ebpf:"turn"`
 }
 
 // TcpObjects contains all objects after they have been loaded into the kernel.
@@ -188,6 +192,7 @@ type TcpVariables struct {
 	EventLimit    *ebpf.Variable `ebpf:"event_limit"`
 	LateUs        *ebpf.Variable `ebpf:"late_us"`
 	Netns         *ebpf.Variable `ebpf:"netns"`
+	Others        *ebpf.Variable `ebpf:"others"`
 	ResponseFits  *ebpf.Variable `ebpf:"response_fits"`
 	ResponseSince *ebpf.Variable `ebpf:"response_since"`
 	RttFits       *ebpf.Variable `ebpf:"rtt_fits"`
@@ -195,6 +200,7 @@ type TcpVariables struct {
 	StackLimit    *ebpf.Variable `ebpf:"stack_limit"`
 	StateFits     *ebpf.Variable `ebpf:"state_fits"`
 	StateSince    *ebpf.Variable `ebpf:"state_since"`
+	Turn          *ebpf.Variable `ebpf:"turn"`
 }
 
 // TcpPrograms contains all programs after they have been loaded into the kernel.

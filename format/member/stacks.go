@@ -24,14 +24,16 @@ const (
 	StackCPU    = "cpu"    // number
 )
 
-// Details of the sources probe.stacks and probe.softirq: when in the window stacks were sampled by
-// clocks of their own, and when every softirq was timed. Spans are each one's begin and end in Unix ns,
+// Details of the sources probe.stacks, probe.softirq and probe.rtt: when in the window stacks were sampled by
+// clocks of their own, when every softirq was timed, and when a busy host's connections were not all looked at. Spans are each one's begin and end in Unix ns,
 // as in 1767323040250000000-1767323098500000000, joined by commas.
 const (
 	StacksSampling = "sampling" // a sentence
 	StacksSpans    = "sampling_ns"
 	SoftirqTiming  = "timing" // a sentence
 	SoftirqSpans   = "timing_ns"
+	RTTLooked      = "some" // a sentence
+	RTTLookedSpans = "some_ns"
 )
 
 // Within is how much of the time from one instant to another lies in the spans of a source's

@@ -39,6 +39,7 @@ type tcpPrograms struct {
 	loaded  *loaded    // nil where all are refused
 	refused map[string]error
 	armed   map[string]bool
+	looked  looked
 }
 
 // loadTCP loads what this kernel takes: while it refuses, one probe after the other is left out.

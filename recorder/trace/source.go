@@ -51,6 +51,11 @@ func (r *Recording) Sources(start, end time.Time, wall func(time.Time) time.Time
 			s.Details = spanned(r.probes.Stacks.Sampled(start, end), end, wall, member.StacksSampling, member.StacksSpans,
 				"clocks sampled stacks", "no clock sampled stacks: no softirq had been long")
 		}
+		if result.Probe.ID == "rtt" && r.probes.RTT != nil {
+			if spans := r.probes.RTT.Looked(start, end); len(spans) > 0 {
+				s.Details = spanned(spans, end, wall, member.RTTLooked, member.RTTLookedSpans, "of many connections some were looked at, and each sample of these,", "")
+			}
+		}
 		if result.Probe.ID == "softirq" && r.probes.Softirqs != nil {
 			s.Details = spanned(r.probes.Softirqs.Timed(start, end), end, wall, member.SoftirqTiming, member.SoftirqSpans,
 				"every softirq was timed", "no softirq was timed")

@@ -42,7 +42,7 @@ func wantedCounters() (names []string) {
 	for _, v := range tcpVitals {
 		names = append(append(append(names, v.counters...), v.less...), v.of...)
 	}
-	return append(append(names, echoCounters...), heardCounter...)
+	return append(append(append(names, echoCounters...), heardCounter...), crowdCounters...)
 }
 
 func newCounters(root string) *counters {

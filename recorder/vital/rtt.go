@@ -4,6 +4,7 @@ package vital
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"slices"
 	"time"
@@ -26,34 +27,83 @@ var rttMeter = &Meter{
 		{"rtt.late", "1", "connections with a round trip of 200 ms or more, or of what a trigger on rtt calls so, within the last 2 s"},
 	},
 	Variants: []Variant{
-		probeVariant("rtt", readRTTs),
+		{Name: "ebpf", Open: openRTTs},
 		{Name: "sock_diag", Lack: "polls each connection's smoothed RTT once a second, so single late exchanges are missed",
 			Open: openRTTPoll},
 	},
 }
 
-// readRTTs gives the quantiles of the last second's samples: a tick alone has too few on a
+// crowdCounters tell how much there is to look at: segments that came in, and connections that are open.
+var crowdCounters = []string{"Tcp InSegs", "Tcp CurrEstab"}
+
+// rttReader gives the quantiles of the last second's samples: a tick alone has too few on a
 // quiet host for its 99th percentile to mean anything.
-func readRTTs(env Env) probed {
-	var samples, excess ring.Second[probe.Histogram]
-	return func(_ time.Time, out []float64) error {
-		if err := env.Probes.RTT.Read(samples.Push(probe.Histogram{}), excess.Push(probe.Histogram{})); err != nil {
-			return err
-		}
-		if sum := merged(&samples); sum.Count > 0 {
-			out[0], out[1] = sum.Quantile(0.5).Seconds(), sum.Quantile(0.99).Seconds()
-			out[2] = sum.Max.Seconds()
-		}
-		if sum := merged(&excess); sum.Count > 0 {
-			out[3], out[4] = sum.Quantile(0.99).Seconds(), sum.Max.Seconds()
-		}
-		if env.Peers == nil {
-			return nil
-		}
-		late, err := env.Peers.slow()
-		out[5] = late
+type rttReader struct {
+	env             Env
+	samples, excess ring.Second[probe.Histogram]
+	counters        *counters // nil where nothing tells of segments: then all connections are looked at
+	names           [][]string
+	crowd           []uint64 // crowdCounters' values
+	segments        uint64   // at the tick before
+	at              time.Time
+}
+
+func openRTTs(env Env) (Reader, error) {
+	if err := env.refusal("rtt"); err != nil {
+		return nil, err
+	}
+	r := &rttReader{env: env, crowd: make([]uint64, len(crowdCounters))}
+	for _, name := range crowdCounters {
+		r.names = append(r.names, []string{name})
+	}
+	if c := env.shared(); c.open() == nil {
+		r.counters = c
+	}
+	return r, nil
+}
+
+func (r *rttReader) Read(now time.Time, out []float64) error {
+	err := r.look(now)
+	if err := r.env.Probes.RTT.Read(r.samples.Push(probe.Histogram{}), r.excess.Push(probe.Histogram{})); err != nil {
 		return err
 	}
+	if sum := merged(&r.samples); sum.Count > 0 {
+		out[0], out[1] = sum.Quantile(0.5).Seconds(), sum.Quantile(0.99).Seconds()
+		out[2] = sum.Max.Seconds()
+	}
+	if sum := merged(&r.excess); sum.Count > 0 {
+		out[3], out[4] = sum.Quantile(0.99).Seconds(), sum.Max.Seconds()
+	}
+	if r.env.Peers == nil {
+		return err
+	}
+	late, failed := r.env.Peers.slow()
+	out[5] = late
+	return errors.Join(err, failed)
+}
+
+// look has the probe look at as many connections as this tick's rate allows.
+func (r *rttReader) look(now time.Time) error {
+	if r.counters == nil {
+		return nil
+	}
+	if err := r.counters.read(now, r.names, r.crowd); err != nil {
+		return err
+	}
+	before, elapsed := r.segments, now.Sub(r.at).Seconds()
+	r.segments, r.at = r.crowd[0], now
+	if r.segments < before || elapsed <= 0 {
+		return nil
+	}
+	return r.env.Probes.RTT.LookAt(now, float64(r.segments-before)/elapsed, float64(r.crowd[1]))
+}
+
+// Close leaves the probe to the recorder.
+func (r *rttReader) Close() error {
+	if r.counters == nil {
+		return nil
+	}
+	return r.counters.close()
 }
 
 func merged(ticks *ring.Second[probe.Histogram]) (sum probe.Histogram) {
