@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// lookedSegments a second are looked at as they come: at 150 ns each they make 0.12 % of one CPU, and the
+	// lookedSegments a second and CPU are looked at as they come: at 150 ns each they make 0.12 % of it, and a
 	// quarter of a second has enough of them for a 99th percentile.
 	lookedSegments = 8000
 	// lookedConnections are looked at at the least, of those that are open, so that what hurts a group of them is seen
@@ -22,6 +22,7 @@ const (
 
 // looked is which connections the programs look at.
 type looked struct {
+	cpus   int
 	others uint32 // as bpf/tcp.bpf.c has it
 	turned time.Time
 	turn   uint32
@@ -63,7 +64,7 @@ func (r *RTT) LookAt(now time.Time, segments, connections float64) error {
 // the edge of one does not go up and down.
 func (l *looked) of(segments, connections float64) uint32 {
 	one := uint32(1)
-	for most := min(segments/lookedSegments, connections/lookedConnections); one < 1<<16; one *= 2 {
+	for most := min(segments/float64(lookedSegments*l.cpus), connections/lookedConnections); one < 1<<16; one *= 2 {
 		if stays := one <= l.others && most >= 1.5*float64(one); !stays && !(most >= 2*float64(one)) {
 			break
 		}

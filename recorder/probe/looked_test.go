@@ -52,7 +52,7 @@ func TestLookedAt(t *testing.T) {
 		}
 		var serve, upstream, some uint64
 		for i := range turns {
-			must(t, s.RTT.LookAt(now.Add(time.Duration(i)*lookedTurn), turns*lookedSegments, connections))
+			must(t, s.RTT.LookAt(now.Add(time.Duration(i)*lookedTurn), float64(turns*lookedSegments*s.tcp.looked.cpus), connections))
 			got, n := talk()
 			serve, upstream, some = serve+got.Serve.Count, upstream+got.Upstream.Count, some+n
 			if got.Serve.Count == connections {
@@ -75,19 +75,19 @@ func TestLookedAt(t *testing.T) {
 }
 
 func TestLookedAtSteps(t *testing.T) {
-	var l looked
+	l := looked{cpus: 2}
 	for _, c := range []struct {
 		segments, connections float64
 		oneIn                 uint32
 	}{
-		{1.9 * lookedSegments, 1e6, 1},
-		{2 * lookedSegments, 1e6, 2},
-		{1.6 * lookedSegments, 1e6, 2}, // below the step, not well below
-		{1.4 * lookedSegments, 1e6, 1},
-		{1.6 * lookedSegments, 1e6, 1},
-		{100 * lookedSegments, 1e6, 64},
-		{100 * lookedSegments, 11, 1}, // few connections with many segments
-		{100 * lookedSegments, 40, 4},
+		{2 * 1.9 * lookedSegments, 1e6, 1},
+		{2 * 2 * lookedSegments, 1e6, 2},
+		{2 * 1.6 * lookedSegments, 1e6, 2}, // below the step, not well below
+		{2 * 1.4 * lookedSegments, 1e6, 1},
+		{2 * 1.6 * lookedSegments, 1e6, 1},
+		{2 * 100 * lookedSegments, 1e6, 64},
+		{2 * 100 * lookedSegments, 11, 1}, // few connections with many segments
+		{2 * 100 * lookedSegments, 40, 4},
 		{1e12, 1e12, 1 << 16},
 		{0, 1e6, 1},
 		{math.NaN(), math.NaN(), 1},

@@ -15,7 +15,7 @@ import (
 
 var rttProbe = Probe{
 	ID:      "rtt",
-	Doc:     "every round-trip time sample of established TCP connections, and what it is above its connection's minimum",
+	Doc:     "every round-trip time sample of established TCP connections, of a busy host's one in so many, and what it is above its connection's minimum",
 	Attach:  []string{"tp_btf/tcp_probe", "tp_btf/inet_sock_set_state"},
 	Needs:   tracing,
 	Without: "single slow exchanges: sock_diag(7) shows averages only, which one of 1.3 s moves to 0.16 s",
@@ -25,7 +25,7 @@ var rttProbe = Probe{
 	},
 }
 
-// RTT is the armed probe of round-trip times. Which samples there are, and which connections
+// RTT is the armed probe of round-trip times, and decides which connections it and Response look at. Which samples there are, and which connections
 // give none, is in bpf/rtt.h.
 type RTT struct {
 	programs *tcpPrograms

@@ -45,6 +45,8 @@ type tcpPrograms struct {
 // loadTCP loads what this kernel takes: while it refuses, one probe after the other is left out.
 func loadTCP(h hub, o Options) *tcpPrograms {
 	p := &tcpPrograms{refused: map[string]error{}, armed: map[string]bool{}}
+	cpus, _ := onlineCPUs() // where it is not known, as if there were one
+	p.looked.cpus = max(1, len(cpus))
 	for _, t := range tcpProbes {
 		l, err := p.load(h, o, t.id)
 		if err == nil {
