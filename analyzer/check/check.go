@@ -71,6 +71,7 @@ var All = []*Check{
 	&noRoute,
 	&neighbourFailed,
 	&neighbourOverflow,
+	&duplicateAddress,
 	&udpRcvbuf,
 	&cpuSaturated,
 	&cpuSteal,

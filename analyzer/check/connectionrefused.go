@@ -9,6 +9,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/analyzer/traffic"
 	"github.com/spikebox/spikebox/format/unit"
@@ -46,6 +47,10 @@ there the kernel's own resets from ports without a socket tell, since Linux 6.10
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{manyFlows, manyShare, refusedRate, unservedRate, unservedMany, restartHold},
 	// Each RST that this host sends counts in OutRsts, and each connect(2) that is refused in AttemptFails.
+	Causes: []Link{
+		{Cause: &duplicateAddress, On: subject.KindService, Slack: counterSlack, If: harmful,
+			Because: "who is sent to the other machine that has the address is refused there, or not answered"},
+	},
 	Explains: []string{"forward.refused", "resets", "listeners.gone", "connect.failed", "connect.failed.ratio"},
 	run:      runRefused,
 }

@@ -33,10 +33,14 @@ any packet of it until the capture ended. One or two connections are a phone tha
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{vanishedMany},
 	Causes: []Link{
+		{Cause: &duplicateAddress, On: subject.KindService, Slack: counterSlack, If: harmful,
+			Because: "who is sent to the other machine that has the address is refused there, or not answered"},
 		{Cause: &lostBetween, On: subject.KindService, Slack: counterSlack,
 			Because: "whose packets this host or the way between two places drops is not heard there any more"},
+		{Cause: &noRoute, EffectVariant: silentHere, On: subject.KindHost, Slack: counterSlack, If: harmful,
+			Because: "this host hears its peers, and has no route for what it would say"},
 	},
-	Explains: []string{"rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans.ratio", "retrans", "established.resets", "tcp.fin_wait1"},
+	Explains: []string{"rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans.ratio", "retrans", "established.resets", "tcp.fin_wait1", "forward.stalled", "forward.retrans.ratio"},
 	run:      runVanished,
 }
 
@@ -123,12 +127,19 @@ func (c *Case) vanishedFinding(h hit) *Finding {
 	look := "Ask whether the peer is alive (power, a crash, an address that moved), and whether a firewall or NAT between has forgotten the connections. " +
 		"Keep-alives and TCP_USER_TIMEOUT let programs notice sooner; they cost a packet now and then."
 	if own {
+		f.Variant = silentHere
+		for a := range h.Clients { // they send again what this host leaves without an answer
+			f.Subjects = append(f.Subjects, subject.Peer{Addr: a})
+		}
 		f.Detail = "The data arrived at this host's tap, and its kernel said nothing: it was dropped behind the tap."
 		look = "Look for what drops behind the tap: packet filter rules, connection tracking, rp_filter."
 	}
 	f.Remedy = []Remedy{{What: look}}
 	return f
 }
+
+// silentHere is the variant in which it is this host that said nothing more.
+const silentHere Variant = "silent-here"
 
 // ofService says of which service the connections are, where its name is not the culprit's.
 func (c *Case) ofService(h hit) string {

@@ -34,6 +34,8 @@ waited in a queue, and nothing was lost.`,
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{manyFlows, manyShare, chanceShare},
 	Causes: []Link{
+		{Cause: &duplicateAddress, On: subject.KindService, Slack: counterSlack, If: harmful,
+			Because: "who is sent to the other machine that has the address is refused there, or not answered"},
 		{Cause: &listenOverflow, On: subject.KindListener, Slack: counterSlack,
 			Because: "a SYN that finds the accept queue full is dropped, and the client repeats it"},
 		{Cause: &rttSpike, CauseVariant: insideHost, EffectVariant: answerLate, On: subject.KindHost, Slack: counterSlack,

@@ -144,6 +144,7 @@ type Packet struct {
 	ICMPType, ICMPCode uint8
 	Opaque             Opaque // inside what a packet is hidden that was not decoded
 	ICMPID, ICMPSeq    uint16 // of echo requests and replies
+	Link               [6]byte // ARP: the link address of the sender; Src and Dst are its own and the wanted address
 
 	CapLen, WireLen uint32 // bytes captured and bytes on the wire, link header included
 

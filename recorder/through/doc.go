@@ -38,13 +38,16 @@ type Packet struct {
 
 // Told is how they fare.
 type Told struct {
-	Bytes, Again uint64 // bytes of TCP data that came in to be forwarded, ever, and those of them that came again
-	Segments     uint64 // that came again, ever
-	Lossy        int    // connections of which something came again within the last 2 s
-	Stalled      int    // connections that wait: see Table.stalled
-	Unanswered   int    // flows of UDP that wait: see Table.unanswered
-	Whole        bool   // all packets of the last seconds were looked at; else the two before say nothing
+	Sent       [2]Sent // by services, and by clients
+	Lossy      int     // connections of which something came again within the last 2 s
+	Stalled    int     // connections that wait: see Table.stalled
+	Unanswered int     // flows of UDP that wait: see Table.unanswered
+	Whole      bool    // all packets of the last seconds were looked at; else the two before say nothing
 }
+
+// Sent is TCP data that came in to be forwarded, ever: bytes, since several segments may come as one (GRO). What is
+// lost one way is a small part of both, where questions are short and answers long.
+type Sent struct{ Bytes, Again uint64 }
 
 // Table is all that is remembered. It has a fixed size, some 1 MiB, and is not safe for concurrent use.
 type Table struct {

@@ -77,10 +77,10 @@ func (t *Table) addTCP(p *Packet, s *segment) {
 	if !c.forwarded || p.Out {
 		return
 	}
-	t.sum.Bytes += uint64(s.payload)
+	sent := &t.sum.Sent[s.sender]
+	sent.Bytes += uint64(s.payload)
 	if again {
-		t.sum.Again += uint64(s.payload)
-		t.sum.Segments++
+		sent.Again += uint64(s.payload)
 	}
 }
 

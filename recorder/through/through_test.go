@@ -226,8 +226,8 @@ func TestAgain(t *testing.T) {
 		send(c.first, 201)
 		w.after(c.after)
 		send(c.late, 101)
-		if got := w.tell(); got.Again != c.again || got.Bytes != 300 {
-			t.Errorf("%s: %d of %d bytes came again, want %d of 300", c.story, got.Again, got.Bytes, c.again)
+		if got, want := w.tell().Sent, [2]Sent{{100, 0}, {200, c.again}}; got != want {
+			t.Errorf("%s: %v, want %v", c.story, got, want)
 		}
 	}
 }

@@ -18,7 +18,7 @@ var throughMeter = &Meter{
 	ID:  "through",
 	Doc: "connections that this host only forwards, from the headers that are recorded of them; a host that forwards nothing looks at none",
 	Vitals: []Vital{
-		{"forward.retrans.ratio", "ratio", "bytes of TCP data to be forwarded that came in again, of all that came in; what only overtook is none (tcx programs)"},
+		{"forward.retrans.ratio", "ratio", "bytes of TCP data to be forwarded that came in again, of all that came in, to services or from them, whichever is more; what only overtook is none (tcx programs)"},
 		{"forward.lossy", "1", "forwarded connections of which data came in again within the last 2 s (tcx programs)"},
 		{"forward.stalled", "1", "forwarded connections of which one side has sent again for 600 ms and more and heard nothing: " +
 			"all of a service that is silent to everybody, else one for each client (tcx programs)"},
@@ -32,10 +32,14 @@ func openThrough(env Env) (Reader, error) {
 	if env.Through == nil {
 		return nil, errNotByTCX
 	}
-	var all, again rate
+	var all, again [2]rate
 	return probed(func(now time.Time, out []float64) error {
 		told := env.Through.Through(now)
-		out[0] = ratio(again.add(now, told.Again), all.add(now, told.Bytes))
+		var worst [2]float64
+		for i, sent := range told.Sent {
+			worst[i] = ratio(again[i].add(now, sent.Again), all[i].add(now, sent.Bytes))
+		}
+		out[0] = max(worst[0], worst[1])
 		out[1] = float64(told.Lossy)
 		if told.Whole {
 			out[2], out[3] = float64(told.Stalled), float64(told.Unanswered)
