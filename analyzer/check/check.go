@@ -100,6 +100,7 @@ var All = []*Check{
 	&lossRatio,
 	&pmtuBlackhole,
 	&peerVanished,
+	&udpUnanswered,
 	&slowUpstream,
 	&slowApplication,
 	&zeroWindow,

@@ -100,6 +100,7 @@ var Meters = []*Meter{
 	cpuMeter,
 	pressureMeter,
 	neighbourMeter,
+	conflictMeter,
 }
 
 // Units gives every vital's unit by its name, for package trigger's parser.
