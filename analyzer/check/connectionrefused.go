@@ -90,7 +90,7 @@ func (c *Case) refusedFinding(h hit) *Finding {
 	restart, restarted := c.restart(h.service)
 	others := c.pool(h)
 	if float64(n) >= manyFlows.Value && !restarted {
-		f.Severity = h.refusedSeverity(pace)
+		f.Severity = c.refusedSeverity(&h, pace)
 		if f.Severity == Critical && others > 0 {
 			f.Severity = Warning
 		}
@@ -128,7 +128,7 @@ func (c *Case) refusedFinding(h hit) *Finding {
 }
 
 // refusedSeverity grades by harm: who was served before lacks something, and so do many who ask.
-func (h *hit) refusedSeverity(pace float64) Severity {
+func (c *Case) refusedSeverity(h *hit, pace float64) Severity {
 	served := h.service.Begun
 	share := float64(h.Flows) / float64(h.Flows+served)
 	switch {
@@ -136,7 +136,7 @@ func (h *hit) refusedSeverity(pace float64) Severity {
 		return Critical
 	case served > 0:
 		return Warning
-	case pace >= unservedRate.Value && (h.way != handshake.Inbound || float64(len(h.Clients)) >= unservedMany.Value):
+	case pace >= unservedRate.Value && (h.way == handshake.Outbound || h.way == handshake.WayUnknown || float64(len(h.Clients)) >= unservedMany.Value || c.forwardFired()):
 		return Warning
 	}
 	return Info

@@ -37,6 +37,8 @@ any packet of it until the capture ended. One or two connections are a phone tha
 			Because: "who is sent to the other machine that has the address is refused there, or not answered"},
 		{Cause: &lostBetween, On: subject.KindService, Slack: counterSlack,
 			Because: "whose packets this host or the way between two places drops is not heard there any more"},
+		{Cause: &localDrop, On: subject.KindService, Slack: counterSlack, If: harmful,
+			Because: "whose packets this host's own rules drop hears nothing, and is not heard"},
 		{Cause: &noRoute, EffectVariant: silentHere, On: subject.KindHost, Slack: counterSlack, If: harmful,
 			Because: "this host hears its peers, and has no route for what it would say"},
 		{Cause: &nicDrop, On: subject.KindHost, Slack: counterSlack, If: wayOut,

@@ -60,6 +60,7 @@ type talk struct {
 type waiting struct {
 	time, last int64
 	frame      uint64
+	answered   bool // ever
 }
 
 // Add takes a datagram; those to many are no questions.
@@ -109,13 +110,14 @@ func (d *Datagrams) answer(key talk, w *waiting, now int64) {
 	default:
 		s.Answered++
 	}
-	w.time = 0
+	w.time, w.answered = 0, true
 }
 
-// unanswered keeps a question that was not answered in time.
+// unanswered keeps a question that was not answered in time. The last word of a conversation needs no answer: of one that
+// had some it must have been said again.
 func (d *Datagrams) unanswered(key talk, w *waiting, late int64) {
 	s := d.service(key.place)
-	if s == nil {
+	if s == nil || w.answered && late == 0 && w.last-w.time < lateDatagram {
 		return
 	}
 	if d.kept >= maxUnanswered {
