@@ -64,6 +64,7 @@ var house = []wing{
 		{"recorder/ring", "bounded memories"},
 		{"recorder/host", "clocks, host facts, network namespace"},
 		{"recorder/pack", "headers of packets in a twentieth of their size"},
+		{"recorder/through", "how connections fare that a host only forwards, from their headers"},
 		{"recorder/capture", "packets: by tcx programs, or in packet sockets' rings"},
 		{"recorder/probe", "the programs, loaded; the maps that a tick reads"},
 		{"recorder/trace", "what the probes told over time"},

@@ -23,7 +23,7 @@ struct record {
 	__u8 tagged;
 	__be16 tpid;
 	__u16 tci;
-	__u32 unused;
+	__u32 from; /* of what leaves: the interface that it came by; 0: it is of this host */
 };
 
 /* What a block begins with; records follow, each aligned to 8 bytes. */
@@ -46,7 +46,8 @@ struct lane {
 	__u32 place; /* of its block */
 	__u32 busy;
 	__u32 x; /* the filter's */
-	__u32 unused[3];
+	__u32 forwarded; /* packets that left and had come in, as far as it counts */
+	__u32 unused[2];
 };
 
 /* What CPUs share. Each is in a cache line of its own: one is written once per block. */
@@ -187,6 +188,11 @@ static __always_inline int put(struct __sk_buff *skb, __u8 kind, __u32 keep, str
 	r->tagged = skb->vlan_present;
 	r->tpid = skb->vlan_proto;
 	r->tci = skb->vlan_tci;
+	if (kind == PACKET_OUTGOING) {
+		r->from = skb->ingress_ifindex;
+		if (r->from)
+			lane->forwarded++;
+	}
 	if (copy(skb, r + 1, keep))
 		return 0;
 	if (pool->head - lane->number >= blocks) { /* stopped for a whole round: it is another's */

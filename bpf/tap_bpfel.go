@@ -45,7 +45,8 @@ type TapLane struct {
 	Place       uint32
 	Busy        uint32
 	X           uint32
-	Unused      [3]uint32
+	Forwarded   uint32
+	Unused      [2]uint32
 }
 
 type TapPassing struct {
@@ -73,7 +74,7 @@ type TapRecord struct {
 	Tagged   uint8
 	Tpid     uint16
 	Tci      uint16
-	Unused   uint32
+	From     uint32
 }
 
 type TapService struct {

@@ -186,7 +186,7 @@ func arm(cfg Config, triggers []*trigger.Trigger, patterns []*regexp.Regexp, fol
 	r.rings.Trace.Heed = peers.Heed
 	r.rings.Board = vital.Open(vital.Env{
 		Root: cfg.Root, Probes: r.probes, Listeners: r.rings.Listeners, Softirq: r.rings.Trace.Softirq,
-		Asked: func(vital string) bool { return r.asks(vital) }, Peers: peers, Passing: passing(packets),
+		Asked: func(vital string) bool { return r.asks(vital) }, Peers: peers, Passing: passing(packets), Through: throughOf(packets),
 	}, cfg.Log)
 	if err := r.hopeless(triggers, patterns); err != nil {
 		r.close()
@@ -212,6 +212,14 @@ func passing(set *capture.Set) vital.Passing {
 		return nil
 	}
 	return set.Passing()
+}
+
+// throughOf gives who looks at the headers of what is forwarded; nil where no program on the interfaces writes them.
+func throughOf(set *capture.Set) vital.Through {
+	if set == nil || set.Passing() == nil {
+		return nil
+	}
+	return set
 }
 
 // openProbes arms what this kernel allows, and says of the others why not.

@@ -14,6 +14,7 @@ import (
 	"github.com/spikebox/spikebox/recorder/host"
 	"github.com/spikebox/spikebox/recorder/probe"
 	"github.com/spikebox/spikebox/recorder/source"
+	"github.com/spikebox/spikebox/recorder/through"
 	"github.com/spikebox/spikebox/recorder/vital"
 )
 
@@ -36,6 +37,12 @@ type SurveyedSource struct {
 	Without string
 }
 
+// nothing is forwarded while it is only asked what could be measured.
+type nothing struct{}
+
+// Through is vital.Through.
+func (nothing) Through(time.Time) through.Told { return through.Told{Whole: true} }
+
 // MakeSurvey tries everything once that arming by a configuration would open. It takes a second, for which
 // packets are counted.
 func MakeSurvey(cfg Config) *Survey {
@@ -49,7 +56,7 @@ func MakeSurvey(cfg Config) *Survey {
 	if cfg.Capture != capture.TPacket {
 		if passing, err := capture.NewPassing(); err == nil {
 			defer passing.Close()
-			env.Passing = passing
+			env.Passing, env.Through = passing, nothing{}
 		}
 	}
 	board := vital.Open(env, quiet)

@@ -20,6 +20,7 @@ import (
 //	0.7 192.0.2.10:80 > 198.51.100.1:1000 A 1400 seq=1     and with header fields, see below
 //	0.8 198.51.100.1:51820 > 192.0.2.10:51820 udp 148      a UDP datagram
 //	0.9 198.51.100.1:0 > 192.0.2.10:0 proto=50 120         another IP protocol; ports mean nothing
+//	0.9 192.0.2.9:0 > 192.0.2.10:0 arp link=020000000009   ARP by which this link address asks for the other, and claims its own
 //	exchange 1.0 198.51.100.1:1001 > 192.0.2.10:80 20ms    a whole connection with this round trip
 //	exchange 1.0 198.51.100.1:1001 > 192.0.2.10:80 20ms 1s and with so long a wait for the answer
 //
@@ -73,6 +74,7 @@ type fields struct {
 	wscale        *uint8
 	sackPermitted bool
 	in, out       string // interfaces
+	link          []byte // of the sender
 }
 
 // builder collects packets.
@@ -109,6 +111,7 @@ func (b *builder) line(f []string) (err error) {
 const (
 	protoTCP = 6
 	protoUDP = 17
+	protoARP = 255 // it is none: 255 is reserved
 )
 
 func parseSegment(f []string) (s segment, err error) {
@@ -134,6 +137,8 @@ func parseSegment(f []string) (s segment, err error) {
 		s.proto = uint8(n)
 	} else if f[4] == "udp" {
 		s.proto = protoUDP
+	} else if f[4] == "arp" {
+		s.proto = protoARP
 	}
 	f = f[5:]
 	if len(f) > 0 && !strings.Contains(f[0], "=") && f[0] != "sackok" {
@@ -185,6 +190,8 @@ func (s *segment) field(text string) (err error) {
 		s.in = value
 	case "out":
 		s.out = value
+	case "link":
+		s.link, err = hex.DecodeString(value)
 	case "data":
 		s.data, err = hex.DecodeString(value)
 		s.payload = max(s.payload, len(s.data))

@@ -87,6 +87,9 @@ func (b *builder) seen(s *segment) (all []seen) {
 
 // frame encodes one packet.
 func (b *builder) frame(s *segment) ([]byte, error) {
+	if s.proto == protoARP {
+		return s.arp()
+	}
 	ip, kind := s.network()
 	eth := &layers.Ethernet{SrcMAC: make([]byte, 6), DstMAC: make([]byte, 6), EthernetType: kind}
 	payload := make([]byte, s.payload)
@@ -109,6 +112,16 @@ func (b *builder) frame(s *segment) ([]byte, error) {
 	buf := gopacket.NewSerializeBuffer()
 	err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true},
 		append(stack, gopacket.Payload(payload))...)
+	return buf.Bytes(), err
+}
+
+// arp encodes a request.
+func (s *segment) arp() ([]byte, error) {
+	buf := gopacket.NewSerializeBuffer()
+	err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true},
+		&layers.Ethernet{SrcMAC: s.link, DstMAC: layers.EthernetBroadcast, EthernetType: layers.EthernetTypeARP},
+		&layers.ARP{AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4, Operation: layers.ARPRequest,
+			SourceHwAddress: s.link, SourceProtAddress: s.src.Addr().AsSlice(), DstHwAddress: make([]byte, 6), DstProtAddress: s.dst.Addr().AsSlice()})
 	return buf.Bytes(), err
 }
 

@@ -53,6 +53,11 @@ func onlyWayOut(cause, effect *Finding) bool {
 	return harmful(cause, effect) && cause.most && effect.way == handshake.Outbound
 }
 
+// wayOut says whether an interface that hardly carries anything any more can be on the way of what this host passes on.
+func wayOut(cause, effect *Finding) bool {
+	return severe(cause, effect) && effect.way == handshake.Forwarded
+}
+
 // onItsPath says whether what loses segments is on the way of handshakes: where it hit one peer or one network only, one of
 // their ends must be it. That a copy to another host loses says nothing of clients whose SYN-ACKs are lost meanwhile.
 func onItsPath(cause, effect *Finding) bool {

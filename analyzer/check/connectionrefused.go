@@ -9,6 +9,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/analyzer/traffic"
 	"github.com/spikebox/spikebox/format/unit"
@@ -46,6 +47,10 @@ there the kernel's own resets from ports without a socket tell, since Linux 6.10
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{manyFlows, manyShare, refusedRate, unservedRate, unservedMany, restartHold},
 	// Each RST that this host sends counts in OutRsts, and each connect(2) that is refused in AttemptFails.
+	Causes: []Link{
+		{Cause: &duplicateAddress, On: subject.KindService, Slack: counterSlack, If: harmful,
+			Because: "who is sent to the other machine that has the address is refused there, or not answered"},
+	},
 	Explains: []string{"forward.refused", "resets", "listeners.gone", "connect.failed", "connect.failed.ratio"},
 	run:      runRefused,
 }
@@ -85,7 +90,7 @@ func (c *Case) refusedFinding(h hit) *Finding {
 	restart, restarted := c.restart(h.service)
 	others := c.pool(h)
 	if float64(n) >= manyFlows.Value && !restarted {
-		f.Severity = h.refusedSeverity(pace)
+		f.Severity = c.refusedSeverity(&h, pace)
 		if f.Severity == Critical && others > 0 {
 			f.Severity = Warning
 		}
@@ -123,7 +128,7 @@ func (c *Case) refusedFinding(h hit) *Finding {
 }
 
 // refusedSeverity grades by harm: who was served before lacks something, and so do many who ask.
-func (h *hit) refusedSeverity(pace float64) Severity {
+func (c *Case) refusedSeverity(h *hit, pace float64) Severity {
 	served := h.service.Begun
 	share := float64(h.Flows) / float64(h.Flows+served)
 	switch {
@@ -131,7 +136,7 @@ func (h *hit) refusedSeverity(pace float64) Severity {
 		return Critical
 	case served > 0:
 		return Warning
-	case pace >= unservedRate.Value && (h.way != handshake.Inbound || float64(len(h.Clients)) >= unservedMany.Value):
+	case pace >= unservedRate.Value && (h.way == handshake.Outbound || h.way == handshake.WayUnknown || float64(len(h.Clients)) >= unservedMany.Value || c.forwardFired()):
 		return Warning
 	}
 	return Info

@@ -35,7 +35,7 @@ socket do. With room in the table that is what it was, and this check is silent.
 		{Cause: &conntrackHog, On: subject.KindHost, Slack: counterSlack, If: harmful,
 			Because: "one source holds a large part of what the table can hold"},
 	},
-	Explains: []string{"conntrack.drops", "conntrack.fill", "filtered.clients", "forward.waiting", "syn_recv", "syn.retrans", "tcp.syn_sent", "rto", "retrans", "retrans.ratio"},
+	Explains: []string{"conntrack.drops", "conntrack.fill", "filtered.clients", "forward.waiting", "syn_recv", "syn.retrans", "tcp.syn_sent", "rto", "retrans", "retrans.ratio", "forward.retrans.ratio", "forward.stalled", "forward.unanswered"},
 	run:      runConntrackFull,
 }
 

@@ -36,7 +36,7 @@ reasons are normal, and why, is in analyzer/check/dropreasons.go of the source.`
 	Ref:      "include/net/dropreason-core.h, Linux 6.18; Documentation/networking (drop reasons), and tracepoint skb:kfree_skb",
 	Needs:    []*Need{needDrops},
 	Limits:   []Limit{dropMany, lossNoticed},
-	Explains: []string{"no.route", "retrans", "retrans.ratio", "rto"},
+	Explains: []string{"no.route", "retrans", "retrans.ratio", "rto", "forward.retrans.ratio", "forward.stalled"},
 	run:      runKernelDrop,
 }
 

@@ -27,7 +27,7 @@ driver says it (virtio_net is silent).`,
 	Ref:      "drivers/net/ethernet; Documentation/networking/operstates.rst; IEEE 802.1D, forward delay",
 	Needs:    []*Need{needKmsg, needNetDev},
 	Limits:   []Limit{linkUsed, dropMany},
-	Explains: []string{"nic.errors", "nic.drops"},
+	Explains: []string{"nic.errors", "nic.drops", "forward.stalled"},
 	run:      runLinkFlap,
 }
 

@@ -33,7 +33,7 @@ The names and sizes of rule sets are in static/netfilter.json, their rules are n
 	Ref:      "include/net/dropreason-core.h, NETFILTER_DROP, and net/netfilter/core.c, nf_hook_slow, Linux 6.18; nft(8), \"nft monitor trace\"",
 	Needs:    []*Need{needDropEvents, needPackets},
 	Limits:   []Limit{manyFlows, manyShare, chanceShare},
-	Explains: []string{"filtered.clients", "no.route", "no.route.ratio", "syn.retrans", "synack.retrans", "syn_recv", "tcp.syn_sent", "rto", "retrans", "retrans.ratio"},
+	Explains: []string{"filtered.clients", "no.route", "no.route.ratio", "syn.retrans", "synack.retrans", "syn_recv", "tcp.syn_sent", "rto", "retrans", "retrans.ratio", "forward.retrans.ratio", "forward.stalled", "forward.unanswered", "forward.waiting"},
 	run:      runLocalDrop,
 }
 

@@ -24,7 +24,7 @@ What began before the window and lasts longer looks the same as what is always s
 		{Cause: &nicDrop, On: subject.KindInterface, Slack: counterSlack, If: losesAsMuch,
 			Because: "what the interface drops is a segment, or an acknowledgement, that is lost"},
 	},
-	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans", "rtt.p99", "rtt.max", "rtt.excess.p99", "rtt.excess.max", "connect.p99", "connect.max", "upstream.p99", "upstream.max", "tcp.fin_wait1"},
+	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans", "rtt.p99", "rtt.max", "rtt.excess.p99", "rtt.excess.max", "connect.p99", "connect.max", "upstream.p99", "upstream.max", "tcp.fin_wait1", "forward.retrans.ratio", "forward.stalled"},
 	run:      runLossRatio,
 }
 

@@ -36,10 +36,16 @@ capture says to have dropped itself is taken off, and what was sent before it be
 after its last packet is not counted.
 
 What is lost between two interfaces of this host, this host dropped.`,
-	Ref:      "RFC 9293 section 3.4, RFC 7323; net/core/secure_seq.c (both random), net/netfilter/nf_nat_core.c (leaves both), Linux 6.18; package taps",
-	Needs:    []*Need{needPlaces},
-	Limits:   []Limit{lossShare, lossMany, lossCritical, betweenRefused},
-	Explains: []string{"retrans.ratio", "rto", "syn.retrans"},
+	Ref:    "RFC 9293 section 3.4, RFC 7323; net/core/secure_seq.c (both random), net/netfilter/nf_nat_core.c (leaves both), Linux 6.18; package taps",
+	Needs:  []*Need{needPlaces},
+	Limits: []Limit{lossShare, lossMany, lossCritical, betweenRefused},
+	Causes: []Link{
+		{Cause: &conntrackFull, EffectVariant: refusedHere, On: subject.KindHost, Slack: counterSlack, If: harmful,
+			Because: "a SYN that finds no room in connection tracking is dropped between the two interfaces"},
+		{Cause: &neighbourFailed, EffectVariant: refusedHere, On: subject.KindHost, Slack: counterSlack, If: harmful,
+			Because: "what waits for a neighbour that does not answer is dropped between the two interfaces"},
+	},
+	Explains: []string{"retrans.ratio", "rto", "syn.retrans", "forward.retrans.ratio", "forward.stalled", "forward.waiting"},
 	asked:    several,
 	run:      runLostBetween,
 }
@@ -77,7 +83,7 @@ func (c *Case) lostFinding(s stretchOf, share float64) *Finding {
 		f.Severity = Critical
 	}
 	f.at(s.lostSpan(c.Window))
-	f.Subjects = s.subjects(func(t *taps.Tally) bool { return t.Lost > 0 })
+	f.Subjects = s.subjects(func(t *taps.Tally) bool { return t.Lost+t.Refused > 0 })
 	for _, place := range []string{s.from.Name, s.to.Name} {
 		f.Subjects = append(f.Subjects, subject.Interface{Name: place})
 	}
@@ -104,6 +110,9 @@ func (c *Case) lostFinding(s stretchOf, share float64) *Finding {
 		})
 	}
 	if s.here {
+		if s.Lost == 0 {
+			f.Variant = refusedHere
+		}
 		c.droppedHere(f, s)
 	} else {
 		f.Remedy = []Remedy{{What: fmt.Sprintf("Look at what lies between %s and %s: queues, policers and error counters of switches, routers and firewalls there, and at the receiving interface's own drops.", s.from.Name, s.to.Name)}}
@@ -115,6 +124,9 @@ func (c *Case) lostFinding(s stretchOf, share float64) *Finding {
 	}
 	return f
 }
+
+// refusedHere is the variant of SYNs that did not leave this host again, where nothing else was lost.
+const refusedHere Variant = "refused-here"
 
 // tooLarge is the variant of what was lost for its size.
 const tooLarge Variant = "too-large"
@@ -142,7 +154,7 @@ func (s *stretchOf) bySize() (passed, lost uint32, ok bool) {
 	return passed, lost, float64(n) >= lossMany.Value && float64(other) >= lossMany.Value && lost > passed && lost >= smallest
 }
 
-// lostSpan is the longest run of seconds in which something was lost.
+// lostSpan is the longest run of seconds in which something was lost, or when connections did not get through.
 func (s *stretchOf) lostSpan(window timeline.Span) timeline.Span {
 	var hits []traffic.Second
 	for _, at := range s.seconds() {
@@ -151,7 +163,10 @@ func (s *stretchOf) lostSpan(window timeline.Span) timeline.Span {
 		}
 	}
 	span, _ := stretch(hits, 1)
-	if span == (timeline.Span{}) {
+	switch {
+	case span == (timeline.Span{}) && s.RefusedFirst > 0:
+		span = timeline.Span{Start: s.RefusedFirst, End: s.RefusedLast}
+	case span == (timeline.Span{}):
 		return window
 	}
 	span.Start, span.End = max(span.Start, window.Start), min(span.End, window.End)

@@ -31,7 +31,7 @@ where several connections wait.`,
 	Ref:      "net/core/neighbour.c, neigh_timer_handler and neigh_invalidate, Linux 6.18; RFC 4861 section 7.3; arp(7)",
 	Needs:    []*Need{needNeighbours},
 	Limits:   []Limit{manyFlows},
-	Explains: []string{"neighbour.failed", "forward.waiting", "syn.retrans", "syn.retrans.ratio", "retrans.ratio", "tcp.syn_sent", "rto", "rto.ratio", "connect.failed", "connect.failed.ratio", "connect.p99", "connect.max"},
+	Explains: []string{"neighbour.failed", "forward.waiting", "syn.retrans", "syn.retrans.ratio", "retrans.ratio", "tcp.syn_sent", "rto", "rto.ratio", "connect.failed", "connect.failed.ratio", "connect.p99", "connect.max", "forward.stalled", "forward.retrans.ratio", "forward.unanswered"},
 	run:      runNeighbourFailed,
 }
 

@@ -27,7 +27,7 @@ left out here and told by rx-dropped-explained and softnet-drop.`,
 		{Cause: &lostBetween, CauseVariant: tooLarge, On: subject.KindInterface, Slack: counterSlack,
 			Because: "what is too large for the way is dropped where it should leave"},
 	},
-	Explains: []string{"nic.drops", "nic.errors", "retrans", "retrans.ratio", "rto", "syn.retrans", "synack.retrans"},
+	Explains: []string{"nic.drops", "nic.errors", "retrans", "retrans.ratio", "rto", "syn.retrans", "synack.retrans", "forward.retrans.ratio", "forward.stalled", "forward.waiting"},
 	run:      runNICDrop,
 }
 

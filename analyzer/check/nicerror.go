@@ -21,7 +21,7 @@ is one damaged frame in some 80 million full ones), so that the share decides.`,
 	Ref:      "Documentation/networking/statistics.rst, rtnl_link_stats64: rx_errors, rx_crc_errors, tx_carrier_errors; IEEE 802.3",
 	Needs:    []*Need{needNetDev},
 	Limits:   []Limit{lossNoticed, lossSevere, dropMany},
-	Explains: []string{"nic.errors", "retrans", "retrans.ratio", "rto"},
+	Explains: []string{"nic.errors", "retrans", "retrans.ratio", "rto", "forward.retrans.ratio"},
 	run:      runNICError,
 }
 

@@ -26,7 +26,7 @@ So OutNoRoutes of IPv6 counts all day on a healthy host that has IPv4 only, and 
 IPv4 on one that has IPv6 only. Neither is a finding, unless clients came to whom no route
 leads back: a host that is asked from beyond its own links had a way there.`,
 	Ref:      "net/ipv4/ip_output.c, __ip_queue_xmit, net/ipv4/inet_connection_sock.c, inet_csk_route_req, Linux 6.18; RFC 4293, ipSystemStatsOutNoRoutes",
-	Explains: []string{"no.route", "no.route.ratio", "syn.retrans", "synack.retrans", "syn_recv", "rto"},
+	Explains: []string{"no.route", "no.route.ratio", "syn.retrans", "synack.retrans", "syn_recv", "rto", "forward.stalled", "forward.waiting"},
 	Needs:    []*Need{needSNMP},
 	run:      runNoRoute,
 }

@@ -33,10 +33,18 @@ any packet of it until the capture ended. One or two connections are a phone tha
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{vanishedMany},
 	Causes: []Link{
+		{Cause: &duplicateAddress, On: subject.KindService, Slack: counterSlack, If: harmful,
+			Because: "who is sent to the other machine that has the address is refused there, or not answered"},
 		{Cause: &lostBetween, On: subject.KindService, Slack: counterSlack,
 			Because: "whose packets this host or the way between two places drops is not heard there any more"},
+		{Cause: &localDrop, On: subject.KindService, Slack: counterSlack, If: harmful,
+			Because: "whose packets this host's own rules drop hears nothing, and is not heard"},
+		{Cause: &noRoute, EffectVariant: silentHere, On: subject.KindHost, Slack: counterSlack, If: harmful,
+			Because: "this host hears its peers, and has no route for what it would say"},
+		{Cause: &nicDrop, On: subject.KindHost, Slack: counterSlack, If: wayOut,
+			Because: "what an interface of this host does not carry is not answered"},
 	},
-	Explains: []string{"rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans.ratio", "retrans", "established.resets", "tcp.fin_wait1"},
+	Explains: []string{"rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans.ratio", "retrans", "established.resets", "tcp.fin_wait1", "forward.stalled", "forward.retrans.ratio"},
 	run:      runVanished,
 }
 
@@ -122,13 +130,23 @@ func (c *Case) vanishedFinding(h hit) *Finding {
 		c.least(needPackets), words.Plural(h.Flows, "connection", "connections")+c.ofService(h), unit.Duration(time.Duration(h.Most)), c.side(h.service, h.by.Other()))
 	look := "Ask whether the peer is alive (power, a crash, an address that moved), and whether a firewall or NAT between has forgotten the connections. " +
 		"Keep-alives and TCP_USER_TIMEOUT let programs notice sooner; they cost a packet now and then."
+	if h.by == flow.Server && h.way != handshake.Outbound {
+		for a := range h.Clients { // they are peers, too, and send again what is left without an answer
+			f.Subjects = append(f.Subjects, subject.Peer{Addr: a})
+		}
+		sortPeers(f.Subjects[min(2, len(f.Subjects)):])
+	}
 	if own {
+		f.Variant = silentHere
 		f.Detail = "The data arrived at this host's tap, and its kernel said nothing: it was dropped behind the tap."
 		look = "Look for what drops behind the tap: packet filter rules, connection tracking, rp_filter."
 	}
 	f.Remedy = []Remedy{{What: look}}
 	return f
 }
+
+// silentHere is the variant in which it is this host that said nothing more.
+const silentHere Variant = "silent-here"
 
 // ofService says of which service the connections are, where its name is not the culprit's.
 func (c *Case) ofService(h hit) string {

@@ -46,7 +46,7 @@ segment had been sent again, where hardly anything is lost in the others.`,
 	Ref:      "RFC 2923 section 2.1; RFC 4821; RFC 8899; net/ipv4/tcp_timer.c, tcp_mtu_probing, Linux 6.18",
 	Needs:    []*Need{needPackets},
 	Limits:   []Limit{pmtuMany, pmtuSpread, pmtuClean},
-	Explains: []string{"rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans.ratio", "retrans", "established.resets"},
+	Explains: []string{"rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans.ratio", "retrans", "established.resets", "forward.stalled", "forward.retrans.ratio"},
 	run:      runPMTU,
 }
 

@@ -32,7 +32,7 @@ its parent count the same packet, so that only the root of an interface is count
 	Ref:      "net/core/dev.c, __dev_xmit_skb; include/uapi/linux/gen_stats.h; tc(8), tc-codel(8), RFC 8289",
 	Needs:    []*Need{needQdisc},
 	Limits:   []Limit{qdiscShare, lossSevere},
-	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "connections.stalled", "rtt.p99", "rtt.max", "retrans", "syn.retrans", "synack.retrans", "connect.p99", "connect.max"},
+	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "connections.stalled", "rtt.p99", "rtt.max", "retrans", "syn.retrans", "synack.retrans", "connect.p99", "connect.max", "forward.retrans.ratio", "forward.stalled"},
 	run:      runQdiscDrop,
 }
 

@@ -44,6 +44,8 @@ TCPAbortOnMemory. Since Linux 6.10 each RST has its reason.`,
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{resetRate, resetMany, manyShare, restartHold},
 	Causes: []Link{
+		{Cause: &duplicateAddress, On: subject.KindService, Slack: counterSlack, If: harmful,
+			Because: "who is sent to the other machine that has the address is refused there, or not answered"},
 		{Cause: &slowApplication, EffectVariant: byClient, On: subject.KindService, Slack: counterSlack,
 			Because: "clients that wait too long give up and reset"},
 		{Cause: &slowUpstream, EffectVariant: byClient, On: subject.KindService, Slack: counterSlack,

@@ -46,7 +46,7 @@ acknowledgements, and not of loss.`,
 		{Cause: &pmtuBlackhole, On: subject.KindPeer, Slack: counterSlack,
 			Because: "large segments that vanish are sent again and again"},
 	},
-	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans", "rtt.p99", "rtt.max", "rtt.excess.p99", "rtt.excess.max", "connect.p99", "connect.max", "upstream.p99", "upstream.max", "tcp.fin_wait1"},
+	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans", "rtt.p99", "rtt.max", "rtt.excess.p99", "rtt.excess.max", "connect.p99", "connect.max", "upstream.p99", "upstream.max", "tcp.fin_wait1", "forward.retrans.ratio", "forward.stalled"},
 	run:      runBurst,
 }
 

@@ -45,7 +45,7 @@ namespace, the drops that the recorder saw one by one tell; it is judged by thos
 		{Cause: &irqImbalance, On: subject.KindCPU, Slack: counterSlack,
 			Because: "all packets are given to one CPU, which has no time left"},
 	},
-	Explains: []string{"softnet.drops", "retrans", "retrans.ratio", "rto", "syn.retrans", "synack.retrans"},
+	Explains: []string{"softnet.drops", "retrans", "retrans.ratio", "rto", "syn.retrans", "synack.retrans", "forward.retrans.ratio"},
 	run:      runSoftnetDrop,
 }
 

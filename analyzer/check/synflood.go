@@ -118,6 +118,13 @@ func runSYNFlood(c *Case) Answer {
 	return absent("at most %s came once and brought neither ACK nor RST, or they were few of all, or of few addresses", rate(most)+" SYNs")
 }
 
+// unserved says whether no handshake with a service was answered in the window.
+func (c *Case) unserved(h hit) bool {
+	return h.service.Begun == 0 && !slices.ContainsFunc(c.services(), func(v *handshake.Service) bool {
+		return v.Server == h.service.Server && v.Completed > 0
+	})
+}
+
 // attemptsAt counts the connection attempts at a service.
 func (c *Case) attemptsAt(h hit) uint64 {
 	for _, v := range c.services() {
@@ -151,6 +158,10 @@ func (c *Case) flooded(h hit, pace float64, f *Finding) {
 	if c.sum("netstat.TcpExt.TCPReqQFullDrop") > 0 {
 		f.Severity = Critical
 		f.Detail += " The queue of half-open connections was full, and SYNs were dropped, those of real clients among them."
+	}
+	if h.way == handshake.Forwarded && c.unserved(h) {
+		f.Severity = Info
+		f.Detail += " It only passes this host, and nobody was ever answered there in the window: a scan looks like that, and who is flooded must have served somebody."
 	}
 	f.Subjects = append(f.Subjects, subject.Setting{Name: "net.ipv4.tcp_syncookies"})
 	f.Remedy = []Remedy{{What: "Have the flood filtered before this host (upstream provider, SYN proxy: nft synproxy); its addresses are forged, so that blocking them hits others."}}

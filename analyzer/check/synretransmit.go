@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/flow"
@@ -10,6 +11,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/traffic"
+	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
@@ -34,6 +36,8 @@ waited in a queue, and nothing was lost.`,
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{manyFlows, manyShare, chanceShare},
 	Causes: []Link{
+		{Cause: &duplicateAddress, On: subject.KindService, Slack: counterSlack, If: harmful,
+			Because: "who is sent to the other machine that has the address is refused there, or not answered"},
 		{Cause: &listenOverflow, On: subject.KindListener, Slack: counterSlack,
 			Because: "a SYN that finds the accept queue full is dropped, and the client repeats it"},
 		{Cause: &rttSpike, CauseVariant: insideHost, EffectVariant: answerLate, On: subject.KindHost, Slack: counterSlack,
@@ -90,6 +94,10 @@ func (c *Case) synFinding(t trouble) *Finding {
 				"Look whether a rule translates this port (nft list ruleset, iptables -t nat -L), and then at whom it leads to."}
 		}
 	}
+	if c.passingScan(t) {
+		f.Severity = Info
+		place.sentence += " It answered nobody in the window, and hardly anybody asks: that is what scanners do all day."
+	}
 	if t.service.Way == handshake.Inbound && t.kind == handshake.SYNUnanswered && t.service.Troubles[handshake.SYNLate].Flows > 0 {
 		f.Variant = answerLate // as synPlace says
 	}
@@ -111,6 +119,19 @@ func (c *Case) synFinding(t trouble) *Finding {
 		f.Remedy = append(f.Remedy, Remedy{What: place.look})
 	}
 	return f
+}
+
+// passingScan says whether somebody asks through this host for what answers nobody. What the recorder knew to have answered
+// before (forward.waiting) is none.
+func (c *Case) passingScan(t trouble) bool {
+	return t.service.Way == handshake.Forwarded && t.kind == handshake.SYNUnanswered && t.service.Completed == 0 &&
+		float64(len(t.Clients)) < unservedMany.Value && !c.forwardFired()
+}
+
+// forwardFired says whether the recorder was cut for what it forwards.
+func (c *Case) forwardFired() bool {
+	m := c.Evidence.Manifest
+	return m != nil && slices.ContainsFunc(append([]format.Trigger{m.Trigger}, m.Joined...), func(t format.Trigger) bool { return strings.HasPrefix(t.Vital, "forward.") })
 }
 
 // parted says whether hardly any connection attempt whose SYN was repeated was answered in the end, while others were at once until the

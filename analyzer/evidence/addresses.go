@@ -15,10 +15,11 @@ func (e *Evidence) readAddresses(_ string, r io.Reader) error {
 		return err
 	}
 	list, err := member.ParseAddresses(text)
-	e.Own = map[netip.Addr]bool{}
+	e.Own, e.OwnAt = map[netip.Addr]bool{}, map[netip.Addr]string{}
 	for i := range list {
 		if p, wrong := netip.ParsePrefix(list[i].Local); wrong == nil {
-			e.Own[p.Addr().Unmap().WithZone("")] = true
+			a := p.Addr().Unmap().WithZone("")
+			e.Own[a], e.OwnAt[a] = true, list[i].Interface
 		}
 	}
 	return err

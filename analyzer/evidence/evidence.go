@@ -39,9 +39,10 @@ type Evidence struct {
 	Routes       []member.Route              // nil where they were not read
 	Neighbours   []member.Neighbour          // likewise
 	Settings     Settings
-	Own          map[netip.Addr]bool // this host's addresses; empty where the bundle does not list them
-	Packets      *Packets            // nil where no input holds packets
-	Requests     *Requests           // nil where no log was given
+	Own          map[netip.Addr]bool   // this host's addresses; empty where the bundle does not list them
+	OwnAt        map[netip.Addr]string // the interface that each is on
+	Packets      *Packets              // nil where no input holds packets
+	Requests     *Requests             // nil where no log was given
 	// Damage says what the bundle has lost since it was written: it is broken, and
 	// what is whole was analysed.
 	Damage []error

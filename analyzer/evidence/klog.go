@@ -65,6 +65,8 @@ var messageKinds = []messageKind{
 	{kind: "bond_no_active", patterns: compile(`(?P<bond>[^\s:]+): now running without any active (?:interface|slave)`)},
 	// net/core/neighbour.c, neigh_alloc.
 	{kind: "neigh_overflow", patterns: compile(`(?P<table>\w+): neighbor table overflow`, `[Nn]eighbour table overflow`)},
+	// net/ipv6/addrconf.c, addrconf_dad_failure: the link address came in 4.19.
+	{kind: "duplicate_address", patterns: compile(`IPv6: ` + dev + `: IPv6 duplicate address (?P<address>[0-9a-f:]+)(?: used by (?P<link>[0-9a-f:]+))? detected!`)},
 	// net/core/dev.c, __dev_set_promiscuity: "device" went away in 6.5.
 	{kind: "promiscuous", fixed: map[string]string{"on": "1"}, patterns: compile(`(?:device )?` + dev + `:? entered promiscuous mode`)},
 	{kind: "promiscuous", fixed: map[string]string{"on": "0"}, patterns: compile(`(?:device )?` + dev + `:? left promiscuous mode`)},

@@ -91,6 +91,7 @@ func (d *decoder) ether(p *Packet, kind uint16, data []byte) {
 		d.ipv6(p, data)
 	case etherARP:
 		p.Kind = ARP
+		p.arp(data)
 	case etherMPLS, etherPPPoE, etherMACsec:
 		p.Kind = OtherEther
 		d.tunnelEther(p, data)
@@ -100,6 +101,17 @@ func (d *decoder) ether(p *Packet, kind uint16, data []byte) {
 		}
 		p.Kind = OtherEther
 	}
+}
+
+// arp takes the addresses of ARP for IPv4 over Ethernet (RFC 826); of other kinds, and of what was cut, none.
+func (p *Packet) arp(data []byte) {
+	const header, hardware, protocol = "\x00\x01\x08\x00\x06\x04", 6, 4
+	if len(data) < 28 || string(data[:len(header)]) != header {
+		return
+	}
+	p.Link = [hardware]byte(data[8:])
+	copy(p.Src[:protocol], data[14:])
+	copy(p.Dst[:protocol], data[24:])
 }
 
 // cooked decodes LINKTYPE_LINUX_SLL.

@@ -142,8 +142,9 @@ type Packet struct {
 	HeaderLen uint8 // TCP header with options, bytes
 
 	ICMPType, ICMPCode uint8
-	Opaque             Opaque // inside what a packet is hidden that was not decoded
-	ICMPID, ICMPSeq    uint16 // of echo requests and replies
+	Opaque             Opaque  // inside what a packet is hidden that was not decoded
+	ICMPID, ICMPSeq    uint16  // of echo requests and replies
+	Link               [6]byte // ARP: the link address of the sender; Src and Dst are its own and the wanted address
 
 	CapLen, WireLen uint32 // bytes captured and bytes on the wire, link header included
 

@@ -292,8 +292,7 @@ func (t *Tracker) count() {
 				case a.elsewhere > 0 || len(a.seen) > 1:
 					way.Elsewhere++
 				default:
-					way.Refused++
-					way.SYNs += uint64(s.syns)
+					way.refuse(key.server, s)
 				}
 			}
 		}

@@ -44,6 +44,8 @@ type Way struct {
 	// Refused counts connections that were opened before and of which no SYN came by behind, where all
 	// others to the same service do; SYNs how many were sent. Elsewhere counts those where some do not.
 	Refused, SYNs, Elsewhere uint64
+	// RefusedFirst and RefusedLast are when these were opened first, and sent their last SYN; Unix ns, 0 where there are none.
+	RefusedFirst, RefusedLast int64
 
 	Delay    Histogram
 	Seconds  map[int64]*Second // by Unix second, at most mostSeconds
@@ -74,6 +76,18 @@ type Second struct {
 type Tally struct {
 	Passed, Lost uint64
 	Asked        uint64 // of Passed, what the clients sent: on their way to the service
+	Refused      uint64 // connections, as Way's
+}
+
+// refuse counts a connection of which nothing came by behind.
+func (w *Way) refuse(service netip.AddrPort, s silent) {
+	w.Refused++
+	w.SYNs += uint64(s.syns)
+	w.tally(service).Refused++
+	if w.RefusedFirst == 0 || s.first < w.RefusedFirst {
+		w.RefusedFirst = s.first
+	}
+	w.RefusedLast = max(w.RefusedLast, s.last)
 }
 
 // Example is a segment that was lost.

@@ -96,6 +96,8 @@ var testCases = []*testCase{
 	{name: "forwarded-blackhole", moves: []move{{"clients", "TcpExt.TCPSynRetrans", 20}}},
 	{name: "forwarded-next-hop", moves: []move{{"clients", "TcpExt.TCPSynRetrans", 20}}},
 	{name: "forwarded-refused", moves: []move{{"clients", "Tcp.AttemptFails", 20}}},
+	{name: "forwarded-stalled"},
+	{name: "forwarded-loss"},
 	{name: "container-upstream-dead"},
 	{name: "memory-pressure", alone: true},
 	{name: "app-frozen"},

@@ -77,6 +77,8 @@ type Set struct {
 	closed  bool      // no new cuts
 	idle    bool      // the goroutines have ended
 	counted time.Time // the kernel's counters
+
+	forwarding forwarding
 }
 
 // OpenSet opens the rings of the named interfaces, or of those that are recorded by

@@ -50,6 +50,9 @@ type tap struct {
 	taken     uint64        // packets that were packed, and those of them that are forgotten
 	gone      uint64
 	forgotten uint64 // time of the newest packet that is in no cut, CLOCK_MONOTONIC, ns
+
+	walking  []walked // blocks that go on, see walk
+	walkedTo uint64   // number of the newest that it knows
 }
 
 // tapPlan is how a tap's memory is cut into blocks.

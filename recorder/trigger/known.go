@@ -32,7 +32,7 @@ var floors = map[string]float64{
 	// 1/s, so that 3x is 3/s: somebody tries this or that port of any host.
 	"resets": 1,
 	// 1.2, so that 5x is six: what a browser opens at once, and more than checks of dead servers are.
-	"tcp.syn_sent": 1.2, "forward.waiting": 1.2,
+	"tcp.syn_sent": 1.2, "forward.waiting": 1.2, "forward.stalled": 1.2, "forward.unanswered": 1.2,
 	// 1.5, so that 5x is eight: more than the six of one browser and a long poll beside them.
 	"serve.waiting": 1.5,
 	// 4, so that 5x is twenty: three browsers' at once, of one household.
@@ -45,7 +45,7 @@ var floors = map[string]float64{
 	"syn_recv": 50,
 	// A third of 1 %, so that 3x is 1 %, at which a connection over 50 ms gets 2.8 Mbit/s of any line (Mathis et al.
 	// 1997: 1.22 MSS / (RTT sqrt(p))).
-	"retrans.ratio": 1.0 / 300,
+	"retrans.ratio": 1.0 / 300, "forward.retrans.ratio": 1.0 / 300,
 	// 125 ms, so that 4x is half a second: what takes one breaks a user's thought (Nielsen 1993).
 	"serve.p99": 0.125, "serve.max": 0.125, "upstream.p99": 0.125, "upstream.max": 0.125, "connect.p99": 0.125, "connect.max": 0.125,
 }
@@ -65,13 +65,13 @@ var unitFloors = map[string]float64{
 // own usual it is none any more as soon as that is known. What grows with a host has none.
 var ceilings = map[string]float64{
 	// 3x is 12 %, where TCP hardly moves: 4 % is a bad mobile network's.
-	"retrans.ratio": 0.04,
+	"retrans.ratio": 0.04, "forward.retrans.ratio": 0.04,
 	// 3x is half of the handshakes, and 15 % of what is sent.
 	"syn.retrans.ratio": 1.0 / 6, "rto.ratio": 0.05,
 	// 3x is 30 % of the packets.
 	"no.route.ratio": 0.1,
-	// 5x is twenty connections, and fifty addresses: both are counted only where somebody was served before.
-	"forward.waiting": 4, "filtered.clients": 10,
+	// 5x is twenty connections, and fifty addresses: all are counted only where somebody was served before.
+	"forward.waiting": 4, "forward.unanswered": 4, "filtered.clients": 10,
 	// 5x is two seconds above each connection's own least.
 	"rtt.excess.p99": 0.4,
 }
@@ -95,7 +95,7 @@ func floor(c *Condition) float64 {
 // what they are compared with at the same moment. An accept queue holds one more than its
 // limit, and nf_conntrack_max may be lowered below what is there: those have none.
 var bounds = map[string]float64{
-	"retrans.ratio": 1, "syn.retrans.ratio": 1, "no.route.ratio": 1, "rto.ratio": 1, "cpu.softirq": 1, "cpu.steal": 1, "ports.fill": 1,
+	"retrans.ratio": 1, "forward.retrans.ratio": 1, "syn.retrans.ratio": 1, "no.route.ratio": 1, "rto.ratio": 1, "cpu.softirq": 1, "cpu.steal": 1, "ports.fill": 1,
 	"psi.cpu": 1, "psi.memory": 1, "psi.io": 1, "mem.pressure": 1,
 }
 

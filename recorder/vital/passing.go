@@ -24,9 +24,12 @@ var passingMeter = &Meter{
 	Variants: []Variant{{Name: "ebpf", Open: openPassing}},
 }
 
+// errNotByTCX is why what is forwarded is not measured.
+var errNotByTCX = errors.New("what is forwarded is seen by programs on the interfaces (tcx), and packets are not recorded by them")
+
 func openPassing(env Env) (Reader, error) {
 	if env.Passing == nil {
-		return nil, errors.New("what is forwarded is seen by programs on the interfaces (tcx), and packets are not recorded by them")
+		return nil, errNotByTCX
 	}
 	var refused rate
 	return probed(func(now time.Time, out []float64) error {

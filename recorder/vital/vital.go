@@ -54,6 +54,8 @@ type Env struct {
 	Peers *Peers
 	// Passing is asked for what the host forwards; nil: nobody sees that.
 	Passing Passing
+	// Through is asked each tick how connections fare that the host forwards; nil: nobody sees that.
+	Through Through
 
 	counters *counters // that the board's meters share
 }
@@ -88,6 +90,7 @@ var Meters = []*Meter{
 	stalledMeter,
 	filteredMeter,
 	passingMeter,
+	throughMeter,
 	softirqMeter,
 	echoMeter,
 	sockstatMeter,
@@ -97,6 +100,7 @@ var Meters = []*Meter{
 	cpuMeter,
 	pressureMeter,
 	neighbourMeter,
+	conflictMeter,
 }
 
 // Units gives every vital's unit by its name, for package trigger's parser.

@@ -57,6 +57,8 @@ var All = []*lab.Incident{
 	forwardedBlackhole,
 	forwardedNextHop,
 	forwardedRefused,
+	forwardedStalled,
+	forwardedLoss,
 	containerUpstreamDead,
 	// Time and packets lost on the way.
 	rttSpikeAll,

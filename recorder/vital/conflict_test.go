@@ -1,0 +1,98 @@
+//go:build linux
+
+package vital
+
+import (
+	"net"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/internal/testns"
+)
+
+// arp is a packet by which somebody claims an address.
+func arp(link [6]byte, addr string) []byte {
+	b := make([]byte, 28)
+	copy(b, "\x00\x01\x08\x00\x06\x04\x00\x01")
+	copy(b[8:], link[:])
+	copy(b[14:], netip.MustParseAddr(addr).AsSlice())
+	return b
+}
+
+// Only another's claim of an own address is a conflict, and only one that comes again.
+func TestConflicts(t *testing.T) {
+	testns.Run(t, func() { conflicts(t) })
+}
+
+func conflicts(t *testing.T) {
+	for _, line := range []string{
+		"link add eth0 type veth peer name eth1", "link set eth0 up", "link set eth1 up", "link set lo up",
+		"addr add 192.0.2.1/24 dev eth0", "addr add 192.0.2.7/32 dev lo",
+	} {
+		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v: %s", line, err, out)
+		}
+	}
+	r, err := openConflicts(Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	own, err := net.InterfaceByName("eth1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	say := sender(t, own.Index)
+	other, now, out := [6]byte{2, 0, 0, 0, 0, 9}, time.Now(), make([]float64, 1)
+	read := func(want float64, story string) {
+		t.Helper()
+		if err := r.Read(now, out); err != nil || out[0] != want {
+			t.Errorf("%s: %v conflicts, want %v (%v)", story, out[0], want, err)
+		}
+		now = now.Add(2 * time.Second)
+	}
+	for range 2 {
+		say(arp(other, "192.0.2.2"))
+		say(arp(other, "0.0.0.0"))                          // a probe
+		say(arp(other, "192.0.2.7"))                        // an address of several hosts, of none of which it is on a wire
+		say(arp([6]byte(own.HardwareAddr), "192.0.2.1"))    // an own interface
+		say([]byte("\x00\x01\x86\xdd\x06\x10 of no IPv4 ")) // and what is no ARP of Ethernet and IPv4
+		read(0, "nobody else claims what is this host's")
+	}
+	say(arp(other, "192.0.2.1"))
+	say(arp(other, "192.0.2.1"))
+	read(0, "a takeover")
+	say(arp(other, "192.0.2.1"))
+	read(1, "it speaks on")
+	now = now.Add(conflictStays)
+	read(0, "long ago")
+	say(arp(other, "192.0.2.1"))
+	read(0, "claimed anew")
+	if out, err := exec.Command("ip", "addr", "del", "192.0.2.1/24", "dev", "eth0").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	say(arp(other, "192.0.2.1"))
+	read(0, "this host has given it up")
+}
+
+// sender sends ARP to everybody on an interface's wire. What it sends is there when it returns, as on a veth pair it is
+// received by the softirq that sends.
+func sender(t *testing.T, index int) func([]byte) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return func(b []byte) {
+		to := &unix.SockaddrLinklayer{Protocol: 0x0608, Ifindex: index, Halen: 6, Addr: [8]byte{255, 255, 255, 255, 255, 255}}
+		if err := unix.Sendto(fd, b, 0, to); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
