@@ -86,6 +86,7 @@ var Meters = []*Meter{
 	tcpMeter,
 	eventMeter,
 	stalledMeter,
+	losingMeter,
 	filteredMeter,
 	passingMeter,
 	softirqMeter,
