@@ -18,7 +18,7 @@ var Defaults = []Default{
 	{"listen.overflows > 0", "the kernel has turned a client away, who waits a second at least",
 		"accept overflow", "none known"},
 	{"accept.stalled > 2s", "who came first has waited that long for accept(2); a pause of a garbage collector is shorter",
-		"frozen or stopped application, one hung worker", "a service that listens long before it is ready"},
+		"frozen or stopped application, one hung worker", "a service that listens more than a minute before it is ready"},
 	{"serve.p99 > 4x for 1500ms", "at least half a second, for the slowest hundredth of what this host answers; one slow answer is in it for less than a second",
 		"slow application, slow upstream, too little CPU", "a batch of heavy requests where there are few others; long polling"},
 	{"serve.waiting > 5x for 1s", "eight connections at least that had no answer for a second: an application that hangs gives no response time that could be measured",
