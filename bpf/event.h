@@ -25,7 +25,7 @@ enum kind {
 struct event {
 	__u64 ktime;		/* CLOCK_MONOTONIC, ns */
 	__u64 value;		/* SYNACK_RETRANSMIT: half-open connections of the listener;
-				 * RETRANSMIT: bytes acknowledged before;
+				 * RETRANSMIT: answer_size();
 				 * DROP: address of the code; LATE_RTT: the sample in us;
 				 * LONG_SOFTIRQ: its duration, STACK: its age, in ns */
 	__u8 local[16];		/* IPv4 in the first four bytes */
@@ -35,7 +35,7 @@ struct event {
 				 * errno of sending; SYNACK_RETRANSMIT: 1 where the client has repeated
 				 * its SYN; LONG_SOFTIRQ, STACK: the vector */
 	__u32 seq;		/* retransmissions: first sequence number and how many; */
-	__u32 seq_len;		/* a SYN or FIN counts for one; LATE_RTT: KiB acknowledged before */
+	__u32 seq_len;		/* a SYN or FIN counts for one; LATE_RTT: answer_size() in KiB */
 	__u16 family;		/* 0: no addresses */
 	__u16 local_port;
 	__u16 remote_port;
@@ -172,6 +172,15 @@ static __always_inline void from_sock(struct event *e, const struct sock_common 
 		BPF_CORE_READ_INTO((__be32 *)e->local, skc, skc_rcv_saddr);
 		BPF_CORE_READ_INTO((__be32 *)e->remote, skc, skc_daddr);
 	}
+}
+
+/* How many bytes of a connection were acknowledged for each segment with data that came: who browses asks for each
+ * page, a copy for gigabytes once. */
+static __always_inline __u64 answer_size(struct tcp_sock *tp)
+{
+	__u32 asked = tp->data_segs_in;
+
+	return asked ? tp->bytes_acked / asked : tp->bytes_acked;
 }
 
 #endif

@@ -129,6 +129,7 @@ struct tcp_sock {
 	struct minmax rtt_min; /* of the last minutes (net.ipv4.tcp_min_rtt_wlen), in us; ~0 before the first sample */
 	__u32 rcv_nxt;
 	__u64 bytes_acked;
+	__u32 data_segs_in;
 	__u32 snd_una;
 	__u32 snd_nxt;
 	__u32 write_seq; /* behind what the program has handed over */

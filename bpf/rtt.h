@@ -68,7 +68,7 @@ static __always_inline void record(struct sock *sk, struct tcp_sock *tp, __u64 s
 		return;
 	from_sock(e, &sk->__sk_common);
 	e->value = us;
-	e->seq_len = tp->bytes_acked >> 42 ? ~0U : tp->bytes_acked >> 10;
+	e->seq_len = answer_size(tp) >> 10;
 	tell(e);
 }
 

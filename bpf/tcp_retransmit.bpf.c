@@ -41,7 +41,7 @@ static __always_inline void again(struct sock *sk, const struct sk_buff *skb, in
 	from_sock(e, &sk->__sk_common);
 	if (tp) {
 		e->count = tp->inet_conn.icsk_retransmits;
-		e->value = tp->bytes_acked;
+		e->value = answer_size(tp);
 	}
 	bpf_core_read(&range, sizeof(range), &skb->cb);
 	e->seq = range.seq;

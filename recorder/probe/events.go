@@ -64,7 +64,7 @@ type Event struct {
 	// fast one; of a SYN-ACK, how often it was sent again before.
 	Retries  uint8
 	Asked    bool          // of a SYN-ACK: its client has repeated the SYN
-	Acked    uint64        // of segments, and late RTT: bytes of the connection that were acknowledged before, whole KiB of a late RTT's
+	Answer   uint64        // of segments, and late RTT: bytes that were acknowledged for each segment with data that came, whole KiB of a late RTT's
 	SYNQueue uint64        // SYN-ACK retransmissions: half-open connections of the listener
 	Place    uint64        // drops: address of the code that did it
 	Duration time.Duration // late RTT, long softirq; stacks: for how long the softirq has run
@@ -158,7 +158,7 @@ func (e *Events) decode(raw []byte) error {
 	// One field of the record, value, is of another unit for each kind: bpf/event.h says which.
 	switch e.event.Kind {
 	case Retransmit:
-		e.event.Acked = r.Value
+		e.event.Answer = r.Value
 	case SYNACKRetransmit:
 		e.event.SYNQueue = r.Value
 		e.event.Asked, e.event.Reason = r.Reason != 0, 0
@@ -166,7 +166,7 @@ func (e *Events) decode(raw []byte) error {
 		e.event.Place = r.Value
 	case LateRTT:
 		e.event.Duration = time.Duration(r.Value) * time.Microsecond
-		e.event.Acked, e.event.SeqLen = uint64(r.SeqLen)<<10, 0
+		e.event.Answer, e.event.SeqLen = uint64(r.SeqLen)<<10, 0
 	case LongSoftirq:
 		e.event.Duration = time.Duration(r.Value)
 	case Stack:

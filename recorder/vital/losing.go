@@ -15,7 +15,7 @@ var losingMeter = &Meter{
 	ID:  "losing",
 	Doc: "how many connections lose segments",
 	Vitals: []Vital{
-		{"retrans.connections", "1", "connections of which a segment was sent again within the last 3 s; of those that had carried 1 MiB before, each address once, and each of more than 16"},
+		{"retrans.connections", "1", "connections of which a segment was sent again within the last 3 s; of those on which 1 MiB and more was sent for each segment that came, as a copy is, each address once, and each of more than 16"},
 	},
 	Variants: []Variant{
 		{Name: "ebpf", Open: openLosing},
@@ -24,14 +24,14 @@ var losingMeter = &Meter{
 }
 
 const (
-	// heavy is what a connection has carried that is taken for a copy's: a page has a few MiB, over several
-	// connections (HTTP Archive, 2025: 2.7 MiB in 70 requests).
+	// heavy is how much is sent for each segment that comes, on a connection that is taken for a copy's: a page has a
+	// few MiB in some 70 requests (HTTP Archive, 2025), a backup asks once for a file.
 	heavy = 1 << 20
 	// copies is how many connections a copy has at most: rclone's and aria2c's limit. A pool that a proxy has open has more.
 	copies = 16
 )
 
-// carrier is a connection by its other end, and whether it had carried much.
+// carrier is a connection by its other end, and whether it is taken for a copy's.
 type carrier struct {
 	try
 	heavy bool
@@ -57,7 +57,7 @@ func hurt(c crowd[carrier], told time.Duration) (float64, error) {
 }
 
 func carried(e *probe.Event) carrier {
-	return carrier{try{e.Local.Port(), e.Remote}, e.Acked >= heavy}
+	return carrier{try{e.Local.Port(), e.Remote}, e.Answer >= heavy}
 }
 
 func openLosing(env Env) (Reader, error) {

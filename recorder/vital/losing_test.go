@@ -17,13 +17,13 @@ func TestLosing(t *testing.T) {
 		story       string
 		addresses   int
 		connections int // of each address
-		carried     uint64
+		answer      uint64
 		want        float64
 	}{
 		{"a copy", 1, 8, 200 << 20, 1},
 		{"two copies", 2, 8, 200 << 20, 2},
 		{"a browser's pages", 1, 6, 100_000, 6},
-		{"users who have gone on for long", 20, 1, 5 << 20, 20},
+		{"users who download films", 20, 1, 5 << 20, 20},
 		{"what a proxy has open", 1, 60, 5 << 20, 1 + 60 - 16},
 	} {
 		p := NewPeers(nil)
@@ -35,8 +35,8 @@ func TestLosing(t *testing.T) {
 			for n := range c.connections {
 				for range 2 { // segments
 					remote := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(a)}), uint16(1000+n))
-					p.Heed(&probe.Event{Kind: probe.Retransmit, Time: now, Remote: remote, Acked: c.carried})
-					p.Heed(&probe.Event{Kind: probe.LateRTT, Time: now, Remote: remote, Acked: c.carried})
+					p.Heed(&probe.Event{Kind: probe.Retransmit, Time: now, Remote: remote, Answer: c.answer})
+					p.Heed(&probe.Event{Kind: probe.LateRTT, Time: now, Remote: remote, Answer: c.answer})
 				}
 			}
 		}

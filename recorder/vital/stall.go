@@ -18,7 +18,9 @@ type stalls struct {
 	before queue     // the listener that came before this one
 }
 
-func newStalls() *stalls { return &stalls{queues: map[queue]*waiting{}, ages: map[netip.AddrPort]*age{}} }
+func newStalls() *stalls {
+	return &stalls{queues: map[queue]*waiting{}, ages: map[netip.AddrPort]*age{}}
+}
 
 // queue is one accept queue. Those of several sockets on one address (SO_REUSEPORT) lie side
 // by side in the kernel's table, and keep their order.

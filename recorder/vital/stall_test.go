@@ -15,18 +15,18 @@ func TestStalls(t *testing.T) {
 		ticks [][]uint32
 		want  time.Duration // after the last of them
 	}{
-		"empty":                                {[][]uint32{{0}, {0}, {0}}, 0},
-		"one waits":                            {[][]uint32{{0}, {1}, {1}, {1}}, 500 * time.Millisecond},
-		"more and more wait":                   {[][]uint32{{0}, {1}, {5}, {9}, {9}}, 750 * time.Millisecond},
-		"one was taken":                        {[][]uint32{{0}, {5}, {5}, {4}, {6}}, 250 * time.Millisecond},
-		"all were taken":                       {[][]uint32{{0}, {5}, {5}, {0}}, 0},
-		"the first after all were":             {[][]uint32{{0}, {5}, {0}, {1}, {1}}, 250 * time.Millisecond},
-		"nobody has ever accepted":             {[][]uint32{{3}, {3}, {4}, {4}}, 0},
-		"somebody accepts after all":           {[][]uint32{{3}, {2}, {2}}, 250 * time.Millisecond},
-		"one worker of three stands":           {[][]uint32{{0, 0, 0}, {0, 2, 1}, {1, 2, 0}, {0, 2, 3}}, 500 * time.Millisecond},
-		"a listener that starts":               {[][]uint32{{}, {2}, {2}}, 0},
-		"one that has begun to accept":         {[][]uint32{{}, {2}, {1}, {1}}, 250 * time.Millisecond},
-		"one that starts anew":                 {[][]uint32{{0}, {2}, {1}, {}, {1}, {1}}, 0},
+		"empty":                        {[][]uint32{{0}, {0}, {0}}, 0},
+		"one waits":                    {[][]uint32{{0}, {1}, {1}, {1}}, 500 * time.Millisecond},
+		"more and more wait":           {[][]uint32{{0}, {1}, {5}, {9}, {9}}, 750 * time.Millisecond},
+		"one was taken":                {[][]uint32{{0}, {5}, {5}, {4}, {6}}, 250 * time.Millisecond},
+		"all were taken":               {[][]uint32{{0}, {5}, {5}, {0}}, 0},
+		"the first after all were":     {[][]uint32{{0}, {5}, {0}, {1}, {1}}, 250 * time.Millisecond},
+		"nobody has ever accepted":     {[][]uint32{{3}, {3}, {4}, {4}}, 0},
+		"somebody accepts after all":   {[][]uint32{{3}, {2}, {2}}, 250 * time.Millisecond},
+		"one worker of three stands":   {[][]uint32{{0, 0, 0}, {0, 2, 1}, {1, 2, 0}, {0, 2, 3}}, 500 * time.Millisecond},
+		"a listener that starts":       {[][]uint32{{}, {2}, {2}}, 0},
+		"one that has begun to accept": {[][]uint32{{}, {2}, {1}, {1}}, 250 * time.Millisecond},
+		"one that starts anew":         {[][]uint32{{0}, {2}, {1}, {}, {1}, {1}}, 0},
 	} {
 		s, now, got := newStalls(), time.Unix(1000, 0), time.Duration(0)
 		for _, sockets := range c.ticks {
