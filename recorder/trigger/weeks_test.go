@@ -66,7 +66,7 @@ func (w *week) plan(days int) {
 	}
 	for _, k := range kinds {
 		for day := range days {
-			if k.nightly > 0 {
+			if k.nightly > 0 && (k.of == 0 || w.seed%k.of == 0) {
 				start := time.Duration(day)*24*time.Hour + k.nightly
 				w.events = append(w.events, &event{kind: k, start: start, end: start + k.least})
 			}
@@ -89,15 +89,15 @@ func (w *week) plan(days int) {
 		}
 	}
 	slices.SortFunc(w.events, func(a, b *event) int { return int(a.start - a.before - b.start + b.before) })
-	knows := false
+	known := map[string]bool{}
 	for _, e := range w.events {
-		switch {
+		switch name := e.name; {
 		case e.forgets:
-			knows = false
-		case e.nightly > 0 && !knows:
-			known := *e.kind
-			known.name = firstNight.name
-			e.kind, knows = &known, true
+			clear(known)
+		case e.nightly > 0 && !known[name]:
+			first := *e.kind
+			first.name = unheard(name)
+			e.kind, known[name] = &first, true
 		}
 	}
 }
@@ -120,7 +120,7 @@ func (w *week) run() {
 		}
 		// What comes independently of each other has Poisson's number, nearly.
 		dice := w.random.NormFloat64()
-		for _, n := range []*float64{&r.synRecv, &r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.failed, &r.closeWait, &r.finWait2, &r.opened, &r.silent} {
+		for _, n := range []*float64{&r.synRecv, &r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.failed, &r.closeWait, &r.finWait2, &r.opened, &r.silent, &r.waiting, &r.losing} {
 			*n = math.Floor(max(0, *n+math.Sqrt(*n)*dice))
 		}
 		w.set.Step(clock.Add(at), r.value, func(f Fired) bool {
@@ -197,7 +197,7 @@ func table(weeks []*week) string {
 		}
 	}
 	fmt.Fprintln(out, "\nEVENTS\tFIRED\t\t\t\t\tBUNDLES\t  ORDINARY LIFE")
-	for _, k := range append(slices.Clone(kinds), firstNight) {
+	for _, k := range slices.Concat(kinds, firstNights()) {
 		if all := of(weeks, k); !k.hurts {
 			fired, made := 0, 0
 			for _, e := range all {
