@@ -35,7 +35,7 @@ var tcpVitals = []tcpVital{
 		counters: []string{"TcpExt SyncookiesSent", "TcpExt TCPReqQFullDrop"}},
 	// Nobody waits for a SYN-ACK whose timer ends while no SYN is repeated: it is a scanner's, or an address's that
 	// somebody made up. Who has a connection, and whose last ACK was lost, sends it again with data.
-	{Vital: Vital{"syn.retrans", "1/s", "SYNs sent again, and SYN-ACKs for clients that have repeated their SYN (TcpExt TCPSynRetrans, and eBPF, without which it is all SYN-ACKs)"},
+	{Vital: Vital{"syn.retrans", "1/s", "SYNs sent again, and SYN-ACKs for clients that have repeated their SYN, as far as eBPF tells them apart (TcpExt TCPSynRetrans)"},
 		counters: []string{"TcpExt TCPSynRetrans"}, harmless: unasked},
 	// The least share of handshakes that somebody waits for: of a small host, where no rate is
 	// ever large. A connection that is deferred (TCP_DEFER_ACCEPT) has its bare ACK dropped once,
@@ -51,14 +51,14 @@ var tcpVitals = []tcpVital{
 		counters: []string{"Tcp RetransSegs"}},
 	{Vital: Vital{"resets", "1/s", "RSTs sent, and connections that peers reset (Tcp OutRsts, EstabResets)"},
 		counters: []string{"Tcp OutRsts", "Tcp EstabResets"}},
-	{Vital: Vital{"rto", "1/s", "retransmission timeouts that fired, those of SYNs too, not those of SYN-ACKs (eBPF; else TcpExt TCPTimeouts, with them)"},
+	{Vital: Vital{"rto", "1/s", "retransmission timeouts that fired, those of SYNs too, and not those of SYN-ACKs, as far as eBPF tells them apart (TcpExt TCPTimeouts)"},
 		counters: []string{"TcpExt TCPTimeouts"}, instead: timeouts},
 	// The timer of a deferred connection's SYN-ACK fires, too, though nothing is sent again.
 	{Vital: Vital{"rto.ratio", "ratio", "such timeouts, of all segments sent (Tcp OutSegs)"},
 		counters: []string{"TcpExt TCPTimeouts"}, instead: timeouts, less: []string{"TcpExt TCPDeferAcceptDrop"}, of: []string{"Tcp OutSegs", "Tcp RetransSegs"}},
 	// What leaves ESTABLISHED or CLOSE_WAIT for CLOSE without a FIN, whoever's doing it is
 	// (net/ipv4/tcp.c, tcp_set_state): an abort of this host counts once here, and twice in resets.
-	{Vital: Vital{"established.resets", "1/s", "connections that ended by a RST of either side or by timeout, each once, but for clients that had acknowledged all of the answer (Tcp EstabResets, and eBPF)"},
+	{Vital: Vital{"established.resets", "1/s", "connections that ended by a RST of either side or by timeout, each once, but for clients that had acknowledged all of the answer, as far as eBPF tells them apart (Tcp EstabResets)"},
 		counters: []string{"Tcp EstabResets"}, harmless: farewells},
 	{Vital: Vital{"established.resets.ratio", "ratio", "such ends, of connections begun and accepted in the same second (Tcp ActiveOpens, PassiveOpens)"},
 		counters: []string{"Tcp EstabResets"}, of: []string{"Tcp ActiveOpens", "Tcp PassiveOpens"}, harmless: farewells},
