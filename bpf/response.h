@@ -29,6 +29,9 @@
  * memory of ours, which takes longer to have and to free than all else that is done here; a
  * connection that is closed after one answer has none.
  *
+ * Who sends on for ten seconds without an answer waits for none, as one that reports over a WebSocket does: what is sent
+ * next on such a connection, a ping for one, answers nothing.
+ *
  * An accepted connection that had a request before the probe gives times from the acknowledgement
  * of its next answer on. What is not answered yet gives none. Of requests that are pipelined, and of
  * streams that share a connection, the first one's wait is measured; one that is answered within a
