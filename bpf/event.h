@@ -25,15 +25,17 @@ enum kind {
 struct event {
 	__u64 ktime;		/* CLOCK_MONOTONIC, ns */
 	__u64 value;		/* SYNACK_RETRANSMIT: half-open connections of the listener;
+				 * RETRANSMIT: answer_size();
 				 * DROP: address of the code; LATE_RTT: the sample in us;
 				 * LONG_SOFTIRQ: its duration, STACK: its age, in ns */
 	__u8 local[16];		/* IPv4 in the first four bytes */
 	__u8 remote[16];
 	__u32 netns;		/* 0: unknown */
 	__u32 reason;		/* RESET_SENT: sk_rst_reason; DROP: skb_drop_reason; RETRANSMIT:
-				 * errno of sending; LONG_SOFTIRQ, STACK: the vector */
+				 * errno of sending; SYNACK_RETRANSMIT: 1 where the client has repeated
+				 * its SYN; LONG_SOFTIRQ, STACK: the vector */
 	__u32 seq;		/* retransmissions: first sequence number and how many; */
-	__u32 seq_len;		/* a SYN or FIN counts for one */
+	__u32 seq_len;		/* a SYN or FIN counts for one; LATE_RTT: answer_size() in KiB */
 	__u16 family;		/* 0: no addresses */
 	__u16 local_port;
 	__u16 remote_port;
@@ -62,7 +64,10 @@ struct account {
 	__u64 seen[KINDS];
 	__u64 limited[KINDS];	/* not told: over the limit */
 	__u64 full[KINDS];	/* not told: ring buffer full */
-	__u64 pad[4];
+	__u64 unasked;		/* of SYNACK_RETRANSMIT: nobody had repeated its SYN */
+	__u64 farewells;	/* of RESET_RECEIVED: from clients that had all that was sent to them */
+	__u64 timeouts;		/* of SYN_RETRANSMIT and RETRANSMIT: the timer ran out */
+	__u64 pad[1];
 };
 
 #define WINDOW 28 /* 2^28 ns = 268 ms */
@@ -117,6 +122,14 @@ static __always_inline void stamp(struct event *e, __u32 kind, __u64 now)
 	e->cpu = bpf_get_smp_processor_id();
 }
 
+/* This CPU's account; every kind has its counters there besides. */
+static __always_inline struct account *accounts(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&event_account, &cpu);
+}
+
 /* A new event to be filled and given to tell(), or 0: counted, and not to be told. */
 static __always_inline struct event *begin(__u32 kind)
 {
@@ -159,6 +172,15 @@ static __always_inline void from_sock(struct event *e, const struct sock_common 
 		BPF_CORE_READ_INTO((__be32 *)e->local, skc, skc_rcv_saddr);
 		BPF_CORE_READ_INTO((__be32 *)e->remote, skc, skc_daddr);
 	}
+}
+
+/* How many bytes of a connection were acknowledged for each segment with data that came: who browses asks for each
+ * page, a copy for gigabytes once. */
+static __always_inline __u64 answer_size(struct tcp_sock *tp)
+{
+	__u32 asked = tp->data_segs_in;
+
+	return asked ? tp->bytes_acked / asked : tp->bytes_acked;
 }
 
 #endif

@@ -84,9 +84,18 @@ struct request_sock_queue {
 	atomic_t qlen;
 };
 
+struct hlist_node {
+	struct hlist_node **pprev; /* 0: in no list */
+};
+
+struct timer_list {
+	struct hlist_node entry;
+};
+
 struct request_sock {
 	struct sock_common __req_common;
 	__u8 num_retrans;
+	struct timer_list rsk_timer; /* of its SYN-ACK */
 };
 
 /* include/net/inet_connection_sock.h */
@@ -94,6 +103,10 @@ struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	struct request_sock_queue icsk_accept_queue;
 	__u8 icsk_retransmits; /* timeouts in a row without an answer */
+	__u8 icsk_pending; /* the timer that stands; 0: none, as while that of retransmissions runs */
+	struct {
+		__u32 lrcvtime; /* jiffies when data came last */
+	} icsk_ack;
 };
 
 struct list_head {
@@ -117,9 +130,11 @@ struct tcp_sock {
 	struct minmax rtt_min; /* of the last minutes (net.ipv4.tcp_min_rtt_wlen), in us; ~0 before the first sample */
 	__u32 rcv_nxt;
 	__u64 bytes_acked;
+	__u32 data_segs_in;
 	__u32 snd_una;
 	__u32 snd_nxt;
 	__u32 write_seq; /* behind what the program has handed over */
+	__u32 lsndtime; /* jiffies when data was sent last */
 	__u64 first_tx_mstamp; /* when the flight began, then when what was delivered last was sent; us, CLOCK_MONOTONIC */
 	__u64 delivered_mstamp; /* the same, then when that was delivered */
 	__u64 tcp_wstamp_ns; /* when the last segment went out, CLOCK_MONOTONIC */

@@ -29,6 +29,9 @@
  * memory of ours, which takes longer to have and to free than all else that is done here; a
  * connection that is closed after one answer has none.
  *
+ * Who sends on for ten seconds without an answer waits for none, as one that reports over a WebSocket does: what is sent
+ * next on such a connection, a ping for one, answers nothing.
+ *
  * An accepted connection that had a request before the probe gives times from the acknowledgement
  * of its next answer on. What is not answered yet gives none. Of requests that are pipelined, and of
  * streams that share a connection, the first one's wait is measured; one that is answered within a
@@ -56,7 +59,11 @@ struct responses {
 enum side {
 	OPENED,
 	ACCEPTED,
+	REPORTS, /* accepted, and its client sends on without an answer */
 };
+
+/* Who sends on for so long waits for no answer: it reports events, or sends a large file slowly. */
+#define REPORTS_AFTER 10000000000ULL
 
 /* One connection's wait. */
 struct talk {
@@ -230,14 +237,20 @@ static __always_inline void hear(struct sock *sk, struct tcp_sock *tp, int data,
 {
 	struct responses *r;
 
+	if (t->side == REPORTS && tp->write_seq != t->written)
+		t->side = ACCEPTED;
 	if (t->side == ACCEPTED) {
 		serve(sk, tp, t, 0);
 		if (data && !waits_since(t)) {
 			t->since = clock(now);
 			t->written = tp->write_seq;
+		} else if (data && clock(now) - t->since > REPORTS_AFTER) {
+			t->since = 0;
+			t->side = REPORTS;
 		}
-		return;
 	}
+	if (t->side != OPENED)
+		return;
 	if (!waits_since(t) && tp->write_seq != t->written)
 		t->since = sent_at(sk, tp, t, 0);
 	if (!data)
@@ -256,7 +269,7 @@ static __always_inline int will_tell(struct sock *sk, struct tcp_sock *tp, struc
 
 	if (t->side == OPENED)
 		return data ? (acks ? CB(skb, ack_seq) : tp->snd_una) == t->written : !acks;
-	if (!sk->sk_max_ack_backlog)
+	if (!sk->sk_max_ack_backlog || t->side == REPORTS)
 		return 0;
 	if (!data)
 		return acks ? heard_all(tp) : t->since == before;

@@ -49,7 +49,7 @@ struct {
 const volatile __u32 late_us = 0xffffffff; /* samples from here on are told as events */
 
 /* min is the connection's least round trip so far, or ~0. */
-static __always_inline void record(struct sock *sk, __u64 sample, __u32 min)
+static __always_inline void record(struct sock *sk, struct tcp_sock *tp, __u64 sample, __u32 min)
 {
 	__u32 us = sample > LONGEST ? LONGEST : sample;
 	__u32 cpu = bpf_get_smp_processor_id();
@@ -68,6 +68,7 @@ static __always_inline void record(struct sock *sk, __u64 sample, __u32 min)
 		return;
 	from_sock(e, &sk->__sk_common);
 	e->value = us;
+	e->seq_len = answer_size(tp) >> 10;
 	tell(e);
 }
 
@@ -97,7 +98,7 @@ static __always_inline void record_echo(struct sock *sk, struct tcp_sock *tp, st
 		unit = 1;
 	delta = clock(now) / 1000 / unit + tp->tsoffset - bpf_ntohl(th.tsecr);
 	if (delta < 0x7fffffff / unit)
-		record(sk, (__u64)(delta ? delta : 1) * unit, tp->rtt_min.s[0].v);
+		record(sk, tp, (__u64)(delta ? delta : 1) * unit, tp->rtt_min.s[0].v);
 }
 
 static __always_inline void rtt_segment(struct sock *sk, struct tcp_sock *tp, struct sk_buff *skb, __u64 *now)
@@ -117,13 +118,13 @@ static __always_inline void rtt_segment(struct sock *sk, struct tcp_sock *tp, st
 	if ((__s32)(ack - first.end_seq) < 0 && (first.gso_segs < 2 || ack - una < first.gso_size))
 		return;
 	/* A pacer stamps what it holds back with the time at which it will go. */
-	record(sk, clock(now) > first.sent ? clock(now) / 1000 - first.sent / 1000 : 0, tp->rtt_min.s[0].v);
+	record(sk, tp, clock(now) > first.sent ? clock(now) / 1000 - first.sent / 1000 : 0, tp->rtt_min.s[0].v);
 }
 
 static __always_inline void rtt_state(struct sock *sk, struct tcp_sock *tp, int to)
 {
 	if (to == TCP_ESTABLISHED && tp->srtt_us && tp->mdev_us == tp->srtt_us >> 2)
-		record(sk, tp->srtt_us >> 3, ~0U);
+		record(sk, tp, tp->srtt_us >> 3, ~0U);
 }
 
 #endif

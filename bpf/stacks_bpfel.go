@@ -14,14 +14,17 @@ import (
 )
 
 type StacksAccount struct {
-	_       structs.HostLayout
-	Looked  [10]uint64
-	Window  [10]uint64
-	Used    [10]uint64
-	Seen    [10]uint64
-	Limited [10]uint64
-	Full    [10]uint64
-	Pad     [4]uint64
+	_         structs.HostLayout
+	Looked    [10]uint64
+	Window    [10]uint64
+	Used      [10]uint64
+	Seen      [10]uint64
+	Limited   [10]uint64
+	Full      [10]uint64
+	Unasked   uint64
+	Farewells uint64
+	Timeouts  uint64
+	Pad       [1]uint64
 }
 
 type StacksEvent struct {

@@ -43,6 +43,22 @@ int BPF_PROG(reset_sent_why, struct sock *sk, struct sk_buff *skb, int reason)
 	return 0;
 }
 
+/*
+ * A client that closes by a reset has what it came for, where this host spoke last and all of it was
+ * acknowledged: nobody is hurt. Programs do so to spare themselves TIME_WAIT, or what they did not read.
+ */
+static __always_inline void farewell(struct sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct account *a = accounts();
+	__u8 state = sk->__sk_common.skc_state;
+
+	if (!tp || !a || (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT) || !sk->sk_max_ack_backlog)
+		return;
+	if (tp->bytes_acked && tp->snd_una == tp->write_seq && (__s32)(tp->lsndtime - tp->inet_conn.icsk_ack.lrcvtime) >= 0)
+		__sync_fetch_and_add(&a->farewells, 1);
+}
+
 SEC("tp_btf/tcp_receive_reset")
 int BPF_PROG(reset_received, struct sock *sk)
 {
@@ -50,6 +66,7 @@ int BPF_PROG(reset_received, struct sock *sk)
 
 	if (!in_netns(&sk->__sk_common))
 		return 0;
+	farewell(sk);
 	e = begin(RESET_RECEIVED);
 	if (!e)
 		return 0;

@@ -16,7 +16,7 @@ import (
 
 var connectFailed = Check{
 	ID:    "connect-failed",
-	Title: "This host could not connect",
+	Title: "Connections could not be opened",
 	Doc:   "connections that this host opens ended before they were set up: an ICMP error came, or nothing at all until the program gave up",
 	Page: `A proxy whose upstream cannot be reached serves errors. Its SYNs are answered with an
 ICMP error, by a router that has no way to the host ("host unreachable") or a firewall
@@ -59,10 +59,13 @@ const (
 // runConnect gives a finding for each upstream that could not be reached.
 func runConnect(c *Case) Answer {
 	var findings []*Finding
-	ignored := uint64(0)
+	ignored, scans := uint64(0), c.scans()
 	for _, h := range c.hits(flow.Server, traffic.Unreachable, traffic.Ignored) {
 		if h.way == handshake.Inbound || h.way != handshake.Outbound && h.kind == traffic.Ignored {
 			continue // of others' SYNs that nothing answered syn-retransmit tells
+		}
+		if h.scanned(scans) {
+			continue // what passes through a router finds addresses at which nobody is
 		}
 		if h.kind == traffic.Ignored {
 			ignored += h.Flows

@@ -85,7 +85,9 @@ func runKernelDrop(c *Case) Answer {
 	}
 	var findings []*Finding
 	for _, name := range slices.Sorted(maps.Keys(byReason)) {
-		if r := byReason[name]; float64(r.n) >= dropMany.Value && !c.ruledOut(r) {
+		if r := byReason[name]; c.putOffAs(r) {
+			accounted += r.n
+		} else if float64(r.n) >= dropMany.Value && !c.ruledOut(r) {
 			findings = append(findings, c.kernelDropFinding(r))
 		} else {
 			accounted += r.n
@@ -122,6 +124,12 @@ func dropReasonOf(d *member.Drop) (dropReason, bool) {
 // ruledOut says whether another check has told of the very drops, joined to the connections that they hit.
 func (c *Case) ruledOut(r *reasonDrops) bool {
 	return ownReasons[r.name] != "" && slices.ContainsFunc(runLocalDrop(c).Findings, func(f *Finding) bool { return f.reason == r.name })
+}
+
+// putOffAs says whether the kernel has only put these packets off: the bare ACKs that a listener with TCP_DEFER_ACCEPT
+// does not take have the reason of the test before that one (net/ipv4/tcp_minisocks.c, tcp_check_req, Linux 6.18).
+func (c *Case) putOffAs(r *reasonDrops) bool {
+	return r.name == "TCP_RFC7323_TSECR" && float64(r.n) <= c.sum(deferDrops)
 }
 
 // kernelDropFinding says how many were dropped, where, and what the reason means.

@@ -2,10 +2,12 @@ package check
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/traffic"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -45,6 +47,9 @@ func runMiddlebox(c *Case) Answer {
 	var findings []*Finding
 	for _, by := range []flow.Side{flow.Server, flow.Client} {
 		for _, h := range c.hits(by, traffic.Foreign) {
+			if by == flow.Server && c.resetHere(h.service.Server) >= h.Flows {
+				continue
+			}
 			findings = append(findings, c.middleboxFinding(h))
 		}
 	}
@@ -52,6 +57,17 @@ func runMiddlebox(c *Case) Answer {
 		return absent("no RST had a TTL, or an IP identification and window, unlike its sender's other packets")
 	}
 	return present(c.rest(worst(findings), "resets by somebody between")...)
+}
+
+// resetHere counts the RSTs that this host's kernel told of sending from an address and port. A host that translates
+// addresses for its containers answers itself what it no longer translates, in their name, and one hop nearer.
+func (c *Case) resetHere(server netip.AddrPort) (n uint64) {
+	for i := range c.Evidence.Events {
+		if e := &c.Evidence.Events[i]; e.Kind == member.ResetSent && e.LocalPort == server.Port() && e.Local.Unmap() == server.Addr().Unmap() {
+			n++
+		}
+	}
+	return n
 }
 
 // middleboxFinding says in whose name, and how the TTLs differ.

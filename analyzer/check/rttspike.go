@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -86,6 +87,10 @@ func runRTT(c *Case) Answer {
 	if !s.byVital(line, c.Window) && (line != nil || !s.byPackets(c.peers())) {
 		return s.none(line, c)
 	}
+	if most, ok := s.steady(c); ok {
+		return absent("rtt.p99 was %s at most, and above its limit all the time, but mostly no more than %s above the least of each connection: these paths are that long, or were slow long before",
+			unit.Duration(seconds(s.most)), unit.Duration(seconds(most)))
+	}
 	s.sort(c.peers())
 	if most, ok := s.first(c); ok {
 		return absent("rtt.p99 rose to %s, but nothing was more than %s above the least of its own connection, and no peer was slow in the packets: these are first samples, which a SYN-ACK that is sent again lengthens",
@@ -136,6 +141,17 @@ func (s *spike) first(c *Case) (most float64, ok bool) {
 	}
 	most, _, ok = excess.Max(s.span)
 	return most, ok && most < s.limit
+}
+
+// steady says whether no moment of the window was calm, and connections were mostly as fast as they can be all the same: mobile
+// and satellite networks take half a second all day. A connection that goes on through a spike knows better times.
+func (s *spike) steady(c *Case) (usually float64, ok bool) {
+	excess := c.Lines.Get("rtt.excess.p99")
+	if !s.vital || excess == nil || !math.IsNaN(s.usual) {
+		return 0, false
+	}
+	usually = quantile(measured(excess), 0.5)
+	return usually, usually <= s.limit
 }
 
 // none says how far the round trips stayed from a spike.

@@ -1,6 +1,10 @@
 package flow
 
-import "github.com/spikebox/spikebox/analyzer/packet"
+import (
+	"time"
+
+	"github.com/spikebox/spikebox/analyzer/packet"
+)
 
 // data follows a segment of side s with payload or FIN.
 func (t *Table) data(f *Flow, s Side, p *packet.Packet) {
@@ -115,6 +119,10 @@ func (x *Direction) forget(n int, t *Table) {
 	x.pop(n, &t.slabs)
 }
 
+// goesOn is a pause after which a client that waits for an answer does not send on. One that does reports
+// events, as over a WebSocket, or sends a large file slowly: what comes back then, a ping for one, answers nothing.
+const goesOn = int64(time.Second)
+
 // think measures how long the server took from the end of a request to the first byte of its
 // answer: new data of the client, then new data of the server that acknowledges all of it.
 func (t *Table) think(f *Flow, s Side, p *packet.Packet) {
@@ -125,6 +133,7 @@ func (t *Table) think(f *Flow, s Side, p *packet.Packet) {
 		if x := f.S2C(); x.Fins > 0 && p.Flags&packet.ACK != 0 && !before(p.Ack, x.next) {
 			return // who has taken the server's FIN asks no more: TLS says goodbye behind it
 		}
+		f.reports = f.reports || f.asking && p.Time-f.requestEnd >= goesOn
 		// The last of several segments, or of pipelined requests, is the one that counts.
 		f.asking, f.requestEnd = true, p.Time
 		return
@@ -132,8 +141,9 @@ func (t *Table) think(f *Flow, s Side, p *packet.Packet) {
 	if !f.asking || p.Flags&packet.ACK != 0 && before(p.Ack, f.C2S().next) {
 		return // still the answer to an earlier request
 	}
-	f.asking = false
-	if d := p.Time - f.requestEnd; d >= 0 {
+	reports := f.reports
+	f.asking, f.reports = false, false
+	if d := p.Time - f.requestEnd; d >= 0 && !reports {
 		f.think.Add(d, &t.histograms)
 		t.emit(f, p, Event{Kind: EventThink, Side: Server, Seq: p.Seq, Value: d})
 	}
@@ -224,7 +234,7 @@ func (t *Table) retransmission(f *Flow, s Side, p *packet.Packet, v verdict, seq
 		t.emit(f, p, e)
 	}
 	if s == Client {
-		f.asking = false // the request's end is not to be told any more
+		f.asking, f.reports = false, false // the request's end is not to be told any more
 	}
 }
 

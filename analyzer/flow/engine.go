@@ -22,6 +22,7 @@ type engine struct {
 	stepped    bool // time went back in this flow
 	refused    bool // the last answer to a SYN was a RST
 	asking     bool // the client has sent a request that the server has not begun to answer
+	reports    bool // it has gone on after a pause since: see goesOn
 	lastSide   Side
 	requestEnd int64
 

@@ -4,7 +4,9 @@ import "github.com/spikebox/spikebox/analyzer/packet"
 
 // Asking reports whether the client has sent a request that the server has not begun to answer, and
 // since when, in Unix ns.
-func (f *Flow) Asking() (since int64, asking bool) { return f.requestEnd, f.asking }
+func (f *Flow) Asking() (since int64, asking bool) {
+	return f.requestEnd, f.asking && !f.reports
+}
 
 // ServerKnown reports whether the server is known to be it. Where the SYN was not captured, that is a guess by the
 // ports, and a guess that is wrong would take a user's pause for the server's work: then only a service below the

@@ -63,6 +63,8 @@ type Event struct {
 	// Retries is the number of timeouts in a row before a retransmission, 0 for a
 	// fast one; of a SYN-ACK, how often it was sent again before.
 	Retries  uint8
+	Asked    bool          // of a SYN-ACK: its client has repeated the SYN
+	Answer   uint64        // of segments, and late RTT: bytes that were acknowledged for each segment with data that came, whole KiB of a late RTT's
 	SYNQueue uint64        // SYN-ACK retransmissions: half-open connections of the listener
 	Place    uint64        // drops: address of the code that did it
 	Duration time.Duration // late RTT, long softirq; stacks: for how long the softirq has run
@@ -155,12 +157,16 @@ func (e *Events) decode(raw []byte) error {
 	}
 	// One field of the record, value, is of another unit for each kind: bpf/event.h says which.
 	switch e.event.Kind {
+	case Retransmit:
+		e.event.Answer = r.Value
 	case SYNACKRetransmit:
 		e.event.SYNQueue = r.Value
+		e.event.Asked, e.event.Reason = r.Reason != 0, 0
 	case Drop:
 		e.event.Place = r.Value
 	case LateRTT:
 		e.event.Duration = time.Duration(r.Value) * time.Microsecond
+		e.event.Answer, e.event.SeqLen = uint64(r.SeqLen)<<10, 0
 	case LongSoftirq:
 		e.event.Duration = time.Duration(r.Value)
 	case Stack:
@@ -178,6 +184,24 @@ func (e *Events) decodeStack(raw []byte, age uint64) error {
 	e.event.Duration, e.event.Untimed, e.event.Retries = time.Duration(age), e.event.Retries > 0, 0
 	e.event.Frames = st.Frame[:min(st.Frames, uint64(len(st.Frame)))]
 	return nil
+}
+
+// Tally counts, since arming, what the kernel's counters do not tell apart.
+type Tally struct {
+	Timeouts  uint64 // of retransmissions, SYNs among them and SYN-ACKs not
+	Unasked   uint64 // SYN-ACKs sent again for nobody who had repeated the SYN
+	Farewells uint64 // resets of clients that had acknowledged all that was sent to them
+}
+
+// Tally gives the counts of all CPUs.
+func (e *Events) Tally() (sum Tally) {
+	for i := range e.account.slots {
+		a := &e.account.slots[i]
+		sum.Timeouts += atomic.LoadUint64(&a.Timeouts)
+		sum.Unasked += atomic.LoadUint64(&a.Unasked)
+		sum.Farewells += atomic.LoadUint64(&a.Farewells)
+	}
+	return sum
 }
 
 // Counts accounts for all events since arming, told or not.

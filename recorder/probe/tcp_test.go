@@ -183,6 +183,9 @@ func synAgain(t *testing.T) (n, counted int) {
 			return len(got[SYNRetransmit]) >= 2
 		})
 		n, counted = len(got[SYNRetransmit]), counter(t, ns, "TcpExt", "TCPSynRetrans")
+		if tally := s.Events.Tally(); tally.Timeouts != counts(s)[SYNRetransmit].Seen {
+			t.Errorf("%d timeouts, %d SYNs sent again", tally.Timeouts, counts(s)[SYNRetransmit].Seen)
+		}
 		if len(got[Retransmit]) > 0 {
 			t.Errorf("told %d that are no SYNs", len(got[Retransmit]))
 		}

@@ -10,9 +10,10 @@ import (
 type reading struct {
 	rtt, synRecv, overflows, stalled, synRetrans, rto, ratio, retrans float64
 	established, resets, failed, gone, closeWait, finWait2            float64
-	opened, silent, late, cut, growth                                 float64
+	opened, silent, late, cut, growth, waiting, losing                float64
 
 	least float64 // s, the least round trip of those connections
+	polls float64 // long polls that are open
 }
 
 func (r *reading) value(vital string) float64 {
@@ -53,7 +54,11 @@ func (r *reading) value(vital string) float64 {
 		return r.growth
 	case "rtt.late":
 		return r.late
-	case "filtered.clients", "serve.waiting":
+	case "serve.waiting":
+		return r.waiting
+	case "retrans.connections":
+		return r.losing
+	case "filtered.clients":
 		return 0
 	}
 	return r.share(vital)
@@ -92,6 +97,7 @@ type kind struct {
 	blind   bool          // no tick is run
 	step    time.Duration // by which the clock is set at its begin, and back at its end
 	nightly time.Duration // it comes each day at this time
+	of      int           // and to each so-manieth host only
 	lay     func(e *event, in time.Duration, r *reading)
 }
 
@@ -141,6 +147,22 @@ func restart(e *event, in time.Duration, r *reading) {
 	if in >= 0 && in < 1500*time.Millisecond {
 		r.gone, r.resets = 1, r.resets+30
 	}
+	// Long polls begin anew; subscriptions do, too, and the vital itself knows them by then.
+	if in >= 2500*time.Millisecond {
+		r.waiting = r.polls
+	}
+}
+
+// copies is a backup: the queue that it fills drops once in some hundred packets, and holds the others up for a quarter of
+// a second. Where customers are on the same line theirs are among them.
+func copies(customers bool) func(e *event, in time.Duration, r *reading) {
+	return func(_ *event, _ time.Duration, r *reading) {
+		r.rtt = max(orZero(r.rtt), 0.25)
+		r.ratio, r.retrans, r.losing, r.late = 0.012, r.retrans+100, r.losing+1, r.late+1
+		if customers {
+			r.losing, r.late = r.losing+0.1*r.opened, r.late+2*r.opened
+		}
+	}
 }
 
 func orZero(v float64) float64 {
@@ -184,6 +206,9 @@ var kinds = []*kind{
 	{name: "application frozen", hurts: true, weekly: 2, least: 4 * time.Second, most: time.Minute, lay: func(_ *event, in time.Duration, r *reading) {
 		r.stalled = in.Seconds()
 	}},
+	{name: "application hangs, and accepts", hurts: true, weekly: 2, least: 6 * time.Second, most: time.Minute, lay: func(_ *event, in time.Duration, r *reading) {
+		r.waiting += r.opened * math.Min(math.Max(in.Seconds()-1, 0), 9)
+	}},
 	{name: "upstream that swallows SYNs", hurts: true, weekly: 2, least: 4 * time.Second, most: time.Minute, lay: later(25, 300)},
 	// At any size of the host: each waits a second, and tries again.
 	{name: "half of the handshakes unanswered", hurts: true, weekly: 2, least: 5 * time.Second, most: time.Minute, lay: func(_ *event, in time.Duration, r *reading) {
@@ -193,7 +218,7 @@ var kinds = []*kind{
 		}
 	}},
 	{name: "2 % loss", hurts: true, weekly: 2, least: 5 * time.Second, most: 10 * time.Minute, lay: func(e *event, _ time.Duration, r *reading) {
-		r.ratio, r.retrans = 0.02, r.retrans+30+500*e.size
+		r.ratio, r.retrans, r.losing = 0.02, r.retrans+30+500*e.size, r.losing+20+300*e.size
 	}},
 	{name: "resets on the way", hurts: true, weekly: 2, least: 4 * time.Second, most: 10 * time.Minute, lay: func(e *event, _ time.Duration, r *reading) {
 		r.established, r.resets = r.established+25+300*e.size, r.resets+25+300*e.size
@@ -209,14 +234,25 @@ var kinds = []*kind{
 	{name: "flash crowd", weekly: 1, least: 20 * time.Minute, most: time.Hour, lay: func(e *event, in time.Duration, r *reading) {
 		share := math.Min(in.Minutes()/5, 1)
 		r.synRecv, r.rtt = r.synRecv*(1+9*share), r.rtt*(1+1.5*share)
-		for _, n := range []*float64{&r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.closeWait, &r.finWait2, &r.opened, &r.silent, &r.late} {
+		for _, n := range []*float64{&r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.closeWait, &r.finWait2, &r.opened, &r.silent, &r.late, &r.waiting, &r.losing} {
 			*n *= 1 + 9*share
 		}
 	}},
-	// News for one night, and for one more after the restart that forgot, which each host has: see firstNight.
-	{name: "backup each night", nightly: 2 * time.Hour, weekly: 7, least: 30 * time.Minute, most: 30 * time.Minute, lay: func(e *event, in time.Duration, r *reading) {
-		slow(0.25, 0)(e, in, r)
-		r.ratio, r.retrans = 0.008, r.retrans+100 // a queue that overflows once in some hundred packets
+	// News for one night, and for one more after the restart that forgot, which each host has: see unheard.
+	{name: "backup each night", nightly: 2 * time.Hour, least: 30 * time.Minute, most: 30 * time.Minute, lay: copies(false)},
+	{name: "backup on the customers' line", nightly: 5 * time.Hour, of: 4, least: 30 * time.Minute, most: 30 * time.Minute, lay: copies(true)},
+	// A dozen reports, each of which takes four seconds: see Baseline, of an hour they are nothing that is usual.
+	{name: "a dozen reports each night", nightly: 4 * time.Hour, of: 5, least: 4 * time.Second, most: 4 * time.Second, lay: func(_ *event, in time.Duration, r *reading) {
+		if in >= time.Second {
+			r.waiting += 12
+		}
+	}},
+	// A page that subscribes to news, and is answered when there are some, is open in that many browsers when its service
+	// has been given it.
+	{name: "subscriptions that nobody knew", weekly: 1, least: 10 * time.Second, most: 10 * time.Second, lay: func(e *event, in time.Duration, r *reading) {
+		if in >= time.Second {
+			r.waiting += 5 + 55*e.size
+		}
 	}},
 	{name: "slow client that stays", weekly: 1, least: 3 * time.Hour, most: 6 * time.Hour, lay: stays},
 	{name: "one slow exchange", weekly: 20, least: time.Second, most: time.Second, lay: slow(1, 3)},
@@ -258,8 +294,18 @@ var kinds = []*kind{
 	}},
 }
 
-// firstNight is what comes nightly to a recorder that knows no night yet.
-var firstNight = &kind{name: "backup, of which nothing is known"}
+// unheard names what comes nightly to a recorder that knows no night yet.
+func unheard(name string) string { return name + ", of which nothing is known" }
+
+// firstNights are those.
+func firstNights() (all []*kind) {
+	for _, k := range kinds {
+		if k.nightly > 0 {
+			all = append(all, &kind{name: unheard(k.name)})
+		}
+	}
+	return all
+}
 
 // host is a machine: its path and its load.
 type host struct {
@@ -301,6 +347,12 @@ func (h *host) ordinary(at time.Duration) (r reading) {
 	r.synRecv, r.synRetrans, r.rto, r.retrans = n, n/3, n, 3*n
 	r.ratio, r.established, r.resets, r.closeWait, r.finWait2 = 0.002, 2*n, 4*n, n, 5*n
 	r.opened, r.silent = 10*n, n/3
+	// A copy's segments are a few connections', others' one each.
+	r.losing = 2 * n
+	// One request in a hundred takes two seconds. A third of the hosts answers long polls after 25 s, and for nine of
+	// these a client counts as waiting.
+	r.polls = float64(h.seed%3%2) * 6 * n
+	r.waiting = 10*n/100 + r.polls*9/25
 	r.growth = math.Abs(h.random.NormFloat64()) * math.Sqrt(n)
 	if r.rtt > 0.2 {
 		r.late = 2

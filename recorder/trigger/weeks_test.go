@@ -26,7 +26,7 @@ var theirs = Vitals{
 	"no.route": "1/s", "cookies": "1/s", "ports.fill": "ratio", "conntrack.fill": "ratio", "conntrack.drops": "1/s", "softnet.drops": "1/s",
 	"softirq.max": "s", "udp.rcvbuf": "1/s", "tcp.close_wait": "1", "tcp.fin_wait2": "1", "mem.pressure": "1", "psi.memory": "ratio", "serve.p99": "s",
 	"syn.retrans.ratio": "ratio", "established.resets.ratio": "ratio", "connect.failed.ratio": "ratio", "no.route.ratio": "ratio", "filtered.clients": "1", "serve.waiting": "1", "peers.stalled": "1", "rto.ratio": "ratio", "rtt.late": "1", "tcp.syn_sent": "1",
-	"connections.stalled": "1", "close_wait.growth": "1", "forward.waiting": "1", "forward.refused": "1/s",
+	"connections.stalled": "1", "close_wait.growth": "1", "forward.waiting": "1", "forward.refused": "1/s", "retrans.connections": "1",
 }
 
 // week is one host's, and what became of it.
@@ -66,7 +66,7 @@ func (w *week) plan(days int) {
 	}
 	for _, k := range kinds {
 		for day := range days {
-			if k.nightly > 0 {
+			if k.nightly > 0 && (k.of == 0 || w.seed%k.of == 0) {
 				start := time.Duration(day)*24*time.Hour + k.nightly
 				w.events = append(w.events, &event{kind: k, start: start, end: start + k.least})
 			}
@@ -89,15 +89,15 @@ func (w *week) plan(days int) {
 		}
 	}
 	slices.SortFunc(w.events, func(a, b *event) int { return int(a.start - a.before - b.start + b.before) })
-	knows := false
+	known := map[string]bool{}
 	for _, e := range w.events {
-		switch {
+		switch name := e.name; {
 		case e.forgets:
-			knows = false
-		case e.nightly > 0 && !knows:
-			known := *e.kind
-			known.name = firstNight.name
-			e.kind, knows = &known, true
+			clear(known)
+		case e.nightly > 0 && !known[name]:
+			first := *e.kind
+			first.name = unheard(name)
+			e.kind, known[name] = &first, true
 		}
 	}
 }
@@ -120,7 +120,7 @@ func (w *week) run() {
 		}
 		// What comes independently of each other has Poisson's number, nearly.
 		dice := w.random.NormFloat64()
-		for _, n := range []*float64{&r.synRecv, &r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.failed, &r.closeWait, &r.finWait2, &r.opened, &r.silent} {
+		for _, n := range []*float64{&r.synRecv, &r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.failed, &r.closeWait, &r.finWait2, &r.opened, &r.silent, &r.waiting, &r.losing} {
 			*n = math.Floor(max(0, *n+math.Sqrt(*n)*dice))
 		}
 		w.set.Step(clock.Add(at), r.value, func(f Fired) bool {
@@ -197,7 +197,7 @@ func table(weeks []*week) string {
 		}
 	}
 	fmt.Fprintln(out, "\nEVENTS\tFIRED\t\t\t\t\tBUNDLES\t  ORDINARY LIFE")
-	for _, k := range append(slices.Clone(kinds), firstNight) {
+	for _, k := range slices.Concat(kinds, firstNights()) {
 		if all := of(weeks, k); !k.hurts {
 			fired, made := 0, 0
 			for _, e := range all {

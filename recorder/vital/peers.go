@@ -20,7 +20,7 @@ var stalledMeter = &Meter{
 	ID:  "stalled",
 	Doc: "how many peers this host hears nothing from",
 	Vitals: []Vital{
-		{"peers.stalled", "1", "addresses to which a SYN-ACK was sent again, or a segment after a second timeout in a row, within the last 3 s"},
+		{"peers.stalled", "1", "addresses that repeated a SYN although it was answered, or to which a segment was sent again after a second timeout in a row, within the last 3 s"},
 		{"connections.stalled", "1", "connections that such a segment belongs to: of many that share an address, as behind a translator or in a pool to one upstream"},
 	},
 	Variants: []Variant{{Name: "ebpf", Open: openStalled}},
@@ -72,7 +72,8 @@ type Peers struct {
 	filtered crowd[netip.Addr]
 	stalled  crowd[netip.Addr]
 	each     crowd[try] // connections to them
-	late     crowd[netip.AddrPort]
+	late     crowd[carrier]
+	losing   crowd[carrier]
 }
 
 // try is a connection: the port here, and the other end.
@@ -113,7 +114,7 @@ func monotonic() (int64, error) {
 // NewPeers gives one that has seen nothing. Names may be nil: it knows no rule then.
 func NewPeers(names *probe.ReasonNames) *Peers {
 	p := &Peers{rules: map[uint32]bool{}, ports: map[uint16]time.Time{}, tries: map[try]span{},
-		filtered: crowd[netip.Addr]{}, stalled: crowd[netip.Addr]{}, each: crowd[try]{}, late: crowd[netip.AddrPort]{}}
+		filtered: crowd[netip.Addr]{}, stalled: crowd[netip.Addr]{}, each: crowd[try]{}, late: crowd[carrier]{}, losing: crowd[carrier]{}}
 	for _, name := range rules {
 		if n := names.DropNumber(name); n != 0 {
 			p.rules[n] = true
@@ -161,8 +162,11 @@ func (p *Peers) Heed(e *probe.Event) {
 	defer p.mu.Unlock()
 	switch e.Kind {
 	case probe.SYNACKRetransmit:
-		p.stalled.add(e.Remote.Addr(), e.Time)
+		if e.Asked {
+			p.stalled.add(e.Remote.Addr(), e.Time)
+		}
 	case probe.Retransmit:
+		p.losing.add(carried(e), e.Time)
 		// One timeout is a lost packet, two in a row are 600 ms of silence at least
 		// (TCP_RTO_MIN, doubled once).
 		if e.Retries >= 2 {
@@ -170,7 +174,7 @@ func (p *Peers) Heed(e *probe.Event) {
 			p.each.add(try{e.Local.Port(), e.Remote}, e.Time)
 		}
 	case probe.LateRTT:
-		p.late.add(e.Remote, e.Time)
+		p.late.add(carried(e), e.Time)
 	case probe.Drop:
 		if e.Proto == unix.IPPROTO_TCP && p.rules[e.Reason] {
 			p.dropped(e)
@@ -202,7 +206,7 @@ func (p *Peers) dropped(e *probe.Event) {
 func (p *Peers) slow() (float64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.late.size(lateTold)
+	return hurt(p.late, lateTold)
 }
 
 func (p *Peers) readStalled(_ time.Time, out []float64) (err error) {

@@ -150,9 +150,10 @@ func TestPeersStalled(t *testing.T) {
 		{Kind: probe.Retransmit, Remote: netip.MustParseAddrPort("10.0.0.2:2"), Retries: 3},
 		// The other end's port is the same in a pool to one upstream.
 		{Kind: probe.Retransmit, Local: netip.MustParseAddrPort("10.0.0.9:40001"), Remote: netip.MustParseAddrPort("10.0.0.2:2"), Retries: 2},
-		{Kind: probe.SYNACKRetransmit, Remote: netip.MustParseAddrPort("10.0.0.3:1")},
+		{Kind: probe.SYNACKRetransmit, Remote: netip.MustParseAddrPort("10.0.0.3:1"), Asked: true},
+		{Kind: probe.SYNACKRetransmit, Remote: netip.MustParseAddrPort("10.0.0.6:1")},          // a scanner
 		{Kind: probe.SYNRetransmit, Remote: netip.MustParseAddrPort("10.0.0.4:1"), Retries: 3}, // this host's own waiting
-		{Kind: probe.SYNACKRetransmit, Remote: netip.MustParseAddrPort("10.0.0.5:1"), Time: -int64(2 * stalledTold)},
+		{Kind: probe.SYNACKRetransmit, Remote: netip.MustParseAddrPort("10.0.0.5:1"), Asked: true, Time: -int64(2 * stalledTold)},
 	} {
 		e.Time += now
 		p.Heed(&e)

@@ -24,7 +24,7 @@ var rttMeter = &Meter{
 		{"rtt.max", "s", "longest round-trip sample"},
 		{"rtt.excess.p99", "s", "99th percentile of what a sample is above the least of its own connection (tcpi_min_rtt)"},
 		{"rtt.excess.max", "s", "most that a sample is above the least of its own connection"},
-		{"rtt.late", "1", "connections with a round trip of 200 ms or more, or of what a trigger on rtt calls so, within the last 2 s"},
+		{"rtt.late", "1", "connections with a round trip of 200 ms or more, or of what a trigger on rtt calls so, within the last 2 s; of copies, as of retrans.connections, each address once, and each of more than 16"},
 	},
 	Variants: []Variant{
 		{Name: "ebpf", Open: openRTTs},

@@ -15,16 +15,18 @@ func TestStalls(t *testing.T) {
 		ticks [][]uint32
 		want  time.Duration // after the last of them
 	}{
-		"empty":                                {[][]uint32{{0}, {0}, {0}}, 0},
-		"one waits":                            {[][]uint32{{0}, {1}, {1}, {1}}, 500 * time.Millisecond},
-		"more and more wait":                   {[][]uint32{{0}, {1}, {5}, {9}, {9}}, 750 * time.Millisecond},
-		"one was taken":                        {[][]uint32{{0}, {5}, {5}, {4}, {6}}, 250 * time.Millisecond},
-		"all were taken":                       {[][]uint32{{0}, {5}, {5}, {0}}, 0},
-		"the first after all were":             {[][]uint32{{0}, {5}, {0}, {1}, {1}}, 250 * time.Millisecond},
-		"nobody has ever accepted":             {[][]uint32{{3}, {3}, {4}, {4}}, 0},
-		"somebody accepts after all":           {[][]uint32{{3}, {2}, {2}}, 250 * time.Millisecond},
-		"one worker of three stands":           {[][]uint32{{0, 0, 0}, {0, 2, 1}, {1, 2, 0}, {0, 2, 3}}, 500 * time.Millisecond},
-		"a listener that is there from now on": {[][]uint32{{}, {2}, {2}}, 250 * time.Millisecond},
+		"empty":                        {[][]uint32{{0}, {0}, {0}}, 0},
+		"one waits":                    {[][]uint32{{0}, {1}, {1}, {1}}, 500 * time.Millisecond},
+		"more and more wait":           {[][]uint32{{0}, {1}, {5}, {9}, {9}}, 750 * time.Millisecond},
+		"one was taken":                {[][]uint32{{0}, {5}, {5}, {4}, {6}}, 250 * time.Millisecond},
+		"all were taken":               {[][]uint32{{0}, {5}, {5}, {0}}, 0},
+		"the first after all were":     {[][]uint32{{0}, {5}, {0}, {1}, {1}}, 250 * time.Millisecond},
+		"nobody has ever accepted":     {[][]uint32{{3}, {3}, {4}, {4}}, 0},
+		"somebody accepts after all":   {[][]uint32{{3}, {2}, {2}}, 250 * time.Millisecond},
+		"one worker of three stands":   {[][]uint32{{0, 0, 0}, {0, 2, 1}, {1, 2, 0}, {0, 2, 3}}, 500 * time.Millisecond},
+		"a listener that starts":       {[][]uint32{{}, {2}, {2}}, 0},
+		"one that has begun to accept": {[][]uint32{{}, {2}, {1}, {1}}, 250 * time.Millisecond},
+		"one that starts anew":         {[][]uint32{{0}, {2}, {1}, {}, {1}, {1}}, 0},
 	} {
 		s, now, got := newStalls(), time.Unix(1000, 0), time.Duration(0)
 		for _, sockets := range c.ticks {
@@ -37,6 +39,22 @@ func TestStalls(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: stalled for %v, want %v", name, got, c.want)
 		}
+	}
+}
+
+// A service that starts has a minute to become ready.
+func TestStallsOfWhatStarts(t *testing.T) {
+	s, now, addr, began := newStalls(), time.Unix(1000, 0), netip.MustParseAddrPort("192.0.2.1:80"), time.Duration(0)
+	s.end(now)
+	for in := time.Duration(0); in < 2*starting; in += 250 * time.Millisecond {
+		got := s.add(now.Add(in+250*time.Millisecond), addr, 1)
+		if began == 0 && got > 0 {
+			began = in
+		}
+		s.end(now.Add(in + 250*time.Millisecond))
+	}
+	if began != starting {
+		t.Errorf("stalled from %v on, want %v", began, starting)
 	}
 }
 

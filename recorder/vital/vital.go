@@ -88,6 +88,7 @@ var Meters = []*Meter{
 	tcpMeter,
 	eventMeter,
 	stalledMeter,
+	losingMeter,
 	filteredMeter,
 	passingMeter,
 	throughMeter,

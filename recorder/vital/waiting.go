@@ -13,7 +13,8 @@ var waitingMeter = &Meter{
 	ID:  "waiting",
 	Doc: "clients that this namespace's applications leave waiting: what is never answered gives no response time",
 	Vitals: []Vital{
-		{"serve.waiting", "1", "accepted connections whose last data is the client's, came 1 to 10 s ago and is not answered, of up to 10,000; looked at once more than a few segments came"},
+		{"serve.waiting", "1", "accepted connections whose last data is the client's, came 1 to 10 s ago and is not answered, of up to 10,000, and of ports where they are more than " +
+			"twice as many as were left so for half a minute within the last hour; looked at once more than a few segments came"},
 	},
 	Variants: []Variant{{Name: "sock_diag", Open: openWaiting}},
 }
@@ -26,6 +27,12 @@ const (
 	// waitingLeast is a wait that a user calls an outage, in ms. waitingMost leaves out what is
 	// never answered: a log that is shipped, a window update of HTTP/2 before a pause, a long poll.
 	waitingLeast, waitingMost = 1000, 10_000
+	// waitingUnknown is the least wait at a port where nobody was seen to be answered: who ships logs sends the next
+	// ones within some seconds, and shows by that that nobody answers there.
+	waitingUnknown = 5000
+	// waitingPatient is a wait that nobody has whom an answer is due: browsers, clients of programs and proxies give up
+	// after 30 to 60 s. What lasts longer is a long poll, a subscription, an idle connection of HTTP/2.
+	waitingPatient = 30_000
 	// waitingFew is how many segments must have come before another look, where nobody waited at the last: each that
 	// waits has sent one. A look costs the walk of the kernel's whole table, as that of the ports (fewPorts).
 	waitingFew = 8
@@ -37,8 +44,9 @@ var heardCounter = []string{"Tcp InSegs"}
 // of an application that gives none.
 type waitingReader struct {
 	pace
-	ports    map[uint16]manner // that are listened on; a dump owns these while it goes on
-	counters *counters         // nil where nothing tells of segments
+	ports    map[uint16]*manner // that are listened on; a dump owns these and the next while it goes on
+	waits    waits
+	counters *counters // nil where nothing tells of segments
 	names    [][]string
 	heard    []uint64 // segments so far
 	before   uint64   // and when a look was due last,
@@ -47,17 +55,8 @@ type waitingReader struct {
 	value    float64
 }
 
-// manner is what was seen of a listener's connections since it listens. One that takes logs lets all of
-// its clients wait, and answers nobody.
-type manner struct {
-	listening bool // as this dump says
-	answers   bool // somebody
-	silent    bool // somebody who was never answered has waited for longer than what is counted, or gone on to send
-	waiting   int
-}
-
 func openWaiting(env Env) (Reader, error) {
-	r := &waitingReader{ports: map[uint16]manner{}, names: [][]string{heardCounter}, heard: make([]uint64, 1)}
+	r := &waitingReader{ports: map[uint16]*manner{}, waits: waits{}, names: [][]string{heardCounter}, heard: make([]uint64, 1)}
 	buf := nldump.Buffer()
 	r.pace = pace{every: pollEvery, share: pollShare, ask: func() error { return r.count(buf) }}
 	if err := r.open(); err != nil {
@@ -95,54 +94,36 @@ func (r *waitingReader) Read(now time.Time, out []float64) error {
 // count counts the connections that wait. Those that were accepted have the port of a listener, and
 // the kernel lists listeners before all others of their family (net/ipv4/inet_diag.c, inet_diag_dump_icsk).
 func (r *waitingReader) count(buf []byte) error {
-	n := 0
+	n, now := 0, time.Now()
 	q := sockdiag.Query{States: 1<<sockdiag.Listen | 1<<sockdiag.Established, Detail: true, Buffer: buf}
 	err := dumpAll(q, func(s *sockdiag.Socket) bool {
 		m := r.ports[s.Local.Port()]
 		switch {
 		case s.State == sockdiag.Listen:
-			m.listening = true
-		case !m.listening || len(s.Info) < tcpInfoDataSegsOut+4: // this host's own, or a kernel before 4.6
-			n++
-			return n < waitingCap
+			if m == nil {
+				m = &manner{}
+				r.ports[s.Local.Port()] = m
+			}
+			m.listened = now
+			return true
+		case m == nil || m.listened != now || len(s.Info) < tcpInfoDataSegsOut+4: // this host's own, or a kernel before 4.6
 		default:
-			m.look(s.Info)
-			n++
+			m.look(s.Info, r.waits.note(now, s.Cookie, s.Info))
 		}
-		r.ports[s.Local.Port()] = m
+		n++
 		return n < waitingCap
 	})
 	waiting := 0
 	for port, m := range r.ports {
-		if !m.listening {
+		if now.Sub(m.listened) > mourned {
 			delete(r.ports, port)
 			continue
 		}
-		if m.answers || !m.silent {
-			waiting += m.waiting
-		}
-		m.listening, m.waiting = false, 0
-		r.ports[port] = m
+		waiting += m.count(now)
 	}
+	r.waits.forget(now)
 	r.found = float64(waiting)
 	return err
-}
-
-// look takes what a connection's tcp_info says of its last data. A client that asks first does so within the
-// jiffy of the handshake, of which both times are until then (net/ipv4/tcp_minisocks.c, tcp_create_openreq_child).
-func (m *manner) look(info []byte) {
-	field := func(offset int) uint32 { return native.Uint32(info[offset:]) }
-	sent, heard := field(tcpInfoLastDataSent), field(tcpInfoLastDataRecv)
-	never := field(tcpInfoDataSegsIn) > 0 && field(tcpInfoDataSegsOut) == 0
-	switch {
-	case field(tcpInfoDataSegsOut) > 0:
-		m.answers = true
-	case never && (heard >= waitingMost || field(tcpInfoDataSegsIn) > 1 && sent-heard >= waitingLeast && sent > heard): // sent: since the handshake
-		m.silent = true
-	}
-	if (heard < sent || never && heard == sent) && heard >= waitingLeast && heard < waitingMost {
-		m.waiting++
-	}
 }
 
 func (r *waitingReader) Close() error {

@@ -54,7 +54,7 @@ func TestServeWaiting(t *testing.T) {
 		talk("client")
 		talk("client", "server", "client")
 
-		r, buf := &waitingReader{ports: map[uint16]manner{}}, nldump.Buffer()
+		r, buf := &waitingReader{ports: map[uint16]*manner{}, waits: waits{}}, nldump.Buffer()
 		count := func() float64 {
 			t.Helper()
 			if err := r.count(buf); err != nil {
@@ -73,34 +73,104 @@ func TestServeWaiting(t *testing.T) {
 	})
 }
 
+// talked is a tcp_info: the last data went out and came in so many ms ago, and so many segments with data did.
+func talked(sent, heard, in, out uint32) []byte {
+	b := make([]byte, tcpInfoDataSegsOut+4)
+	for offset, v := range map[int]uint32{tcpInfoLastDataSent: sent, tcpInfoLastDataRecv: heard, tcpInfoDataSegsIn: in, tcpInfoDataSegsOut: out} {
+		native.PutUint32(b[offset:], v)
+	}
+	return b
+}
+
 // Who takes logs answers nobody: once that is known, its clients do not wait. One answer shows that it does answer.
 func TestServeWaitingForNothing(t *testing.T) {
-	info := func(sent, heard, in, out uint32) []byte {
-		b := make([]byte, tcpInfoDataSegsOut+4)
-		for offset, v := range map[int]uint32{tcpInfoLastDataSent: sent, tcpInfoLastDataRecv: heard, tcpInfoDataSegsIn: in, tcpInfoDataSegsOut: out} {
-			native.PutUint32(b[offset:], v)
-		}
-		return b
-	}
 	var m manner
 	for _, c := range []struct {
 		info            []byte
-		waiting         int
+		waiting, unsure int
 		answers, silent bool
 	}{
-		{info(1500, 900, 2, 0), 0, false, false},
-		{info(1500, 1000, 2, 0), 1, false, false},
-		{info(1500, 1500, 0, 0), 1, false, false}, // nothing came yet
-		{info(1500, 1500, 1, 0), 2, false, false},
-		{info(2500, 900, 2, 0), 2, false, true}, // what a second line shows
-		{info(60_000, 10_000, 5, 0), 2, false, true},
-		{info(1500, 1500, 1, 1), 2, true, true}, // answered within a jiffy
-		{info(1200, 1500, 1, 1), 2, true, true},
-		{info(1500, 1200, 2, 1), 3, true, true},
+		{talked(1500, 900, 2, 0), 0, 0, false, false},
+		{talked(1500, 1000, 2, 0), 0, 1, false, false},
+		{talked(1500, 1500, 0, 0), 0, 1, false, false}, // nothing came yet
+		{talked(1500, 1500, 1, 0), 0, 2, false, false},
+		{talked(6000, 5500, 1, 0), 1, 2, false, false},
+		{talked(2500, 900, 2, 0), 1, 2, false, true}, // what a second line shows
+		{talked(60_000, 10_000, 5, 0), 1, 2, false, true},
+		{talked(1500, 1500, 1, 1), 1, 2, true, true}, // answered within a jiffy
+		{talked(1200, 1500, 1, 1), 1, 2, true, true},
+		{talked(1500, 1200, 2, 1), 1, 3, true, true},
 	} {
-		m.look(c.info)
-		if m.waiting != c.waiting || m.answers != c.answers || m.silent != c.silent {
+		m.look(c.info, false)
+		if m.waiting != c.waiting || m.unsure != c.unsure || m.answers != c.answers || m.silent != c.silent {
 			t.Errorf("%v: it is %+v, %+v wanted", c.info[tcpInfoLastDataSent:], m, c)
+		}
+	}
+}
+
+// port is looked at each second of a made-up time.
+type port struct {
+	manner
+	waits waits
+	now   time.Time
+}
+
+func (p *port) see(connections ...[]byte) int {
+	p.now = p.now.Add(time.Second)
+	for i, info := range connections {
+		p.look(info, p.waits.note(p.now, uint64(i), info))
+	}
+	p.waits.forget(p.now)
+	return p.count(p.now)
+}
+
+// many are so many connections alike.
+func many(n int, info []byte) (all [][]byte) {
+	for range n {
+		all = append(all, info)
+	}
+	return all
+}
+
+// Long polls wait for half a minute and more. When all of them begin anew, as they do when their service is restarted, they are no
+// news, and twice as many others are. An hour without them is forgotten.
+func TestServeWaitingOfThePatient(t *testing.T) {
+	p := &port{waits: waits{}, now: time.Unix(1_800_000_000, 0)}
+	wave := many(40, talked(4000, 2000, 5, 4))
+	if n := p.see(wave...); n != 40 {
+		t.Errorf("%d wait of 40 that nobody knows", n)
+	}
+	p.see(many(25, talked(40_000, 35_000, 5, 4))...)
+	if n := p.see(wave...); n != 0 {
+		t.Errorf("%d wait of 40 where 25 do for longer than anybody whom an answer is due", n)
+	}
+	if n := p.see(many(60, wave[0])...); n != 60 {
+		t.Errorf("%d wait of 60 where 25 are usual", n)
+	}
+	p.now = p.now.Add(time.Hour)
+	if n := p.see(wave...); n != 40 {
+		t.Errorf("%d wait of 40 where for an hour nobody was patient", n)
+	}
+}
+
+// A client that sends on, a second after what was not answered, reports events. One that is answered, and asks again, waits.
+func TestServeWaitingOfWhoGoesOn(t *testing.T) {
+	p := &port{waits: waits{}, now: time.Unix(1_800_000_000, 0)}
+	for i, c := range []struct {
+		info []byte
+		want int
+	}{
+		{talked(9000, 1100, 3, 1), 1},
+		{talked(10_000, 100, 4, 1), 0},
+		{talked(11_000, 1100, 4, 1), 0},
+		{talked(12_000, 2100, 4, 1), 0},
+		{talked(500, 3100, 4, 2), 0}, // an answer
+		{talked(1500, 1100, 5, 2), 1},
+		{talked(2500, 2100, 5, 2), 1},
+	} {
+		p.peaks = peaks{}
+		if n := p.see(c.info); n != c.want {
+			t.Errorf("look %d: %d wait, want %d", i, n, c.want)
 		}
 	}
 }

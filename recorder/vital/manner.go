@@ -1,0 +1,119 @@
+//go:build linux
+
+package vital
+
+import "time"
+
+// manner is what was seen of the connections to a port that is listened on. One that takes logs lets all of its
+// clients wait, and answers nobody.
+type manner struct {
+	listened time.Time // last
+	answers  bool      // somebody
+	silent   bool      // somebody who was never answered has waited for longer than what is counted, or gone on to send
+	waiting  int       // of this look, and the next three
+	unsure   int       // who wait, but not for as long as where nobody is known to be answered
+	patient  int
+	peaks    peaks // of patient
+}
+
+// peaks are the most of each minute of the last hour.
+type peaks struct {
+	minute int64 // since 1970, of the last
+	most   [60]int
+}
+
+func (p *peaks) note(now time.Time, n int) {
+	minute := now.Unix() / 60
+	for ahead := min(minute-p.minute, int64(len(p.most))); ahead > 0; ahead-- {
+		p.most[modulo(minute-ahead+1, len(p.most))] = 0
+	}
+	p.minute = minute
+	at := &p.most[modulo(minute, len(p.most))]
+	*at = max(*at, n)
+}
+
+func modulo(n int64, m int) int { return int((n%int64(m) + int64(m)) % int64(m)) }
+
+func (p *peaks) max() (most int) {
+	for _, n := range p.most {
+		most = max(most, n)
+	}
+	return most
+}
+
+// look takes what a connection's tcp_info says of its last data, and whether its client has gone on. A client that
+// asks first does so within the jiffy of the handshake, of which both times are until then (net/ipv4/tcp_minisocks.c,
+// tcp_create_openreq_child).
+func (m *manner) look(info []byte, goneOn bool) {
+	field := func(offset int) uint32 { return native.Uint32(info[offset:]) }
+	sent, heard := field(tcpInfoLastDataSent), field(tcpInfoLastDataRecv)
+	never := field(tcpInfoDataSegsIn) > 0 && field(tcpInfoDataSegsOut) == 0
+	switch {
+	case field(tcpInfoDataSegsOut) > 0:
+		m.answers = true
+	case never && (heard >= waitingMost || field(tcpInfoDataSegsIn) > 1 && sent-heard >= waitingLeast && sent > heard): // sent: since the handshake
+		m.silent = true
+	}
+	if heard > sent || heard == sent && !never {
+		return
+	}
+	switch {
+	case heard >= waitingPatient || goneOn:
+		m.patient++
+	case heard >= waitingMost || heard < waitingLeast:
+	case heard < waitingUnknown:
+		m.unsure++
+	default:
+		m.waiting++
+	}
+}
+
+// count gives how many of the port's clients wait, and begins a new look. As many as have been seen to wait patiently
+// come at once when the service is restarted; twice as many are others.
+func (m *manner) count(now time.Time) (n int) {
+	if n = m.waiting; m.answers {
+		n += m.unsure
+	}
+	m.peaks.note(now, m.patient)
+	if m.silent && !m.answers || n <= 2*m.peaks.max() {
+		n = 0
+	}
+	m.waiting, m.unsure, m.patient = 0, 0, 0
+	return n
+}
+
+// waits are the connections that were seen to wait, by their cookies.
+type waits map[uint64]*wait
+
+// wait is what a connection had had when it was seen to wait.
+type wait struct {
+	in, out uint32 // segments with data
+	goneOn  bool   // its client has sent more since, without an answer
+	seen    time.Time
+}
+
+// note takes a look at a connection, and says whether its client has gone on to send after a second without an
+// answer: one that waits for it does not. It reports events, or sends a large file with pauses.
+func (w waits) note(now time.Time, cookie uint64, info []byte) bool {
+	field := func(offset int) uint32 { return native.Uint32(info[offset:]) }
+	in, out, heard := field(tcpInfoDataSegsIn), field(tcpInfoDataSegsOut), field(tcpInfoLastDataRecv)
+	c := w[cookie]
+	switch {
+	case c != nil && c.out == out:
+		c.goneOn = c.goneOn || in != c.in
+		c.in, c.seen = in, now
+		return c.goneOn
+	case heard < field(tcpInfoLastDataSent) && heard >= waitingLeast:
+		w[cookie] = &wait{in: in, out: out, seen: now}
+	}
+	return false
+}
+
+// forget forgets those that are gone, were answered, or did not wait.
+func (w waits) forget(now time.Time) {
+	for cookie, c := range w {
+		if c.seen != now {
+			delete(w, cookie)
+		}
+	}
+}
