@@ -73,6 +73,7 @@ type Flow struct {
 	ResetTook      bool   // that RST acknowledges everything that the other side had sent
 	ICMPErrors     uint32 // ICMP errors that quote a packet of this flow
 	ICMPError      uint16 // the last of them, type<<8 | code
+	ICMPFrom       netip.Addr // who sent that one
 	Mark           uint8  // the listener's to set; 0 when the flow begins
 
 	links

@@ -15,12 +15,15 @@ type Rung struct {
 	Label string
 	Loud  bool // what the drawing is about: a packet that was sent again
 	Lost  bool // nothing came of it, as far as the capture shows
+	Half  bool // it ends at, or comes from, whoever stands between the two
+	Error bool // an ICMP error about what the other side sent
 }
 
 // Ladder is packets between two hosts, with time to scale from the top down.
 type Ladder struct {
 	Name, Title, Alt string
 	From, To         string // the two ends
+	Via              string // who stands between them; empty: nobody that spoke
 	Rungs            []Rung
 }
 
@@ -29,6 +32,7 @@ const (
 	ladderHead  = 44
 	ladderLeft  = 190
 	ladderRight = 490
+	ladderVia   = (ladderLeft + ladderRight) / 2
 	leastPitch  = 15                           // pixels between two lines of text
 	leastApart  = 5                            // pixels between two arrows: packets of the same moment are seen apart
 	mostShift   = 70                           // pixels that a text may stand below its packet
@@ -49,6 +53,10 @@ func (l *Ladder) paint(p *pen) {
 	p.text(Text, normal, ladderRight, 18, middle, fit(l.To, normal, 270))
 	for _, x := range []float64{ladderLeft, ladderRight} {
 		p.line(Axis, 1.5, nil, point{x, 26}, point{x, top + tall + 40})
+	}
+	if l.Via != "" {
+		p.text(Text, normal, ladderVia, 36, middle, fit(l.Via, normal, ladderRight-ladderLeft-10))
+		p.line(Axis, 1.5, dashes[2], point{ladderVia, top - 2}, point{ladderVia, top + tall + 40})
 	}
 	last := int64(1)
 	for _, r := range l.Rungs {
@@ -83,11 +91,17 @@ func (l *Ladder) paint(p *pen) {
 	}
 }
 
-// arrow draws a packet; one that brought nothing ends in a cross.
+// arrow draws a packet; one that brought nothing ends in a cross, at the latest where somebody between says that it does.
 func (l *Ladder) arrow(p *pen, r *Rung, y float64) {
 	from, to, back := float64(ladderLeft), float64(ladderRight), -7.0
 	if !r.Right {
 		from, to, back = to, from, 7.0
+	}
+	switch {
+	case r.Half && r.Lost:
+		to = ladderVia
+	case r.Half:
+		from = ladderVia
 	}
 	ink, dash := Lines[0], []vg.Length(nil)
 	if !r.Right {

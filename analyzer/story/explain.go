@@ -19,7 +19,7 @@ var drawers = map[string][]drawer{
 	"syn-retransmit":       {(*teller).handshake},
 	"synack-retransmit":    {(*teller).handshake},
 	"local-drop":           {(*teller).handshake},
-	"connect-failed":       {(*teller).handshake},
+	"connect-failed":       {(*teller).attempt, (*teller).handshake},
 	"syn-recv-pileup":      {(*teller).handshake},
 	"no-route":             {(*teller).handshake},
 	"neighbour-failed":     {(*teller).handshake},
