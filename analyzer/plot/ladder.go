@@ -25,6 +25,8 @@ type Ladder struct {
 	From, To         string // the two ends
 	Via              string // who stands between them; empty: nobody that spoke
 	Rungs            []Rung
+	Until            int64  // ns since the first until when nothing more came; 0: it ends with its last packet
+	UntilName        string // what was then
 }
 
 const (
@@ -58,7 +60,7 @@ func (l *Ladder) paint(p *pen) {
 		p.text(Text, normal, ladderVia, 36, middle, fit(l.Via, normal, ladderRight-ladderLeft-10))
 		p.line(Axis, 1.5, dashes[2], point{ladderVia, top - 2}, point{ladderVia, top + tall + 40})
 	}
-	last := int64(1)
+	last := max(1, l.Until)
 	for _, r := range l.Rungs {
 		last = max(last, r.At)
 	}
@@ -88,6 +90,11 @@ func (l *Ladder) paint(p *pen) {
 			p.text(ink, small, ladderRight+12, text, left, fit(r.Label, small, ladderWidth-ladderRight-16))
 			free = text + leastPitch
 		}
+	}
+	if l.Until > 0 {
+		p.line(Axis, 1, dashes[2], point{ladderLeft, y(l.Until)}, point{ladderRight, y(l.Until)})
+		p.text(Dim, small, ladderLeft-12, y(l.Until)+4, right, offset(l.Until))
+		p.text(Dim, small, ladderRight+12, y(l.Until)+4, left, fit(l.UntilName, small, ladderWidth-ladderRight-16))
 	}
 }
 

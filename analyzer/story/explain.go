@@ -20,6 +20,7 @@ var drawers = map[string][]drawer{
 	"synack-retransmit":    {(*teller).handshake},
 	"local-drop":           {(*teller).handshake},
 	"connect-failed":       {(*teller).attempt, (*teller).handshake},
+	"syn-flood":            {(*teller).flood, (*teller).handshake},
 	"syn-recv-pileup":      {(*teller).handshake},
 	"no-route":             {(*teller).handshake},
 	"neighbour-failed":     {(*teller).handshake},

@@ -60,6 +60,9 @@ func (t *teller) ladder(title string, x *check.Flow, f *check.Finding) *Exhibit 
 		from := p.Src.Netip(p.V6)
 		if from != x.Server {
 			l.Via = from.String()
+			if e := t.Case.Evidence.Packets; e != nil && e.Local[from] {
+				l.Via += " (this host)"
+			}
 		}
 		caption += fmt.Sprintf(" %s sent an ICMP error about it (type %d, code %d) after %s.", from, p.ICMPType, p.ICMPCode, unit.Duration(time.Duration(p.Time-x.First.UnixNano())))
 	}
@@ -230,39 +233,53 @@ func ladderAlt(l *plot.Ladder) string {
 			text += " (nothing came of it)"
 		}
 	}
+	if l.Until > 0 {
+		text += fmt.Sprintf("; after %s %s", unit.Duration(time.Duration(l.Until)), l.UntilName)
+	}
 	return text + "."
 }
 
-// answer draws how long one request waited for its answer.
+// answer draws how long one request waited for its answer, or that none came.
 func (t *teller) answer(f *check.Finding) *Exhibit {
 	w := t.worst(f)
 	if w == nil || len(w.packets) == 0 {
 		return nil
 	}
-	// The longest pause before a packet of the server's with data, behind one of the client's.
-	at, asked, longest := -1, -1, int64(0)
-	for i := 1; i < len(w.packets); i++ {
-		p := &w.packets[i]
-		if p.SrcAddrPort() != w.server || p.Payload == 0 {
-			continue
-		}
-		for j := i - 1; j >= 0; j-- {
-			q := &w.packets[j]
-			if q.Payload == 0 {
-				continue
-			}
-			if q.SrcAddrPort() == w.client && p.Time-q.Time > longest {
-				at, asked, longest = i, j, p.Time-q.Time
-			}
-			break
-		}
-	}
-	if at < 0 {
+	asked, at := w.longest()
+	if asked < 0 {
 		return nil
 	}
-	l, filter := w.around(at, func(i int) bool { return i == asked || i == at })
+	l, filter := w.around(max(asked, at), func(i int) bool { return i == asked || i == at })
 	l.Name, l.Title = "answer", "How long one answer took, to scale"
-	return exhibit(l, filter, fmt.Sprintf("%v answered a request of %v after %s.", w.server, w.client, unit.Duration(time.Duration(longest))))
+	q := &w.packets[asked]
+	if at >= 0 {
+		return exhibit(l, filter, fmt.Sprintf("%v answered a request of %v after %s.", w.server, w.client, unit.Duration(time.Duration(w.packets[at].Time-q.Time))))
+	}
+	end := t.Case.Evidence.Packets.Last
+	l.Title, l.Until, l.UntilName = "How long one request waited, to scale", end-w.packets[max(0, asked-before)].Time, "the capture ends"
+	return exhibit(l, filter, fmt.Sprintf("%v sent a request to %v at %s, and had no answer when the capture ended, %s later.", w.client, w.server,
+		words.Clock(time.Unix(0, q.Time)), unit.Duration(time.Duration(end-q.Time))))
+}
+
+// longest finds the longest pause before a packet of the server's with data, behind one of the client's. Where there is none, at is
+// negative, and asked is the last request; that is negative too where the client never asked.
+func (w *wanted) longest() (asked, at int) {
+	asked, at = -1, -1
+	last, longest := -1, int64(0) // the last packet with data
+	for i := range w.packets {
+		p := &w.packets[i]
+		if p.Payload == 0 {
+			continue
+		}
+		if last >= 0 && p.SrcAddrPort() == w.server && w.packets[last].SrcAddrPort() == w.client && p.Time-w.packets[last].Time > longest {
+			asked, at, longest = last, i, p.Time-w.packets[last].Time
+		}
+		last = i
+	}
+	if at < 0 && last >= 0 && w.packets[last].SrcAddrPort() == w.client {
+		return last, -1
+	}
+	return asked, at
 }
 
 // reset draws how one connection was reset, or refused.
@@ -310,9 +327,11 @@ func (w *wanted) strange(at int) string {
 	return ""
 }
 
+// before and after are how many packets a ladder shows beside the one that it is about.
+const before, after = 9, 5
+
 // around makes a ladder of the packets near one of a connection, and the filter that shows it.
 func (w *wanted) around(at int, loud func(i int) bool) (*plot.Ladder, string) {
-	const before, after = 9, 5
 	first, last := max(0, at-before), min(len(w.packets), at+after)
 	l := &plot.Ladder{From: w.first(), To: w.second()}
 	for i := first; i < last; i++ {

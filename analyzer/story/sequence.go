@@ -111,6 +111,9 @@ func (d *followed) from(p *packet.Packet) flow.Side {
 // around is the part of the connection that is drawn: what it is about, with a quarter before and behind.
 func (d *followed) around() plot.Span {
 	all := plot.Span{Start: d.w.packets[0].Time, End: d.w.packets[len(d.w.packets)-1].Time + 1}
+	// A hundredth beside the first and the last one: their marks are wider than they are.
+	edge := max((all.End-all.Start)/100, int64(time.Millisecond))
+	all.Start, all.End = all.Start-edge, all.End+edge
 	if d.span.Start == 0 {
 		return all
 	}
