@@ -107,7 +107,7 @@ func (f *frame) valueAxis(unitName string) (scale func()) {
 	}
 	f.p.line(Axis, 1, nil, point{f.x0, f.bottom}, point{f.x1, f.bottom})
 	return func() {
-		f.p.group("scale", func() {
+		f.p.group(scaleGroup, func() {
 			f.p.rect(Paper, 0, f.top-4, f.x0-3, f.bottom-f.top+8)
 			for _, v := range labels {
 				f.p.text(Dim, small, f.x0-6, f.y(v)+4, right, axisValue(v, unitName))

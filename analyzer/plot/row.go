@@ -94,7 +94,10 @@ func (r *Row) paint(p *pen) {
 	scale()
 	for i := range r.Lanes {
 		y := f.bottom + float64(i+1)*(laneTall+laneGap)
-		p.text(Dim, small, rowLeft-6, y-6, right, r.Lanes[i].Short)
+		p.group(scaleGroup, func() {
+			p.rect(Paper, 0, y-laneTall, rowLeft-1, laneTall)
+			p.text(Dim, small, rowLeft-6, y-6, right, r.Lanes[i].Short)
+		})
 		p.line(Axis, 1, nil, point{rowLeft, y}, point{rowRight, y})
 	}
 }

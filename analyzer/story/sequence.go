@@ -153,7 +153,7 @@ func (t *teller) sequence(f *check.Finding, about flow.EventKind) *Exhibit {
 		what += fmt.Sprintf("; the receiver's window was closed for %s", unit.Duration(time.Duration(closed)))
 	}
 	s.Alt = fmt.Sprintf("A time-sequence graph: time to the right, sequence numbers upwards; %s.", what)
-	caption := fmt.Sprintf("%v to %v from %s on: %s.", from, to, words.Clock(time.Unix(0, s.Window.Start)), what)
+	caption := fmt.Sprintf("%v to %v from %s on: %s.", from, to, words.Clock(time.Unix(0, max(s.Window.Start, w.packets[0].Time))), what)
 	if d.scale[d.side.Other()] < 0 {
 		caption += " The window is not drawn: its scale was said in a SYN that was not captured."
 	}
