@@ -165,7 +165,7 @@
   }));
   wide.forEach(e => e.addEventListener('scroll', () => wide.forEach(o => { if (o !== e && Math.abs(o.scrollLeft - e.scrollLeft) > 1) o.scrollLeft = e.scrollLeft; })));
   const begin = e => {
-    const mark = e.querySelector('path.s-trigger');
+    const mark = e.querySelector('path.s-trigger') || e.querySelector('.band path');
     if (!mark || e.scrollWidth <= e.clientWidth + 1) return;
     // As little as shows the trigger with what came next: names and scales stand at the left.
     const k = e.scrollWidth / 960, x = +mark.getAttribute('d').slice(1).split(/[ ,HVL]/)[0] * k;
