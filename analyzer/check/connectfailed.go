@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/flow"
@@ -111,7 +112,7 @@ func (c *Case) connectFinding(h hit) *Finding {
 	why := fmt.Sprintf("nothing came back for up to %s", unit.Duration(time.Duration(h.Most)))
 	look := fmt.Sprintf("Ask whether %s is alive and reachable from here, and capture there too.", h.service.Server)
 	if h.kind == traffic.Unreachable {
-		why, look = refusal(h.service.Server.Addr(), h.Examples)
+		why, look = refusal(h.service.Server.Addr(), h.Examples, c.local)
 	}
 	f.Headline = fmt.Sprintf("%s could not connect to %s: %s of %s failed, %s.", c.refusedTo(h), h.service.Server, c.least(needPackets)+unit.Count(h.Flows),
 		words.Plural(h.service.Flows, "attempt", "attempts"), why)
@@ -133,8 +134,8 @@ func (c *Case) refusedTo(h hit) string {
 	return "This host"
 }
 
-// refusal says which ICMP error came back, and whom to ask.
-func refusal(server netip.Addr, examples []traffic.Example) (why, look string) {
+// refusal says which ICMP error came back, from whom, and whom to ask. The addresses of this host are local.
+func refusal(server netip.Addr, examples []traffic.Example, local func(netip.Addr) bool) (why, look string) {
 	why, filter, names := "an ICMP error came back", "icmp.type", unreachable
 	if server.Is6() && !server.Is4In6() {
 		filter, names = "icmpv6.type", unreachable6
@@ -142,17 +143,43 @@ func refusal(server netip.Addr, examples []traffic.Example) (why, look string) {
 	if len(examples) == 0 {
 		return why, "The sender of the ICMP error is the router or firewall to ask."
 	}
-	e := examples[0].ICMP
+	e, from := examples[0].ICMP, examples[0].ICMPFrom
+	who := "the sender of the ICMP error"
+	if from.IsValid() {
+		why += " from " + words.List(senders(examples))
+		who = from.String()
+	}
 	if names[e] != "" {
 		why += fmt.Sprintf(" (type %d, code %d: %s)", e>>8, e&255, names[e])
 	}
-	look = fmt.Sprintf("The sender of the ICMP error is the router or firewall to ask (Wireshark: %s == %d).", filter, e>>8)
-	switch v6 := filter == "icmpv6.type"; {
+	shown := fmt.Sprintf("(Wireshark: %s == %d)", filter, e>>8)
+	v6 := filter == "icmpv6.type"
+	switch {
 	case !v6 && e == expired, v6 && e == expired6:
 		why += ": routers passed the SYNs on until their TTL was used up"
-		look = fmt.Sprintf("Two routers send these packets to each other: a routing loop, one of the two has a wrong route. Their addresses alternate in traceroute %s; the sender of the ICMP error is one of them (Wireshark: %s == %d).", server, filter, e>>8)
-	case !v6 && e == neighbour4, v6 && e == neighbour6:
-		look += " If it is this host itself, the neighbour did not answer (ip neigh)."
+		return why, fmt.Sprintf("Two routers send these packets to each other: a routing loop, one of the two has a wrong route. Their addresses alternate in traceroute %s; %s is one of them %s.", server, who, shown)
+	case from.IsValid() && local(from):
+		look = fmt.Sprintf("This host sent the ICMP error itself %s: its own routes or packet filter.", shown)
+		if !v6 && e == neighbour4 || v6 && e == neighbour6 {
+			look = fmt.Sprintf("This host sent the ICMP error itself %s: the neighbour did not answer for its address (ip neigh).", shown)
+		}
+	case from == server:
+		// iptables' REJECT and nft's reject send it from the address that was asked.
+		look = fmt.Sprintf("%s itself sent the ICMP error, or what answers in its name: its own packet filter is to be looked at %s.", from, shown)
+	case from.IsValid():
+		look = fmt.Sprintf("%s sent the ICMP error %s: it is the router or firewall to ask.", who, shown)
+	default:
+		look = fmt.Sprintf("The sender of the ICMP error is the router or firewall to ask %s.", shown)
 	}
 	return why, look
+}
+
+// senders are those of some examples' ICMP errors, each once.
+func senders(examples []traffic.Example) (all []string) {
+	for i := range examples {
+		if from := examples[i].ICMPFrom; from.IsValid() && !slices.Contains(all, from.String()) {
+			all = append(all, from.String())
+		}
+	}
+	return all
 }

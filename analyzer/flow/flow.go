@@ -67,13 +67,14 @@ type Flow struct {
 	MPTCP, TFO     bool    // the options were seen (RFC 8684, RFC 7413)
 	Foreign        Foreign // why the RST that ended it is not its side's own, where it is not
 	End            End
-	EndTime        int64  // Unix ns of the last FIN or the RST that ended it, 0 when open
-	EndFrame       uint64 // its frame number
-	ResetState     State  // state of the connection when the first RST was sent
-	ResetTook      bool   // that RST acknowledges everything that the other side had sent
-	ICMPErrors     uint32 // ICMP errors that quote a packet of this flow
-	ICMPError      uint16 // the last of them, type<<8 | code
-	Mark           uint8  // the listener's to set; 0 when the flow begins
+	EndTime        int64      // Unix ns of the last FIN or the RST that ended it, 0 when open
+	EndFrame       uint64     // its frame number
+	ResetState     State      // state of the connection when the first RST was sent
+	ResetTook      bool       // that RST acknowledges everything that the other side had sent
+	ICMPErrors     uint32     // ICMP errors that quote a packet of this flow
+	ICMPError      uint16     // the last of them, type<<8 | code
+	ICMPFrom       netip.Addr // who sent that one
+	Mark           uint8      // the listener's to set; 0 when the flow begins
 
 	links
 	think sketch.Sketch

@@ -133,7 +133,7 @@ func (t *Table) icmp(p *packet.Packet) {
 		return
 	}
 	f.ICMPErrors++
-	f.ICMPError = uint16(p.ICMPType)<<8 | uint16(p.ICMPCode)
+	f.ICMPError, f.ICMPFrom = uint16(p.ICMPType)<<8|uint16(p.ICMPCode), p.Src.Netip(p.V6)
 	t.emit(f, p, Event{
 		Kind: EventICMPError, Side: f.side(fromHigh), Seq: q.Seq,
 		Value: int64(p.ICMPType)<<8 | int64(p.ICMPCode),

@@ -99,11 +99,14 @@ var functions = template.FuncMap{
 	"number": unit.Number,
 	"clock":  words.Clock,
 	"list":   words.List,
+	"count":  unit.Count[int],
 	"more":   func(all, shown int) int { return all - shown },
 	"since":  func(from, at time.Time) int64 { return at.Sub(from).Milliseconds() },
 	"ids":    words.List,
 	// A word is broken only where it is long: not an address in its middle.
 	"wraps": func(text string) bool { return len([]rune(text)) > longestWord },
+	// On paper no table has room for two addresses of IPv6 beside its numbers: some 24 letters of one stay together.
+	"long": func(text string) bool { return len([]rune(text)) > 24 },
 	// A number and its unit stay on one line.
 	"whole": func(text string) template.HTML {
 		return template.HTML(numbered.ReplaceAllString(template.HTMLEscapeString(plain.Line(text)), `<span class="nb">$0</span>`))

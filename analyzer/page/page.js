@@ -159,12 +159,23 @@
   });
   // What is wider than a screen begins at the trigger, and rows that share an axis are moved together.
   const wide = axes.map(a => a.svg.parentElement);
+  // The scale of a row stays in sight.
+  axes.forEach(a => a.svg.parentElement.addEventListener('scroll', e => {
+    for (const scale of $('g.scale', a.svg)) scale.setAttribute('transform', `translate(${e.target.scrollLeft * 960 / e.target.scrollWidth} 0)`);
+  }));
   wide.forEach(e => e.addEventListener('scroll', () => wide.forEach(o => { if (o !== e && Math.abs(o.scrollLeft - e.scrollLeft) > 1) o.scrollLeft = e.scrollLeft; })));
-  const mark = document.querySelector('svg[data-whole] .trigger path');
-  if (mark) for (const e of wide.concat(strip ? [strip.parentElement] : [])) {
-    if (e.scrollWidth <= e.clientWidth + 1) continue;
-    const x = mark.getBBox().x / 960 * e.scrollWidth;
-    e.scrollLeft = x - e.clientWidth / 2;
-  }
+  const begin = e => {
+    const mark = e.querySelector('path.s-trigger') || e.querySelector('.band path');
+    if (!mark || e.scrollWidth <= e.clientWidth + 1) return;
+    // As little as shows the trigger with what came next: names and scales stand at the left.
+    const k = e.scrollWidth / 960, x = +mark.getAttribute('d').slice(1).split(/[ ,HVL]/)[0] * k;
+    const names = e.firstElementChild === strip ? $('text', strip).map(n => n.getBBox().x * k) : [0];
+    e.scrollLeft = Math.max(x - e.clientWidth * .75, Math.min(...names, x - e.clientWidth / 2) - 8);
+  };
+  wide.concat(strip ? [strip.parentElement] : []).forEach(begin);
+  $('details.row').forEach(d => d.addEventListener('toggle', () => $('.scroll', d).forEach(e => {
+    const other = wide.find(o => o !== e && o.closest('details.row[open]') && o.clientWidth);
+    if (other) e.scrollLeft = other.scrollLeft; else begin(e);
+  })));
   draw();
 })();

@@ -100,6 +100,7 @@ func TestCases(t *testing.T) {
 			}
 			for _, p := range pictures(s) {
 				sound(t, p)
+				legible(t, p)
 			}
 			if kept[c.Name] {
 				golden.Compare(t, filepath.Join(goldens, c.Name+".md"), changing.ReplaceAll(md.Bytes(), []byte("\n## Action items")), *update)
@@ -365,6 +366,7 @@ func TestMembersMissing(t *testing.T) {
 			html(t, s)
 			for _, p := range pictures(s) {
 				sound(t, p)
+				legible(t, p)
 			}
 			if err := page.Markdown(io.Discard, s); err != nil {
 				t.Fatal(err)

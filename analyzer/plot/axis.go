@@ -84,28 +84,36 @@ func (f *frame) timeAxis(labels bool) {
 	})
 }
 
-// valueAxis draws round values at the left, and lines through the frame.
-func (f *frame) valueAxis(unitName string) {
-	scale := 1.0
+// valueAxis draws lines through the frame at round values, and gives what writes these at the left: a page whose drawing is wider than
+// the screen keeps them in sight, above the data.
+func (f *frame) valueAxis(unitName string) (scale func()) {
+	each := 1.0
 	if unitName == unit.Bytes || unitName == bytesPerSecond { // round in the unit that they are written in
-		for scale < 1<<30 && f.high-f.low > 1024*scale {
-			scale *= 1024
+		for each < 1<<30 && f.high-f.low > 1024*each {
+			each *= 1024
 		}
 	}
-	ticks := plot.DefaultTicks{}.Ticks(f.low/scale, f.high/scale)
+	var labels []float64
 	last := math.Inf(1)
-	for _, t := range ticks {
-		if t.Value *= scale; t.Label == "" || t.Value < f.low || t.Value > f.high {
+	for _, t := range (plot.DefaultTicks{}).Ticks(f.low/each, f.high/each) {
+		if t.Value *= each; t.Label == "" || t.Value < f.low || t.Value > f.high {
 			continue
 		}
 		y := f.y(t.Value)
 		f.p.line(Grid, 1, nil, point{f.x0, y}, point{f.x1, y})
 		if last-y >= small { // no label on another
-			f.p.text(Dim, small, f.x0-6, y+4, right, axisValue(t.Value, unitName))
-			last = y
+			labels, last = append(labels, t.Value), y
 		}
 	}
 	f.p.line(Axis, 1, nil, point{f.x0, f.bottom}, point{f.x1, f.bottom})
+	return func() {
+		f.p.group(scaleGroup, func() {
+			f.p.rect(Paper, 0, f.top-4, f.x0-3, f.bottom-f.top+8)
+			for _, v := range labels {
+				f.p.text(Dim, small, f.x0-6, f.y(v)+4, right, axisValue(v, unitName))
+			}
+		})
+	}
 }
 
 // axisValue writes a value shortly: 5k, 200 ms, 80 %, 12 MiB.

@@ -51,9 +51,12 @@ func (h *Heat) paint(p *pen) {
 		}
 		f.trigger(h.Trigger)
 	})
-	for i, r := range rows {
-		p.text(Text, small, rowLeft-6, rowTop+heatPitch*float64(i)+15, right, fit(r.Name, small, rowLeft-10))
-	}
+	p.group(scaleGroup, func() {
+		p.rect(Paper, 0, f.top, rowLeft-1, f.bottom-f.top)
+		for i, r := range rows {
+			p.text(Text, small, rowLeft-6, rowTop+heatPitch*float64(i)+15, right, fit(r.Name, small, rowLeft-10))
+		}
+	})
 }
 
 // cells draws a row. A reading stands for the time since the one before it.

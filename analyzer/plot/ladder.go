@@ -15,13 +15,18 @@ type Rung struct {
 	Label string
 	Loud  bool // what the drawing is about: a packet that was sent again
 	Lost  bool // nothing came of it, as far as the capture shows
+	Half  bool // it ends at, or comes from, whoever stands between the two
+	Error bool // an ICMP error about what the other side sent
 }
 
 // Ladder is packets between two hosts, with time to scale from the top down.
 type Ladder struct {
 	Name, Title, Alt string
 	From, To         string // the two ends
+	Via              string // who stands between them; empty: nobody that spoke
 	Rungs            []Rung
+	Until            int64  // ns since the first until when nothing more came; 0: it ends with its last packet
+	UntilName        string // what was then
 }
 
 const (
@@ -29,6 +34,7 @@ const (
 	ladderHead  = 44
 	ladderLeft  = 190
 	ladderRight = 490
+	ladderVia   = (ladderLeft + ladderRight) / 2
 	leastPitch  = 15                           // pixels between two lines of text
 	leastApart  = 5                            // pixels between two arrows: packets of the same moment are seen apart
 	mostShift   = 70                           // pixels that a text may stand below its packet
@@ -50,7 +56,11 @@ func (l *Ladder) paint(p *pen) {
 	for _, x := range []float64{ladderLeft, ladderRight} {
 		p.line(Axis, 1.5, nil, point{x, 26}, point{x, top + tall + 40})
 	}
-	last := int64(1)
+	if l.Via != "" {
+		p.text(Text, normal, ladderVia, 36, middle, fit(l.Via, normal, ladderRight-ladderLeft-10))
+		p.line(Axis, 1.5, dashes[2], point{ladderVia, top - 2}, point{ladderVia, top + tall + 40})
+	}
+	last := max(1, l.Until)
 	for _, r := range l.Rungs {
 		last = max(last, r.At)
 	}
@@ -81,13 +91,24 @@ func (l *Ladder) paint(p *pen) {
 			free = text + leastPitch
 		}
 	}
+	if l.Until > 0 {
+		p.line(Axis, 1, dashes[2], point{ladderLeft, y(l.Until)}, point{ladderRight, y(l.Until)})
+		p.text(Dim, small, ladderLeft-12, y(l.Until)+4, right, offset(l.Until))
+		p.text(Dim, small, ladderRight+12, y(l.Until)+4, left, fit(l.UntilName, small, ladderWidth-ladderRight-16))
+	}
 }
 
-// arrow draws a packet; one that brought nothing ends in a cross.
+// arrow draws a packet; one that brought nothing ends in a cross, at the latest where somebody between says that it does.
 func (l *Ladder) arrow(p *pen, r *Rung, y float64) {
 	from, to, back := float64(ladderLeft), float64(ladderRight), -7.0
 	if !r.Right {
 		from, to, back = to, from, 7.0
+	}
+	switch {
+	case r.Half && r.Lost:
+		to = ladderVia
+	case r.Half:
+		from = ladderVia
 	}
 	ink, dash := Lines[0], []vg.Length(nil)
 	if !r.Right {

@@ -77,7 +77,7 @@ func (r *Row) paint(p *pen) {
 		p.text(Text, small, e.x+25, e.y, left, e.name)
 	}
 	p.group(dataGroup, func() { all.bands(r.Bands) })
-	f.valueAxis(r.Unit)
+	scale := f.valueAxis(r.Unit)
 	all.timeAxis(true)
 	p.group(dataGroup, func() {
 		if r.Limit > 0 && r.Limit <= f.high {
@@ -91,9 +91,13 @@ func (r *Row) paint(p *pen) {
 		}
 		all.trigger(r.Trigger)
 	})
+	scale()
 	for i := range r.Lanes {
 		y := f.bottom + float64(i+1)*(laneTall+laneGap)
-		p.text(Dim, small, rowLeft-6, y-6, right, r.Lanes[i].Short)
+		p.group(scaleGroup, func() {
+			p.rect(Paper, 0, y-laneTall, rowLeft-1, laneTall)
+			p.text(Dim, small, rowLeft-6, y-6, right, r.Lanes[i].Short)
+		})
 		p.line(Axis, 1, nil, point{rowLeft, y}, point{rowRight, y})
 	}
 }

@@ -68,18 +68,25 @@ func (s *Sequence) paint(p *pen) {
 			if x1 > x0 {
 				p.rect(WarBand, x0, f.top, x1-x0, f.bottom-f.top)
 				p.rect(Warn, x0, f.bottom-4, x1-x0, 3)
-				p.text(Text, small, x0+4, f.bottom-8, left, fit("window closed", small, x1-x0-8))
 			}
 		}
 	})
-	f.valueAxis("B")
+	scale := f.valueAxis("B")
 	f.timeAxis(true)
 	p.group(dataGroup, func() {
 		f.steps(s.Acks, Lines[2], nil, func(l Level) float64 { return l.Ack })
 		f.steps(s.Acks, Lines[3], dashes[2], func(l Level) float64 { return l.Win })
 		f.segments(s)
+		for _, c := range s.Closed {
+			x0, x1 := f.x(max(c.Start, s.Window.Start)), f.x(min(c.End, s.Window.End))
+			if name := fit("window closed", small, x1-x0-8); name != "" {
+				p.rect(Paper, x0+2, f.bottom-19, width(name, small)+4, small+3)
+				p.text(Text, small, x0+4, f.bottom-8, left, name)
+			}
+		}
 		f.trigger(s.Trigger)
 	})
+	scale()
 }
 
 // extent is the bytes that are shown. The window is, where it does not lie far above all that was sent.

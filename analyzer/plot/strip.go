@@ -58,8 +58,8 @@ func (s *Strip) paint(p *pen) {
 		case x0-6-w >= f.x0:
 			at = x0 - 6 - w
 		}
-		if mark := f.x(s.Trigger); at < mark && mark < at+w && (mark < x0 || mark > x1) { // the trigger's line ends where a name stands
-			p.rect(Paper, mark-2, y, 4, barThick)
+		if at+w < x0 || at > x1 { // lines end where a name stands
+			p.rect(Paper, at-2, y, w+4, barThick)
 		}
 		p.text(Text, small, at, y+12, left, label)
 	}

@@ -113,6 +113,9 @@ func (s *svg) FillString(f font.Face, at vg.Point, text string) {
 // dataGroup is the class of what a page may stretch in time: it stands in a group that is clipped to the frame.
 const dataGroup = "data"
 
+// scaleGroup is what says what a height means: where a drawing is wider than the screen it stays in sight.
+const scaleGroup = "scale"
+
 func (s *svg) open(class string) {
 	if class == dataGroup {
 		fmt.Fprintf(&s.body, "<g clip-path=\"url(#%s-c)\">", s.of.Name)

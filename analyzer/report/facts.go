@@ -36,9 +36,18 @@ func (d *Document) Facts() (all []Fact) {
 		add("recorded", "only "+d.Bundle.Filter+"; nothing is known of other packets")
 	}
 	if d.Damaged() {
-		add("damage", strings.Join(d.Bundle.Damage, "; "))
+		add("damage", damageText(d.Bundle.Damage))
 	}
 	return all
+}
+
+// damageText says the first few: a file that is cut up has hundreds, and findings.json names them all.
+func damageText(all []string) string {
+	const most = 4
+	if len(all) <= most {
+		return strings.Join(all, "; ")
+	}
+	return fmt.Sprintf("%s; and %s more", strings.Join(all[:most], "; "), unit.Count(len(all)-most))
 }
 
 // packets counts them, and what was not seen of them.

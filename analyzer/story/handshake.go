@@ -35,13 +35,61 @@ func (t *teller) handshake(f *check.Finding) *Exhibit {
 			if len(x.SYNOffsets)+len(x.SYNACKOffsets) == 0 { // nothing was sent again
 				continue
 			}
-			rungs := t.opening(x)
-			l := plot.Ladder{Name: "ladder", Title: "One client's handshake, to scale", From: endsOf(x).first(), To: endsOf(x).second(), Rungs: rungs}
-			l.Alt = ladderAlt(&l)
-			return &Exhibit{Picture: l.Picture(), Caption: t.openingCaption(x, g), Filter: x.Filter}
+			return t.ladder("One client's handshake, to scale", x, g)
 		}
 	}
 	return nil
+}
+
+// attempt draws how one connection attempt of a finding failed: its SYNs, and the ICMP error that came back.
+func (t *teller) attempt(f *check.Finding) *Exhibit {
+	for i := range f.Flows {
+		if w := t.wanted[endsOf(&f.Flows[i])]; w != nil && len(w.lines) > 0 {
+			return t.ladder("One connection attempt, to scale", &f.Flows[i], f)
+		}
+	}
+	return nil
+}
+
+// ladder draws an example connection of a finding from its first SYN on.
+func (t *teller) ladder(title string, x *check.Flow, f *check.Finding) *Exhibit {
+	l := plot.Ladder{Name: "ladder", Title: title, From: endsOf(x).first(), To: endsOf(x).second()}
+	caption := t.openingCaption(x, f)
+	l.Rungs = t.opening(x)
+	if p := t.complaint(x); p != nil {
+		from := p.Src.Netip(p.V6)
+		if from != x.Server {
+			l.Via = from.String()
+			if e := t.Case.Evidence.Packets; e != nil && e.Local[from] {
+				l.Via += " (this host)"
+			}
+		}
+		caption += fmt.Sprintf(" %s sent an ICMP error about it (type %d, code %d) after %s.", from, p.ICMPType, p.ICMPCode, unit.Duration(time.Duration(p.Time-x.First.UnixNano())))
+	}
+	return exhibit(&l, t.filter(x), caption)
+}
+
+// complaint is the first ICMP error about an example connection, nil where none is known.
+func (t *teller) complaint(x *check.Flow) *packet.Packet {
+	w := t.wanted[endsOf(x)]
+	if w == nil {
+		return nil
+	}
+	for i := range w.lines {
+		if p := &w.lines[i].p; p.Kind != packet.TCP && p.Time >= x.First.UnixNano() {
+			return p
+		}
+	}
+	return nil
+}
+
+// filter shows an example connection in Wireshark, and the ICMP errors about it, which may come after its own last packet.
+func (t *teller) filter(x *check.Flow) string {
+	if t.complaint(x) == nil {
+		return x.Filter
+	}
+	w := t.wanted[endsOf(x)]
+	return string(flow.AppendFilter(nil, w.client, w.server, w.lines[0].Time, w.lines[len(w.lines)-1].Time))
 }
 
 func (e ends) first() string  { return e.client.String() + " (client)" }
@@ -73,8 +121,8 @@ func (t *teller) opening(x *check.Flow) (rungs []plot.Rung) {
 		if line.Time < begin-1e6 {
 			continue
 		}
-		r := t.rung(&line.p, w, line.Time-begin)
-		if line.p.Flags.Has(packet.SYN) {
+		r := w.rung(&line.p, line.Time-begin)
+		if line.p.Flags.Has(packet.SYN) || line.p.Kind != packet.TCP {
 			r.Loud = true
 		}
 		if rungs = append(rungs, r); line.p.Payload > 0 && !r.Right {
@@ -99,22 +147,32 @@ func listed(x *check.Flow) (rungs []plot.Rung) {
 	return unanswered(rungs)
 }
 
-// unanswered marks SYNs behind which the same side sends the next one without anything in between.
+// unanswered marks SYNs behind which the same side sends the next one without anything in between, and those that came no further
+// than whoever sent an ICMP error about them.
 func unanswered(rungs []plot.Rung) []plot.Rung {
 	for i := range rungs {
+		if i+1 < len(rungs) && rungs[i].Loud && rungs[i+1].Half && rungs[i].Right != rungs[i+1].Right {
+			rungs[i].Lost, rungs[i].Half = true, true
+		}
 		if i+1 < len(rungs) && rungs[i].Loud && rungs[i+1].Loud && rungs[i].Right == rungs[i+1].Right && rungs[i].Label == rungs[i+1].Label {
 			rungs[i].Lost = true
 		}
 	}
-	if n := len(rungs); n > 0 && rungs[n-1].Loud {
+	if n := len(rungs); n > 0 && rungs[n-1].Loud && !rungs[n-1].Error {
 		rungs[n-1].Lost = true
 	}
 	return rungs
 }
 
 // rung turns a packet into one.
-func (t *teller) rung(p *packet.Packet, w *wanted, at int64) plot.Rung {
-	return plot.Rung{At: max(0, at), Right: p.SrcAddrPort() == w.client, Label: said(p)}
+func (w *wanted) rung(p *packet.Packet, at int64) plot.Rung {
+	from, _ := endsIn(p)
+	r := plot.Rung{At: max(0, at), Right: from == w.client, Label: said(p)}
+	if p.Kind != packet.TCP { // it comes back to who sent what it is about
+		r.Right, r.Half = !r.Right, p.Src.Netip(p.V6) != from.Addr() && p.Src.Netip(p.V6) != w.server.Addr()
+		r.Error, r.Label = true, fmt.Sprintf("ICMP type %d, code %d", p.ICMPType, p.ICMPCode)
+	}
+	return r
 }
 
 // said is what a segment says, in a few words.
@@ -152,9 +210,15 @@ func answersText(offsets []float64) string {
 // ladderAlt tells what a ladder shows.
 func ladderAlt(l *plot.Ladder) string {
 	text := fmt.Sprintf("Packets between %s and %s, with time to scale:", l.From, l.To)
+	if l.Via != "" {
+		text = fmt.Sprintf("Packets between %s and %s, with %s between them, with time to scale:", l.From, l.To, l.Via)
+	}
 	for i, r := range l.Rungs {
 		who := "client"
-		if !r.Right {
+		switch {
+		case r.Half && r.Error:
+			who = l.Via
+		case !r.Right:
 			who = "server"
 		}
 		if i > 0 {
@@ -169,42 +233,56 @@ func ladderAlt(l *plot.Ladder) string {
 			text += " (nothing came of it)"
 		}
 	}
+	if l.Until > 0 {
+		text += fmt.Sprintf("; after %s %s", unit.Duration(time.Duration(l.Until)), l.UntilName)
+	}
 	return text + "."
 }
 
-// answer draws how long one request waited for its answer.
+// answer draws how long one request waited for its answer, or that none came.
 func (t *teller) answer(f *check.Finding) *Exhibit {
 	w := t.worst(f)
 	if w == nil || len(w.packets) == 0 {
 		return nil
 	}
-	// The longest pause before a packet of the server's with data, behind one of the client's.
-	at, longest := -1, int64(0)
-	for i := 1; i < len(w.packets); i++ {
-		p := &w.packets[i]
-		if p.SrcAddrPort() != w.server || p.Payload == 0 {
-			continue
-		}
-		for j := i - 1; j >= 0; j-- {
-			q := &w.packets[j]
-			if q.Payload == 0 {
-				continue
-			}
-			if q.SrcAddrPort() == w.client && p.Time-q.Time > longest {
-				at, longest = i, p.Time-q.Time
-			}
-			break
-		}
-	}
-	if at < 0 {
+	asked, at := w.longest()
+	if asked < 0 {
 		return nil
 	}
-	e := t.around(w, at, "answer", "How long one answer took, to scale", func(i int) bool { return i == at })
-	e.Caption = fmt.Sprintf("%v answered a request of %v after %s.", w.server, w.client, unit.Duration(time.Duration(longest)))
-	return e
+	l, filter := w.around(max(asked, at), func(i int) bool { return i == asked || i == at })
+	l.Name, l.Title = "answer", "How long one answer took, to scale"
+	q := &w.packets[asked]
+	if at >= 0 {
+		return exhibit(l, filter, fmt.Sprintf("%v answered a request of %v after %s.", w.server, w.client, unit.Duration(time.Duration(w.packets[at].Time-q.Time))))
+	}
+	end := t.Case.Evidence.Packets.Last
+	l.Title, l.Until, l.UntilName = "How long one request waited, to scale", end-w.packets[max(0, asked-before)].Time, "the capture ends"
+	return exhibit(l, filter, fmt.Sprintf("%v sent a request to %v at %s, and had no answer when the capture ended, %s later.", w.client, w.server,
+		words.Clock(time.Unix(0, q.Time)), unit.Duration(time.Duration(end-q.Time))))
 }
 
-// reset draws how one connection was reset.
+// longest finds the longest pause before a packet of the server's with data, behind one of the client's. Where there is none, at is
+// negative, and asked is the last request; that is negative too where the client never asked.
+func (w *wanted) longest() (asked, at int) {
+	asked, at = -1, -1
+	last, longest := -1, int64(0) // the last packet with data
+	for i := range w.packets {
+		p := &w.packets[i]
+		if p.Payload == 0 {
+			continue
+		}
+		if last >= 0 && p.SrcAddrPort() == w.server && w.packets[last].SrcAddrPort() == w.client && p.Time-w.packets[last].Time > longest {
+			asked, at, longest = last, i, p.Time-w.packets[last].Time
+		}
+		last = i
+	}
+	if at < 0 && last >= 0 && w.packets[last].SrcAddrPort() == w.client {
+		return last, -1
+	}
+	return asked, at
+}
+
+// reset draws how one connection was reset, or refused.
 func (t *teller) reset(f *check.Finding) *Exhibit {
 	w := t.worst(f)
 	if w == nil {
@@ -214,23 +292,58 @@ func (t *teller) reset(f *check.Finding) *Exhibit {
 	if at < 0 {
 		return nil
 	}
-	who := w.packets[at].SrcAddrPort()
-	e := t.around(w, at, "reset", "How one connection was reset, to scale", func(i int) bool { return w.packets[i].Flags.Has(packet.RST) })
-	e.Caption = fmt.Sprintf("%v reset its connection with %v at %s.", who, w.packets[at].DstAddrPort(), words.Clock(time.Unix(0, w.packets[at].Time)))
-	return e
+	loud := func(i int) bool { return w.packets[i].Flags.Has(packet.RST) }
+	p := &w.packets[at]
+	who, whom, when := p.SrcAddrPort(), p.DstAddrPort(), words.Clock(time.Unix(0, p.Time))
+	switch {
+	case f.ID == "middlebox-reset":
+		l, filter := w.around(at, loud)
+		l.Name, l.Title, l.Via = "reset", "How somebody between reset one connection, to scale", "somebody between"
+		for i := range l.Rungs {
+			l.Rungs[i].Half = l.Rungs[i].Loud
+		}
+		return exhibit(l, filter, fmt.Sprintf("At %s a RST came in the name of %v%s. It ended the connection with %v.", when, who, w.strange(at), whom))
+	case f.ID == "connection-refused" && at > 0 && w.packets[at-1].Flags.Has(packet.SYN):
+		l, filter := w.around(at, loud)
+		l.Name, l.Title = "reset", "How one connection attempt was refused, to scale"
+		return exhibit(l, filter, fmt.Sprintf("%v refused the connection attempt of %v at %s, %s after its SYN.", who, whom, when, unit.Duration(time.Duration(p.Time-w.packets[at-1].Time))))
+	}
+	l, filter := w.around(at, loud)
+	l.Name, l.Title = "reset", "How one connection was reset, to scale"
+	return exhibit(l, filter, fmt.Sprintf("%v reset its connection with %v at %s.", who, whom, when))
 }
 
-// around draws the packets near one of a connection.
-func (t *teller) around(w *wanted, at int, name, title string, loud func(i int) bool) *Exhibit {
-	const before, after = 9, 5
+// strange says how the TTL of a packet differs from those of all others of its sender's; empty where it does not.
+func (w *wanted) strange(at int) string {
+	p := &w.packets[at]
+	for i := range w.packets {
+		if q := &w.packets[i]; q.SrcAddrPort() == p.SrcAddrPort() && !q.Flags.Has(packet.RST) {
+			if q.TTL == p.TTL {
+				return ""
+			}
+			return fmt.Sprintf(" with a TTL of %d; the other packets from there have %d", p.TTL, q.TTL)
+		}
+	}
+	return ""
+}
+
+// before and after are how many packets a ladder shows beside the one that it is about.
+const before, after = 9, 5
+
+// around makes a ladder of the packets near one of a connection, and the filter that shows it.
+func (w *wanted) around(at int, loud func(i int) bool) (*plot.Ladder, string) {
 	first, last := max(0, at-before), min(len(w.packets), at+after)
-	l := plot.Ladder{Name: name, Title: title, From: w.first(), To: w.second()}
+	l := &plot.Ladder{From: w.first(), To: w.second()}
 	for i := first; i < last; i++ {
-		r := t.rung(&w.packets[i], w, w.packets[i].Time-w.packets[first].Time)
+		r := w.rung(&w.packets[i], w.packets[i].Time-w.packets[first].Time)
 		r.Loud = loud(i)
 		l.Rungs = append(l.Rungs, r)
 	}
-	l.Alt = ladderAlt(&l)
-	filter := flow.AppendFilter(nil, w.client, w.server, w.packets[0].Time, w.packets[len(w.packets)-1].Time)
-	return &Exhibit{Picture: l.Picture(), Filter: string(filter)}
+	return l, string(flow.AppendFilter(nil, w.client, w.server, w.packets[0].Time, w.packets[len(w.packets)-1].Time))
+}
+
+// exhibit draws a ladder.
+func exhibit(l *plot.Ladder, filter, caption string) *Exhibit {
+	l.Alt = ladderAlt(l)
+	return &Exhibit{Picture: l.Picture(), Caption: caption, Filter: filter}
 }

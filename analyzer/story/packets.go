@@ -129,10 +129,7 @@ func (s *scan) run() error {
 		if rec.Time > last && rec.Time-last > 1e9 {
 			return nil
 		}
-		if rec.Kind != packet.TCP {
-			continue
-		}
-		src, dst := rec.SrcAddrPort(), rec.DstAddrPort()
+		src, dst := endsIn(&rec.Packet)
 		if !known[src] || !known[dst] {
 			continue
 		}
@@ -143,6 +140,17 @@ func (s *scan) run() error {
 			}
 		}
 	}
+}
+
+// endsIn gives the ends of a segment, or of the one that an ICMP error quotes.
+func endsIn(p *packet.Packet) (src, dst netip.AddrPort) {
+	switch q := &p.Quoted; {
+	case p.Kind == packet.TCP:
+		return p.SrcAddrPort(), p.DstAddrPort()
+	case q.Proto == 6: // TCP
+		return netip.AddrPortFrom(q.Src.Netip(p.V6), q.SrcPort), netip.AddrPortFrom(q.Dst.Netip(p.V6), q.DstPort)
+	}
+	return src, dst
 }
 
 // at gives the view from a place.
@@ -165,6 +173,7 @@ func (v *view) keep(rec *packet.Record, link uint32, drawn bool) {
 		v.lines = append(v.lines, Packet{rec.Frame, rec.Time, way, dissect.Summary(rec, link), rec.Packet})
 	}
 	switch {
+	case rec.Kind != packet.TCP: // an ICMP error: it is shown, and is no segment
 	case drawn && len(v.packets) < mostDrawn:
 		v.packets = append(v.packets, rec.Packet)
 	case full:

@@ -163,7 +163,7 @@ func (t *teller) proof(f *check.Finding, number int) *plot.Picture {
 // flow sets the packets of an example connection.
 func (t *teller) flow(x *check.Flow) Flow {
 	e := endsOf(x)
-	f := Flow{Name: fmt.Sprintf("%v – %v", e.client, e.server), Filter: x.Filter}
+	f := Flow{Name: fmt.Sprintf("%v – %v", e.client, e.server), Filter: t.filter(x)}
 	w := t.wanted[e]
 	if w == nil {
 		return f

@@ -111,6 +111,9 @@ func (d *followed) from(p *packet.Packet) flow.Side {
 // around is the part of the connection that is drawn: what it is about, with a quarter before and behind.
 func (d *followed) around() plot.Span {
 	all := plot.Span{Start: d.w.packets[0].Time, End: d.w.packets[len(d.w.packets)-1].Time + 1}
+	// A hundredth beside the first and the last one: their marks are wider than they are.
+	edge := max((all.End-all.Start)/100, int64(time.Millisecond))
+	all.Start, all.End = all.Start-edge, all.End+edge
 	if d.span.Start == 0 {
 		return all
 	}
@@ -150,7 +153,7 @@ func (t *teller) sequence(f *check.Finding, about flow.EventKind) *Exhibit {
 		what += fmt.Sprintf("; the receiver's window was closed for %s", unit.Duration(time.Duration(closed)))
 	}
 	s.Alt = fmt.Sprintf("A time-sequence graph: time to the right, sequence numbers upwards; %s.", what)
-	caption := fmt.Sprintf("%v to %v from %s on: %s.", from, to, words.Clock(time.Unix(0, s.Window.Start)), what)
+	caption := fmt.Sprintf("%v to %v from %s on: %s.", from, to, words.Clock(time.Unix(0, max(s.Window.Start, w.packets[0].Time))), what)
 	if d.scale[d.side.Other()] < 0 {
 		caption += " The window is not drawn: its scale was said in a SYN that was not captured."
 	}

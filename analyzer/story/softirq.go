@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/evidence"
@@ -52,8 +53,25 @@ func (t *teller) heat(*check.Finding) *Exhibit {
 		h.Rows = append(h.Rows, r.line)
 	}
 	text := fmt.Sprintf("CPU %d was longest in NET_RX: %s, in the second before %s.", worst.cpu, unit.Prose(worst.most, unit.Seconds), words.Clock(evidence.Unix(worst.at)))
+	// softirqs are timed at times only (format/SPEC.md, probe.softirq).
+	if t.Doc.Bundle != nil && slices.ContainsFunc(rows, func(r row) bool { return gaps(r.line.T, t.window) }) {
+		text += " Where nothing is drawn, nothing was timed or met."
+	}
 	h.Alt = fmt.Sprintf("A heat map of %s over the window. %s", words.Plural(len(rows), "CPU", "CPUs"), text)
 	return &Exhibit{Picture: h.Picture(), Caption: text}
+}
+
+// gaps says whether readings that come each second leave more than two out.
+func gaps(at []int64, in plot.Span) bool {
+	const most = 2500 * int64(time.Millisecond)
+	last := in.Start
+	for _, t := range at {
+		if t-last > most {
+			return true
+		}
+		last = t
+	}
+	return in.End-last > most
 }
 
 // flame draws in which functions the kernel was while softirqs ran long.

@@ -3,6 +3,7 @@ package story
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/check"
 	"github.com/spikebox/spikebox/analyzer/moved"
@@ -74,16 +75,35 @@ func (t *teller) backlog(*check.Finding) *Exhibit {
 
 // tells draws the series of one name; those of CPUs have one together.
 func (t *teller) tells(name string, all []*timeline.Series) *Exhibit {
-	r := t.base("telling", name, all[0].RateUnit())
+	r := t.base("telling", titleOf(name), all[0].RateUnit())
 	r.Height = 210
 	for _, s := range all {
 		r.Lines = append(r.Lines, t.line(s, s.Name))
 	}
 	if b := t.Doc.Bundle; b != nil && b.Trigger.Vital == name {
-		r.Limit, r.LimitName = b.Trigger.Limit, "limit"
+		r.Limit, r.LimitName = b.Trigger.Limit, "limit of the trigger"
 	}
 	r.Alt = rowAlt(&r)
 	return &Exhibit{Picture: r.Picture(), Caption: "Read from " + all[0].Source + "."}
+}
+
+// flood draws what came of the SYNs of a flood: they are many, and hardly a connection more than before is one.
+func (t *teller) flood(*check.Finding) *Exhibit {
+	r := t.base("flood", "SYNs that came, and connections that came of them", unit.PerSecond)
+	r.Height = 210
+	for _, of := range []struct{ pattern, name string }{{"packets.*syn", "SYNs"}, {"packets.*syn.answered", "of them answered"}, {"packets.*connected", "connections"}, {"cookies", "SYN cookies sent"}} {
+		found, _ := t.Case.Lines.Match(of.pattern) // the patterns are well formed
+		for _, s := range found {
+			if s.Changes() && !strings.Contains(s.Name, "outbound") && len(r.Lines) < mostLinesInRow {
+				r.Lines = append(r.Lines, t.line(s, of.name))
+			}
+		}
+	}
+	if len(r.Lines) == 0 {
+		return nil
+	}
+	r.Alt = rowAlt(&r)
+	return &Exhibit{Picture: r.Picture(), Caption: "Each SYN of a flood takes a place or costs an answer, and no connection comes of it."}
 }
 
 // busy draws the CPUs.

@@ -33,6 +33,7 @@ type Example struct {
 	Input          uint16
 	Value          int64
 	ICMP           uint16
+	ICMPFrom       netip.Addr // who sent it
 	End            flow.End
 	State          flow.State   // in which it was reset
 	Foreign        flow.Foreign // of its RST
@@ -79,7 +80,7 @@ func (h *Hits) count(f *flow.Flow, value int64, s *Sums) {
 func (h *Hits) example(f *flow.Flow, value int64, s *Sums) {
 	e := Example{
 		Client: f.Client, Server: f.Server, First: f.First, Frame: f.EndFrame, Input: f.Input,
-		Value: value, ICMP: f.ICMPError, End: f.End, State: f.ResetState, Foreign: f.Foreign,
+		Value: value, ICMP: f.ICMPError, ICMPFrom: f.ICMPFrom, End: f.End, State: f.ResetState, Foreign: f.Foreign,
 	}
 	if e.Frame == 0 {
 		e.Frame = f.LastFrame

@@ -121,30 +121,6 @@ func TestReportKeyboard(t *testing.T) {
 	p.Quiet()
 }
 
-// wide are the elements that are wider than the page.
-const wide = `[...document.querySelectorAll('main *, header *')].filter(e => e.checkVisibility() && !e.closest('svg') && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !e.closest('.wide,.scroll')).map(e => e.tagName + '.' + e.className + ' ' + e.textContent.slice(0, 40))`
-
-// On paper nothing is cut and nothing scrolls; on a phone only what scrolls by itself is wider than the screen.
-func TestReportFits(t *testing.T) {
-	path := reportOf(t, overflowBundle)
-	for _, width := range []int{390, 768, 1440} {
-		t.Run(fmt.Sprint(width), func(t *testing.T) {
-			p := browser.Open(t, path, width, 844)
-			if cut := browser.Eval[[]string](p, wide); len(cut) > 0 {
-				t.Errorf("wider than the screen: %q", cut)
-			}
-		})
-	}
-	t.Run("A4", func(t *testing.T) {
-		p := browser.Open(t, path, 703, 1000) // 210 mm without the margins, at 96 pixels an inch
-		p.Media("print", "light")
-		cut := browser.Eval[[]string](p, `[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && !e.closest('svg') && (e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 || e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX !== 'visible' && e.clientWidth > 0)).map(e => e.tagName + '.' + e.className + ' ' + e.textContent.slice(0, 40))`)
-		if len(cut) > 0 {
-			t.Errorf("cut on paper: %q", cut)
-		}
-	})
-}
-
 // People who do not see the page, or see no colours, are told the same.
 func TestReportAccessible(t *testing.T) {
 	bundles, _ := filepath.Glob("../../testdata/bundles/v1/*.zst")

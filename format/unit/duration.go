@@ -11,6 +11,8 @@ func Duration(d time.Duration) string {
 	switch {
 	case d < 0:
 		return "-" + Duration(-d)
+	case d >= time.Hour && d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
 	case d >= time.Minute:
 		return d.Round(time.Second).String()
 	case d >= time.Second:

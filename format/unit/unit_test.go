@@ -29,6 +29,7 @@ func TestNotations(t *testing.T) {
 		{Duration(7 * time.Second), "7 s"},
 		{Duration(100 * time.Second), "1m40s"},
 		{Duration(130 * time.Second), "2m10s"},
+		{Duration(120 * time.Hour), "120h"},
 		{Duration(250 * time.Nanosecond), "0.25 µs"},
 		{Duration(-time.Second), "-1 s"},
 		{Size(0), "0 B"},
