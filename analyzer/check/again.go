@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
@@ -33,6 +34,7 @@ type again struct {
 	first   int64
 	n, sent []float64 // by second: segments sent again, and sent
 	span    timeline.Span
+	onset   onset  // of a burst
 	lost    uint64 // within the span
 	share   float64
 	usual   float64 // outside of it; NaN where there is no outside
@@ -162,6 +164,9 @@ func (a *again) burst(c *Case) bool {
 		return false
 	}
 	a.over(best[0], best[1], c)
+	// What is sent again had been lost one RTO before, a second at first (RFC 6298).
+	any := int64(slices.IndexFunc(a.n, func(n float64) bool { return n >= few }))
+	a.onset = onset{(a.first+any)*1e9 - int64(time.Second), (a.first + int64(best[0]) + 1) * 1e9}
 	return float64(a.lost) >= lossMany.Value && a.share >= lossShare.Value && a.share >= lossFactor.Value*a.usual
 }
 
@@ -171,6 +176,7 @@ func (a *again) steady(c *Case) bool {
 		return false
 	}
 	a.over(0, len(a.n)-1, c)
+	a.onset = onset{} // it goes on, and nobody knows since when
 	busy, hit := 0, 0
 	for i := range a.n {
 		if a.sent[i] > 0 {
@@ -199,6 +205,7 @@ func (a *again) finding(c *Case) *Finding {
 		f.Severity = Critical
 	}
 	f.at(a.span)
+	f.onset = a.onset
 	where, look := a.culprit(c, f)
 	needless, all := a.sum(func(l *traffic.Load) uint64 { return l.Needless }), a.sum(func(l *traffic.Load) uint64 { return l.Again })
 	what := "this host's segments to"

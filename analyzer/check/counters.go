@@ -61,8 +61,9 @@ func needProbe(name, source, get string) *Need {
 // burst is how a counter moved: the longest run of seconds in which it did, and how often.
 type burst struct {
 	span timeline.Span
-	n    float64 // within the span
-	all  float64 // within the window
+	onset
+	n   float64 // within the span
+	all float64 // within the window
 }
 
 // apart is how long a counter may stand still within one burst: what comes once in a second
@@ -71,9 +72,11 @@ const apart = int64(2e9)
 
 // burst looks for the longest run in which a counter moved. ok is false where it stood still.
 func (c *Case) burst(s *timeline.Series) (b burst, ok bool) {
-	if b.span, ok = timeline.Longest(s.Runs(c.Window, apart, positive)); !ok {
+	runs := s.Runs(c.Window, apart, positive)
+	if b.span, ok = timeline.Longest(runs); !ok {
 		return b, false
 	}
+	b.onset = onsetOf(s, runs, b.span)
 	b.n, _ = s.Sum(b.span)
 	b.all, _ = s.Sum(c.Window)
 	return b, true

@@ -49,6 +49,8 @@ func runCookies(c *Case) Answer {
 	span, _ := c.Lines.Get(sentCookies).Where(c.Window, positive)
 	f := &Finding{Severity: Info, Object: "listeners"}
 	f.at(span)
+	b, _ := c.burst(c.Lines.Get(sentCookies))
+	f.onset = b.onset
 	if sent >= cookieMany.Value {
 		f.Severity = Warning
 	}

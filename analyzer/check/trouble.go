@@ -116,8 +116,26 @@ func (c *Case) finding(t trouble) *Finding {
 	}
 	f.ends, f.count = t.ends(), float64(t.Flows)
 	f.at(timeline.Span{Start: t.First, End: t.Last})
+	f.onset = onset{t.First, t.begun()}
 	f.take(t.Examples)
 	return f
+}
+
+// begun is by when it had begun in earnest: a SYN that was lost long before by chance does not say since when many are. A quarter of the
+// examples, which show most, had been opened.
+func (t trouble) begun() int64 {
+	var opened []int64
+	for i := range t.Examples {
+		h := &t.Examples[i]
+		if all := append(slices.Clone(h.SYNs), h.SYNACKs...); len(all) > 0 {
+			opened = append(opened, all[0].Time)
+		}
+	}
+	if len(opened) == 0 {
+		return 0
+	}
+	slices.Sort(opened)
+	return opened[len(opened)/4]
 }
 
 // ends are the addresses at the other end of its connections: the server's of those that this host opens, else the clients'.
