@@ -73,10 +73,11 @@ func (c *Case) againOn(way int) *again {
 	a := &again{way: way, first: p.Volume.First, n: make([]float64, len(p.Volume.Ways)), sent: make([]float64, len(p.Volume.Ways))}
 	frames, segments := 0.0, 0.0
 	for i, dirs := range p.Volume.Ways {
-		// The directions of packet.Dir: unknown, in, out. Of a bare capture every packet is unknown.
-		a.sent[i] = float64(dirs[0])
-		if len(p.Local) > 0 {
-			a.sent[i] += float64(dirs[2-way])
+		// The directions of packet.Dir: unknown, in, out. Of a bare capture each packet goes to somebody, though a cooked
+		// header (tcpdump -i any) or a flag of pcapng may say that it came in.
+		a.sent[i] = float64(dirs[0]) + float64(dirs[2-way])
+		if len(p.Local) == 0 {
+			a.sent[i] += float64(dirs[1+way])
 		}
 		frames += a.sent[i]
 	}
@@ -89,9 +90,10 @@ func (c *Case) againOn(way int) *again {
 			}
 		}
 	}
-	if frames > 0 {
+	if frames > 0 { // copies that the capture holds beside the originals were not sent
+		seen := frames * (1 - float64(p.Totals.CaptureDuplicates)/float64(max(p.Totals.TCPPackets, 1)))
 		for i := range a.sent {
-			a.sent[i] *= max(segments/frames, 1)
+			a.sent[i] *= max(segments, seen) / frames
 		}
 	}
 	return a
@@ -186,7 +188,7 @@ func (a *again) steady(c *Case) bool {
 			hit++
 		}
 	}
-	const least = 5 // s: what is lost in fewer is a burst
+	least := min(5, busy) // s: what is lost in fewer is a burst, unless nothing was sent in the others
 	return float64(a.lost) >= lossMany.Value && a.share >= lossShare.Value && hit >= least && 2*hit >= busy
 }
 
