@@ -79,6 +79,22 @@ func losesAsMuch(cause, effect *Finding) bool {
 	return harmful(cause, effect) && chance*cause.lost >= effect.lost
 }
 
+// ofMostPeers says whether a cause is about half of the peers of what it may have caused, at least: one that fell silent is not why
+// ten others are sent everything again.
+func ofMostPeers(cause, effect *Finding) bool {
+	peers, met := 0, 0
+	for _, s := range effect.Subjects {
+		if s.Kind() != subject.KindPeer {
+			continue
+		}
+		peers++
+		if subject.AnyMeet(subject.KindPeer, []subject.Subject{s}, cause.Subjects) {
+			met++
+		}
+	}
+	return 2*met >= peers
+}
+
 // heldUp says whether one delay can have made the other: packets that wait behind each other wait
 // together, so that half of it is taken for enough, but no short one makes a long one.
 func heldUp(cause, effect *Finding) bool { return cause.delay >= effect.delay/2 }

@@ -158,6 +158,23 @@ func TestInTime(t *testing.T) {
 	}
 }
 
+// One peer that fell silent is why it is sent everything again, and not why many others are.
+func TestOfMostPeers(t *testing.T) {
+	peer := func(n byte) subject.Subject { return subject.Peer{Addr: netip.AddrFrom4([4]byte{198, 51, 100, n})} }
+	one, two, four := []subject.Subject{peer(1)}, []subject.Subject{peer(1), peer(2)}, []subject.Subject{peer(1), peer(2), peer(3), peer(4)}
+	net := []subject.Subject{subject.Network{Prefix: netip.MustParsePrefix("198.51.100.0/24")}}
+	for name, tt := range map[string]struct {
+		cause, effect []subject.Subject
+		want          bool
+	}{
+		"its own": {one, one, true}, "half": {two, four, true}, "one of four": {one, four, false}, "a network's": {net, four, true},
+	} {
+		if got := ofMostPeers(&Finding{Subjects: tt.cause}, &Finding{Subjects: tt.effect}); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 // The causes of an effect stand in the order of its literal, whatever the order of checks.
 func TestLinkOrder(t *testing.T) {
 	var causes []*Check

@@ -122,20 +122,21 @@ func (c *Case) finding(t trouble) *Finding {
 }
 
 // begun is by when it had begun in earnest: a SYN that was lost long before by chance does not say since when many are. A quarter of the
-// examples, which show most, had been opened.
+// examples, which show most, had repeated something.
 func (t trouble) begun() int64 {
-	var opened []int64
+	var repeated []int64
 	for i := range t.Examples {
-		h := &t.Examples[i]
-		if all := append(slices.Clone(h.SYNs), h.SYNACKs...); len(all) > 0 {
-			opened = append(opened, all[0].Time)
+		for _, sent := range [][]flow.Sent{t.Examples[i].SYNs, t.Examples[i].SYNACKs} {
+			if len(sent) > 1 {
+				repeated = append(repeated, sent[1].Time)
+			}
 		}
 	}
-	if len(opened) == 0 {
+	if len(repeated) == 0 {
 		return 0
 	}
-	slices.Sort(opened)
-	return opened[len(opened)/4]
+	slices.Sort(repeated)
+	return repeated[len(repeated)/4]
 }
 
 // ends are the addresses at the other end of its connections: the server's of those that this host opens, else the clients'.
