@@ -34,13 +34,15 @@ type again struct {
 	first   int64
 	n, sent []float64 // by second: segments sent again, and sent
 	span    timeline.Span
-	onset   onset  // of a burst
-	lost    uint64 // within the span
-	share   float64
-	usual   float64 // outside of it; NaN where there is no outside
-	seconds int     // of the span
-	paths   []lossy // those that are hit, the worst first
-	well    int     // other paths with as much traffic that are not
+	onset   onset // of a burst
+	// bothEnds says that paths are to both ends of a connection, as those of a bare capture are.
+	bothEnds bool
+	lost     uint64 // within the span
+	share    float64
+	usual    float64 // outside of it; NaN where there is no outside
+	seconds  int     // of the span
+	paths    []lossy // those that are hit, the worst first
+	well     int     // other paths with as much traffic that are not
 }
 
 // lossy is a path with what was sent again on it within the span.
@@ -70,7 +72,7 @@ func (c *Case) againWays() []*again {
 // sent is scaled by how many segments a frame has on average.
 func (c *Case) againOn(way int) *again {
 	p := c.Evidence.Packets
-	a := &again{way: way, first: p.Volume.First, n: make([]float64, len(p.Volume.Ways)), sent: make([]float64, len(p.Volume.Ways))}
+	a := &again{way: way, first: p.Volume.First, bothEnds: len(p.Local) == 0, n: make([]float64, len(p.Volume.Ways)), sent: make([]float64, len(p.Volume.Ways))}
 	frames, segments := 0.0, 0.0
 	for i, dirs := range p.Volume.Ways {
 		// The directions of packet.Dir: unknown, in, out. Of a bare capture each packet goes to somebody, though a cooked
@@ -306,8 +308,11 @@ func (a *again) mechanisms(all uint64) string {
 		return ""
 	}
 	hit, flows := a.sum(func(l *traffic.Load) uint64 { return l.Hit }), a.sum(func(l *traffic.Load) uint64 { return l.Flows })
-	return fmt.Sprintf("In the whole window they sent %s again in %s: %s.", words.Plural(all, "segment", "segments"),
-		words.Of(hit, flows, "connection", "connections"), words.List(parts))
+	of := words.Of(hit, flows, "connection", "connections")
+	if a.bothEnds {
+		of = words.Of(hit, flows, "direction of connections", "directions of connections")
+	}
+	return fmt.Sprintf("In the whole window they sent %s again in %s: %s.", words.Plural(all, "segment", "segments"), of, words.List(parts))
 }
 
 // culprit names whom it hit, and says where to look.

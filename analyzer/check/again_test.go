@@ -71,8 +71,12 @@ func TestLossOfCaptures(t *testing.T) {
 	}
 }
 
-// A capture that is too short for a burst to be told from what goes on still says what was lost in it: 332 segments within a second.
-func TestLossOfOneSecond(t *testing.T) {
+// Of pcap's file, and of each packet.
+const pcapHeader, pcapRecord = 24, 16
+
+// lossyFile gives the 12,746 packets of a lossy download as a pcap file, little-endian.
+func lossyFile(t *testing.T) []byte {
+	t.Helper()
 	file, err := os.Open(captures.Ours(t, "linux-6.18/lossy-http-server.pcap.gz")[0])
 	if err != nil {
 		t.Fatal(err)
@@ -86,21 +90,72 @@ func TestLossOfOneSecond(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const header, record = 24, 16 // of pcap's file, and of each packet
-	seconds := func(at int) uint32 { return binary.LittleEndian.Uint32(all[at:]) }
-	end := header
-	for first := seconds(header); end < len(all) && seconds(end) == first; {
-		end += record + int(binary.LittleEndian.Uint32(all[end+8:]))
+	return all
+}
+
+// each calls back with the offset of each packet of a pcap file until it says no, and gives the offset of the first that it is not
+// called with again.
+func each(file []byte, packet func(at int) bool) (end int) {
+	for end = pcapHeader; end < len(file) && packet(end); {
+		end += pcapRecord + int(binary.LittleEndian.Uint32(file[end+8:]))
 	}
-	path := filepath.Join(t.TempDir(), "second.pcap")
-	if err := os.WriteFile(path, all[:end], 0o600); err != nil {
+	return end
+}
+
+// secondOf gives the seconds of a packet's time.
+func secondOf(file []byte, at int) uint32 { return binary.LittleEndian.Uint32(file[at:]) }
+
+// caseOf reads a pcap file.
+func caseOf(t *testing.T, file []byte) *Case {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "packets.pcap")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	e, err := evidence.Read([]string{path}, evidence.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := lossOf(t, NewCase(e, timeline.Build(&e.Columns)), &lossRatio); got < 0.01 || got > 0.05 {
-		t.Errorf("%.1f %% of the segments of %d packets were lost, want 3 %%", 100*got, e.Packets.Totals.Packets)
+	return NewCase(e, timeline.Build(&e.Columns))
+}
+
+// A capture that is too short for a burst to be told from what goes on still says what was lost in it.
+func TestLossOfOneSecond(t *testing.T) {
+	file := lossyFile(t)
+	end := each(file, func(at int) bool { return secondOf(file, at) == secondOf(file, pcapHeader) })
+	c := caseOf(t, file[:end])
+	if got := lossOf(t, c, &lossRatio); got < 0.01 || got > 0.05 {
+		t.Errorf("%.1f %% of the segments of %d packets were lost, want 3 %%", 100*got, c.Evidence.Packets.Totals.Packets)
+	}
+}
+
+// A clock that was set in the middle of a capture is told of where it was set back, and measures no round trip of an hour where it was
+// set forward; one that runs says nothing.
+func TestClockOfCaptures(t *testing.T) {
+	const hour = 3600
+	for name, tt := range map[string]struct {
+		step int
+		want string
+	}{
+		"runs": {0, ""}, "back": {-hour, "times go back by 1h0m0s at frame 6374"}, "forward": {hour, ""},
+	} {
+		file, n := lossyFile(t), 0
+		each(file, func(at int) bool {
+			if n++; n >= 6374 {
+				binary.LittleEndian.PutUint32(file[at:], uint32(int(secondOf(file, at))+tt.step))
+			}
+			return true
+		})
+		c := caseOf(t, file)
+		said := ""
+		for _, f := range clockSuspect.ask(c).Findings {
+			said += f.Summary
+		}
+		if tt.want == "" && said != "" || !strings.Contains(said, tt.want) {
+			t.Errorf("%s: %q, want %q", name, said, tt.want)
+		}
+		if found := rttSpike.ask(c).Findings; len(found) > 0 {
+			t.Errorf("%s: %s", name, found[0].Headline)
+		}
 	}
 }
