@@ -124,11 +124,7 @@ func (c *Case) total(pattern string) *timeline.Series {
 // at its end.
 func (c *Case) seriesItem(s *timeline.Series, in timeline.Span) Item {
 	sum, _ := s.Sum(in)
-	item := Item{Kind: "counter", Member: s.Source, Where: s.Name, Value: val(sum)}
-	if strings.HasPrefix(s.Source, "proc/") {
-		item.Member = member.SnapshotName(evidence.Unix(in.End), s.Source)
-	}
-	return item
+	return Item{Kind: "counter", Member: lastReading(s, in), Where: s.Name, Value: val(sum)}
 }
 
 // levelItem is the evidence of a level at its highest in a span; ok is false without a value.
@@ -138,11 +134,8 @@ func (c *Case) levelItem(name string, in timeline.Span) (Item, bool) {
 	if !ok {
 		return Item{}, false
 	}
-	item := Item{Kind: "series", Member: s.Source, Where: name, Value: val(v), Unit: s.Unit, Text: "largest at " + words.Clock(evidence.Unix(at))}
-	if strings.HasPrefix(s.Source, "proc/") {
-		item.Member = member.SnapshotName(evidence.Unix(at), s.Source)
-	}
-	return item, true
+	return Item{Kind: "series", Member: lastReading(s, timeline.Span{Start: at, End: at}), Where: name, Value: val(v), Unit: s.Unit,
+		Text: "largest at " + words.Clock(evidence.Unix(at))}, true
 }
 
 // setting is a sysctl as a remedy names it, with its first number.
