@@ -57,6 +57,9 @@ func MakeDifference(bad, good *evidence.Evidence, badSums, goodSums []Histogram)
 	// Where one bundle has no settings at all, that all differ is no news.
 	if len(bad.Settings) > 0 && len(good.Settings) > 0 {
 		d.Settings = differing(settings(bad), settings(good))
+		if len(bad.Damage)+len(good.Damage) > 0 { // what a copy has lost does not differ
+			d.Settings = slices.DeleteFunc(d.Settings, func(p Pair) bool { return p.Bad == "" || p.Good == "" })
+		}
 	} else {
 		d.Lacking = append(d.Lacking, "settings")
 	}
