@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
@@ -33,12 +34,15 @@ type again struct {
 	first   int64
 	n, sent []float64 // by second: segments sent again, and sent
 	span    timeline.Span
-	lost    uint64 // within the span
-	share   float64
-	usual   float64 // outside of it; NaN where there is no outside
-	seconds int     // of the span
-	paths   []lossy // those that are hit, the worst first
-	well    int     // other paths with as much traffic that are not
+	onset   onset // of a burst
+	// bothEnds says that paths are to both ends of a connection, as those of a bare capture are.
+	bothEnds bool
+	lost     uint64 // within the span
+	share    float64
+	usual    float64 // outside of it; NaN where there is no outside
+	seconds  int     // of the span
+	paths    []lossy // those that are hit, the worst first
+	well     int     // other paths with as much traffic that are not
 }
 
 // lossy is a path with what was sent again on it within the span.
@@ -68,13 +72,14 @@ func (c *Case) againWays() []*again {
 // sent is scaled by how many segments a frame has on average.
 func (c *Case) againOn(way int) *again {
 	p := c.Evidence.Packets
-	a := &again{way: way, first: p.Volume.First, n: make([]float64, len(p.Volume.Ways)), sent: make([]float64, len(p.Volume.Ways))}
+	a := &again{way: way, first: p.Volume.First, bothEnds: len(p.Local) == 0, n: make([]float64, len(p.Volume.Ways)), sent: make([]float64, len(p.Volume.Ways))}
 	frames, segments := 0.0, 0.0
 	for i, dirs := range p.Volume.Ways {
-		// The directions of packet.Dir: unknown, in, out. Of a bare capture every packet is unknown.
-		a.sent[i] = float64(dirs[0])
-		if len(p.Local) > 0 {
-			a.sent[i] += float64(dirs[2-way])
+		// The directions of packet.Dir: unknown, in, out. Of a bare capture each packet goes to somebody, though a cooked
+		// header (tcpdump -i any) or a flag of pcapng may say that it came in.
+		a.sent[i] = float64(dirs[0]) + float64(dirs[2-way])
+		if len(p.Local) == 0 {
+			a.sent[i] += float64(dirs[1+way])
 		}
 		frames += a.sent[i]
 	}
@@ -87,9 +92,10 @@ func (c *Case) againOn(way int) *again {
 			}
 		}
 	}
-	if frames > 0 {
+	if frames > 0 { // copies that the capture holds beside the originals were not sent
+		seen := frames * (1 - float64(p.Totals.CaptureDuplicates)/float64(max(p.Totals.TCPPackets, 1)))
 		for i := range a.sent {
-			a.sent[i] *= max(segments/frames, 1)
+			a.sent[i] *= max(segments, seen) / frames
 		}
 	}
 	return a
@@ -162,6 +168,9 @@ func (a *again) burst(c *Case) bool {
 		return false
 	}
 	a.over(best[0], best[1], c)
+	// What is sent again had been lost one RTO before, a second at first (RFC 6298).
+	any := int64(slices.IndexFunc(a.n, func(n float64) bool { return n >= few }))
+	a.onset = onset{(a.first+any)*1e9 - int64(time.Second), (a.first + int64(best[0]) + 1) * 1e9}
 	return float64(a.lost) >= lossMany.Value && a.share >= lossShare.Value && a.share >= lossFactor.Value*a.usual
 }
 
@@ -171,6 +180,7 @@ func (a *again) steady(c *Case) bool {
 		return false
 	}
 	a.over(0, len(a.n)-1, c)
+	a.onset = onset{} // it goes on, and nobody knows since when
 	busy, hit := 0, 0
 	for i := range a.n {
 		if a.sent[i] > 0 {
@@ -180,7 +190,7 @@ func (a *again) steady(c *Case) bool {
 			hit++
 		}
 	}
-	const least = 5 // s: what is lost in fewer is a burst
+	least := min(5, busy) // s: what is lost in fewer is a burst, unless nothing was sent in the others
 	return float64(a.lost) >= lossMany.Value && a.share >= lossShare.Value && hit >= least && 2*hit >= busy
 }
 
@@ -199,6 +209,7 @@ func (a *again) finding(c *Case) *Finding {
 		f.Severity = Critical
 	}
 	f.at(a.span)
+	f.onset = a.onset
 	where, look := a.culprit(c, f)
 	needless, all := a.sum(func(l *traffic.Load) uint64 { return l.Needless }), a.sum(func(l *traffic.Load) uint64 { return l.Again })
 	what := "this host's segments to"
@@ -297,8 +308,11 @@ func (a *again) mechanisms(all uint64) string {
 		return ""
 	}
 	hit, flows := a.sum(func(l *traffic.Load) uint64 { return l.Hit }), a.sum(func(l *traffic.Load) uint64 { return l.Flows })
-	return fmt.Sprintf("In the whole window they sent %s again in %s: %s.", words.Plural(all, "segment", "segments"),
-		words.Of(hit, flows, "connection", "connections"), words.List(parts))
+	of := words.Of(hit, flows, "connection", "connections")
+	if a.bothEnds {
+		of = words.Of(hit, flows, "direction of connections", "directions of connections")
+	}
+	return fmt.Sprintf("In the whole window they sent %s again in %s: %s.", words.Plural(all, "segment", "segments"), of, words.List(parts))
 }
 
 // culprit names whom it hit, and says where to look.

@@ -267,8 +267,12 @@ func (c *Case) data() bool {
 func (c *Case) answersFinding(s *slowness, usual, now float64) *Finding {
 	f := &Finding{Severity: Warning, Object: s.service.Server.String()}
 	f.Subjects, f.way = []subject.Subject{subject.Service{Addr: s.service.Server}}, s.way
+	f.onset.late = s.span.Start + int64(time.Second)
 	s.span.Start, s.span.End = max(s.span.Start-s.waited, c.Window.Start), min(s.span.End, c.Window.End)
 	f.at(s.span)
+	if s.before == 0 {
+		f.onset.early = s.span.Start
+	}
 	if now > 0 {
 		f.Detail = fmt.Sprintf(" The network was not slow: its round trips took %s meanwhile", unit.Duration(seconds(now)))
 		if usual > 0 {

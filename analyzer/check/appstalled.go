@@ -225,6 +225,7 @@ func runAppStalled(c *Case) Answer {
 			f.Subjects = append(f.Subjects, subject.Process{PID: p.PID})
 		}
 		f.at(l.span)
+		f.onset.late = l.span.Start + int64(vitalTick)
 		took := l.span.End - l.span.Start
 		f.effect = who + " accepts nothing"
 		f.Headline = fmt.Sprintf("%s stands still: it %s, and the accept queue of %s only grew, from %s to %s within %s.", words.Sentence(who), how, l.at,

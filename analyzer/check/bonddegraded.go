@@ -59,7 +59,7 @@ func runBondDegraded(c *Case) Answer {
 // bond is the finding about one bond, nil where it was whole.
 func (c *Case) bond(bond string, up *timeline.Series) *Finding {
 	slaves, _, _ := c.Lines.Get("bond." + bond + ".slaves").Max(c.Window)
-	fewest, ok := least(up, c.Window)
+	fewest, at, ok := least(up, c.Window)
 	failures, failed := c.burst(c.total("bond." + bond + ".*.link_failures"))
 	if !ok || fewest >= slaves && !failed {
 		return nil
@@ -84,7 +84,7 @@ func (c *Case) bond(bond string, up *timeline.Series) *Finding {
 	default:
 		f.Headline = fmt.Sprintf("%s lost %s: at least %s of its %s were up.", bond, words.List(down), unit.Number(fewest), words.Plural(uint64(slaves), "interface", "interfaces"))
 	}
-	f.Evidence = append(f.Evidence, Item{Kind: "series", Member: "snapshots/" + up.Source, Where: up.Name, Value: val(fewest), Text: "of " + unit.Number(slaves)})
+	f.Evidence = append(f.Evidence, Item{Kind: "series", Member: lastReading(up, timeline.Span{End: at}), Where: up.Name, Value: val(fewest), Text: "of " + unit.Number(slaves)})
 	for _, kind := range []string{"bond_slave_down", "bond_failover", "bond_no_active", "bond_slave_up"} {
 		for _, m := range c.logged(kind) {
 			if m.Fields["bond"] == bond {
@@ -101,7 +101,7 @@ func (c *Case) downSlaves(bond string) (names []string) {
 	all, _ := c.Lines.Match("bond." + bond + ".*.up")
 	for _, s := range all {
 		name := strings.TrimSuffix(strings.TrimPrefix(s.Name, "bond."+bond+"."), ".up")
-		lowest, ok := least(s, c.Window)
+		lowest, _, ok := least(s, c.Window)
 		failures, _ := c.Lines.Get("bond." + bond + "." + name + ".link_failures").Sum(c.Window)
 		if ok && lowest == 0 || failures > 0 {
 			names = append(names, name)

@@ -53,10 +53,10 @@ func runIncomplete(c *Case) Answer {
 		if len(all) > 1 {
 			more = fmt.Sprintf("; %s more", unit.Count(len(all)-1))
 		}
-		lose(Item{Kind: "log", Text: all[0].Error()}, "the bundle is damaged (%v%s)", all[0], more)
+		lose(c.damageItem(all[0]), "the bundle is damaged (%v%s)", all[0], more)
 		const most = 20 // of a thousand that a broken disk may leave; verify lists them all
 		for _, err := range all[1:min(len(all), most)] {
-			f.Evidence = append(f.Evidence, Item{Kind: "log", Text: err.Error()})
+			f.Evidence = append(f.Evidence, c.damageItem(err))
 		}
 		f.advise(copyAgain)
 	}
@@ -209,4 +209,16 @@ func (f *Finding) advise(what string) {
 	if what != "" && !slices.Contains(f.Remedy, r) {
 		f.Remedy = append(f.Remedy, r)
 	}
+}
+
+// damageItem is the evidence of damage to the bundle itself.
+func (c *Case) damageItem(err error) Item {
+	item := Item{Kind: "log", Where: "the file", Text: err.Error()}
+	for _, in := range c.Evidence.Inputs {
+		if in.Kind == "bundle" {
+			item.Member = in.Path
+			break
+		}
+	}
+	return item
 }

@@ -84,6 +84,22 @@ func losesAsMuch(cause, effect *Finding) bool {
 	return harmful(cause, effect) && chance*cause.lost >= effect.lost
 }
 
+// ofMostPeers says whether a cause is about half of the peers of what it may have caused, at least: one that fell silent is not why
+// ten others are sent everything again.
+func ofMostPeers(cause, effect *Finding) bool {
+	peers, met := 0, 0
+	for _, s := range effect.Subjects {
+		if s.Kind() != subject.KindPeer {
+			continue
+		}
+		peers++
+		if subject.AnyMeet(subject.KindPeer, []subject.Subject{s}, cause.Subjects) {
+			met++
+		}
+	}
+	return 2*met >= peers
+}
+
 // heldUp says whether one delay can have made the other: packets that wait behind each other wait
 // together, so that half of it is taken for enough, but no short one makes a long one.
 func heldUp(cause, effect *Finding) bool { return cause.delay >= effect.delay/2 }
@@ -114,11 +130,11 @@ func link(results []Result) {
 }
 
 // joins says whether one finding caused the other: they are of the variants that the link
-// is about, at the same time, and meet on a subject.
+// is about, at the same time, the effect did not begin first, and they meet on a subject.
 func (l *Link) joins(cause, effect *Finding) bool {
 	return (l.CauseVariant == "" || l.CauseVariant == cause.Variant) &&
 		(l.EffectVariant == "" || l.EffectVariant == effect.Variant) &&
-		cause.span().Overlaps(effect.span(), l.Slack.Nanoseconds()) &&
+		cause.span().Overlaps(effect.span(), l.Slack.Nanoseconds()) && !effect.precedes(cause) &&
 		subject.AnyMeet(l.On, cause.Subjects, effect.Subjects) &&
 		(l.If == nil || l.If(cause, effect))
 }
@@ -141,7 +157,7 @@ func (f *Finding) Remark() bool { return f.remark }
 
 // Ordered gives findings as a reader wants them: roots first, the worst before the
 // others, each followed by its effects, and remarks behind all that happened. Every finding
-// has a root above it, as causes make no circle.
+// has a root above it, as causes make no circle. Effects of one cause stand in the order in which they began.
 func Ordered(findings []*Finding) []*Finding {
 	worst := slices.Clone(findings)
 	ranks := map[*Finding]int{}
@@ -154,22 +170,36 @@ func Ordered(findings []*Finding) []*Finding {
 	}
 	slices.SortStableFunc(worst, func(a, b *Finding) int { return ranks[b] - ranks[a] })
 	var ordered []*Finding
-	var visit func(f *Finding)
-	visit = func(f *Finding) {
-		if slices.Contains(ordered, f) { // an effect of two causes stands below the first
+	var visit func(f *Finding, below map[*Finding]bool)
+	visit = func(f *Finding, below map[*Finding]bool) {
+		// An effect of two roots stands below the first; one of two causes below the same root behind both.
+		if slices.Contains(ordered, f) || slices.ContainsFunc(f.roots, func(r *Finding) bool { return below[r] && !slices.Contains(ordered, r) }) {
 			return
 		}
 		ordered = append(ordered, f)
-		for _, effect := range f.Effects(worst) {
-			visit(effect)
+		for _, effect := range InTime(f.Effects(worst)) {
+			visit(effect, below)
 		}
 	}
 	for _, f := range worst {
 		if f.Root() {
-			visit(f)
+			below := map[*Finding]bool{}
+			f.descend(worst, below)
+			visit(f, below)
 		}
 	}
 	return ordered
+}
+
+// descend adds a finding and all that it causes, by one step or several.
+func (f *Finding) descend(all []*Finding, to map[*Finding]bool) {
+	if to[f] {
+		return
+	}
+	to[f] = true
+	for _, e := range f.Effects(all) {
+		e.descend(all, to)
+	}
 }
 
 // Worst gives the highest severity of a finding and of all that it causes, by one step or several: what is a remark by itself may

@@ -202,6 +202,7 @@ func (k *Check) ask(c *Case) Answer {
 	for _, f := range a.Findings {
 		f.ID, f.remark = k.ID, k.Remark
 		f.hedge(c, lossy)
+		f.unseenBefore(c)
 		f.complete(k.Title)
 	}
 	return a

@@ -16,6 +16,9 @@ import (
 var clockStep = Limit{"step", 0.010, "s",
 	"adjtimex slews by at most 500 ppm, which is 10 ms in 20 s; a faster change is a step"}
 
+var clockOrder = Limit{"order", 0.01, "ratio of the packets",
+	"several queues or interfaces hand packets on a little out of order; where each hundredth is, what is counted as reordered or sent again may not be"}
+
 var clockSuspect = Check{
 	ID:    "clock-suspect",
 	Title: "The clock is not to be trusted",
@@ -24,10 +27,13 @@ var clockSuspect = Check{
 step in between (settimeofday, a virtual machine that was paused, the first correction
 of a time daemon) does not move the bundle's times against each other, but those of log
 files and other hosts. A clock that nothing synchronises may be minutes off. Daemons that
-follow NTP tell the kernel that they do; what a hypervisor's tools set goes unsaid.`,
+follow NTP tell the kernel that they do; what a hypervisor's tools set goes unsaid.
+
+Of a bare capture nobody knows the clock. Where its times go back, it was set, or the file
+was put together in another order; a jump forward looks like silence.`,
 	Ref:    "adjtimex(2); Documentation/timers/ntp.rst",
 	Needs:  []*Need{needClocks},
-	Limits: []Limit{clockStep},
+	Limits: []Limit{clockStep, clockOrder},
 	Remark: true,
 	run:    runClock,
 }
@@ -35,6 +41,9 @@ follow NTP tell the kernel that they do; what a hypervisor's tools set goes unsa
 // runClock compares how far the wall clock and the boot clock went between readings: those of
 // every tick where the bundle has them, else those of the manifest.
 func runClock(c *Case) Answer {
+	if f := c.timesGoBack(); f != nil {
+		return present(f)
+	}
 	clocks := c.Evidence.Manifest.Clocks
 	last := clocks[len(clocks)-1]
 	var findings []*Finding
@@ -135,5 +144,32 @@ func slept(a, b clockReading) *Finding {
 	f := b.finding(a, "The machine was suspended", "nothing ran", "boottime against monotonic", gap)
 	f.Headline = fmt.Sprintf("The machine was suspended for %s between %q and %q: nothing ran, and the bundle's times leave it out.",
 		unit.Duration(time.Duration(gap*1e9)), a.name, b.name)
+	return f
+}
+
+// timesGoBack is about a bare capture whose times do, by as much as no slewed clock does or for many packets; nil where they do not.
+func (c *Case) timesGoBack() *Finding {
+	p := c.Evidence.Packets
+	if c.Evidence.Manifest != nil || p == nil {
+		return nil
+	}
+	back := p.Stats.Back
+	by, share := time.Duration(back.By), float64(p.Stats.Backward)/float64(max(p.Totals.Packets, 1))
+	f := &Finding{Severity: Warning, Title: "The capture's times go back", Object: "clock", effect: "times go back by " + unit.Duration(by)}
+	switch {
+	case by.Seconds() >= clockStep.Value:
+		f.Headline = fmt.Sprintf("The capture's times go back by %s at frame %d: the clock was set, or the file was put together in another order.", unit.Duration(by), back.Frame)
+		f.Detail = "What lasted from before until after it was not measured."
+	case share >= clockOrder.Value:
+		f.Severity = Info
+		f.Headline = fmt.Sprintf("%s of the capture's packets stand behind later ones, by up to %s.", unit.Percent(share), unit.Duration(by))
+		f.Detail = "What is counted as reordered, or sent again, may only stand in another order."
+		f.Remedy = []Remedy{{What: "Sort the file by time (reordercap) and analyse it again."}}
+	default:
+		return nil
+	}
+	f.at(timeline.Span{Start: back.Time, End: back.Time})
+	f.Evidence = []Item{{Kind: "packets", Member: c.inputMember(back.Input), Where: fmt.Sprintf("frames %d", back.Frame),
+		Value: val(by.Seconds()), Limit: val(clockStep.Value), Unit: "s", Filter: fmt.Sprintf("frame.number == %d", back.Frame)}}
 	return f
 }

@@ -61,8 +61,9 @@ func needProbe(name, source, get string) *Need {
 // burst is how a counter moved: the longest run of seconds in which it did, and how often.
 type burst struct {
 	span timeline.Span
-	n    float64 // within the span
-	all  float64 // within the window
+	onset
+	n   float64 // within the span
+	all float64 // within the window
 }
 
 // apart is how long a counter may stand still within one burst: what comes once in a second
@@ -71,9 +72,11 @@ const apart = int64(2e9)
 
 // burst looks for the longest run in which a counter moved. ok is false where it stood still.
 func (c *Case) burst(s *timeline.Series) (b burst, ok bool) {
-	if b.span, ok = timeline.Longest(s.Runs(c.Window, apart, positive)); !ok {
+	runs := s.Runs(c.Window, apart, positive)
+	if b.span, ok = timeline.Longest(runs); !ok {
 		return b, false
 	}
+	b.onset = onsetOf(s, runs, b.span)
 	b.n, _ = s.Sum(b.span)
 	b.all, _ = s.Sum(c.Window)
 	return b, true
@@ -121,11 +124,7 @@ func (c *Case) total(pattern string) *timeline.Series {
 // at its end.
 func (c *Case) seriesItem(s *timeline.Series, in timeline.Span) Item {
 	sum, _ := s.Sum(in)
-	item := Item{Kind: "counter", Member: s.Source, Where: s.Name, Value: val(sum)}
-	if strings.HasPrefix(s.Source, "proc/") {
-		item.Member = member.SnapshotName(evidence.Unix(in.End), s.Source)
-	}
-	return item
+	return Item{Kind: "counter", Member: lastReading(s, in), Where: s.Name, Value: val(sum)}
 }
 
 // levelItem is the evidence of a level at its highest in a span; ok is false without a value.
@@ -135,11 +134,8 @@ func (c *Case) levelItem(name string, in timeline.Span) (Item, bool) {
 	if !ok {
 		return Item{}, false
 	}
-	item := Item{Kind: "series", Member: s.Source, Where: name, Value: val(v), Unit: s.Unit, Text: "largest at " + words.Clock(evidence.Unix(at))}
-	if strings.HasPrefix(s.Source, "proc/") {
-		item.Member = member.SnapshotName(evidence.Unix(at), s.Source)
-	}
-	return item, true
+	return Item{Kind: "series", Member: lastReading(s, timeline.Span{Start: at, End: at}), Where: name, Value: val(v), Unit: s.Unit,
+		Text: "largest at " + words.Clock(evidence.Unix(at))}, true
 }
 
 // setting is a sysctl as a remedy names it, with its first number.

@@ -76,7 +76,7 @@ func runCPUSaturated(c *Case) Answer {
 // shareItem is the evidence of a share of time at its largest.
 func (c *Case) shareItem(s *timeline.Series, in timeline.Span, limit float64) Item {
 	v, at, _ := s.Max(in)
-	return Item{Kind: "series", Member: "snapshots/" + s.Source, Where: s.Name, Value: val(v), Limit: val(limit), Unit: "ratio", Text: "largest at " + clock(at)}
+	return Item{Kind: "series", Member: lastReading(s, timeline.Span{Start: at, End: at}), Where: s.Name, Value: val(v), Limit: val(limit), Unit: "ratio", Text: "largest at " + clock(at)}
 }
 
 // starved gives a listener whose accept queue filled within a span while its process was runnable, with the

@@ -62,6 +62,7 @@ type Finding struct {
 
 	effect string        // a few words for the verdict: 11 connection attempts retried
 	roots  []*Finding    // by index of Causes
+	onset  onset         // when it began, as far as that is known
 	way    handshake.Way // of the connections that a finding about handshakes is about
 	ends   []netip.Addr  // of handshakes, the addresses at their other end
 	most   bool          // of an interface, that it carried most of this host's packets

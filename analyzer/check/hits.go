@@ -120,7 +120,9 @@ func (h *hit) finding(c *Case, span timeline.Span) *Finding {
 			f.Subjects = append(f.Subjects, c.askersOf(h.service.Server)...)
 		}
 	}
-	f.at(h.within(span))
+	span = h.within(span)
+	f.at(span)
+	f.onset = onset{min(h.First, h.Opened[0]), span.Start + int64(snapshotTick)}
 	f.examples(h.Examples)
 	f.Evidence = []Item{c.examplesItem(h.Examples, h.Flows)}
 	return f

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
@@ -21,11 +22,25 @@ func (c *Case) counterItem(series string) Item {
 	if s == nil {
 		return item
 	}
-	item.Member = s.Source
-	if span, ok := s.Where(c.Window, func(v float64) bool { return v > 0 }); ok {
-		item.Member = member.SnapshotName(evidence.Unix(span.End), s.Source)
+	in := c.Window
+	if span, ok := s.Where(c.Window, positive); ok {
+		in = span
 	}
+	item.Member = lastReading(s, in)
 	return item
+}
+
+// lastReading names the member that holds the last reading of a series within a span: a number that is read from a kernel text
+// is in a snapshot of its own each time.
+func lastReading(s *timeline.Series, in timeline.Span) string {
+	if !strings.HasPrefix(s.Source, "proc/") && !strings.HasPrefix(s.Source, "sys/") {
+		return s.Source
+	}
+	at := in.End
+	if i, _ := slices.BinarySearch(s.T, in.End+1); i > 0 {
+		at = s.T[i-1]
+	}
+	return member.SnapshotName(evidence.Unix(at), s.Source)
 }
 
 // settingItem is the evidence of a sysctl; ok is false where the bundle does not have it.

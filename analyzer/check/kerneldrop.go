@@ -138,7 +138,7 @@ func (c *Case) kernelDropFinding(r *reasonDrops) *Finding {
 	f := &Finding{Severity: Info, Object: r.name}
 	f.at(c.Window)
 	if b, ok := c.burst(series); ok { // a hostile bundle has more names than series
-		f.at(b.span)
+		f.during(b)
 		f.Evidence = []Item{c.seriesItem(series, c.Window)}
 	}
 	share := float64(r.n) / max(float64(r.n)+c.received(c.Window), 1)

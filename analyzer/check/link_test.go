@@ -66,6 +66,115 @@ func TestLink(t *testing.T) {
 	}
 }
 
+// What is known to have begun before its supposed cause is not its effect, however long both went on together; what is not known to
+// have may be.
+func TestLinkOnset(t *testing.T) {
+	const early, late = int64(1e9), int64(2e9)
+	for name, tt := range map[string]struct {
+		cause, effect onset
+		want          bool
+	}{
+		"effect first":            {onset{early: late + 1}, onset{late: late}, false},
+		"at the same time":        {onset{early: late}, onset{late: late}, true},
+		"cause first":             {onset{early: early}, onset{late: late}, true},
+		"nobody knows of a cause": {onset{late: late}, onset{late: early}, true},
+		"nor of an effect":        {onset{early: late}, onset{early: early}, true},
+	} {
+		cause, effect := told("c", 0, ""), told("e", 0, "")
+		effect.Causes = []Link{{Cause: cause, On: subject.KindHost, Because: "so it is"}}
+		for check, o := range map[*Check]onset{cause: tt.cause, effect: tt.effect} {
+			run := check.run
+			check.run = func(c *Case) Answer {
+				a := run(c)
+				a.Findings[0].onset = o
+				return a
+			}
+		}
+		// The window begins long before: else the evidence would not go back to any onset.
+		findings := Findings(Run([]*Check{cause, effect}, &Case{Evidence: &evidence.Evidence{}, Window: timeline.Span{Start: -1e9, End: 9e9}}))
+		if got := !findings[1].Root(); got != tt.want {
+			t.Errorf("%s: linked %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
+// A finding that is as old as the evidence, or of which some was lost, may have begun before: its onset is not known.
+func TestUnseenBefore(t *testing.T) {
+	const second = int64(1e9)
+	packets := &evidence.Packets{First: 5 * second}
+	for name, tt := range map[string]struct {
+		packets *evidence.Packets
+		lost    bool
+		early   int64
+		want    int64
+	}{
+		"in the middle":                {nil, false, 7 * second, 7 * second},
+		"as old as the window":         {nil, false, 2 * second, 0},
+		"as old as the packets":        {packets, false, 5*second + 1, 0},
+		"younger than the packets":     {packets, false, 7 * second, 7 * second},
+		"where evidence has been lost": {nil, true, 7 * second, 0},
+	} {
+		f := &Finding{onset: onset{tt.early, 8 * second}, AtLeast: tt.lost}
+		f.unseenBefore(&Case{Evidence: &evidence.Evidence{Packets: tt.packets}, Window: timeline.Span{Start: 2 * second, End: 9 * second}})
+		if f.onset != (onset{tt.want, 8 * second}) {
+			t.Errorf("%s: %v, want early %d", name, f.onset, tt.want)
+		}
+	}
+}
+
+// A counter's onset lies between two readings; of its first reading nobody knows the one before.
+func TestOnsetOf(t *testing.T) {
+	c := &Case{Window: timeline.Span{Start: 0, End: 20e9}}
+	for name, tt := range map[string]struct {
+		v    []float64
+		want onset
+	}{
+		"one run":        {[]float64{0, 0, 3, 1, 0}, onset{2e9, 3e9}},
+		"a blip before":  {[]float64{0, 1, 0, 0, 0, 0, 3, 1, 1, 0}, onset{1e9, 7e9}},
+		"from the first": {[]float64{4, 3, 0}, onset{0, 1e9}},
+	} {
+		s := &timeline.Series{Counts: true, V: tt.v}
+		for i := range tt.v {
+			s.T = append(s.T, int64(i+1)*1e9)
+		}
+		if b, ok := c.burst(s); !ok || b.onset != tt.want {
+			t.Errorf("%s: %v, want %v", name, b.onset, tt.want)
+		}
+	}
+}
+
+// Effects stand in the order in which they began, and those of the same second in the order of severity.
+func TestInTime(t *testing.T) {
+	at := func(id string, ms int) *Finding {
+		return &Finding{ID: id, Start: cases.Start.Add(time.Duration(ms) * time.Millisecond)}
+	}
+	all := []*Finding{at("critical", 5000), at("late", 9000), at("same", 4500), at("first", 100), at("third", 5500)}
+	var got []string
+	for _, f := range InTime(all) {
+		got = append(got, f.ID)
+	}
+	if diff := cmp.Diff([]string{"first", "critical", "same", "third", "late"}, got); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
+// One peer that fell silent is why it is sent everything again, and not why many others are.
+func TestOfMostPeers(t *testing.T) {
+	peer := func(n byte) subject.Subject { return subject.Peer{Addr: netip.AddrFrom4([4]byte{198, 51, 100, n})} }
+	one, two, four := []subject.Subject{peer(1)}, []subject.Subject{peer(1), peer(2)}, []subject.Subject{peer(1), peer(2), peer(3), peer(4)}
+	net := []subject.Subject{subject.Network{Prefix: netip.MustParsePrefix("198.51.100.0/24")}}
+	for name, tt := range map[string]struct {
+		cause, effect []subject.Subject
+		want          bool
+	}{
+		"its own": {one, one, true}, "half": {two, four, true}, "one of four": {one, four, false}, "a network's": {net, four, true},
+	} {
+		if got := ofMostPeers(&Finding{Subjects: tt.cause}, &Finding{Subjects: tt.effect}); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 // The causes of an effect stand in the order of its literal, whatever the order of checks.
 func TestLinkOrder(t *testing.T) {
 	var causes []*Check

@@ -66,6 +66,7 @@ func (c *Case) linkDown(name string, m message, ups []message) *Finding {
 	f := &Finding{Severity: Info, Object: name, effect: name + " without a link", Subjects: []subject.Subject{subject.Interface{Name: name}}}
 	gone := linkGone(name, m, ups, c.Window)
 	f.at(gone)
+	f.onset.early = gone.Start - int64(time.Second) // drivers wait a little before they believe that it is down
 	f.Evidence = []Item{logItem(m.line)}
 	back := "and did not come back within the window"
 	for _, up := range ups {

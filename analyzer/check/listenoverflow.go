@@ -63,11 +63,14 @@ func runListenOverflow(c *Case) Answer {
 	}
 	moved, _ := c.Lines.Get(overflows).Where(c.Window, positive)
 	also, _ := c.Lines.Get(drops).Where(c.Window, positive)
+	full, _ := c.burst(c.Lines.Get(overflows))
+	all, _ := c.burst(c.Lines.Get(drops))
 	f := &Finding{Severity: Critical, Object: "listeners"}
 	if max(over, dropped) < manyFlows.Value { // one or two clients waited a second longer
 		f.Severity = Warning
 	}
 	f.at(moved.Join(also))
+	f.onset = full.onset.join(all.onset)
 	f.effect = c.least(needTCPExt) + words.Plural(uint64(max(over, dropped)), "connection attempt dropped", "connection attempts dropped")
 	f.Evidence = append(f.Evidence, c.counterItem(overflows), c.counterItem(drops))
 	if over == 0 {

@@ -143,7 +143,9 @@ func ends(e *member.Event, way handshake.Way) (service, client netip.AddrPort) {
 func (c *Case) ruledFinding(r ruled) *Finding {
 	f := c.finding(r.trouble)
 	f.Variant, f.Flows = "", nil
-	f.at(r.span.Join(timeline.Span{Start: r.First, End: r.Last}))
+	span := r.span.Join(timeline.Span{Start: r.First, End: r.Last})
+	f.at(span)
+	f.onset = onset{early: span.Start}
 	way := "in"
 	if r.out {
 		way = "out"

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,6 +84,7 @@ func (c *Case) lostFinding(s stretchOf, share float64) *Finding {
 		f.Severity = Critical
 	}
 	f.at(s.lostSpan(c.Window))
+	f.onset.early = s.since()
 	f.Subjects = s.subjects(func(t *taps.Tally) bool { return t.Lost+t.Refused > 0 })
 	for _, place := range []string{s.from.Name, s.to.Name} {
 		f.Subjects = append(f.Subjects, subject.Interface{Name: place})
@@ -152,6 +154,16 @@ func (s *stretchOf) bySize() (passed, lost uint32, ok bool) {
 		begun = true
 	}
 	return passed, lost, float64(n) >= lossMany.Value && float64(other) >= lossMany.Value && lost > passed && lost >= smallest
+}
+
+// since is when something was lost or refused first.
+func (s *stretchOf) since() int64 {
+	for _, at := range s.seconds() {
+		if s.Seconds[at].Lost > 0 {
+			return min(at*1e9, cmp.Or(s.RefusedFirst, at*1e9))
+		}
+	}
+	return s.RefusedFirst
 }
 
 // lostSpan is the longest run of seconds in which something was lost, or when connections did not get through.

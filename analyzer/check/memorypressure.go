@@ -55,8 +55,10 @@ func runMemoryPressure(c *Case) Answer {
 	if n, _ := stalls.Sum(c.Window); n > 0 {
 		f.Evidence = append(f.Evidence, c.seriesItem(stalls, c.Window))
 	}
-	if v, ok := least(c.Lines.Get("meminfo.MemAvailable"), c.Window); ok {
-		f.Evidence = append(f.Evidence, Item{Kind: "series", Member: "snapshots/proc/meminfo", Where: "meminfo.MemAvailable", Value: val(v), Unit: "B", Text: "smallest"})
+	if available := c.Lines.Get("meminfo.MemAvailable"); available != nil {
+		if v, at, ok := least(available, c.Window); ok {
+			f.Evidence = append(f.Evidence, Item{Kind: "series", Member: lastReading(available, timeline.Span{End: at}), Where: available.Name, Value: val(v), Unit: "B", Text: "smallest"})
+		}
 	}
 	f.Remedy = []Remedy{{What: "See who holds the memory (processes.jsonl, rss_pages; of containers memory.current beside memory.max), and limit that, or give the server memory.low so that its pages are taken last."}}
 	return present(f)
@@ -102,14 +104,14 @@ func (f *Finding) span0() timeline.Span {
 }
 
 // least is a level's smallest value in a span.
-func least(s *timeline.Series, in timeline.Span) (v float64, ok bool) {
+func least(s *timeline.Series, in timeline.Span) (v float64, at int64, ok bool) {
 	if s == nil {
-		return 0, false
+		return 0, 0, false
 	}
 	for i, t := range s.T {
 		if t >= in.Start && t <= in.End && (!ok || s.V[i] < v) {
-			v, ok = s.V[i], true
+			v, at, ok = s.V[i], t, true
 		}
 	}
-	return v, ok
+	return v, at, ok
 }

@@ -80,7 +80,7 @@ func (c *Case) droppedIn(name string) *Finding {
 	share := rest / max(rest+good, 1)
 	packets := words.Plural(uint64(rest), "packet", "packets")
 	f := &Finding{Severity: lossSeverity(rest, share), lost: share, Object: name, Subjects: []subject.Subject{subject.Interface{Name: name}}, effect: packets + " dropped by " + name}
-	f.at(b.span)
+	f.during(b)
 	f.Headline = fmt.Sprintf("%s dropped %s on the way in, %s of all, before the kernel saw them.", name, packets, unit.Percent(share))
 	f.Evidence = []Item{c.seriesItem(c.Lines.Get("if."+name+".rx_dropped"), c.Window)}
 	if fifo := c.Lines.Get("if." + name + ".rx_fifo"); fifo != nil {
@@ -112,7 +112,7 @@ func (c *Case) droppedOut(name string) *Finding {
 	share := b.n / max(b.n+good, 1)
 	packets := words.Plural(uint64(b.all), "packet", "packets")
 	f := &Finding{Severity: lossSeverity(b.n, share), lost: share, Object: name, Subjects: []subject.Subject{subject.Interface{Name: name}}, effect: packets + " dropped by " + name}
-	f.at(b.span)
+	f.during(b)
 	f.Headline = fmt.Sprintf("%s dropped %s on the way out, %s of all.", name, packets, unit.Percent(share))
 	f.Detail = "What is lost there had left the queueing discipline: the driver could not take them, or, on a veth, the other end's CPU had no room."
 	f.Evidence = append([]Item{c.seriesItem(series, b.span)}, c.driverItems(name, "tx_drop", "tx_queue", "stopped", "full")...)

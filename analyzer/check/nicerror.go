@@ -80,6 +80,7 @@ func (c *Case) errorsOf(name string) *Finding {
 			f.Severity = s
 		}
 		f.at(f.span0().Join(b.span))
+		f.onset = f.onset.join(b.onset)
 		f.lost = max(f.lost, share)
 		f.Evidence = append(f.Evidence, c.seriesItem(errors, b.span))
 		if part := c.Lines.Get("if." + name + "." + k.part); part != nil {

@@ -55,7 +55,7 @@ func runNoRoute(c *Case) Answer {
 		b, family, series = v6, "IPv6", "snmp6.Ip6OutNoRoutes"
 	}
 	f := &Finding{Severity: Warning, Object: family, effect: words.Plural(uint64(b.all), "packet", "packets") + " without a route"}
-	f.at(b.span)
+	f.during(b)
 	f.count = b.all
 	// What went on from end to end is not what happened: it is how this host is.
 	if float64(b.span.End-b.span.Start) > 0.9*float64(c.Window.End-c.Window.Start) {

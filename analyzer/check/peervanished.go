@@ -108,6 +108,7 @@ func (c *Case) vanishedFinding(h hit) *Finding {
 	span, _ := stretch(h.Seconds, 5)
 	f := h.finding(c, span)
 	f.End = f.Start.Add(time.Duration(h.Most))
+	f.onset.late = 0 // it begins with what was heard last, and nobody knows when silence became a fault
 	who := h.service.Server.String()
 	if h.by == flow.Client {
 		who = whom(h.Clients)

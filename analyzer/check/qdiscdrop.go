@@ -64,10 +64,10 @@ func runQdiscDrop(c *Case) Answer {
 	}
 	f := &Finding{Severity: Warning, Object: "an interface"}
 	dropped, sent := max(sum, b.all), c.sent(c.Window)
-	f.at(b.span)
+	f.during(b)
 	if !told { // the readings are at the trigger and at the end
 		at := queues[0].series.T
-		f.at(timeline.Span{Start: at[0], End: at[len(at)-1]})
+		f.at(timeline.Span{Start: at[0], End: min(at[len(at)-1], c.Window.End)})
 	}
 	share := dropped / max(dropped+sent, 1)
 	if len(queues) > 0 && queues[0].drops > 0 {

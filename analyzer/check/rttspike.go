@@ -105,6 +105,7 @@ func runRTT(c *Case) Answer {
 		f.Severity = Critical
 	}
 	f.at(s.span)
+	f.onset.late = s.span.Start + int64(snapshotTick)
 	f.delay = s.most
 	who := s.culprit(c.beforeQueues())
 	f.Object, f.Subjects, f.Variant = who.object, s.subjects(), who.variant

@@ -82,12 +82,13 @@ var needSoftirqs = needProbe(member.LatenciesName, "probe.softirq", "how long so
 
 // stall is what one CPU's NET_RX did.
 type stall struct {
-	cpu  int
-	span timeline.Span // the run of seconds that holds the longest
-	most float64       // s, the longest
-	at   int64         // when that was, the end of its second
-	n    int           // seconds with a stall, within the window
-	busy float64       // ratio of time in NET_RX, in the worst second
+	cpu   int
+	span  timeline.Span // the run of seconds that holds the longest
+	first int64         // the end of its first second
+	most  float64       // s, the longest
+	at    int64         // when that was, the end of its second
+	n     int           // seconds with a stall, within the window
+	busy  float64       // ratio of time in NET_RX, in the worst second
 }
 
 // runSoftirqStall looks at each CPU's longest NET_RX of each second.
@@ -177,7 +178,7 @@ func (c *Case) stall(p perCPU) (s stall, stolen int) {
 	}
 	for _, run := range over.Runs(c.Window, apart, positive) {
 		if s.at >= run.Start && s.at <= run.End {
-			s.span = run
+			s.span, s.first = run, onsetOf(over, []timeline.Span{run}, run).late
 		}
 	}
 	if busy := c.Lines.Get(fmt.Sprintf("softirq.net_rx.cpu%d.time", p.cpu)); busy != nil {
@@ -212,6 +213,7 @@ func (c *Case) stallFinding(stalls []stall) *Finding {
 		f.Severity = Warning
 	}
 	f.at(s.span)
+	f.onset.late = s.first
 	// A packet waits behind as many stalls as follow each other: most of a second, if they do.
 	f.delay = max(s.most, s.busy)
 	inside := c.inside("NET_RX", s.cpu, s.at)

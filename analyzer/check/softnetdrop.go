@@ -64,7 +64,7 @@ func runSoftnetDrop(c *Case) Answer {
 	dropped, _ := worst.series.Sum(b.span)
 	share := dropped / max(dropped+processed, 1)
 	f := &Finding{Severity: lossSeverity(dropped, share), Object: "CPU " + strconv.Itoa(worst.cpu)}
-	f.at(b.span)
+	f.during(b)
 	packets := c.least(needSoftnet) + words.Plural(uint64(b.n), "packet", "packets")
 	f.effect = packets + " dropped in the backlog"
 	f.Headline = fmt.Sprintf("The receive backlog of CPU %d overflowed: %s dropped within %s, %s of what came to that CPU, before any capture or socket saw them.",

@@ -61,7 +61,7 @@ func runSoftnetSqueeze(c *Case) Answer {
 	if busy >= squeezeBusy.Value {
 		f.Severity = Warning
 	}
-	f.at(b.span)
+	f.during(b)
 	f.effect = fmt.Sprintf("NET_RX out of budget %s times", unit.Number(b.n))
 	f.Headline = fmt.Sprintf("NET_RX on CPU %d ended %s times within %s with packets left, which waited for its next round.",
 		worst.cpu, unit.Number(b.n), unit.Duration(b.lasted()))

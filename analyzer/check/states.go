@@ -148,6 +148,7 @@ func (h *held) port() (best uint16) {
 func (p *pileup) finding(c *Case, state string) *Finding {
 	f := &Finding{Severity: Warning, Object: state}
 	f.at(p.span)
+	f.onset.late = p.span.Start
 	f.effect = fmt.Sprintf("%s sockets in %s", unit.Number(p.most), state)
 	if item, ok := c.largestItem(p.vital, "1", c.Window); ok {
 		item.Limit = val(max(stateMany.Value, stateFactor.Value*p.usual))

@@ -49,6 +49,8 @@ func runCookies(c *Case) Answer {
 	span, _ := c.Lines.Get(sentCookies).Where(c.Window, positive)
 	f := &Finding{Severity: Info, Object: "listeners"}
 	f.at(span)
+	b, _ := c.burst(c.Lines.Get(sentCookies))
+	f.onset = b.onset
 	if sent >= cookieMany.Value {
 		f.Severity = Warning
 	}
@@ -56,8 +58,14 @@ func runCookies(c *Case) Answer {
 	const recv, failed = "netstat.TcpExt.SyncookiesRecv", "netstat.TcpExt.SyncookiesFailed"
 	came, bad := c.sum(recv), c.sum(failed)
 	f.Headline = fmt.Sprintf("A queue of half-open connections was full: the kernel sent %s.", c.least(needTCPExt)+words.Plural(uint64(sent), "SYN cookie", "SYN cookies"))
-	f.Detail = fmt.Sprintf("%s came back as connections and %s did not fit.", words.Sentence(unit.Count(uint64(came))), unit.Count(uint64(bad)))
-	f.Evidence = []Item{c.counterItem(sentCookies), c.counterItem(recv), c.counterItem(failed)}
+	if c.Lines.Get(recv) != nil && c.Lines.Get(failed) != nil {
+		f.Detail = fmt.Sprintf("%s came back as connections and %s did not fit.", words.Sentence(unit.Count(uint64(came))), unit.Count(uint64(bad)))
+	}
+	for _, name := range []string{sentCookies, recv, failed} {
+		if c.Lines.Get(name) != nil {
+			f.Evidence = append(f.Evidence, c.counterItem(name))
+		}
+	}
 	log := c.logLines("syn_flood")
 	f.Evidence = append(f.Evidence, log...)
 	for _, path := range []string{"net/ipv4/tcp_syncookies", "net/ipv4/tcp_max_syn_backlog", "net/core/somaxconn"} {

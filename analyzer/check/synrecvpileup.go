@@ -72,6 +72,7 @@ func runSYNRecv(c *Case) Answer {
 	p.most, _, _ = line.Max(p.span)
 	f := &Finding{Severity: Warning, Object: "SYN_RECV"}
 	f.at(p.span)
+	f.onset.late = p.span.Start
 	if item, ok := c.largestItem(vital, "1", p.span); ok {
 		item.Limit = val(limit)
 		f.Evidence = append(f.Evidence, item)

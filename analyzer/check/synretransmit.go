@@ -75,7 +75,7 @@ waited in a queue, and nothing was lost.`,
 // runSYN gives a finding for each service whose clients repeated their SYNs.
 func runSYN(c *Case) Answer {
 	return c.byService("SYN", "repeated connection attempt", "repeated connection attempts", c.synFinding,
-		handshake.SYNUnanswered, handshake.SYNAnswered, handshake.SYNLate)
+		handshake.SYNUnanswered, handshake.SYNAnswered, handshake.SYNLate, handshake.SYNUnseen)
 }
 
 // synFinding says who waited and where the SYN or its answer was lost. A port without a
@@ -204,6 +204,11 @@ func (c *Case) synPlace(t trouble) where {
 				"Look at this host's own packet filter and rp_filter for packets from this upstream."}
 		}
 		return where{"the answer did not reach the client", "A SYN-ACK had been captured before.", "Follow the way from the tap to the client."}
+	}
+	if t.kind == handshake.SYNUnseen {
+		return where{"its answers are not in the capture",
+			"The clients went on as if they had been answered, by a way that was not captured, so that nobody can tell whether the SYN or its answer was lost.",
+			"Capture both ways: on all interfaces of this host, or both directions of the mirror port."}
 	}
 	switch t.service.Way {
 	case handshake.Inbound:

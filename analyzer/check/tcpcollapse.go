@@ -66,7 +66,7 @@ func runTCPCollapse(c *Case) Answer {
 		return absent("full receive buffers were merged (%s), but no softirq %s long for it", words.Plural(uint64(merged.all), "segment", "segments"), was)
 	}
 	f := &Finding{Severity: Info, effect: words.Plural(uint64(merged.all), "segment", "segments") + " merged in the softirq"}
-	f.at(merged.span)
+	f.during(merged)
 	if !ok {
 		f.at(c.prunedSpan())
 	}

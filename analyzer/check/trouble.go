@@ -116,8 +116,27 @@ func (c *Case) finding(t trouble) *Finding {
 	}
 	f.ends, f.count = t.ends(), float64(t.Flows)
 	f.at(timeline.Span{Start: t.First, End: t.Last})
+	f.onset = onset{t.First, t.begun()}
 	f.take(t.Examples)
 	return f
+}
+
+// begun is by when it had begun in earnest: a SYN that was lost long before by chance does not say since when many are. A quarter of the
+// examples, which show most, had repeated something.
+func (t trouble) begun() int64 {
+	var repeated []int64
+	for i := range t.Examples {
+		for _, sent := range [][]flow.Sent{t.Examples[i].SYNs, t.Examples[i].SYNACKs} {
+			if len(sent) > 1 {
+				repeated = append(repeated, sent[1].Time)
+			}
+		}
+	}
+	if len(repeated) == 0 {
+		return 0
+	}
+	slices.Sort(repeated)
+	return repeated[len(repeated)/4]
 }
 
 // ends are the addresses at the other end of its connections: the server's of those that this host opens, else the clients'.

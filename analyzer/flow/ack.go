@@ -193,8 +193,8 @@ func (t *Table) sample(f *Flow, s Side, p *packet.Packet, live []segment, n int)
 	y := &f.Dirs[s.Other()]
 	rtt := p.Time - from.sent
 	switch {
-	case rtt < 0:
-		return
+	case rtt < 0, rtt > maxRTO:
+		return // the clock was set, or the capture stood still: the sender would have sent again
 	case f.prompt(s, p):
 		y.promptRTT = rtt
 	case rtt >= max(y.rttMin, y.promptRTT)+maxAckDelay:

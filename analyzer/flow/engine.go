@@ -76,7 +76,7 @@ type half struct {
 	windowLow, windowHigh uint16 // of those and but SYNs, as they are in the header
 
 	recentAt uint8
-	recent   [4]print // fingerprints of the last packets
+	recent   [8]print // fingerprints of the last packets
 
 	windowTime int64 // Unix ns of the packet that offered the window
 	ackTime    int64 // Unix ns of the peer's last ACK that could make this side send again
@@ -105,9 +105,10 @@ type half struct {
 // print is the fingerprint of a packet, to recognise a second copy of it. It is small because every
 // packet looks at several.
 type print struct {
-	sum   uint32
-	time  uint32 // µs, modulo 2^32
-	iface uint16
+	sum    uint32
+	time   uint32 // µs, modulo 2^32
+	iface  uint16
+	copies uint8
 }
 
 // begin sets up a flow by its first packet.
@@ -330,7 +331,7 @@ func (f *Flow) ending() End {
 		return f.End
 	case c.Fins > 0 && s.Fins > 0:
 		return Fin
-	case s.Packets == 0 && len(f.Handshake.SYNs) > 0 && c.Packets == uint32(len(f.Handshake.SYNs)):
+	case s.Packets == 0 && len(f.Handshake.SYNs) > 0 && c.Packets-c.CaptureDuplicates == uint32(len(f.Handshake.SYNs)):
 		return Unanswered
 	}
 	return Open
@@ -339,7 +340,8 @@ func (f *Flow) ending() End {
 // copied reports whether the capture holds p a second time: the same header, IP identification
 // included, within a millisecond. Where the sender does not number its packets, a repetition that
 // came at once could be meant, unless it takes sequence space and nothing came from the peer
-// since, or it was captured on another interface.
+// since, it was captured on another interface, it is a SYN, whose timer no system has run so soon, or
+// the capture holds this connection's packets twice anyway.
 func (x *Direction) copied(f *Flow, s Side, p *packet.Packet) bool {
 	sum, now := fingerprint(p), uint32(p.Time/1000)
 	for i := range x.recent {
@@ -348,13 +350,29 @@ func (x *Direction) copied(f *Flow, s Side, p *packet.Packet) bool {
 			continue
 		}
 		numbered := !p.V6 && p.IPID != 0
-		if numbered || r.iface != p.Interface || p.SeqLen() > 0 && f.lastSide == s && !f.answersTwice(p) {
+		if numbered || r.iface != p.Interface || p.SeqLen() > 0 && f.lastSide == s && !f.answersTwice(p) ||
+			p.Flags&(packet.SYN|packet.ACK) == packet.SYN || r.copies < f.doubled() {
+			r.copies = min(r.copies, 254) + 1
 			return true
 		}
 	}
-	x.recent[x.recentAt%4] = print{sum: sum, time: now, iface: p.Interface}
+	x.recent[int(x.recentAt)%len(x.recent)] = print{sum: sum, time: now, iface: p.Interface}
 	x.recentAt++
 	return false
+}
+
+// doubled is how often the capture holds each packet of the connection beside the first time, as on a bridge and its ports (tcpdump -i
+// any); 0 where it does not. A sender may well repeat a packet within a millisecond, so that no more copies than usual are taken for such.
+// Those of the last packets are still to come: the interrupt of a card hands on eight at once (net.core.gro_normal_batch).
+func (f *Flow) doubled() uint8 {
+	const outstanding = 8
+	c, s := f.C2S(), f.S2C()
+	copies := c.CaptureDuplicates + s.CaptureDuplicates
+	all := c.Packets + s.Packets // the packet that is asked about among them
+	if originals := all - copies; copies > 0 && 3*(copies+outstanding) >= all {
+		return uint8(min((copies+originals-1)/originals, 255))
+	}
+	return 0
 }
 
 // answersTwice reports whether p is a SYN-ACK that may well follow an equal one at once: when the

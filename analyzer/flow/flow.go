@@ -194,6 +194,7 @@ type Sent struct {
 	Fed      bool // a SYN-ACK before which the client's data had been captured: a server that defers until data comes would have it
 
 	ts uint32 // TSval
+	id uint16 // IP identification
 }
 
 // Handshake tells how a connection was set up. Transmissions beyond 64 are counted but not listed.

@@ -14,7 +14,11 @@ func (t *Table) syn(f *Flow, s Side, p *packet.Packet) {
 	// Another number from the same side is a server that has forgotten the first SYN: SYN cookies,
 	// whose number changes with the minute, or a listener whose queue had overflowed.
 	fresh := !x.hasISN || x.isn != p.Seq
-	if fresh {
+	switch {
+	case !fresh && f.sameAgain(s, p):
+		t.duplicate(f, s, p)
+		return
+	case fresh:
 		x.begin(p.Seq+1, t)
 		x.isn, x.hasISN = p.Seq, true
 		x.announce(p)
@@ -24,7 +28,7 @@ func (t *Table) syn(f *Flow, s Side, p *packet.Packet) {
 		t.enter(&t.halfOpen, f)
 	}
 	h := &f.Handshake
-	sent := Sent{Time: p.Time, Frame: p.Frame, Input: p.Input, ts: p.TSval}
+	sent := Sent{Time: p.Time, Frame: p.Frame, Input: p.Input, ts: p.TSval, id: p.IPID}
 	f.negotiate()
 	switch answer := p.Flags&packet.ACK != 0; {
 	case answer && s == Server:
@@ -47,6 +51,29 @@ func (t *Table) syn(f *Flow, s Side, p *packet.Packet) {
 		}
 	}
 }
+
+// sameAgain reports whether a repeated SYN or SYN-ACK is the last one once more, as in a capture that was merged of two hosts', whose
+// clocks differ: sooner than any timer, and not numbered anew. A SYN-ACK may well follow at once, for a SYN that came twice: only
+// where the SYN was a copy is it one.
+func (f *Flow) sameAgain(s Side, p *packet.Packet) bool {
+	h := &f.Handshake
+	list := h.SYNs
+	switch {
+	case p.Flags&packet.ACK != 0 && s == Server && f.C2S().CaptureDuplicates > 0 && h.SYNRetransmits == 0:
+		list = h.SYNACKs
+	case p.Flags&packet.ACK != 0 || s != Client:
+		return false
+	}
+	if len(list) == 0 {
+		return false
+	}
+	last := &list[len(list)-1]
+	age := p.Time - last.Time
+	return p.IPID == last.id && max(age, -age) < shortestSYN
+}
+
+// shortestSYN is sooner than any system's first timeout of a SYN, which is 300 ms at least (Windows' InitialRto) and a second on Linux.
+const shortestSYN = 100_000_000 // ns
 
 // begin sets where the numbering of a side starts.
 func (x *Direction) begin(seq uint32, t *Table) {

@@ -28,6 +28,8 @@ const (
 	copyWithin = 1_000_000 // ns
 	// Linux never waits less before it retransmits by timeout (TCP_RTO_MIN, 6.18).
 	minRTO = 200e6
+	// Nor longer than this (TCP_RTO_MAX): what is answered later has been sent twice.
+	maxRTO = 120e9
 )
 
 // judge decides by the strongest evidence there is what the bytes from seq to end are, which lie

@@ -3,6 +3,8 @@ package flow
 import (
 	"slices"
 	"testing"
+
+	"github.com/spikebox/spikebox/analyzer/packet"
 )
 
 func TestSchedules(t *testing.T) {
@@ -122,5 +124,36 @@ func TestTwoSYNACKs(t *testing.T) {
 	s.at(20_000).synack() // the capture has it twice
 	if d := s.one().S2C(); d.Retransmits != 0 || d.CaptureDuplicates != 1 {
 		t.Errorf("%+v", s.rows[0].S2C)
+	}
+}
+
+// Two hosts' captures in one file hold each SYN twice, as far apart as their clocks are: with the same identification it is no
+// repetition, however its options were cut. No timer is so soon; what is numbered anew, or comes a second later, has been sent again.
+func TestSYNOfTwoCaptures(t *testing.T) {
+	for name, tt := range map[string]struct {
+		after    int64
+		id       uint16
+		want     uint32
+		schedule Schedule
+		answered bool
+	}{
+		"12 ms later":               {12 * ms, 7, 0, ScheduleNone, false},
+		"behind the answer":         {12 * ms, 7, 0, ScheduleNone, true},
+		"numbered anew, by program": {12 * ms, 8, 1, ScheduleOther, false},
+		"by the timer":              {second, 8, 1, ScheduleExponential1, false},
+		"by a timer, unnumbered":    {second, 7, 1, ScheduleExponential1, false},
+	} {
+		s := play(t)
+		syn := packet.Packet{Flags: packet.SYN, Seq: s.client, IPID: 7, Opts: packet.OptTS, TSval: 5}
+		s.send(false, syn)
+		if tt.answered {
+			s.at(ms).synack()
+		}
+		syn.IPID, syn.TSval = tt.id, 0 // its options are cut
+		s.at(tt.after).send(false, syn)
+		f := s.one()
+		if h := &f.Handshake; h.SYNRetransmits != tt.want || h.SYNSchedule != tt.schedule || f.C2S().CaptureDuplicates != 1-tt.want {
+			t.Errorf("%s: %d repeated (%v), %d copies; want %d (%v)", name, h.SYNRetransmits, h.SYNSchedule, f.C2S().CaptureDuplicates, tt.want, tt.schedule)
+		}
 	}
 }

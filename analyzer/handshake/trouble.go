@@ -27,6 +27,8 @@ const (
 	SYNLate
 	// SYNACKLate: SYN-ACKs that were late left together, faster than any timer repeats them.
 	SYNACKLate
+	// SYNUnseen: the SYN was repeated, and the client went on as if it had been answered, though nothing of the server was captured.
+	SYNUnseen
 	troubles
 )
 
@@ -39,6 +41,10 @@ func synTrouble(f *flow.Flow) (Trouble, bool) {
 	}
 	if late(f) {
 		return SYNLate, true
+	}
+	// Who acknowledges or sends data has had an answer: it goes another way than the tap sees.
+	if c, s := f.C2S(), f.S2C(); s.Packets == 0 && c.Packets > c.CaptureDuplicates+uint32(len(h.SYNs)) && c.Resets == 0 {
+		return SYNUnseen, true
 	}
 	for _, s := range h.SYNs[1:] {
 		if !s.Answered {

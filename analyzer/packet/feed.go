@@ -29,6 +29,7 @@ type batch struct {
 type count struct {
 	bytes, captured     uint64
 	truncated, backward uint64
+	back                Back
 	kinds               [kinds]uint32
 	opaque              [opaques]uint32
 	others              []other
@@ -133,7 +134,10 @@ func (r *reading) decode(p *Packet, rec *record, c *count) {
 	if rec.time < r.last {
 		c.backward++
 	}
-	r.last = rec.time
+	if by := rec.iface.last - rec.time; by > c.back.By && rec.iface.last != 0 {
+		c.back = Back{By: by, Input: p.Input, Frame: p.Frame, Time: p.Time}
+	}
+	r.last, rec.iface.last = rec.time, rec.time
 	c.bytes += uint64(rec.wireLen)
 	c.captured += uint64(len(rec.data))
 	if p.CapLen < p.WireLen {

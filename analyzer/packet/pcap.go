@@ -37,6 +37,7 @@ type iface struct {
 	link     uint32
 	snaplen  uint32
 	timeUnit timeUnit
+	last     int64 // Unix ns of its latest record
 }
 
 // container reads records one after the other. At the end next returns io.EOF; any other error is

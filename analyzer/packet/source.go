@@ -32,6 +32,15 @@ type Interface struct {
 	From, To int64
 }
 
+// Back is a packet before which time goes back in its input. Several interfaces are each in order only (dumpcap reads them beside
+// each other).
+type Back struct {
+	By    int64 // ns
+	Input uint16
+	Frame uint64
+	Time  int64 // Unix ns
+}
+
 // Stats counts what a source has read so far.
 type Stats struct {
 	Packets   uint64
@@ -39,6 +48,7 @@ type Stats struct {
 	Captured  uint64          // bytes in the file
 	Truncated uint64          // packets of which the file holds less than was on the wire
 	Backward  uint64          // packets older than their predecessor in the same input
+	Back      Back            // the one that is older by most than its predecessor on the same interface
 	Kinds     map[Kind]uint64 // packets by kind
 	// Packets with another one inside that was not decoded, by what hides it.
 	Opaque map[Opaque]uint64
@@ -263,6 +273,9 @@ func (s *Source) took(b *batch) {
 	s.stats.Captured += c.captured
 	s.stats.Truncated += c.truncated
 	s.stats.Backward += c.backward
+	if c.back.By > s.stats.Back.By {
+		s.stats.Back = c.back
+	}
 	for k, n := range c.kinds {
 		if n > 0 {
 			s.stats.Kinds[Kind(k)] += uint64(n)

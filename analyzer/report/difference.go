@@ -30,6 +30,8 @@ type Difference struct {
 	Moved []moved.Line `json:"moved"`
 	// Durations are the softirqs and functions of which some took far longer in one of the two.
 	Durations []HistogramPair `json:"durations"`
+	// Lacking is what could not be compared, as one of the two has nothing of it: settings, numbers.
+	Lacking []string `json:"lacking,omitempty"`
 }
 
 // Pair is one thing that differs; absent is empty.
@@ -55,8 +57,17 @@ func MakeDifference(bad, good *evidence.Evidence, badSums, goodSums []Histogram)
 	// Where one bundle has no settings at all, that all differ is no news.
 	if len(bad.Settings) > 0 && len(good.Settings) > 0 {
 		d.Settings = differing(settings(bad), settings(good))
+		if len(bad.Damage)+len(good.Damage) > 0 { // what a copy has lost does not differ
+			d.Settings = slices.DeleteFunc(d.Settings, func(p Pair) bool { return p.Bad == "" || p.Good == "" })
+		}
+	} else {
+		d.Lacking = append(d.Lacking, "settings")
 	}
-	d.Moved = append(d.Moved, moved.Between(bad, good, timeline.Build(&bad.Columns), timeline.Build(&good.Columns))...)
+	badLines, goodLines := timeline.Build(&bad.Columns), timeline.Build(&good.Columns)
+	if len(badLines.Names()) == 0 || len(goodLines.Names()) == 0 {
+		d.Lacking = append(d.Lacking, "numbers")
+	}
+	d.Moved = append(d.Moved, moved.Between(bad, good, badLines, goodLines)...)
 	return d
 }
 
@@ -161,6 +172,9 @@ func (d *Difference) verdict() string {
 	}
 	for i := range d.Durations {
 		parts = append(parts, d.Durations[i].summary())
+	}
+	if len(d.Lacking) > 0 {
+		parts = append(parts, words.List(d.Lacking)+" cannot be compared, as one of the two has none")
 	}
 	if len(parts) == 0 {
 		return "no setting differs, and no number differs much"

@@ -90,7 +90,7 @@ func effects(all []*check.Finding) []string {
 	return texts
 }
 
-// Caused gives everything that a finding causes, by one step or several.
+// Caused gives everything that a finding causes, by one step or several, in the order in which it began.
 func (d *Document) Caused(root *check.Finding) []*check.Finding {
 	var all []*check.Finding
 	seen := map[*check.Finding]bool{root: true}
@@ -103,7 +103,7 @@ func (d *Document) Caused(root *check.Finding) []*check.Finding {
 			}
 		}
 	}
-	return all
+	return check.InTime(all)
 }
 
 // nothing says that nothing was found, and what that is worth: how many checks were asked

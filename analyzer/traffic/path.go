@@ -105,7 +105,7 @@ func (s *Sums) path(f *flow.Flow) {
 // add counts a direction of a flow. SYNs sent again are the handshake's.
 func (l *Load) add(f *flow.Flow, d *flow.Direction, s *Sums) {
 	l.Flows++
-	l.Segments += uint64(d.Segments)
+	l.Segments += uint64(d.Segments - min(d.CaptureDuplicates, d.Segments)) // a copy is no segment
 	syns := f.Handshake.SYNRetransmits
 	if d == f.S2C() {
 		syns = f.Handshake.SYNACKRetransmits
