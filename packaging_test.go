@@ -83,6 +83,28 @@ func TestDaemonSet(t *testing.T) {
 	}
 }
 
+// A recorder that does not start again with the new version, or does not end, leaves no package half installed or removed: dpkg
+// would refuse to do anything with it until somebody mends that.
+func TestPackageScriptsSurviveSystemd(t *testing.T) {
+	if _, err := exec.LookPath("unshare"); err != nil || os.Getuid() != 0 {
+		t.Skip("needs root and unshare, for a /run of its own")
+	}
+	tools := t.TempDir()
+	for _, tool := range []string{"systemd-sysusers", "systemctl"} {
+		text := "#!/bin/sh\necho $0 $@\n[ $1 = daemon-reload ] || [ $1 = spikebox.conf ]\n"
+		if err := os.WriteFile(filepath.Join(tools, tool), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for script, asks := range map[string]string{"postinstall.sh configure": "try-restart spikeboxd.service", "preremove.sh remove": "disable --now spikeboxd.service"} {
+		cmd := exec.Command("unshare", "-m", "sh", "-c", "mount -t tmpfs none /run && mkdir -p /run/systemd/system && sh packaging/"+script)
+		cmd.Env = append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"))
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), asks) {
+			t.Errorf("%s: %v: %s", script, err, out)
+		}
+	}
+}
+
 // A release is refused with what is wrong: a tree that is not committed, no tag, a changelog of another version.
 func TestReleaseIsRefused(t *testing.T) {
 	for _, tool := range []string{"bash", "git"} {

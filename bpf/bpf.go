@@ -8,6 +8,7 @@ package bpf
 
 //go:generate -command object go tool bpf2go -cc clang -target bpfel -no-global-types -cflags "-O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu"
 //go:generate object -type listener -type pass Listeners listeners.bpf.c
+//go:generate object Extents extents.bpf.c
 //go:generate object TcpRetransmit tcp_retransmit.bpf.c
 //go:generate object TcpReset tcp_reset.bpf.c
 //go:generate object -type samples -type histogram -type responses -type transitions Tcp tcp.bpf.c

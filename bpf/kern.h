@@ -227,6 +227,27 @@ struct bpf_iter__tcp {
 	struct sock_common *sk_common;
 };
 
+/* include/linux/bpf.h, kernel/bpf/prog_iter.c */
+struct bpf_ksym {
+	unsigned long start;
+	unsigned long end;
+};
+
+struct bpf_prog_aux {
+	__u32 func_cnt;
+	struct bpf_prog **func;
+	struct bpf_ksym ksym;
+};
+
+struct bpf_prog {
+	struct bpf_prog_aux *aux;
+};
+
+struct bpf_iter__bpf_prog {
+	struct bpf_iter_meta *meta;
+	struct bpf_prog *prog;
+};
+
 #pragma clang attribute pop
 
 /* A field of a segment's struct tcp_skb_cb, through a typed pointer: that calls nothing. */

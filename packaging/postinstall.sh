@@ -10,6 +10,9 @@ if [ "$1" = configure ] || [ "$1" = 1 ] || [ "$1" = 2 ]; then
 	fi
 	if [ -d /run/systemd/system ]; then
 		systemctl daemon-reload
-		systemctl try-restart spikeboxd.service spikebox-watch.service # of an upgrade
+		# Of an upgrade. A configuration that this version refuses leaves it not armed, which the
+		# journal tells, and not the package half installed.
+		systemctl try-restart spikeboxd.service spikebox-watch.service ||
+			echo 'spikebox: not started again: journalctl -u spikeboxd -u spikebox-watch' >&2
 	fi
 fi

@@ -36,6 +36,7 @@ func examine(cfg *Config, board []vital.Column) (all []Finding) {
 	add := func(name, state, text string) { all = append(all, Finding{name, state, text}) }
 	armed := control.Taken(cfg.Control)
 	privileges(add)
+	memory(add, cfg)
 	for i, dir := range cfg.dirs() {
 		name := [...]string{"folder", "fallback folder"}[min(i, 1)]
 		state, text := folder(cfg, dir)

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/spikebox/spikebox/format"
+	"github.com/spikebox/spikebox/recorder/freeze"
+	"github.com/spikebox/spikebox/recorder/host"
 )
 
 // folderPatience is how long arming waits for the folders: a file server that is gone would
@@ -46,7 +46,8 @@ func prepareFolders(cfg Config) {
 			cfg.Log.Error(fmt.Sprintf("make folder for bundles: %v; armed all the same, it will be tried again at a trigger", err))
 			continue
 		}
-		if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil { // as where it is mounted read-only
+		// As where it is mounted read-only, or full.
+		if _, err := freeze.NewStore(host.Facts().Name, cfg.Retention, dir).Room(); err != nil {
 			cfg.Log.Error(fmt.Sprintf("no bundle can be written to %s as it is: %v; armed all the same, it will be tried again at a trigger", dir, err))
 		}
 		left, err := format.Sweep(dir)

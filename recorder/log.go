@@ -3,7 +3,8 @@
 package recorder
 
 // The log has a line for each of these events, whose name JSON has under "event": armed, fired, joined, held_back, would_fire,
-// bundle, bundle_lost, shed, restored, interface, log_dropped, drill, on_bundle, disarmed. What else it says has no event.
+// bundle, bundle_lost, shed, restored, interface, log_dropped, drill, on_bundle, disarmed. What else it says has no event. What
+// ends a start or a run is said by package cli: error, hint.
 
 import (
 	"context"

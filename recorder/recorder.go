@@ -112,6 +112,9 @@ func Run(ctx context.Context, cfg Config) error {
 	ctx, deaf := hear(ctx, requests, cfg.rereads(reloads), cfg.Log)
 	defer deaf()
 	triggers, patterns, err := cfg.check()
+	if err == nil {
+		err = cfg.limits()
+	}
 	if err != nil {
 		return err
 	}

@@ -184,3 +184,12 @@ func TestErrorNobodyReads(t *testing.T) {
 		t.Error("it does not end")
 	}
 }
+
+// It ends with a sentence, and not with the runtime's stacks.
+func TestLimitedAddressSpace(t *testing.T) {
+	d := start(t, testns.New(t), `ulimit -v 1048576 && exec "$@"`)
+	d.says("reserve address space: it is limited to 1.0 GiB", 1)
+	if strings.Contains(d.log(), "goroutine") {
+		t.Error("the runtime has ended it")
+	}
+}

@@ -105,11 +105,16 @@ func TestFullDisk(t *testing.T) {
 }
 
 // A folder that takes nothing is told of at arming, and not first in the night in which a bundle is lost.
-func TestReadOnlyFolder(t *testing.T) {
-	dir := t.TempDir()
-	d := start(t, testns.New(t), `mount -t tmpfs -o ro none `+dir+` && exec "$@"`, "--dir", dir)
-	d.says("no bundle can be written to "+dir+" as it is: read-only file system; armed all the same", 1)
-	d.says("armed on", 1)
+func TestFolderThatTakesNoFile(t *testing.T) {
+	for options, want := range map[string]string{
+		"ro":          "read-only file system",
+		"nr_inodes=1": "no space left on device: its file system has no inode left (df -i)",
+	} {
+		dir := t.TempDir()
+		d := start(t, testns.New(t), `mount -t tmpfs -o `+options+` none `+dir+` && exec "$@"`, "--dir", dir)
+		d.says(want+"; armed all the same", 1)
+		d.says("armed on", 1)
+	}
 }
 
 // stuff fills a file system to its last byte, as another program would.

@@ -295,7 +295,7 @@ var insides = []struct {
 	{[]string{"tcp_collapse", "tcp_prune_ofo_queue"}, "merging a receive buffer", "See tcp-collapse for which socket and which net.ipv4.tcp_rmem.", inCollapse},
 	{[]string{"nft_do_chain", "ipt_do_table", "ip6t_do_table", "ebt_do_table"}, "walking through packet filter rules",
 		"Shorten the way through the rules: sets and maps (nft), ipset, or an early accept of established connections in place of one rule after another.", inOther},
-	{[]string{"bpf_prog_", "cls_bpf_classify", "bpf_prog_run_generic_xdp", "___bpf_prog_run"}, "running a BPF program", "Find out whose BPF program that is (bpftool net, bpftool prog) and what it does for each packet.", inOther},
+	{[]string{"bpf_prog_", "bpf_trace_run", "cls_bpf_classify", "bpf_prog_run_generic_xdp", "___bpf_prog_run"}, "running a BPF program", "Find out whose BPF program that is (bpftool net, bpftool prog) and what it does for each packet.", inOther},
 	{[]string{"__nf_conntrack_confirm", "nf_conntrack_in", "early_drop"}, "searching connection tracking",
 		"Compare net.netfilter.nf_conntrack_buckets with the number of entries: long chains make each packet slow.", inOther},
 	{[]string{"fib_table_lookup", "fib6_table_lookup"}, "looking up routes", "Look at the size of the routing tables and the number of rules (ip rule).", inOther},

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -69,6 +70,7 @@ the recorder, as SIGTERM does.`,
 		"spikeboxd run --interface eth0 --rtt 200ms --syn-recv 250 --dir /var/lib/spikebox",
 		"spikeboxd run --trigger 'listen.overflows > 0' --before 1m --port 443",
 	},
+	Log:   errorLog,
 	Setup: setupRun,
 }
 
@@ -114,6 +116,15 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 		}
 		return arm(ctx, cfg)
 	}
+}
+
+// errorLog is for what ends a start or a run: what reads its log as JSON reads these, too, whether the
+// command line, the environment or the file has asked for that.
+func errorLog(flags *pflag.FlagSet) *slog.Logger {
+	if format := flags.Lookup("log-format"); format.Value.String() == "json" {
+		return logger(true, "error", "")
+	}
+	return nil
 }
 
 // settle gives what the command line, the environment and the file say together, and from

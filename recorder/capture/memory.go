@@ -38,7 +38,7 @@ func AutoBytes(root string) (n int, why string) {
 	case mostAuto:
 		why = "the most, as " + why + " is more"
 	}
-	if limit := cgroupLimit(root); limit/4 < uint64(n) {
+	if limit := CgroupLimit(root); limit/4 < uint64(n) {
 		return int(limit / 4), fmt.Sprintf("a quarter of this cgroup's %s", unit.Size(int64(limit)))
 	}
 	return n, why
@@ -55,9 +55,9 @@ func machineMemory() uint64 {
 	return uint64(info.Totalram) * uint64(info.Unit)
 }
 
-// cgroupLimit is the least limit of the memory cgroups of this process, from its own to the root's, in both
+// CgroupLimit is the least limit of the memory cgroups of this process, from its own to the root's, in both
 // versions (Documentation/admin-guide/cgroup-v2.rst, memory.max; cgroup-v1/memory.rst); MaxUint64 where there is none.
-func cgroupLimit(root string) uint64 {
+func CgroupLimit(root string) uint64 {
 	limit := uint64(math.MaxUint64)
 	text, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
 	if err != nil {

@@ -4,11 +4,13 @@ package control
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -53,6 +55,60 @@ func TestClientAsksServer(t *testing.T) {
 	}
 	if got := <-triggers; got.Kind != "control" || got.Reason != long[:reasonSize] || got.Time.IsZero() {
 		t.Errorf("trigger %s at %v with a reason of %d bytes", got.Kind, got.Time, len(got.Reason))
+	}
+}
+
+// Nobody who connects while the socket is made is faster than its mode: it has that before it has its name.
+func TestSocketHasItsModeFromTheFirst(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	made := func() fs.FileMode {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Mode().Perm()
+	}
+	config := private(0o600)
+	listener, err := config.Listen(t.Context(), "unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if made() != 0o600 {
+		t.Errorf("it is made with mode %v", made())
+	}
+}
+
+// Clients that send without end, half or nothing hold what a few of them take, and for some seconds only.
+func TestHostileClients(t *testing.T) {
+	client, _ := serve(t, Status{Program: "spikeboxd 1"})
+	hostile := func(text string) net.Conn {
+		t.Helper()
+		conn, err := net.Dial("unix", client.Socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		_, _ = io.WriteString(conn, text) // refused where it is long
+		return conn
+	}
+	before := runtime.NumGoroutine()
+	var held []net.Conn
+	for i := range 500 {
+		held = append(held, hostile([]string{"", "GET /status", "GET /status HTTP/1.1\r\nHost: x\r\n", "POST /trigger HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n"}[i%4]))
+	}
+	if n := runtime.NumGoroutine(); n > before+4*clientsMost {
+		t.Errorf("%d goroutines for 500 clients, %d before", n, before)
+	}
+	for _, conn := range held {
+		conn.Close()
+	}
+	answer, err := io.ReadAll(hostile("GET /status HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 4*headSize) + "\r\n\r\n"))
+	if !strings.HasPrefix(string(answer), "HTTP/1.1 431 ") {
+		t.Errorf("a head without end is answered %.40q, %v", answer, err)
+	}
+	if s, _, err := client.Status(t.Context()); err != nil || s.Program == "" {
+		t.Errorf("after them: %+v, %v", s, err)
 	}
 }
 

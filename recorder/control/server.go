@@ -3,6 +3,7 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -29,6 +31,8 @@ const (
 	// clientsMost is how many are served at a time: the descriptors that a bundle needs are
 	// not theirs to take. Others wait in the socket's backlog.
 	clientsMost = 16
+	// headSize is many times a browser's head: each client may have it in memory.
+	headSize = 16 << 10
 )
 
 // Server is the control socket of one recorder.
@@ -63,15 +67,42 @@ func Listen(path string) (*Server, error) {
 		lock.Close()
 		return nil, fmt.Errorf("listen on control socket: %w", err)
 	}
-	listener, err := net.Listen("unix", path)
-	if err == nil {
-		err = os.Chmod(path, 0o600)
-	}
+	listener, err := ListenUnix(path, 0o600)
 	if err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("listen on control socket: %w", err)
 	}
 	return &Server{listener, lock}, nil
+}
+
+// ListenUnix makes a socket whose file has a mode from its first moment on: with one that is set
+// afterwards, whoever was faster would be connected. The umask takes nothing from it.
+func ListenUnix(path string, mode uint32) (net.Listener, error) {
+	listener, err := private(mode).Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, os.FileMode(mode)); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return listener, nil
+}
+
+// private makes sockets whose files have a mode, less the umask: the file gets that which the
+// socket has when it is bound (unix_bind_bsd, net/unix/af_unix.c).
+func private(mode uint32) *net.ListenConfig {
+	return &net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		failed := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), mode) })
+		return errors.Join(failed, err)
+	}}
+}
+
+// Guarded is a server whose clients cost it little, whatever they send, and that none of them keeps busy. A
+// connection is for one question: kept open for the next, those of a few scrapers would be all that are served.
+func Guarded(h http.Handler) *http.Server {
+	s := &http.Server{Handler: h, ReadTimeout: hearTime, WriteTimeout: tellTime, MaxHeaderBytes: headSize}
+	s.SetKeepAlivesEnabled(false)
+	return s
 }
 
 // longestPath is what the kernel's address of a socket has room for, its closing 0 aside (struct sockaddr_un, unix(7)).
@@ -180,8 +211,7 @@ func (s *Server) Serve(loop Loop) {
 		case <-req.Context().Done():
 		}
 	})
-	server := &http.Server{Handler: mux, ReadTimeout: hearTime, WriteTimeout: tellTime, IdleTimeout: hearTime}
-	server.Serve(netutil.LimitListener(s.listener, clientsMost))
+	_ = Guarded(mux).Serve(netutil.LimitListener(s.listener, clientsMost))
 }
 
 // Close gives the socket back.

@@ -45,9 +45,24 @@ func (system) List(dir, host string) ([]stored, error) { return list(dir, host) 
 func (system) Unnamed(dir string) (spoolFile, error) {
 	f, err := unnamed(dir)
 	if err != nil {
-		return nil, err
+		return nil, noInode(dir, err)
 	}
 	return nameless{f}, nil
+}
+
+func (s system) Create(dir, name string) (format.File, error) {
+	f, err := s.Disk.Create(dir, name)
+	return f, noInode(dir, err)
+}
+
+// noInode says which of two things a full file system lacks: "no space left on device" is said
+// for want of inodes, too, where df(1) shows room.
+func noInode(dir string, err error) error {
+	var fs unix.Statfs_t
+	if errors.Is(err, unix.ENOSPC) && unix.Statfs(dir, &fs) == nil && fs.Files > 0 && fs.Ffree == 0 {
+		return fmt.Errorf("%w: its file system has no inode left (df -i)", err)
+	}
+	return err
 }
 
 func (system) Space(dir string) (space, error) {

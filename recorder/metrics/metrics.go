@@ -23,11 +23,14 @@ import (
 )
 
 const (
-	// hearTime and tellTime bound a scraper that is slow; scrapersMost is how many are served at
-	// a time. Others wait.
-	hearTime     = 5 * time.Second
-	tellTime     = 10 * time.Second
-	scrapersMost = 4
+	// scrapersMost is how many are served at a time, some of whom may be slow: an answer of a thousand
+	// interfaces takes 2 MB until it is read. Others wait.
+	scrapersMost = 16
+	// answerTime is less than Prometheus waits (scrape_timeout, 10 s).
+	answerTime = 5 * time.Second
+	// socketMode lets a scraper in that is in the recorder's group: it does not run as the recorder, and
+	// nobody can be told anything else by this socket.
+	socketMode = 0o660
 )
 
 // Server answers GET /metrics.
@@ -54,22 +57,25 @@ func Listen(address string) (*Server, error) {
 	if address == "" {
 		return &Server{}, nil
 	}
-	network := "tcp"
-	path, isPath := strings.CutPrefix(address, "unix:")
-	if isPath {
-		network, address = "unix", path
-		if err := control.RemoveLeft(path); err != nil {
-			return nil, fmt.Errorf("listen for metrics: %w", err)
-		}
-	}
-	listener, err := net.Listen(network, address)
-	if errors.Is(err, unix.EADDRINUSE) {
-		return nil, fmt.Errorf("listen for metrics: %w: another program, or another spikeboxd, has it", err)
-	}
+	listener, err := listen(address)
 	if err != nil {
 		return nil, fmt.Errorf("listen for metrics: %w", err)
 	}
 	return &Server{listener}, nil
+}
+
+func listen(address string) (net.Listener, error) {
+	if path, isPath := strings.CutPrefix(address, "unix:"); isPath {
+		if err := control.RemoveLeft(path); err != nil {
+			return nil, err
+		}
+		return control.ListenUnix(path, socketMode)
+	}
+	listener, err := net.Listen("tcp", address)
+	if errors.Is(err, unix.EADDRINUSE) {
+		return nil, fmt.Errorf("%w: another program, or another spikeboxd, has it", err)
+	}
+	return listener, err
 }
 
 // Serve answers until the server is closed. It puts each question how the recorder is into asked,
@@ -85,9 +91,8 @@ func (s *Server) Serve(asked chan<- chan<- control.Status) {
 	registry.MustRegister(collector(asked), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(live)))
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapersMost}))
-	server := &http.Server{Handler: mux, ReadTimeout: hearTime, WriteTimeout: tellTime, IdleTimeout: time.Minute}
-	_ = server.Serve(netutil.LimitListener(s.listener, scrapersMost))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	_ = control.Guarded(mux).Serve(netutil.LimitListener(s.listener, scrapersMost))
 }
 
 // Close gives the address back.
@@ -111,9 +116,9 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	case c <- answer:
 		all := samples{to}
 		all.of(<-answer, time.Now())
-	case <-time.After(tellTime / 2):
+	case <-time.After(answerTime):
 		to <- prometheus.NewInvalidMetric(prometheus.NewDesc("spikebox_up", "Whether the recorder answers.", nil, nil),
-			fmt.Errorf("ask the recorder: no answer for %v", tellTime/2))
+			fmt.Errorf("ask the recorder: no answer for %v", answerTime))
 	}
 }
 

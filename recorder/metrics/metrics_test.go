@@ -151,6 +151,41 @@ func TestOnlyLeftSocketsAreReplaced(t *testing.T) {
 	}
 }
 
+// Scrapers who keep their connections open, as Prometheus does, are not all that are served.
+func TestManyScrapers(t *testing.T) {
+	s, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	go s.Serve(answer(t))
+	for i := range 2 * scrapersMost {
+		client := http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
+		t.Cleanup(client.CloseIdleConnections)
+		got, err := client.Get("http://" + s.listener.Addr().String() + "/metrics")
+		if err != nil {
+			t.Fatalf("scraper %d: %v", i+1, err)
+		}
+		if _, err := io.Copy(io.Discard, got.Body); err != nil || got.StatusCode != http.StatusOK {
+			t.Fatalf("scraper %d: %s, %v", i+1, got.Status, err)
+		}
+		got.Body.Close()
+	}
+}
+
+// The socket is for the recorder's group, whatever the umask.
+func TestSocketMode(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "metrics.sock")
+	s, err := Listen("unix:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != socketMode {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
 // A recorder that does not answer makes the scrape fail, and not hang.
 func TestNoAnswer(t *testing.T) {
 	registry := prometheus.NewRegistry()

@@ -129,7 +129,7 @@ func inside(t *testing.T, stacks []Event, function string) (n int) {
 	for _, e := range stacks {
 		addresses = append(addresses, e.Frames...)
 	}
-	symbols, err := ReadSymbols(addresses)
+	symbols, err := (&Set{}).Symbols(addresses)
 	must(t, err)
 	for _, e := range stacks {
 		if slices.ContainsFunc(e.Frames, func(a uint64) bool { return strings.HasPrefix(symbols.Function(a), function) }) {

@@ -85,10 +85,11 @@ type Set struct {
 	Echo      *Echo
 	Response  *Response
 
-	hub    hub                  // during Open
-	tcp    *tcpPrograms         // of RTT, States and Response; nil before the first of them
-	armed  []io.Closer          // in the order of arming
-	opened map[string]io.Closer // the same by their probes
+	hub     hub                  // during Open
+	extents *extents             // nil where the kernel does not tell them
+	tcp     *tcpPrograms         // of RTT, States and Response; nil before the first of them
+	armed   []io.Closer          // in the order of arming
+	opened  map[string]io.Closer // the same by their probes
 }
 
 // Result is what became of one probe.
@@ -139,6 +140,7 @@ func (s *Set) openEvents() error {
 	}
 	s.Events = e
 	s.hub.maps = e.maps
+	s.extents, _ = openExtents(s.hub) // without them BPF programs have no names in stacks
 	return nil
 }
 
@@ -172,6 +174,9 @@ func (s *Set) Close() error {
 	s.armed = nil
 	if s.Events != nil {
 		errs = append(errs, s.Events.Close())
+	}
+	if s.extents != nil {
+		errs = append(errs, s.extents.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -80,6 +81,15 @@ var (
 	errMemlock   = errors.New("CAP_SYS_RESOURCE is missing, which kernels before 5.11 want for locked memory")
 )
 
+// clockError is what perf_event_open(2) gave for a clock.
+type clockError struct{ err error }
+
+// Error is the kernel's.
+func (e *clockError) Error() string { return e.err.Error() }
+
+// Unwrap returns it.
+func (e *clockError) Unwrap() error { return e.err }
+
 // targetError is a tracepoint or function that the running kernel does not have.
 type targetError struct{ kind, name string }
 
@@ -92,6 +102,7 @@ func refuse(id string, err error) error {
 	// The order matters: the surest sign first, the kernel's bare numbers last.
 	verifier, refused := errors.AsType[*ebpf.VerifierError](err)
 	_, absent := errors.AsType[*targetError](err)
+	_, clock := errors.AsType[*clockError](err)
 	lacking := lackingCapabilities()
 	switch {
 	case errors.Is(err, errNoBTF):
@@ -108,6 +119,9 @@ func refuse(id string, err error) error {
 		r.Cause = Privilege
 	case callFiltered():
 		r.Cause, r.Reason = Privilege, "a seccomp filter refuses bpf(2), although CAP_BPF is held: a container's profile must allow it"
+	case clock && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)):
+		level, _ := os.ReadFile("/proc/sys/kernel/perf_event_paranoid")
+		r.Cause, r.Reason = Privilege, clockPolicy(strings.TrimSpace(string(level)))
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		r.Cause, r.Reason = Privilege, policy()
 	case errors.Is(err, unix.ENOSYS):
@@ -196,6 +210,15 @@ func policy() string {
 	}
 	return "kernel refuses this kind of program although CAP_BPF and CAP_PERFMON are held: " +
 		"kernel configuration, a security module or a seccomp filter"
+}
+
+// clockPolicy explains a refusal of perf_event_open(2) although CAP_PERFMON is held. The kernel itself lets
+// that pass at any level (perf_allow_cpu, include/linux/perf_event.h); Debian's and Ubuntu's have a level of their own.
+func clockPolicy(paranoid string) string {
+	if level, err := strconv.Atoi(paranoid); err == nil && level > 2 {
+		return "sysctl kernel.perf_event_paranoid is " + paranoid + ": above 2 this distribution's kernel wants CAP_SYS_ADMIN for perf_event_open(2)"
+	}
+	return "perf_event_open(2) is refused although CAP_PERFMON is held: a security module or a seccomp filter"
 }
 
 // callFiltered says whether it is not the kernel that refuses programs, but a filter that lets bpf(2) not reach it: a command that there is

@@ -3,10 +3,14 @@
 package probe
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cilium/ebpf/asm"
@@ -144,5 +148,45 @@ func TestRefusalsAreGrouped(t *testing.T) {
 	want := "kernel probes not armed: a, d: CAP_BPF missing|kernel probes not armed: c: no kprobes"
 	if got := strings.Join(s.Refusals(), "|"); got != want {
 		t.Errorf("said %q, want %q", got, want)
+	}
+}
+
+// Who has what the kernel wants for clocks is told what else is in the way: the distribution's sysctl, by name.
+func TestClocksAreForbidden(t *testing.T) {
+	for paranoid, want := range map[string]string{
+		"3": "sysctl kernel.perf_event_paranoid is 3: above 2 this distribution's kernel wants CAP_SYS_ADMIN for perf_event_open(2)",
+		"2": "perf_event_open(2) is refused although CAP_PERFMON is held: a security module or a seccomp filter",
+		"":  "perf_event_open(2) is refused although CAP_PERFMON is held: a security module or a seccomp filter",
+	} {
+		if got := clockPolicy(paranoid); got != want {
+			t.Errorf("at %q: %s", paranoid, got)
+		}
+	}
+	err := refuse("stacks", fmt.Errorf("open cpu-clock of CPU 0: %w", &clockError{unix.EACCES}))
+	if r, ok := errors.AsType[*Refusal](err); !ok || r.Cause != Privilege || !strings.Contains(r.Reason, "perf_event_open(2)") {
+		t.Errorf("a clock that is refused: %v", err)
+	}
+	if !inVM() {
+		return // the sysctl is the machine's
+	}
+	const sysctl = "/proc/sys/kernel/perf_event_paranoid"
+	before, err := os.ReadFile(sysctl)
+	must(t, err)
+	must(t, os.WriteFile(sysctl, []byte("3"), 0))
+	t.Cleanup(func() { must(t, os.WriteFile(sysctl, before, 0)) })
+	child := exec.Command("/proc/self/exe")
+	child.Env = append(os.Environ(), "SPIKEBOX_TEST_HOLD=1")
+	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534},
+		AmbientCaps: []uintptr{unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_RESOURCE}} // the last before 5.11
+	out, err := child.StdoutPipe()
+	must(t, err)
+	must(t, child.Start())
+	defer child.Process.Kill()
+	var said []string
+	for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "armed"; {
+		said = append(said, lines.Text())
+	}
+	if want := "error arm probe stacks: " + clockPolicy("3"); !slices.Contains(said, want) {
+		t.Errorf("it says %q, want %q", said, want)
 	}
 }

@@ -104,7 +104,7 @@ func (p *Stacks) clock(cpu int) error {
 	}
 	fd, err := unix.PerfEventOpen(&attr, -1, cpu, -1, unix.PERF_FLAG_FD_CLOEXEC)
 	if err != nil {
-		return fmt.Errorf("open cpu-clock of CPU %d: %w", cpu, err)
+		return fmt.Errorf("open cpu-clock of CPU %d: %w", cpu, &clockError{err})
 	}
 	p.clocks = append(p.clocks, fd)
 	return nil

@@ -22,7 +22,7 @@ type Cut struct {
 	latencies  []Latency
 	drops      []drop
 	period     time.Duration // between two samples of a CPU
-	names      *probe.ReasonNames
+	probes     *probe.Set
 	symbols    *probe.Symbols
 }
 
@@ -37,7 +37,7 @@ func (r *Recording) Cut(start, end time.Time, clock host.Moment) *Cut {
 	r.settle()
 	r.mu.Unlock()
 	r.finish(end, end)
-	c := &Cut{start: start, end: end, clock: clock, names: r.probes.Names}
+	c := &Cut{start: start, end: end, clock: clock, probes: r.probes}
 	// Events carry CLOCK_MONOTONIC, what is kept by the second carries Go's times.
 	from, to := clock.Mono(start), clock.Mono(end)
 	within := func(mono int64) bool { return mono >= from && mono <= to }
@@ -84,7 +84,7 @@ func (c *Cut) Resolve() (err error) {
 	}
 	c.symbols = &probe.Symbols{}
 	if len(addresses) > 0 {
-		c.symbols, err = probe.ReadSymbols(addresses)
+		c.symbols, err = c.probes.Symbols(addresses)
 	}
 	return err
 }
@@ -110,9 +110,9 @@ func (c *Cut) event(e *probe.Event) *member.Event {
 	}
 	switch e.Kind { // reasons have other numbers in each kernel: a reader can use the name only
 	case probe.Drop:
-		line.Reason, line.Place = c.names.Drop(e.Reason), c.symbols.Name(e.Place)
+		line.Reason, line.Place = c.probes.Names.Drop(e.Reason), c.symbols.Name(e.Place)
 	case probe.ResetSent:
-		line.Reason = c.names.Reset(e.Reason)
+		line.Reason = c.probes.Names.Reset(e.Reason)
 	case probe.LongSoftirq:
 		line.Vector = probe.VectorName(int(e.Reason))
 	}
@@ -144,7 +144,7 @@ func (c *Cut) writeDrops(w io.Writer, unattributed bool) error {
 		if d.cause.unattributed != unattributed {
 			continue
 		}
-		line := member.Drop{Time: c.wall(d.at), Reason: c.names.Drop(d.cause.reason), Place: c.symbols.Name(d.cause.place), Count: d.count}
+		line := member.Drop{Time: c.wall(d.at), Reason: c.probes.Names.Drop(d.cause.reason), Place: c.symbols.Name(d.cause.place), Count: d.count}
 		out = line.Append(out)
 	}
 	_, err := w.Write(out)

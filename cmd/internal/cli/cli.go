@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"text/tabwriter"
 
@@ -45,6 +46,9 @@ type Command struct {
 	Examples []string
 	// First is what the first argument may be, for shells to complete; nil: it is a file.
 	First []string
+	// Log is where its errors go, by what the flags were when it ended; nil, or one that gives nil: to
+	// standard error, as sentences.
+	Log func(*pflag.FlagSet) *slog.Logger
 	// Setup declares the flags and gives the function that runs with what they say.
 	Setup func(*pflag.FlagSet) func(ctx context.Context, args []string) error
 }
@@ -142,18 +146,39 @@ func (p *Program) run(ctx context.Context, c *Command, args []string) error {
 	flags.SetOutput(io.Discard)
 	flags.SortFlags = false
 	run := c.Setup(flags)
-	switch err := flags.Parse(args); {
+	err := flags.Parse(args)
+	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		return p.page(Out, c)
 	case err != nil:
-		return p.refused(c, flags, err)
+		err = p.refused(c, flags, err)
+	default:
+		err = run(ctx, flags.Args())
 	}
-	return run(ctx, flags.Args())
+	if err != nil && c.Log != nil {
+		return &logged{err, c.Log(flags)}
+	}
+	return err
 }
+
+// logged is an error of a command that has a log.
+type logged struct {
+	error
+	log *slog.Logger // nil: sentences to standard error
+}
+
+// Unwrap gives the error.
+func (l *logged) Unwrap() error { return l.error }
 
 // report prints an error and what helps, and gives the exit code.
 func (p *Program) report(err error) int {
 	var coded *Coded
+	tell := func(kind string, what any) { fail("%s: %s: %v", p.Name, kind, what) }
+	if l, ok := err.(*logged); ok {
+		if err = l.error; l.log != nil {
+			tell = func(kind string, what any) { l.log.Error(fmt.Sprint(what), "event", kind) }
+		}
+	}
 	switch {
 	case err == nil:
 		return Done
@@ -164,11 +189,11 @@ func (p *Program) report(err error) int {
 	}
 	if coded.Err != nil {
 		for _, one := range each(err) {
-			fail("%s: error: %v", p.Name, one)
+			tell("error", one)
 		}
 	}
 	if hint := hintOf(err, coded); hint != "" {
-		fail("%s: hint: %s", p.Name, hint)
+		tell("hint", hint)
 	}
 	return coded.Code
 }

@@ -124,6 +124,20 @@ func TestArchiveOfMissingFile(t *testing.T) {
 	}
 }
 
+func TestTSC(t *testing.T) {
+	guest := "processor\t: 0\ncpu MHz\t\t: 2596.128\nflags\t\t: fpu tsc constant_tsc tsc_known_freq sse2 hypervisor lahf_lm\n"
+	for cpuinfo, want := range map[string]string{
+		guest: " tsc_early_khz=2596128",
+		strings.ReplaceAll(guest, " hypervisor", ""):     "", // its MHz are what the CPU has just now
+		strings.ReplaceAll(guest, " tsc_known_freq", ""): "",
+		"": "",
+	} {
+		if got := tscOf(cpuinfo); got != want {
+			t.Errorf("%q gives %q, want %q", cpuinfo, got, want)
+		}
+	}
+}
+
 func hex(t *testing.T, digits []byte) (n int) {
 	t.Helper()
 	for _, d := range bytes.ToLower(digits) {

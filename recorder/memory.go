@@ -1,0 +1,78 @@
+//go:build linux
+
+package recorder
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/format/unit"
+	"github.com/spikebox/spikebox/recorder/capture"
+)
+
+const (
+	// addressSpace is what is reserved beside the rings, hardly any of it used: an armed recorder on a host at rest
+	// has 1.9 to 2.2 GiB. The Go runtime ends a program that is refused some, with a stack of its own and not with a
+	// sentence; below some 700 MiB it does so before the program begins.
+	addressSpace = 3 << 30
+	// residentMemory is what is used beside the rings on a host at rest: 30 to 40 MiB. With less the kernel kills,
+	// at arming or at a bundle.
+	residentMemory = 48 << 20
+)
+
+// addresses asks for the address space that a recorder takes; the error says which limit is in the way.
+func addresses(ring int) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_AS, &limit); err != nil {
+		return fmt.Errorf("read limit of address space: %w", err)
+	}
+	return enoughAddresses(limit, ring, func(more unix.Rlimit) error { return unix.Setrlimit(unix.RLIMIT_AS, &more) })
+}
+
+// enoughAddresses raises a limit that this process may raise itself.
+func enoughAddresses(limit unix.Rlimit, ring int, raise func(unix.Rlimit) error) error {
+	want := uint64(addressSpace + ring)
+	if limit.Cur >= want {
+		return nil
+	}
+	if limit.Max >= want && raise(unix.Rlimit{Cur: limit.Max, Max: limit.Max}) == nil {
+		return nil
+	}
+	return fmt.Errorf("reserve address space: it is limited to %s, and %s are wanted with rings of %s: limit memory instead (MemoryMax= in the unit), and not LimitAS= or ulimit -v",
+		unit.Size(int64(limit.Cur)), unit.Size(int64(want)), unit.Size(int64(ring)))
+}
+
+// tight says that the memory of this process' cgroup is less than a recorder takes; empty where it is not.
+func tight(limit uint64, ring int) string {
+	want := uint64(residentMemory + ring)
+	if limit >= want {
+		return ""
+	}
+	return fmt.Sprintf("this cgroup's memory is limited to %s, and with rings of %s a recorder takes some %s on a host at rest: the kernel may kill it (MemoryMax=, or a container's limit)",
+		unit.Size(int64(limit)), unit.Size(int64(ring)), unit.Size(int64(want)))
+}
+
+// memory says of both limits what doctor tells.
+func memory(add func(name, state, text string), cfg *Config) {
+	ring, _ := cfg.ringBytes()
+	err := addresses(ring)
+	text := tight(capture.CgroupLimit(cfg.Root), ring)
+	switch {
+	case err != nil:
+		add("memory", Fault, err.Error())
+	case text != "":
+		add("memory", Warning, text)
+	default:
+		add("memory", Fine, fmt.Sprintf("no limit below what rings of %s and the rest take", unit.Size(int64(ring))))
+	}
+}
+
+// limits refuses to be armed where the runtime would end it, and warns where the kernel would.
+func (c *Config) limits() error {
+	ring, _ := c.ringBytes()
+	if text := tight(capture.CgroupLimit(c.Root), ring); text != "" {
+		c.Log.Warn(text)
+	}
+	return addresses(ring)
+}
