@@ -1,8 +1,11 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
@@ -17,6 +20,8 @@ var (
 	waitHold   = Limit{"duration", 2, "s", "a deploy or a log rotation keeps the CPUs busy for a second"}
 	acceptFill = Limit{"accept queue", 0.25, "ratio of its limit",
 		"a quarter of an accept queue full is connections that wait for their program"}
+	readyShare = Limit{"ready", 0.5, "ratio of the time",
+		"for half of the time a thread of the program could have run and had to wait: what it does takes twice as long; a program that runs on its share waits for a tenth"}
 )
 
 var cpuSaturated = Check{
@@ -30,10 +35,14 @@ beside its server may be at 100 % all day, with the server served first.
 It is a warning only where the evidence shows that a server went without: its accept
 queue filled, and its process was runnable (state R) and not asleep when it was looked
 at. A server that sleeps while its queue fills waits for something else: a lock, a disk,
-an upstream.`,
-	Ref:      "Documentation/accounting/psi.rst; proc(5), /proc/PID/stat",
+an upstream.
+
+The kernel also counts for how long each thread was ready to run and waited. A program that
+listens and waited so for half of the time between the trigger and the end is named, and its
+slow answers are put down to that.`,
+	Ref:      "Documentation/accounting/psi.rst; proc(5), /proc/PID/stat; Documentation/scheduler/sched-stats.rst",
 	Needs:    []*Need{needPSI("cpu")},
-	Limits:   []Limit{waitShare, waitHold, acceptFill},
+	Limits:   []Limit{waitShare, waitHold, acceptFill, readyShare},
 	Explains: []string{"psi.cpu", "accept.queue.fill", "accept.stalled", "serve.p99", "serve.max"},
 	run:      runCPUSaturated,
 }
@@ -61,9 +70,19 @@ func runCPUSaturated(c *Case) Answer {
 			f.Detail = fmt.Sprintf("Up to %s could run, on %s.", words.Plural(uint64(*item.Value), "task", "tasks"), words.Plural(m.Host.CPUs, "CPU", "CPUs"))
 		}
 	}
+	if all := c.deprived(); len(all) > 0 {
+		p := all[0]
+		f.Headline = fmt.Sprintf("%s (pid %d) could run and had to wait for a CPU for %s of %s, as more tasks could than there are CPUs.",
+			words.Sentence(words.Clip(p.Comm)), p.PID, unit.Duration(p.waited), unit.Duration(p.of))
+		for _, p := range all {
+			f.Subjects = append(f.Subjects, subject.Process{PID: p.PID})
+			f.Evidence = append(f.Evidence, Item{Kind: "log", Member: member.ProcessesName, Where: fmt.Sprintf("pid %d run_delay", p.PID),
+				Value: val(p.waited.Seconds()), Limit: val(readyShare.Value * p.of.Seconds()), Unit: "s", Text: fmt.Sprintf("%s, within %s", words.Clip(p.Comm), unit.Duration(p.of))})
+		}
+	}
 	if l, q := c.starved(span); l != nil {
 		f.Severity, f.Object = Warning, l.at.String()
-		f.Subjects = l.subjects()
+		f.Subjects = append(f.Subjects, l.subjects()...)
 		f.Headline = fmt.Sprintf("%s did not get the CPU that it wanted: for up to %s of the time some task had to wait, and its accept queue filled to %s of %s.",
 			words.Sentence(l.owner()), unit.Percent(most), unit.Count(q.AcceptQueue), unit.Count(q.AcceptLimit))
 		f.Evidence = append(f.Evidence, Item{Kind: "socket", Member: member.ListenersName, Where: "line " + strconv.Itoa(q.Line), Text: "LISTEN " + l.at.String(),
@@ -71,6 +90,36 @@ func runCPUSaturated(c *Case) Answer {
 	}
 	f.Remedy = []Remedy{{What: "See who used the CPUs (processes.jsonl at the trigger and at the end: spikebox show processes), and give the server more weight or the others less (systemd CPUWeight=, nice)."}}
 	return present(f)
+}
+
+// ready is a program that listens, and how long its threads could run and had to wait for a CPU, of which time.
+type ready struct {
+	*member.ProcessUse
+	waited, of time.Duration
+}
+
+// deprived gives the programs that listen and were ready for at least readyShare of the time between the two lists of processes,
+// the longest first.
+func (c *Case) deprived() (all []ready) {
+	uses := c.uses()
+	for _, s := range c.Evidence.Sockets {
+		if s.State != "LISTEN" {
+			continue
+		}
+		for _, p := range s.Process {
+			u := uses[p.PID]
+			if u == nil || u.then == nil || u.now == nil || u.then.Start != u.now.Start || u.then.RunDelay == 0 {
+				continue
+			}
+			delete(uses, p.PID) // of several listeners
+			waited, of := float64(u.now.RunDelay)-float64(u.then.RunDelay), float64(u.now.Time-u.then.Time)
+			if waited >= readyShare.Value*of && of > 0 {
+				all = append(all, ready{u.now, time.Duration(waited), time.Duration(of)})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b ready) int { return cmp.Compare(b.waited, a.waited) })
+	return all
 }
 
 // shareItem is the evidence of a share of time at its largest.

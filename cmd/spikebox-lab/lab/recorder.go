@@ -65,8 +65,7 @@ func (s *Stage) startRecorder(h *Host) {
 	flags := append([]string{"--dir", dir, "--once", "--cpu-budget", "off",
 		"--control", filepath.Join(s.scratch, "control.sock")}, s.truth.Trigger.Flags...)
 	if s.opt.Armed {
-		flags = []string{"--dir", dir, "--before", "10s", "--after", "2s",
-			"--control", filepath.Join(s.scratch, "control.sock")}
+		flags = []string{"--dir", dir, "--control", filepath.Join(s.scratch, "control.sock")}
 		s.check(s.recall(h))
 	} else if s.truth.Trigger.Signal {
 		// In place of the recorder's default triggers, one that never fires.
