@@ -29,11 +29,13 @@ receiver saw the first.
 The disciplines' own counters are read at the trigger and at the end, and name the one
 that dropped; the kernel's drops of each second say when. A discipline of a class and
 its parent count the same packet, so that only the root of an interface is counted.`,
-	Ref:      "net/core/dev.c, __dev_xmit_skb; include/uapi/linux/gen_stats.h; tc(8), tc-codel(8), RFC 8289",
-	Needs:    []*Need{needQdisc},
-	Limits:   []Limit{qdiscShare, lossSevere},
-	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "connections.stalled", "rtt.p99", "rtt.max", "retrans", "syn.retrans", "synack.retrans", "connect.p99", "connect.max"},
-	run:      runQdiscDrop,
+	Ref:    "net/core/dev.c, __dev_xmit_skb; include/uapi/linux/gen_stats.h; tc(8), tc-codel(8), RFC 8289",
+	Needs:  []*Need{needQdisc},
+	Limits: []Limit{qdiscShare, lossSevere},
+	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "connections.stalled", "rtt.p99", "rtt.max", "retrans", "syn.retrans", "synack.retrans", "connect.p99", "connect.max",
+		// What it refuses stays with the socket until a timer tries again (net/ipv4/tcp_output.c, tcp_write_xmit).
+		"serve.p99", "serve.max"},
+	run: runQdiscDrop,
 }
 
 var needQdisc = needProbe(member.QdiscsName, "qdisc", "queueing disciplines at the trigger and at the end")

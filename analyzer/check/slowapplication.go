@@ -31,7 +31,7 @@ asks nothing (a window update of HTTP/2, TLS' goodbye) is not taken for one that
 	Causes: []Link{
 		{Cause: &appStalled, On: subject.KindListener, Slack: counterSlack,
 			Because: "who is not accepted is not answered"},
-		{Cause: &cpuSaturated, On: subject.KindProcess, Slack: counterSlack,
+		{Cause: &cpuSaturated, On: subject.KindProcess, Slack: counterSlack, If: deprivedThen,
 			Because: "a program that waits for a CPU answers later by that"},
 		// Whoever asks: behind a web server stands another program of this host, as php-fpm does, and a Unix socket between is not seen.
 		{Cause: &slowUpstream, On: subject.KindHost, Slack: counterSlack, If: accounts,

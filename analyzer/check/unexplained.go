@@ -110,7 +110,7 @@ func (c *Case) explains(t format.Trigger) string {
 			continue
 		}
 		for _, f := range r.Findings {
-			if (f.Severity.Rank() >= Warning.Rank() || (r.Check.LookAlike || f.harmless) && t.Vital != "") && (t.Vital == "" || f.span().Overlaps(span, counterSlack.Nanoseconds())) &&
+			if (f.Severity.Rank() >= Warning.Rank() || (r.Check.LookAlike || f.harmless) && t.Vital != "") && (t.Vital == "" || f.near().Overlaps(span, counterSlack.Nanoseconds())) &&
 				(best == nil || accountsBetter(f, r.Check, best, by)) {
 				best, by = f, r.Check
 			}
@@ -120,6 +120,15 @@ func (c *Case) explains(t format.Trigger) string {
 		return ""
 	}
 	return best.ID
+}
+
+// near is a finding's span, with the time before it in which what it tells was near already.
+func (f *Finding) near() timeline.Span {
+	span := f.span()
+	if f.since > 0 {
+		span.Start = min(span.Start, f.since)
+	}
+	return span
 }
 
 // accountsBetter says which of two findings is named: the worse, of equals the one that may cause the other, or the

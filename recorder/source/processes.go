@@ -24,8 +24,8 @@ const processesMost = 5000
 const threadsMost = 20000
 
 var processes = &OneOff{
-	Name:      "processes",
-	Doc:       "processes, from /proc/PID/stat, without kernel threads that have used no CPU time",
+	Name: "processes",
+	Doc:  "processes, from /proc/PID/stat, without kernel threads that have used no CPU time",
 	// A starved host is whose processes are asked for most: with 90 tasks that could run on 2 CPUs, 157 of them took 3 s.
 	Limit:     10 * time.Second,
 	AtTrigger: true,
