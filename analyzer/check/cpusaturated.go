@@ -39,9 +39,9 @@ queue filled, and its process was runnable (state R) and not asleep when it was 
 at. A server that sleeps while its queue fills waits for something else: a lock, a disk,
 an upstream.
 
-The kernel also counts for how long each thread was ready to run and waited. A program that
-listens and waited so is named; that is known from the trigger to the end, and where it waited for
-half of the time in which its answers were slow meanwhile, they are put down to it.`,
+The kernel also counts for how long each thread was ready to run and waited. A program
+that listens and waited so is named; that is known from the trigger to the end. Where it waited
+for half of the time in which its answers were slow meanwhile, they are put down to it.`,
 	Ref:      "Documentation/accounting/psi.rst; proc(5), /proc/PID/stat; Documentation/scheduler/sched-stats.rst",
 	Needs:    []*Need{needPSI("cpu")},
 	Limits:   []Limit{waitShare, waitHold, acceptFill, readyShare, readySlow},
@@ -81,7 +81,11 @@ func runCPUSaturated(c *Case) Answer {
 		p := all[0]
 		f.delay, f.measured = p.waited.Seconds(), timeline.Span{Start: p.Time - p.of.Nanoseconds(), End: p.Time}
 		f.Headline = fmt.Sprintf("%s (pid %d) could run and had to wait for a CPU for %s of %s%s.",
-			words.Sentence(words.Clip(p.Comm)), p.PID, unit.Duration(p.waited), unit.Duration(p.of), scarce)
+			words.Clip(p.Comm), p.PID, unit.Duration(p.waited), unit.Duration(p.of), scarce)
+		if p.waited > p.of {
+			f.Headline = fmt.Sprintf("Threads of %s (pid %d) could run and had to wait for a CPU, for %s together within %s%s.",
+				words.Clip(p.Comm), p.PID, unit.Duration(p.waited), unit.Duration(p.of), scarce)
+		}
 		for _, p := range all {
 			f.Subjects = append(f.Subjects, subject.Process{PID: p.PID})
 			f.Evidence = append(f.Evidence, Item{Kind: "log", Member: member.ProcessesName, Where: fmt.Sprintf("pid %d run_delay", p.PID),

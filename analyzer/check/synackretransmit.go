@@ -23,8 +23,8 @@ the ACK behind the tap. Either a firewall rule or connection tracking did, or th
 listener's accept queue was full. (With net.ipv4.tcp_abort_on_overflow at 0, an ACK that
 finds the accept queue full is ignored, and the SYN-ACK timer goes on.)
 
-An ACK came late, and its timestamp answers a SYN-ACK that had been repeated by then: nothing was
-lost, and a long queue between the tap and the client held one of them back.
+An ACK came late, and its timestamp answers a SYN-ACK that had been repeated by then:
+nothing was lost, and a long queue between the tap and the client held one of them back.
 
 No ACK came, and the client repeated its SYN or answered a later SYN-ACK: it is there, and
 the way to it loses packets or is broken.

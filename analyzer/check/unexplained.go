@@ -106,7 +106,7 @@ func (c *Case) explains(t format.Trigger) string {
 	var best *Finding
 	var by *Check // whose best is
 	for _, r := range c.answers {
-		if r.Check.Remark || t.Kind == "kmsg" || t.Vital != "" && !slices.Contains(r.Check.Explains, t.Vital) {
+		if r.Check.Remark || t.Kind == "kmsg" || t.Vital != "" && !r.Check.explains(t.Vital) {
 			continue
 		}
 		for _, f := range r.Findings {
@@ -120,6 +120,11 @@ func (c *Case) explains(t format.Trigger) string {
 		return ""
 	}
 	return best.ID
+}
+
+// explains says whether a check knows what moves a vital. Whoever knows it of a number knows it of the number's share, too.
+func (c *Check) explains(vital string) bool {
+	return slices.Contains(c.Explains, vital) || slices.Contains(c.Explains, strings.TrimSuffix(vital, ".ratio"))
 }
 
 // near is a finding's span, with the time before it in which what it tells was near already.

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -164,7 +165,7 @@ func MeasureArmed(ctx context.Context, inc *Incident, opt Options, spikebox stri
 // Judge holds the analysis of a run's bundle against the truth. It ends seconds after the
 // onset: the root's effects may come later.
 func (s *ArmedScore) Judge(t *Truth, document []byte) error {
-	j, err := judge(Expected{Root: t.Expected.Root, Allowed: slices.Concat(t.Expected.Allowed, t.Expected.Effects)}, document)
+	j, err := judge(Expected{Root: cmp.Or(t.Expected.ByTCX, t.Expected.Root), Allowed: slices.Concat(t.Expected.Allowed, t.Expected.Effects)}, document)
 	if err != nil {
 		return err
 	}
