@@ -40,8 +40,8 @@ at. A server that sleeps while its queue fills waits for something else: a lock,
 an upstream.
 
 The kernel also counts for how long each thread was ready to run and waited. A program
-that listens and waited so is named; that is known from the trigger to the end. Where it waited
-for half of the time in which its answers were slow meanwhile, they are put down to it.`,
+that listens and waited so is named. That is known from the trigger to the end: where it
+waited for half of the time in which its answers were slow then, they are put down to it.`,
 	Ref:      "Documentation/accounting/psi.rst; proc(5), /proc/PID/stat; Documentation/scheduler/sched-stats.rst",
 	Needs:    []*Need{needPSI("cpu")},
 	Limits:   []Limit{waitShare, waitHold, acceptFill, readyShare, readySlow},

@@ -19,16 +19,16 @@ var qdiscBacklog = Check{
 	ID:    "qdisc-backlog",
 	Title: "What this host sends waited in its own queue",
 	Doc:   "the queue of an interface was longer than it sends in a fifth of a second",
-	Page: `What is sent waits in its interface's queue until the driver takes it. Where that takes in
-less than is sent, because of a rate limit or a slow link, the queue grows: every packet
-behind it is late by what is in the queue, divided by the pace at which it leaves. Nothing
-need be dropped, and who looks at the network finds nothing. By itself it is only worth knowing: whom
-it made wait the round trips tell.
+	Page: `What is sent waits in its interface's queue until the driver takes it. Where less
+leaves than is sent, because of a rate limit or a slow link, the queue grows: every packet
+behind it is late by what is in the queue, divided by the pace at which it leaves.
+Nothing need be dropped, and who looks at the network finds nothing. By itself it is only
+worth knowing: whom it made wait the round trips tell.
 
 The queues are looked at twice, at the trigger and at the end. The pace is the largest of
 any second between the two, so that the delay is rather too short than too long. Only
-disciplines that let one packet wait behind all others are judged: where each connection
-has a queue of its own (fq, fq_codel, cake), or each class, one's does not delay others.`,
+disciplines that let one packet wait behind all others are judged: where connections have
+queues of their own (fq, fq_codel, cake), or classes have, one's does not delay others.`,
 	Ref:    "tc(8), tc-tbf(8); include/uapi/linux/gen_stats.h, struct gnet_stats_queue; Gettys and Nichols, Bufferbloat, 2011",
 	Needs:  []*Need{needQdisc},
 	Limits: []Limit{backlogDelay},
