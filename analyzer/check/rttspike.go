@@ -193,7 +193,8 @@ func (s *spike) culprit(tcx bool) culprit {
 	case len(s.slow) == 1 && all > 1:
 		return culprit{object: "peer " + s.slow[0].addr.String(), look: "Follow the path to this peer; others were not slow."}
 	case all == 1:
-		return culprit{object: "peer " + s.slow[0].addr.String(), look: "It is the only peer in the packets: compare with another path before blaming this one."}
+		// All clients behind one address are one peer: nobody was spared then, either.
+		return culprit{object: "peer " + s.slow[0].addr.String(), variant: everyPeer, look: "It is the only peer in the packets: compare with another path before blaming this one."}
 	}
 	if net, ok := common(s.slow); ok && len(s.other) > 0 {
 		return culprit{object: "network " + net.String(), look: "Follow the path to this network; peers elsewhere were not slow."}

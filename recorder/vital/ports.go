@@ -34,10 +34,10 @@ const (
 	// portsEvery spaces out a dump of all connections, at the least: a busy proxy uses up the last tenth of the usual
 	// 28,000 ports within a second or two. What many sockets cost is bounded by countShare.
 	portsEvery = time.Second
-	// portsHalf and portsNear: where the last count found half of the range in use, and the sockets that have come since may be what
-	// was left up to nearly all, it is asked again after pollShare of what that cost, and not countShare: the 3 ms of a machine with many sockets
-	// are 3 s, in which a proxy uses up the last quarter of a short range.
-	portsHalf, portsNear = 0.5, 0.9
+	// portsNear: where the last count and the sockets that have come since may be nearly all of the range, it is asked again after
+	// pollShare of what that cost, and not countShare: the 3 to 20 ms of a machine with many sockets are as many seconds, in which
+	// a proxy uses up the rest of a short range.
+	portsNear = 0.9
 	// portsCap ends a count: the range has 64,512 ports at most, and no destination can
 	// use more than that; 100,000 sockets take some 30 ms.
 	portsCap = 100_000
@@ -61,6 +61,7 @@ type portReader struct {
 
 	fill float64
 	then float64 // sockets that there were when the last count began
+	few  bool    // they could not use a good part of the range
 }
 
 func openPorts(env Env) (_ Reader, err error) {
@@ -96,7 +97,7 @@ func (r *portReader) Read(now time.Time, out []float64) error {
 		}
 		r.then = sockets
 		most := sockets / r.ports()
-		if most < fewPorts && now.Sub(r.began) < portsRarely {
+		if r.few = most < fewPorts; r.few && now.Sub(r.began) < portsRarely {
 			r.fill = min(r.fill, most)
 			r.rest(now)
 		}
@@ -113,11 +114,11 @@ func (r *portReader) Read(now time.Time, out []float64) error {
 
 // hasten has the next count begin now, where the range may be nearly used up before it would.
 func (r *portReader) hasten(now time.Time) error {
-	if r.fill < portsHalf || r.going || r.due(now) || now.Sub(r.began) < pollShare*r.dumped().cost {
+	if r.few || r.fill >= portsNear || r.going || r.due(now) || now.Sub(r.began) < pollShare*r.dumped().cost {
 		return nil
 	}
 	sockets, err := r.sockets()
-	if err == nil && r.fill+(sockets-r.then)/r.ports() >= portsNear && r.fill < portsNear {
+	if err == nil && r.fill+(sockets-r.then)/r.ports() >= portsNear {
 		r.next = now
 	}
 	return err

@@ -91,6 +91,7 @@ func TestPortsAreCountedInTime(t *testing.T) {
 			{"half full, and nothing came", 0.6, 0, 2 * time.Second, false},
 			{"half full, and the rest may have come", 0.6, 20, 2 * time.Second, true},
 			{"as much came, and before that was little", 0.2, 20, 2 * time.Second, false},
+			{"little, and all of the rest may have come", 0.1, 60, 2 * time.Second, true},
 			{"it has only just been counted", 0.6, 20, 100 * time.Millisecond, false},
 			{"it is known to be full", 0.95, 20, 2 * time.Second, false},
 		} {
