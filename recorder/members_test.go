@@ -284,6 +284,9 @@ func (s *scene) processes(t *testing.T) {
 		if p.UTime < a.UTime || p.UTime > b.UTime || p.STime < a.STime || p.STime > b.STime || p.RSSPages < a.RSSPages/2 || p.RSSPages > 2*b.RSSPages {
 			t.Errorf("process %+v, want it between %+v and %+v", p, a, b)
 		}
+		if p.RunDelay == 0 {
+			t.Errorf("process %+v has never waited for a CPU", p)
+		}
 		if p.Threads < 2 || p.Threads > 10*a.Threads {
 			t.Errorf("process has %d threads, want about %d", p.Threads, a.Threads)
 		}

@@ -68,6 +68,7 @@ var All = []*Check{
 	&conntrackHog,
 	&localDrop,
 	&qdiscDrop,
+	&qdiscBacklog,
 	&noRoute,
 	&neighbourFailed,
 	&neighbourOverflow,

@@ -69,6 +69,7 @@ func runConntrackFull(c *Case) Answer {
 	f := &Finding{Severity: Critical, Object: "nf_conntrack"}
 	f.at(c.fullSpan(drops, lost, gone, own))
 	f.onset = lost.onset.join(gone.onset)
+	f.since = t.nearlyFull(c.Window).Start
 	f.Subjects = []subject.Subject{subject.Setting{Name: "net.netfilter.nf_conntrack_max"}}
 	least := c.least(needConntrack)
 	switch {

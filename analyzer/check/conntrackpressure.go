@@ -60,11 +60,7 @@ func runConntrackPressure(c *Case) Answer {
 	if soon {
 		f.Severity = Warning
 	}
-	f.at(c.Window)
-	runs := t.entries.Runs(c.Window, apart, func(v float64) bool { return v >= conntrackHigh.Value*t.max })
-	if span, ok := timeline.Longest(runs); ok {
-		f.at(span)
-	}
+	f.at(t.nearlyFull(c.Window))
 	f.Headline = fmt.Sprintf("Connection tracking held %s at %s.", t.of(), words.Clock(evidence.Unix(t.at)))
 	if soon {
 		f.Headline = fmt.Sprintf("Connection tracking held %s at %s, and is full in %s at the pace of the window.",
@@ -74,6 +70,15 @@ func runConntrackPressure(c *Case) Answer {
 	f.Evidence = c.conntrackItems()
 	f.Remedy = c.conntrackRemedies(t)
 	return present(f)
+}
+
+// nearlyFull is the longest time in which the table had hardly any room, all of the window where there was none.
+func (t conntrackTable) nearlyFull(window timeline.Span) timeline.Span {
+	runs := t.entries.Runs(window, apart, func(v float64) bool { return v >= conntrackHigh.Value*t.max })
+	if span, ok := timeline.Longest(runs); ok {
+		return span
+	}
+	return window
 }
 
 // timeToFull is how long the table has room at the pace of the window, in s: from the middle of

@@ -39,7 +39,8 @@ var needNeighbours = needProbe(member.NeighboursName, "links", "neighbours at th
 
 // runNeighbourFailed joins the neighbours that failed to gateways and to sockets that wait.
 func runNeighbourFailed(c *Case) Answer {
-	lost, moved := c.burst(timeline.Total("drop.NEIGH_*", c.neighDrops()))
+	drops := timeline.Total("drop.NEIGH_*", c.neighDrops())
+	lost, moved := c.burst(drops)
 	resFailed, failing := c.burst(c.total("nstat.*_cache.res_failed.cpu*"))
 	var failed []*member.Neighbour
 	for i := range c.Evidence.Neighbours {
@@ -65,7 +66,7 @@ func runNeighbourFailed(c *Case) Answer {
 			if float64(waiting) >= manyFlows.Value {
 				f.Severity = Critical
 			}
-			f.at(c.since(resFailed.span.Join(lost.span)))
+			f.at(c.since(resFailed.span.Join(lost.span), drops))
 			f.Headline = fmt.Sprintf("%s on %s did not answer for its address (%s), and what was to be sent there was thrown away: it is %s.", n.Address, n.Interface, n.State, why)
 			f.Detail = "Such packets never pass the tap."
 			if lost.all > 0 {
@@ -92,8 +93,14 @@ func runNeighbourFailed(c *Case) Answer {
 // apart (mcast_solicit times retrans_time_ms; net/core/neighbour.c, neigh_timer_handler, Linux 6.18).
 const neighbourGives = 3 * time.Second
 
-// since moves the begin of a span to when the first of the packets that were thrown away may have begun to wait.
-func (c *Case) since(span timeline.Span) timeline.Span {
+// since takes into a span what was thrown away before and after, as that comes in heaps, a round of questions apart, and moves its
+// begin to when the first of those packets may have begun to wait.
+func (c *Case) since(span timeline.Span, drops *timeline.Series) timeline.Span {
+	for _, r := range drops.Runs(c.Window, 2*neighbourGives.Nanoseconds(), positive) {
+		if r.Overlaps(span, 0) {
+			span = span.Join(r)
+		}
+	}
 	span.Start = max(span.Start-neighbourGives.Nanoseconds(), c.Window.Start)
 	return span
 }

@@ -29,11 +29,13 @@ receiver saw the first.
 The disciplines' own counters are read at the trigger and at the end, and name the one
 that dropped; the kernel's drops of each second say when. A discipline of a class and
 its parent count the same packet, so that only the root of an interface is counted.`,
-	Ref:      "net/core/dev.c, __dev_xmit_skb; include/uapi/linux/gen_stats.h; tc(8), tc-codel(8), RFC 8289",
-	Needs:    []*Need{needQdisc},
-	Limits:   []Limit{qdiscShare, lossSevere},
-	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "connections.stalled", "rtt.p99", "rtt.max", "retrans", "syn.retrans", "synack.retrans", "connect.p99", "connect.max", "forward.retrans.ratio", "forward.stalled"},
-	run:      runQdiscDrop,
+	Ref:    "net/core/dev.c, __dev_xmit_skb; include/uapi/linux/gen_stats.h; tc(8), tc-codel(8), RFC 8289",
+	Needs:  []*Need{needQdisc},
+	Limits: []Limit{qdiscShare, lossSevere},
+	Explains: []string{"retrans.ratio", "rto", "rto.ratio", "peers.stalled", "connections.stalled", "rtt.p99", "rtt.max", "retrans", "syn.retrans", "synack.retrans", "connect.p99", "connect.max", "forward.retrans.ratio", "forward.stalled",
+		// What it refuses stays with the socket until a timer tries again (net/ipv4/tcp_output.c, tcp_write_xmit).
+		"serve.p99", "serve.max"},
+	run: runQdiscDrop,
 }
 
 var needQdisc = needProbe(member.QdiscsName, "qdisc", "queueing disciplines at the trigger and at the end")
@@ -98,25 +100,37 @@ func runQdiscDrop(c *Case) Answer {
 	return present(f)
 }
 
-// queues gives the root disciplines, that with the most drops first.
-func (c *Case) queues() (all []queue) {
-	series, _ := c.Lines.Match("qdisc.*.drops")
+// disciplines gives those with a number that was ever more than zero: drops, backlog.
+func (c *Case) disciplines(number string) (all []queue) {
+	series, _ := c.Lines.Match("qdisc.*." + number)
 	for _, s := range series {
-		parts := strings.Split(strings.TrimSuffix(strings.TrimPrefix(s.Name, "qdisc."), ".drops"), ".")
+		parts := strings.Split(s.Name, ".")
 		n := len(parts)
-		if n < 3 || s.Source != member.QdiscsName {
-			continue
+		if n >= 5 && s.Source == member.QdiscsName {
+			all = append(all, queue{iface: strings.Join(parts[1:n-3], "."), kind: parts[n-3], handle: parts[n-2], series: s}) // eth0.100 is an interface
 		}
-		q := queue{iface: strings.Join(parts[:n-2], "."), kind: parts[n-2], handle: parts[n-1], series: s} // eth0.100 is an interface
-		q.drops, _ = s.Sum(c.toTheCut())
-		q.packets, _ = c.Lines.Get(strings.TrimSuffix(s.Name, "drops") + "packets").Sum(c.toTheCut())
-		all = append(all, q)
+	}
+	return all
+}
+
+// queues gives the root disciplines, that with the most drops first.
+func (c *Case) queues() []queue {
+	all := c.disciplines("drops")
+	for i := range all {
+		q := &all[i]
+		q.drops, _ = q.series.Sum(c.toTheCut())
+		q.packets, _ = c.Lines.Get(strings.TrimSuffix(q.series.Name, "drops") + "packets").Sum(c.toTheCut())
 	}
 	// A parent and its child count the same drops: of one interface the first stands for all. What has no
 	// handle of its own, "0:", was made by the kernel, as the parent's child.
+	return roots(all, func(q queue) float64 { return q.drops })
+}
+
+// roots leaves of each interface's disciplines that with most of something, of equals the parent.
+func roots(all []queue, of func(queue) float64) []queue {
 	own := map[bool]int{true: 1}
 	slices.SortStableFunc(all, func(a, b queue) int {
-		return cmp.Or(cmp.Compare(b.drops, a.drops), cmp.Compare(own[b.handle != "0:"], own[a.handle != "0:"]))
+		return cmp.Or(cmp.Compare(of(b), of(a)), cmp.Compare(own[b.handle != "0:"], own[a.handle != "0:"]))
 	})
 	seen := map[string]bool{}
 	return slices.DeleteFunc(all, func(q queue) bool {

@@ -50,7 +50,12 @@ discipline or the driver on their way out, or behind it on their way in.`,
 			Because: "a queue that drops is full, and what it takes waits for its turn behind all that is in it"},
 		{Cause: &qdiscDrop, CauseVariant: behindTap, EffectVariant: everyPeer, On: subject.KindHost, Slack: counterSlack, If: harmful,
 			Because: "a queue that drops is full, and what it takes waits behind the tap, whoever it is for"},
-		{Cause: &softnetDrop, EffectVariant: insideHost, On: subject.KindHost, Slack: counterSlack, If: harmful,
+		{Cause: &qdiscBacklog, CauseVariant: beforeTap, EffectVariant: insideHost, On: subject.KindHost, Slack: counterSlack, If: mostWaited,
+			Because: "what this host sends waits behind all that is in its own queue"},
+		{Cause: &qdiscBacklog, CauseVariant: behindTap, EffectVariant: everyPeer, On: subject.KindHost, Slack: counterSlack, If: mostWaited,
+			Because: "what this host sends waits behind all that is in its own queue, behind the tap, whoever it is for"},
+		// Whoever's it is: of few samples that of one peer may be the longest.
+		{Cause: &softnetDrop, On: subject.KindHost, Slack: counterSlack, If: harmful,
 			Because: "an ACK that the full backlog drops before the tap makes its round trip as long as a timeout"},
 	},
 	Explains: []string{"rtt.p50", "rtt.p99", "rtt.max", "rtt.excess.p99", "rtt.excess.max", "connect.p99", "connect.max", "upstream.p99", "upstream.max"},
@@ -205,7 +210,8 @@ func (s *spike) culprit(tcx bool) culprit {
 	case len(s.slow) == 1 && all > 1:
 		return culprit{object: "peer " + s.slow[0].addr.String(), look: "Follow the path to this peer; others were not slow."}
 	case all == 1:
-		return culprit{object: "peer " + s.slow[0].addr.String(), look: "It is the only peer in the packets: compare with another path before blaming this one."}
+		// All clients behind one address are one peer: nobody was spared then, either.
+		return culprit{object: "peer " + s.slow[0].addr.String(), variant: everyPeer, look: "It is the only peer in the packets: compare with another path before blaming this one."}
 	}
 	if net, ok := common(s.slow); ok && len(s.other) > 0 {
 		return culprit{object: "network " + net.String(), look: "Follow the path to this network; peers elsewhere were not slow."}

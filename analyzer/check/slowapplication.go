@@ -6,6 +6,8 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/subject"
+	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format/unit"
 )
 
 var slowApplication = Check{
@@ -31,6 +33,8 @@ asks nothing (a window update of HTTP/2, TLS' goodbye) is not taken for one that
 	Causes: []Link{
 		{Cause: &appStalled, On: subject.KindListener, Slack: counterSlack,
 			Because: "who is not accepted is not answered"},
+		{Cause: &cpuSaturated, On: subject.KindProcess, Slack: counterSlack, If: deprivedThen,
+			Because: "a program that waits for a CPU answers later by that"},
 		// Whoever asks: behind a web server stands another program of this host, as php-fpm does, and a Unix socket between is not seen.
 		{Cause: &slowUpstream, On: subject.KindHost, Slack: counterSlack, If: accounts,
 			Because: "a proxy cannot answer before its upstream has answered"},
@@ -75,6 +79,15 @@ func runSlowApplication(c *Case) Answer {
 				}
 			}
 		}
+		if most, ok := c.cpusTaken(f.span()); ok {
+			f.Detail += fmt.Sprintf(" Tasks had to wait for a CPU for up to %s of that time; whether this program was among them is known from the trigger to the end: see cpu-saturated.", unit.Percent(most))
+		}
 		f.Remedy = []Remedy{{What: fmt.Sprintf("Find out what %s waited for in these seconds: its own log of request times, locks, its database, workers that were all taken.", who)}}
 	})
+}
+
+// cpusTaken says for which part of the time, within a span, tasks had to wait for a CPU, where that was as much as cpu-saturated asks for.
+func (c *Case) cpusTaken(in timeline.Span) (most float64, ok bool) {
+	span, most, ok := c.held(shares(c.Lines.Get("psi.cpu.some"), 1), waitShare.Value, waitHold.Value)
+	return most, ok && span.Overlaps(in, 0)
 }

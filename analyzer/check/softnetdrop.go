@@ -45,8 +45,10 @@ namespace, the drops that the recorder saw one by one tell; it is judged by thos
 		{Cause: &irqImbalance, On: subject.KindCPU, Slack: counterSlack,
 			Because: "all packets are given to one CPU, which has no time left"},
 	},
-	Explains: []string{"softnet.drops", "retrans", "retrans.ratio", "rto", "syn.retrans", "synack.retrans", "forward.retrans.ratio"},
-	run:      runSoftnetDrop,
+	Explains: []string{"softnet.drops", "retrans", "retrans.ratio", "rto", "syn.retrans", "synack.retrans", "forward.retrans.ratio",
+		// An answer waits for the acknowledgements of the one before it, and a program for the CPU that its packets take.
+		"serve.p99", "serve.max"},
+	run: runSoftnetDrop,
 }
 
 var needSoftnet = needText("proc/net/softnet_stat", "the kernel has no networking, or the recorder could not read it")

@@ -15,13 +15,16 @@ var synackRetransmit = Check{
 	Title: "SYN-ACKs were sent again",
 	Doc:   "half-open connections waited for an ACK that was dropped here, lost on its way, or never sent",
 	Page: `A server repeats its SYN-ACK after 1, 3, 7, 15 and 31 seconds while it has not taken
-the client's ACK; the connection stays in SYN_RECV that long. Three things look alike in
+the client's ACK; the connection stays in SYN_RECV that long. Four things look alike in
 the count of SYN_RECV and are told apart by the packets:
 
 The ACK was captured here, and the SYN-ACK is repeated all the same: this host dropped
 the ACK behind the tap. Either a firewall rule or connection tracking did, or the
 listener's accept queue was full. (With net.ipv4.tcp_abort_on_overflow at 0, an ACK that
 finds the accept queue full is ignored, and the SYN-ACK timer goes on.)
+
+An ACK came late, and its timestamp answers a SYN-ACK that had been repeated by then:
+nothing was lost, and a long queue between the tap and the client held one of them back.
 
 No ACK came, and the client repeated its SYN or answered a later SYN-ACK: it is there, and
 the way to it loses packets or is broken.
@@ -39,6 +42,10 @@ repeated, as the server keeps no state.`,
 			Because: "a listener that waits for data takes no bare ACK, and its SYN-ACK is repeated"},
 		{Cause: &rttSpike, CauseVariant: insideHost, EffectVariant: answerLate, On: subject.KindHost, Slack: counterSlack,
 			Because: "a SYN-ACK that waits inside this host for a second is repeated before it has left"},
+		{Cause: &rttSpike, EffectVariant: answerHeld, On: subject.KindHost, Slack: counterSlack, If: metBy,
+			Because: "a SYN-ACK that is on its way for longer than a second is repeated before its ACK can have come"},
+		{Cause: &qdiscDrop, CauseVariant: behindTap, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack, If: lostHere,
+			Because: "a SYN-ACK that this host's own queue drops, behind the tap, never reaches the client"},
 		{Cause: &lostBetween, EffectVariant: answerLost, On: subject.KindService, Slack: counterSlack,
 			Because: "a SYN-ACK that is lost between the two places, or its ACK, is repeated"},
 		{Cause: &localDrop, On: subject.KindService, Slack: counterSlack,
@@ -61,7 +68,7 @@ repeated, as the server keeps no state.`,
 // runSYNACK gives a finding for each service and each of the reasons.
 func runSYNACK(c *Case) Answer {
 	return c.byService("SYN-ACK", "half-open connection", "half-open connections", c.synackFinding,
-		handshake.SYNACKAnswered, handshake.SYNACKLost, handshake.SYNACKSilent, handshake.SYNACKLate)
+		handshake.SYNACKAnswered, handshake.SYNACKLost, handshake.SYNACKSilent, handshake.SYNACKLate, handshake.SYNACKHeld)
 }
 
 // synackFinding says who dropped what, with the counters that tell a full queue from a
@@ -111,6 +118,9 @@ func (c *Case) putOff(t trouble) bool {
 
 // synackPlace says who dropped what.
 func (c *Case) synackPlace(t trouble) where {
+	if t.kind == handshake.SYNACKHeld || t.underway() {
+		return t.heldPlace(c)
+	}
 	switch t.kind {
 	case handshake.SYNACKAnswered:
 		if c.defers(t) {

@@ -44,6 +44,10 @@ waited in a queue, and nothing was lost.`,
 			Because: "a SYN-ACK that waits inside this host for a second comes after the client has repeated its SYN"},
 		{Cause: &synackRetransmit, CauseVariant: answerLost, EffectVariant: answerLost, On: subject.KindService, Slack: counterSlack,
 			Because: "a client that never sees the SYN-ACK repeats its SYN"},
+		{Cause: &synackRetransmit, CauseVariant: answerHeld, EffectVariant: answerHeld, On: subject.KindService, Slack: counterSlack,
+			Because: "a client to whom the SYN-ACK comes late has repeated its SYN by then"},
+		{Cause: &rttSpike, EffectVariant: answerHeld, On: subject.KindHost, Slack: counterSlack, If: metBy,
+			Because: "where a round trip takes longer than a second the SYN is repeated before its answer can have come"},
 		{Cause: &lostBetween, On: subject.KindService, Slack: counterSlack,
 			Because: "a SYN that is lost between the two places, or its answer, is repeated"},
 		{Cause: &localDrop, On: subject.KindService, Slack: counterSlack,
@@ -75,7 +79,7 @@ waited in a queue, and nothing was lost.`,
 // runSYN gives a finding for each service whose clients repeated their SYNs.
 func runSYN(c *Case) Answer {
 	return c.byService("SYN", "repeated connection attempt", "repeated connection attempts", c.synFinding,
-		handshake.SYNUnanswered, handshake.SYNAnswered, handshake.SYNLate, handshake.SYNUnseen)
+		handshake.SYNUnanswered, handshake.SYNAnswered, handshake.SYNLate, handshake.SYNHeld, handshake.SYNUnseen)
 }
 
 // synFinding says who waited and where the SYN or its answer was lost. A port without a
@@ -191,6 +195,9 @@ type where struct{ short, sentence, look string }
 func (c *Case) synPlace(t trouble) where {
 	if t.kind == handshake.SYNLate && !c.answersLost(t) {
 		return t.latePlace(c)
+	}
+	if t.kind == handshake.SYNHeld || t.underway() {
+		return t.heldPlace(c)
 	}
 	if t.kind == handshake.SYNAnswered {
 		switch t.service.Way {

@@ -34,7 +34,8 @@ const mostServices = 8
 // The variants of the findings about handshakes: what happened to the SYN-ACK.
 const (
 	answerLost Variant = "answer-lost" // behind the tap, on its way to the client
-	answerLate Variant = "answer-late" // it waited, and nothing was lost
+	answerLate Variant = "answer-late" // it waited before the tap, and nothing was lost
+	answerHeld Variant = "answer-held" // it waited behind the tap, and nothing was lost
 	// answerSilent: nothing came back at all.
 	answerSilent Variant = "answer-silent"
 	// unanswered: the SYN was captured, and no SYN-ACK.
@@ -46,6 +47,7 @@ const (
 var variants = map[handshake.Trouble]Variant{
 	handshake.SYNAnswered: answerLost, handshake.SYNACKLost: answerLost,
 	handshake.SYNLate: answerLate, handshake.SYNACKLate: answerLate,
+	handshake.SYNHeld: answerHeld, handshake.SYNACKHeld: answerHeld,
 	handshake.SYNACKSilent: answerSilent, handshake.SYNUnanswered: unanswered, handshake.SYNACKAnswered: ackIgnored,
 }
 
@@ -104,6 +106,35 @@ func (t trouble) severity() Severity {
 	return Warning
 }
 
+// underway says that fewer of a service's connections seem to have lost their SYN-ACK than had a late one: what looks like a loss is
+// one that still was on its way when the capture ended, or whose ACK came just behind a repetition.
+func (t trouble) underway() bool {
+	held := t.service.Troubles[handshake.SYNHeld].Flows + t.service.Troubles[handshake.SYNACKHeld].Flows
+	return (t.kind == handshake.SYNAnswered || t.kind == handshake.SYNACKLost) && 2*t.Flows < held
+}
+
+// heldPlace says where a SYN-ACK was that came late to the client, and what the client's repetition means.
+func (t trouble) heldPlace(c *Case) where {
+	place := where{"the SYN-ACK came late, and nothing was lost",
+		"By its timestamp the client's ACK answers a SYN-ACK that had been repeated by then: it had been held back behind the tap, or the ACK on its way.",
+		"Look for a long queue between the tap and the client (bufferbloat), and who fills it."}
+	if t.underway() {
+		place.short = "the SYN-ACK may have been late"
+		place.sentence = "To other clients of this service the SYN-ACK came late, and nothing was lost: these may still have been on their way when the capture ended, or one of two was lost."
+	}
+	if t.service.Way == handshake.Inbound && c.beforeQueues() {
+		place.look = "Look first at the queue of this host's own interface, which is behind the tap (tcx): tc -s qdisc; then for a long queue on the way, and who fills it."
+	}
+	return place
+}
+
+// metBy says whether a spike's slow peers are at the other end of a trouble's connections, or all peers were slow.
+func metBy(spike, effect *Finding) bool {
+	return spike.Variant == everyPeer || spike.Variant == insideHost || slices.ContainsFunc(effect.ends, func(a netip.Addr) bool {
+		return slices.ContainsFunc(spike.Subjects, func(s subject.Subject) bool { return subject.Meets(s, subject.Peer{Addr: a}) })
+	})
+}
+
 // finding starts a finding about the trouble: when, whom, which flows.
 func (c *Case) finding(t trouble) *Finding {
 	f := &Finding{Severity: t.severity(), Object: "other services", Variant: variants[t.kind], way: t.service.Way}
@@ -113,6 +144,9 @@ func (c *Case) finding(t trouble) *Finding {
 		if t.service.Way == handshake.Outbound {
 			f.Subjects = append(f.Subjects, c.askersOf(t.service.Server)...)
 		}
+	}
+	if t.underway() {
+		f.Variant = answerHeld
 	}
 	f.ends, f.count = t.ends(), float64(t.Flows)
 	f.at(timeline.Span{Start: t.First, End: t.Last})

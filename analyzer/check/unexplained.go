@@ -106,11 +106,11 @@ func (c *Case) explains(t format.Trigger) string {
 	var best *Finding
 	var by *Check // whose best is
 	for _, r := range c.answers {
-		if r.Check.Remark || t.Kind == "kmsg" || t.Vital != "" && !slices.Contains(r.Check.Explains, t.Vital) {
+		if r.Check.Remark || t.Kind == "kmsg" || t.Vital != "" && !r.Check.explains(t.Vital) {
 			continue
 		}
 		for _, f := range r.Findings {
-			if (f.Severity.Rank() >= Warning.Rank() || (r.Check.LookAlike || f.harmless) && t.Vital != "") && (t.Vital == "" || f.span().Overlaps(span, counterSlack.Nanoseconds())) &&
+			if (f.Severity.Rank() >= Warning.Rank() || (r.Check.LookAlike || f.harmless) && t.Vital != "") && (t.Vital == "" || f.near().Overlaps(span, counterSlack.Nanoseconds())) &&
 				(best == nil || accountsBetter(f, r.Check, best, by)) {
 				best, by = f, r.Check
 			}
@@ -120,6 +120,20 @@ func (c *Case) explains(t format.Trigger) string {
 		return ""
 	}
 	return best.ID
+}
+
+// explains says whether a check knows what moves a vital. Whoever knows it of a number knows it of the number's share, too.
+func (c *Check) explains(vital string) bool {
+	return slices.Contains(c.Explains, vital) || slices.Contains(c.Explains, strings.TrimSuffix(vital, ".ratio"))
+}
+
+// near is a finding's span, with the time before it in which what it tells was near already.
+func (f *Finding) near() timeline.Span {
+	span := f.span()
+	if f.since > 0 {
+		span.Start = min(span.Start, f.since)
+	}
+	return span
 }
 
 // accountsBetter says which of two findings is named: the worse, of equals the one that may cause the other, or the

@@ -112,7 +112,7 @@ func sockets(t *table, in io.Reader, c *Choice, _ *format.Manifest) error {
 	})
 }
 
-// processes shows each process once, with what it used between the two moments.
+// processes shows each process once, with what it used between the two moments, and for how long its threads could run and had to wait for a CPU.
 func processes(t *table, in io.Reader, c *Choice, m *format.Manifest) error {
 	type key struct {
 		pid   int
@@ -121,6 +121,7 @@ func processes(t *table, in io.Reader, c *Choice, m *format.Manifest) error {
 	type use struct {
 		member.ProcessUse
 		before uint64 // ticks at the trigger
+		waited uint64 // RunDelay then
 		began  int64  // the time of that
 	}
 	uses := map[key]*use{}
@@ -135,22 +136,25 @@ func processes(t *table, in io.Reader, c *Choice, m *format.Manifest) error {
 		}
 		u := &use{ProcessUse: *p}
 		if p.At == member.AtTrigger {
-			u.before, u.began = p.UTime+p.STime, p.Time
+			u.before, u.waited, u.began = p.UTime+p.STime, p.RunDelay, p.Time
 		}
 		uses[k] = u
 	})
 	used := func(u *use) float64 {
 		return float64(u.UTime+u.STime-min(u.before, u.UTime+u.STime)) / float64(cmp.Or(m.Host.ClockTick, 100))
 	}
-	t.columns("PID", "PROCESS", "STATE", "CPU s", "CPU %", "THREADS", "PARENT")
+	t.columns("PID", "PROCESS", "STATE", "CPU s", "CPU %", "WAITED s", "THREADS", "PARENT")
 	for _, u := range slices.SortedFunc(maps.Values(uses), func(a, b *use) int {
 		return cmp.Or(cmp.Compare(used(b), used(a)), cmp.Compare(a.PID, b.PID), cmp.Compare(a.Start, b.Start))
 	}) {
-		share := ""
+		share, waited := "", ""
 		if span := float64(u.Time-u.began) / 1e9; u.began > 0 && span > 0 {
 			share = fmt.Sprintf("%.0f", 100*used(u)/span)
 		}
-		t.row(number(u.PID), u.Comm, u.State, fmt.Sprintf("%.2f", used(u)), share, number(u.Threads), number(u.PPID))
+		if u.began > 0 && u.RunDelay >= u.waited && u.RunDelay > 0 { // else threads have ended, or nobody knows
+			waited = fmt.Sprintf("%.2f", float64(u.RunDelay-u.waited)/1e9)
+		}
+		t.row(number(u.PID), u.Comm, u.State, fmt.Sprintf("%.2f", used(u)), share, waited, number(u.Threads), number(u.PPID))
 	}
 	return err
 }

@@ -29,6 +29,11 @@ const (
 	SYNACKLate
 	// SYNUnseen: the SYN was repeated, and the client went on as if it had been answered, though nothing of the server was captured.
 	SYNUnseen
+	// SYNHeld: the SYN was repeated although its SYN-ACK had been captured, which the client did get, but late: it
+	// was held back between the tap and the client, or the client's answer was.
+	SYNHeld
+	// SYNACKHeld: the SYN-ACK was repeated, and the client's ACK answers one that had been repeated by then.
+	SYNACKHeld
 	troubles
 )
 
@@ -51,6 +56,9 @@ func synTrouble(f *flow.Flow) (Trouble, bool) {
 			return SYNUnanswered, true
 		}
 	}
+	if held(f) {
+		return SYNHeld, true
+	}
 	return SYNAnswered, true
 }
 
@@ -69,12 +77,35 @@ func late(f *flow.Flow) bool {
 			last = max(last, s.Time)
 		}
 	}
-	const jitter = 20_000_000 // ns; of the timers of both sides, and of the path
-	usual := f.C2S().LeastRTT()
-	if usual >= h.ServerRTT { // no other round trip was measured
-		usual = 0
+	return last > 0 && came-last > 2*usual(f.C2S(), h.ServerRTT)+jitter
+}
+
+// held says that the client's ACK answers, by its timestamp, a SYN-ACK that had been repeated when the ACK came, and comes too late to
+// have been called for by the repetition: a client that has sent its ACK answers the next SYN-ACK with the same timestamp
+// (net/ipv4/tcp_input.c, tcp_validate_incoming, does not come to take a new one from it, Linux 6.18), so that the first ACK may be the one that was lost.
+func held(f *flow.Flow) bool {
+	h := &f.Handshake
+	if !h.Completed || h.ClientRTT < 0 || len(h.SYNACKs) < 2 {
+		return false
 	}
-	return last > 0 && came-last > 2*usual+jitter
+	last := int64(0)
+	for _, s := range h.SYNACKs {
+		if s.Time > h.AckTime-h.ClientRTT && s.Time < h.AckTime {
+			last = max(last, s.Time)
+		}
+	}
+	return last > 0 && h.AckTime-last > 2*usual(f.S2C(), h.ClientRTT)+jitter
+}
+
+// jitter is of the timers of both sides, and of the path.
+const jitter = 20_000_000 // ns
+
+// usual is the least round trip of a direction's segments, 0 where none was measured but that of the handshake.
+func usual(d *flow.Direction, handshake int64) int64 {
+	if least := d.LeastRTT(); least < handshake {
+		return least
+	}
+	return 0
 }
 
 // copied says that SYN-ACKs followed each other faster than any timer, and no SYN was repeated: the server answered copies of
@@ -119,6 +150,8 @@ func synackTrouble(f *flow.Flow) (Trouble, bool) {
 		return 0, false
 	case h.Answered() > 0:
 		return SYNACKAnswered, true
+	case held(f):
+		return SYNACKHeld, true
 	case h.SYNRetransmits > 0 || h.Completed:
 		return SYNACKLost, true
 	}

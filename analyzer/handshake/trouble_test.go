@@ -16,6 +16,12 @@ func TestLateIsNotLost(t *testing.T) {
 		}
 		return sent
 	}
+	sent := func(times ...int64) (all []flow.Sent) {
+		for _, t := range times {
+			all = append(all, flow.Sent{Time: t * ms})
+		}
+		return all
+	}
 	for name, tc := range map[string]struct {
 		h           flow.Handshake
 		syn, synack Trouble
@@ -32,6 +38,19 @@ func TestLateIsNotLost(t *testing.T) {
 			SYNs: []flow.Sent{{Time: 0}, {Time: 1018 * ms}}, SYNRetransmits: 1,
 			SYNACKs: at(1365, 1387), SYNACKRetransmits: 1, ServerRTT: -1, Completed: true, AckTime: 1366 * ms,
 		}, SYNUnanswered, SYNACKAnswered},
+		// Behind the tap: each SYN-ACK was captured at once, and the ACK of the first comes after the second.
+		"the first SYN-ACK came late": {flow.Handshake{
+			SYNs: at(0, 1014), SYNRetransmits: 1, SYNACKs: sent(0, 1014, 1015), SYNACKRetransmits: 2,
+			ServerRTT: 1, Completed: true, AckTime: 1354 * ms, ClientRTT: 1354 * ms,
+		}, SYNHeld, SYNACKHeld},
+		"its ACK was lost": {flow.Handshake{
+			SYNs: at(0, 1014), SYNRetransmits: 1, SYNACKs: sent(0, 1014, 1015), SYNACKRetransmits: 2,
+			ServerRTT: 1, Completed: true, AckTime: 1016 * ms, ClientRTT: 1016 * ms,
+		}, SYNAnswered, SYNACKLost},
+		"the second SYN-ACK was the first that came": {flow.Handshake{
+			SYNs: at(0, 1014), SYNRetransmits: 1, SYNACKs: sent(0, 1014, 3015), SYNACKRetransmits: 2,
+			ServerRTT: 1, Completed: true, AckTime: 3016 * ms, ClientRTT: 1 * ms,
+		}, SYNAnswered, SYNACKLost},
 	} {
 		if got, ok := synTrouble(&flow.Flow{Handshake: tc.h}); !ok || got != tc.syn {
 			t.Errorf("%s: SYNs: %d, %v; want %d", name, got, ok, tc.syn)

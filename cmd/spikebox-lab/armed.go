@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"text/tabwriter"
 
@@ -19,7 +20,7 @@ import (
 
 // measureArmed makes the incidents with the default triggers armed, so many at once: what
 // belongs to the whole machine, as softirqs do, one may then see of the others.
-func measureArmed(ctx context.Context, incidents []*lab.Incident, opt lab.Options, runs, atOnce int) ([]*lab.ArmedScore, error) {
+func measureArmed(ctx context.Context, incidents []*lab.Incident, opt lab.Options, spikebox string, runs, atOnce int) ([]*lab.ArmedScore, error) {
 	opt.Learned = filepath.Join(opt.Dir, "learned.json")
 	if _, err := os.Stat(opt.Learned); errors.Is(err, os.ErrNotExist) {
 		fmt.Fprintln(os.Stderr, "== learning what is usual")
@@ -34,7 +35,7 @@ func measureArmed(ctx context.Context, incidents []*lab.Incident, opt lab.Option
 		room <- struct{}{}
 		fmt.Fprintf(os.Stderr, "== %s\n", inc.Name)
 		all.Go(func() {
-			scores[i], errs[i] = lab.MeasureArmed(ctx, inc, opt, runs)
+			scores[i], errs[i] = lab.MeasureArmed(ctx, inc, opt, spikebox, runs)
 			<-room
 		})
 	}
@@ -49,14 +50,14 @@ func printArmed(scores []*lab.ArmedScore, asJSON bool) error {
 		err = json.NewEncoder(os.Stdout).Encode(map[string]any{"armed": scores})
 	} else {
 		w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "incident\truns\thurt\tfired\tbefore onset\tonset to trigger\thurt to trigger\tby")
+		fmt.Fprintln(w, "incident\truns\thurt\tfired\tbefore onset\tonset to trigger\thurt to trigger\tby\troot named\tfalse findings")
 		for _, s := range scores {
 			name := s.Name
 			if s.Healthy {
 				name += " (healthy)"
 			}
-			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n", name, s.Runs, s.Hurt, s.Fired, s.Early,
-				spread(s.AfterOnset), spread(s.AfterHurt), s.Triggers())
+			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%d\t%s\n", name, s.Runs, s.Hurt, s.Fired, s.Early,
+				spread(s.AfterOnset), spread(s.AfterHurt), s.Triggers(), s.Named, strings.Join(s.False, " "))
 		}
 		err = w.Flush()
 	}

@@ -31,8 +31,12 @@ the checks for it, or false, or if a run failed.
 With --armed the recorder has its default triggers, and what it would know after 130 s on a
 healthy host (learned first, into learned.json). The table says in how many runs it fired,
 how long after the onset and after the first client was hurt, by the clients' own logs: a
-request that took a second or failed. The exit code is 1 if an incident that hurt did not
-fire, or a trigger fired where nothing was wrong.`,
+request that took a second or failed, and in how many the bundle that it fired for has the root.
+The exit code is 1 if an incident that hurt did not fire, or was not named, if a finding is
+false, or if a trigger fired where nothing was wrong.
+
+The flags that an incident has of its own (spikebox-lab show INCIDENT) are taken, too, where all
+that are named have them: --baseline 5m is a healthy host for five minutes.`,
 	Examples: []string{
 		"spikebox-lab score -o /tmp/score",
 		"spikebox-lab score --armed --runs 3 -o /tmp/armed",
@@ -43,7 +47,7 @@ fire, or a trigger fired where nothing was wrong.`,
 
 // setupScore declares the flags of score.
 func setupScore(flags *pflag.FlagSet) func(context.Context, []string) error {
-	opt := &lab.Options{Log: os.Stderr}
+	opt := &lab.Options{Log: os.Stderr, Params: map[string]string{}}
 	check, variant := scaleFlag(flags, opt), variantFlag(flags, &opt.Variant)
 	runs := flags.Int("runs", 1, "of each incident, with a seed of its own each")
 	armed := flags.Bool("armed", false, "arm the default triggers, and score whether and when they fire")
@@ -53,6 +57,7 @@ func setupScore(flags *pflag.FlagSet) func(context.Context, []string) error {
 	flags.StringVarP(&opt.Dir, "out", "o", "", "folder for the bundles and truths, a folder each")
 	flags.Uint64Var(&opt.Seed, "seed", 1, "of the first run")
 	recorderFlag(flags, opt)
+	ownFlags(flags)
 	return func(ctx context.Context, args []string) error {
 		if opt.Dir == "" {
 			return cli.Usagef("score needs -o DIR")
@@ -64,11 +69,16 @@ func setupScore(flags *pflag.FlagSet) func(context.Context, []string) error {
 		if err != nil {
 			return err
 		}
+		for _, inc := range incidents {
+			if err := takeOwn(flags, inc, opt.Params); err != nil {
+				return err
+			}
+		}
 		if err := errors.Join(check(), variant()); err != nil {
 			return err
 		}
 		if *armed {
-			scores, err := measureArmed(ctx, incidents, *opt, *runs, max(1, *atOnce))
+			scores, err := measureArmed(ctx, incidents, *opt, *spikebox, *runs, max(1, *atOnce))
 			if err != nil {
 				return err
 			}

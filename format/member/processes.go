@@ -20,6 +20,9 @@ type ProcessUse struct {
 	Threads  int    `json:"threads"`
 	Start    uint64 `json:"start"` // after boot, in ticks; tells two processes with the same PID apart
 	RSSPages uint64 `json:"rss_pages"`
+	// RunDelay is how long its threads, summed up, were ready to run and waited for a CPU, in ns since each
+	// began; 0 where that cannot be told.
+	RunDelay uint64 `json:"run_delay,omitempty"`
 }
 
 // NewProcessWriter writes processes.jsonl.

@@ -31,6 +31,24 @@ func TestReadProcess(t *testing.T) {
 	}
 }
 
+// TestRunDelay sums up all threads: the first of a Go program is idle for most of its life, and another one waits.
+func TestRunDelay(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, "task/7/schedstat", "917767 735114 4\n")
+	write(t, root, "task/8/schedstat", "12 3000000000 9\n")
+	write(t, root, "task/9/schedstat", "0 0 0\n")
+	write(t, root, "task/10/schedstat", "not told\n")
+	if got := runDelay(root); got != 3000735114 {
+		t.Errorf("the threads waited for %d ns, want 3000735114", got)
+	}
+	if got := runDelay(t.TempDir()); got != 0 {
+		t.Errorf("of a process that is gone %d ns are told", got)
+	}
+	if runDelay("/proc/self") == 0 {
+		t.Error("this process has never waited for a CPU")
+	}
+}
+
 func TestNeverRan(t *testing.T) {
 	master := member.ProcessUse{Comm: "nginx", RSSPages: 300} // less than a tick of CPU time
 	thread := member.ProcessUse{Comm: "kworker/0:0"}

@@ -34,6 +34,10 @@ const (
 	// portsEvery spaces out a dump of all connections, at the least: a busy proxy uses up the last tenth of the usual
 	// 28,000 ports within a second or two. What many sockets cost is bounded by countShare.
 	portsEvery = time.Second
+	// portsNear: where the last count and the sockets that have come since may be nearly all of the range, it is asked again after
+	// pollShare of what that cost, and not countShare: the 3 to 20 ms of a machine with many sockets are as many seconds, in which
+	// a proxy uses up the rest of a short range.
+	portsNear = 0.9
 	// portsCap ends a count: the range has 64,512 ports at most, and no destination can
 	// use more than that; 100,000 sockets take some 30 ms.
 	portsCap = 100_000
@@ -56,6 +60,8 @@ type portReader struct {
 	most        int // ports towards one destination
 
 	fill float64
+	then float64 // sockets that there were when the last count began
+	few  bool    // they could not use a good part of the range
 }
 
 func openPorts(env Env) (_ Reader, err error) {
@@ -78,15 +84,20 @@ func openPorts(env Env) (_ Reader, err error) {
 }
 
 func (r *portReader) Read(now time.Time, out []float64) error {
+	if err := r.hasten(now); err != nil {
+		return err
+	}
 	if r.due(now) {
 		if err := r.limit(); err != nil {
 			return err
 		}
-		most, err := r.bound()
+		sockets, err := r.sockets()
 		if err != nil {
 			return err
 		}
-		if most < fewPorts && now.Sub(r.began) < portsRarely {
+		r.then = sockets
+		most := sockets / r.ports()
+		if r.few = most < fewPorts; r.few && now.Sub(r.began) < portsRarely {
 			r.fill = min(r.fill, most)
 			r.rest(now)
 		}
@@ -101,9 +112,21 @@ func (r *portReader) Read(now time.Time, out []float64) error {
 	return err
 }
 
-// bound is what would be filled if all TCP sockets of the machine, and this namespace's that are in TIME_WAIT, used
-// ports towards one destination.
-func (r *portReader) bound() (float64, error) {
+// hasten has the next count begin now, where the range may be nearly used up before it would.
+func (r *portReader) hasten(now time.Time) error {
+	if r.few || r.fill >= portsNear || r.going || r.due(now) || now.Sub(r.began) < pollShare*r.dumped().cost {
+		return nil
+	}
+	sockets, err := r.sockets()
+	if err == nil && r.fill+(sockets-r.then)/r.ports() >= portsNear {
+		r.next = now
+	}
+	return err
+}
+
+// sockets are all TCP sockets of the machine, and this namespace's that are in TIME_WAIT: at the most so many ports are used
+// towards one destination.
+func (r *portReader) sockets() (float64, error) {
 	text, err := r.sockstat.Read()
 	if err != nil {
 		return 0, err
@@ -118,7 +141,7 @@ func (r *portReader) bound() (float64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("parse %s: %w", r.sockstat.Name(), err)
 	}
-	return sockets / r.ports(), nil
+	return sockets, nil
 }
 
 // limit reads the range. A kernel without one has nothing to fill.

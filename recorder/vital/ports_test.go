@@ -37,8 +37,8 @@ func TestPortsAreCountedWhereTheyMayRunOut(t *testing.T) {
 		}
 		setRange(t, "1024 65535")
 		now = now.Add(portsEvery)
-		if most, err := r.bound(); err != nil || most >= fewPorts {
-			t.Skipf("the machine has too many sockets: they would fill %v of the range (%v)", most, err)
+		if all, err := r.sockets(); err != nil || all/r.ports() >= fewPorts {
+			t.Skipf("the machine has too many sockets: %v for %v ports (%v)", all, r.ports(), err)
 		}
 		if read(); r.going {
 			t.Error("counted while all sockets together would fill less than a sixteenth of the range")
@@ -65,6 +65,56 @@ func TestPortsAreCountedWhereTheyMayRunOut(t *testing.T) {
 		// In this thread, which alone is in the namespace.
 		if err := (&portReader{used: map[pair]int{}, first: r.first, last: r.last}).fills(conns / float64(ports)); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A count that is dear is made again early where what has come since may be the rest of the range, and only there.
+func TestPortsAreCountedInTime(t *testing.T) {
+	testns.Run(t, func() {
+		setRange(t, "40000 40063")
+		reader, err := openPorts(Env{Root: "/"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reader.Close()
+		r := reader.(*portReader)
+		var out [1]float64
+		now := r.began
+		for _, c := range []struct {
+			what    string
+			fill    float64
+			come    float64 // sockets
+			after   time.Duration
+			counted bool
+		}{
+			{"half full, and nothing came", 0.6, 0, 2 * time.Second, false},
+			{"half full, and the rest may have come", 0.6, 20, 2 * time.Second, true},
+			{"as much came, and before that was little", 0.2, 20, 2 * time.Second, false},
+			{"little, and all of the rest may have come", 0.1, 60, 2 * time.Second, true},
+			{"it has only just been counted", 0.6, 20, 100 * time.Millisecond, false},
+			{"it is known to be full", 0.95, 20, 2 * time.Second, false},
+		} {
+			sockets, err := r.sockets()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.then = sockets - c.come
+			r.going, r.fill, r.began = false, c.fill, now
+			r.pace.last.cost = 5 * time.Millisecond // 1 s by pollShare, 5 s by countShare
+			r.next = now.Add(5 * time.Second)
+			if err := reader.Read(now.Add(c.after), out[:]); err != nil {
+				t.Fatal(err)
+			}
+			if r.going != c.counted {
+				t.Errorf("%s: counted again is %v, want %v", c.what, r.going, c.counted)
+			}
+			for r.going {
+				if _, err := r.run(now.Add(c.after)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			now = now.Add(time.Minute)
 		}
 	})
 }

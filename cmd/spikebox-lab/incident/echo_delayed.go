@@ -26,7 +26,8 @@ filled by a stream of datagrams, and connections wait in it as well.`,
 	// prompt (see package capture).
 	Arm: []string{"--capture", "tpacket", "--before", "60s", "--after", "1s"},
 	Expected: lab.Expected{
-		Root: "echo-delayed",
+		Root:  "echo-delayed",
+		ByTCX: "qdisc-backlog",
 		Allowed: []string{"rtt-spike", "retransmission-burst", "synack-retransmit", "syn-retransmit", "slow-application",
 			"qdisc-drop", "loss-ratio"},
 	},

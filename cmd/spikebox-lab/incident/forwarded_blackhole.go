@@ -2,10 +2,7 @@
 
 package incident
 
-import (
-	"github.com/spikebox/spikebox/cmd/spikebox-lab/actor"
-	"github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
-)
+import "github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
 
 var forwardedBlackhole = &lab.Incident{
 	Name: "forwarded-blackhole",
@@ -26,13 +23,9 @@ before, and none of its own counters moves.`,
 	Run: runForwardedBlackhole,
 }
 
-// runForwardedBlackhole arms the recorder on the router, which has no socket of these connections.
+// runForwardedBlackhole has the server drop what it is sent: nobody says so to anybody.
 func runForwardedBlackhole(s *lab.Stage) {
-	db := s.Upstream()
-	s.Serve(db, 5432, actor.Server{Comm: "postgres"})
-	router, clients := s.Router(), s.Clients()
-	s.Arm(router)
-	s.Load(clients, db, 5432, actor.Client{Group: "app", Comm: "app", From: lab.Addresses(lab.HealthyNet, 8), Rate: s.Rate("rate"), Requests: 2})
+	db, _ := s.Gateway()
 
 	s.Begin("db-1 takes nothing in any more")
 	db.Drop(lab.Input)

@@ -2,10 +2,7 @@
 
 package incident
 
-import (
-	"github.com/spikebox/spikebox/cmd/spikebox-lab/actor"
-	"github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
-)
+import "github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
 
 var forwardedNextHop = &lab.Incident{
 	Name: "forwarded-next-hop",
@@ -28,14 +25,10 @@ The machine behind the gateway lost its link. The gateway asks for its hardware 
 // runForwardedNextHop lets the router's neighbour vanish, and the router forget it. What it forwards waits for the
 // neighbour's address, and is dropped with ICMP to its sender after some seconds (net/ipv4/arp.c, arp_error_report).
 func runForwardedNextHop(s *lab.Stage) {
-	db := s.Upstream()
-	s.Serve(db, 5432, actor.Server{Comm: "postgres"})
-	router, clients := s.Router(), s.Clients()
-	s.Arm(router)
-	s.Load(clients, db, 5432, actor.Client{Group: "app", Comm: "app", From: lab.Addresses(lab.HealthyNet, 8), Rate: s.Rate("rate"), Requests: 2})
+	db, _ := s.Gateway()
 
 	s.Begin("db-1 is gone from its wire")
 	db.Vanish()
-	router.Forget(db)
+	s.Router().Forget(db)
 	s.Sleep(s.Duration("span"))
 }

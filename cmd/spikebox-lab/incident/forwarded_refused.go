@@ -2,10 +2,7 @@
 
 package incident
 
-import (
-	"github.com/spikebox/spikebox/cmd/spikebox-lab/actor"
-	"github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
-)
+import "github.com/spikebox/spikebox/cmd/spikebox-lab/lab"
 
 var forwardedRefused = &lab.Incident{
 	Name: "forwarded-refused",
@@ -28,11 +25,7 @@ refusals, as it forwarded the answers before.`,
 
 // runForwardedRefused leaves the server's kernel to answer with RSTs.
 func runForwardedRefused(s *lab.Stage) {
-	db := s.Upstream()
-	postgres := s.Serve(db, 5432, actor.Server{Comm: "postgres"})
-	router, clients := s.Router(), s.Clients()
-	s.Arm(router)
-	s.Load(clients, db, 5432, actor.Client{Group: "app", Comm: "app", From: lab.Addresses(lab.HealthyNet, 8), Rate: s.Rate("rate"), Requests: 2})
+	_, postgres := s.Gateway()
 
 	s.Begin("postgres crashes")
 	s.Crash(postgres)

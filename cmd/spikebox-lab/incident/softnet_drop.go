@@ -25,7 +25,7 @@ every connection are dropped before any firewall or socket sees them.`,
 		Root: "softnet-drop",
 		Allowed: []string{"softnet-squeeze", "irq-imbalance", "cpu-saturated", "retransmission-burst",
 			"loss-ratio", "syn-retransmit", "synack-retransmit", "rtt-spike", "rx-dropped-explained", "nic-drop",
-			"softirq-stall", "kernel-drop", "slow-application",
+			"softirq-stall", "kernel-drop", "slow-application", "syn-recv-pileup",
 			// What the backlog drops, no capture sees.
 			"capture-incomplete"},
 	},

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -131,29 +132,48 @@ type ArmedScore struct {
 	AfterOnset []float64      `json:"after_onset"`
 	AfterHurt  []float64      `json:"after_hurt"`
 	By         map[string]int `json:"by"` // the triggers that were first, before the onset too
-	Errors     []string       `json:"errors,omitempty"`
+	// Named counts the runs in which the bundle that it fired for has the root; False names the
+	// warnings and worse that nobody expects there, or in a healthy one's.
+	Named  int      `json:"named"`
+	False  []string `json:"false"`
+	Errors []string `json:"errors,omitempty"`
 }
 
 // MeasureArmed runs an incident several times with the recorder's default triggers, as Measure
 // does with the incident's own.
-func MeasureArmed(ctx context.Context, inc *Incident, opt Options, runs int) (*ArmedScore, error) {
-	score := &ArmedScore{Name: inc.Name, Healthy: inc.Expected.Root == "", By: map[string]int{}}
-	top, seed := opt.Dir, opt.Seed
-	opt.Armed = true
-	for i := range runs {
-		opt.Seed = seed + uint64(i)
-		opt.Dir = filepath.Join(top, fmt.Sprintf("%s-%d", inc.Name, opt.Seed))
-		truth, err := Run(ctx, inc, opt)
-		switch {
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case err != nil:
-			score.Errors = append(score.Errors, err.Error())
-		default:
-			score.Add(truth)
-		}
+func MeasureArmed(ctx context.Context, inc *Incident, opt Options, spikebox string, runs int) (*ArmedScore, error) {
+	spikebox, err := findBinary("spikebox", spikebox)
+	if err != nil {
+		return nil, err
 	}
-	return score, nil
+	score := &ArmedScore{Name: inc.Name, Healthy: inc.Expected.Root == "", By: map[string]int{}, False: []string{}}
+	opt.Armed = true
+	score.Errors, err = repeat(ctx, inc, opt, runs, func(truth *Truth, dir string) error {
+		score.Add(truth)
+		if truth.Bundle == "" || !score.Healthy && truth.Firings[0].Time < truth.Trigger.NotBefore {
+			return nil
+		}
+		document, err := Analyze(ctx, spikebox, filepath.Join(dir, truth.Bundle))
+		if err != nil {
+			return err
+		}
+		return score.Judge(truth, document)
+	})
+	return score, err
+}
+
+// Judge holds the analysis of a run's bundle against the truth. It ends seconds after the
+// onset: the root's effects may come later.
+func (s *ArmedScore) Judge(t *Truth, document []byte) error {
+	j, err := judge(Expected{Root: cmp.Or(t.Expected.ByTCX, t.Expected.Root), Allowed: slices.Concat(t.Expected.Allowed, t.Expected.Effects)}, document)
+	if err != nil {
+		return err
+	}
+	if len(j.Found) > 0 {
+		s.Named++
+	}
+	s.False = union(s.False, j.False)
+	return nil
 }
 
 // Add counts one run.
@@ -187,9 +207,11 @@ func sorted(all []float64, ns int64) []float64 {
 	return all
 }
 
-// Wrong says whether an incident that hurt did not fire each time, or a healthy one did.
+// Wrong says whether an incident that hurt did not fire each time, or was not named, or somebody else was
+// blamed, or a healthy one fired.
 func (s *ArmedScore) Wrong() bool {
-	return len(s.Errors) > 0 || s.Early > 0 || s.Healthy && s.Fired > 0 || !s.Healthy && s.Hurt > 0 && s.Fired < s.Runs
+	return len(s.Errors)+len(s.False) > 0 || s.Early > 0 || s.Healthy && s.Fired > 0 ||
+		!s.Healthy && (s.Named < s.Fired || s.Hurt > 0 && s.Fired < s.Runs)
 }
 
 // Triggers names what fired first, most often first.

@@ -68,6 +68,19 @@ func (s *Stage) Load(h *Host, to *Host, port int, p actor.Client) *Child {
 	return s.Act(h, "client", p.Comm, p)
 }
 
+// Gateway is the scene of what a host only forwards: a database on db-1, the recorder armed on the
+// router before it, which has no socket of these connections, and clients that open --rate of them a second.
+func (s *Stage) Gateway() (db *Host, postgres *Child) {
+	db = s.Upstream()
+	postgres = s.Serve(db, 5432, actor.Server{Comm: "postgres"})
+	s.Clients() // before the recorder, which looks at the interfaces that are there
+	s.Arm(s.Router())
+	s.Load(s.Clients(), db, 5432, actor.Client{
+		Group: "app", Comm: "app", From: Addresses(HealthyNet, 8), Rate: s.Rate("rate"), Requests: 2,
+	})
+	return db, postgres
+}
+
 // Crowd lets as many subscribers as --crowd says connect within a second, with one
 // request each, from addresses of CrowdNet.
 func (s *Stage) Crowd(port int) {

@@ -3,11 +3,15 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -143,4 +147,30 @@ func TestAddresses(t *testing.T) {
 	if gw := gateway(netip.MustParsePrefix(clientsAddr)); gw.String() != "100.64.0.1" {
 		t.Errorf("gateway %v, want 100.64.0.1", gw)
 	}
+}
+
+// The recorder is less nice than what else is started on its host, before and after it.
+func TestRecorderIsAhead(t *testing.T) {
+	script(t, func(s *Stage) {
+		h, err := s.newHost("niced")
+		s.check(err)
+		defer h.close()
+		nice := func(spawn func(*exec.Cmd) error) (n int) {
+			cmd := exec.Command("nice") // without arguments it prints its own
+			var out bytes.Buffer
+			cmd.Stdout = &out
+			s.check(spawn(cmd))
+			s.check(cmd.Wait())
+			n, err := strconv.Atoi(strings.TrimSpace(out.String()))
+			s.check(err)
+			return n
+		}
+		usual := nice(h.spawn)
+		if got := nice(h.spawnAhead); got != max(usual-ahead, -20) {
+			t.Errorf("niceness of the recorder is %d, of its host's programs %d", got, usual)
+		}
+		if got := nice(h.spawn); got != usual {
+			t.Errorf("niceness of what is started after the recorder is %d, and was %d", got, usual)
+		}
+	})
 }

@@ -47,8 +47,10 @@ func (inc *Incident) bySignal() bool {
 
 // Expected holds the IDs of the findings that a right analysis of the bundle has.
 type Expected struct {
-	Root    string   `json:"root,omitempty"` // the cause; empty: nothing is wrong
-	Effects []string `json:"effects"`        // of the root, all present
+	Root string `json:"root,omitempty"` // the cause; empty: nothing is wrong
+	// ByTCX is the root where packets are taken before the queueing disciplines, as an armed recorder's are; empty: Root.
+	ByTCX   string   `json:"by_tcx,omitempty"`
+	Effects []string `json:"effects"` // of the root, all present
 	// Allowed may be present or not, by timing; every other finding that is a
 	// warning or critical is false.
 	Allowed []string `json:"allowed"`

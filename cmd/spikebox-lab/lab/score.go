@@ -41,7 +41,9 @@ type analysis struct {
 }
 
 // Judge holds the document of "spikebox analyze --json" against the truth.
-func Judge(truth *Truth, document []byte) (*Judgement, error) {
+func Judge(truth *Truth, document []byte) (*Judgement, error) { return judge(truth.Expected, document) }
+
+func judge(expected Expected, document []byte) (*Judgement, error) {
 	var a analysis
 	if err := json.Unmarshal(document, &a); err != nil {
 		return nil, fmt.Errorf("parse the analysis: %w", err)
@@ -56,7 +58,7 @@ func Judge(truth *Truth, document []byte) (*Judgement, error) {
 		if stood {
 			continue
 		}
-		if f.Severity != "info" && !truth.Expected.Covers(f.ID) && !slices.Contains(j.False, f.ID) {
+		if f.Severity != "info" && !expected.Covers(f.ID) && !slices.Contains(j.False, f.ID) {
 			j.False = append(j.False, f.ID)
 		}
 	}
@@ -65,10 +67,10 @@ func Judge(truth *Truth, document []byte) (*Judgement, error) {
 	}
 	// To say that nothing explains an incident is no wrong answer, but for where the root is
 	// named as well; on a healthy host it is.
-	if truth.Expected.Root != "" && !present[truth.Expected.Root] {
+	if expected.Root != "" && !present[expected.Root] {
 		j.False = slices.DeleteFunc(j.False, func(id string) bool { return id == "unexplained" })
 	}
-	for _, id := range truth.Expected.Wanted() {
+	for _, id := range expected.Wanted() {
 		switch {
 		case present[id]:
 			j.Found = append(j.Found, id)
@@ -139,34 +141,39 @@ func Measure(ctx context.Context, inc *Incident, opt Options, spikebox string, r
 		return nil, err
 	}
 	score := &Score{Name: inc.Name, False: []string{}}
+	score.Errors, err = repeat(ctx, inc, opt, runs, func(truth *Truth, dir string) error {
+		document, err := Analyze(ctx, spikebox, filepath.Join(dir, truth.Bundle))
+		if err != nil {
+			return err
+		}
+		j, err := Judge(truth, document)
+		if err == nil {
+			score.Add(j)
+		}
+		return err
+	})
+	return score, err
+}
+
+// repeat makes an incident several times, each with another seed and in a folder of its own below
+// opt.Dir, has each run judged, and returns why runs, or their judgements, came to nothing.
+func repeat(ctx context.Context, inc *Incident, opt Options, runs int, judged func(truth *Truth, dir string) error) (errs []string, err error) {
 	top, seed := opt.Dir, opt.Seed
 	for i := range runs {
 		opt.Seed = seed + uint64(i)
 		opt.Dir = filepath.Join(top, fmt.Sprintf("%s-%d", inc.Name, opt.Seed))
-		j, err := judged(ctx, inc, opt, spikebox)
-		switch {
-		case ctx.Err() != nil:
+		truth, err := Run(ctx, inc, opt)
+		if err == nil {
+			err = judged(truth, opt.Dir)
+		}
+		if ctx.Err() != nil {
 			return nil, ctx.Err()
-		case err != nil:
-			score.Errors = append(score.Errors, err.Error())
-		default:
-			score.Add(j)
+		}
+		if err != nil {
+			errs = append(errs, err.Error())
 		}
 	}
-	return score, nil
-}
-
-// judged makes one run and judges its analysis.
-func judged(ctx context.Context, inc *Incident, opt Options, spikebox string) (*Judgement, error) {
-	truth, err := Run(ctx, inc, opt)
-	if err != nil {
-		return nil, err
-	}
-	document, err := Analyze(ctx, spikebox, filepath.Join(opt.Dir, truth.Bundle))
-	if err != nil {
-		return nil, err
-	}
-	return Judge(truth, document)
+	return errs, nil
 }
 
 // findBinary looks for one of the project's binaries: at path if that is given,

@@ -110,6 +110,7 @@ func newTruth(inc *Incident, opt Options, params map[string]string) *Truth {
 		Kernel: unix.ByteSliceToString(u.Release[:]), Seed: opt.Seed, Parameters: params,
 		Expected: Expected{
 			Root:    inc.Expected.Root,
+			ByTCX:   inc.Expected.ByTCX,
 			Effects: append([]string{}, inc.Expected.Effects...), // never nil: [] in JSON
 			Allowed: append([]string{}, inc.Expected.Allowed...),
 		},
