@@ -41,7 +41,7 @@ var Defaults = []Default{
 		"SYN-ACKs lost, path-MTU black hole, a network's clients vanishing", "a radio cell that loses its customers at once"},
 	{"connections.stalled > 5x for 1s", "more than twenty connections that nothing has come on for 600 ms at least: of a network behind one address, or of a pool",
 		"a network's clients vanishing behind one translator, upstream black hole under connections that were open", "one client of many connections that is cut off, where there are few others"},
-	{"retrans.ratio > 3x for 1500ms and retrans > 10 for 1500ms and retrans.connections > 3x", "from 1 % loss on TCP is slow; at least that, of so many segments and connections that it is neither one client's nor a copy's, which fills the queue that drops",
+	{"retrans.ratio > 3x for 1500ms and retrans > 10 for 1500ms and retrans.connections > 2x", "from 1 % loss on TCP is slow; at least that, of so many segments and connections that it is neither one client's nor a copy's, which fills the queue that drops",
 		"loss on the path, own queue that drops, receive backlog that drops", "a backup copy that overruns an uplink on which others are, on its first nights"},
 	{"rtt.excess.p99 > 5x for 2s and rtt.late > 2 for 2s", "at least 200 ms above each connection's own least: a client that is far away is no news; the slowest hundredth, so that one network among many is seen, and more than two connections of it that are not a copy's",
 		"bufferbloat, slow line, one network's slow line", "a client that fills its own line with several connections, where there are few others"},

@@ -35,9 +35,9 @@ var floors = map[string]float64{
 	"tcp.syn_sent": 1.2, "forward.waiting": 1.2, "forward.stalled": 1.2, "forward.unanswered": 1.2,
 	// 1.5, so that 5x is eight: more than the six of one browser and a long poll beside them.
 	"serve.waiting": 1.5,
-	// 2, so that 3x is six, what a browser opens at once. Where three lose something in any three seconds, seven do
+	// 3, so that 2x is six, what a browser opens at once. Where three lose something in any three seconds, seven do
 	// in thirty of the thousand that a copy takes.
-	"retrans.connections": 2,
+	"retrans.connections": 3,
 	// 4, so that 5x is twenty: three browsers' at once, of one household.
 	"connections.stalled": 4,
 	// 3, so that 3x is nine within three seconds: a browser that closes leaves six.
@@ -69,8 +69,8 @@ var unitFloors = map[string]float64{
 var ceilings = map[string]float64{
 	// 3x is 12 %, where TCP hardly moves: 4 % is a bad mobile network's.
 	"retrans.ratio": 0.04, "forward.retrans.ratio": 0.04,
-	// 3x is twelve connections.
-	"retrans.connections": 4,
+	// 2x is twelve connections.
+	"retrans.connections": 6,
 	// 3x is half of the handshakes, and 15 % of what is sent.
 	"syn.retrans.ratio": 1.0 / 6, "rto.ratio": 0.05,
 	// 3x is 30 % of the packets.
