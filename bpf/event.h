@@ -19,7 +19,8 @@ enum kind {
 	LATE_RTT = 7,
 	LONG_SOFTIRQ = 8,
 	STACK = 9,		/* struct stack */
-	KINDS = 10,
+	DISMISSED = 10,		/* a connection ended by a FIN in place of an answer */
+	KINDS = 11,
 };
 
 struct event {
@@ -62,7 +63,7 @@ struct account {
 	__u64 seen[KINDS];
 	__u64 limited[KINDS];	/* not told: over the limit */
 	__u64 full[KINDS];	/* not told: ring buffer full */
-	__u64 pad[4];
+	__u64 pad[6];
 };
 
 #define WINDOW 28 /* 2^28 ns = 268 ms */

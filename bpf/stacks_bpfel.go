@@ -15,13 +15,13 @@ import (
 
 type StacksAccount struct {
 	_       structs.HostLayout
-	Looked  [10]uint64
-	Window  [10]uint64
-	Used    [10]uint64
-	Seen    [10]uint64
-	Limited [10]uint64
-	Full    [10]uint64
-	Pad     [4]uint64
+	Looked  [11]uint64
+	Window  [11]uint64
+	Used    [11]uint64
+	Seen    [11]uint64
+	Limited [11]uint64
+	Full    [11]uint64
+	Pad     [6]uint64
 }
 
 type StacksEvent struct {

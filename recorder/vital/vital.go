@@ -90,6 +90,7 @@ var Meters = []*Meter{
 	passingMeter,
 	softirqMeter,
 	echoMeter,
+	udpMeter,
 	sockstatMeter,
 	conntrackMeter,
 	softnetMeter,
