@@ -46,6 +46,8 @@ type Packets struct {
 	Paths          []*traffic.Path
 	Volume         traffic.Volume
 	Pings          []*traffic.Ping
+	// Resolvers are the name servers that were asked by UDP.
+	Resolvers []*traffic.Resolver
 	// Between is what became of segments from one place to the next.
 	Between *Between
 
@@ -55,6 +57,7 @@ type Packets struct {
 	trips  *rtt.Peers   // until it is known which addresses are this host's
 	sums   *traffic.Sums
 	echoes traffic.Echoes
+	names  traffic.Names
 }
 
 // echoGrace is how long before the end of the capture an echo request may go without its reply.
@@ -108,6 +111,7 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 	p.Services = services.List()
 	p.Undecoded = p.Stats.Undecoded()
 	p.Unsampled = p.trips.Left()
+	p.Resolvers = p.names.List(p.Last)
 	p.Traffic, p.Pings = p.sums.List(), p.echoes.List(p.Last, echoGrace.Nanoseconds())
 	return p, nil
 }
@@ -172,6 +176,8 @@ func (p *Packets) see(pkt *packet.Packet) {
 		}
 	case packet.ICMP, packet.ICMPv6:
 		p.echoes.Add(pkt)
+	case packet.UDP:
+		p.names.Add(pkt)
 	}
 	// Only SYNs are asked: one is sent to one host on purpose, while other packets that come
 	// in may be broadcast or multicast. It also spares the map a look-up for each packet.
