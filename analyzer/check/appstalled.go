@@ -41,8 +41,6 @@ that: a proxy whose client does not read does not read either, and does right.`,
 	Needs:  []*Need{needVital("accept.queue.fill", "vitals.listeners")},
 	Limits: []Limit{stalledMany, stalledHold, manyFlows},
 	Causes: []Link{
-		{Cause: &cpuThrottled, On: subject.KindProcess, Slack: counterSlack, If: harmful,
-			Because: "a program that its control group's limit holds back accepts when it may run"},
 		{Cause: &slowUpstream, On: subject.KindProcess, Slack: counterSlack, If: severe,
 			Because: "workers that all wait for an upstream accept nothing"},
 	},

@@ -29,9 +29,9 @@ period, mostly 100 ms. A server that has used it up stands still until the perio
 while the machine's CPUs may be idle: no load, no pressure that others see, and each
 request takes some periods.
 
-The counters of the limit that held each listening program back longest, its own group's or
-one's above it, are read at the trigger and at the end. What lies between is told here; a
-limit that was reached before the trigger only is not seen. Where a limit holds a batch
+The counters of the limit that held each listening program back longest, its own group's
+or one's above it, are read at the trigger and at the end. What lies between is told here;
+a limit that was reached before the trigger only is not seen. Where a limit holds a batch
 job back that listens nowhere, nobody waits for it.`,
 	Ref:      "Documentation/scheduler/sched-bwc.rst; Documentation/admin-guide/cgroup-v2.rst, cpu.max, cpu.stat",
 	Needs:    []*Need{needSockets},

@@ -31,15 +31,9 @@ Questions and answers are told by addresses and ports alone; what was asked is d
 is not recorded. A server that answered nothing in the whole window is told of only where
 most of this host's questions went to it: a resolver that asks the whole world finds some
 name servers dead on every day. Questions over TCP and TLS are slow-upstream's.`,
-	Ref:    "RFC 1035, section 4.2.1; resolv.conf(5), timeout and attempts",
-	Needs:  []*Need{needPackets, needOwn},
-	Limits: []Limit{unresolvedMany, unresolvedShare},
-	Causes: []Link{
-		{Cause: &neighbourFailed, On: subject.KindHost, Slack: counterSlack, If: harmful,
-			Because: "a question that cannot leave is not answered"},
-		{Cause: &udpStalled, On: subject.KindService, Slack: counterSlack,
-			Because: "a name server of this host that reads nothing answers nobody"},
-	},
+	Ref:      "RFC 1035, section 4.2.1; resolv.conf(5), timeout and attempts",
+	Needs:    []*Need{needPackets, needOwn},
+	Limits:   []Limit{unresolvedMany, unresolvedShare},
 	Explains: []string{"serve.p99", "serve.max", "serve.waiting"},
 	run:      runResolverSilent,
 }

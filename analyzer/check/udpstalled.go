@@ -28,13 +28,9 @@ The recorder looks at the queues of UDP sockets. One that was read within a seco
 seconds, and then only grew, is this check's; one that was never read, as a port that was
 opened to send only, is not. Which socket it was is seen where it had as much to read or
 more at the window's end as at the trigger.`,
-	Ref:    "proc_net_udp, rx_queue; net/ipv4/udp.c, udp_rqueue_get, Linux 6.18; proc(5), /proc/pid/stat, state",
-	Needs:  []*Need{needVital("udp.stalled", "vitals.udp")},
-	Limits: []Limit{deafHold},
-	Causes: []Link{
-		{Cause: &memoryPressure, On: subject.KindHost, Slack: counterSlack, If: severe,
-			Because: "a program whose pages are read from the disk again and again reads nothing else"},
-	},
+	Ref:      "proc_net_udp, rx_queue; net/ipv4/udp.c, udp_rqueue_get, Linux 6.18; proc(5), /proc/pid/stat, state",
+	Needs:    []*Need{needVital("udp.stalled", "vitals.udp")},
+	Limits:   []Limit{deafHold},
 	Explains: []string{"udp.stalled", "udp.rcvbuf"},
 	run:      runUDPStalled,
 }
