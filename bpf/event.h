@@ -19,7 +19,8 @@ enum kind {
 	LATE_RTT = 7,
 	LONG_SOFTIRQ = 8,
 	STACK = 9,		/* struct stack */
-	KINDS = 10,
+	DISMISSED = 10,		/* a connection ended by a FIN in place of an answer */
+	KINDS = 11,
 };
 
 struct event {
@@ -67,7 +68,7 @@ struct account {
 	__u64 unasked;		/* of SYNACK_RETRANSMIT: nobody had repeated its SYN */
 	__u64 farewells;	/* of RESET_RECEIVED: from clients that had all that was sent to them */
 	__u64 timeouts;		/* of SYN_RETRANSMIT and RETRANSMIT: the timer ran out */
-	__u64 pad[1];
+	__u64 pad[3];
 };
 
 #define WINDOW 28 /* 2^28 ns = 268 ms */

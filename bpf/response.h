@@ -36,11 +36,16 @@
  * of its next answer on. What is not answered yet gives none. Of requests that are pipelined, and of
  * streams that share a connection, the first one's wait is measured; one that is answered within a
  * flight of which part was delivered before gives none.
+ *
+ * A request is dismissed whose connection the one that was asked ends by a FIN, with nothing said: a program
+ * that broke off, or was killed. What wants no answer, and is ended so, looks the same. A FIN that has crossed a
+ * request on its way is none: it does not acknowledge it.
  */
 #ifndef SPIKEBOX_RESPONSE_H
 #define SPIKEBOX_RESPONSE_H
 
 #include "clock.h"
+#include "event.h"
 #include "flight.h"
 #include "histogram.h"
 
@@ -53,7 +58,8 @@ struct responses {
 	struct histogram upstream;
 	struct histogram connect;
 	__u64 unkept;	/* connections without times because no memory was had */
-	__u64 pad[4];
+	__u64 dismissed[2];	/* requests, by side */
+	__u64 pad[2];
 };
 
 enum side {
@@ -210,6 +216,20 @@ static __always_inline void connected(struct sock *sk, struct tcp_sock *tp)
 		count(&r->connect, us_between(since, bpf_ktime_get_ns()));
 }
 
+static __noinline void dismiss(struct sock *sk, __u32 side)
+{
+	struct responses *r = this_cpu();
+	struct event *e;
+
+	if (r)
+		__sync_fetch_and_add(&r->dismissed[side & 1], 1);
+	e = begin(DISMISSED);
+	if (!e)
+		return;
+	from_sock(e, &sk->__sk_common);
+	tell(e);
+}
+
 static __always_inline void response_state(struct sock *sk, struct tcp_sock *tp, int from, int to)
 {
 	struct talk told, *t;
@@ -219,7 +239,9 @@ static __always_inline void response_state(struct sock *sk, struct tcp_sock *tp,
 			connected(sk, tp);
 		return;
 	}
-	if ((from != TCP_ESTABLISHED && from != TCP_CLOSE_WAIT) || tp->snd_una == tp->write_seq)
+	/* What was sent is all acknowledged: nothing ends here but what is dismissed. */
+	if ((from != TCP_ESTABLISHED && from != TCP_CLOSE_WAIT) ||
+	    (tp->snd_una == tp->write_seq && to != TCP_CLOSE_WAIT && to != TCP_FIN_WAIT1))
 		return;
 	/* From here on no acknowledgement passes tcp_rcv_established. */
 	t = talk_of(sk);
@@ -229,8 +251,12 @@ static __always_inline void response_state(struct sock *sk, struct tcp_sock *tp,
 		talk_told(sk, tp, &told);
 		t = &told;
 	}
-	if (t->side == ACCEPTED)
+	if (t->side == ACCEPTED && tp->snd_una != tp->write_seq)
 		serve(sk, tp, t, bpf_ktime_get_ns());
+	if (waits_since(t) && (t->side == OPENED ? to == TCP_CLOSE_WAIT : to == TCP_FIN_WAIT1 && tp->write_seq == t->written)) {
+		t->since = 0;
+		dismiss(sk, t->side);
+	}
 }
 
 static __always_inline void hear(struct sock *sk, struct tcp_sock *tp, int data, struct talk *t, __u64 *now)

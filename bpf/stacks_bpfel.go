@@ -15,16 +15,16 @@ import (
 
 type StacksAccount struct {
 	_         structs.HostLayout
-	Looked    [10]uint64
-	Window    [10]uint64
-	Used      [10]uint64
-	Seen      [10]uint64
-	Limited   [10]uint64
-	Full      [10]uint64
+	Looked    [11]uint64
+	Window    [11]uint64
+	Used      [11]uint64
+	Seen      [11]uint64
+	Limited   [11]uint64
+	Full      [11]uint64
 	Unasked   uint64
 	Farewells uint64
 	Timeouts  uint64
-	Pad       [1]uint64
+	Pad       [3]uint64
 }
 
 type StacksEvent struct {

@@ -20,12 +20,13 @@ type TcpHistogram struct {
 }
 
 type TcpResponses struct {
-	_        structs.HostLayout
-	Serve    TcpHistogram
-	Upstream TcpHistogram
-	Connect  TcpHistogram
-	Unkept   uint64
-	Pad      [4]uint64
+	_         structs.HostLayout
+	Serve     TcpHistogram
+	Upstream  TcpHistogram
+	Connect   TcpHistogram
+	Unkept    uint64
+	Dismissed [2]uint64
+	Pad       [2]uint64
 }
 
 type TcpSamples struct {

@@ -174,7 +174,7 @@ func (c *Case) manifest() *format.Manifest {
 		}
 		m.Clocks[1].At = "freeze"
 	}
-	for _, name := range []string{"packets", "vitals.rtt", "vitals.tcp", "snapshots", "sockets", "kmsg", "sysctl",
+	for _, name := range []string{"packets", "vitals.rtt", "vitals.tcp", "vitals.udp", "probe.response", "snapshots", "sockets", "kmsg", "sysctl",
 		"probe.softirq", "probe.stacks", "probe.drop", "events", "conntrack", "qdisc", "links", "ethtool", "netfilter", "processes"} {
 		if c.source(name) == nil {
 			m.Sources = append(m.Sources, format.Source{Name: name, State: format.Complete})
@@ -284,6 +284,7 @@ func (c *Case) counters(w *format.Writer, file, path, protocol, rest string) err
 var quiet = []format.VitalInfo{
 	{Name: "syn_recv", Unit: "1"}, {Name: "accept.queue.fill", Unit: "ratio"}, {Name: "ports.fill", Unit: "ratio"},
 	{Name: "tcp.close_wait", Unit: "1"}, {Name: "tcp.last_ack", Unit: "1"}, {Name: "tcp.fin_wait2", Unit: "1"}, {Name: "tcp.time_wait", Unit: "1"},
+	{Name: "udp.stalled", Unit: "s"},
 }
 
 // quietVitals adds columns of 0 for those that a vitals.csv does not tell of.

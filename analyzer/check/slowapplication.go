@@ -35,9 +35,13 @@ asks nothing (a window update of HTTP/2, TLS' goodbye) is not taken for one that
 			Because: "who is not accepted is not answered"},
 		{Cause: &cpuSaturated, On: subject.KindProcess, Slack: counterSlack, If: deprivedThen,
 			Because: "a program that waits for a CPU answers later by that"},
+		{Cause: &cpuThrottled, On: subject.KindProcess, Slack: counterSlack, If: harmful,
+			Because: "a program that its control group's limit holds back answers when it may run"},
 		// Whoever asks: behind a web server stands another program of this host, as php-fpm does, and a Unix socket between is not seen.
 		{Cause: &slowUpstream, On: subject.KindHost, Slack: counterSlack, If: accounts,
 			Because: "a proxy cannot answer before its upstream has answered"},
+		{Cause: &resolverSilent, On: subject.KindHost, Slack: counterSlack, If: accounts,
+			Because: "a program that must know an address first waits for the name server"},
 		{Cause: &neighbourFailed, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
 			Because: "a proxy cannot answer before it has reached its upstream"},
 		{Cause: &synRetransmit, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
@@ -47,7 +51,7 @@ asks nothing (a window update of HTTP/2, TLS' goodbye) is not taken for one that
 		{Cause: &connectionRefused, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
 			Because: "a proxy that is refused by its upstream tries again before it says so"},
 	},
-	Explains: []string{"serve.p99", "serve.max", "serve.waiting", "accept.queue.fill", "accept.stalled", "tcp.established"},
+	Explains: []string{"serve.p99", "serve.max", "serve.waiting", "serve.dismissed", "serve.dismissed.ratio", "accept.queue.fill", "accept.stalled", "tcp.established"},
 	run:      runSlowApplication,
 }
 

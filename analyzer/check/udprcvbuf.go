@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
@@ -29,7 +32,11 @@ is named is theirs.`,
 	Explains: []string{"udp.rcvbuf"},
 	Needs:    []*Need{needSNMP},
 	Limits:   []Limit{lossNoticed, lossSevere, dropMany},
-	run:      runUDPRcvbuf,
+	Causes: []Link{
+		{Cause: &udpStalled, On: subject.KindService, Slack: 10 * time.Second, // a buffer takes its time to fill
+			Because: "what nobody reads fills the buffer, and what comes then is dropped"},
+	},
+	run: runUDPRcvbuf,
 }
 
 // runUDPRcvbuf looks at both families together.
@@ -61,8 +68,9 @@ func runUDPRcvbuf(c *Case) Answer {
 	datagrams := words.Plural(uint64(lost), "datagram", "datagrams")
 	f.effect = datagrams + " dropped at full receive buffers"
 	where := ""
-	if port, n, item := c.fullUDPPort(); n > 0 {
-		f.Object, where = "UDP port "+strconv.Itoa(int(port)), fmt.Sprintf(" of port %d", port)
+	if at, n, item := c.fullUDPPort(); n > 0 {
+		f.Object, where = "UDP port "+strconv.Itoa(int(at.Port())), fmt.Sprintf(" of port %d", at.Port())
+		f.Subjects = []subject.Subject{subject.Service{Addr: at}}
 		f.Evidence = append(f.Evidence, item)
 	}
 	f.Headline = fmt.Sprintf("The receive buffer%s was full, and %s dropped (%s of what came for UDP sockets): the program does not read as fast as they come.",
@@ -80,21 +88,21 @@ func runUDPRcvbuf(c *Case) Answer {
 	return present(f)
 }
 
-// fullUDPPort is the port with the most drops of datagrams for want of buffer.
-func (c *Case) fullUDPPort() (port uint16, most int, item Item) {
+// fullUDPPort is the port with the most drops of datagrams for want of buffer, at the address that the last came to.
+func (c *Case) fullUDPPort() (at netip.AddrPort, most int, item Item) {
 	const udp = 17
-	ports, line := map[uint16]int{}, map[uint16]int{}
+	ports, line, addr := map[uint16]int{}, map[uint16]int{}, map[uint16]netip.Addr{}
 	for i := range c.Evidence.Events {
 		e := &c.Evidence.Events[i]
 		if e.Kind == member.PacketDrop && e.Protocol == udp && (e.Reason == "SOCKET_RCVBUFF" || e.Reason == "UDP_RCVBUFF") {
 			ports[e.LocalPort]++
-			line[e.LocalPort] = e.Line
+			line[e.LocalPort], addr[e.LocalPort] = e.Line, e.Local
 		}
 	}
 	if len(ports) == 0 {
-		return 0, 0, item
+		return at, 0, item
 	}
-	port = slices.MaxFunc(slices.Sorted(maps.Keys(ports)), func(a, b uint16) int { return cmp.Compare(ports[a], ports[b]) })
-	return port, ports[port], Item{Kind: "log", Member: member.EventsName, Where: "line " + strconv.Itoa(line[port]),
+	port := slices.MaxFunc(slices.Sorted(maps.Keys(ports)), func(a, b uint16) int { return cmp.Compare(ports[a], ports[b]) })
+	return netip.AddrPortFrom(addr[port], port), ports[port], Item{Kind: "log", Member: member.EventsName, Where: "line " + strconv.Itoa(line[port]),
 		Value: val(float64(ports[port])), Unit: "drops", Text: "datagrams to port " + strconv.Itoa(int(port))}
 }

@@ -69,7 +69,13 @@ var members = []struct {
 	}},
 	{member.SocketsName, func(e *Evidence, _ string, r io.Reader) error {
 		k := rows[member.Socket]{room: roomSockets}
-		return k.cut(member.EachSocket(r, func(s *member.Socket) { k.keep(&e.Sockets, s, socketSize(s)) }))
+		return k.cut(member.EachSocket(r, func(s *member.Socket) {
+			list := &e.Sockets
+			if s.Protocol == member.ProtocolUDP {
+				list = &e.UDPSockets
+			}
+			k.keep(list, s, socketSize(s))
+		}))
 	}},
 	{member.AddressesName, (*Evidence).readAddresses},
 	{member.SnapshotFolder, func(e *Evidence, name string, r io.Reader) error {

@@ -20,16 +20,17 @@ import (
 type Evidence struct {
 	Inputs []Input
 	// Manifest is the bundle's, nil where only captures were given.
-	Manifest  *format.Manifest
-	Columns   column.Columns
-	Sockets   []member.Socket
-	Queues    []member.Queue  // of listeners, tick by tick
-	Clocks    []member.Clocks // their readings; none in a bundle that tells of them in the manifest only
-	Log       []member.LogLine
-	Events    []member.Event
-	Drops     []member.Drop
-	Stacks    []*Stacks                // by vector and CPU
-	Conntrack *member.ConntrackSummary // nil without a dump
+	Manifest   *format.Manifest
+	Columns    column.Columns
+	Sockets    []member.Socket // of TCP
+	UDPSockets []member.Socket // with datagrams that nobody had read
+	Queues     []member.Queue  // of listeners, tick by tick
+	Clocks     []member.Clocks // their readings; none in a bundle that tells of them in the manifest only
+	Log        []member.LogLine
+	Events     []member.Event
+	Drops      []member.Drop
+	Stacks     []*Stacks                // by vector and CPU
+	Conntrack  *member.ConntrackSummary // nil without a dump
 	// Translations counts entries of the dump by what was translated, of those that were.
 	Translations map[Translation]uint64
 	Processes    []member.ProcessUse

@@ -48,6 +48,8 @@ type Packets struct {
 	Pings          []*traffic.Ping
 	Claims         []*traffic.Claim // who said to have which IPv4 address
 	Datagrams      []*traffic.Asked // services of UDP, by interface
+	// Resolvers are the name servers that were asked by UDP.
+	Resolvers []*traffic.Resolver
 	// Between is what became of segments from one place to the next.
 	Between *Between
 
@@ -59,6 +61,7 @@ type Packets struct {
 	echoes traffic.Echoes
 	claims traffic.Claims
 	asked  traffic.Datagrams
+	names  traffic.Names
 }
 
 // echoGrace is how long before the end of the capture an echo request may go without its reply.
@@ -113,6 +116,7 @@ func readPackets(in *inputs, opts Options) (*Packets, error) {
 	p.Undecoded = p.Stats.Undecoded()
 	p.Unsampled = p.trips.Left()
 	p.Claims, p.Datagrams = p.claims.List(), p.asked.List(p.Last)
+	p.Resolvers = p.names.List(p.Last)
 	p.Traffic, p.Pings = p.sums.List(), p.echoes.List(p.Last, echoGrace.Nanoseconds())
 	return p, nil
 }
@@ -179,6 +183,7 @@ func (p *Packets) see(pkt *packet.Packet) {
 		p.echoes.Add(pkt)
 	case packet.UDP:
 		p.asked.Add(pkt)
+		p.names.Add(pkt)
 	case packet.ARP:
 		p.claims.Add(pkt)
 	}

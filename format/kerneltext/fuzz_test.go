@@ -35,6 +35,7 @@ func FuzzSoftnet(f *testing.F) {
 	fuzz(f, "proc_net_softnet_stat", tickParsers["proc_net_softnet_stat"])
 }
 func FuzzSockstat(f *testing.F)  { fuzz(f, "proc_net_sockstat", tickParsers["proc_net_sockstat"]) }
+func FuzzUDP(f *testing.F)       { fuzz(f, "proc_net_udp6", tickParsers["proc_net_udp6"]) }
 func FuzzTCPStates(f *testing.F) { fuzz(f, "proc_net_tcp", tickParsers["proc_net_tcp"]) }
 
 func FuzzCPUTable(f *testing.F) {

@@ -1,6 +1,7 @@
 package kerneltext
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,6 +110,28 @@ func TestParseTCPStates(t *testing.T) {
 	}
 }
 
+func TestParseUDP(t *testing.T) {
+	var got []UDPRow
+	for _, text := range []string{"proc_net_udp", "proc_net_udp6"} {
+		if err := ParseUDP(testText(t, text), func(r UDPRow) { got = append(got, r) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at, none4, none6 := netip.MustParseAddrPort, netip.MustParseAddrPort("0.0.0.0:0"), netip.MustParseAddrPort("[::]:0")
+	want := []UDPRow{
+		{Local: at("127.0.0.1:46452"), Remote: at("127.0.0.1:5353"), Connected: true, Inode: 955352},
+		{Local: at("127.0.0.1:5353"), Remote: none4, RxQueue: 3 * 832, Inode: 955350},
+		{Local: at("[::]:500"), Remote: none6, Inode: 955353},
+		{Local: at("[::1]:1812"), Remote: none6, Inode: 955351},
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if err := ParseUDP([]byte("  1: 0100007F:B574 0100007F:14E9 01 00000000\n"), func(UDPRow) {}); err == nil {
+		t.Error("half of a line was taken for a socket")
+	}
+}
+
 func TestParseNumbers(t *testing.T) {
 	var low, high float64
 	if err := ParseNumbers([]byte("32768\t60999\n"), &low, &high); err != nil || low != 32768 || high != 60999 {
@@ -124,17 +147,19 @@ type parse func(text []byte) error
 
 // tickParsers are those that a recorder runs at each tick, by the text that they are tried on.
 var tickParsers = map[string]parse{
-	"proc_net_netstat":                          func(text []byte) error { return ParseSNMP(text, func(SNMPRow) {}) },
-	"proc_net_snmp":                             func(text []byte) error { return ParseSNMP(text, func(SNMPRow) {}) },
-	"proc_net_snmp6":                            func(text []byte) error { return ParseNameValue(text, func(NameValue) {}) },
-	"proc_net_protocols":                        func(text []byte) error { return ParseProtocols(text, func(Protocol) {}) },
-	"proc_pressure_cpu":                         func(text []byte) error { return ParsePressure(text, func(PressureRow) {}) },
-	"proc_net_dev":                              func(text []byte) error { return ParseNetDev(text, func(NetDevRow) {}) },
-	"proc_stat":                                 func(text []byte) error { return ParseStat(text, func(StatRow) {}) },
-	"proc_net_softnet_stat":                     func(text []byte) error { return ParseSoftnet(text, func(SoftnetRow) {}) },
-	"proc_net_sockstat":                         func(text []byte) error { return ParseSockstat(text, func(SockstatRow) {}) },
-	"proc_net_stat_nf_conntrack":                func(text []byte) error { return ParseCPUTable(text, func(CPUCell) {}) },
-	"proc_net_tcp":                              func(text []byte) error { return ParseTCPStates(text, func(uint8) {}) },
+	"proc_net_netstat":           func(text []byte) error { return ParseSNMP(text, func(SNMPRow) {}) },
+	"proc_net_snmp":              func(text []byte) error { return ParseSNMP(text, func(SNMPRow) {}) },
+	"proc_net_snmp6":             func(text []byte) error { return ParseNameValue(text, func(NameValue) {}) },
+	"proc_net_protocols":         func(text []byte) error { return ParseProtocols(text, func(Protocol) {}) },
+	"proc_pressure_cpu":          func(text []byte) error { return ParsePressure(text, func(PressureRow) {}) },
+	"proc_net_dev":               func(text []byte) error { return ParseNetDev(text, func(NetDevRow) {}) },
+	"proc_stat":                  func(text []byte) error { return ParseStat(text, func(StatRow) {}) },
+	"proc_net_softnet_stat":      func(text []byte) error { return ParseSoftnet(text, func(SoftnetRow) {}) },
+	"proc_net_sockstat":          func(text []byte) error { return ParseSockstat(text, func(SockstatRow) {}) },
+	"proc_net_stat_nf_conntrack": func(text []byte) error { return ParseCPUTable(text, func(CPUCell) {}) },
+	"proc_net_tcp":               func(text []byte) error { return ParseTCPStates(text, func(uint8) {}) },
+	"proc_net_udp":               func(text []byte) error { return ParseUDP(text, func(UDPRow) {}) },
+	"proc_net_udp6":              func(text []byte) error { return ParseUDP(text, func(UDPRow) {}) },
 	"proc_sys_net_netfilter_nf_conntrack_count": func(text []byte) error { var a float64; return ParseNumbers(text, &a) },
 	"proc_sys_net_ipv4_ip_local_port_range":     func(text []byte) error { var a, b float64; return ParseNumbers(text, &a, &b) },
 }

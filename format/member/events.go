@@ -18,6 +18,7 @@ const (
 	PacketDrop       = "drop"
 	LateRTT          = "late-rtt"
 	LongSoftirq      = "long-softirq"
+	Dismissed        = "request-dismissed"
 )
 
 // Event is one line of events.jsonl (SPEC.md, "events.jsonl"): something that happened in

@@ -6,7 +6,7 @@ import (
 )
 
 // SocketsName holds TCP sockets, at the trigger (listeners and half-open ones) and at the
-// end (all).
+// end (all), and at both those of UDP with datagrams that nobody has read.
 const SocketsName = "sockets.jsonl"
 
 // Socket is one line of sockets.jsonl (SPEC.md, "sockets.jsonl"): what sock_diag(7) said
@@ -16,7 +16,8 @@ type Socket struct {
 	Time       int64      `json:"time"` // when the dump began, the same for all of its sockets
 	Line       int        `json:"-"`    // in sockets.jsonl, counted from 1
 	Family     string     `json:"family"`
-	State      string     `json:"state"` // see TCPStateName
+	Protocol   string     `json:"protocol,omitempty"` // ProtocolUDP; empty: TCP
+	State      string     `json:"state"`              // see TCPStateName; of UDP ESTAB or StateUnconnected
 	Local      netip.Addr `json:"local"`
 	LocalPort  uint16     `json:"local_port"`
 	Remote     netip.Addr `json:"remote,omitzero"` // none of a listener
@@ -37,6 +38,12 @@ type Socket struct {
 	Info        *TCPInfo  `json:"tcp_info,omitempty"`
 	Process     []Process `json:"process,omitempty"`
 }
+
+// What UDP's sockets have for protocol and, where they hear everybody, for state.
+const (
+	ProtocolUDP      = "udp"
+	StateUnconnected = "UNCONN"
+)
 
 // Memory is SK_MEMINFO_* (include/uapi/linux/sock_diag.h, Linux 6.18), in bytes but for
 // Drops, in packets.
@@ -78,6 +85,19 @@ type Process struct {
 	Cgroup  string `json:"cgroup,omitempty"`
 	FDs     int    `json:"fds,omitempty"`      // open file descriptors
 	FDLimit uint64 `json:"fd_limit,omitempty"` // RLIMIT_NOFILE, soft; 0 where it is unlimited
+	// CPU is the CPU limit that held it back longest so far, nil where it has none.
+	CPU *CPULimit `json:"cpu_limit,omitempty"`
+}
+
+// CPULimit is the limit of a control group, its own or one above it, and what that did since the group was made
+// (Documentation/scheduler/sched-bwc.rst).
+type CPULimit struct {
+	Group       string `json:"group"`
+	QuotaUs     uint64 `json:"quota_us"` // CPU time in each period
+	PeriodUs    uint64 `json:"period_us"`
+	Periods     uint64 `json:"periods"`      // in which any of it could run
+	Throttled   uint64 `json:"throttled"`    // of them, those in which it was held back
+	ThrottledUs uint64 `json:"throttled_us"` // for how long, the sum over CPUs
 }
 
 // Listening says whether the socket accepts connections.

@@ -32,13 +32,14 @@ const (
 	LateRTT
 	LongSoftirq
 	Stack
+	Dismissed
 	Kinds // their number, and one
 )
 
 // kindNames are in the order of the kinds; a stack is a sample of stacks.pb.gz.
 var kindNames = [Kinds]string{
 	"unknown", member.Retransmit, member.SYNRetransmit, member.SYNACKRetransmit, member.ResetSent,
-	member.ResetReceived, member.PacketDrop, member.LateRTT, member.LongSoftirq, "stack",
+	member.ResetReceived, member.PacketDrop, member.LateRTT, member.LongSoftirq, "stack", member.Dismissed,
 }
 
 // String returns the name as in events.jsonl; unknown for anything else.

@@ -74,7 +74,7 @@ type Set struct {
 	Results []Result // what became of each probe, in the order of All
 	// Names of the reasons of drops and resets; nil where the kernel does not describe its types.
 	Names     *ReasonNames
-	Events    *Events // of retransmit, reset, drop, rtt, softirq and stacks
+	Events    *Events // of retransmit, reset, drop, rtt, response, softirq and stacks
 	RTT       *RTT
 	Listeners *Listeners
 	States    *States

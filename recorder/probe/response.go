@@ -31,10 +31,15 @@ type Response struct {
 	cpus     *shared[bpf.TcpResponses]
 	// Totals over all CPUs at the last Read, as in RTT.
 	serve, upstream, connect [Buckets]uint64
+	dismissed                [2]uint64
 }
 
-// Responses are the times that ended since the last Read.
-type Responses struct{ Serve, Upstream, Connect Histogram }
+// Responses are the times that ended since the last Read, and the requests that were dismissed: of
+// this host's by whom it asked, and of its clients by its own programs.
+type Responses struct {
+	Serve, Upstream, Connect          Histogram
+	UpstreamDismissed, ServeDismissed uint64
+}
 
 func (s *Set) openResponse(o Options) (*Response, error) {
 	programs, cpus, err := armTCP[bpf.TcpResponses](s, "response", bpf.TcpMapResponseTimes, o)
@@ -52,15 +57,20 @@ func (r *Response) Read(into *Responses) error {
 		return fmt.Errorf("read probe response: %w", os.ErrClosed)
 	}
 	var serve, upstream, connect bpf.TcpHistogram
+	var dismissed [2]uint64 // by side, as in bpf/response.h
 	for i := range r.cpus.slots {
 		c := &r.cpus.slots[i]
 		addHistogram(&serve, &c.Serve)
 		addHistogram(&upstream, &c.Upstream)
 		addHistogram(&connect, &c.Connect)
+		for side := range dismissed {
+			dismissed[side] += atomic.LoadUint64(&c.Dismissed[side])
+		}
 	}
 	into.Serve.sinceLast(&r.serve, &serve)
 	into.Upstream.sinceLast(&r.upstream, &upstream)
 	into.Connect.sinceLast(&r.connect, &connect)
+	into.UpstreamDismissed, into.ServeDismissed = since(&r.dismissed[0], dismissed[0]), since(&r.dismissed[1], dismissed[1])
 	return nil
 }
 

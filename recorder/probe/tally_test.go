@@ -67,7 +67,7 @@ func TestTallyOfFarewells(t *testing.T) {
 			server, err := l.Accept()
 			must(t, err)
 			defer server.Close()
-			say(t, client, server, talk)
+			speak(t, client, server, talk)
 			must(t, client.(*net.TCPConn).SetLinger(0))
 			must(t, client.Close())
 		})
@@ -78,8 +78,8 @@ func TestTallyOfFarewells(t *testing.T) {
 	}
 }
 
-// say has one speak after the other, and each hear it, jiffies apart.
-func say(t *testing.T, client, server net.Conn, who string) {
+// speak has one speak after the other, and each hear it, jiffies apart.
+func speak(t *testing.T, client, server net.Conn, who string) {
 	t.Helper()
 	for _, who := range strings.Fields(who) {
 		from, to := client, server

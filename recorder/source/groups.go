@@ -13,6 +13,9 @@ const (
 	// groupLarge is from how many sockets of one state and service on their process is
 	// looked for: a hundred connections that nobody closes are somebody's bug.
 	groupLarge = 100
+	// groupAsked is the same of open connections to one service that this host asks: ten that wait for it are
+	// what a proxy accepts nothing for.
+	groupAsked = 10
 	// groupSample is of how many sockets of a large group the process is looked for.
 	groupSample = 3
 )
@@ -26,6 +29,7 @@ type group struct {
 
 type members struct {
 	n      int
+	asked  bool // open, and opened by this host
 	inodes [groupSample]uint32
 }
 
@@ -49,7 +53,7 @@ func socketsToOwn(at string) wanted {
 			g.service = s.Local
 		}
 		if groups[g] == nil {
-			groups[g] = &members{}
+			groups[g] = &members{asked: s.State == sockdiag.Established && !ports[s.Local.Port()]}
 		}
 		if m := groups[g]; m.n < groupSample {
 			m.inodes[m.n] = s.Inode
@@ -58,7 +62,7 @@ func socketsToOwn(at string) wanted {
 	})
 	number := len(w)
 	for _, m := range groups {
-		if m.n < groupLarge {
+		if m.n < groupLarge && (m.n < groupAsked || !m.asked) {
 			continue
 		}
 		for _, inode := range m.inodes {

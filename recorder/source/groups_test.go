@@ -3,6 +3,7 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net"
@@ -71,4 +72,63 @@ func TestLargeGroupsHaveOwners(t *testing.T) {
 			t.Errorf("%d sockets in CLOSE_WAIT, %d with their process; want %d and at least one", waiting, owned, groupLarge+20)
 		}
 	})
+}
+
+// Ten connections that wait for one upstream have their process; two to another one are not looked for.
+func TestAskedGroupsHaveOwners(t *testing.T) {
+	testns.Run(t, func() {
+		for _, n := range []int{groupAsked, 2} {
+			l, err := net.Listen("tcp4", "127.0.0.1:0")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			upstream := l.Addr().(*net.TCPAddr).AddrPort()
+			for range n {
+				client, err := net.Dial("tcp4", upstream.String())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer client.Close()
+				server, err := l.Accept()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer server.Close()
+			}
+			l.Close() // the upstream is elsewhere: nobody here listens at its port
+			asked, owned := 0, 0
+			for _, s := range collected(t) {
+				if s.Remote == upstream.Addr() && s.RemotePort == upstream.Port() {
+					asked++
+					if len(s.Process) == 1 && s.Process[0].PID == os.Getpid() {
+						owned++
+					}
+				}
+			}
+			if asked != n || (owned > 0) != (n >= groupAsked) {
+				t.Errorf("%d sockets ask, %d of them with their process; want %d, and some from %d on", asked, owned, n, groupAsked)
+			}
+		}
+	})
+}
+
+// collected gives the sockets at the end, as this thread's namespace has them.
+func collected(t *testing.T) []member.Socket {
+	t.Helper()
+	var sink Sink
+	if err := sockets.Collect(context.Background(), Env{Root: "/", At: member.AtEnd}, &sink); err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	if _, err := sink.Members[0].WriteTo(&text); err != nil {
+		t.Fatal(err)
+	}
+	list, err := member.ParseSockets(text.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
 }

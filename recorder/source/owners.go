@@ -4,11 +4,13 @@ package source
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,12 +34,13 @@ type search struct {
 	wanted  wanted
 	missing map[int]bool // numbers of which no owner is found yet
 	found   map[uint32][]member.Process
+	held    map[int]int // wanted sockets by process
 }
 
 // owners finds processes that hold the wanted sockets. It ends when the context does and
 // gives what it has found: processes that may not be looked into are left out.
 func owners(ctx context.Context, root string, w wanted) map[uint32][]member.Process {
-	s := search{ctx: ctx, root: root, wanted: w, missing: map[int]bool{}, found: map[uint32][]member.Process{}}
+	s := search{ctx: ctx, root: root, wanted: w, missing: map[int]bool{}, found: map[uint32][]member.Process{}, held: map[int]int{}}
 	for _, number := range w {
 		s.missing[number] = true
 	}
@@ -54,6 +57,8 @@ func owners(ctx context.Context, root string, w wanted) map[uint32][]member.Proc
 	for _, pid := range pids {
 		s.look(pid, 0, lowFDs)
 	}
+	// Who has a listener has most of the connections, a proxy those to its upstreams, too.
+	slices.SortStableFunc(pids, func(a, b int) int { return cmp.Compare(s.held[b], s.held[a]) })
 	for _, pid := range pids {
 		if len(s.missing) == 0 {
 			break
@@ -86,6 +91,7 @@ func (s *search) look(pid, from, to int) {
 			p = process(dir, pid)
 		}
 		s.found[inode] = append(s.found[inode], *p)
+		s.held[pid]++
 		if delete(s.missing, number); len(s.missing) == 0 && from > 0 {
 			return
 		}
@@ -146,6 +152,7 @@ func process(dir string, pid int) *member.Process {
 	cmdline, _, _ := strings.Cut(read("cmdline"), "\x00")
 	cmdline, _, _ = strings.Cut(cmdline, " ")
 	cgroup := read("cgroup")
+	limit := cpuLimit(filepath.Dir(filepath.Dir(dir)), cgroup)
 	if _, v2, ok := strings.Cut(cgroup, "0::"); ok { // the unified hierarchy's line
 		cgroup, _, _ = strings.Cut(v2, "\n")
 	} else {
@@ -153,5 +160,5 @@ func process(dir string, pid int) *member.Process {
 	}
 	fds, _ := names(filepath.Join(dir, "fd"), -1) // it could be listed before
 	return &member.Process{PID: pid, Comm: read("comm"), Cmdline: cmdline, Cgroup: cgroup,
-		FDs: len(fds), FDLimit: fdLimit(dir)}
+		FDs: len(fds), FDLimit: fdLimit(dir), CPU: limit}
 }

@@ -5,6 +5,7 @@ package source
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 	"unsafe"
@@ -28,7 +29,7 @@ var socketTimers = [...]string{"off", "on", "keepalive", "timewait", "persist"}
 
 var sockets = &OneOff{
 	Name:      "sockets",
-	Doc:       "TCP sockets by sock_diag with tcp_info, memory and the processes of listeners and of large groups",
+	Doc:       "TCP sockets by sock_diag with tcp_info, memory and the processes of listeners and of large groups; UDP sockets with unread datagrams",
 	Limit:     10 * time.Second,
 	AtTrigger: true,
 	Collect:   collectSockets,
@@ -47,7 +48,12 @@ func collectSockets(ctx context.Context, env Env, sink *Sink) error {
 	if env.At == member.AtTrigger {
 		d.most, queries[1] = triggerSockets, 1<<sockdiag.SynRecv
 	}
-	d.owners = owners(ctx, env.Root, socketsToOwn(env.At))
+	unread, udpErr := unreadUDP(env.Root)
+	want := socketsToOwn(env.At)
+	for i := range unread {
+		want[uint32(unread[i].Inode)] = -1 - i // apart from the numbers of the others
+	}
+	d.owners = owners(ctx, env.Root, want)
 	for _, states := range queries {
 		for _, family := range sockdiag.Families {
 			if err := d.run(sockdiag.Query{Family: family, States: states, Detail: env.At == member.AtEnd}); err != nil {
@@ -55,10 +61,17 @@ func collectSockets(ctx context.Context, env Env, sink *Sink) error {
 			}
 		}
 	}
+	for i := range unread {
+		s := &unread[i]
+		s.At, s.Time, s.Process = d.at, d.now, d.owners[uint32(s.Inode)]
+		if err := d.out.Write(s); err != nil {
+			return err
+		}
+	}
 	if sink.Lost > 0 {
 		sink.Unit, sink.Partial = "sockets", fmt.Sprintf("only the first %d sockets were kept", d.most)
 	}
-	return stream.Close()
+	return errors.Join(udpErr, stream.Close())
 }
 
 // dump is one pass over the kernel's sockets.

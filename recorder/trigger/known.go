@@ -24,11 +24,13 @@ var floors = map[string]float64{
 	// 2/s: what a proxy checks of its upstreams each second, and finds dead; datagrams of which
 	// two make the same entry at once.
 	"connect.failed": 2, "forward.refused": 2, "conntrack.drops": 2,
+	// 2/s, so that 5x is 10/s: a pool's oldest connections that the other side ends, a shipper that tries again.
+	"upstream.dismissed": 2,
 	// Shares for small hosts, where one connection more or less is a tenth of a second's: 3x is a
 	// quarter of the handshakes, half of the connects, and resets for three connections of ten.
 	// Of packets it is a tenth, and of segments a twentieth: some ten make up a request.
 	"rto.ratio":         1.0 / 60,
-	"syn.retrans.ratio": 1.0 / 12, "connect.failed.ratio": 1.0 / 6, "established.resets.ratio": 0.1, "no.route.ratio": 1.0 / 30,
+	"syn.retrans.ratio": 1.0 / 12, "connect.failed.ratio": 1.0 / 6, "upstream.dismissed.ratio": 1.0 / 6, "serve.dismissed.ratio": 1.0 / 6, "established.resets.ratio": 0.1, "no.route.ratio": 1.0 / 30,
 	// 1/s, so that 3x is 3/s: somebody tries this or that port of any host.
 	"resets": 1,
 	// 1.2, so that 5x is six: what a browser opens at once, and more than checks of dead servers are.
@@ -73,6 +75,8 @@ var ceilings = map[string]float64{
 	"retrans.connections": 6,
 	// 3x is half of the handshakes, and 15 % of what is sent.
 	"syn.retrans.ratio": 1.0 / 6, "rto.ratio": 0.05,
+	// 3x is half of the requests.
+	"upstream.dismissed.ratio": 1.0 / 6, "serve.dismissed.ratio": 1.0 / 6,
 	// 3x is 30 % of the packets.
 	"no.route.ratio": 0.1,
 	// 5x is twenty connections, and fifty addresses: all are counted only where somebody was served before.
@@ -101,7 +105,7 @@ func floor(c *Condition) float64 {
 // limit, and nf_conntrack_max may be lowered below what is there: those have none.
 var bounds = map[string]float64{
 	"retrans.ratio": 1, "forward.retrans.ratio": 1, "syn.retrans.ratio": 1, "no.route.ratio": 1, "rto.ratio": 1, "cpu.softirq": 1, "cpu.steal": 1, "ports.fill": 1,
-	"psi.cpu": 1, "psi.memory": 1, "psi.io": 1, "mem.pressure": 1,
+	"upstream.dismissed.ratio": 1, "serve.dismissed.ratio": 1, "psi.cpu": 1, "psi.memory": 1, "psi.io": 1, "mem.pressure": 1,
 }
 
 func bound(vital string) float64 {

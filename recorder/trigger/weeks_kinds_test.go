@@ -11,6 +11,7 @@ type reading struct {
 	rtt, synRecv, overflows, stalled, synRetrans, rto, ratio, retrans float64
 	established, resets, failed, gone, closeWait, finWait2            float64
 	opened, silent, late, cut, growth, waiting, losing                float64
+	dismissed, turned, deaf                                           float64 // by upstreams, by this host; s
 
 	least float64 // s, the least round trip of those connections
 	polls float64 // long polls that are open
@@ -52,6 +53,12 @@ func (r *reading) value(vital string) float64 {
 		return r.silent + r.cut
 	case "close_wait.growth":
 		return r.growth
+	case "upstream.dismissed":
+		return r.dismissed
+	case "serve.dismissed":
+		return r.turned
+	case "udp.stalled":
+		return r.deaf
 	case "rtt.late":
 		return r.late
 	case "serve.waiting":
@@ -71,6 +78,10 @@ func (r *reading) share(vital string) float64 {
 	switch vital {
 	case "syn.retrans.ratio":
 		part, whole = r.synRetrans, r.synRetrans+r.opened
+	case "upstream.dismissed.ratio":
+		part, whole = r.dismissed, r.dismissed+math.Floor(r.opened/3)
+	case "serve.dismissed.ratio":
+		part, whole = r.turned, r.turned+r.opened
 	case "connect.failed.ratio":
 		part, whole = r.failed, r.failed+math.Floor(r.opened/3)
 	case "established.resets.ratio":
@@ -142,6 +153,7 @@ func later(least, more float64) func(e *event, in time.Duration, r *reading) {
 func restart(e *event, in time.Duration, r *reading) {
 	half(20, 120)(e, in, r)
 	if in >= 0 && in < time.Second {
+		r.turned += 10 + 100*e.size // what was being answered
 		r.established, r.resets = r.established+20+500*e.size, r.resets+40+600*e.size
 	}
 	if in >= 0 && in < 1500*time.Millisecond {
@@ -229,6 +241,15 @@ var kinds = []*kind{
 	{name: "upstream refuses", hurts: true, weekly: 1, least: 5 * time.Second, most: 10 * time.Minute, lay: func(e *event, _ time.Duration, r *reading) {
 		r.failed += 15 + 100*e.size
 	}},
+	{name: "upstream breaks off", hurts: true, weekly: 2, least: 5 * time.Second, most: 10 * time.Minute, lay: func(e *event, _ time.Duration, r *reading) {
+		r.dismissed += 15 + 100*e.size
+	}},
+	{name: "workers crash", hurts: true, weekly: 1, least: 5 * time.Second, most: 10 * time.Minute, lay: func(e *event, _ time.Duration, r *reading) {
+		r.turned += 1.5*r.opened + 8
+	}},
+	{name: "UDP service stopped", hurts: true, weekly: 1, least: 5 * time.Second, most: time.Minute, lay: func(_ *event, in time.Duration, r *reading) {
+		r.deaf = in.Seconds()
+	}},
 
 	{name: "deploy", weekly: 5, least: 3 * time.Second, most: 10 * time.Second, lay: restart},
 	{name: "flash crowd", weekly: 1, least: 20 * time.Minute, most: time.Hour, lay: func(e *event, in time.Duration, r *reading) {
@@ -285,6 +306,25 @@ var kinds = []*kind{
 		if in < 3*time.Second {
 			r.growth += n
 		}
+	}},
+	// What it was being asked, by each of a pool's connections, in a host's own second and a second upstream's.
+	{name: "upstream restarted", weekly: 5, least: 4 * time.Second, most: 4 * time.Second, lay: func(e *event, in time.Duration, r *reading) {
+		if in >= 0 && in < time.Second || in >= 3*time.Second {
+			r.dismissed += 5 + 60*e.size
+		}
+	}},
+	// A shipper of logs that the other side ends every few seconds, of which some hosts have a few.
+	{name: "shipper that is cut off", weekly: 2, least: time.Hour, most: 2 * time.Hour, lay: func(e *event, in time.Duration, r *reading) {
+		if in%(5*time.Second) < time.Second {
+			r.dismissed += 1 + 3*e.size
+		}
+	}},
+	{name: "bots that are turned away", weekly: 2, least: time.Minute, most: 30 * time.Minute, lay: func(e *event, _ time.Duration, r *reading) {
+		r.turned += 2 + 0.4*r.opened*e.size
+	}},
+	// A garbage collector, and a reader that lets datagrams wait for a second and a bit.
+	{name: "pause of a UDP service", weekly: 20, least: 2 * time.Second, most: 2 * time.Second, lay: func(e *event, in time.Duration, r *reading) {
+		r.deaf = math.Min(in.Seconds(), 0.2+1.2*e.size)
 	}},
 	{name: "no ticks at all", weekly: 2, least: 5 * time.Second, most: time.Minute, blind: true},
 	{name: "clock set by an hour", weekly: 1, least: time.Minute, most: time.Hour, step: time.Hour},

@@ -27,6 +27,7 @@ var theirs = Vitals{
 	"softirq.max": "s", "udp.rcvbuf": "1/s", "tcp.close_wait": "1", "tcp.fin_wait2": "1", "mem.pressure": "1", "psi.memory": "ratio", "serve.p99": "s",
 	"syn.retrans.ratio": "ratio", "established.resets.ratio": "ratio", "connect.failed.ratio": "ratio", "no.route.ratio": "ratio", "filtered.clients": "1", "serve.waiting": "1", "peers.stalled": "1", "rto.ratio": "ratio", "rtt.late": "1", "tcp.syn_sent": "1",
 	"connections.stalled": "1", "close_wait.growth": "1", "forward.waiting": "1", "forward.refused": "1/s", "retrans.connections": "1",
+	"upstream.dismissed": "1/s", "upstream.dismissed.ratio": "ratio", "serve.dismissed": "1/s", "serve.dismissed.ratio": "ratio", "udp.stalled": "s",
 }
 
 // week is one host's, and what became of it.
@@ -120,7 +121,7 @@ func (w *week) run() {
 		}
 		// What comes independently of each other has Poisson's number, nearly.
 		dice := w.random.NormFloat64()
-		for _, n := range []*float64{&r.synRecv, &r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.failed, &r.closeWait, &r.finWait2, &r.opened, &r.silent, &r.waiting, &r.losing} {
+		for _, n := range []*float64{&r.synRecv, &r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.failed, &r.closeWait, &r.finWait2, &r.opened, &r.silent, &r.waiting, &r.losing, &r.dismissed, &r.turned} {
 			*n = math.Floor(max(0, *n+math.Sqrt(*n)*dice))
 		}
 		w.set.Step(clock.Add(at), r.value, func(f Fired) bool {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,7 +43,7 @@ func wantedCounters() (names []string) {
 	for _, v := range tcpVitals {
 		names = append(append(append(names, v.counters...), v.less...), v.of...)
 	}
-	return append(append(append(names, echoCounters...), heardCounter...), crowdCounters...)
+	return slices.Concat(names, echoCounters, heardCounter, crowdCounters, delivered, taken)
 }
 
 func newCounters(root string) *counters {

@@ -94,6 +94,7 @@ var Meters = []*Meter{
 	throughMeter,
 	softirqMeter,
 	echoMeter,
+	udpMeter,
 	sockstatMeter,
 	conntrackMeter,
 	softnetMeter,

@@ -12,7 +12,7 @@ import (
 
 var datagrams = &Actor{
 	Name: "datagrams",
-	Doc:  "reads datagrams, as fast as it is told to",
+	Doc:  "reads datagrams, as fast as it is told to, and may answer each",
 	run:  readDatagrams,
 }
 
@@ -21,6 +21,8 @@ var datagrams = &Actor{
 type Datagrams struct {
 	Comm string `json:"comm"`
 	Addr string `json:"addr"` // address and port
+	// Answer has it send each datagram back, as a name server does that knows everything.
+	Answer bool `json:"answer,omitempty"`
 }
 
 // readDatagrams reads until it is told to stop.
@@ -38,10 +40,14 @@ func readDatagrams(_ context.Context, c *Cue) error {
 	go func() {
 		var buf [2048]byte
 		for {
-			if _, _, err := conn.ReadFrom(buf[:]); err != nil {
+			n, from, err := conn.ReadFrom(buf[:])
+			if err != nil {
 				return
 			}
 			time.Sleep(time.Duration(pace.Load()))
+			if p.Answer {
+				_, _ = conn.WriteTo(buf[:n], from) // who has gone does not want it
+			}
 		}
 	}()
 	c.ready(conn.LocalAddr().String())

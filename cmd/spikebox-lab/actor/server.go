@@ -4,6 +4,7 @@ package actor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -33,6 +34,9 @@ type Server struct {
 	// Upstream is the address and port of a server of which each answer is asked first: this one
 	// is a proxy then.
 	Upstream string `json:"upstream,omitempty"`
+	// Resolver is the address and port of a name server that is asked before each answer, in the way of
+	// the C library.
+	Resolver string `json:"resolver,omitempty"`
 	// Defer is TCP_DEFER_ACCEPT, in seconds: accept(2) gives a connection when its first data
 	// is there.
 	Defer int `json:"defer,omitempty"`
@@ -48,6 +52,7 @@ const (
 	MannerLeak  = "leak"  // answers, and never closes after the client has closed
 	MannerReset = "reset" // resets the connection in place of an answer
 	MannerClose = "close" // answers, then closes first
+	MannerBreak = "break" // closes in place of an answer
 )
 
 // house is a running server.
@@ -55,6 +60,7 @@ type house struct {
 	pace, think atomic.Int64 // ns
 	manner      atomic.Value // string
 	upstream    string       // address and port; empty: none
+	resolver    string       // the same
 	mu          sync.Mutex
 	open        map[net.Conn]bool
 	leaked      []net.Conn // kept from the garbage collector, which would close them
@@ -75,7 +81,7 @@ func serve(ctx context.Context, c *Cue) error {
 			return err
 		}
 	}
-	h := &house{open: map[net.Conn]bool{}, upstream: p.Upstream}
+	h := &house{open: map[net.Conn]bool{}, upstream: p.Upstream, resolver: p.Resolver}
 	h.manner.Store(MannerGood)
 	srv := &http.Server{Handler: h, ConnState: h.track, ErrorLog: log.New(io.Discard, "", 0)}
 	go srv.Serve(&paced{Listener: l, pace: &h.pace})
@@ -175,7 +181,7 @@ func (h *house) obey(verb, arg string) error {
 func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	time.Sleep(time.Duration(h.think.Load()))
 	manner := h.manner.Load().(string)
-	if manner == MannerReset || manner == MannerLeak {
+	if manner == MannerReset || manner == MannerLeak || manner == MannerBreak {
 		h.offend(w, manner)
 		return
 	}
@@ -186,6 +192,12 @@ func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if manner == MannerClose {
 		w.Header().Set("Connection", "close")
+	}
+	if h.resolver != "" {
+		if err := resolve(h.resolver); err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
 	}
 	if h.upstream != "" {
 		if err := h.ask(r); err != nil {
@@ -217,6 +229,30 @@ func (h *house) ask(r *http.Request) error {
 	return err
 }
 
+// resolve asks a name server for an address, twice, and waits for each as resolv.conf(5) says, 5 s. What is asked
+// and answered is of no interest here.
+func resolve(server string) error {
+	const timeout, attempts = 5 * time.Second, 2
+	for range attempts {
+		conn, err := net.Dial("udp", server)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		question := make([]byte, 32)
+		if _, err := conn.Write(question); err != nil {
+			return err
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+			return err
+		}
+		if _, err = conn.Read(question); err == nil {
+			return nil
+		}
+	}
+	return errors.New("temporary failure in name resolution")
+}
+
 // offend takes the connection away from net/http, which would close it properly.
 func (h *house) offend(w http.ResponseWriter, manner string) {
 	conn, _, err := w.(http.Hijacker).Hijack()
@@ -225,6 +261,10 @@ func (h *house) offend(w http.ResponseWriter, manner string) {
 	}
 	if manner == MannerReset {
 		conn.(*net.TCPConn).SetLinger(0) // close(2) then sends RST, not FIN
+		conn.Close()
+		return
+	}
+	if manner == MannerBreak {
 		conn.Close()
 		return
 	}

@@ -20,9 +20,10 @@ for the next one, with all that its customers have asked meanwhile. The machine 
 		lab.Baseline("4s", "10s"),
 		lab.Span("8s", "20s"),
 	},
-	Arm: []string{"--before", "60s", "--after", "1s"},
+	Arm: []string{"--before", "60s", "--after", "4s"},
 	Expected: lab.Expected{
-		Root:    "slow-application",
+		Root:    "cpu-throttled",
+		Effects: []string{"slow-application"},
 		Allowed: []string{"cpu-saturated", "app-stalled", "listen-overflow", "tuning", "rtt-spike", "syn-retransmit", "syn-recv-pileup"},
 	},
 	Run: runCPUStarved,

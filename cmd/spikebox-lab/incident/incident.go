@@ -70,10 +70,13 @@ var All = []*lab.Incident{
 	qdiscDrop,
 	// Programs that stand still, forget, or ask for too much.
 	appFrozen,
+	udpFrozen,
 	slowApplication,
 	cpuStarved,
 	memoryPressure,
 	slowUpstream,
+	upstreamBreaksOff,
+	resolverSilent,
 	zeroWindow,
 	closeWaitLeak,
 	finWait2Pileup,
