@@ -27,6 +27,7 @@ var theirs = Vitals{
 	"softirq.max": "s", "udp.rcvbuf": "1/s", "tcp.close_wait": "1", "tcp.fin_wait2": "1", "mem.pressure": "1", "psi.memory": "ratio", "serve.p99": "s",
 	"syn.retrans.ratio": "ratio", "established.resets.ratio": "ratio", "connect.failed.ratio": "ratio", "no.route.ratio": "ratio", "filtered.clients": "1", "serve.waiting": "1", "peers.stalled": "1", "rto.ratio": "ratio", "rtt.late": "1", "tcp.syn_sent": "1",
 	"connections.stalled": "1", "close_wait.growth": "1", "forward.waiting": "1", "forward.refused": "1/s",
+	"forward.retrans.ratio": "ratio", "forward.lossy": "1", "forward.stalled": "1", "forward.unanswered": "1", "address.conflicts": "1",
 }
 
 // week is one host's, and what became of it.
