@@ -21,17 +21,19 @@ var duplicateAddress = Check{
 	ID:    "duplicate-address",
 	Title: "Two machines have one address",
 	Doc:   "an IP address was claimed by two link addresses in turns (ARP), or the kernel found its own in use (IPv6)",
-	Page: `Each who has the address is asked by some and not by others, as neighbours remember whoever
-spoke last. Connections of one end at the other, which knows nothing of them and resets, or drops:
-half of what is asked fails, and changes every some minutes.
+	Page: `Each who has the address is asked by some and not by others, as neighbours remember
+whoever spoke last. Connections of one end at the other, which knows nothing of them and
+resets, or drops: half of what is asked fails, and changes every some minutes.
 
-For IPv4 the sender of each ARP packet says whose its address is. An address that moves (VRRP, a
-takeover) changes once, and whoever had it is quiet from then on; here the one that had it speaks on.
-For IPv6 the kernel asks before it uses an address (RFC 4862 section 5.4), logs that somebody has it,
-and does not use it: what is asked of it is not answered.
+For IPv4 the sender of each ARP packet says whose its address is. An address that moves
+(VRRP, a takeover) changes once, and whoever had it is quiet from then on; here the one
+that had it speaks on. For IPv6 the kernel asks before it uses an address (RFC 4862
+section 5.4), logs that somebody has it, and does not use it: what is asked of it is not
+answered.
 
-A host with two interfaces on one network may answer by either (arp_ignore, arp_announce), and
-nobody is hurt by that: of others' addresses it is a remark unless connections to it failed.`,
+A host with two interfaces on one network may answer by either (arp_ignore,
+arp_announce), and nobody is hurt by that: of others' addresses it is a remark unless
+connections to it failed.`,
 	Ref:      "RFC 5227 section 2.4; RFC 4862 section 5.4.5; net/ipv4/arp.c, arp_process, net/ipv6/addrconf.c, addrconf_dad_failure, Linux 6.18",
 	Needs:    []*Need{needPackets},
 	Limits:   []Limit{duplicateSpread},
@@ -63,8 +65,8 @@ func runDuplicateAddress(c *Case) Answer {
 func (c *Case) duplicatesLogged() (findings []*Finding) {
 	for _, m := range c.logged("duplicate_address") {
 		addr, err := netip.ParseAddr(m.Fields["address"])
-		if err != nil || c.Lines.Get("if."+m.Fields["dev"]+".rx_packets") == nil {
-			continue
+		if err != nil || c.Lines.Get("if."+m.Fields["dev"]+".rx_packets") == nil || c.Evidence.OwnAt[addr] != m.Fields["dev"] {
+			continue // another namespace's, where interfaces may have the same names
 		}
 		by := ""
 		if link := m.Fields["link"]; link != "" {

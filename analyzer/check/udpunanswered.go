@@ -23,14 +23,16 @@ var udpUnanswered = Check{
 	ID:    "udp-unanswered",
 	Title: "A service of UDP answers nobody any more",
 	Doc:   "datagrams that this host forwards were answered, and then none was for a second and longer",
-	Page: `A resolver, a time server, a game: whoever asks by UDP learns nothing from silence, and tries again
-after a second or five. A router, a translator of addresses or a host of containers has no socket of
-it, and none of its counters moves.
+	Page: `A resolver, a time server, a game: whoever asks by UDP learns nothing from silence, and
+tries again after a second or five. A router, a translator of addresses or a host of
+containers has no socket of it, and none of its counters moves.
 
-Who sends the first datagram between two addresses and ports asks. A service is told of that answered
-nearly all questions until a moment, and none of those that were asked since, by more than one client
-or one that asked by several ports. What was never answered is no service (logs, metrics, scans), and who answers
-others all the time has not stopped. Where a capture saw both sides of this host, it says which side has the answers.`,
+Who sends the first datagram between two addresses and ports asks. A service is told of
+that answered nearly all questions until a moment, and none of those that were asked
+since, by more than one client or one that asked by several ports. What was never
+answered is no service (logs, metrics, scans), and who answers others all the time has
+not stopped. Where a capture saw both sides of this host, it says which side has the
+answers.`,
 	Ref:    "RFC 768; RFC 1035 section 4.2.1; RFC 8085 section 3.1",
 	Needs:  []*Need{needPackets, needOwn},
 	Limits: []Limit{silentQuestions, silentBefore},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer/flow"
+	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/analyzer/traffic"
@@ -135,6 +136,10 @@ func (s *silence) finding(c *Case, usual, now float64) *Finding {
 		became = append(became, fmt.Sprintf("%s when the capture ended, the oldest since %s", words.Plural(rest, "still waited", "still waited"), unit.Duration(time.Duration(s.oldest))))
 	}
 	f.Detail = words.Sentence(words.List(became)) + "." + f.Detail
+	if c.onlySmall(s) {
+		f.Detail += fmt.Sprintf(" It may be the size of the answers, and not the service: in no connection that was opened since did large segments come from %s, as they did before, while short answers did. A path that became narrower (a tunnel's MTU) without telling the sender looks like that from here: see there whether the answers are sent again and again.",
+			s.service.Server.Addr())
+	}
 	f.delay = float64(max(s.longest, s.oldest)) / 1e9
 	f.effect = requests + " without an answer"
 	kinds := []traffic.Kind{traffic.GaveUp, traffic.Dismissed, traffic.Waiting}
@@ -147,4 +152,15 @@ func (s *silence) finding(c *Case, usual, now float64) *Finding {
 	item.Unit, item.Text = "requests", "without an answer"
 	f.Evidence = []Item{item}
 	return f
+}
+
+// onlySmall says whether a service that is not this host's gave short answers alone since it left others without one, where
+// it gave long ones before: what it sends is not seen where it is lost on the way here.
+func (c *Case) onlySmall(s *silence) bool {
+	p := c.path(s.service.Server.Addr())
+	if p == nil || s.way == handshake.Inbound || float64(s.all) < slowMany.Value {
+		return false
+	}
+	from := &p.Ways[traffic.From]
+	return float64(from.Large.Flows) >= pmtuMany.Value && from.LargeSince < s.span.Start+1e9 // it began within its first second
 }

@@ -10,6 +10,10 @@ const (
 	// reordered is by how much a segment may be late without having been sent again, where it bears neither
 	// a timestamp nor an ID: paths of one bundle differ by less (RFC 8985, 6.2 begins with a quarter of the round trip).
 	reordered = uint64(3 * time.Millisecond)
+	// probed is within what time the last segment again is a probe of the tail, which Linux sends when an acknowledgement is late
+	// by some ms: on a LAN those are delayed ones, and nothing was lost. Where it is alone under way the probe waits for 200 ms more
+	// (RFC 8985, 7.2; net/ipv4/tcp_output.c, tcp_schedule_loss_probe, Linux 6.18).
+	probed = uint64(200 * time.Millisecond)
 	// farthest is how far a sequence number may be from the highest: the largest window that Linux takes by default is 6 MiB
 	// (tcp_rmem). What is farther is no part of what was seen.
 	farthest = 1 << 24
@@ -32,6 +36,7 @@ type way struct {
 	heard    uint64 // its newest packet
 	asked    uint64 // the first of its data that the other side has sent nothing after; 0: none
 	repeated uint64 // its newest that was sent again
+	lost     uint64 // and that had been lost, as it was no probe
 	topAt    uint64
 	top      uint32
 	topStamp uint32
@@ -66,7 +71,7 @@ func (t *Table) addTCP(p *Packet, s *segment) {
 	if s.payload <= 1 { // one byte is a keep-alive, or a probe of a closed window
 		return
 	}
-	again := w.repeats(p, s)
+	again, lost := w.repeats(p, s)
 	if p.At > other.heard && w.asked == 0 {
 		w.asked = p.At
 	}
@@ -74,35 +79,38 @@ func (t *Table) addTCP(p *Packet, s *segment) {
 		w.again++
 		w.repeated = p.At
 	}
+	if lost {
+		w.lost = p.At
+	}
 	if !c.forwarded || p.Out {
 		return
 	}
 	sent := &t.sum.Sent[s.sender]
 	sent.Bytes += uint64(s.payload)
-	if again {
+	if lost {
 		sent.Again += uint64(s.payload)
 	}
 }
 
 // repeats says whether data was sent again, and remembers the highest. What only overtook was sent before
-// the highest: an older timestamp tells, within one tick of its clock the ID, which Linux counts up.
-func (w *way) repeats(p *Packet, s *segment) bool {
+// the highest: an older timestamp tells, within one tick of its clock the ID, which Linux counts up. lost leaves out probes.
+func (w *way) repeats(p *Packet, s *segment) (again, lost bool) {
 	end := s.seq + s.payload
 	ahead := int32(end - w.top)
 	if !w.begun || ahead > 0 || ahead < -farthest {
 		w.begun, w.top, w.topAt, w.topStamp, w.topID = true, end, p.At, s.stamp, s.id
-		return false
+		return false, false
 	}
-	if p.At < w.topAt { // of another CPU's packets
-		return false
+	switch {
+	case p.At < w.topAt: // of another CPU's packets
+	case s.stamped && s.stamp != w.topStamp:
+		again = int32(s.stamp-w.topStamp) > 0
+	case s.id != 0 || w.topID != 0:
+		again = int16(s.id-w.topID) > 0
+	default:
+		again = p.At-w.topAt > reordered
 	}
-	if s.stamped && s.stamp != w.topStamp {
-		return int32(s.stamp-w.topStamp) > 0
-	}
-	if s.id != 0 || w.topID != 0 {
-		return int16(s.id-w.topID) > 0
-	}
-	return p.At-w.topAt > reordered
+	return again, again && (ahead < 0 || p.At-w.topAt >= probed)
 }
 
 // lossy counts the connections of which something was sent again just now.
@@ -113,7 +121,7 @@ func (t *Table) lossy(now uint64) (n int) {
 			continue
 		}
 		for d := range c.ways {
-			if w := &c.ways[d]; w.repeated != 0 && !w.out && since(now, w.repeated) < lossyFor {
+			if w := &c.ways[d]; w.lost != 0 && !w.out && since(now, w.lost) < lossyFor {
 				n++
 				break
 			}

@@ -213,6 +213,8 @@ func TestAgain(t *testing.T) {
 		{"earlier ID", seg{id: 3}, seg{id: 2}, 50 * time.Millisecond, 0},
 		{"no mark, late", seg{}, seg{}, 50 * time.Millisecond, 100},
 		{"no mark, at once", seg{}, seg{}, time.Millisecond, 0},
+		{"a probe of the tail", seg{stamp: 10}, seg{stamp: 12, seq: 201}, 20 * time.Millisecond, 0},
+		{"the tail, by a timer", seg{stamp: 10}, seg{stamp: 12, seq: 201}, 220 * time.Millisecond, 100},
 	} {
 		w := newWire(t)
 		from, to := clients[0], server
@@ -225,7 +227,7 @@ func TestAgain(t *testing.T) {
 		w.after(time.Millisecond)
 		send(c.first, 201)
 		w.after(c.after)
-		send(c.late, 101)
+		send(c.late, max(c.late.seq, 101))
 		if got, want := w.tell().Sent, [2]Sent{{100, 0}, {200, c.again}}; got != want {
 			t.Errorf("%s: %v, want %v", c.story, got, want)
 		}

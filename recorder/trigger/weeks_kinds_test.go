@@ -47,7 +47,7 @@ func (r *reading) value(vital string) float64 {
 		return r.closeWait
 	case "tcp.fin_wait2":
 		return r.finWait2
-	case "peers.stalled":
+	case "peers.stalled", "forward.stalled": // of a router those behind it
 		return r.silent
 	case "connections.stalled":
 		return r.silent + r.cut
