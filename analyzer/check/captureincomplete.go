@@ -213,7 +213,7 @@ func (f *Finding) advise(what string) {
 
 // damageItem is the evidence of damage to the bundle itself.
 func (c *Case) damageItem(err error) Item {
-	item := Item{Kind: "log", Where: "the file", Text: err.Error()}
+	item := Item{Kind: "log", Text: err.Error()}
 	for _, in := range c.Evidence.Inputs {
 		if in.Kind == "bundle" {
 			item.Member = in.Path

@@ -4,7 +4,7 @@
 // said only where everything that the check needs was there for the whole window.
 //
 // A check is a file that bears its ID's name. What several of them use is in files named
-// by topic: need.go, trouble.go (handshakes), spike.go (round trips), listener.go, item.go.
+// by topic: need.go, trouble.go (handshakes), spike.go (round trips), listener.go, item.go, onset.go.
 package check
 
 import (
