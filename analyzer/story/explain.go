@@ -44,6 +44,7 @@ var drawers = map[string][]drawer{
 	"lost-between":         {(*teller).places, (*teller).lostBySecond},
 	"held-between":         {(*teller).places, (*teller).heldBySecond},
 	"rtt-spike":            {(*teller).roundTrips},
+	"qdisc-backlog":        {(*teller).roundTrips},
 	"echo-delayed":         {(*teller).pings, (*teller).roundTrips},
 	"irq-imbalance":        {(*teller).busy},
 	"cpu-saturated":        {(*teller).busy, (*teller).queue},
