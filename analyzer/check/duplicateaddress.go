@@ -101,7 +101,8 @@ func (c *Case) subjectsAt(a netip.Addr) []subject.Subject {
 // duplicateOf looks at the claims of one address on one interface.
 func (c *Case) duplicateOf(claims []*traffic.Claim) *Finding {
 	addr := claims[0].Addr
-	own := c.Evidence.OwnAt[addr] == c.interfaceName(claims[0].Interface)
+	at, known := c.Evidence.OwnAt[addr]
+	own := known && at == c.interfaceName(claims[0].Interface) // a bare capture knows neither
 	var others []*traffic.Claim
 	for _, m := range claims {
 		if !m.Out && !c.ownLink(m) {
