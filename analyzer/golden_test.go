@@ -71,7 +71,7 @@ var deserved = map[string]struct {
 		effects: map[string]string{"local-drop": "", "syn-retransmit": "local-drop"},
 	},
 	// Nothing is wrong.
-	"healthy": {verdict: []string{"checks found anything wrong, "}},
+	"healthy": {verdict: []string{"None of the ", "found anything wrong, "}},
 }
 
 // The bundle for a demonstration without root stays small enough for a clone.

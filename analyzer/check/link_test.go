@@ -197,7 +197,7 @@ func TestLinkOrder(t *testing.T) {
 	}
 }
 
-// Over every case: what is found and what caused it does not depend on the order of All,
+// Over every case: what is found and what caused it is the same when it is read again, and does not depend on the order of All,
 // each finding is shown once, and every link that a check declares is drawn somewhere.
 func TestOrderOfChecks(t *testing.T) {
 	all, err := cases.Load("../../testdata/cases")
@@ -207,8 +207,12 @@ func TestOrderOfChecks(t *testing.T) {
 	drawn := map[string]bool{}
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, one := range all {
-		c := open(t, one)
+		path := build(t, one)
+		c := read(t, path)
 		want := answers(t, All, c, drawn)
+		if diff := cmp.Diff(want, answers(t, All, read(t, path), drawn)); diff != "" {
+			t.Fatalf("%s: read again (-want +got):\n%s", one.Name, diff)
+		}
 		shuffled := slices.Clone(All)
 		for range 5 {
 			r.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
@@ -237,10 +241,21 @@ func TestOrderOfChecks(t *testing.T) {
 // open reads a case as the analyzer does.
 func open(t *testing.T, one *cases.Case) *Case {
 	t.Helper()
+	return read(t, build(t, one))
+}
+
+// build makes a case's bundle.
+func build(t *testing.T, one *cases.Case) string {
+	t.Helper()
 	path, err := one.Build(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+func read(t *testing.T, path string) *Case {
+	t.Helper()
 	e, err := evidence.Read([]string{path}, evidence.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -63,9 +63,12 @@ func runUDPUnanswered(c *Case) Answer {
 			continue
 		}
 		f := c.udpFinding(s, begin)
-		if byServer[s.Server] == nil {
+		switch told := byServer[s.Server]; {
+		case told == nil:
 			byServer[s.Server] = f
 			findings = append(findings, f)
+		case f.Start.Before(told.Start): // what is forwarded comes in before it leaves
+			*told = *f
 		}
 	}
 	if len(findings) == 0 {

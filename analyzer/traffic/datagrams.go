@@ -164,7 +164,7 @@ func (d *Datagrams) List(last int64) []*Asked {
 	d.talks = nil
 	list := make([]*Asked, 0, len(d.services))
 	for _, s := range d.services {
-		slices.SortFunc(s.Unanswered, func(a, b Question) int { return cmp.Compare(a.Time, b.Time) })
+		slices.SortFunc(s.Unanswered, func(a, b Question) int { return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Frame, b.Frame)) })
 		list = append(list, s)
 	}
 	slices.SortFunc(list, func(a, b *Asked) int {

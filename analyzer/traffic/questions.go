@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -124,6 +125,8 @@ func (n *Names) resolver(a asker) *Resolver {
 	return r
 }
 
+func earlier(a, b sent) int { return cmp.Compare(a.frame, b.frame) }
+
 func (r *Resolver) never(q sent, input uint16) {
 	r.second(q.time/1e9).Never++
 	if r.Oldest == 0 || q.time < r.Oldest {
@@ -153,8 +156,10 @@ func (r *Resolver) second(at int64) *Questions {
 // List gives the resolvers by asker and server. last is when the capture ended, in Unix ns: what was asked within a second
 // before it may still be answered in time, and is left out.
 func (n *Names) List(last int64) []*Resolver {
-	for a, w := range n.asking {
-		r := n.resolver(a)
+	// In the order of their questions: a map has another each time, and the first few are kept as examples.
+	byFrame := func(a, b asker) int { return slices.CompareFunc(n.asking[a].asked, n.asking[b].asked, earlier) }
+	for _, a := range slices.SortedFunc(maps.Keys(n.asking), byFrame) {
+		r, w := n.resolver(a), n.asking[a]
 		for _, q := range w.asked {
 			switch {
 			case r == nil:

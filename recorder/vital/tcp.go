@@ -110,7 +110,8 @@ type tcpReader struct {
 	events   *probe.Events // nil where none is told
 	names    [][]string
 	sums     []uint64
-	rates    []tcpRate // by index of tcpVitals
+	rates    []tcpRate   // by index of tcpVitals
+	tally    probe.Tally // of a tick, kept for its memory
 }
 
 func openTCP(env Env) (Reader, error) {
@@ -130,13 +131,13 @@ func (r *tcpReader) Read(now time.Time, out []float64) error {
 		return err
 	}
 	if r.events != nil {
-		tally := r.events.Tally()
+		r.tally = r.events.Tally()
 		for i := range tcpVitals {
 			if f := tcpVitals[i].harmless; f != nil {
-				r.sums[3*i+1] += f(&tally)
+				r.sums[3*i+1] += f(&r.tally)
 			}
 			if f := tcpVitals[i].instead; f != nil {
-				r.sums[3*i], r.sums[3*i+1] = f(&tally), 0
+				r.sums[3*i], r.sums[3*i+1] = f(&r.tally), 0
 			}
 		}
 	}
