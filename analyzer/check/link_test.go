@@ -238,12 +238,6 @@ func TestOrderOfChecks(t *testing.T) {
 	}
 }
 
-// open reads a case as the analyzer does.
-func open(t *testing.T, one *cases.Case) *Case {
-	t.Helper()
-	return read(t, build(t, one))
-}
-
 // build makes a case's bundle.
 func build(t *testing.T, one *cases.Case) string {
 	t.Helper()
@@ -254,6 +248,7 @@ func build(t *testing.T, one *cases.Case) string {
 	return path
 }
 
+// read reads it as the analyzer does.
 func read(t *testing.T, path string) *Case {
 	t.Helper()
 	e, err := evidence.Read([]string{path}, evidence.Options{})
