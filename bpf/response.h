@@ -76,6 +76,8 @@ struct talk {
 	__u64 since;	/* ktime; 0: nobody waits */
 	__u32 written;	/* write_seq when a request came, or the last answer's data; what is sent since begins here */
 	__u32 side;
+	__u32 heard;	/* of a connection that was opened from here: rcv_nxt when the wait began */
+	__u32 unused;
 };
 
 struct {
@@ -108,9 +110,12 @@ static __always_inline __u32 us_between(__u64 since, __u64 end)
 	return us > LONGEST ? LONGEST : us;
 }
 
-/* Since when somebody waits on a connection; 0: nobody does. */
-static __always_inline __u64 waits_since(struct talk *t)
+/* Since when somebody waits on a connection; 0: nobody does. What came while it was not looked at was an answer
+ * to who waited here; one number more is a FIN, or a byte that waits for the next. */
+static __always_inline __u64 waits_since(struct tcp_sock *tp, struct talk *t)
 {
+	if (t->side == OPENED && tp->rcv_nxt - t->heard > 1)
+		return 0;
 	return t->since > response_since ? t->since : 0;
 }
 
@@ -154,6 +159,8 @@ static __always_inline void talk_told(struct sock *sk, struct tcp_sock *tp, stru
 	t->since = 0;
 	t->written = tp->snd_una;
 	t->side = OPENED;
+	t->heard = tp->rcv_nxt;
+	t->unused = 0;
 	if (!tp->bytes_acked) {
 		t->side = ACCEPTED;
 		t->since = tp->rcv_rtt_est.time * 1000;
@@ -173,7 +180,7 @@ static __always_inline int heard_all(struct tcp_sock *tp)
  * time nobody knows, but for one that goes out now, with the FIN. */
 static __always_inline void serve(struct sock *sk, struct tcp_sock *tp, struct talk *t, __u64 held)
 {
-	__u64 since = waits_since(t), sent;
+	__u64 since = waits_since(tp, t), sent;
 	struct responses *r;
 
 	if (!since || tp->write_seq == t->written)
@@ -253,7 +260,7 @@ static __always_inline void response_state(struct sock *sk, struct tcp_sock *tp,
 	}
 	if (t->side == ACCEPTED && tp->snd_una != tp->write_seq)
 		serve(sk, tp, t, bpf_ktime_get_ns());
-	if (waits_since(t) && (t->side == OPENED ? to == TCP_CLOSE_WAIT : to == TCP_FIN_WAIT1 && tp->write_seq == t->written)) {
+	if (waits_since(tp, t) && (t->side == OPENED ? to == TCP_CLOSE_WAIT : to == TCP_FIN_WAIT1 && tp->write_seq == t->written)) {
 		t->since = 0;
 		dismiss(sk, t->side);
 	}
@@ -267,7 +274,7 @@ static __always_inline void hear(struct sock *sk, struct tcp_sock *tp, int data,
 		t->side = ACCEPTED;
 	if (t->side == ACCEPTED) {
 		serve(sk, tp, t, 0);
-		if (data && !waits_since(t)) {
+		if (data && !waits_since(tp, t)) {
 			t->since = clock(now);
 			t->written = tp->write_seq;
 		} else if (data && clock(now) - t->since > REPORTS_AFTER) {
@@ -277,11 +284,13 @@ static __always_inline void hear(struct sock *sk, struct tcp_sock *tp, int data,
 	}
 	if (t->side != OPENED)
 		return;
-	if (!waits_since(t) && tp->write_seq != t->written)
+	if (!waits_since(tp, t) && tp->write_seq != t->written) {
 		t->since = sent_at(sk, tp, t, 0);
+		t->heard = tp->rcv_nxt;
+	}
 	if (!data)
 		return;
-	if (waits_since(t) && (r = this_cpu()))
+	if (waits_since(tp, t) && (r = this_cpu()))
 		count(&r->upstream, us_between(t->since, clock(now)));
 	t->since = 0;
 	t->written = tp->write_seq;

@@ -68,7 +68,37 @@ func TestLookedAt(t *testing.T) {
 		if all, _ = talk(); all.Serve.Count != connections {
 			t.Errorf("%d serve times once nothing is left out, want %d", all.Serve.Count, connections)
 		}
-		if spans := s.RTT.Looked(now, end.Add(time.Hour)); len(spans) != 1 || !spans[0].From.Equal(now) || !spans[0].To.Equal(end) {
+		at := end
+		look := func() {
+			at = at.Add(lookedTurn)
+			must(t, s.RTT.LookAt(at, float64(turns*lookedSegments*s.tcp.looked.cpus), connections))
+		}
+		// What is asked in one turn and answered in the next is no wait in the one in which it is looked at again.
+		for _, then := range []func(i int){
+			func(i int) { say(clients[i], servers[i]); say(servers[i], clients[i]) },
+			func(i int) { servers[i].Close() },
+		} {
+			look()
+			for i := range connections {
+				say(clients[i], servers[i])
+			}
+			look()
+			for i := range connections {
+				say(servers[i], clients[i])
+			}
+			look()
+			look()
+			look()
+			must(t, s.Response.Read(&all))
+			for i := range connections {
+				then(i)
+			}
+			must(t, s.Response.Read(&all))
+			if all.Upstream.Count > 0 || all.UpstreamDismissed > 0 {
+				t.Errorf("%d upstream times and %d dismissed requests of what nobody saw the answer of", all.Upstream.Count, all.UpstreamDismissed)
+			}
+		}
+		if spans := s.RTT.Looked(now, end); len(spans) != 1 || !spans[0].From.Equal(now) || !spans[0].To.Equal(end) {
 			t.Errorf("not all were looked at in %v, want from %v to %v", spans, now, end)
 		}
 	})
