@@ -25,7 +25,18 @@ type gateway struct {
 
 func newGateway(t *testing.T) *gateway {
 	needTap(t)
-	f, err := Filter{}.withDefaults()
+	passing, err := NewPassing()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { passing.Close() })
+	return &gateway{t, looseTap(t, Filter{}, 1<<20, passing), passing}
+}
+
+// looseTap opens a ring of so many bytes whose programs are on no interface.
+func looseTap(t testing.TB, f Filter, bytes int, passing *Passing) *tap {
+	t.Helper()
+	f, err := f.withDefaults()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,17 +45,12 @@ func newGateway(t *testing.T) *gateway {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { home.Close() })
-	passing, err := NewPassing()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { passing.Close() })
-	ring, err := openTap(home, link{hardware: unix.ARPHRD_ETHER}, 1<<20, f, passing)
+	ring, err := openTap(home, link{hardware: unix.ARPHRD_ETHER}, bytes, f, passing)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ring.Close() })
-	return &gateway{t, ring, passing}
+	return ring
 }
 
 // skb is struct __sk_buff (include/uapi/linux/bpf.h) up to what a test may set and a program reads here.

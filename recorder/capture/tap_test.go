@@ -36,20 +36,7 @@ type runFilter func(pkt []byte) int
 
 func newRunFilter(t testing.TB, f Filter) runFilter {
 	t.Helper()
-	f, err := f.withDefaults()
-	if err != nil {
-		t.Fatal(err)
-	}
-	home, err := openNamespace()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { home.Close() })
-	ring, err := openTap(home, link{hardware: unix.ARPHRD_ETHER}, 1<<20, f, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ring.Close() })
+	ring := looseTap(t, f, 1<<20, nil)
 	return func(pkt []byte) int {
 		before := ring.total()
 		_, err := ring.programs.Programs["tap_egress"].Run(&ebpf.RunOptions{Data: pkt})

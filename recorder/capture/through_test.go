@@ -122,17 +122,7 @@ func TestForwardingGoesOn(t *testing.T) {
 // BenchmarkThrough is what a packet costs that is looked at, of so many connections.
 func BenchmarkThrough(b *testing.B) {
 	needTap(b)
-	f, _ := Filter{}.withDefaults()
-	home, err := openNamespace()
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer home.Close()
-	ring, err := openTap(home, link{hardware: unix.ARPHRD_ETHER}, 8<<20, f, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer ring.Close()
+	ring := looseTap(b, Filter{}, 8<<20, nil)
 	through := forwarding{}
 	for b.Loop() {
 		b.StopTimer()
@@ -154,17 +144,7 @@ func BenchmarkThrough(b *testing.B) {
 // BenchmarkTapEgress is what the program takes for a segment with data, of this host and forwarded, at its fastest.
 func BenchmarkTapEgress(b *testing.B) {
 	needTap(b)
-	f, _ := Filter{}.withDefaults()
-	home, err := openNamespace()
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer home.Close()
-	ring, err := openTap(home, link{hardware: unix.ARPHRD_ETHER}, 8<<20, f, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer ring.Close()
+	ring := looseTap(b, Filter{}, 8<<20, nil)
 	pkt := segment(netip.MustParseAddrPort("198.51.100.1:40000"), netip.MustParseAddrPort("192.0.2.1:443"), 0x10)
 	for name, context := range map[string]skb{"own": {}, "forwarded": {ingress: 1}} {
 		b.Run(name, func(b *testing.B) {

@@ -41,7 +41,7 @@ var crowdCounters = []string{"Tcp InSegs", "Tcp CurrEstab"}
 type rttReader struct {
 	env             Env
 	samples, excess ring.Second[probe.Histogram]
-	counters        *counters // nil where nothing tells of segments: then all connections are looked at
+	counters        *counters // nil where nothing tells of segments: then, and where they fail, all connections are looked at
 	names           [][]string
 	crowd           []uint64 // crowdCounters' values
 	segments        uint64   // at the tick before
@@ -87,8 +87,8 @@ func (r *rttReader) look(now time.Time) error {
 	if r.counters == nil {
 		return nil
 	}
-	if err := r.counters.read(now, r.names, r.crowd); err != nil {
-		return err
+	if r.counters.read(now, r.names, r.crowd) != nil { // those whose vitals they are tell of it
+		return r.env.Probes.RTT.LookAt(now, 0, 0)
 	}
 	before, elapsed := r.segments, now.Sub(r.at).Seconds()
 	r.segments, r.at = r.crowd[0], now

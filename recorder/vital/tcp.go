@@ -15,7 +15,7 @@ type tcpVital struct {
 	counters []string // "GROUP NAME" of /proc/net/netstat and snmp, "NAME" of snmp6; one that this kernel does not have counts 0
 	less     []string // counters of events that are not meant
 	of       []string // a ratio's denominator
-	// harmless is what else is not meant, of what probes tell; nil: nothing.
+	// harmless is what probes tell that is not meant, in place of less; nil: nothing.
 	harmless func(*probe.Tally) uint64
 	// instead is what probes tell in place of its counters; nil: nothing.
 	instead func(*probe.Tally) uint64
@@ -134,7 +134,7 @@ func (r *tcpReader) Read(now time.Time, out []float64) error {
 		r.tally = r.events.Tally()
 		for i := range tcpVitals {
 			if f := tcpVitals[i].harmless; f != nil {
-				r.sums[3*i+1] += f(&r.tally)
+				r.sums[3*i+1] = f(&r.tally)
 			}
 			if f := tcpVitals[i].instead; f != nil {
 				r.sums[3*i], r.sums[3*i+1] = f(&r.tally), 0
