@@ -18,11 +18,18 @@ func (r *Recorder) limit() {
 	if r.cfg.CPUBudget == 0 {
 		return
 	}
+	packs := r.rings.Packets != nil && r.cfg.PackCPU > 0
 	there := func(t *budget.Tier) bool {
+		if t.ID == "pack" {
+			return packs
+		}
 		return slices.ContainsFunc(t.Probes, func(id string) bool { return r.probes.Refusal(id) == nil })
 	}
 	r.budget = budget.New(r.cfg.CPUBudget, there, r.shed, r.cfg.Log)
 	meter := budget.NewMeter(r.cfg.Root, r.host.CPUs, r.probes, r.budget.Armed)
+	if packs {
+		meter.Packed = r.rings.Packets.PackTime
+	}
 	if meter.Untimed() != nil {
 		r.cfg.Log.Info("CPU budget: " + meter.Ground())
 	}
@@ -41,6 +48,9 @@ func (r *Recorder) limit() {
 // shed takes a tier off, or back. Its vitals go at once, with a warning of triggers that cannot fire
 // without them, and come back with its programs: see shedded.
 func (r *Recorder) shed(t *budget.Tier, off bool) error {
+	if t.ID == "pack" {
+		r.rings.Packets.Pack(!off)
+	}
 	if off {
 		before, _, _ := blind(r.parsed, r.rings.Board.Columns())
 		r.blank(t, fmt.Sprintf("shed for the CPU budget of %s", unit.FormatShare(r.cfg.CPUBudget)))

@@ -50,7 +50,10 @@ func (r *Recorder) short(all []capture.Status) (lines []string) {
 // far says how far back a ring reaches that does not for long enough.
 func far(r capture.Reach, before time.Duration) string {
 	text := fmt.Sprintf("reaches back %s, and not the %v of --before, at %s packets/s", unit.Duration(r.Back), before, unit.Count(int64(r.Rate)))
-	if r.Slow {
+	switch {
+	case r.Off:
+		return text + fmt.Sprintf(", as packing is shed for the CPU budget: a larger one would hold more, or --ring %s", unit.FormatSize(int64(r.Need)))
+	case r.Slow:
 		return text + fmt.Sprintf(", which is more than --pack-cpu packs: a larger share would hold more, or --ring %s", unit.FormatSize(int64(r.Need)))
 	}
 	return text + fmt.Sprintf(": --ring %s would hold it", unit.FormatSize(int64(r.Need)))

@@ -149,13 +149,20 @@ func (b *Budget) State(start, end time.Time, wall func(time.Time) time.Time) (f 
 	return f
 }
 
+// shortens is the Shortens of a tier by its ID.
+func shortens(id string) string {
+	i := slices.IndexFunc(Tiers, func(t *Tier) bool { return t.ID == id })
+	return Tiers[i].Shortens
+}
+
 // Mark says of the sources that were shed in a window that they were, and for how long.
 func Mark(sources []format.Source, f format.Budget) {
 	for i := range sources {
 		s := &sources[i]
 		var why []string
 		for _, shed := range f.Shed {
-			if !slices.Contains(shed.Sources, s.Name) || s.State != format.Complete && s.State != format.Partial {
+			short := s.State == format.Partial && shortens(shed.Tier) == s.Name
+			if !short && !slices.Contains(shed.Sources, s.Name) || s.State != format.Complete && s.State != format.Partial {
 				continue
 			}
 			what := "shed"

@@ -39,6 +39,8 @@ type Meter struct {
 	Period int // of a measure, in ticks: at least 2
 	probes *probe.Set
 	Armed  func(tier int) bool
+	// Packed is the process's CPU time that packing packets has taken so far; nil: none is packed.
+	Packed func() time.Duration
 	rounds *rounds.Rounds
 	thing  rounds.Thing // whose Read is step
 	now    time.Time    // for step
@@ -65,6 +67,7 @@ type Meter struct {
 type count struct {
 	at      time.Time
 	own     time.Duration
+	packed  time.Duration   // of own
 	packets uint32          // wraps, as each CPU's count does
 	clocks  time.Duration   // that those which sample stacks have taken of each CPU
 	runs    []time.Duration // by probe.All; nil: not read
@@ -183,6 +186,10 @@ func (m *Meter) finish() *Measure {
 	clocks := float64(end.clocks-m.begin.clocks) / float64(took)
 	timing := m.softirqsTimed(m.begin.at, end.at)
 	for i, t := range Tiers {
+		if t.ID == "pack" { // which Own has
+			out.Cost[i] = float64(end.packed-m.begin.packed) / float64(took) / float64(m.cpus)
+			continue
+		}
 		out.Cost[i] = m.programs(i, t, out.Load, clocks, timing)
 		out.Programs += out.Cost[i]
 		out.Idle[i] = t.ID == "stacks" && m.probes.Stacks != nil && !m.probes.Stacks.Wanted()
@@ -255,6 +262,9 @@ func (m *Meter) count(runs bool) count {
 	var used unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &used) == nil {
 		c.own = time.Duration(used.Utime.Nano() + used.Stime.Nano())
+	}
+	if m.Packed != nil {
+		c.packed = m.Packed()
 	}
 	if m.probes.Stacks != nil {
 		c.clocks = m.probes.Stacks.ClockTime(m.now)

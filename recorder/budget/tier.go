@@ -14,6 +14,9 @@ type Tier struct {
 	Probes  []string // by their IDs, see probe.All
 	Meters  []string // by their IDs, see vital.Meters
 	Shared  []string // sources of the manifest that have some of it
+	// Shortens names a source that reaches back less far without it, where its ring alone is too small.
+	// Its own account says whether it does.
+	Shortens string
 	// Within is the tier that it builds on: without that it has nothing to tell.
 	Within string
 	// Fixed says that it costs the same whatever the machine has to do.
@@ -25,7 +28,7 @@ type Tier struct {
 
 // Tiers is what can be shed, in the order in which it is: first what other evidence tells as
 // well, last what most is read from. What is not in it is never shed, because it is what bundles
-// are read for, and there is little to win: packets; listeners and half-open connections; events of
+// are read for, and there is little to win: packets as they come; listeners and half-open connections; events of
 // retransmissions and resets, which run only where there is trouble; counters and texts of
 // /proc, each second's 0.03 % of two CPUs.
 //
@@ -56,6 +59,11 @@ var Tiers = []*Tier{
 		Probes:  []string{"drop"}, Meters: []string{"filtered"}, Shared: []string{"events"},
 	},
 	{
+		ID:       "pack", // packets that the rings would forget although they are younger than --before
+		Without:  "packets that the rings alone do not hold; status tells how far back they reach",
+		Shortens: "packets",
+	},
+	{
 		ID:      "response", // what users wait for
 		Without: "serve.p99 and its like; the packets still show when requests came and answers went",
 		Probes:  []string{"response"}, Meters: []string{"response"}, Within: "state", // whose program tells it the sides of a connection
@@ -75,7 +83,8 @@ var Tiers = []*Tier{
 }
 
 // Sources are those of the manifest that lack something while the tier is shed.
-func (t *Tier) Sources() (names []string) {
+func (t *Tier) Sources() []string {
+	names := []string{}
 	for _, p := range t.Probes {
 		names = append(names, "probe."+p)
 	}

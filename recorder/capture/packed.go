@@ -164,6 +164,7 @@ func (h *history) forget(blocks int) (n uint64, newest *packedBlock) {
 // take ten times as much.
 type meter struct {
 	share float64
+	off   bool // nothing at all, for now
 	since time.Time
 	spent time.Duration
 }
@@ -175,7 +176,27 @@ func (m *meter) allows(now time.Time) bool {
 	if now.Sub(m.since) >= meterSpan {
 		m.since, m.spent = now, 0
 	}
-	return m.spent < time.Duration(m.share*float64(meterSpan))
+	return !m.off && m.spent < time.Duration(m.share*float64(meterSpan))
+}
+
+// Pack has packets packed, or, as when that costs more than the recorder may take, forgotten where the rings do
+// not hold them. What is packed already stays for as long as what follows it is held.
+func (s *Set) Pack(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.packing != nil {
+		s.packing.meter.off = !on
+	}
+}
+
+// PackTime is the CPU time that packing has taken so far.
+func (s *Set) PackTime() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.packing == nil {
+		return 0
+	}
+	return s.packing.took
 }
 
 // threadCPU is the CPU time of the calling thread: on a busy machine, where somebody else may run meanwhile,

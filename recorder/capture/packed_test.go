@@ -72,23 +72,42 @@ func TestPackedHistoryForgets(t *testing.T) {
 	}
 }
 
-// Without CPU for it nothing is packed: the oldest packets are forgotten, all of them are counted, and the cut says from when on it
-// holds everything.
+// Without CPU for it, or while it is shed, nothing is packed: the oldest packets are forgotten, all of them are counted, and the
+// cut says from when on it holds everything. What was shed comes back.
 func TestPackingIsBounded(t *testing.T) {
-	a, _ := testns.Pair(t)
-	var p pace
-	s := arm(t, a.NS, SetConfig{
-		Interfaces: []string{a.Link}, Bytes: 2 << 20, Way: TPacket, Filter: Filter{Payload: 16}, PackCPU: 1e-9, Before: time.Hour, After: time.Hour,
-		countEvery: 10 * time.Millisecond, beforeLook: p.tick,
-	})
-	src := &sender{wire: openWire(t, a.NS, a.Link), size: 100}
-	halt := start(t, 100, &p, src)
-	eventually(t, "packets that are not packed", func() bool { return s.Status()[0].Unpacked > 10_000 })
-	halt()
-	file, stats := cutNow(t, s)
-	got := contiguous(t, file)[0]
-	if st := stats[0]; got.first > st.Overwritten || got.first+20 < st.Overwritten || !st.From.After(st.Armed) || got.last+1 != src.sent.Load() {
-		t.Errorf("the cut holds %d to %d of %d from %v on, and %d were forgotten: %+v", got.first, got.last, src.sent.Load(), st.From, st.Overwritten, st)
+	for name, share := range map[string]float64{"no CPU": 1e-9, "shed": 1} {
+		t.Run(name, func(t *testing.T) {
+			a, _ := testns.Pair(t)
+			var p pace
+			s := arm(t, a.NS, SetConfig{
+				Interfaces: []string{a.Link}, Bytes: 2 << 20, Way: TPacket, Filter: Filter{Payload: 16}, PackCPU: share, Before: time.Hour, After: time.Hour,
+				countEvery: 10 * time.Millisecond, beforeLook: p.tick,
+			})
+			s.Pack(name != "shed")
+			src := &sender{wire: openWire(t, a.NS, a.Link), size: 100}
+			halt := start(t, 100, &p, src)
+			eventually(t, "packets that are not packed", func() bool { return s.Status()[0].Unpacked > 10_000 })
+			halt()
+			sent := src.sent.Load()
+			file, stats := cutNow(t, s)
+			got := contiguous(t, file)[0]
+			if st := stats[0]; got.first > st.Overwritten || got.first+20 < st.Overwritten || !st.From.After(st.Armed) || got.last+1 != sent {
+				t.Errorf("the cut holds %d to %d of %d from %v on, and %d were forgotten: %+v", got.first, got.last, sent, st.From, st.Overwritten, st)
+			}
+			if name != "shed" {
+				return
+			}
+			if took := s.PackTime(); took != 0 {
+				t.Errorf("packing took %v while it was shed", took)
+			}
+			s.Pack(true)
+			halt = start(t, 100, &p, src)
+			eventually(t, "packets that are packed again", func() bool { return s.Status()[0].Packed > 10_000 })
+			halt()
+			if s.PackTime() == 0 {
+				t.Error("packing took no time")
+			}
+		})
 	}
 }
 

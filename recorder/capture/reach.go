@@ -11,8 +11,9 @@ type Reach struct {
 	Back time.Duration // as far as a cut asks at most
 	// Need is the memory of all rings with which it would be SetConfig.Before, in bytes; 0: it is.
 	Need int
-	// Slow says that packets come faster than PackCPU allows to pack them, so that the ring is all there is.
-	Slow bool
+	// Slow says that packets come faster than PackCPU allows to pack them, and Off that none are packed for now
+	// (see Set.Pack), so that the ring is all there is.
+	Slow, Off bool
 }
 
 const (
@@ -71,7 +72,8 @@ func (s *Set) reach(m *member, now time.Time) (r Reach) {
 	}
 	seconds := float64(room) / each / r.Rate
 	if h := m.ring.history(); h != nil && seconds < s.kept().Seconds() {
-		if r.Slow = s.packing.slow(s.rates(now)); !r.Slow {
+		r.Off, r.Slow = s.packing.meter.off, s.packing.slow(s.rates(now))
+		if !r.Off && !r.Slow {
 			seconds += float64(h.most) / h.each() / r.Rate
 		}
 	}

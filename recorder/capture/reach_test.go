@@ -22,6 +22,7 @@ func TestReach(t *testing.T) {
 		"less than before":        {26_214.4, false, Reach{Back: 10 * time.Second, Need: 208 << 20}}, // 192 MiB and the next step
 		"packed":                  {100_000, true, Reach{Back: 28835840000, Need: 80 << 20}},         // 2.6 s, and 10 MiB of 4 bytes each
 		"more than may be packed": {262_144, true, Reach{Back: time.Second, Need: 1936 << 20, Slow: true}},
+		"packing is shed":         {100_000, true, Reach{Back: 2621440000, Need: 736 << 20, Off: true}},
 	} {
 		geo := geometry{size: 1 << 20, blocks: 64}
 		geo.reserve = geo.blocks - 1 - 32
@@ -29,7 +30,7 @@ func TestReach(t *testing.T) {
 		p.stats.Packets = 1 << 30 / 128
 		s := &Set{cfg: SetConfig{Bytes: 64 << 20, Before: 30 * time.Second, After: 10 * time.Second}}
 		if c.packed {
-			s.packing = &packing{meter: meter{share: 0.03}, count: 1000, took: 150_000}
+			s.packing = &packing{meter: meter{share: 0.03, off: c.want.Off}, count: 1000, took: 150_000}
 			p.packed = &history{packing: s.packing, most: 10 << 20, bytes: 4000, blocks: []packedBlock{{packets: 1000}}}
 		}
 		before := p.stats.Packets - uint64(c.rate*10)
@@ -37,7 +38,7 @@ func TestReach(t *testing.T) {
 		s.members = []*member{m}
 		got := s.reach(m, now)
 		off := (got.Back - c.want.Back).Abs()
-		if off > time.Millisecond || got.Need != c.want.Need || got.Slow != c.want.Slow || got.Over != 10*time.Second {
+		if off > time.Millisecond || got.Need != c.want.Need || got.Slow != c.want.Slow || got.Off != c.want.Off || got.Over != 10*time.Second {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
