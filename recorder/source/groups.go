@@ -77,11 +77,9 @@ func socketsToOwn(at string) wanted {
 // here shows again, and is reported, when the sockets are dumped for the bundle.
 func dumpStates(states uint32, f func(*sockdiag.Socket)) {
 	n := 0
-	for _, family := range sockdiag.Families {
-		_ = sockdiag.Dump(sockdiag.Query{Family: family, States: states}, func(s *sockdiag.Socket) bool {
-			f(s)
-			n++
-			return n < endSockets
-		})
-	}
+	_ = sockdiag.Dump(sockdiag.Query{States: states}, func(s *sockdiag.Socket) bool {
+		f(s)
+		n++
+		return n < endSockets
+	})
 }

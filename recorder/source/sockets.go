@@ -55,10 +55,8 @@ func collectSockets(ctx context.Context, env Env, sink *Sink) error {
 	}
 	d.owners = owners(ctx, env.Root, want)
 	for _, states := range queries {
-		for _, family := range sockdiag.Families {
-			if err := d.run(sockdiag.Query{Family: family, States: states, Detail: env.At == member.AtEnd}); err != nil {
-				return err
-			}
+		if err := d.run(sockdiag.Query{States: states, Detail: env.At == member.AtEnd}); err != nil {
+			return err
 		}
 	}
 	for i := range unread {

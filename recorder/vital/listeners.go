@@ -134,7 +134,7 @@ func openListenerDump(env Env) (Reader, error) {
 	r := &listenerDump{ring: env.Listeners, peers: env.Peers, known: newKnown(), buf: nldump.Buffer()}
 	buf := nldump.Buffer()
 	return r, r.begin(func() (n int, err error) {
-		err = dumpAll(sockdiag.Query{States: 1 << sockdiag.SynRecv, Buffer: buf}, func(*sockdiag.Socket) bool {
+		err = sockdiag.Dump(sockdiag.Query{States: 1 << sockdiag.SynRecv, Buffer: buf}, func(*sockdiag.Socket) bool {
 			n++
 			return n < synRecvCap
 		})
@@ -148,7 +148,7 @@ func (r *listenerDump) Read(now time.Time, out []float64) error {
 		return err
 	}
 	tick := listenerTick{now: now, ring: r.ring, peers: r.peers, known: r.known}
-	err = dumpAll(sockdiag.Query{States: 1 << sockdiag.Listen, Buffer: r.buf}, func(s *sockdiag.Socket) bool {
+	err = sockdiag.Dump(sockdiag.Query{States: 1 << sockdiag.Listen, Buffer: r.buf}, func(s *sockdiag.Socket) bool {
 		tick.add(ring.Listener{Local: s.Local, SynQueue: ring.SynQueueUnknown, AcceptQueue: s.RecvQ, AcceptLimit: s.SendQ})
 		return true
 	})
@@ -162,16 +162,6 @@ func (r *listenerDump) Read(now time.Time, out []float64) error {
 
 func (r *listenerDump) Close() error {
 	r.close()
-	return nil
-}
-
-// dumpAll calls f for the sockets of both families.
-func dumpAll(q sockdiag.Query, f func(*sockdiag.Socket) bool) error {
-	for _, q.Family = range sockdiag.Families {
-		if err := sockdiag.Dump(q, f); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

@@ -171,7 +171,7 @@ func (r *portReader) count(buf []byte) error {
 	clear(r.used)
 	r.most = 0
 	n := 0
-	return dumpAll(sockdiag.Query{States: sockdiag.All &^ (1 << sockdiag.Listen), Buffer: buf}, func(s *sockdiag.Socket) bool {
+	return sockdiag.Dump(sockdiag.Query{States: sockdiag.All &^ (1 << sockdiag.Listen), Buffer: buf}, func(s *sockdiag.Socket) bool {
 		if port := float64(s.Local.Port()); port >= r.first && port <= r.last {
 			p := pair{s.Local.Addr(), s.Remote}
 			r.used[p]++

@@ -154,7 +154,7 @@ func (r *rttPoll) Read(now time.Time, out []float64) error {
 func (r *rttPoll) poll(buf []byte) error {
 	r.rtts, r.excess = r.rtts[:0], r.excess[:0]
 	q := sockdiag.Query{States: 1 << sockdiag.Established, Detail: true, Buffer: buf}
-	err := dumpAll(q, func(s *sockdiag.Socket) bool {
+	err := sockdiag.Dump(q, func(s *sockdiag.Socket) bool {
 		if us, least, fresh := smoothedRTT(s.Info); fresh {
 			r.rtts = append(r.rtts, us/1e6)
 			r.excess = append(r.excess, max(0, us-least)/1e6)

@@ -170,7 +170,7 @@ func everyState() (want uint32) {
 func (r *stateReader) dump(buf []byte, most int) error {
 	clear(r.dumped[:])
 	n := 0
-	err := dumpAll(sockdiag.Query{States: r.want, Buffer: buf}, func(s *sockdiag.Socket) bool {
+	err := sockdiag.Dump(sockdiag.Query{States: r.want, Buffer: buf}, func(s *sockdiag.Socket) bool {
 		if int(s.State) < len(r.dumped) {
 			r.dumped[s.State]++
 		}

@@ -92,11 +92,11 @@ func (r *waitingReader) Read(now time.Time, out []float64) error {
 }
 
 // count counts the connections that wait. Those that were accepted have the port of a listener, and
-// the kernel lists listeners before all others of their family (net/ipv4/inet_diag.c, inet_diag_dump_icsk).
+// listeners come first.
 func (r *waitingReader) count(buf []byte) error {
 	n, now := 0, time.Now()
 	q := sockdiag.Query{States: 1<<sockdiag.Listen | 1<<sockdiag.Established, Detail: true, Buffer: buf}
-	err := dumpAll(q, func(s *sockdiag.Socket) bool {
+	err := sockdiag.Dump(q, func(s *sockdiag.Socket) bool {
 		m := r.ports[s.Local.Port()]
 		switch {
 		case s.State == sockdiag.Listen:

@@ -25,8 +25,12 @@ const (
 )
 
 const (
-	inetDiagReqV2Size = 56 // struct inet_diag_req_v2, include/uapi/linux/inet_diag.h
-	inetDiagMsgSize   = 72 // struct inet_diag_msg
+	// getSock is TCPDIAG_GETSOCK, the first form of the request (include/uapi/linux/inet_diag.h). The kernel
+	// reads it as one for both families (net/ipv4/inet_diag.c, inet_diag_dump_compat) and walks its table once:
+	// SOCK_DIAG_BY_FAMILY wants a walk for each, of as many buckets as memory has room for, 2 MiB of them on 24 GiB.
+	getSock         = 18
+	inetDiagReqSize = 60 // struct inet_diag_req
+	inetDiagMsgSize = 72 // struct inet_diag_msg
 )
 
 // Attributes of a reply (include/uapi/linux/inet_diag.h, INET_DIAG_*).
@@ -58,18 +62,17 @@ type Socket struct {
 
 // Query says which sockets to dump.
 type Query struct {
-	Family uint8  // unix.AF_INET or AF_INET6
 	States uint32 // bits 1<<state
 	Detail bool   // with tcp_info and memory
 	Buffer []byte // see nldump.Request
 }
 
-// Dump calls f for every TCP socket that the query matches in the network namespace of
-// the calling thread, until f says no more. The Socket is valid during the call.
+// Dump calls f for every TCP socket that the query matches, of IPv4 and IPv6, in the network namespace of
+// the calling thread: listeners first (inet_diag_dump_icsk); until f says no more. The Socket is valid during the call.
 func Dump(q Query, f func(*Socket) bool) error {
 	request := nldump.Request{
 		What: "TCP sockets by sock_diag", Protocol: unix.NETLINK_SOCK_DIAG,
-		Type: unix.SOCK_DIAG_BY_FAMILY, Body: q.request(), Buffer: q.Buffer,
+		Type: getSock, Body: q.request(), Buffer: q.Buffer,
 	}
 	var s Socket
 	var bad error
@@ -83,14 +86,13 @@ func Dump(q Query, f func(*Socket) bool) error {
 	return errors.Join(err, bad)
 }
 
-// request is a struct inet_diag_req_v2.
+// request is a struct inet_diag_req, whose idiag_family nobody reads.
 func (q Query) request() []byte {
-	b := make([]byte, inetDiagReqV2Size)
-	b[0], b[1] = q.Family, unix.IPPROTO_TCP
+	b := make([]byte, inetDiagReqSize)
 	if q.Detail {
-		b[2] = extInfo | extSKMem
+		b[3] = extInfo | extSKMem
 	}
-	binary.NativeEndian.PutUint32(b[4:], q.States)
+	binary.NativeEndian.PutUint32(b[52:], q.States)
 	return b
 }
 
@@ -131,6 +133,3 @@ func address(family uint8, b []byte) netip.Addr {
 	}
 	return netip.AddrFrom16([16]byte(b[:16]))
 }
-
-// Families are the address families that TCP sockets come in.
-var Families = []uint8{unix.AF_INET, unix.AF_INET6}

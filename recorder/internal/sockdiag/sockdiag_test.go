@@ -3,10 +3,9 @@
 package sockdiag
 
 import (
+	"maps"
 	"net"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/recorder/internal/testns"
 )
@@ -26,7 +25,7 @@ func TestDumpFindsListenerAndConnection(t *testing.T) {
 		}
 		defer c.Close()
 		found := map[uint8]Socket{}
-		err = Dump(Query{Family: unix.AF_INET, States: All, Detail: true}, func(s *Socket) bool {
+		err = Dump(Query{States: All, Detail: true}, func(s *Socket) bool {
 			if s.Local.String() == l.Addr().String() {
 				found[s.State] = *s
 			}
@@ -46,6 +45,45 @@ func TestDumpFindsListenerAndConnection(t *testing.T) {
 	})
 }
 
+// One dump has the sockets of both families, and listeners before all others, each once.
+func TestDumpBothFamilies(t *testing.T) {
+	testns.Run(t, func() {
+		want := map[string]int{}
+		for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
+			l, err := net.Listen("tcp", at)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer l.Close()
+			c, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			want["listens on "+l.Addr().String()]++
+			want[c.LocalAddr().String()+" to "+l.Addr().String()]++
+			want[l.Addr().String()+" to "+c.LocalAddr().String()]++
+		}
+		got, connections := map[string]int{}, 0
+		err := Dump(Query{States: All}, func(s *Socket) bool {
+			if s.State != Listen {
+				connections++
+				got[s.Local.String()+" to "+s.Remote.String()]++
+				return true
+			}
+			if got["listens on "+s.Local.String()]++; connections > 0 {
+				t.Errorf("listener %v behind %d connections", s.Local, connections)
+			}
+			return true
+		})
+		if err != nil || !maps.Equal(got, want) {
+			t.Errorf("%v, error %v; want %v", got, err, want)
+		}
+	})
+}
+
 func TestDumpStopsWhenTold(t *testing.T) {
 	testns.Run(t, func() {
 		for range 3 {
@@ -57,7 +95,7 @@ func TestDumpStopsWhenTold(t *testing.T) {
 			defer l.Close()
 		}
 		calls := 0
-		err := Dump(Query{Family: unix.AF_INET6, States: 1 << Listen}, func(*Socket) bool {
+		err := Dump(Query{States: 1 << Listen}, func(*Socket) bool {
 			calls++
 			return calls < 2
 		})
