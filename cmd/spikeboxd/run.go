@@ -20,6 +20,7 @@ import (
 	"github.com/spikebox/spikebox/cmd/internal/cli"
 	"github.com/spikebox/spikebox/format"
 	"github.com/spikebox/spikebox/recorder"
+	"github.com/spikebox/spikebox/recorder/budget"
 	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/hook"
@@ -31,7 +32,7 @@ var run = &cli.Command{
 	Args: "[FLAG …]",
 	Doc:  "arm the recorder until it is told to stop",
 	Long: `With no flag at all it records every interface that is up, keeps 30 s before and 10 s
-after, and fires on some twenty triggers that hurt whoever they hit: an accept queue
+after, and fires on what hurts whoever it hits: an accept queue
 that overflows or from which nobody takes, SYNs that are repeated, half-open
 connections, timeouts, losses, round trips or resets five times their usual, a service
 that is gone, ports or connection tracking used up … README.md lists them with reasons.
@@ -46,7 +47,7 @@ SIGUSR1 fires by hand. SIGTERM and SIGINT finish what is pending and end; a
 third of them within 5 s of the second ends it at once.
 
 Beyond --cpu-budget it gives up evidence, one thing at a time, and takes it back when
-there is room: echo, stacks, softirq, drop, response, rtt, state, in this order. Packets, half-open
+there is room: ` + tiers() + `, in this order. Packets as they come, half-open
 connections, events of retransmissions and the counters of /proc are never given up.
 spikebox status tells what is, and every bundle what it lacks.
 
@@ -91,6 +92,15 @@ type runFlags struct {
 	logLevel  string
 	onBundle  string
 	file      string // of the configuration
+}
+
+// tiers names what the CPU budget sheds, in its order.
+func tiers() string {
+	var names []string
+	for _, t := range budget.Tiers {
+		names = append(names, t.ID)
+	}
+	return strings.Join(names, ", ")
 }
 
 func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {

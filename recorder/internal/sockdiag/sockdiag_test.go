@@ -5,10 +5,17 @@ package sockdiag
 import (
 	"maps"
 	"net"
+	"os"
 	"testing"
 
 	"github.com/spikebox/spikebox/recorder/internal/testns"
+	"github.com/spikebox/spikebox/recorder/internal/vm"
 )
+
+func TestMain(m *testing.M) {
+	vm.Init()
+	os.Exit(m.Run())
+}
 
 func TestDumpFindsListenerAndConnection(t *testing.T) {
 	testns.Run(t, func() {

@@ -24,7 +24,7 @@ const (
 	daemon = "/bin/spikeboxd" // in the VM
 )
 
-// TestKernels runs the probes' own tests, and a recorder armed and told to cut, on each
+// TestKernels runs the probes' own tests and those of the dumps of sockets, and a recorder armed and told to cut, on each
 // kernel. It takes minutes and wants package sources: make test-vm asks for it.
 func TestKernels(t *testing.T) {
 	if os.Getenv("SPIKEBOX_TEST_VM") == "" {
@@ -33,6 +33,8 @@ func TestKernels(t *testing.T) {
 	dir := t.TempDir()
 	probes, self, recorder := filepath.Join(dir, "probe.test"), filepath.Join(dir, "vm.test"), filepath.Join(dir, "spikeboxd")
 	compile(t, "test", "-c", "-o", probes, root+"recorder/probe")
+	sockets := filepath.Join(dir, "sockdiag.test")
+	compile(t, "test", "-c", "-o", sockets, root+"recorder/internal/sockdiag")
 	compile(t, "test", "-c", "-o", self, root+"recorder/internal/vm")
 	compile(t, "build", "-o", recorder, root+"cmd/spikeboxd")
 	for _, target := range Targets {
@@ -42,6 +44,7 @@ func TestKernels(t *testing.T) {
 				boot(t, k, Payload{Binary: self, Args: []string{"-test.run=InVM$"},
 					Files: map[string]string{daemon: recorder}})
 			})
+			t.Run("sockets", func(t *testing.T) { boot(t, k, Payload{Binary: sockets}) })
 			t.Run("probes", func(t *testing.T) { boot(t, k, Payload{Binary: probes}) })
 		})
 	}
