@@ -80,11 +80,12 @@ func (r *Row) paint(p *pen) {
 	scale := f.valueAxis(r.Unit)
 	all.timeAxis(true)
 	p.group(dataGroup, func() {
-		if r.Limit > 0 && r.Limit <= f.high {
-			p.line(Bad, 1, limitDash, point{f.x0, f.y(r.Limit)}, point{f.x1, f.y(r.Limit)})
-		}
 		for i := range r.Lines {
 			f.series(&r.Lines[i], Lines[i%len(Lines)], dashes[i%len(dashes)])
+		}
+		// Above them: a table that is full lies on its limit.
+		if r.Limit > 0 && r.Limit <= f.high {
+			p.line(Bad, 1, limitDash, point{f.x0, f.y(r.Limit)}, point{f.x1, f.y(r.Limit)})
 		}
 		for i := range r.Lanes {
 			all.lane(&r.Lanes[i], r.laneInk(i), f.bottom+float64(i+1)*(laneTall+laneGap))

@@ -1,6 +1,8 @@
 package plot
 
 import (
+	"slices"
+
 	"gonum.org/v1/plot/vg"
 )
 
@@ -50,18 +52,7 @@ func (s *Sequence) Picture() *Picture {
 func (s *Sequence) paint(p *pen) {
 	f := &frame{p: p, x0: rowLeft, x1: rowRight, top: rowTop, bottom: sequenceHeight - rowFoot, span: s.Window}
 	f.low, f.high = s.extent()
-	x := float64(rowLeft)
-	for _, l := range []struct {
-		ink  Ink
-		dash []vg.Length
-		name string
-	}{{Lines[0], nil, "sent"}, {Lines[1], nil, "sent again"}, {Lines[2], nil, "acknowledged"}, {Lines[3], dashes[2], "window offered"}, {Lines[4], nil, "SACK"}} {
-		p.line(l.ink, 2.5, l.dash, point{x, 12}, point{x + 20, 12})
-		p.text(Text, small, x+25, 16, left, l.name)
-		x += 25 + width(l.name, small) + 20
-	}
-	p.lines(Dim, 1.2, nil, [][]point{{{x + 7, 9}, {x + 13, 15}}, {{x + 7, 15}, {x + 13, 9}}})
-	p.text(Text, small, x+25, 16, left, "SYN, FIN, RST, probes")
+	s.legend(p)
 	p.group(dataGroup, func() {
 		for _, c := range s.Closed {
 			x0, x1 := f.x(max(c.Start, s.Window.Start)), f.x(min(c.End, s.Window.End))
@@ -87,6 +78,37 @@ func (s *Sequence) paint(p *pen) {
 		f.trigger(s.Trigger)
 	})
 	scale()
+}
+
+// legend names what the graph holds, and nothing else.
+func (s *Sequence) legend(p *pen) {
+	has := map[Mark]bool{}
+	for _, g := range s.Segments {
+		has[g.Mark] = true
+	}
+	_, high := s.extent()
+	offered := slices.ContainsFunc(s.Acks, func(l Level) bool { return l.Win >= l.Ack && l.Win <= high })
+	x := float64(rowLeft)
+	for _, l := range []struct {
+		ink  Ink
+		dash []vg.Length
+		name string
+		is   bool
+	}{
+		{Lines[0], nil, "sent", has[Sent]}, {Lines[1], nil, "sent again", has[Again]}, {Lines[2], nil, "acknowledged", len(s.Acks) > 0},
+		{Lines[3], dashes[2], "window offered", offered}, {Lines[4], nil, "SACK", len(s.SACKs) > 0},
+	} {
+		if !l.is {
+			continue
+		}
+		p.line(l.ink, 2.5, l.dash, point{x, 12}, point{x + 20, 12})
+		p.text(Text, small, x+25, 16, left, l.name)
+		x += 25 + width(l.name, small) + 20
+	}
+	if has[Probe] || has[Finish] {
+		p.lines(Dim, 1.2, nil, [][]point{{{x + 7, 9}, {x + 13, 15}}, {{x + 7, 15}, {x + 13, 9}}})
+		p.text(Text, small, x+25, 16, left, "SYN, FIN, RST, probes")
+	}
 }
 
 // extent is the bytes that are shown. The window is, where it does not lie far above all that was sent.

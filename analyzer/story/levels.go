@@ -60,9 +60,9 @@ func rowAlt(r *plot.Row) string {
 		if !ok {
 			continue
 		}
-		part := fmt.Sprintf("%s between %s and %s", l.Name, unit.Prose(least, r.Unit), unit.Prose(most, r.Unit))
+		part := l.Name + " always " + unit.Prose(most, r.Unit)
 		if most > least {
-			part += ", most at " + words.Clock(evidence.Unix(at))
+			part = fmt.Sprintf("%s between %s and %s, most at %s", l.Name, unit.Prose(least, r.Unit), unit.Prose(most, r.Unit), words.Clock(evidence.Unix(at)))
 		}
 		parts = append(parts, part)
 	}

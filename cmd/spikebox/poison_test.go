@@ -56,7 +56,7 @@ func poisoned(t *testing.T, p poison) []byte {
 	for _, name := range evilNames {
 		evil = append(evil, cases.Extra{Name: name, Content: []byte(line)})
 	}
-	out, err := cases.Repack(bundle, p.member, evil...)
+	out, err := cases.Repack(bundle, func(name string, data []byte) []byte { return p.member(name, plant(name, data)) }, evil...)
 	if err != nil {
 		t.Fatal(err)
 	}
