@@ -1,6 +1,7 @@
 package plot
 
 import (
+	"fmt"
 	"math"
 
 	"gonum.org/v1/plot/vg"
@@ -63,7 +64,7 @@ func (r *Row) Picture() *Picture {
 	h += r.legendHeight()
 	return &Picture{
 		Name: r.Name, Title: r.Title, Alt: r.Alt, Width: rowWidth, Height: h,
-		Left: rowLeft, Right: rowRight, Top: rowTop + r.legendHeight(), Bottom: h - rowFoot, Whole: true, paint: r.paint,
+		Left: rowLeft, Right: rowRight, Top: rowTop + r.legendHeight(), Bottom: h - rowFoot, Whole: true, Key: keys(r.legend()), paint: r.paint,
 	}
 }
 
@@ -176,6 +177,18 @@ func (r *Row) legend() []entry {
 		x += w + 18
 	}
 	return all
+}
+
+// keys is a legend for who draws it anew.
+func keys(all []entry) (out []Key) {
+	for _, e := range all {
+		k := Key{Ink: e.ink, Name: e.name}
+		for _, d := range e.dash {
+			k.Dash += fmt.Sprint(float64(d)) + " "
+		}
+		out = append(out, k)
+	}
+	return out
 }
 
 // legendHeight is what the legend takes beyond its first line.

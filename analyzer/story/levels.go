@@ -263,11 +263,12 @@ func filling(s *timeline.Series) string {
 		}
 	}
 	risen, took := most-s.V[low], float64(at-s.T[low])/1e9
+	const full = 0.995 // and what is written as 100 %
 	text := fmt.Sprintf("At most %s in use, at %s.", unit.Percent(most), words.Clock(evidence.Unix(at)))
 	switch {
-	case risen <= 0 || took <= 0:
+	case risen <= 0 || took <= 0 || s.V[low] >= full:
 		return text
-	case most >= 0.995:
+	case most >= full:
 		return text + fmt.Sprintf(" It rose from %s within %s.", unit.Percent(s.V[low]), unit.Duration(time.Duration(took*1e9)))
 	}
 	left := (1 - most) / (risen / took)

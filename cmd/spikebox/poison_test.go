@@ -92,7 +92,9 @@ func (p poison) header(data []byte) []byte {
 	first, rest, _ := bytes.Cut(data, []byte("\n"))
 	names := strings.Split(string(first), ",")
 	for i := range names[1:] {
-		names[i+1] = p.string(names[i+1])
+		if !p.spare("name", names[i+1]) {
+			names[i+1] = p.string(names[i+1])
+		}
 	}
 	return append([]byte(strings.Join(names, ",")+"\n"), rest...)
 }
