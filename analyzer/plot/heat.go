@@ -35,12 +35,14 @@ func (h *Heat) paint(p *pen) {
 	rows := h.Rows[:min(len(h.Rows), mostHeat)]
 	f := &frame{p: p, x0: rowLeft, x1: rowRight, top: rowTop, bottom: rowTop + heatPitch*float64(len(rows)), span: h.Window}
 	steps := h.steps(h.most())
-	x := float64(rowLeft)
-	for _, k := range h.key() {
-		p.rect(k.Ink, x, 5, 14, 12)
-		p.text(Text, small, x+18, 16, left, k.Name)
-		x += 18 + width(k.Name, small) + 14
-	}
+	p.group(legendGroup, func() {
+		x := float64(rowLeft)
+		for _, k := range h.key() {
+			p.rect(k.Ink, x, 5, 14, 12)
+			p.text(Text, small, x+18, 16, left, k.Name)
+			x += 18 + width(k.Name, small) + 14
+		}
+	})
 	f.timeAxis(true)
 	p.group(dataGroup, func() {
 		for i, r := range rows {

@@ -37,6 +37,7 @@ type Key struct {
 	Ink   Ink
 	Dash  string // of a line, as SVG writes it; empty: solid
 	Block bool   // an area, not a line
+	Cross bool   // crosses
 	Name  string
 }
 

@@ -73,10 +73,12 @@ func (r *Row) paint(p *pen) {
 	inner := *all
 	inner.bottom -= float64(len(r.Lanes)) * (laneTall + laneGap)
 	f := &inner
-	for _, e := range r.legend() {
-		p.line(e.ink, 2, e.dash, point{e.x, e.y - 4}, point{e.x + 20, e.y - 4})
-		p.text(Text, small, e.x+25, e.y, left, e.name)
-	}
+	p.group(legendGroup, func() {
+		for _, e := range r.legend() {
+			p.line(e.ink, 2, e.dash, point{e.x, e.y - 4}, point{e.x + 20, e.y - 4})
+			p.text(Text, small, e.x+25, e.y, left, e.name)
+		}
+	})
 	p.group(dataGroup, func() { all.bands(r.Bands) })
 	scale := f.valueAxis(r.Unit)
 	all.timeAxis(true)
@@ -179,10 +181,13 @@ func (r *Row) legend() []entry {
 	return all
 }
 
+// legendGroup is the class of what Picture.Key says, too.
+const legendGroup = "legend"
+
 // keys is a legend for who draws it anew.
 func keys(all []entry) (out []Key) {
 	for _, e := range all {
-		k := Key{Ink: e.ink, Name: e.name}
+		k := Key{Ink: e.ink, Name: e.name, Cross: e.name == crosses}
 		for _, d := range e.dash {
 			k.Dash += fmt.Sprint(float64(d)) + " "
 		}

@@ -52,14 +52,16 @@ func (s *Sequence) Picture() *Picture {
 func (s *Sequence) paint(p *pen) {
 	f := &frame{p: p, x0: rowLeft, x1: rowRight, top: rowTop, bottom: sequenceHeight - rowFoot, span: s.Window}
 	f.low, f.high = s.extent()
-	for _, e := range s.legend() {
-		if e.name == crosses {
-			p.lines(e.ink, 1.2, nil, [][]point{{{e.x + 7, 9}, {e.x + 13, 15}}, {{e.x + 7, 15}, {e.x + 13, 9}}})
-		} else {
-			p.line(e.ink, 2.5, e.dash, point{e.x, 12}, point{e.x + 20, 12})
+	p.group(legendGroup, func() {
+		for _, e := range s.legend() {
+			if e.name == crosses {
+				p.lines(e.ink, 1.2, nil, [][]point{{{e.x + 7, 9}, {e.x + 13, 15}}, {{e.x + 7, 15}, {e.x + 13, 9}}})
+			} else {
+				p.line(e.ink, 2.5, e.dash, point{e.x, 12}, point{e.x + 20, 12})
+			}
+			p.text(Text, small, e.x+25, e.y, left, e.name)
 		}
-		p.text(Text, small, e.x+25, e.y, left, e.name)
-	}
+	})
 	p.group(dataGroup, func() {
 		for _, c := range s.Closed {
 			x0, x1 := f.x(max(c.Start, s.Window.Start)), f.x(min(c.End, s.Window.End))
