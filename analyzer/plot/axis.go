@@ -82,13 +82,19 @@ func (f *frame) timeAxis(labels bool) {
 			f.p.text(Dim, small, min(max(f.x(t), f.x0+half-20, half+2), f.x1-half), f.bottom+14, middle, text)
 		}
 	})
+	// Who sees the picture alone, in a wiki, knows of no other clock. A page writes the ticks anew, and leaves this.
+	if zone := "UTC"; f.x0-26 > width(zone, small) {
+		f.p.text(Dim, small, f.x0-26, f.bottom+14, right, zone)
+	} else {
+		f.p.text(Dim, small, f.x1, f.bottom+27, right, zone)
+	}
 }
 
 // valueAxis draws lines through the frame at round values, and gives what writes these at the left: a page whose drawing is wider than
 // the screen keeps them in sight, above the data.
 func (f *frame) valueAxis(unitName string) (scale func()) {
 	each := 1.0
-	if unitName == unit.Bytes || unitName == bytesPerSecond { // round in the unit that they are written in
+	if unitName == unit.Bytes || unitName == bytesPerSecond { // round in the unit that all are written in
 		for each < 1<<30 && f.high-f.low > 1024*each {
 			each *= 1024
 		}
@@ -110,7 +116,11 @@ func (f *frame) valueAxis(unitName string) (scale func()) {
 		f.p.group(scaleGroup, func() {
 			f.p.rect(Paper, 0, f.top-4, f.x0-3, f.bottom-f.top+8)
 			for _, v := range labels {
-				f.p.text(Dim, small, f.x0-6, f.y(v)+4, right, axisValue(v, unitName))
+				text := axisValue(v, unitName)
+				if each > 1 && v != 0 { // 0.4 KiB below 0.8 KiB, not 409 B
+					text = unit.Number(v/each) + unit.Size(int64(each))[len("1.0"):] + unitName[len(unit.Bytes):]
+				}
+				f.p.text(Dim, small, f.x0-6, f.y(v)+4, right, text)
 			}
 		})
 	}

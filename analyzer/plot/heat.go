@@ -27,23 +27,22 @@ func (h *Heat) Picture() *Picture {
 	bottom := rowTop + heatPitch*float64(min(len(h.Rows), mostHeat))
 	return &Picture{
 		Name: h.Name, Title: h.Title, Alt: h.Alt, Width: rowWidth, Height: bottom + rowFoot + 6,
-		Left: rowLeft, Right: rowRight, Top: rowTop, Bottom: bottom, Whole: true, paint: h.paint,
+		Left: rowLeft, Right: rowRight, Top: rowTop, Bottom: bottom, Whole: true, Key: h.key(), paint: h.paint,
 	}
 }
 
 func (h *Heat) paint(p *pen) {
 	rows := h.Rows[:min(len(h.Rows), mostHeat)]
 	f := &frame{p: p, x0: rowLeft, x1: rowRight, top: rowTop, bottom: rowTop + heatPitch*float64(len(rows)), span: h.Window}
-	most := h.Least
-	for _, r := range rows {
-		for _, v := range r.V {
-			if !math.IsNaN(v) {
-				most = max(most, v)
-			}
+	steps := h.steps(h.most())
+	p.group(legendGroup, func() {
+		x := float64(rowLeft)
+		for _, k := range h.key() {
+			p.rect(k.Ink, x, 5, 14, 12)
+			p.text(Text, small, x+18, 16, left, k.Name)
+			x += 18 + width(k.Name, small) + 14
 		}
-	}
-	steps := h.steps(most)
-	h.key(p, steps)
+	})
 	f.timeAxis(true)
 	p.group(dataGroup, func() {
 		for i, r := range rows {
@@ -116,16 +115,24 @@ func next(v float64) float64 {
 	return 20 * power
 }
 
-// key says what the inks mean.
-func (h *Heat) key(p *pen, steps []float64) {
-	x := float64(rowLeft)
-	for i, from := range append([]float64{0}, steps...) {
-		p.rect(heatInks[i], x, 5, 14, 12)
-		text := "under " + axisValue(h.Least, h.Unit)
-		if i > 0 {
-			text = "from " + axisValue(from, h.Unit)
+// most is the largest value that is shown.
+func (h *Heat) most() float64 {
+	most := h.Least
+	for _, r := range h.Rows[:min(len(h.Rows), mostHeat)] {
+		for _, v := range r.V {
+			if !math.IsNaN(v) {
+				most = max(most, v)
+			}
 		}
-		p.text(Text, small, x+18, 16, left, text)
-		x += 18 + width(text, small) + 14
 	}
+	return most
+}
+
+// key says what the inks mean.
+func (h *Heat) key() []Key {
+	all := []Key{{Ink: heatInks[0], Block: true, Name: "under " + axisValue(h.Least, h.Unit)}}
+	for i, from := range h.steps(h.most()) {
+		all = append(all, Key{Ink: heatInks[i+1], Block: true, Name: "from " + axisValue(from, h.Unit)})
+	}
+	return all
 }

@@ -27,7 +27,18 @@ type Picture struct {
 	Left, Right, Top, Bottom float64
 	// Whole says that the axis is the report's window, so that a cursor and a zoom are those of others, too.
 	Whole bool
+	// Key is the legend once more: on a phone that of the drawing scrolls out of sight.
+	Key   []Key
 	paint func(*pen)
+}
+
+// Key says what an ink is on a drawing.
+type Key struct {
+	Ink   Ink
+	Dash  string // of a line, as SVG writes it; empty: solid
+	Block bool   // an area, not a line
+	Cross bool   // crosses
+	Name  string
 }
 
 // SVG gives the drawing for the inside of a page or, with its own style, as a file.

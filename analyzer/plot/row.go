@@ -1,6 +1,7 @@
 package plot
 
 import (
+	"fmt"
 	"math"
 
 	"gonum.org/v1/plot/vg"
@@ -63,7 +64,7 @@ func (r *Row) Picture() *Picture {
 	h += r.legendHeight()
 	return &Picture{
 		Name: r.Name, Title: r.Title, Alt: r.Alt, Width: rowWidth, Height: h,
-		Left: rowLeft, Right: rowRight, Top: rowTop + r.legendHeight(), Bottom: h - rowFoot, Whole: true, paint: r.paint,
+		Left: rowLeft, Right: rowRight, Top: rowTop + r.legendHeight(), Bottom: h - rowFoot, Whole: true, Key: keys(r.legend()), paint: r.paint,
 	}
 }
 
@@ -72,19 +73,22 @@ func (r *Row) paint(p *pen) {
 	inner := *all
 	inner.bottom -= float64(len(r.Lanes)) * (laneTall + laneGap)
 	f := &inner
-	for _, e := range r.legend() {
-		p.line(e.ink, 2, e.dash, point{e.x, e.y - 4}, point{e.x + 20, e.y - 4})
-		p.text(Text, small, e.x+25, e.y, left, e.name)
-	}
+	p.group(legendGroup, func() {
+		for _, e := range r.legend() {
+			p.line(e.ink, 2, e.dash, point{e.x, e.y - 4}, point{e.x + 20, e.y - 4})
+			p.text(Text, small, e.x+25, e.y, left, e.name)
+		}
+	})
 	p.group(dataGroup, func() { all.bands(r.Bands) })
 	scale := f.valueAxis(r.Unit)
 	all.timeAxis(true)
 	p.group(dataGroup, func() {
-		if r.Limit > 0 && r.Limit <= f.high {
-			p.line(Bad, 1, limitDash, point{f.x0, f.y(r.Limit)}, point{f.x1, f.y(r.Limit)})
-		}
 		for i := range r.Lines {
 			f.series(&r.Lines[i], Lines[i%len(Lines)], dashes[i%len(dashes)])
+		}
+		// Above them: a table that is full lies on its limit.
+		if r.Limit > 0 && r.Limit <= f.high {
+			p.line(Bad, 1, limitDash, point{f.x0, f.y(r.Limit)}, point{f.x1, f.y(r.Limit)})
 		}
 		for i := range r.Lanes {
 			all.lane(&r.Lanes[i], r.laneInk(i), f.bottom+float64(i+1)*(laneTall+laneGap))
@@ -175,6 +179,21 @@ func (r *Row) legend() []entry {
 		x += w + 18
 	}
 	return all
+}
+
+// legendGroup is the class of what Picture.Key says, too.
+const legendGroup = "legend"
+
+// keys is a legend for who draws it anew.
+func keys(all []entry) (out []Key) {
+	for _, e := range all {
+		k := Key{Ink: e.ink, Name: e.name, Cross: e.name == crosses}
+		for _, d := range e.dash {
+			k.Dash += fmt.Sprint(float64(d)) + " "
+		}
+		out = append(out, k)
+	}
+	return out
 }
 
 // legendHeight is what the legend takes beyond its first line.

@@ -1,6 +1,8 @@
 package plot
 
 import (
+	"slices"
+
 	"gonum.org/v1/plot/vg"
 )
 
@@ -44,24 +46,22 @@ const sequenceHeight = 380
 
 // Picture draws the graph.
 func (s *Sequence) Picture() *Picture {
-	return &Picture{Name: s.Name, Title: s.Title, Alt: s.Alt, Width: rowWidth, Height: sequenceHeight, Left: rowLeft, Right: rowRight, Top: rowTop, Bottom: sequenceHeight - rowFoot, paint: s.paint}
+	return &Picture{Name: s.Name, Title: s.Title, Alt: s.Alt, Width: rowWidth, Height: sequenceHeight, Left: rowLeft, Right: rowRight, Top: rowTop, Bottom: sequenceHeight - rowFoot, Key: keys(s.legend()), paint: s.paint}
 }
 
 func (s *Sequence) paint(p *pen) {
 	f := &frame{p: p, x0: rowLeft, x1: rowRight, top: rowTop, bottom: sequenceHeight - rowFoot, span: s.Window}
 	f.low, f.high = s.extent()
-	x := float64(rowLeft)
-	for _, l := range []struct {
-		ink  Ink
-		dash []vg.Length
-		name string
-	}{{Lines[0], nil, "sent"}, {Lines[1], nil, "sent again"}, {Lines[2], nil, "acknowledged"}, {Lines[3], dashes[2], "window offered"}, {Lines[4], nil, "SACK"}} {
-		p.line(l.ink, 2.5, l.dash, point{x, 12}, point{x + 20, 12})
-		p.text(Text, small, x+25, 16, left, l.name)
-		x += 25 + width(l.name, small) + 20
-	}
-	p.lines(Dim, 1.2, nil, [][]point{{{x + 7, 9}, {x + 13, 15}}, {{x + 7, 15}, {x + 13, 9}}})
-	p.text(Text, small, x+25, 16, left, "SYN, FIN, RST, probes")
+	p.group(legendGroup, func() {
+		for _, e := range s.legend() {
+			if e.name == crosses {
+				p.lines(e.ink, 1.2, nil, [][]point{{{e.x + 7, 9}, {e.x + 13, 15}}, {{e.x + 7, 15}, {e.x + 13, 9}}})
+			} else {
+				p.line(e.ink, 2.5, e.dash, point{e.x, 12}, point{e.x + 20, 12})
+			}
+			p.text(Text, small, e.x+25, e.y, left, e.name)
+		}
+	})
 	p.group(dataGroup, func() {
 		for _, c := range s.Closed {
 			x0, x1 := f.x(max(c.Start, s.Window.Start)), f.x(min(c.End, s.Window.End))
@@ -88,6 +88,34 @@ func (s *Sequence) paint(p *pen) {
 	})
 	scale()
 }
+
+// legend names what the graph holds, and nothing else.
+func (s *Sequence) legend() []entry {
+	has := map[Mark]bool{}
+	for _, g := range s.Segments {
+		has[g.Mark] = true
+	}
+	_, high := s.extent()
+	offered := slices.ContainsFunc(s.Acks, func(l Level) bool { return l.Win >= l.Ack && l.Win <= high })
+	var all []entry
+	x := float64(rowLeft)
+	add := func(is bool, ink Ink, dash []vg.Length, name string) {
+		if is {
+			all = append(all, entry{ink, dash, name, x, 16})
+			x += 25 + width(name, small) + 20
+		}
+	}
+	add(has[Sent], Lines[0], nil, "sent")
+	add(has[Again], Lines[1], nil, "sent again")
+	add(len(s.Acks) > 0, Lines[2], nil, "acknowledged")
+	add(offered, Lines[3], dashes[2], "window offered")
+	add(len(s.SACKs) > 0, Lines[4], nil, "SACK")
+	add(has[Probe] || has[Finish], Dim, nil, crosses)
+	return all
+}
+
+// crosses is what is marked by a cross.
+const crosses = "SYN, FIN, RST, probes"
 
 // extent is the bytes that are shown. The window is, where it does not lie far above all that was sent.
 func (s *Sequence) extent() (low, high float64) {

@@ -73,7 +73,7 @@ func (s *Strip) paint(p *pen) {
 func (s *Strip) mark(f *frame) {
 	if s.Trigger >= s.Window.Start && s.Trigger <= s.Window.End && s.Trigger != 0 {
 		x := f.x(s.Trigger)
-		text := "trigger " + time.Unix(0, s.Trigger).UTC().Format("15:04:05.000")
+		text := "trigger " + time.Unix(0, s.Trigger).UTC().Format("15:04:05.000 UTC")
 		half := width(text, small) / 2
 		f.p.line(Trigger, 1.5, nil, point{x, 16}, point{x, f.bottom})
 		f.p.text(Trigger, small, min(max(x, f.x0+half), f.x1-half), 12, middle, text)

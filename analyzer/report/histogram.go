@@ -104,7 +104,7 @@ func (s *Sums) Add(r *member.Latency) {
 // Left is how many rows belong to histograms beyond the bound and are not in the list.
 func (s *Sums) Left() int { return s.left }
 
-// List gives the histograms by kind, name and part.
+// List gives the histograms by kind, name and part: first the name that took longest at once.
 func (s *Sums) List() []Histogram {
 	s.settle()
 	all := make([]Histogram, 0, len(s.all))
@@ -118,8 +118,14 @@ func (s *Sums) List() []Histogram {
 		}
 		all = append(all, *h)
 	}
+	type name struct{ kind, name string }
+	longest := map[name]int64{}
+	for _, h := range all {
+		longest[name{h.Kind, h.Name}] = max(longest[name{h.Kind, h.Name}], h.MaxNs)
+	}
 	slices.SortFunc(all, func(a, b Histogram) int {
-		return cmp.Or(-cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Part, b.Part))
+		return cmp.Or(-cmp.Compare(a.Kind, b.Kind), -cmp.Compare(longest[name{a.Kind, a.Name}], longest[name{b.Kind, b.Name}]),
+			cmp.Compare(a.Name, b.Name), cmp.Compare(a.Part, b.Part))
 	})
 	return all
 }
@@ -205,7 +211,7 @@ func (h *Histogram) Print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s, %s (%s)\n", plain.Line(h.Kind), plain.Line(h.Name), h.Part, h.known())
 	if h.Part == Amid {
-		b.WriteString("(recorded by seconds: this one began before the trigger, and may tell of either side)\n")
+		b.WriteString("(recorded by seconds: this one began before the trigger,\nand may tell of either side)\n")
 	}
 	average := time.Duration(0)
 	if h.Count > 0 {

@@ -43,7 +43,7 @@ func TestHistograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "softirq NET_RX, during the second of the trigger (1 s)\n" +
-		"(recorded by seconds: this one began before the trigger, and may tell of either side)\n" +
+		"(recorded by seconds: this one began before the trigger,\nand may tell of either side)\n" +
 		"Duration avg:2.182727ms max:24ms count:11\n" +
 		"value |" + strings.Repeat("-", 50) + " count\n" +
 		"  1us |" + strings.Repeat("@", 50) + " 10\n"

@@ -131,12 +131,15 @@ func (t *teller) bySecond(f *check.Finding, name, title, unitName, caption strin
 	for i := range b.Pairs[at].Ways {
 		w := &b.Pairs[at].Ways[i]
 		l := plot.Line{Name: b.Places[w.From].Name + " → " + b.Places[w.To].Name, Step: unitName == unit.PerSecond}
+		if l.Step { // the first second, too, begins somewhere
+			l.T, l.V = append(l.T, t.window.Start), append(l.V, math.NaN())
+		}
 		for s := t.window.Start / 1e9; s <= t.window.End/1e9; s++ {
 			second := w.Seconds[s]
 			if second == nil {
 				second = &taps.Second{} // nothing went this way
 			}
-			l.T, l.V = append(l.T, (s+1)*1e9), append(l.V, value(w, second))
+			l.T, l.V = append(l.T, min((s+1)*1e9, t.window.End)), append(l.V, value(w, second))
 		}
 		r.Lines = append(r.Lines, l)
 	}

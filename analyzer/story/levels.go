@@ -60,9 +60,9 @@ func rowAlt(r *plot.Row) string {
 		if !ok {
 			continue
 		}
-		part := fmt.Sprintf("%s between %s and %s", l.Name, unit.Prose(least, r.Unit), unit.Prose(most, r.Unit))
+		part := l.Name + " always " + unit.Prose(most, r.Unit)
 		if most > least {
-			part += ", most at " + words.Clock(evidence.Unix(at))
+			part = fmt.Sprintf("%s between %s and %s, most at %s", l.Name, unit.Prose(least, r.Unit), unit.Prose(most, r.Unit), words.Clock(evidence.Unix(at)))
 		}
 		parts = append(parts, part)
 	}
@@ -263,11 +263,12 @@ func filling(s *timeline.Series) string {
 		}
 	}
 	risen, took := most-s.V[low], float64(at-s.T[low])/1e9
+	const full = 0.995 // and what is written as 100 %
 	text := fmt.Sprintf("At most %s in use, at %s.", unit.Percent(most), words.Clock(evidence.Unix(at)))
 	switch {
-	case risen <= 0 || took <= 0:
+	case risen <= 0 || took <= 0 || s.V[low] >= full:
 		return text
-	case most >= 0.995:
+	case most >= full:
 		return text + fmt.Sprintf(" It rose from %s within %s.", unit.Percent(s.V[low]), unit.Duration(time.Duration(took*1e9)))
 	}
 	left := (1 - most) / (risen / took)

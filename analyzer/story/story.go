@@ -102,6 +102,9 @@ func Make(from Source) (*Story, error) {
 	if b := t.Doc.Bundle; b != nil && !b.Trigger.Time.IsZero() {
 		t.trigger = b.Trigger.Time.UnixNano()
 	}
+	if t.Zone != nil {
+		t.Doc.In(t.Zone)
+	}
 	t.want()
 	if err := fetch(t.order, t.Case.Evidence, t.Open); err != nil {
 		return nil, fmt.Errorf("read packets again: %w", err)
@@ -111,7 +114,7 @@ func Make(from Source) (*Story, error) {
 	s.Lead, s.More = t.lead()
 	s.Impact = t.impact()
 	s.State = t.state()
-	s.Facts = t.facts()
+	s.Facts = t.Doc.Facts()
 	s.Strip = t.strip()
 	s.Explain = t.explain()
 	s.Fix = t.fix()
@@ -138,19 +141,6 @@ func (t *teller) title() string {
 		what = b.Trigger.Kind
 	}
 	return fmt.Sprintf("%s, %s: %s", b.Host.Name, b.Trigger.Time.UTC().Format("2006-01-02 15:04:05 UTC"), what)
-}
-
-// facts are the report's, with the window by the second clock.
-func (t *teller) facts() (all []report.Fact) {
-	for _, f := range t.Doc.Facts() {
-		all = append(all, f)
-		if f.Name == "window" && t.Zone != nil {
-			const layout = "2006-01-02 15:04:05.000 MST"
-			from, to := t.Doc.Window.Start.In(t.Zone), t.Doc.Window.End.In(t.Zone)
-			all = append(all, report.Fact{Name: "there", Text: fmt.Sprintf("%s to %s (%s)", from.Format(layout), to.Format("15:04:05.000"), t.Zone)})
-		}
-	}
-	return all
 }
 
 // lead splits the verdict after its first sentence: that of the worst root, or that nothing was found.

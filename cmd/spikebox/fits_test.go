@@ -110,8 +110,8 @@ func TestReportFits(t *testing.T) {
 	}
 }
 
-// On a phone drawings scroll: all rows together, also those that are opened later. The trigger is in sight at first, the scale of a row
-// at all times, and a histogram's bars stand beside their numbers.
+// On a phone drawings scroll: all rows together, also those that are opened later. The trigger is in sight at first, the legend and the
+// scale of a row at all times, and a histogram's bars stand beside their numbers.
 func TestReportOnAPhone(t *testing.T) {
 	p := browser.Open(t, reportOf(t, built(t, "softirq-stall")[0]), 390, 844)
 	p.Exec(`document.querySelectorAll('details').forEach(d => { d.open = true })`)
@@ -122,6 +122,9 @@ func TestReportOnAPhone(t *testing.T) {
 	}
 	if n := browser.Eval[int](p, `[...document.querySelectorAll('svg path.s-trigger')].filter(e => { const x = e.getBoundingClientRect().left; return x < 0 || x > 390 }).length`); n > 0 {
 		t.Errorf("%d triggers are out of sight", n)
+	}
+	if n := browser.Eval[int](p, `[...document.querySelectorAll('details.row')].filter(e => !e.querySelector('.key li')?.checkVisibility()).length`); n > 0 {
+		t.Errorf("%d rows whose legend scrolls out of sight", n)
 	}
 	const scales = `[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1 && e.querySelector('svg[data-whole] g.scale text')).map(e => e.querySelector('g.scale text').getBoundingClientRect().right - e.getBoundingClientRect().left)`
 	p.Exec(`document.querySelectorAll('.scroll').forEach(e => { e.scrollLeft = 300 })`)

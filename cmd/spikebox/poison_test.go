@@ -56,7 +56,7 @@ func poisoned(t *testing.T, p poison) []byte {
 	for _, name := range evilNames {
 		evil = append(evil, cases.Extra{Name: name, Content: []byte(line)})
 	}
-	out, err := cases.Repack(bundle, p.member, evil...)
+	out, err := cases.Repack(bundle, func(name string, data []byte) []byte { return p.member(name, plant(name, data)) }, evil...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,9 @@ func (p poison) header(data []byte) []byte {
 	first, rest, _ := bytes.Cut(data, []byte("\n"))
 	names := strings.Split(string(first), ",")
 	for i := range names[1:] {
-		names[i+1] = p.string(names[i+1])
+		if !p.spare("name", names[i+1]) {
+			names[i+1] = p.string(names[i+1])
+		}
 	}
 	return append([]byte(strings.Join(names, ",")+"\n"), rest...)
 }

@@ -13,11 +13,12 @@ func Duration(d time.Duration) string {
 		return "-" + Duration(-d)
 	case d >= time.Hour && d%time.Hour == 0:
 		return fmt.Sprintf("%dh", d/time.Hour)
-	case d >= time.Minute:
+	// A step ends where rounding to three digits would make four of it: 999.98 ms is 1 s.
+	case d >= time.Minute-50*time.Millisecond:
 		return d.Round(time.Second).String()
-	case d >= time.Second:
+	case d >= time.Second-500*time.Microsecond:
 		return Digits(d.Seconds()) + " s"
-	case d >= time.Millisecond:
+	case d >= time.Millisecond-500*time.Nanosecond:
 		return Digits(float64(d)/1e6) + " ms"
 	}
 	return Digits(float64(d)/1e3) + " µs"
