@@ -101,7 +101,10 @@ func folder(cfg *Config, dir string) (state, text string) {
 	if err != nil {
 		return Fault, fmt.Sprintf("%s: %v", dir, err)
 	}
-	text = fmt.Sprintf("%s: room for %s beside %s bundles of %s", dir, unit.Size(max(0, room.New)), unit.Count(room.Bundles), unit.Size(room.Held))
+	text = fmt.Sprintf("%s: room for %s beside %s bundles of %s", dir, unit.Size(max(0, room.New)), unit.Count(room.Own.Bundles), unit.Size(room.Own.Bytes))
+	if n := room.Others.Bundles; n > 0 {
+		text += fmt.Sprintf("; %s of %s have other hosts' names, and no limit counts or removes them", unit.Count(n), unit.Size(room.Others.Bytes))
+	}
 	if parent != dir {
 		text = fmt.Sprintf("%s, to be made in %s", text, parent)
 	}

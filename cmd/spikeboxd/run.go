@@ -178,7 +178,7 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.Policy.Cooldown, "cooldown", 5*time.Minute, "shortest time between two bundles of one trigger")
 	flags.IntVar(&f.Policy.MaxPerDay, "max-per-day", 20, "most bundles of one trigger in 24 hours; all together three times as many, and each its first all the same; 0 is no cap")
 	flags.IntVar(&f.Retention.Keep, "keep", 20, "most bundles of this host in a folder; of the most frequent trigger the oldest goes first, the last of a trigger and those with NAME.keep beside them stay; 0 is no cap")
-	flags.Var(&f.keepBytes, "keep-bytes", "most bytes of this host's bundles in a folder, the new one included; 0B is no cap")
+	flags.Var(&f.keepBytes, "keep-bytes", "most bytes of this host's bundles in a folder, the new one included; for a quarter of them the last of a trigger goes, too; 0B is no cap")
 	flags.Var(&f.minFree, "min-free", "share of the file system that stays free: old bundles go for it where that helps, and a new one takes little of it")
 	flags.Var(&f.cpu, "cpu-budget", "most of the machine's CPU time that it takes: beyond, evidence is shed and comes back later; off: no limit")
 	flags.StringVar(&f.Control, "control", control.Socket, "control socket; empty: none")
