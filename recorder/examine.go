@@ -231,10 +231,10 @@ func unseen(root string) string {
 		return ""
 	}
 	first := others[0]
-	what := fmt.Sprintf("%d other network namespaces have", len(others))
+	what := fmt.Sprintf("%d other network namespaces have interfaces of their own", len(others))
 	if len(others) == 1 {
-		what = "another network namespace has"
+		what = "another network namespace has interfaces of its own"
 	}
-	return fmt.Sprintf("%s interfaces of their own, such as that of pid %d (%s), with %s: what is within is not seen, but for what passes this one; --netns pid:%d records that one",
+	return fmt.Sprintf("%s, such as that of pid %d (%s), with %s: what is within is not seen, but for what passes this one; --netns pid:%d records that one",
 		what, first.PID, first.Program, strings.Join(first.Interfaces[:min(3, len(first.Interfaces))], ", "), first.PID)
 }
