@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:      "testdata/script",
-		Deadline: time.Now().Add(time.Minute),
+		Deadline: time.Now().Add(6 * patience), // a script arms up to five recorders
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("newline", "\n")
 			return nil
