@@ -82,6 +82,9 @@ func extract(ctx context.Context, root *os.Root, name string, content io.Reader)
 	}
 	temporary := path.Join(path.Dir(name), partialFile)
 	f, err := root.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, os.ErrExist) { // to remove it would have another's half file get the name of a whole one
+		return nil, fmt.Errorf("write %s: %w: another extraction writes it, or one that was killed has left it: then remove it", temporary, os.ErrExist)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -62,8 +62,8 @@ func TestExtractBesideLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = extract(t.Context(), root, "vitals.csv", io.LimitReader(strings.NewReader("x"), 1))
-	if !errors.Is(err, os.ErrExist) {
-		t.Errorf("%v, want %v", err, os.ErrExist)
+	if !errors.Is(err, os.ErrExist) || !strings.HasSuffix(err.Error(), "left it: then remove it") {
+		t.Errorf("%v, want %v, and what to do", err, os.ErrExist)
 	}
 	if left, err := root.ReadFile(partialFile); err != nil || string(left) != "half" {
 		t.Errorf("%q, %v", left, err)

@@ -101,7 +101,10 @@ func folder(cfg *Config, dir string) (state, text string) {
 	if err != nil {
 		return Fault, fmt.Sprintf("%s: %v", dir, err)
 	}
-	text = fmt.Sprintf("%s: room for %s beside %s bundles of %s", dir, unit.Size(max(0, room.New)), unit.Count(room.Bundles), unit.Size(room.Held))
+	text = fmt.Sprintf("%s: room for %s beside %s bundles of %s", dir, unit.Size(max(0, room.New)), unit.Count(room.Own.Bundles), unit.Size(room.Own.Bytes))
+	if n := room.Others.Bundles; n > 0 {
+		text += fmt.Sprintf("; %s of %s have other hosts' names, and no limit counts or removes them", unit.Count(n), unit.Size(room.Others.Bytes))
+	}
 	if parent != dir {
 		text = fmt.Sprintf("%s, to be made in %s", text, parent)
 	}
@@ -228,10 +231,10 @@ func unseen(root string) string {
 		return ""
 	}
 	first := others[0]
-	what := fmt.Sprintf("%d other network namespaces have", len(others))
+	what := fmt.Sprintf("%d other network namespaces have interfaces of their own", len(others))
 	if len(others) == 1 {
-		what = "another network namespace has"
+		what = "another network namespace has interfaces of its own"
 	}
-	return fmt.Sprintf("%s interfaces of their own, such as that of pid %d (%s), with %s: what is within is not seen, but for what passes this one; --netns pid:%d records that one",
+	return fmt.Sprintf("%s, such as that of pid %d (%s), with %s: what is within is not seen, but for what passes this one; --netns pid:%d records that one",
 		what, first.PID, first.Program, strings.Join(first.Interfaces[:min(3, len(first.Interfaces))], ", "), first.PID)
 }

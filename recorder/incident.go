@@ -74,6 +74,16 @@ func (r *Recorder) answer(ok bool, muted *trigger.Held, t format.Trigger) {
 	r.fire(t)
 }
 
+// renamed tells once of a name that this host was given since arming, as at a boot: what the recorder keeps goes by the name that it had.
+func (r *Recorder) renamed() {
+	name := host.Facts().Name
+	if name == r.host.Name || r.called == name {
+		return
+	}
+	r.called = name
+	r.cfg.Log.Warn(fmt.Sprintf("this host is %s now; bundles, and --keep, go by %s, its name at arming, until a restart", name, r.host.Name))
+}
+
 // keep writes down what outlives the recorder.
 func (r *Recorder) keep(now time.Time) {
 	if r.ledger != nil {
@@ -123,6 +133,7 @@ func (r *Recorder) fire(t format.Trigger) {
 		return
 	}
 	r.cfg.Log.Info(fmt.Sprintf("triggered: %s; cutting in %v", describe(t), r.cfg.After), attrs("fired", t)...)
+	r.renamed()
 	r.incident = &incident{
 		at: at, first: t, end: at.Add(r.cfg.After), clock: clock, read: clock.Reading("trigger"),
 		usual: r.triggers.Baselines(t.Time),

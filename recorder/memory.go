@@ -3,12 +3,14 @@
 package recorder
 
 import (
+	"cmp"
 	"fmt"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/format/unit"
 	"github.com/spikebox/spikebox/recorder/capture"
+	"github.com/spikebox/spikebox/recorder/host"
 )
 
 const (
@@ -43,6 +45,19 @@ func enoughAddresses(limit unix.Rlimit, ring int, raise func(unix.Rlimit) error)
 		unit.Size(int64(limit.Cur)), unit.Size(int64(want)), unit.Size(int64(ring)))
 }
 
+// ringShare is the part of a machine's memory that rings may take: what they have the kernel cannot have back, and kills
+// programs instead, whoever they are. One third is for those of a doctor beside an armed recorder, and one for everybody else.
+const ringShare = 3
+
+// greedy refuses rings that would leave too little of a machine's memory to others.
+func greedy(machine uint64, ring int) error {
+	if uint64(ring) <= machine/ringShare {
+		return nil
+	}
+	return fmt.Errorf("use rings of %s: want at most a third of this host's memory of %s: what they take the kernel cannot have back, and it would kill other programs (--ring)",
+		unit.Size(int64(ring)), unit.Size(int64(machine)))
+}
+
 // tight says that the memory of this process' cgroup is less than a recorder takes; empty where it is not.
 func tight(limit uint64, ring int) string {
 	want := uint64(residentMemory + ring)
@@ -56,7 +71,7 @@ func tight(limit uint64, ring int) string {
 // memory says of both limits what doctor tells.
 func memory(add func(name, state, text string), cfg *Config) {
 	ring, _ := cfg.ringBytes()
-	err := addresses(ring)
+	err := cmp.Or(greedy(host.Facts().MemoryBytes, ring), addresses(ring))
 	text := tight(capture.CgroupLimit(cfg.Root), ring)
 	switch {
 	case err != nil:
@@ -68,9 +83,12 @@ func memory(add func(name, state, text string), cfg *Config) {
 	}
 }
 
-// limits refuses to be armed where the runtime would end it, and warns where the kernel would.
+// limits refuses to be armed where the runtime would end it, or the kernel others, and warns where the kernel would.
 func (c *Config) limits() error {
 	ring, _ := c.ringBytes()
+	if err := greedy(host.Facts().MemoryBytes, ring); err != nil {
+		return err
+	}
 	if text := tight(capture.CgroupLimit(c.Root), ring); text != "" {
 		c.Log.Warn(text)
 	}

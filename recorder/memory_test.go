@@ -3,10 +3,13 @@
 package recorder
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/format"
 )
 
 // A limit that this process may raise itself is none; one that it may not is told before the runtime runs into it.
@@ -28,6 +31,27 @@ func TestAddressSpace(t *testing.T) {
 		if (err == nil) != c.fine {
 			t.Errorf("%d of at most %d: %v", c.cur, c.max, err)
 		}
+	}
+}
+
+// Rings that would make the kernel kill for memory are not tried, by doctor either: one of 900 GiB, which was spread over 800 interfaces,
+// took 21 GiB of 24 before any of them failed.
+func TestGreedyRings(t *testing.T) {
+	if err := greedy(24<<30, 8<<30); err != nil {
+		t.Errorf("a third: %v", err)
+	}
+	err := greedy(24<<30, 8<<30+1)
+	if err == nil || !strings.Contains(err.Error(), "want at most a third of this host's memory of 24.0 GiB") {
+		t.Errorf("more than a third: %v", err)
+	}
+	cfg := Config{Root: "/", RingBytes: 900 << 30, Log: slog.New(slog.DiscardHandler)}
+	if err := cfg.limits(); err == nil || !strings.Contains(err.Error(), "use rings of 900.0 GiB") {
+		t.Errorf("armed with rings of 900 GiB: %v", err)
+	}
+	s := Survey{}
+	s.packets(cfg)
+	if got := s.Sources[0]; got.State != format.Failed || !strings.Contains(got.Reason, "use rings of 900.0 GiB") {
+		t.Errorf("doctor tried them: %+v", got.Source)
 	}
 }
 

@@ -81,6 +81,7 @@ type Recorder struct {
 	ledger   *ledger        // nil with Config.DryRun
 	kept     time.Time      // when it was written last
 	told     []trigger.Held // in the bundle that is being written
+	called   string         // what the log has told that this host is called now
 	failed   error          // why the last bundle could not be written
 	written  int            // bundles
 	lost     int            // bundles that could not be written

@@ -96,7 +96,11 @@ func (s *Survey) packets(armed Config) {
 	r := &Recorder{cfg: armed}
 	chosen := len(armed.Interfaces) > 0
 	cfg := r.cfg.packets()
-	set, err := capture.OpenSet(cfg)
+	var set *capture.Set
+	err := greedy(host.Facts().MemoryBytes, cfg.Bytes) // not even to try it
+	if err == nil {
+		set, err = capture.OpenSet(cfg)
+	}
 	if err == nil && len(set.Status()) == 0 {
 		set.Close()
 		chosen = true

@@ -19,10 +19,27 @@ var program = &cli.Program{
 	Commands: []*cli.Command{run, check, vitals, sources, doctor, calibrate},
 }
 
+// hangsUp says that SIGHUP comes from a terminal that is closed, and means the end: a service has no terminal, and
+// nohup(1) has it ignored, which lasts until the first [signal.Notify].
+var hangsUp = !signal.Ignored(syscall.SIGHUP) && hasTerminal()
+
+// hasTerminal says whether this process has a controlling terminal.
+func hasTerminal() bool {
+	tty, err := os.Open("/dev/tty")
+	if err == nil {
+		tty.Close()
+	}
+	return err == nil
+}
+
 func main() {
 	// A first signal ends what listens to it, a second one kills; run has rules of its own, for
 	// what it may be writing.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	go func() {
 		<-ctx.Done()
 		stop()

@@ -23,8 +23,12 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:      "testdata/script",
-		Deadline: time.Now().Add(time.Minute),
-		Cmds:     map[string]func(*testscript.TestScript, bool, []string){"code": clitest.Code, "await": await},
+		Deadline: time.Now().Add(6 * patience), // a script arms up to five recorders
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("newline", "\n")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": clitest.Code, "await": await},
 		Condition: func(cond string) (bool, error) {
 			return cond == "packets" && canCapture(), nil
 		},

@@ -64,8 +64,8 @@ it records the rest. Nobody need read its log: it waits for no reader.
 ` + settingsHelp + `
 SIGHUP reads the file again. Triggers, what bounds bundles and --conntrack-max are
 taken from it, and recording goes on; it says which of the other flags wait for a
-restart. What is wrong in it is said, and changes nothing. Without a file SIGHUP ends
-the recorder, as SIGTERM does.`,
+restart. What is wrong in it is said, and changes nothing. Started at a terminal, without
+a file and without nohup(1), SIGHUP ends the recorder, as SIGTERM does.`,
 	Examples: []string{
 		"spikeboxd",
 		"spikeboxd run --interface eth0 --rtt 200ms --syn-recv 250 --dir /var/lib/spikebox",
@@ -115,7 +115,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := os.Stat(f.file); err == nil {
+		if _, err := os.Stat(f.file); err == nil || !hangsUp {
 			cfg.Reload = func() (recorder.Config, error) { return again(given) }
 		}
 		child := within(&cfg)
@@ -188,7 +188,7 @@ func (f *runFlags) declare(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.Policy.Cooldown, "cooldown", 5*time.Minute, "shortest time between two bundles of one trigger")
 	flags.IntVar(&f.Policy.MaxPerDay, "max-per-day", 20, "most bundles of one trigger in 24 hours; all together three times as many, and each its first all the same; 0 is no cap")
 	flags.IntVar(&f.Retention.Keep, "keep", 20, "most bundles of this host in a folder; of the most frequent trigger the oldest goes first, the last of a trigger and those with NAME.keep beside them stay; 0 is no cap")
-	flags.Var(&f.keepBytes, "keep-bytes", "most bytes of this host's bundles in a folder, the new one included; 0B is no cap")
+	flags.Var(&f.keepBytes, "keep-bytes", "most bytes of this host's bundles in a folder, the new one included; for a quarter of them the last of a trigger goes, too; 0B is no cap")
 	flags.Var(&f.minFree, "min-free", "share of the file system that stays free: old bundles go for it where that helps, and a new one takes little of it")
 	flags.Var(&f.cpu, "cpu-budget", "most of the machine's CPU time that it takes: beyond, evidence is shed and comes back later; off: no limit")
 	flags.StringVar(&f.Control, "control", control.Socket, "control socket; empty: none")

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -31,8 +32,8 @@ there. A line is a flag without its dashes and its value, as in
     ring 128MiB
     trigger listen.overflows > 0
 
-and empty lines and those that begin with # are left out; what is repeatable is given
-on several lines. In the environment ` + envPrefix + `SYN_RECV=250 is --syn-recv 250, and
+and empty lines and those that begin with # are left out; quotes and a # behind a value
+would be parts of it, and are refused. What is repeatable is given on several lines. In the environment ` + envPrefix + `SYN_RECV=250 is --syn-recv 250, and
 what is repeatable has a line each. The command line wins over the environment, and that
 over the file; a list that one of them gives replaces the others'.`
 
@@ -53,7 +54,11 @@ func settle(flags *pflag.FlagSet, environ []string) (from map[string]string, err
 			if flags.Changed(s.name) {
 				continue
 			}
-			if err := set(flags, s); err != nil {
+			err := meantOtherwise(s)
+			if err == nil {
+				err = set(flags, s)
+			}
+			if err != nil {
 				errs = append(errs, err)
 			}
 			from[s.name] = s.from
@@ -87,6 +92,22 @@ func set(flags *pflag.FlagSet, s setting) error {
 	return nil
 }
 
+// meantOtherwise refuses what a shell would take for quotes or a comment, and a file of flags for a part of the value: a folder of such a name
+// would be made, and no line of the log ever match such a pattern. A command for bundles has quotes of its own, and the
+// kernel writes " #" into its log.
+func meantOtherwise(s setting) error {
+	for _, v := range s.values {
+		switch {
+		case s.name == "on-bundle":
+		case len(v) > 1 && strings.ContainsRune("'\"`", rune(v[0])) && v[0] == v[len(v)-1]:
+			return fmt.Errorf("%s: %s %s: a value stands here without quotes", s.from, s.name, v)
+		case s.name != "kmsg" && (strings.Contains(v, " #") || strings.Contains(v, "\t#")):
+			return fmt.Errorf("%s: %s %q: a comment has a line of its own", s.from, s.name, v)
+		}
+	}
+	return nil
+}
+
 func fromEnvironment(flags *pflag.FlagSet, environ []string) (all []setting, errs []error) {
 	for _, entry := range environ {
 		variable, value, _ := strings.Cut(entry, "=")
@@ -100,19 +121,29 @@ func fromEnvironment(flags *pflag.FlagSet, environ []string) (all []setting, err
 			errs = append(errs, noFlag(flags, variable, name))
 			continue
 		}
-		s := setting{name, []string{value}, variable}
-		if isList(flag) {
-			s.values = strings.Split(value, "\n")
+		s := setting{name, []string{strings.TrimSpace(value)}, variable}
+		if isList(flag) && strings.TrimSpace(value) != "" {
+			s.values = linesOf(value)
 		}
 		all = append(all, s)
 	}
 	return all, errs
 }
 
+// linesOf are the lines of a text that say something: a block of YAML ends in a newline, which is no value more.
+func linesOf(text string) (all []string) {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
 // fromFile reads the configuration file. That the usual one is not there is no error.
 func fromFile(flags *pflag.FlagSet) ([]setting, []error) {
 	path := flags.Lookup("config").Value.String()
-	text, err := readConfig(path)
+	text, err := readConfig(path, configPatience)
 	switch {
 	case path == "" || errors.Is(err, fs.ErrNotExist) && !flags.Changed("config"):
 		return nil, nil
@@ -128,8 +159,31 @@ const configMost = 1 << 20
 // wrongMost is how many lines are said to be wrong: more are another program's file.
 const wrongMost = 20
 
-// readConfig reads a file or a pipe, and of what is no configuration, such as a device, no more than one can have.
-func readConfig(path string) ([]byte, error) {
+// configPatience is how long a configuration may take to come, more than a busy disk needs. A named pipe that nobody
+// writes to, or a file server that is away, is told of, and does not keep every later reload from being heard.
+const configPatience = 10 * time.Second
+
+// readConfig reads a file, or a pipe, if that is there in time.
+func readConfig(path string, patience time.Duration) ([]byte, error) {
+	type read struct {
+		text []byte
+		err  error
+	}
+	came := make(chan read, 1)
+	go func() {
+		text, err := readAll(path)
+		came <- read{text, err}
+	}()
+	select {
+	case r := <-came:
+		return r.text, r.err
+	case <-time.After(patience):
+		return nil, fmt.Errorf("%s: nothing came within %v", path, patience)
+	}
+}
+
+// readAll reads a configuration, and of what is none, such as a device, no more than one can have.
+func readAll(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -142,7 +196,7 @@ func readConfig(path string) ([]byte, error) {
 	case len(text) > configMost || bytes.IndexByte(text, 0) >= 0:
 		return nil, fmt.Errorf("%s is none: want lines of text, of 1 MiB at most", path)
 	}
-	return text, nil
+	return bytes.TrimPrefix(text, []byte("\ufeff")), nil // as editors of Windows begin a file
 }
 
 // parseSettings reads the lines of a configuration file, whose name is for what is said of them.

@@ -71,6 +71,24 @@ func list(dir, host string) ([]stored, error) {
 	return bundles, nil
 }
 
+// strangers counts the bundles in dir that are not this host's by their names: of another one, or of this one before its name was changed.
+func strangers(dir, host string) (h Kept, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return h, fmt.Errorf("list bundles: %w", err)
+	}
+	for _, e := range entries {
+		if _, own := parseName(e.Name(), host); own || !strings.HasSuffix(e.Name(), format.Ext) {
+			continue
+		}
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
+			h.Bundles++
+			h.Bytes += info.Size()
+		}
+	}
+	return h, nil
+}
+
 // parseName reads <host>-<time>-<kind>[~n][.truncated].spike.tar.zst.
 func parseName(name, host string) (b stored, ok bool) {
 	rest, ok := strings.CutSuffix(name, format.Ext)
@@ -100,6 +118,11 @@ func (r Retention) surplus(all []stored, on space) []stored {
 			break
 		}
 	}
+	for r.Bytes > 0 && c.size > r.Bytes {
+		if !c.lastOne() {
+			break
+		}
+	}
 	sure := len(c.gone)
 	need := int64(r.MinFree*float64(on.size)) - on.free
 	for c.freed < need {
@@ -117,17 +140,27 @@ func (r Retention) room(all []stored, kind string, on space) (soft, most int64) 
 	c := newChoice(append(all[:len(all):len(all)], stored{kind: kind, spared: true}))
 	for c.next() {
 	}
+	// What MinFree asks for is not worth the last of a kind.
+	freed := c.freed
 	most = unbounded
 	if r.Bytes > 0 {
 		most = r.Bytes - c.size
+		for most < r.Bytes/newShare && c.lastOne() {
+			most = min(r.Bytes-c.size, r.Bytes/newShare)
+		}
 	}
 	// What is to stay free is there for the host's other programs. Where it is touched already,
 	// a bundle takes a hundredth of what is left at most: of 90 GB nobody misses 50 MB, and of
 	// 100 MB they would.
 	reserve := int64(r.MinFree * float64(on.size))
-	soft = min(max(on.free-reserve+c.freed, on.free/100), on.free)
+	soft = min(max(on.free-reserve+freed, on.free/100), on.free)
 	return soft, most
 }
+
+// newShare is the part of Bytes that a new bundle may have at the cost of the last of other kinds. There are some forty triggers: after
+// months the last ones of all that ever fired would fill Bytes, and each new bundle had less room, until one was lost. A quarter of the
+// default is the largest ring that is chosen by itself.
+const newShare = 4
 
 // choice takes bundles away one by one.
 type choice struct {
@@ -146,13 +179,19 @@ func newChoice(all []stored) *choice {
 }
 
 // next takes the one that is missed least, unless none may go. A trigger that fires all day
-// so pushes out its own bundles, and not the one that a rare trigger left a week ago.
-func (c *choice) next() bool {
+// so pushes out its own bundles, and not the one that a rare trigger left a week ago. The last of its kind
+// stays: it is the only one that can tell what that trigger meant.
+func (c *choice) next() bool { return c.take(func(b *stored) bool { return c.kinds[b.kind] > 1 }) }
+
+// lastOne takes the one that is missed least of those, too, that are the last of their kind.
+func (c *choice) lastOne() bool { return c.take(func(*stored) bool { return true }) }
+
+// take takes the one that is missed least of those that may go.
+func (c *choice) take(may func(*stored) bool) bool {
 	worst := -1
 	for i := range c.left {
 		b := &c.left[i]
-		// The last of its kind stays: it is the only one that can tell what that trigger meant.
-		if b.spared || c.kinds[b.kind] == 1 {
+		if b.spared || !may(b) {
 			continue
 		}
 		if worst < 0 || c.compare(b, &c.left[worst]) < 0 {

@@ -54,6 +54,9 @@ func TestSurplus(t *testing.T) {
 		{"equal kinds pay by age", "a b a b!", Retention{Keep: 3}, 1000, "0"},
 		{"the last of a kind stays", "r n n n!", Retention{Keep: 1}, 1000, "1 2"},
 		{"the only bundle before one of another kind stays", "r n!", Retention{Keep: 1}, 1000, ""},
+		{"the last of a kind goes for bytes, the oldest first", "r n m n!", Retention{Bytes: 200}, 1000, "1 0"},
+		{"but not while others can", "r n n n!", Retention{Bytes: 200}, 1000, "1 2"},
+		{"and not for the count, nor for what stays free", "r m n!", Retention{Keep: 1, MinFree: 0.9}, 100, ""},
 		{"what was cut short goes first among equals", "a a a. a!", Retention{Keep: 3}, 1000, "2"},
 		{"but not before a more frequent kind", "b b. a a a a!", Retention{Keep: 5}, 1000, "2"},
 		{"what was cut short stays as the last of its kind", "b. a a a!", Retention{Keep: 3}, 1000, "1"},
@@ -86,6 +89,10 @@ func TestRoom(t *testing.T) {
 		{"a hundredth of what others have left", "", "a", Retention{MinFree: 0.5}, 20_000, 200, unbounded},
 		{"not more than there is", "a a a", "a", Retention{MinFree: 0.0001}, 100, 100, unbounded},
 		{"bytes less what stays", "a a! a", "a", Retention{Bytes: 1000}, 5000, 5000, 900},
+		{"a quarter of bytes is for the new one, whatever is the last of its kind", "a b c d", "e", Retention{Bytes: 400}, 5000, 5000, 100},
+		{"no more than a quarter", "a b c", "e", Retention{Bytes: 320}, 5000, 5000, 80},
+		{"which costs only what it takes", "a b c", "e", Retention{Bytes: 900}, 5000, 5000, 600},
+		{"of what is spared nothing", "a! b! c", "e", Retention{Bytes: 240}, 5000, 5000, 40},
 		{"what stays is more than bytes", "a! a!", "a", Retention{Bytes: 150}, 5000, 5000, -50},
 	} {
 		soft, most := c.r.room(made(c.bundles), c.kind, space{size: 100_000, free: c.free})
@@ -133,6 +140,10 @@ func TestList(t *testing.T) {
 			b.at.Format(time.RFC3339) != "2026-01-02T03:04:05Z" {
 			t.Errorf("%+v, want %+v", b, want)
 		}
+	}
+	// What is left, so that somebody may be told whose bound it is not: the seven that are whole bundles by their ending.
+	if h, err := strangers(dir, "web"); err != nil || h != (Kept{8, 80}) {
+		t.Errorf("of others %+v, %v", h, err)
 	}
 	// The name that a bundle gets is one that is recognised.
 	name := name("web/1", format.Trigger{Kind: "kmsg", Time: time.Unix(0, 0)})

@@ -117,9 +117,15 @@ func (s *Store) room(dir string, c *content) (soft, most int64) {
 
 // Room is what the first folder has and takes.
 type Room struct {
-	New     int64 // bytes that a new bundle may take, of that what old ones would leave for it
-	Bundles int   // of this host, and what they hold
-	Held    int64
+	New    int64 // bytes that a new bundle may take, of that what old ones would leave for it
+	Own    Kept  // bundles of this host
+	Others Kept  // bundles under other names, which no bound counts
+}
+
+// Kept is what a folder has of some bundles.
+type Kept struct {
+	Bundles int
+	Bytes   int64
 }
 
 // Room looks at the first folder, which must be there and take a file: one without a name, which is gone again.
@@ -140,11 +146,12 @@ func (s *Store) Room() (r Room, err error) {
 		return r, err
 	}
 	for _, b := range old {
-		r.Held += b.size
+		r.Own.Bytes += b.size
 	}
 	soft, most := s.keep.room(old, "", on)
-	r.New, r.Bundles = min(soft, most), len(old)
-	return r, nil
+	r.New, r.Own.Bundles = min(soft, most), len(old)
+	r.Others, err = within(s.disk, s.dirs[0], func() (Kept, error) { return strangers(s.dirs[0], s.host) })
+	return r, err
 }
 
 // limit is what an extent of a bundle may take of a folder.

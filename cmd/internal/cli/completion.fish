@@ -2,12 +2,12 @@
 {{- $program := .Name}}
 {{- range .Commands}}
 complete -c {{$program}} -n __fish_use_subcommand -f -a {{.Name}} -d {{quote .Doc}}
-{{- $command := .Name}}
+{{- $when := seen $ .Name}}
 {{- range flags .}}
-complete -c {{$program}} -n '__fish_seen_subcommand_from {{$command}}' -l {{.Name}}{{if not .NoOptDefVal}} -r{{end}} -d {{quote (usage .)}}
+complete -c {{$program}} -n '{{$when}}' -l {{.Name}}{{if not .NoOptDefVal}} -r{{end}} -d {{quote (usage .)}}
 {{- end}}
 {{- if .First}}
-complete -c {{$program}} -n '__fish_seen_subcommand_from {{$command}}; and test (count (commandline -opc)) -eq 2' -f -a {{quote (join .First " ")}}
+complete -c {{$program}} -n '__fish_seen_subcommand_from {{.Name}}; and test (count (commandline -opc)) -eq 2' -f -a {{quote (join .First " ")}}
 {{- end}}
 {{- end}}
 {{- range .Builtin}}

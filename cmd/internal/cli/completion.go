@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -30,7 +31,7 @@ func (p *Program) completion(w io.Writer, args []string) error {
 	script, err := template.New(args[0]).Funcs(template.FuncMap{
 		"flags": (*Command).flagList, "quote": quote, "colon": func(s string) string { return strings.ReplaceAll(s, ":", `\:`) },
 		"value": value, "join": strings.Join, "usage": func(f *pflag.Flag) string { _, usage := pflag.UnquoteUsage(f); return usage },
-		"bracket": strings.NewReplacer("[", `\[`, "]", `\]`, ":", `\:`).Replace,
+		"seen": seen, "bracket": strings.NewReplacer("[", `\[`, "]", `\]`, ":", `\:`).Replace,
 	}).Parse(scripts[args[0]])
 	if err != nil {
 		return err
@@ -40,6 +41,20 @@ func (p *Program) completion(w io.Writer, args []string) error {
 
 // quote makes a word of a shell's, which single quotes end; in fish they are told by a backslash, too.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "’") + "'" }
+
+// seen is fish's condition for a subcommand: that the line has it, or, of what is meant where none is named, that it has no other.
+func seen(p *Program, name string) string {
+	if name != p.Default {
+		return "__fish_seen_subcommand_from " + name
+	}
+	var others []string
+	for _, c := range slices.Concat(p.Commands, p.Builtin()) {
+		if c.Name != name {
+			others = append(others, c.Name)
+		}
+	}
+	return "not __fish_seen_subcommand_from " + strings.Join(others, " ")
+}
 
 // value is what zsh says of a flag's value; a switch has none.
 func value(f *pflag.Flag) string {

@@ -54,6 +54,36 @@ func TestBashCompletion(t *testing.T) {
 	}
 }
 
+// What fish proposes, where it is installed.
+func TestFishCompletion(t *testing.T) {
+	if _, err := exec.LookPath("fish"); err != nil {
+		t.Skip("fish is not installed")
+	}
+	var script bytes.Buffer
+	if err := hostile().completion(&script, []string{"fish"}); err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string]string{
+		"toold sh":           "show",
+		"toold --a":          "--a-flag", // of the default
+		"toold --switch --a": "--a-flag",
+		"toold run --a":      "--a-flag",
+		"toold show --":      "--json",
+		"toold show k":       "kmsg",
+		"toold help sh":      "show",
+	} {
+		out, err := exec.Command("fish", "--no-config", "-c", script.String()+"\ncomplete -C '"+line+"'").CombinedOutput()
+		var got []string
+		for proposal := range strings.Lines(string(out)) {
+			name, _, _ := strings.Cut(strings.TrimSpace(proposal), "\t")
+			got = append(got, name)
+		}
+		if strings.Join(got, " ") != want || err != nil {
+			t.Errorf("%q completes to %q, want %q (%v)", line, got, want, err)
+		}
+	}
+}
+
 // Other shells parse theirs, where they are installed.
 func TestCompletionParses(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
