@@ -94,10 +94,11 @@ test-packages:
 	packaging/image-root.sh
 
 # The .deb on a real Debian with systemd in a VM: from nothing to armed, fired, reloaded, killed, hung
-# and removed. Wants root, mmdebstrap, cpio and qemu-system-x86; some minutes.
+# and removed; then over an older one and back. Wants root, mmdebstrap, cpio and qemu-system-x86; some minutes.
 test-systemd:
 	packaging/packages.sh linux/amd64 >/dev/null
 	packaging/systemd-vm.sh
+	packaging/upgrade-vm.sh
 
 # What a release must pass: refuses with the first item that does not. Some hours; ITEMS='tree tag' walks a part.
 release:
