@@ -19,6 +19,7 @@ dir=/var/lib/spikebox
 bundles() { ls $dir/*.tar.zst | wc -l; }
 # The newest bundle's manifest says how many seconds of syn_recv the baseline has seen.
 learned() { spikebox inspect --json "$(ls -t $dir/*.tar.zst | head -1)" | awk '/"vital"/ { here = /"syn_recv"/ } here && /"seen"/ { print int($2) }'; }
+all() { local b; for b in $dir/*.tar.zst; do spikebox "$1" "$b" >/dev/null || [ $? = 3 ] || return 1; done; }
 # Its own program, and not one that is deleted below it.
 current() { [ "$(readlink "/proc/$(pid "$1")/exe")" = "$2" ]; }
 # over DEB: installs it over the other, while a bundle is pending and what analyses bundles runs.
@@ -31,7 +32,7 @@ over() {
 	until_ "$1: armed again" spikebox status
 	[ "$(pid)" != "$daemon" ] && current spikeboxd /usr/bin/spikeboxd || fail "$1: pid $daemon became $(pid)"
 	systemctl is-enabled -q spikeboxd && systemctl is-active -q spikebox-drill.timer && seen "$1: by its own program, enabled, with its timer" || fail "$1: enabled"
-	[ "$(bundles)" = $((count + 1)) ] && spikebox verify $dir/*.tar.zst >/dev/null && seen "$1: the bundle that was pending is whole" || fail "$1: $(ls $dir)"
+	[ "$(bundles)" = $((count + 1)) ] && all verify && seen "$1: the bundle that was pending is whole" || fail "$1: $(ls $dir)"
 	[ "$(pid spikebox-watch)" != "$watch" ] && current spikebox-watch /usr/bin/spikebox && seen "$1: spikebox-watch goes on with its own" || fail "$1: spikebox-watch"
 	grep -qx 'keep 17' /etc/spikebox/spikeboxd.conf && spikebox trigger --reason "after $1" >/dev/null || fail "$1: configuration"
 	until_ "$1: a bundle is written" sh -c "[ \$(ls $dir/*.tar.zst | wc -l) = $((count + 2)) ]"
@@ -43,8 +44,7 @@ over() {
 	else
 		[ "$(learned)" -ge $((age / 2)) ] && seen "$1: what was learned goes on ($(learned) s in $(($(date +%s) - began)))" || fail "$1: learned $(learned) s, and it had been armed for $age"
 	fi
-	spikebox analyze "$(ls -t $dir/*.tar.zst | head -1)" >/dev/null
-	[ $? -le 3 ] && seen "$1: all bundles are read" || fail "$1: analyze"
+	all analyze && seen "$1: all bundles are read" || fail "$1: analyze"
 	systemctl start spikebox-drill && seen "$1: a drill" || fail "$1: drill: $(log spikebox-drill | tail -12)"
 }
 
