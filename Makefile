@@ -34,7 +34,7 @@ test-vm:
 
 # What hangs in the recorder's tests for some seconds hangs for 30 here: a few minutes.
 test-hang:
-	SPIKEBOX_TEST_HANG=30s go test -v -count=1 -run 'Hang|NobodyReads' ./recorder
+	SPIKEBOX_TEST_HANG=30s go test -v -count=1 -parallel 4 -run 'Hang|NobodyReads' ./recorder
 
 # A true load that comes and goes beside a recorder with a CPU budget between the two: what it sheds, and takes
 # back. Some five minutes, at a low priority.

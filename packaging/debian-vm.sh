@@ -23,7 +23,7 @@ echo 'echo "ALL SEEN"; poweroff -f' >>"$work/inside"
 mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,udev,kmod,procps,iproute2,linux-image-cloud-amd64 \
 	--customize-hook="copy-in $* /" \
 	--customize-hook="upload $work/inside /inside" --customize-hook='chmod +x "$1/inside"' \
-	--customize-hook='printf "[Service]\nWatchdogSec=15s\nRestartSec=1s\n" >"$1/watchdog.conf"; mkdir -p "$1/etc/systemd/system/spikeboxd.service.d"; mv "$1/watchdog.conf" "$1/etc/systemd/system/spikeboxd.service.d/quick.conf"' \
+	--customize-hook='printf "[Unit]\nStartLimitIntervalSec=0\n[Service]\nWatchdogSec=15s\nRestartSec=1s\n" >"$1/watchdog.conf"; mkdir -p "$1/etc/systemd/system/spikeboxd.service.d"; mv "$1/watchdog.conf" "$1/etc/systemd/system/spikeboxd.service.d/quick.conf"' \
 	--customize-hook='printf "[Unit]\nAfter=multi-user.target\n[Service]\nType=idle\nExecStart=/inside\nStandardOutput=tty\nTTYPath=/dev/ttyS0\n" >"$1/etc/systemd/system/inside.service"; mkdir -p "$1/etc/systemd/system/multi-user.target.wants"; ln -s ../inside.service "$1/etc/systemd/system/multi-user.target.wants/"' \
 	--customize-hook='ln -sf /lib/systemd/systemd "$1/init"; rm -rf "$1"/usr/share/{doc,locale,man} "$1"/var/lib/apt/lists' \
 	--customize-hook="copy-out /boot $work" bookworm "$work/root.tar"

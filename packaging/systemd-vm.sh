@@ -75,7 +75,6 @@ systemctl restart spikeboxd 2>/dev/null && fail "it enters namespaces without CA
 until_ "what ends a start is an error in the journal" sh -c "journalctl --no-pager -o cat -u spikeboxd -p err | grep 'it takes CAP_SYS_ADMIN, and in the unit RestrictNamespaces=net'"
 install -D -m 644 /usr/share/doc/spikebox/examples/netns.conf /etc/systemd/system/spikeboxd.service.d/netns.conf
 systemctl daemon-reload
-systemctl reset-failed spikeboxd 2>/dev/null # it may have been started too often
 systemctl restart spikeboxd || fail "restart with the drop-in"
 until_ "two namespaces are recorded" sh -c "spikebox status && spikebox status --control $blue"
 systemctl status --no-pager spikeboxd | grep -q 'Status: "armed in 2 of 2 ' && seen "systemctl status tells of both" || fail "status of two"
