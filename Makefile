@@ -23,7 +23,7 @@ endif
 # Never from the cache: tests build the programs, and of these it knows nothing. Many wait, for a recorder or a window, so that
 # more run side by side than there are CPUs. What go vet says is lint's.
 test:
-	@mkdir -p out; go test -v -count=1 -p 3 -parallel 4 -vet off -ldflags '-s -w' ./... >out/test.log 2>&1; status=$$?; \
+	@mkdir -p out; go test -v -count=1 -p 3 -parallel 4 -vet off ./... >out/test.log 2>&1; status=$$?; \
 	awk -f .ci/summary.awk out/test.log; \
 	if [ $$status -ne 0 ]; then echo "the whole output is in out/test.log"; fi; exit $$status
 
