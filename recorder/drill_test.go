@@ -11,9 +11,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
-	"github.com/vishvananda/netlink"
 )
 
 // states gives a drill's steps as name=state.
