@@ -20,10 +20,10 @@ ifdef SPIKEBOX_CAPTURES
 override SPIKEBOX_CAPTURES := $(abspath $(SPIKEBOX_CAPTURES))
 export SPIKEBOX_CAPTURES
 endif
-# Never from the cache: tests build the programs, and of these it knows nothing. Many wait, for a recorder or a window, so that
-# more run side by side than there are CPUs. What go vet says is lint's.
+# Never from the cache: tests build the programs, and of these it knows nothing. Those that may run side by side wait, for a recorder or
+# for an incident that takes its time (3 s of CPU in some 20 s), so that there are more of them than CPUs. What go vet says is lint's.
 test:
-	@mkdir -p out; go test -v -count=1 -p 3 -parallel 4 -vet off ./... >out/test.log 2>&1; status=$$?; \
+	@mkdir -p out; go test -v -count=1 -parallel 4 -vet off ./... >out/test.log 2>&1; status=$$?; \
 	awk -f .ci/summary.awk out/test.log; \
 	if [ $$status -ne 0 ]; then echo "the whole output is in out/test.log"; fi; exit $$status
 
