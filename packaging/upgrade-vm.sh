@@ -77,7 +77,7 @@ sed -i 's/"version":1/"version":99/' $dir/.spikeboxd-*.json
 systemctl start spikeboxd || fail "with a state of version 99"
 until_ "a state of another version is said to be one" sh -c "journalctl --no-pager -o cat -u spikeboxd -p warning | grep 'begin anew.*version 99'"
 echo 'of-another-version 1' >>/etc/spikebox/spikeboxd.conf
-dpkg --force-confold -i /old.deb >/dpkg.log 2>&1 || fail "dpkg -i with a configuration that is refused: $(cat /dpkg.log)"
+dpkg --force-confold -i /new.deb >/dpkg.log 2>&1 || fail "dpkg -i with a configuration that is refused: $(cat /dpkg.log)"
 grep -q 'not started again: journalctl' /dpkg.log && seen "the installation says that it is not armed" || fail "what dpkg says: $(cat /dpkg.log)"
 until_ "a flag of another version is said to be none" sh -c "journalctl --no-pager -o cat -u spikeboxd -p err | grep of-another-version"
 sed -i '$d' /etc/spikebox/spikeboxd.conf
