@@ -162,6 +162,60 @@ func TestReleaseIsRefused(t *testing.T) {
 	}
 }
 
+// The versions of packages sort as their commits do, for dpkg, rpm and semver alike: a pre-release is before its release, what follows
+// a release is after it, and before the first one goes the commit's time.
+func TestVersionsSortAsCommits(t *testing.T) {
+	for _, tool := range []string{"bash", "git"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs %s", tool)
+		}
+	}
+	script, err := filepath.Abs("packaging/version.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	run := func(hour int, name string, args ...string) string {
+		t.Helper()
+		cmd := exec.Command(name, args...)
+		cmd.Dir = dir
+		date := fmt.Sprintf("2026-11-27T%02d:00:00Z", hour)
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org",
+			"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org", "GIT_COMMITTER_DATE="+date, "GIT_AUTHOR_DATE="+date)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %q: %v: %s", name, args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	run(0, "git", "init", "-q")
+	var got []string
+	for hour, tag := range []string{"", "", "v1.2.3-rc.1", "", "v1.2.3", "", "other", "v1.3.0"} {
+		run(hour, "git", "commit", "-q", "--allow-empty", "-m", "x")
+		if tag != "" {
+			run(hour, "git", "tag", tag)
+		}
+		commit := run(hour, "git", "rev-parse", "--short", "HEAD")
+		_, release, _ := strings.Cut(run(hour, "bash", script), " ")
+		got = append(got, strings.ReplaceAll(release, commit, "COMMIT"))
+	}
+	want := []string{"0.0.0+20261127000000.gCOMMIT", "0.0.0+20261127010000.gCOMMIT", "1.2.3-rc.1", "1.2.3-rc.1+1.gCOMMIT",
+		"1.2.3", "1.2.3+1.gCOMMIT", "1.2.3+2.gCOMMIT", "1.3.0"}
+	if !slices.Equal(got, want) {
+		t.Fatalf("versions %q, want %q", got, want)
+	}
+	if _, err := exec.LookPath("dpkg"); err != nil {
+		t.Skip("needs dpkg, to compare")
+	}
+	for i := 1; i < len(got); i++ {
+		// nfpm writes a pre-release as deb-version(7) has it.
+		older, newer := strings.Replace(got[i-1], "-", "~", 1), strings.Replace(got[i], "-", "~", 1)
+		if err := exec.Command("dpkg", "--compare-versions", older, "lt", newer).Run(); err != nil {
+			t.Errorf("%s is not before %s", older, newer)
+		}
+	}
+}
+
 func unitOf(t *testing.T) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile("packaging/spikeboxd.service")

@@ -4,6 +4,7 @@
 # nobody. A few tests may fail for that, not the same twice; each is named, and more than three are a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export CGO_ENABLED=0 GOFLAGS=-trimpath # as in the Makefile, so that nothing is compiled anew
 mapfile -t failed < <(awk '
 	/^--- FAIL: / { tests = tests (tests ? "|" : "") $3; n++ }
 	/^(panic:|FAIL.*\[build failed\])/ { print "more"; exit }

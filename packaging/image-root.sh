@@ -20,6 +20,7 @@ ip link set lo up
 mount --bind "$work/root" "$work/root"
 for dir in var/lib/spikebox run/spikebox; do mount -t tmpfs none "$work/root/\$dir"; done
 mount -t proc none "$work/root/proc"
+mount --bind /dev/null "$work/root/proc/interrupts" # as Kubernetes and Docker have it since 2025
 mount -t sysfs -o ro none "$work/root/sys"
 mount -o remount,bind,ro "$work/root"
 inside() { capsh --no-new-privs --chroot="$work/root" --drop=$drop --shell=/usr/bin/\$1 -- "\${@:2}"; }
@@ -33,4 +34,5 @@ inside spikebox inspect --json "\$(cat "$work/path")" >"$work/inspect.json"
 INSIDE
 unshare --mount --net bash -euo pipefail "$work/inside"
 grep -q '"packets"' "$work/inspect.json"
+grep -q '"absent": .*proc/interrupts' "$work/inspect.json" # and not an empty text
 echo "armed, fired and verified in the image, with $(wc -w <<<"$keep") capabilities: $(basename "$image")"

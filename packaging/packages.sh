@@ -11,9 +11,8 @@ sbom=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 platforms=(${*:-linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64})
 
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
-version=$(git describe --tags --always --dirty)
-# A commit without a tag is before the first release.
-[[ $version == v[0-9]* ]] && release=${version#v} || release=0.0.0+g${version//-/.}
+versions=$(packaging/version.sh)
+read -r version release <<<"$versions"
 mtime=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
 export SOURCE_DATE_EPOCH
 out=out/packages

@@ -19,6 +19,7 @@ import (
 
 // A host without any interface but a loopback that is down, and no traffic at all.
 func TestNothingToRecord(t *testing.T) {
+	t.Parallel()
 	d := start(t, testns.New(t), "", "--once")
 	d.says("armed on no interface yet", 1)
 	d.signal(unix.SIGUSR1)
@@ -60,6 +61,7 @@ func nobodysFolder(t *testing.T) string {
 // Without any capability there are no packets and no probes. It records what is left, and
 // says what packets need, in the log and in the manifest.
 func TestWithoutPrivileges(t *testing.T) {
+	t.Parallel()
 	dir := nobodysFolder(t)
 	d := start(t, testns.New(t), nobody(""), "--interface", "lo", "--dir", dir, "--control", "", "--once")
 	d.dir = dir
@@ -87,6 +89,7 @@ func TestWithoutPrivileges(t *testing.T) {
 // In a user namespace of its own it is root, and bpf(2) is refused all the same. Why is said
 // in one line, and blames no limit that was never in the way.
 func TestInUserNamespace(t *testing.T) {
+	t.Parallel()
 	dir := nobodysFolder(t)
 	d := start(t, testns.New(t), `exec unshare --user --map-root-user "$@"`, "--dir", dir, "--control", "")
 	d.says("armed on", 1)
@@ -97,6 +100,7 @@ func TestInUserNamespace(t *testing.T) {
 
 // An interface that is not there yet, comes, and goes again: the recorder lives and says so.
 func TestInterfaceComesAndGoes(t *testing.T) {
+	t.Parallel()
 	ns := testns.New(t)
 	d := start(t, ns, "", "--interface", "eth7")
 	d.says("eth7 does not exist", 1)
@@ -128,6 +132,7 @@ func TestInterfaceComesAndGoes(t *testing.T) {
 
 // Without CAP_BPF it records all the same, by sock_diag and /proc, and the manifest says so.
 func TestWithoutBPF(t *testing.T) {
+	t.Parallel()
 	dir := nobodysFolder(t)
 	ns := testns.New(t)
 	d := start(t, ns, nobody(",+net_raw"), "--once", "--dir", dir, "--control", "")
@@ -159,6 +164,7 @@ func TestWithoutBPF(t *testing.T) {
 // A bundle of a recorder that was armed a moment ago begins when it was, and lacks nothing: what
 // an interface had seen before is not missing.
 func TestFirstBundleIsComplete(t *testing.T) {
+	t.Parallel()
 	ns := testns.New(t)
 	testns.Do(t, ns, func() {
 		if err := netlink.LinkSetUp(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: 1}}); err != nil {

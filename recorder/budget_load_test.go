@@ -12,9 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netns"
+
 	"github.com/spikebox/spikebox/format/unit"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
-	"github.com/vishvananda/netns"
 )
 
 // The true recorder, measuring every 10 s what it costs, beside a true load that comes and goes: tiers are shed in

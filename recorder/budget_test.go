@@ -143,6 +143,7 @@ func chatter(t *testing.T) {
 // A budget that nothing fits into, with what it really costs under a real load: tiers go in the
 // published order, and a bundle says of each what it lacks.
 func TestBudgetSheds(t *testing.T) {
+	t.Parallel()
 	d := limited(t, "", "--cpu-budget", "0.001%")
 	d.says("shed rtt (", 1)
 	d.signal(unix.SIGUSR1)
@@ -183,6 +184,7 @@ func TestBudgetSheds(t *testing.T) {
 // What is shed has no vital, and which trigger cannot fire is told. It comes back when the
 // budget has room, and is whole again; between a trigger and its bundle nothing is shed.
 func TestBudgetComesBack(t *testing.T) {
+	t.Parallel()
 	figures := filepath.Join(t.TempDir(), "figures")
 	cost := func(text string) {
 		must(t, os.WriteFile(figures+".new", []byte(text), 0o644))
@@ -230,6 +232,7 @@ func TestBudgetComesBack(t *testing.T) {
 // The kernel hangs while it takes programs off, and while it puts them back: triggers are looked at all the same,
 // and the vitals are told again when their programs are there, and no sooner.
 func TestBudgetHangs(t *testing.T) {
+	t.Parallel()
 	figures := filepath.Join(t.TempDir(), "figures")
 	cost := func(text string) {
 		must(t, os.WriteFile(figures+".new", []byte(text), 0o644))

@@ -93,6 +93,7 @@ func TestDashboard(t *testing.T) {
 
 // A real Prometheus scrapes a running recorder: every query of the dashboard has an answer, and every alert can be evaluated.
 func TestDashboardOnPrometheus(t *testing.T) {
+	t.Parallel()
 	program, err := exec.LookPath("prometheus")
 	if err != nil {
 		program, err = exec.LookPath("../out/peers/usr/bin/prometheus") // where .ci/run unpacks it

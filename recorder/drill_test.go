@@ -11,9 +11,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/spikebox/spikebox/recorder/control"
 	"github.com/spikebox/spikebox/recorder/internal/testns"
-	"github.com/vishvananda/netlink"
 )
 
 // states gives a drill's steps as name=state.
@@ -40,6 +41,7 @@ const allOK = "event=ok rings=ok packets=ok events=ok vitals=ok bundle=ok"
 // An armed recorder sees an event of its own in all that it records, also right after arming, and leaves
 // nothing of it but what it says. A trigger that fires meanwhile has its bundle.
 func TestDrill(t *testing.T) {
+	t.Parallel()
 	for _, way := range []string{"auto", "tpacket"} {
 		t.Run(way, func(t *testing.T) {
 			d := start(t, testns.New(t), "", "--interface", "lo", "--capture", way, "--trigger", "syn_recv > 1000000")
@@ -83,6 +85,7 @@ func TestDrill(t *testing.T) {
 
 // What this host does not give could not be tried; what is armed and does not work has failed.
 func TestDrillTells(t *testing.T) {
+	t.Parallel()
 	dir := nobodysFolder(t)
 	socket := filepath.Join(dir, "control.sock")
 	d := start(t, testns.New(t), nobody(",+net_raw"), "--interface", "lo", "--dir", filepath.Join(dir, "bundles"), "--control", socket)

@@ -72,6 +72,7 @@ func proc(t *testing.T, but ...string) (root string) {
 // A file below /proc hangs in the kernel, as one whose lock a driver holds: it costs itself
 // only, the manifest says for how long, and when it is back it is read again.
 func TestFileThatHangs(t *testing.T) {
+	t.Parallel()
 	const path = "proc/net/sockstat"
 	root := proc(t, path)
 	file := hang.File(t, filepath.Join(root, path), "TCP: inuse 1 orphan 3 tw 6 alloc 1 mem 0\n")
@@ -108,6 +109,7 @@ func TestFileThatHangs(t *testing.T) {
 // Files hang already when they are opened, and the kernel log is a pipe: it is armed all the
 // same, and they come when they can. A signal meanwhile asks for a bundle and does not kill.
 func TestOpeningHangs(t *testing.T) {
+	t.Parallel()
 	const path = "proc/net/sockstat"
 	root := proc(t, path)
 	file := hang.File(t, filepath.Join(root, path), "TCP: inuse 1 orphan 3 tw 6 alloc 1 mem 0\n")
@@ -134,6 +136,7 @@ func TestOpeningHangs(t *testing.T) {
 // The folder for bundles hangs, as on a file server that is gone: at the start, and at a
 // trigger. It is armed, ticks on, and writes when there is a folder.
 func TestFolderThatHangs(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "bundles")
 	folder := hang.Folder(t, dir)
 	folder.Hold()
@@ -155,6 +158,7 @@ func TestFolderThatHangs(t *testing.T) {
 
 // Clients that send nothing, half a request, or never read what they asked for.
 func TestClientsThatHang(t *testing.T) {
+	t.Parallel()
 	d := start(t, testns.New(t), "")
 	d.says("armed on", 1)
 	for i := range 60 {
@@ -176,6 +180,7 @@ func TestClientsThatHang(t *testing.T) {
 // The whole process stands still for some seconds of a window (SIGSTOP): every ring that it
 // fills itself is partial, with how long.
 func TestProcessThatStands(t *testing.T) {
+	t.Parallel()
 	const stood = 5 * time.Second
 	d := start(t, testns.New(t), "", "--interface", "lo")
 	d.says("armed on", 1)

@@ -17,6 +17,7 @@ import (
 // What a service manager hears: ready once it records, signs of life while its loop goes on and
 // none while it stands, its bundles, and that it stops.
 func TestServiceManager(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "notify")
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})

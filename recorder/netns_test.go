@@ -32,6 +32,7 @@ func sleeper(t *testing.T) *exec.Cmd {
 // Two namespaces at once have a recorder and a ring each, which see what is in theirs; commands for bundles run in
 // the one that the keeper is in. When a namespace is gone its recorder lets go of it, and the other goes on.
 func TestNetNS(t *testing.T) {
+	t.Parallel()
 	other := sleeper(t)
 	label := fmt.Sprintf("pid-%d", other.Process.Pid)
 	home := testns.New(t)
@@ -67,6 +68,7 @@ func TestNetNS(t *testing.T) {
 
 // A keeper that is killed leaves no recorder behind, and one that may not enter a namespace says what it takes.
 func TestNetNSKilled(t *testing.T) {
+	t.Parallel()
 	other := sleeper(t)
 	d := start(t, testns.New(t), "", "--interface", "lo", "--ring", "8MiB", "--netns", fmt.Sprintf("/proc/%d/ns/net", other.Process.Pid))
 	d.says("armed on lo", 1)
@@ -87,6 +89,7 @@ func TestNetNSKilled(t *testing.T) {
 // A namespace that is not there yet, as a container's after a boot, keeps the others from nothing, and is recorded when it comes. One that none
 // beside it makes up for is an error.
 func TestNetNSAbsent(t *testing.T) {
+	t.Parallel()
 	late := filepath.Join(t.TempDir(), "late")
 	d := start(t, testns.New(t), "", "--interface", "lo", "--ring", "8MiB", "--netns", "own", "--netns", late)
 	d.says("own: armed on lo", 1)

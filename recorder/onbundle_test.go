@@ -4,10 +4,10 @@ package recorder_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -21,6 +21,7 @@ import (
 // The webhook of contrib posts what the analyzer says of a bundle, while the recorder goes on; one
 // that is stopped lets it end.
 func TestWebhook(t *testing.T) {
+	t.Parallel()
 	ns := testns.New(t)
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("it takes curl")
@@ -46,9 +47,8 @@ func TestWebhook(t *testing.T) {
 	})}
 	go server.Serve(listener)
 	t.Cleanup(func() { server.Close() })
-	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-	t.Setenv("SPIKEBOX_WEBHOOK", "http://"+listener.Addr().String())
-	d := start(t, ns, "", "--interface", "lo", "--after", "0s", "--on-bundle", script)
+	env := fmt.Sprintf(`export PATH=%s:$PATH SPIKEBOX_WEBHOOK=http://%s && exec "$@"`, bin, listener.Addr())
+	d := start(t, ns, env, "--interface", "lo", "--after", "0s", "--on-bundle", script)
 	d.says("armed on", 1)
 	must(t, d.ctl.Trigger(t.Context(), "a\nlook"))
 	d.says("--on-bundle: done in", 1)

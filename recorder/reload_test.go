@@ -17,6 +17,7 @@ import (
 // A recorder whose file is edited takes the new triggers, tells what waits for a restart, and
 // has lost nothing of what it recorded before. A file that is wrong changes nothing.
 func TestReload(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "spikeboxd.conf")
 	write := func(lines ...string) {
 		t.Helper()

@@ -40,6 +40,7 @@ func slowEnd(t *testing.T) (*daemon, *hang.Mount) {
 
 // Told twice to stop while a bundle is being written, as service managers do: it is finished.
 func TestSecondSignalIsSurvived(t *testing.T) {
+	t.Parallel()
 	d, file := slowEnd(t)
 	d.signal(unix.SIGTERM)
 	d.says("told to stop by SIGTERM: finishing the bundle", 1)
@@ -60,6 +61,7 @@ func TestSecondSignalIsSurvived(t *testing.T) {
 
 // A third signal behind the second ends it at once, as was said.
 func TestThirdSignalKills(t *testing.T) {
+	t.Parallel()
 	d, file := slowEnd(t)
 	d.signal(unix.SIGTERM)
 	d.says("told to stop", 1)
@@ -105,6 +107,7 @@ func mute(t *testing.T, args ...string) (d *daemon, log *os.File) {
 // Nobody reads the log, and the pipe is full: ticks go on, the recorder answers, drops are
 // counted and said when the log moves again, and it ends when it is told to.
 func TestLogNobodyReads(t *testing.T) {
+	t.Parallel()
 	d, log := mute(t, "--dry-run")
 	const n = 1500 // of a thousand bytes: more than the pipe's 64 KiB and the queue's 1,024 lines
 	flood := func() {
@@ -147,6 +150,7 @@ func TestLogNobodyReads(t *testing.T) {
 // The reader of the log and of the paths is gone: what it would have read is lost, and
 // nothing else.
 func TestLogReaderIsGone(t *testing.T) {
+	t.Parallel()
 	d, log := mute(t, "--once", "--after", "0s")
 	must(t, log.Close())
 	must(t, d.ctl.Trigger(t.Context(), "gone"))

@@ -58,6 +58,7 @@ func (g *garden) planted(where string, allowed bool, text string) string {
 // recorder's business, has an armed recorder write a bundle, and finds in it those that the
 // table of SPEC.md allows, and no other.
 func TestBundleHoldsWhatWasSaid(t *testing.T) {
+	t.Parallel()
 	here, there := testns.Pair(t)
 	g := &garden{scene: scene{t: t, here: here, there: there}, other: testns.Ends{NS: testns.New(t), Link: "lo"}}
 	g.processes()

@@ -19,6 +19,7 @@ import (
 )
 
 func TestSecondOnTheSameSocketIsRefused(t *testing.T) {
+	t.Parallel()
 	ns := testns.New(t)
 	socket := filepath.Join(t.TempDir(), "control.sock")
 	first := start(t, ns, "", "--control", socket)
@@ -36,6 +37,7 @@ func TestSecondOnTheSameSocketIsRefused(t *testing.T) {
 
 // Two triggers within one window make one bundle that names both.
 func TestTriggersJoin(t *testing.T) {
+	t.Parallel()
 	d := start(t, testns.New(t), "", "--after", "1s")
 	d.says("armed on", 1)
 	d.signal(unix.SIGUSR1)
@@ -50,6 +52,7 @@ func TestTriggersJoin(t *testing.T) {
 
 // A line of the kernel log that matches fires, and is in the bundle.
 func TestKernelLogPattern(t *testing.T) {
+	t.Parallel()
 	kmsg, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip("needs root: run make test as root")
@@ -81,6 +84,7 @@ func TestKernelLogPattern(t *testing.T) {
 
 // Over the control socket: what it records, and a bundle by hand.
 func TestControlSocket(t *testing.T) {
+	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "control.sock")
 	d := start(t, testns.New(t), "", "--control", socket, "--interface", "lo")
 	d.says("armed on", 1)
@@ -118,6 +122,7 @@ func TestControlSocket(t *testing.T) {
 // A trigger that is held back is said once, is in status, and in the next bundle; neither
 // its budget nor its cooldown begins anew with a restart; a person is never held back.
 func TestHeldBack(t *testing.T) {
+	t.Parallel()
 	kmsg, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip("needs root: run make test as root")

@@ -22,6 +22,7 @@ import (
 // The folder for bundles cannot be made, then can: the recorder says what is wrong, loses
 // that bundle only, and stays armed; told to stop later, it has not failed.
 func TestFolderThatTakesNothing(t *testing.T) {
+	t.Parallel()
 	ns := testns.New(t)
 	blocked := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
@@ -60,6 +61,7 @@ func TestFolderThatTakesNothing(t *testing.T) {
 // A disk that has no room for a bundle gets a smaller one, a disk that has none at all has
 // it written to the other folder; with room again the next one is whole.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	full, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
 	socket := filepath.Join(t.TempDir(), "control.sock")
 	d := start(t, testns.New(t), `mount -t tmpfs -o size=10m none `+full+` && exec "$@"`, "--dir", full, "--fallback-dir", other, "--control", socket)
@@ -106,6 +108,7 @@ func TestFullDisk(t *testing.T) {
 
 // A folder that takes nothing is told of at arming, and not first in the night in which a bundle is lost.
 func TestFolderThatTakesNoFile(t *testing.T) {
+	t.Parallel()
 	for options, want := range map[string]string{
 		"ro":          "read-only file system",
 		"nr_inodes=1": "no space left on device: its file system has no inode left (df -i)",
@@ -145,6 +148,7 @@ func testMount(t *testing.T, d *daemon, options, path string) {
 // SIGTERM between a trigger and the end of its window, or the hangup of the terminal it was
 // started from: the bundle is cut at once, whole.
 func TestStoppedInTheWindow(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGHUP} {
 		d := start(t, testns.New(t), "", "--after", "5m")
 		d.says("armed on", 1)
@@ -164,6 +168,7 @@ func TestStoppedInTheWindow(t *testing.T) {
 // Killed at any moment of the writing, it leaves nothing half under a final name, and
 // the next one clears the rest away.
 func TestKilledWhileWriting(t *testing.T) {
+	t.Parallel()
 	ns := testns.New(t)
 	dir := filepath.Join(t.TempDir(), "bundles")
 	for i := range 6 {

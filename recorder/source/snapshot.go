@@ -57,7 +57,8 @@ type row struct {
 	found []found  // of them those that were not open
 
 	order  []string // of paths, those that are open
-	absent bool     // this kernel does not have it
+	absent bool     // this kernel does not have it, or does not show it here
+	masked bool     // which was said
 	lack   error    // why some of it is not read
 }
 
@@ -215,6 +216,11 @@ func (s *Snapshots) adopt(r *row) {
 			o.file.Close()
 		case errors.Is(o.err, fs.ErrNotExist):
 			r.absent = true
+		case errors.Is(o.err, procfs.ErrMasked): // as if the kernel did not have it, but somebody may mend that
+			if !r.masked {
+				s.log.Info(fmt.Sprintf("snapshots go without %s: %v", r.Path, o.err))
+			}
+			r.absent, r.masked = true, true
 		default:
 			lack = o.err
 		}

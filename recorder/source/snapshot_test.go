@@ -71,6 +71,37 @@ func TestSnapshotsTakeUrgentTextsOften(t *testing.T) {
 	}
 }
 
+// What a container's runtime hides, by a device in its place, is absent, which is said once, and not an empty text.
+func TestSnapshotsOfMaskedText(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, "proc/net/netstat", "TcpExt: A\nTcpExt: 1\n")
+	if err := os.Symlink("/dev/null", filepath.Join(root, "proc/interrupts")); err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	s, err := OpenSnapshots(root, 1<<20, time.Hour, testns.Log(func(line string) { said = append(said, line) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	at := time.Unix(1000, 0)
+	for range 2 {
+		at = at.Add(scanEvery)
+		if err := s.Take(at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, there := taken(t, s, at)["proc/interrupts"]; there {
+		t.Errorf("its text is kept: %q", text)
+	}
+	if len(said) != 1 || !strings.Contains(said[0], "snapshots go without proc/interrupts: ") {
+		t.Errorf("said %q", said)
+	}
+	if src := s.Source(at, at); src.State != format.Complete || !strings.Contains(src.Details["absent"], "proc/interrupts") {
+		t.Errorf("source %+v", src)
+	}
+}
+
 // A bond that comes while armed is taken from the next scan on. One that goes is no loss,
 // and is taken again when it is back. The file of a process stands for it, whose end makes
 // the open file unreadable, as the end of a bond does; a file on disk would stay readable.

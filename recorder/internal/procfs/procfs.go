@@ -31,9 +31,21 @@ func Open(root, path string) (*File, error) {
 	return p, nil
 }
 
-func (p *File) open() (err error) {
-	p.f, err = os.Open(p.path)
-	return err
+// ErrMasked is what a text is that has a device in its place. Docker 28, Podman, CRI-O and Kubernetes since 2025 put /dev/null
+// over /proc/interrupts (moby/moby#49560): read as a text it would be whole, and empty.
+var ErrMasked = errors.New("a device is in its place: runtimes of containers hide it so from whoever is not privileged")
+
+func (p *File) open() error {
+	f, err := os.Open(p.path)
+	if err != nil {
+		return err
+	}
+	if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		f.Close()
+		return &os.PathError{Op: "open", Path: p.path, Err: ErrMasked}
+	}
+	p.f = f
+	return nil
 }
 
 // gone is what an open file answers whose entry was removed: EIO of /proc (fs/proc/inode.c,
