@@ -75,7 +75,7 @@ var Defaults = []Default{
 		"replies without a route", "an interface that is taken down"},
 	{"no.route.ratio > 3x for 1s and no.route > 2 for 1s", "on a small host: a tenth of what it sends",
 		"replies without a route, on a small host", "a job that tries many addresses of IPv6 on a host without"},
-	{"address.conflicts > 0", "who has the address is asked by some only, and neighbours change their minds; who takes one over speaks alone a second later",
+	{"address.conflicts > 0", "who has the address is asked by some only, and neighbours change their minds, or this host does not use it (IPv6); who takes one over speaks alone a second later",
 		"duplicate address, split brain of a failover pair", "a failover in which the old owner keeps the address for seconds"},
 	{"cookies > 5x", "at least 50/s: the SYN queue is full",
 		"SYN flood with cookies", "a flash crowd on a short backlog"},
