@@ -23,7 +23,7 @@ var Defaults = []Default{
 		"slow application, slow upstream, too little CPU", "a batch of heavy requests where there are few others; long polling"},
 	{"serve.waiting > 5x for 1s", "eight connections at least that had no answer for a second: an application that hangs gives no response time that could be measured",
 		"hung application, pool of workers or connections used up, silent upstream, dead resolver", "a batch of heavy requests where there are few others; many clients that send what wants no answer, or poll for long, and begin at once"},
-	{"serve.silence > 5x and clients.silent > 6", "more than six addresses that asked until a moment and are silent since, 2.5 s at least and five times as long as any usual pause, on connections that nobody closed: who leaves closes",
+	{"serve.silence > 10x and clients.silent > 6", "more than six addresses that asked until a moment and are silent since, 2.5 s at least and ten times as long as nine of ten pauses, on connections that nobody closed: who leaves closes",
 		"a network's clients vanishing, a dead or misdirected path to this host: switch, route, address, a filter before it", "a balancer or an anycast route that takes its clients elsewhere at once; many programs that begin to ask in step, once"},
 	{"upstream.dismissed > 5x for 1250ms", "at least 10/s; what the restart of an upstream breaks off at once is a rate for less than a second",
 		"upstream that breaks off in place of an answer: a crashing worker, a limit of its own, a balancer without a backend", "a rolling restart of many upstreams; shippers of logs that the other side ends again and again, where that is new"},
