@@ -65,8 +65,8 @@ func runDuplicateAddress(c *Case) Answer {
 func (c *Case) duplicatesLogged() (findings []*Finding) {
 	for _, m := range c.logged("duplicate_address") {
 		addr, err := netip.ParseAddr(m.Fields["address"])
-		if err != nil || c.Lines.Get("if."+m.Fields["dev"]+".rx_packets") == nil || c.Evidence.OwnAt[addr] != m.Fields["dev"] {
-			continue // another namespace's, where interfaces may have the same names
+		if err != nil || c.Lines.Get("if."+m.Fields["dev"]+".rx_packets") == nil || c.Evidence.OwnAt[addr] != m.Fields["dev"] || !c.Evidence.InUse[addr] {
+			continue // another namespace's, where interfaces and addresses may be the same
 		}
 		by := ""
 		if link := m.Fields["link"]; link != "" {

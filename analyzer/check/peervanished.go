@@ -28,10 +28,15 @@ net.ipv4.tcp_retries2 is used up, some 15 minutes later. A firewall or NAT that 
 forgotten a connection looks the same if it drops what it does not know.
 
 A side counts as silent after three timeouts in a row, and three seconds or more without
-any packet of it until the capture ended. One or two connections are a phone that left.`,
+any packet of it until the capture ended. One or two connections are a phone that left.
+
+Clients that had been answered leave nothing to send again: when a path to this host dies,
+or a balancer takes them elsewhere, it hears nothing, as at night. The recorder asks the
+sockets then: many addresses that asked until a moment and are silent since, on
+connections that nobody closed, were cut off.`,
 	Ref:    "RFC 1122 section 4.2.3.5; RFC 5482; net/ipv4/tcp_timer.c, tcp_write_timeout, Linux 6.18",
 	Needs:  []*Need{needPackets},
-	Limits: []Limit{vanishedMany},
+	Limits: []Limit{vanishedMany, hushedMany},
 	Causes: []Link{
 		{Cause: &duplicateAddress, On: subject.KindService, Slack: counterSlack, If: harmful,
 			Because: "who is sent to the other machine that has the address is refused there, or not answered"},
@@ -44,7 +49,7 @@ any packet of it until the capture ended. One or two connections are a phone tha
 		{Cause: &nicDrop, On: subject.KindHost, Slack: counterSlack, If: wayOut,
 			Because: "what an interface of this host does not carry is not answered"},
 	},
-	Explains: []string{"rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans.ratio", "retrans", "established.resets", "tcp.fin_wait1", "forward.stalled", "forward.retrans.ratio"},
+	Explains: []string{"rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans.ratio", "retrans", "established.resets", "tcp.fin_wait1", "forward.stalled", "forward.retrans.ratio", "serve.silence", "clients.silent"},
 	run:      runVanished,
 }
 
@@ -60,6 +65,9 @@ func runVanished(c *Case) Answer {
 			}
 			findings = append(findings, c.vanishedFinding(h))
 		}
+	}
+	if f := c.hushedFinding(); f != nil {
+		findings = append(findings, f)
 	}
 	if len(findings) == 0 && heard > 0 {
 		return absent("%s waited for longer and longer timers, but their peers were heard on others meanwhile, on which much was lost: it is the loss", words.Plural(heard, "connection", "connections"))

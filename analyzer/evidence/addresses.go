@@ -3,6 +3,7 @@ package evidence
 import (
 	"io"
 	"net/netip"
+	"slices"
 
 	"github.com/spikebox/spikebox/format/member"
 )
@@ -15,11 +16,12 @@ func (e *Evidence) readAddresses(_ string, r io.Reader) error {
 		return err
 	}
 	list, err := member.ParseAddresses(text)
-	e.Own, e.OwnAt = map[netip.Addr]bool{}, map[netip.Addr]string{}
+	e.Own, e.OwnAt, e.InUse = map[netip.Addr]bool{}, map[netip.Addr]string{}, map[netip.Addr]bool{}
 	for i := range list {
 		if p, wrong := netip.ParsePrefix(list[i].Local); wrong == nil {
 			a := p.Addr().Unmap().WithZone("")
 			e.Own[a], e.OwnAt[a] = true, list[i].Interface
+			e.InUse[a] = slices.Contains(list[i].Flags, "dadfailed")
 		}
 	}
 	return err

@@ -42,6 +42,7 @@ type Evidence struct {
 	Settings     Settings
 	Own          map[netip.Addr]bool   // this host's addresses; empty where the bundle does not list them
 	OwnAt        map[netip.Addr]string // the interface that each is on
+	InUse        map[netip.Addr]bool   // those that the kernel found to be another's, and does not use
 	Packets      *Packets              // nil where no input holds packets
 	Requests     *Requests             // nil where no log was given
 	// Damage says what the bundle has lost since it was written: it is broken, and

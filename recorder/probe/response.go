@@ -32,6 +32,7 @@ type Response struct {
 	// Totals over all CPUs at the last Read, as in RTT.
 	serve, upstream, connect [Buckets]uint64
 	dismissed                [2]uint64
+	answers, reads           atomic.Uint64 // see Answered
 }
 
 // Responses are the times that ended since the last Read, and the requests that were dismissed: of
@@ -70,9 +71,14 @@ func (r *Response) Read(into *Responses) error {
 	into.Serve.sinceLast(&r.serve, &serve)
 	into.Upstream.sinceLast(&r.upstream, &upstream)
 	into.Connect.sinceLast(&r.connect, &connect)
+	r.answers.Add(into.Serve.Count)
+	r.reads.Add(1)
 	into.UpstreamDismissed, into.ServeDismissed = since(&r.dismissed[0], dismissed[0]), since(&r.dismissed[1], dismissed[1])
 	return nil
 }
+
+// Answered counts the times of served requests that Read has given, and how often it has read. It is safe beside Read.
+func (r *Response) Answered() (answers, reads uint64) { return r.answers.Load(), r.reads.Load() }
 
 // Lost counts, since arming, the connections that gave no times because no memory was had.
 func (r *Response) Lost() (n uint64) {

@@ -35,6 +35,9 @@ var floors = map[string]float64{
 	"resets": 1,
 	// 1.2, so that 5x is six: what a browser opens at once, and more than checks of dead servers are.
 	"tcp.syn_sent": 1.2, "forward.waiting": 1.2, "forward.stalled": 1.2, "forward.unanswered": 1.2,
+	// 0.25 s, so that 10x is 2.5 s. Of clients that ask independently, rate r, nine of ten pauses are below 2.3/r, and one
+	// of e^23 is ten times that: none in years. Over five times it lay one a day.
+	"serve.silence": 0.25,
 	// 1.5, so that 5x is eight: more than the six of one browser and a long poll beside them.
 	"serve.waiting": 1.5,
 	// 3, so that 2x is six, what a browser opens at once. Where three lose something in any three seconds, seven do

@@ -12,6 +12,7 @@ type reading struct {
 	established, resets, failed, gone, closeWait, finWait2            float64
 	opened, silent, late, cut, growth, waiting, losing                float64
 	dismissed, turned, deaf                                           float64 // by upstreams, by this host; s
+	hush, still                                                       float64 // s; addresses
 
 	least float64 // s, the least round trip of those connections
 	polls float64 // long polls that are open
@@ -57,6 +58,10 @@ func (r *reading) value(vital string) float64 {
 		return r.dismissed
 	case "serve.dismissed":
 		return r.turned
+	case "serve.silence":
+		return r.hush
+	case "clients.silent":
+		return r.still
 	case "udp.stalled":
 		return r.deaf
 	case "rtt.late":

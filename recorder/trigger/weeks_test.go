@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"slices"
@@ -29,6 +30,7 @@ var theirs = Vitals{
 	"connections.stalled": "1", "close_wait.growth": "1", "forward.waiting": "1", "forward.refused": "1/s", "retrans.connections": "1",
 	"upstream.dismissed": "1/s", "upstream.dismissed.ratio": "ratio", "serve.dismissed": "1/s", "serve.dismissed.ratio": "ratio", "udp.stalled": "s",
 	"forward.retrans.ratio": "ratio", "forward.lossy": "1", "forward.stalled": "1", "forward.unanswered": "1", "address.conflicts": "1",
+	"serve.silence": "s", "clients.silent": "1",
 }
 
 // week is one host's, and what became of it.
@@ -39,10 +41,12 @@ type week struct {
 	quiet   int // bundles while nothing happened
 	set     *Set
 	bundles int
+	calls   *rand.Rand // beside random, so that the rest of the week is the same without them
+	hush    float64    // s, since somebody was answered
 }
 
 func newWeek(seed, days int) *week {
-	w := &week{host: newHost(seed), span: time.Duration(days) * 24 * time.Hour}
+	w := &week{host: newHost(seed), calls: rand.New(rand.NewPCG(uint64(seed), 1)), span: time.Duration(days) * 24 * time.Hour}
 	w.set = w.arm()
 	w.plan(days)
 	return w
@@ -120,6 +124,7 @@ func (w *week) run() {
 		if now != nil && now.blind {
 			continue
 		}
+		w.call(&r)
 		// What comes independently of each other has Poisson's number, nearly.
 		dice := w.random.NormFloat64()
 		for _, n := range []*float64{&r.synRecv, &r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.failed, &r.closeWait, &r.finWait2, &r.opened, &r.silent, &r.waiting, &r.losing, &r.dismissed, &r.turned} {
@@ -132,6 +137,18 @@ func (w *week) run() {
 			}
 			return ok
 		})
+	}
+}
+
+// call has clients ask as often as they connect, independently of each other, and leaves none of them: where two a
+// second do, a pause is one of many addresses.
+func (w *week) call(r *reading) {
+	w.hush = min(w.hush+Tick.Seconds(), 60)
+	if w.calls.Float64() > math.Exp(-r.opened*Tick.Seconds()) {
+		w.hush = 0
+	}
+	if r.hush = w.hush; r.opened >= 2 && w.hush >= 2 {
+		r.still = 20
 	}
 }
 

@@ -28,9 +28,9 @@ const (
 
 var conflictMeter = &Meter{
 	ID:  "conflicts",
-	Doc: "ARP packets in which others claim an address of this host, by a socket that takes no other packets",
+	Doc: "ARP packets in which others claim an address of this host, by a socket that takes no other packets, and /proc/net/if_inet6",
 	Vitals: []Vital{
-		{"address.conflicts", "1", "IPv4 addresses of this host that another link address claimed, again after a second or more, within the last 30 s (ARP)"},
+		{"address.conflicts", "1", "addresses of this host that, within the last 30 s, another link address claimed again after a second or more (IPv4, ARP), or that the kernel found in use when they were set (IPv6, IFA_F_DADFAILED)"},
 	},
 	Variants: []Variant{{Name: "packet", Open: openConflicts}},
 }
@@ -53,10 +53,11 @@ type conflictReader struct {
 	own    map[claimed]bool
 	asked  time.Time // when the last two were read
 	buf    [64]byte
+	six    sixes
 }
 
 // openConflicts opens a socket that is given ARP and nothing else, by the kernel's own table of protocols.
-func openConflicts(Env) (Reader, error) {
+func openConflicts(env Env) (Reader, error) {
 	proto := binary.NativeEndian.Uint16([]byte{unix.ETH_P_ARP >> 8, unix.ETH_P_ARP & 0xff})
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, int(proto))
 	if err != nil {
@@ -66,7 +67,11 @@ func openConflicts(Env) (Reader, error) {
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
-	return &conflictReader{fd: fd, ready: [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, home: home, claims: map[claimed]*claim{}}, nil
+	six, err := openSixes(env.Root)
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(fd), home.Close())
+	}
+	return &conflictReader{six: six, fd: fd, ready: [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, home: home, claims: map[claimed]*claim{}}, nil
 }
 
 // Read takes what came since the last tick.
@@ -98,8 +103,9 @@ func (r *conflictReader) Read(now time.Time, out []float64) error {
 			n++
 		}
 	}
-	out[0] = float64(n)
-	return nil
+	six, err := r.six.conflicts(now)
+	out[0] = float64(n + six)
+	return err
 }
 
 // take looks at one packet. Whose addresses are this host's is asked for where somebody claims one that was, and each minute
@@ -168,4 +174,6 @@ func (r *conflictReader) ask(now time.Time) error {
 }
 
 // Close closes the socket.
-func (r *conflictReader) Close() error { return errors.Join(unix.Close(r.fd), r.home.Close()) }
+func (r *conflictReader) Close() error {
+	return errors.Join(unix.Close(r.fd), r.home.Close(), r.six.close())
+}

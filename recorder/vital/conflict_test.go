@@ -3,9 +3,12 @@
 package vital
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -94,5 +97,98 @@ func sender(t *testing.T, index int) func([]byte) {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// The kernel's own word of an address of IPv6 that a neighbour has: news for half a minute, unless it was so before.
+func TestConflictsIPv6(t *testing.T) {
+	testns.Run(t, func() {
+		run := func(line string) {
+			t.Helper()
+			if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+				t.Fatalf("ip %s: %v: %s", line, err, out)
+			}
+		}
+		run("link add eth0 type veth peer name eth1")
+		for _, line := range []string{"link set eth0 up", "link set eth1 up", "addr add 2001:db8::1/64 dev eth1 nodad", "addr add 2001:db8::2/64 dev eth1 nodad"} {
+			run(line)
+		}
+		root := t.TempDir()
+		if err := errors.Join(os.Mkdir(filepath.Join(root, "proc"), 0o755), os.Symlink("/proc/thread-self/net", filepath.Join(root, "proc/net"))); err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		look := func(s *sixes) int {
+			t.Helper()
+			now = now.Add(time.Second)
+			n, err := s.conflicts(now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		open := func() *sixes {
+			t.Helper()
+			s, err := openSixes(root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { s.close() })
+			return &s
+		}
+		failed := func(addr string) {
+			t.Helper()
+			run("addr add " + addr + "/64 dev eth0")
+			for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+				out, err := exec.Command("ip", "-6", "addr", "show", "dev", "eth0", "dadfailed", "to", addr).CombinedOutput()
+				if err == nil && len(out) > 0 {
+					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("the kernel has not found %s in use: %v: %s", addr, err, out)
+				}
+			}
+		}
+		s := open()
+		if n := look(s); n != 0 {
+			t.Errorf("%d conflicts where each address is one machine's", n)
+		}
+		failed("2001:db8::1")
+		if n := look(s); n != 1 {
+			t.Errorf("%d conflicts, want one", n)
+		}
+		if late := open(); look(late) != 0 || look(late) != 0 {
+			t.Error("what was so before the recorder came is told")
+		}
+		failed("2001:db8::2")
+		if n := look(s); n != 2 {
+			t.Errorf("%d conflicts, want two", n)
+		}
+		run("addr del 2001:db8::1/64 dev eth0")
+		if n := look(s); n != 1 {
+			t.Errorf("%d conflicts after one was given up, want one", n)
+		}
+		now = now.Add(conflictStays)
+		if n := look(s); n != 0 {
+			t.Errorf("%d conflicts after %v, want none", n, conflictStays)
+		}
+	})
+}
+
+func TestParseSix(t *testing.T) {
+	for line, want := range map[string]bool{
+		"00000000000000000000000000000001 01 80 10 80       lo":   false,
+		"20010db8000000000000000000000001 02 40 00 88     eth0":   true,
+		"20010db8000000000000000000000001 1a3f 40 00 08 eth0.100": true,
+		"20010db8000000000000000000000001 02 40 00 c0     eth0":   false, // tentative, permanent
+	} {
+		if who, failed, err := parseSix([]byte(line)); err != nil || failed != want || !strings.HasPrefix(line, string(who)+" ") {
+			t.Errorf("%q: %q, failed %v, %v", line, who, failed, err)
+		}
+	}
+	for _, line := range []string{"", "20010db8000000000000000000000001 02 40 00", "a b c d e"} {
+		if who, failed, err := parseSix([]byte(line)); err == nil {
+			t.Errorf("%q is taken for %q, failed %v", line, who, failed)
+		}
 	}
 }

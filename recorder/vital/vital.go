@@ -82,6 +82,7 @@ var Meters = []*Meter{
 	rttMeter,
 	responseMeter,
 	waitingMeter,
+	silenceMeter,
 	listenerMeter,
 	stateMeter,
 	portMeter,
