@@ -96,6 +96,8 @@ type Baseline struct {
 	half  int64             // half hour for which same and once were reckoned
 	same  float64           // usual at this time of other days
 	once  float64           // it was so on one of them
+
+	habit habit
 }
 
 // lesson is a tick's value.

@@ -171,7 +171,12 @@ func (t *term) step(now time.Time, elapsed time.Duration, v float64, e *Eval) {
 		}
 	}
 	was := t.over
-	t.over = armed && t.beyond(v, 1)
+	unusual := armed && t.beyond(v, 1)
+	if t.over = unusual; t.Factor && t.Above {
+		t.base.habit.look(now, elapsed, t.For, v, unusual)
+		t.limit = t.base.habit.limit(now, t.limit)
+		t.over = armed && t.beyond(v, 1)
+	}
 	switch {
 	case !t.over:
 		t.held = 0
@@ -181,7 +186,7 @@ func (t *term) step(now time.Time, elapsed time.Duration, v float64, e *Eval) {
 		t.since, t.held = now, 0
 	}
 	if t.Factor {
-		t.base.learn(now, elapsed, v, t.over)
+		t.base.learn(now, elapsed, v, unusual)
 	}
 }
 
