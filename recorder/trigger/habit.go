@@ -17,13 +17,13 @@ const (
 	habitMore = 1.5
 )
 
-// habit is what a condition held at, by time of day. A job of a few seconds that a clock starts is less than the tenth of an hour
+// habit is what a condition held at where its trigger's did all, by time of day. A job of a few seconds that a clock starts is less than the tenth of an hour
 // from which on it is usual; it is a habit all the same, and known by coming at the same time.
 type habit struct {
 	stays [habitsMost]stay // a ring
 	next  int              // its oldest
 
-	held  time.Duration // beyond what is usual, since a hold was full last
+	held  time.Duration // beyond what is usual, since one was kept last
 	least float64       // meanwhile
 	on    bool
 
@@ -37,22 +37,25 @@ type stay struct {
 	value float64
 }
 
-// look takes a tick's value, which is beyond what is usual or not. What is noted is the least of a full hold: what no
-// hold was filled by fires nothing, and is no habit.
-func (h *habit) look(now time.Time, elapsed, hold time.Duration, v float64, beyond bool) {
+// look takes a tick's value, which is beyond what is usual or not.
+func (h *habit) look(elapsed time.Duration, v float64, beyond bool) {
 	switch {
 	case !beyond:
 		h.on = false
-		return
 	case !h.on:
 		h.on, h.held, h.least = true, 0, v
 	default:
 		h.held, h.least = h.held+elapsed, min(h.least, v)
 	}
-	if h.held >= hold-slack {
-		h.note(slotOf(now), h.least)
-		h.held, h.least = 0, v
-	}
+}
+
+// full says whether a hold is filled beyond what is usual.
+func (h *habit) full(hold time.Duration) bool { return h.on && h.held >= hold-slack }
+
+// keep notes what was the least of a hold, and begins another.
+func (h *habit) keep(now time.Time) {
+	h.note(slotOf(now), h.least)
+	h.on = false
 }
 
 func (h *habit) note(slot int64, v float64) {

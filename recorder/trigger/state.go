@@ -118,7 +118,7 @@ func restored(s *format.Baseline, unit string, now time.Time) (*Baseline, error)
 		if !(x.Most >= 0) || math.IsInf(x.Most, 0) || !(x.Seconds > 0 && x.Seconds <= stateSeconds) {
 			return nil, fmt.Errorf("it has a bin of %v s up to %v", x.Seconds, x.Most)
 		}
-		b.last.add(x.Most*0.99, x.Seconds)
+		b.last.add(bin(x.Most*0.99), x.Seconds)
 	}
 	if b.last.sum > stateSeconds {
 		return nil, fmt.Errorf("it has seen %v s, more than one can hold", b.last.sum)
