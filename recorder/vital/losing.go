@@ -20,7 +20,7 @@ var losingMeter = &Meter{
 		{"retrans.others", "1/s", "segments sent again (Tcp RetransSegs), but for the share of the one address of whose copy the most was, of what eBPF tells"},
 	},
 	Variants: []Variant{
-		{Name: "ebpf", Late: true, Open: openLosing},
+		{Name: "ebpf", Open: openLosing},
 		{Name: "proc", Lack: "counts segments, of which one connection may have all", Late: true, Open: openLost},
 	},
 }
