@@ -259,6 +259,8 @@ type Baseline struct {
 	Bins []BaselineBin `json:"bins,omitempty"`
 	// Hours is what was usual in the hours of the last seven days.
 	Hours []BaselineHour `json:"hours,omitempty"`
+	// Habits is what it held at beyond a trigger's limit lately, oldest first.
+	Habits []BaselineHabit `json:"habits,omitempty"`
 }
 
 // BaselineBin is for how long values lay between the bin below and Most.
@@ -272,4 +274,10 @@ type BaselineHour struct {
 	Hour  int     `json:"hour"`  // of the day, UTC
 	Day   int     `json:"day"`   // days since 1970-01-01, modulo 7
 	Usual float64 `json:"usual"` // in the vital's unit
+}
+
+// BaselineHabit is the most that a vital held at, for as long as a trigger wants, within five minutes.
+type BaselineHabit struct {
+	Time  time.Time `json:"time"` // their begin
+	Value float64   `json:"value"`
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/handshake"
 	"github.com/spikebox/spikebox/analyzer/internal/words"
+	"github.com/spikebox/spikebox/analyzer/rtt"
 	"github.com/spikebox/spikebox/format/member"
 )
 
@@ -24,7 +25,9 @@ IPv6 needs a second look. A host without an IPv6 route asks for one whenever a n
 an IPv6 address: resolvers and browsers connect a socket only to see whether it works.
 So OutNoRoutes of IPv6 counts all day on a healthy host that has IPv4 only, and that of
 IPv4 on one that has IPv6 only. Neither is a finding, unless clients came to whom no route
-leads back: a host that is asked from beyond its own links had a way there.`,
+leads back: a host that is asked from beyond its own links had a way there. Likewise on a
+host of a closed network, without a default route, that spoke with nobody beyond its own
+links meanwhile: that is told as a note, unless the trigger was for it.`,
 	Ref:      "net/ipv4/ip_output.c, __ip_queue_xmit, net/ipv4/inet_connection_sock.c, inet_csk_route_req, Linux 6.18; RFC 4293, ipSystemStatsOutNoRoutes",
 	Explains: []string{"no.route", "no.route.ratio", "syn.retrans", "synack.retrans", "syn_recv", "rto", "forward.stalled", "forward.waiting"},
 	Needs:    []*Need{needSNMP},
@@ -61,6 +64,9 @@ func runNoRoute(c *Case) Answer {
 	if float64(b.span.End-b.span.Start) > 0.9*float64(c.Window.End-c.Window.Start) {
 		f.Severity = Info
 	}
+	if family == "IPv4" && c.closed() && len(unanswered) == 0 {
+		f.Severity = Info
+	}
 	f.Headline = fmt.Sprintf("This host had no %s route for %s that it was to send.", family, words.Plural(uint64(b.all), "packet", "packets"))
 	f.Evidence = []Item{c.counterItem(series)}
 	if refusing := c.refusingRoutes(); len(refusing) > 0 {
@@ -90,6 +96,19 @@ func (c *Case) hasRoute(family string) bool {
 	return slices.ContainsFunc(c.Evidence.Routes, func(r member.Route) bool {
 		return r.Family == family && r.To == "default" && !refusingType(&r)
 	})
+}
+
+// closed says whether this host is of a network from which no route leads on, and nobody lies where none leads with whom it
+// spoke. Programs that look for an address to take ask for a route all the same (connect(2) of a UDP socket, which counts
+// and sends nothing: net/ipv4/datagram.c, __ip4_datagram_connect). It does not where the routes are not known, or the trigger was for that.
+func (c *Case) closed() bool {
+	if c.Evidence.Routes == nil || c.hasRoute("inet") || len(c.refusingRoutes()) > 0 || c.Evidence.Packets == nil {
+		return false
+	}
+	if m := c.Evidence.Manifest; m != nil && strings.HasPrefix(m.Trigger.Vital, "no.route") {
+		return false
+	}
+	return !slices.ContainsFunc(c.peers(), func(p *rtt.Peer) bool { return p.Addr.Unmap().Is4() && !c.routed(p.Addr) })
 }
 
 // speaksIPv4 says whether this host has an IPv4 address by which others beyond its links can reach it; where the addresses

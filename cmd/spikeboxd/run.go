@@ -40,7 +40,8 @@ that is gone, ports or connection tracking used up … README.md lists them with
 A trigger is VITAL > LIMIT [for DURATION] [and …], as in 'rtt.p99 > 200ms for 2s',
 'conntrack.fill > 80%', 'retrans.ratio > 2% for 2s and rto > 20' or 'syn_recv > 5x':
 five times what is usual for the vital, which is what nine of ten ticks stay below in
-the last hour and at the same time of other days. It is known from 81 s of traffic
+the last hour and at the same time of other days; a little more than what it held at in
+the same minutes of two other days is no news, either. It is known from 81 s of traffic
 on, and until then the largest so far stands for it, or a ceiling of the vital's. With < it fires when a vital falls and stays
 low (for DURATION). What goes on for long makes another bundle when it is twice as old.
 SIGUSR1 fires by hand. SIGTERM and SIGINT finish what is pending and end; a

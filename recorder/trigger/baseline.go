@@ -59,8 +59,8 @@ type histogram struct {
 	sum  float64           // of bins
 }
 
-func (h *histogram) add(v, seconds float64) {
-	h.bins[bin(v)] += seconds
+func (h *histogram) add(bin int, seconds float64) {
+	h.bins[bin] += seconds
 	h.sum += seconds
 }
 
@@ -96,6 +96,8 @@ type Baseline struct {
 	half  int64             // half hour for which same and once were reckoned
 	same  float64           // usual at this time of other days
 	once  float64           // it was so on one of them
+
+	habit habit
 }
 
 // lesson is a tick's value.
@@ -125,15 +127,15 @@ func (b *Baseline) learn(now time.Time, elapsed time.Duration, v float64, over b
 
 // count counts a tick's value.
 func (b *Baseline) count(l *lesson) {
-	weight := l.seconds
-	b.remember(l.at, l.v, weight)
+	weight, bin := l.seconds, bin(l.v)
+	b.remember(l.at, bin, weight)
 	if l.over {
 		// It may be the incident. It is learned all the same, slowly: a baseline that never
 		// learned what is over could not follow a night that became a day.
 		weight *= overWeight
 	}
 	b.gain = max(b.gain, 1) * (1 + weight/memory.Seconds())
-	b.last.add(l.v, weight*b.gain)
+	b.last.add(bin, weight*b.gain)
 	if b.gain > renormalise {
 		for i := range b.last.bins {
 			b.last.bins[i] /= b.gain
@@ -155,14 +157,14 @@ func (b *Baseline) reckon() {
 
 // remember learns an hour of the day by itself, and at full weight: a backup that takes half
 // an hour each night is usual then from the third night on.
-func (b *Baseline) remember(at int64, v, seconds float64) {
+func (b *Baseline) remember(at int64, bin int, seconds float64) {
 	if hour := at / int64(time.Hour); hour != b.hour {
 		if b.own.sum >= hourEnough.Seconds() {
 			b.hours[modulo(b.hour, 24)][modulo(b.hour/24, days)] = b.own.quantile(usualShare)
 		}
 		b.hour, b.half, b.own = hour, 0, histogram{}
 	}
-	b.own.add(v, seconds)
+	b.own.add(bin, seconds)
 }
 
 // seen is how many seconds of values are in the last hour's histogram, at their weights of now.

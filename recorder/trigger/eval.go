@@ -93,7 +93,7 @@ func (e *Eval) Step(now time.Time, value func(vital string) float64, take func(F
 		elapsed = 0
 	}
 	e.last = now
-	holds, clear := true, false
+	holds, unusual, clear := true, true, false
 	for i := range e.terms {
 		t := &e.terms[i]
 		t.step(now, elapsed, value(t.Vital), e)
@@ -101,7 +101,11 @@ func (e *Eval) Step(now time.Time, value func(vital string) float64, take func(F
 			t.held = t.For
 		}
 		holds = holds && t.over && t.held >= t.For-slack
+		unusual = unusual && t.unusual()
 		clear = clear || t.clear()
+	}
+	if unusual {
+		e.keep(now)
 	}
 	if clear {
 		e.seen, e.asked, e.age, e.next = true, false, 0, 0
@@ -120,6 +124,26 @@ func (e *Eval) Step(now time.Time, value func(vital string) float64, take func(F
 	if take(f) {
 		e.next = e.age + max(e.age, goesOn)
 	}
+}
+
+// keep notes at what all conditions hold now beyond what is usual, whether that is a habit by now or not.
+func (e *Eval) keep(now time.Time) {
+	for i := range e.terms {
+		if t := &e.terms[i]; t.habitual() {
+			t.base.habit.keep(now)
+		}
+	}
+}
+
+// habitual says whether a condition has habits.
+func (t *term) habitual() bool { return t.Factor && t.Above }
+
+// unusual says whether the condition holds but for what is a habit.
+func (t *term) unusual() bool {
+	if t.habitual() {
+		return t.base.habit.full(t.For)
+	}
+	return t.over && t.held >= t.For-slack
 }
 
 // begins says whether all conditions hold, and the last of them since this tick.
@@ -149,6 +173,7 @@ func (t *term) step(now time.Time, elapsed time.Duration, v float64, e *Eval) {
 	t.value = v
 	if math.IsNaN(v) {
 		t.over, t.held = false, 0
+		t.base.habit.look(0, v, false)
 		return
 	}
 	// Before this value is learned: a factor measures it against what was usual until now.
@@ -171,7 +196,12 @@ func (t *term) step(now time.Time, elapsed time.Duration, v float64, e *Eval) {
 		}
 	}
 	was := t.over
-	t.over = armed && t.beyond(v, 1)
+	unusual := armed && t.beyond(v, 1)
+	if t.over = unusual; t.habitual() {
+		t.base.habit.look(elapsed, v, unusual)
+		t.limit = t.base.habit.limit(now, t.limit)
+		t.over = armed && t.beyond(v, 1)
+	}
 	switch {
 	case !t.over:
 		t.held = 0
@@ -181,7 +211,7 @@ func (t *term) step(now time.Time, elapsed time.Duration, v float64, e *Eval) {
 		t.since, t.held = now, 0
 	}
 	if t.Factor {
-		t.base.learn(now, elapsed, v, t.over)
+		t.base.learn(now, elapsed, v, unusual)
 	}
 }
 

@@ -43,6 +43,8 @@ var floors = map[string]float64{
 	// 3, so that 2x is six, what a browser opens at once. Where three lose something in any three seconds, seven do
 	// in thirty of the thousand that a copy takes.
 	"retrans.connections": 3,
+	// 5/s, so that 2x is 10/s: a page over a radio link loses as many.
+	"retrans.others": 5,
 	// 4, so that 5x is twenty: three browsers' at once, of one household.
 	"connections.stalled": 4,
 	// 3, so that 3x is nine within three seconds: a browser that closes leaves six.
@@ -74,8 +76,8 @@ var unitFloors = map[string]float64{
 var ceilings = map[string]float64{
 	// 3x is 12 %, where TCP hardly moves: 4 % is a bad mobile network's.
 	"retrans.ratio": 0.04, "forward.retrans.ratio": 0.04,
-	// 2x is twelve connections.
-	"retrans.connections": 6,
+	// 2x is twelve connections, and sixty segments a second.
+	"retrans.connections": 6, "retrans.others": 30,
 	// 3x is half of the handshakes, and 15 % of what is sent.
 	"syn.retrans.ratio": 1.0 / 6, "rto.ratio": 0.05,
 	// 3x is half of the requests.

@@ -92,6 +92,11 @@ func (t *term) state(now time.Time) format.Baseline {
 			}
 		}
 	}
+	for i := range b.habit.stays {
+		if h := &b.habit.stays[(b.habit.next+i)%habitsMost]; h.slot != 0 {
+			s.Habits = append(s.Habits, format.BaselineHabit{Time: time.Unix(0, 0).UTC().Add(time.Duration(h.slot) * stretch), Value: h.value})
+		}
+	}
 	return s
 }
 
@@ -113,7 +118,7 @@ func restored(s *format.Baseline, unit string, now time.Time) (*Baseline, error)
 		if !(x.Most >= 0) || math.IsInf(x.Most, 0) || !(x.Seconds > 0 && x.Seconds <= stateSeconds) {
 			return nil, fmt.Errorf("it has a bin of %v s up to %v", x.Seconds, x.Most)
 		}
-		b.last.add(x.Most*0.99, x.Seconds)
+		b.last.add(bin(x.Most*0.99), x.Seconds)
 	}
 	if b.last.sum > stateSeconds {
 		return nil, fmt.Errorf("it has seen %v s, more than one can hold", b.last.sum)
@@ -123,6 +128,12 @@ func restored(s *format.Baseline, unit string, now time.Time) (*Baseline, error)
 			return nil, fmt.Errorf("it has hour %d of day %d at %v", x.Hour, x.Day, x.Usual)
 		}
 		b.hours[x.Hour][x.Day] = x.Usual
+	}
+	for _, x := range s.Habits {
+		if !(x.Value > 0) || math.IsInf(x.Value, 0) || x.Time.Sub(now) > stateFuture {
+			return nil, fmt.Errorf("it held at %v at %s", x.Value, x.Time.UTC().Format(time.RFC3339))
+		}
+		b.habit.note(slotOf(x.Time), x.Value)
 	}
 	b.reckon()
 	return b, nil

@@ -27,7 +27,7 @@ var theirs = Vitals{
 	"no.route": "1/s", "cookies": "1/s", "ports.fill": "ratio", "conntrack.fill": "ratio", "conntrack.drops": "1/s", "softnet.drops": "1/s",
 	"softirq.max": "s", "udp.rcvbuf": "1/s", "tcp.close_wait": "1", "tcp.fin_wait2": "1", "mem.pressure": "1", "psi.memory": "ratio", "serve.p99": "s",
 	"syn.retrans.ratio": "ratio", "established.resets.ratio": "ratio", "connect.failed.ratio": "ratio", "no.route.ratio": "ratio", "filtered.clients": "1", "serve.waiting": "1", "peers.stalled": "1", "rto.ratio": "ratio", "rtt.late": "1", "tcp.syn_sent": "1",
-	"connections.stalled": "1", "close_wait.growth": "1", "forward.waiting": "1", "forward.refused": "1/s", "retrans.connections": "1",
+	"connections.stalled": "1", "close_wait.growth": "1", "forward.waiting": "1", "forward.refused": "1/s", "retrans.connections": "1", "retrans.others": "1/s",
 	"upstream.dismissed": "1/s", "upstream.dismissed.ratio": "ratio", "serve.dismissed": "1/s", "serve.dismissed.ratio": "ratio", "udp.stalled": "s",
 	"forward.retrans.ratio": "ratio", "forward.lossy": "1", "forward.stalled": "1", "forward.unanswered": "1", "address.conflicts": "1",
 	"serve.silence": "s", "clients.silent": "1",
@@ -73,8 +73,9 @@ func (w *week) plan(days int) {
 	for _, k := range kinds {
 		for day := range days {
 			if k.nightly > 0 && (k.of == 0 || w.seed%k.of == 0) {
-				start := time.Duration(day)*24*time.Hour + k.nightly
-				w.events = append(w.events, &event{kind: k, start: start, end: start + k.least})
+				// What it waits for takes a minute or two, not as long each night.
+				start := (time.Duration(day)*24*time.Hour + k.nightly + time.Duration(w.random.Int64N(int64(2*time.Minute)))).Truncate(Tick)
+				w.events = append(w.events, &event{kind: k, start: start, end: start + k.least, size: w.random.Float64()})
 			}
 		}
 	}
@@ -102,7 +103,7 @@ func (w *week) plan(days int) {
 			clear(known)
 		case e.nightly > 0 && !known[name]:
 			first := *e.kind
-			first.name = unheard(name)
+			first.name, first.hurts = unheard(name), e.hurtsOnce
 			e.kind, known[name] = &first, true
 		}
 	}
@@ -111,6 +112,7 @@ func (w *week) plan(days int) {
 // run steps the week through the very code that a recorder steps.
 func (w *week) run() {
 	clock, next := time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC), 0
+	var luck [4]float64 // of the last second's ticks, over which everything is counted
 	for at := time.Duration(0); at < w.span; at += Tick {
 		r := w.ordinary(at)
 		for next < len(w.events) && at >= w.events[next].end {
@@ -126,7 +128,8 @@ func (w *week) run() {
 		}
 		w.call(&r)
 		// What comes independently of each other has Poisson's number, nearly.
-		dice := w.random.NormFloat64()
+		luck[int(at/Tick)%len(luck)] = w.random.NormFloat64()
+		dice := (luck[0] + luck[1] + luck[2] + luck[3]) / 2
 		for _, n := range []*float64{&r.synRecv, &r.synRetrans, &r.rto, &r.retrans, &r.established, &r.resets, &r.failed, &r.closeWait, &r.finWait2, &r.opened, &r.silent, &r.waiting, &r.losing, &r.dismissed, &r.turned} {
 			*n = math.Floor(max(0, *n+math.Sqrt(*n)*dice))
 		}
@@ -199,7 +202,7 @@ func table(weeks []*week) string {
 		quiet, bundles = quiet+w.quiet, bundles+w.bundles
 	}
 	fmt.Fprintln(out, "EVENTS\tFIRED\tLATE\tMISSED\tMEDIAN\tWORST\tBUNDLES\t  INCIDENT")
-	for _, k := range kinds {
+	for _, k := range slices.Concat(kinds, firstNights()) {
 		if all := of(weeks, k); k.hurts {
 			var waits []time.Duration
 			slow, made := 0, 0

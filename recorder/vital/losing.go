@@ -4,6 +4,7 @@ package vital
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/spikebox/spikebox/recorder/probe"
@@ -16,6 +17,7 @@ var losingMeter = &Meter{
 	Doc: "how many connections lose segments",
 	Vitals: []Vital{
 		{"retrans.connections", "1", "connections of which a segment was sent again within the last 3 s; of those on which 1 MiB and more was sent for each segment that came, as a copy is, each address once, and each of more than 16"},
+		{"retrans.others", "1/s", "segments sent again (Tcp RetransSegs), but for the share of the one address of whose copy the most was, of what eBPF tells"},
 	},
 	Variants: []Variant{
 		{Name: "ebpf", Open: openLosing},
@@ -60,6 +62,39 @@ func carried(e *probe.Event) carrier {
 	return carrier{try{e.Local.Port(), e.Remote}, e.Answer >= heavy}
 }
 
+// resend is a segment that was sent again.
+type resend struct {
+	to    netip.Addr
+	heavy bool
+	at    int64 // CLOCK_MONOTONIC, ns
+}
+
+// others gives the share of what was sent again within the last second that is not of the address with the most of a
+// copy: who fills a line of his own loses by that, and nobody else does. It is 1 where nothing was told.
+func others(told []resend, losing crowd[carrier]) float64 {
+	connections := map[netip.Addr]int{}
+	for who := range losing {
+		if who.heavy {
+			connections[who.remote.Addr()]++
+		}
+	}
+	copied, most := map[netip.Addr]int{}, 0
+	for i := range told {
+		if r := &told[i]; r.heavy && connections[r.to] <= copies {
+			copied[r.to]++
+			most = max(most, copied[r.to])
+		}
+	}
+	return 1 - ratio(float64(most), float64(len(told)))
+}
+
+// losingReader tells of connections, and how much is lost as the counter does: of events the kernel tells some hundred a
+// second, of whomever they are.
+type losingReader struct {
+	lost
+	peers *Peers
+}
+
 func openLosing(env Env) (Reader, error) {
 	if err := env.refusal("retransmit"); err != nil {
 		return nil, err
@@ -67,14 +102,30 @@ func openLosing(env Env) (Reader, error) {
 	if env.Peers == nil {
 		return nil, errUntold
 	}
-	return probed(env.Peers.readLosing), nil
+	r := &losingReader{newLost(env), env.Peers}
+	return r, r.counters.open()
 }
 
-func (p *Peers) readLosing(_ time.Time, out []float64) (err error) {
+func (r *losingReader) Read(now time.Time, out []float64) error {
+	if err := r.lost.Read(now, out); err != nil {
+		return err
+	}
+	connections, share, err := r.peers.lose()
+	out[0], out[1] = connections, out[1]*share
+	return err
+}
+
+// lose counts the connections that lose, and gives the share of others.
+func (p *Peers) lose() (connections, share float64, err error) {
+	now, err := monotonic()
+	if err != nil {
+		return 0, 0, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out[0], err = hurt(p.losing, stalledTold)
-	return err
+	p.resent = slices.DeleteFunc(p.resent, func(r resend) bool { return now-r.at > int64(time.Second) })
+	connections, err = hurt(p.losing, stalledTold)
+	return connections, others(p.resent, p.losing), err
 }
 
 // lost counts the segments where nothing tells of connections.
@@ -85,16 +136,21 @@ type lost struct {
 	rate     rate
 }
 
+func newLost(env Env) lost {
+	return lost{counters: env.shared(), names: [][]string{{"Tcp RetransSegs"}}, sums: make([]uint64, 1)}
+}
+
 func openLost(env Env) (Reader, error) {
-	r := &lost{counters: env.shared(), names: [][]string{{"Tcp RetransSegs"}}, sums: make([]uint64, 1)}
-	return r, r.counters.open()
+	r := newLost(env)
+	return &r, r.counters.open()
 }
 
 func (r *lost) Read(now time.Time, out []float64) error {
 	if err := r.counters.read(now, r.names, r.sums); err != nil {
 		return err
 	}
-	out[0] = r.rate.add(now, r.sums[0]) * stalledTold.Seconds()
+	out[1] = r.rate.add(now, r.sums[0])
+	out[0] = out[1] * stalledTold.Seconds()
 	return nil
 }
 

@@ -5,7 +5,6 @@ package vital
 import (
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/spikebox/spikebox/recorder/probe"
 )
@@ -19,12 +18,13 @@ func TestLosing(t *testing.T) {
 		connections int // of each address
 		answer      uint64
 		want        float64
+		others      float64 // of what is sent again
 	}{
-		{"a copy", 1, 8, 200 << 20, 1},
-		{"two copies", 2, 8, 200 << 20, 2},
-		{"a browser's pages", 1, 6, 100_000, 6},
-		{"users who download films", 20, 1, 5 << 20, 20},
-		{"what a proxy has open", 1, 60, 5 << 20, 1 + 60 - 16},
+		{"a copy", 1, 8, 200 << 20, 1, 0},
+		{"two copies", 2, 8, 200 << 20, 2, 0.5},
+		{"a browser's pages", 1, 6, 100_000, 6, 1},
+		{"users who download films", 20, 1, 5 << 20, 20, 0.95},
+		{"what a proxy has open", 1, 60, 5 << 20, 1 + 60 - 16, 1},
 	} {
 		p := NewPeers(nil)
 		now, err := monotonic()
@@ -40,9 +40,8 @@ func TestLosing(t *testing.T) {
 				}
 			}
 		}
-		out := []float64{-1}
-		if err := p.readLosing(time.Now(), out); err != nil || out[0] != c.want {
-			t.Errorf("%s: %v connections lose, want %v (%v)", c.story, out[0], c.want, err)
+		if n, share, err := p.lose(); err != nil || n != c.want || share != c.others {
+			t.Errorf("%s: %v connections lose, and others send %v of it again, want %v and %v (%v)", c.story, n, share, c.want, c.others, err)
 		}
 		if n, err := p.slow(); err != nil || n != c.want {
 			t.Errorf("%s: %v connections are late, want %v (%v)", c.story, n, c.want, err)

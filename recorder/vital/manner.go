@@ -9,6 +9,7 @@ import "time"
 type manner struct {
 	listened time.Time // last
 	answers  bool      // somebody
+	since    time.Time // that is known
 	silent   bool      // somebody who was never answered has waited for longer than what is counted, or gone on to send
 	waiting  int       // of this look, and the next three
 	unsure   int       // who wait, but not for as long as where nobody is known to be answered
@@ -71,7 +72,10 @@ func (m *manner) look(info []byte, goneOn bool) {
 // count gives how many of the port's clients wait, and begins a new look. As many as have been seen to wait patiently
 // come at once when the service is restarted; twice as many are others.
 func (m *manner) count(now time.Time) (n int) {
-	if n = m.waiting; m.answers {
+	if m.answers && m.since.IsZero() {
+		m.since = now
+	}
+	if n = m.waiting; m.answers && now.Sub(m.since) >= waitingPatient*time.Millisecond {
 		n += m.unsure
 	}
 	m.peaks.note(now, m.patient)
@@ -88,28 +92,39 @@ type waits map[uint64]*wait
 // wait is what a connection had had when it was seen to wait.
 type wait struct {
 	in, out uint32 // segments with data
-	goneOn  bool   // its client has sent more since, without an answer
+	waits   bool   // those are of a second without an answer
+	goneOn  bool   // its client has sent more since
+	often   int    // it did so, with answers between
 	seen    time.Time
 }
 
 // note takes a look at a connection, and says whether its client has gone on to send after a second without an
-// answer: one that waits for it does not. It reports events, or sends a large file with pauses.
+// answer: one that waits for it does not. It reports events, or sends a large file with pauses. Who does so again after an
+// answer has a stream of which each side speaks as it likes, and waits for nothing.
 func (w waits) note(now time.Time, cookie uint64, info []byte) bool {
 	field := func(offset int) uint32 { return native.Uint32(info[offset:]) }
 	in, out, heard := field(tcpInfoDataSegsIn), field(tcpInfoDataSegsOut), field(tcpInfoLastDataRecv)
+	waits := heard < field(tcpInfoLastDataSent) && heard >= waitingLeast
 	c := w[cookie]
 	switch {
-	case c != nil && c.out == out:
-		c.goneOn = c.goneOn || in != c.in
-		c.in, c.seen = in, now
-		return c.goneOn
-	case heard < field(tcpInfoLastDataSent) && heard >= waitingLeast:
-		w[cookie] = &wait{in: in, out: out, seen: now}
+	case c == nil && !waits:
+		return false
+	case c == nil:
+		c = &wait{out: out, waits: true}
+		w[cookie] = c
+	case c.out != out || !c.waits:
+		if c.out, c.waits, c.goneOn = out, waits, false; !waits && c.often == 0 {
+			return false
+		}
+	case in != c.in && !c.goneOn:
+		c.goneOn = true
+		c.often++
 	}
-	return false
+	c.in, c.seen = in, now
+	return c.goneOn || c.often >= 2
 }
 
-// forget forgets those that are gone, were answered, or did not wait.
+// forget forgets those that are gone, and those that were answered and had not gone on.
 func (w waits) forget(now time.Time) {
 	for cookie, c := range w {
 		if c.seen != now {

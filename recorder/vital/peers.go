@@ -74,6 +74,7 @@ type Peers struct {
 	each     crowd[try] // connections to them
 	late     crowd[carrier]
 	losing   crowd[carrier]
+	resent   []resend // within the last second, and since they were asked for
 }
 
 // try is a connection: the port here, and the other end.
@@ -166,7 +167,11 @@ func (p *Peers) Heed(e *probe.Event) {
 			p.stalled.add(e.Remote.Addr(), e.Time)
 		}
 	case probe.Retransmit:
-		p.losing.add(carried(e), e.Time)
+		who := carried(e)
+		p.losing.add(who, e.Time)
+		if len(p.resent) < peersMost {
+			p.resent = append(p.resent, resend{e.Remote.Addr(), who.heavy, e.Time})
+		}
 		// One timeout is a lost packet, two in a row are 600 ms of silence at least
 		// (TCP_RTO_MIN, doubled once).
 		if e.Retries >= 2 {

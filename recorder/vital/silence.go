@@ -128,7 +128,7 @@ func (r *silenceReader) look(buf []byte, who map[netip.Addr]bool) error {
 	clear(who)
 	n, heard, ports := 0, false, map[uint16]bool{}
 	q := sockdiag.Query{States: 1<<sockdiag.Listen | 1<<sockdiag.Established, Detail: true, Buffer: buf}
-	err := dumpAll(q, func(s *sockdiag.Socket) bool {
+	err := sockdiag.Dump(q, func(s *sockdiag.Socket) bool {
 		switch {
 		case s.State == sockdiag.Listen:
 			ports[s.Local.Port()] = true

@@ -27,10 +27,10 @@ const (
 	// waitingLeast is a wait that a user calls an outage, in ms. waitingMost leaves out what is
 	// never answered: a log that is shipped, a window update of HTTP/2 before a pause, a long poll.
 	waitingLeast, waitingMost = 1000, 10_000
-	// waitingUnknown is the least wait at a port where nobody was seen to be answered: who ships logs sends the next
-	// ones within some seconds, and shows by that that nobody answers there.
+	// waitingUnknown is the least wait at a port where nobody was seen to be answered, for waitingPatient at least: who ships
+	// logs or reports over a stream sends the next ones within some seconds, and shows by that that he waits for nothing.
 	waitingUnknown = 5000
-	// waitingPatient is a wait that nobody has whom an answer is due: browsers, clients of programs and proxies give up
+	// waitingPatient is a wait that nobody has whom an answer is due, so that a port is known after it: browsers, clients of programs and proxies give up
 	// after 30 to 60 s. What lasts longer is a long poll, a subscription, an idle connection of HTTP/2.
 	waitingPatient = 30_000
 	// waitingFew is how many segments must have come before another look, where nobody waited at the last: each that

@@ -137,6 +137,10 @@ func many(n int, info []byte) (all [][]byte) {
 func TestServeWaitingOfThePatient(t *testing.T) {
 	p := &port{waits: waits{}, now: time.Unix(1_800_000_000, 0)}
 	wave := many(40, talked(4000, 2000, 5, 4))
+	if n := p.see(wave...); n != 0 {
+		t.Errorf("%d wait at a port that nobody knows", n)
+	}
+	p.now = p.now.Add(waitingPatient * time.Millisecond)
 	if n := p.see(wave...); n != 40 {
 		t.Errorf("%d wait of 40 that nobody knows", n)
 	}
@@ -153,9 +157,11 @@ func TestServeWaitingOfThePatient(t *testing.T) {
 	}
 }
 
-// A client that sends on, a second after what was not answered, reports events. One that is answered, and asks again, waits.
+// A client that sends on, a second after what was not answered, reports events. One that is answered, and asks again, waits, but for
+// one that sends on again: that is a stream.
 func TestServeWaitingOfWhoGoesOn(t *testing.T) {
 	p := &port{waits: waits{}, now: time.Unix(1_800_000_000, 0)}
+	p.answers, p.since = true, p.now.Add(-time.Hour)
 	for i, c := range []struct {
 		info []byte
 		want int
@@ -165,12 +171,37 @@ func TestServeWaitingOfWhoGoesOn(t *testing.T) {
 		{talked(11_000, 1100, 4, 1), 0},
 		{talked(12_000, 2100, 4, 1), 0},
 		{talked(500, 3100, 4, 2), 0}, // an answer
-		{talked(1500, 1100, 5, 2), 1},
-		{talked(2500, 2100, 5, 2), 1},
+		{talked(1500, 100, 5, 2), 0}, // what comes after it is a question
+		{talked(2500, 1100, 5, 2), 1},
+		{talked(3500, 2100, 5, 2), 1},
+		{talked(4500, 100, 6, 2), 0},
+		{talked(500, 1100, 6, 3), 0},
+		{talked(3500, 2100, 7, 3), 0},
 	} {
 		p.peaks = peaks{}
 		if n := p.see(c.info); n != c.want {
 			t.Errorf("look %d: %d wait, want %d", i, n, c.want)
+		}
+	}
+}
+
+// Sixty streams that begin at once, of which each client reports when it likes and the server speaks at times: none of them ever waits.
+func TestServeWaitingOfStreams(t *testing.T) {
+	p := &port{waits: waits{}, now: time.Unix(1_800_000_000, 0)}
+	for second := range 300 {
+		var all [][]byte
+		for i := range 60 {
+			// A report each three seconds, and a word from the server each fifteen.
+			s, reports := second+7*i%15, second/3+1
+			spoke := s / 15
+			heard, sent := second%3*1000+100, s%15*1000+500
+			if spoke == 0 {
+				sent = second*1000 + 150 // the handshake
+			}
+			all = append(all, talked(uint32(sent), uint32(heard), uint32(reports), uint32(spoke)))
+		}
+		if n := p.see(all...); n > 0 {
+			t.Fatalf("%d of 60 streams wait after %d s", n, second)
 		}
 	}
 }
