@@ -96,6 +96,16 @@ func (p *place) without(drop func(i int, p *taken) bool) *place {
 	return p
 }
 
+// cut leaves so many bytes of each packet, as a snapshot length does.
+func (p *place) cut(most uint32) *place {
+	for i := range p.packets {
+		pkt := &p.packets[i]
+		pkt.length[0] = min(pkt.length[0], most)
+		pkt.data = pkt.data[:pkt.length[0]]
+	}
+	return p
+}
+
 // write puts captures into files.
 func write(t *testing.T, places ...*place) (paths []string) {
 	t.Helper()
@@ -175,6 +185,17 @@ func TestLostBetweenTwoPlaces(t *testing.T) {
 	second.name += "1" // as tcpdump -C calls it
 	there, back := counted(t, compared(t, first, load(t, "plain", "server"), second))
 	exact(t, "plain", there, back)
+}
+
+// Where one capture holds no more of a packet than 40 bytes, none of them a timestamp, and the other all of its headers,
+// the same is counted; so it is where both do, and timestamps were never asked for.
+func TestCutHeadersBetween(t *testing.T) {
+	for _, run := range []string{"plain", "nat"} {
+		for _, cut := range [][2]uint32{{40, 96}, {96, 48}, {40, 40}} {
+			there, back := counted(t, compared(t, load(t, run, "client").cut(cut[0]), load(t, run, "server").cut(cut[1])))
+			exact(t, run, there, back)
+		}
+	}
 }
 
 // The offset of a clock, and its drift, are found to within the error that is told; what was lost does not

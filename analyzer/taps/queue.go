@@ -44,7 +44,8 @@ func (s *span) overlap(o *span) (from, to uint32, ok bool) {
 }
 
 // same says whether two spans that overlap can be one transmission. A repetition is stamped anew, unless
-// it comes within the same tick; without stamps the IP identification tells, where exact.
+// it comes within the same tick; without stamps, or where one of the two places cut or stripped them, the IP
+// identification tells, where exact.
 func (s *span) same(o *span, exact bool) bool {
 	switch {
 	case s.kind != o.kind:
@@ -78,6 +79,7 @@ const (
 type queue struct {
 	list []piece
 	head int
+	bare bool    // some of it came without a timestamp
 	late []piece // that others have overtaken
 	high uint32  // end of the latter's last byte, where there are any
 	// Two pieces of it hold the same bytes.
@@ -94,6 +96,7 @@ func (q *queue) push(p piece) bool {
 		q.list, q.head = q.list[:n], 0
 	}
 	q.repeats = q.repeats && q.head < len(q.list)
+	q.bare = q.bare || !p.stamped
 	q.list = append(q.list, p)
 	return true
 }
@@ -103,7 +106,7 @@ func (q *queue) push(p piece) bool {
 func (q *queue) take(s *span) (got uint32, at int64, ok bool) {
 	all := s.end - s.seq
 	for _, exact := range []bool{true, false} {
-		if !exact && s.stamped || got == all {
+		if !exact && s.stamped && !q.bare || got == all {
 			break
 		}
 		if n, t := q.takeInOrder(s, exact, all-got); n > 0 {

@@ -45,6 +45,7 @@ type print struct {
 	conn  *conn
 	at    int64 // Unix ns
 	place int32
+	ts    uint32 // TSval, 0 without one
 	input uint16
 	view  uint8
 	dir   uint8      // of the connection
@@ -115,7 +116,7 @@ func (t *Tracker) Add(p *packet.Packet, where int) Fate {
 	}
 	ends, fromHigh := tupleOf(p)
 	id := identity(p)
-	c := t.find(ends, fromHigh, p, where, id)
+	c := t.unite(t.find(ends, fromHigh, p), ends, fromHigh, p, where, id)
 	v := c.viewOf(ends)
 	dir := c.views[v].direction(fromHigh)
 	i := c.spot(where, v)
@@ -123,7 +124,7 @@ func (t *Tracker) Add(p *packet.Packet, where int) Fate {
 	t.join(c, i, dir, p, id)
 	t.follow(c, i, dir, p, id)
 	t.prints[id%printed] = print{
-		id: id, conn: c, at: p.Time, place: int32(where), input: p.Input, view: uint8(v), dir: uint8(dir), way: p.Dir,
+		id: id, conn: c, at: p.Time, place: int32(where), ts: p.TSval, input: p.Input, view: uint8(v), dir: uint8(dir), way: p.Dir,
 	}
 	return t.fate(c, i, dir)
 }
@@ -139,29 +140,34 @@ func (c *conn) viewOf(ends tuple) int {
 }
 
 // find gives the connection of a packet, a new one where it is unknown.
-func (t *Tracker) find(ends tuple, fromHigh bool, p *packet.Packet, where int, id uint64) *conn {
+func (t *Tracker) find(ends tuple, fromHigh bool, p *packet.Packet) *conn {
 	c := t.views[ends]
 	if c != nil && c.replacedBy(p, fromHigh) {
 		t.end(c)
 		c = nil
 	}
 	if c == nil {
-		c = t.adopt(ends, fromHigh, p, where, id)
-	}
-	if c == nil {
 		c = newConn(p, ends, fromHigh)
 		c.partial = t.active < 2
 		t.views[ends] = c
 	} else {
-		c.prev.next, c.next.prev = c.next, c.prev
+		c.leave()
 	}
-	c.prev, c.next = t.lru.prev, &t.lru
-	c.prev.next, t.lru.prev = c, c
+	t.latest(c)
 	c.seen = p.Time
 	for old := t.lru.next; old != c && (p.Time-old.seen > idle || len(t.views) > mostConns); old = t.lru.next {
 		t.end(old)
 	}
 	return c
+}
+
+// leave takes a connection out of the list.
+func (c *conn) leave() { c.prev.next, c.next.prev = c.next, c.prev }
+
+// latest puts a connection at the end of the list.
+func (t *Tracker) latest(c *conn) {
+	c.prev, c.next = t.lru.prev, &t.lru
+	c.prev.next, t.lru.prev = c, c
 }
 
 // replacedBy says whether a packet begins another connection between the same ends.
@@ -174,38 +180,6 @@ func (c *conn) replacedBy(p *packet.Packet, fromHigh bool) bool {
 func mustTuple(p *packet.Packet) tuple {
 	t, _ := tupleOf(p)
 	return t
-}
-
-// adopt finds a connection that has other ends elsewhere, by a packet that was seen there.
-func (t *Tracker) adopt(ends tuple, fromHigh bool, p *packet.Packet, where int, id uint64) *conn {
-	e := t.seen(p, id)
-	if e == nil || !decisive(p) || len(e.conn.views) >= mostViews {
-		return nil
-	}
-	v := e.conn.views[e.view]
-	if v.ends == ends || !e.translates(p, where) {
-		return nil
-	}
-	// A flood may send the same SYN from any address: one end must be the same.
-	if p.Flags&packet.ACK == 0 && p.SrcAddrPort() != v.sender(int(e.dir)) && p.DstAddrPort() != v.sender(1-int(e.dir)) {
-		return nil
-	}
-	e.conn.views = append(e.conn.views, view{ends: ends, flip: fromHigh != (e.dir == 1)})
-	t.views[ends] = e.conn
-	t.active = max(t.active, 2)
-	return e.conn
-}
-
-// translates says whether a packet may be the one that was seen, with other ends. Within a host, it came
-// in and goes out; where that is not told, a SYN alone is too little.
-func (e *print) translates(p *packet.Packet, where int) bool {
-	if e.input != p.Input {
-		return true
-	}
-	if e.way == packet.DirUnknown || p.Dir == packet.DirUnknown {
-		return int(e.place) != where && p.Flags&packet.ACK != 0
-	}
-	return e.way == packet.DirIn && p.Dir == packet.DirOut
 }
 
 // seen gives where a packet was seen lately; nil where it was not.
