@@ -1,6 +1,7 @@
 package evidence_test
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"net/netip"
@@ -185,6 +186,54 @@ func TestLostBetweenTwoPlaces(t *testing.T) {
 	second.name += "1" // as tcpdump -C calls it
 	there, back := counted(t, compared(t, first, load(t, "plain", "server"), second))
 	exact(t, "plain", there, back)
+}
+
+// Two places in one file, as dumpcap -i lan -i wan or mergecap -I none write it, are two places from the first packet
+// on; without names they are told apart by number.
+func TestTwoPlacesInOneFile(t *testing.T) {
+	block := func(kind uint32, body []byte) []byte {
+		length := uint32(12 + len(body))
+		b := binary.LittleEndian.AppendUint32(nil, kind)
+		b = append(binary.LittleEndian.AppendUint32(b, length), body...)
+		return binary.LittleEndian.AppendUint32(b, length)
+	}
+	le := func(values ...uint32) (b []byte) {
+		for _, v := range values {
+			b = binary.LittleEndian.AppendUint32(b, v)
+		}
+		return b
+	}
+	const rawIPv4, nanoseconds = 228, 9
+	file := block(0x0a0d0d0a, le(0x1a2b3c4d, 1, 0xffffffff, 0xffffffff))
+	type at struct {
+		taken
+		iface uint32
+	}
+	var all []at
+	for i, name := range []string{"client", "server"} {
+		file = append(file, block(1, append(le(rawIPv4, 96, 9|1<<16, nanoseconds), le(0)...))...)
+		for _, p := range load(t, "plain", name).packets {
+			all = append(all, at{p, uint32(i)})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b at) int { return cmp.Compare(a.time, b.time) })
+	for _, p := range all {
+		body := append(le(p.iface, uint32(p.time>>32), uint32(p.time), p.length[0], p.length[1]), p.data...)
+		file = append(file, block(6, append(body, make([]byte, -len(body)&3)...))...)
+	}
+	path := filepath.Join(t.TempDir(), "both.pcapng")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e, err := evidence.Read([]string{path}, evidence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := e.Packets.Between
+	if len(b.Pairs) != 1 || b.Places[0].Name != "interface 0" || b.Places[1].Name != "interface 1" {
+		t.Fatalf("%d pairs of %v, want one of interfaces 0 and 1", len(b.Pairs), b.Places)
+	}
+	exact(t, "plain", &b.Pairs[0].Ways[0], &b.Pairs[0].Ways[1])
 }
 
 // Where one capture holds no more of a packet than 40 bytes, none of them a timestamp, and the other all of its headers,

@@ -25,10 +25,13 @@ type Tracker struct {
 	views  map[tuple]*conn
 	lru    conn // of connections, the least recently seen first
 	prints []print
-	pairs  map[[2]int]*Pair
-	order  []*Pair
-	tries  map[attempt]*attempts
-	queued int
+	// The last packets before there were several places, and how many there have been.
+	waiting [mostOnWay]waiting
+	waited  int
+	pairs   map[[2]int]*Pair
+	order   []*Pair
+	tries   map[attempt]*attempts
+	queued  int
 	// Unfollowed counts segments that were not followed, as there is a bound to those on their way.
 	Unfollowed uint64
 }
@@ -37,6 +40,12 @@ type Tracker struct {
 type place struct {
 	first, last int64 // Unix ns of its TCP packets
 	foreign     bool
+}
+
+// waiting is a packet that may be on its way to a place that has not shown any yet.
+type waiting struct {
+	packet packet.Packet
+	place  int
 }
 
 // print is where a packet was seen.
@@ -61,7 +70,9 @@ const (
 	mostConns  = 1 << 16
 	mostQueued = 1 << 20
 	mostPairs  = 256
-	mostViews  = 8 // of one connection
+	// Packets that may be on the way to a second place when that shows its first: 10 ms of 25,000 a second. 60 KB.
+	mostOnWay = 256
+	mostViews = 8 // of one connection
 	// Packets of one way that come by at other places only: then the connection's home does not see that
 	// way, and they are told of all the same.
 	strayed = 8
@@ -108,10 +119,13 @@ func (t *Tracker) Add(p *packet.Packet, where int) Fate {
 	at := t.place(where)
 	if at.first == 0 {
 		at.first = p.Time
-		t.active++
+		if t.active++; t.active == 2 {
+			t.catchUpAll()
+		}
 	}
 	at.last = max(at.last, p.Time)
 	if t.active < 2 && (p.Dir == packet.DirUnknown || p.Flags&(packet.SYN|packet.ACK) != packet.SYN) {
+		t.waiting[t.waited%mostOnWay], t.waited = waiting{*p, where}, t.waited+1
 		return Home // nowhere to be seen again, but where a SYN shows that the interface translates
 	}
 	ends, fromHigh := tupleOf(p)
@@ -127,6 +141,14 @@ func (t *Tracker) Add(p *packet.Packet, where int) Fate {
 		id: id, conn: c, at: p.Time, place: int32(where), ts: p.TSval, input: p.Input, view: uint8(v), dir: uint8(dir), way: p.Dir,
 	}
 	return t.fate(c, i, dir)
+}
+
+// catchUpAll follows the packets that were on their way when a second place showed its first.
+func (t *Tracker) catchUpAll() {
+	for i := t.waited - min(t.waited, mostOnWay); i < t.waited; i++ {
+		w := &t.waiting[i%mostOnWay]
+		t.Add(&w.packet, w.place)
+	}
 }
 
 // viewOf gives the index of the connection's ends.
