@@ -30,6 +30,8 @@ type Between struct {
 	Elsewhere uint64
 	// Unfollowed counts segments that were too many to be followed.
 	Unfollowed uint64
+	// Renumbered counts connections whose segments nobody finds again: they have other sequence numbers elsewhere.
+	Renumbered uint64
 
 	names    []string // of the inputs
 	about    int      // index of the input that the evidence is about
@@ -310,7 +312,7 @@ func (b *Between) finish(p *Packets, in *inputs) {
 	})
 	p.Totals.Packets += b.Elsewhere
 	p.Totals.TCPPackets += b.Elsewhere
-	b.Pairs, b.Unfollowed = b.tracker.Finish(), b.tracker.Unfollowed
+	b.Pairs, b.Unfollowed, b.Renumbered = b.tracker.Finish(), b.tracker.Unfollowed, b.tracker.Renumbered
 	b.tracker = nil
 	for _, pair := range b.Pairs {
 		if b.rank(pair.B) < b.rank(pair.A) {

@@ -129,14 +129,20 @@ func write(t *testing.T, places ...*place) (paths []string) {
 	return paths
 }
 
-// compared reads captures together.
-func compared(t *testing.T, places ...*place) *evidence.Between {
+// read reads captures together.
+func read(t *testing.T, places ...*place) *evidence.Evidence {
 	t.Helper()
 	e, err := evidence.Read(write(t, places...), evidence.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e.Packets.Between
+	return e
+}
+
+// compared gives what was seen at several places.
+func compared(t *testing.T, places ...*place) *evidence.Between {
+	t.Helper()
+	return read(t, places...).Packets.Between
 }
 
 // counted is what the analyzer says of both ways, there and back.
@@ -186,6 +192,34 @@ func TestLostBetweenTwoPlaces(t *testing.T) {
 	second.name += "1" // as tcpdump -C calls it
 	there, back := counted(t, compared(t, first, load(t, "plain", "server"), second))
 	exact(t, "plain", there, back)
+}
+
+// Behind a firewall that gives connections other sequence numbers nothing is found again, and they are told of as the
+// first input has them, not as two connections or as one of two numberings.
+func TestRenumberedBetween(t *testing.T) {
+	alone := read(t, load(t, "plain", "client")).Packets.Totals
+	behind := load(t, "plain", "server")
+	for i := range behind.packets {
+		ip := behind.packets[i].data
+		const protoTCP = 6
+		if ip[9] != protoTCP {
+			continue
+		}
+		tcp := ip[int(ip[0]&15)*4:]
+		number := tcp[4:] // of what the clients send; the server acknowledges it
+		client := binary.BigEndian.Uint16(tcp)
+		if client == 443 {
+			number, client = tcp[8:], binary.BigEndian.Uint16(tcp[2:])
+		}
+		binary.BigEndian.PutUint32(number, binary.BigEndian.Uint32(number)+uint32(client)*0x9e3779b1)
+	}
+	p := read(t, load(t, "plain", "client"), behind).Packets
+	if b := p.Between; b.Renumbered != 12 || len(b.Pairs) > 0 {
+		t.Errorf("%d connections renumbered and %d pairs of places, want 12 and none", b.Renumbered, len(b.Pairs))
+	}
+	if got := p.Totals; got.Flows != alone.Flows || got.Retransmissions != alone.Retransmissions {
+		t.Errorf("%d connections and %d segments sent again, want %d and %d as in the first alone", got.Flows, got.Retransmissions, alone.Flows, alone.Retransmissions)
+	}
 }
 
 // Two places in one file, as dumpcap -i lan -i wan or mergecap -I none write it, are two places from the first packet

@@ -34,6 +34,8 @@ type Tracker struct {
 	queued  int
 	// Unfollowed counts segments that were not followed, as there is a bound to those on their way.
 	Unfollowed uint64
+	// Renumbered counts connections that have other sequence numbers at another input.
+	Renumbered uint64
 }
 
 // place is what a tracker knows of a place.
@@ -130,11 +132,14 @@ func (t *Tracker) Add(p *packet.Packet, where int) Fate {
 	}
 	ends, fromHigh := tupleOf(p)
 	id := identity(p)
-	c := t.unite(t.find(ends, fromHigh, p), ends, fromHigh, p, where, id)
+	c := t.unite(t.find(ends, fromHigh, p, where), ends, fromHigh, p, where, id)
 	v := c.viewOf(ends)
 	dir := c.views[v].direction(fromHigh)
 	i := c.spot(where, v)
 	t.note(c, i, dir, p)
+	if t.otherNumbers(c, i, dir, p) {
+		return Elsewhere
+	}
 	t.join(c, i, dir, p, id)
 	t.follow(c, i, dir, p, id)
 	t.prints[id%printed] = print{
@@ -162,9 +167,9 @@ func (c *conn) viewOf(ends tuple) int {
 }
 
 // find gives the connection of a packet, a new one where it is unknown.
-func (t *Tracker) find(ends tuple, fromHigh bool, p *packet.Packet) *conn {
+func (t *Tracker) find(ends tuple, fromHigh bool, p *packet.Packet, where int) *conn {
 	c := t.views[ends]
-	if c != nil && c.replacedBy(p, fromHigh) {
+	if c != nil && c.replacedBy(p, fromHigh, where) {
 		t.end(c)
 		c = nil
 	}
@@ -193,9 +198,9 @@ func (t *Tracker) latest(c *conn) {
 }
 
 // replacedBy says whether a packet begins another connection between the same ends.
-func (c *conn) replacedBy(p *packet.Packet, fromHigh bool) bool {
+func (c *conn) replacedBy(p *packet.Packet, fromHigh bool, where int) bool {
 	return c.opened && p.Flags&(packet.SYN|packet.ACK) == packet.SYN && p.Seq != c.isn &&
-		c.views[c.viewOf(mustTuple(p))].direction(fromHigh) == c.client
+		c.views[c.viewOf(mustTuple(p))].direction(fromHigh) == c.client && !c.renumbers(p, where)
 }
 
 // mustTuple gives a packet's ends alone.
@@ -217,6 +222,7 @@ func (t *Tracker) seen(p *packet.Packet, id uint64) *print {
 func (t *Tracker) note(c *conn, i, dir int, p *packet.Packet) {
 	s := &c.spots[i]
 	s.dirs[dir].packets++
+	s.dirs[dir].seq = p.Seq
 	if p.Flags&packet.RST != 0 && c.reset == 0 {
 		c.reset = p.Time
 	}
@@ -224,6 +230,9 @@ func (t *Tracker) note(c *conn, i, dir int, p *packet.Packet) {
 	case p.Flags&(packet.SYN|packet.ACK) == packet.SYN:
 		if !c.opened {
 			c.opened, c.isn, c.client = true, p.Seq, dir
+		}
+		if p.Seq == c.isn {
+			c.synAt, c.synTS = p.Time, p.TSval
 		}
 		c.options(p)
 		if i == 0 {
@@ -241,7 +250,7 @@ func (t *Tracker) note(c *conn, i, dir int, p *packet.Packet) {
 		}
 	}
 	if c.home < 0 && !t.place(s.place).foreign {
-		c.home = i
+		c.home, c.input = i, p.Input
 	}
 }
 

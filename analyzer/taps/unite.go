@@ -60,10 +60,11 @@ func (t *Tracker) absorb(c, other *conn, flip bool) {
 		c.spots = append(c.spots, s)
 	}
 	if c.home < 0 && other.home >= 0 {
-		c.home = other.home + spot
+		c.home, c.input = other.home+spot, other.input
 	}
 	if !c.opened && other.opened {
 		c.opened, c.isn, c.client = true, other.isn, dir(other.client)
+		c.synAt, c.synTS = other.synAt, other.synTS
 	}
 	c.answered = c.answered || other.answered
 	if other.mss > 0 && (c.mss == 0 || other.mss < c.mss) {
