@@ -138,7 +138,7 @@ func (q *queue) takeInOrder(s *span, exact bool, most uint32) (got uint32, at in
 			}
 			continue
 		}
-		if got >= most || !p.same(s, exact) {
+		if got >= most || !p.same(s, exact) || q.repeated(i, s, exact) {
 			p.again = p.again || p.kind == s.kind
 			continue
 		}
@@ -181,6 +181,15 @@ func (q *queue) trim(p *piece, from, to uint32) bool {
 		q.overtake(rest)
 	}
 	return true
+}
+
+// repeated says of a SYN without a timestamp whether another copy of it went after it: Linux sends SYN-ACKs with the IP
+// identification 0, and a copy goes a second or more later at the earliest (RFC 6298 §2), so the last is the one that came.
+func (q *queue) repeated(i int, s *span, exact bool) bool {
+	if s.kind != packet.SYN || s.stamped && q.list[i].stamped {
+		return false
+	}
+	return slices.ContainsFunc(q.list[i+1:], func(p piece) bool { return p.kind == packet.SYN && p.seq == s.seq && p.same(s, exact) })
 }
 
 // takeLate takes so much from those that were overtaken, the newest first, and notes of the others that their
