@@ -80,6 +80,9 @@ func (t *Tracker) follow(c *conn, i, dir int, p *packet.Packet, id uint64) {
 	if !ok {
 		return
 	}
+	if p.More {
+		s.room = c.full(&s)
+	}
 	if st.from >= 0 {
 		t.arrive(c, i, dir, s, p, id)
 	}

@@ -14,6 +14,8 @@ type span struct {
 	ipid     uint16 // 0: not numbered
 	stamped  bool
 	kind     packet.Flags // SYN, RST or 0: a SYN is no data
+	// Of a first fragment, bytes that the whole may have held: the others do not say whose they are.
+	room uint32
 }
 
 // spanOf gives a packet's; ok is false for one that takes nothing, as a bare acknowledgement.
@@ -31,14 +33,19 @@ func spanOf(p *packet.Packet) (s span, ok bool) {
 // before compares sequence numbers (RFC 9293 §3.4: modulo 2^32).
 func before(a, b uint32) bool { return int32(a-b) < 0 }
 
-// overlap gives what two spans have in common; ok is false where that is nothing.
+// overlap gives what two spans have in common; ok is false where that is nothing. Was the other cut into fragments, it
+// is what was sent as one.
 func (s *span) overlap(o *span) (from, to uint32, ok bool) {
 	from, to = s.seq, s.end
 	if before(from, o.seq) {
 		from = o.seq
 	}
-	if before(o.end, to) {
-		to = o.end
+	end := o.end
+	if whole := o.seq + o.room; before(end, whole) && !before(o.seq, s.seq) {
+		end = whole
+	}
+	if before(end, to) {
+		to = end
 	}
 	return from, to, before(from, to)
 }
