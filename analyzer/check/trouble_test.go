@@ -25,6 +25,47 @@ func TestSeverityOfTrouble(t *testing.T) {
 	}
 }
 
+// What took five seconds of ten minutes is judged by what began in them, unless it is so little that chance may have brought
+// it together; what lasted all the time by all of them.
+func TestSeverityOfAShortTrouble(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		hit         int
+		apart       int64 // ns
+		want        Severity
+		among, much uint64
+	}{
+		{"a burst", 24, 200e6, Critical, 20, 50},
+		{"two by chance", 2, 1e9, Info, 2402, 2402},
+		{"now and then", 15, 35e9, Info, 2415, 2415},
+	} {
+		var services handshake.Services
+		server := netip.MustParseAddrPort("192.0.2.10:443")
+		attempt := func(at int64, again ...int64) {
+			f := &flow.Flow{Server: server, Client: netip.MustParseAddrPort("198.51.100.7:40000")}
+			f.Handshake.SYNs = []flow.Sent{{Time: at}}
+			for _, wait := range again {
+				f.Handshake.SYNs = append(f.Handshake.SYNs, flow.Sent{Time: at + wait})
+				f.Handshake.SYNRetransmits++
+			}
+			f.Handshake.Completed = true
+			services.Add(f)
+		}
+		const begin, minutes = 1_700_000_000_000_000_000, 10
+		for i := range int64(minutes * 60 * 4) { // four a second
+			attempt(begin + i*250e6)
+		}
+		for i := range int64(tt.hit) {
+			attempt(begin+60e9+i*tt.apart, 1e9)
+		}
+		v := services.List()[0]
+		one := trouble{handshake.SYNUnanswered, v, &v.Troubles[handshake.SYNUnanswered]}
+		if got := one.meanwhile(); one.severity() != tt.want || got < tt.among || got > tt.much {
+			t.Errorf("%s: %s of %d, want %s of %d to %d", tt.name, one.severity(), got, tt.want, tt.among, tt.much)
+		}
+	}
+}
+
 // silent is a case of services whose clients' SYNs nothing answered, the last the worst.
 func silent(services int) *Case {
 	p := &evidence.Packets{}
