@@ -3,6 +3,7 @@ package cases
 import (
 	"encoding/hex"
 	"fmt"
+	"hash/fnv"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -270,8 +271,13 @@ func (b *builder) exchange(f []string) error {
 	return nil
 }
 
-// isn is the sequence number of every SYN.
-const isn = 1000
+// isn is the sequence number of a SYN from one end to another: as at random as those of hosts are (RFC 6528), so that
+// nobody takes two connections for one, but never near a wrap.
+func isn(way string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(way))
+	return h.Sum32() >> 1
+}
 
 // number gives the sequence and acknowledgement numbers of a segment, and notes what its side sends
 // next.
@@ -279,15 +285,15 @@ func (b *builder) number(s *segment) (seq, ack uint32) {
 	way, back := s.src.String()+">"+s.dst.String(), s.dst.String()+">"+s.src.String()
 	seq, ok := b.sent[way]
 	if !ok || strings.Contains(s.flags, "S") {
-		seq = isn
+		seq = isn(way)
 	}
 	if s.seq != nil {
-		seq = isn + *s.seq
+		seq = isn(way) + *s.seq
 	}
 	if strings.Contains(s.flags, "A") {
 		ack = b.sent[back]
 		if s.ack != nil {
-			ack = isn + *s.ack
+			ack = isn(back) + *s.ack
 		}
 	}
 	next := seq + uint32(s.payload)

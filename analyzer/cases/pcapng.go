@@ -173,8 +173,9 @@ func (s *segment) options() (list []layers.TCPOption) {
 	}
 	if len(s.sack) > 0 {
 		var edges []uint32
+		begin := isn(s.dst.String() + ">" + s.src.String())
 		for _, block := range s.sack {
-			edges = append(edges, isn+block[0], isn+block[1])
+			edges = append(edges, begin+block[0], begin+block[1])
 		}
 		add(layers.TCPOptionKindSACK, be32(edges...))
 	}

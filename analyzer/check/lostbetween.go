@@ -29,7 +29,8 @@ same connections are in two inputs, both ends of a path or a load balancer and a
 or pass two interfaces of one host: a router, a NAT gateway, a container host.
 
 Segments are found again by what translation of addresses leaves as it is: sequence
-number, acknowledgement number and timestamps. Offloads may cut and merge them.
+number, acknowledgement number and, where both places have them, timestamps. Offloads may
+cut and merge them, and one capture may hold less of each packet than the other.
 
 A segment that was not seen and that the receiver acknowledged all the same, without
 another copy, was not lost: the second capture missed it, or it took another way. What a
@@ -166,7 +167,7 @@ func (s *stretchOf) since() int64 {
 	return s.RefusedFirst
 }
 
-// lostSpan is the longest run of seconds in which something was lost, or when connections did not get through.
+// lostSpan is the longest run of seconds in which something was lost, and when connections did not get through.
 func (s *stretchOf) lostSpan(window timeline.Span) timeline.Span {
 	var hits []traffic.Second
 	for _, at := range s.seconds() {
@@ -176,10 +177,12 @@ func (s *stretchOf) lostSpan(window timeline.Span) timeline.Span {
 	}
 	span, _ := stretch(hits, 1)
 	switch {
-	case span == (timeline.Span{}) && s.RefusedFirst > 0:
-		span = timeline.Span{Start: s.RefusedFirst, End: s.RefusedLast}
-	case span == (timeline.Span{}):
+	case s.RefusedFirst == 0 && span == (timeline.Span{}):
 		return window
+	case s.RefusedFirst > 0 && span == (timeline.Span{}):
+		span = timeline.Span{Start: s.RefusedFirst, End: s.RefusedLast}
+	case s.RefusedFirst > 0:
+		span.Start, span.End = min(span.Start, s.RefusedFirst), max(span.End, s.RefusedLast)
 	}
 	span.Start, span.End = max(span.Start, window.Start), min(span.End, window.End)
 	return span

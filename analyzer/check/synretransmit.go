@@ -87,6 +87,9 @@ func runSYN(c *Case) Answer {
 func (c *Case) synFinding(t trouble) *Finding {
 	f := c.finding(t)
 	place := c.synPlace(t)
+	if said, ok := c.said(t); ok {
+		place = said
+	}
 	if t.service.Way == handshake.Inbound && t.kind == handshake.SYNUnanswered && c.filtered(t) {
 		place = where{"nothing listens there", "Nothing listens on this port and no RST was sent: a firewall rule drops them silently.", ""}
 		if !c.translates() || float64(len(t.Clients)) < unservedMany.Value { // scanners ask one port after the other
@@ -186,6 +189,22 @@ func (c *Case) translates() bool {
 			return chain.Type == "nat" && chain.Hook == "prerouting" && chain.Rules > 0
 		})
 	})
+}
+
+// said is the place of SYNs of which most were answered with an ICMP error: somebody did answer, and says why.
+func (c *Case) said(t trouble) (where, bool) {
+	if t.kind != handshake.SYNUnanswered {
+		return where{}, false
+	}
+	for _, v := range c.traffic() {
+		h := v.Hits(traffic.Unreachable, flow.Server)
+		if v.Server != t.service.Server || h.Flows == 0 || 2*h.Flows < t.Flows {
+			continue
+		}
+		why, look := refusal(v.Server.Addr(), h.Examples, c.local)
+		return where{why, fmt.Sprintf("No SYN-ACK answered them, but for %s an ICMP error came.", words.Plural(h.Flows, "attempt", "attempts")), look}, true
+	}
+	return where{}, false
 }
 
 // where says where something was lost: in a few words, in a sentence, and where to look.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/handshake"
@@ -94,9 +95,23 @@ func (c *Case) byService(segment, one, many string, finding func(trouble) *Findi
 	return present(findings...)
 }
 
-// severity judges by how many connections were hit, and which part of all.
-func (t trouble) severity() Severity {
-	share := float64(t.Flows) / float64(max(t.service.Attempts, 1))
+// severity judges by how many connections were hit, and which part of those that began meanwhile: five seconds in which
+// every third waits are no less of an incident in a capture of ten minutes.
+func (t trouble) severity() Severity { return t.among(t.meanwhile()) }
+
+// meanwhile counts the attempts from the first that was hit to the last, where that says more than all of the window do:
+// not of a few, which chance may bring together.
+func (t trouble) meanwhile() uint64 {
+	all := t.service.Attempts
+	if n := t.service.During(t.First, t.Last); float64(t.Flows) >= lossMany.Value && n >= t.Flows && t.among(n) != t.among(all) {
+		return n
+	}
+	return all
+}
+
+// among judges the connections that were hit among so many.
+func (t trouble) among(attempts uint64) Severity {
+	share := float64(t.Flows) / float64(max(attempts, 1))
 	switch {
 	case float64(t.Flows) >= manyFlows.Value && share >= manyShare.Value:
 		return Critical
@@ -195,6 +210,9 @@ func (c *Case) attempts(t trouble) string {
 	least := c.least(needPackets)
 	if least != "" && t.Flows == t.service.Attempts { // "at least all 6" says nothing
 		return least + words.Plural(t.Flows, noun, noun+"s") + " to " + server
+	}
+	if n := t.meanwhile(); n < t.service.Attempts {
+		return least + words.Of(t.Flows, n, noun, noun+"s") + " to " + server + " within " + unit.Duration(time.Duration(t.Last-t.First))
 	}
 	return least + words.Of(t.Flows, t.service.Attempts, noun, noun+"s") + " to " + server
 }

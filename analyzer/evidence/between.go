@@ -30,6 +30,8 @@ type Between struct {
 	Elsewhere uint64
 	// Unfollowed counts segments that were too many to be followed.
 	Unfollowed uint64
+	// Renumbered counts connections whose segments nobody finds again: they have other sequence numbers elsewhere.
+	Renumbered uint64
 
 	names    []string // of the inputs
 	about    int      // index of the input that the evidence is about
@@ -299,6 +301,7 @@ func (b *Between) finish(p *Packets, in *inputs) {
 		place.Lost += iface.Drops
 		place.Told = place.Told && iface.HasDrops
 	}
+	b.number(p.Interfaces)
 	for at := range b.Places {
 		b.Places[at].First, b.Places[at].Last = b.tracker.Span(at)
 	}
@@ -309,11 +312,33 @@ func (b *Between) finish(p *Packets, in *inputs) {
 	})
 	p.Totals.Packets += b.Elsewhere
 	p.Totals.TCPPackets += b.Elsewhere
-	b.Pairs, b.Unfollowed = b.tracker.Finish(), b.tracker.Unfollowed
+	b.Pairs, b.Unfollowed, b.Renumbered = b.tracker.Finish(), b.tracker.Unfollowed, b.tracker.Renumbered
 	b.tracker = nil
 	for _, pair := range b.Pairs {
 		if b.rank(pair.B) < b.rank(pair.A) {
 			pair.Turn()
+		}
+	}
+}
+
+// number tells the interfaces of one file apart that bear the same name, or none: by their number, as Wireshark's
+// frame.interface_id has it.
+func (b *Between) number(list []packet.Interface) {
+	names := map[string]int{}
+	for _, p := range b.Places {
+		names[p.Name]++
+	}
+	numbers := map[int]int{} // by input
+	for i, iface := range list {
+		n := numbers[iface.Input]
+		numbers[iface.Input]++
+		if i >= len(b.places) || b.places[i] < 0 {
+			continue
+		}
+		if p := &b.Places[b.places[i]]; names[p.Name] > 1 && p.Input == iface.Input {
+			if p.Name += fmt.Sprintf(", interface %d", n); p.iface == "" && len(b.names) == 1 {
+				p.Name = fmt.Sprintf("interface %d", n)
+			}
 		}
 	}
 }

@@ -1,8 +1,10 @@
 package evidence_test
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -96,6 +98,16 @@ func (p *place) without(drop func(i int, p *taken) bool) *place {
 	return p
 }
 
+// cut leaves so many bytes of each packet, as a snapshot length does.
+func (p *place) cut(most uint32) *place {
+	for i := range p.packets {
+		pkt := &p.packets[i]
+		pkt.length[0] = min(pkt.length[0], most)
+		pkt.data = pkt.data[:pkt.length[0]]
+	}
+	return p
+}
+
 // write puts captures into files.
 func write(t *testing.T, places ...*place) (paths []string) {
 	t.Helper()
@@ -118,14 +130,20 @@ func write(t *testing.T, places ...*place) (paths []string) {
 	return paths
 }
 
-// compared reads captures together.
-func compared(t *testing.T, places ...*place) *evidence.Between {
+// read reads captures together.
+func read(t *testing.T, places ...*place) *evidence.Evidence {
 	t.Helper()
 	e, err := evidence.Read(write(t, places...), evidence.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e.Packets.Between
+	return e
+}
+
+// compared gives what was seen at several places.
+func compared(t *testing.T, places ...*place) *evidence.Between {
+	t.Helper()
+	return read(t, places...).Packets.Between
 }
 
 // counted is what the analyzer says of both ways, there and back.
@@ -175,6 +193,100 @@ func TestLostBetweenTwoPlaces(t *testing.T) {
 	second.name += "1" // as tcpdump -C calls it
 	there, back := counted(t, compared(t, first, load(t, "plain", "server"), second))
 	exact(t, "plain", there, back)
+}
+
+// Behind a firewall that gives connections other sequence numbers nothing is found again, and they are told of as the
+// first input has them, not as two connections or as one of two numberings.
+func TestRenumberedBetween(t *testing.T) {
+	alone := read(t, load(t, "plain", "client")).Packets.Totals
+	behind := load(t, "plain", "server")
+	for i := range behind.packets {
+		ip := behind.packets[i].data
+		const protoTCP = 6
+		if ip[9] != protoTCP {
+			continue
+		}
+		tcp := ip[int(ip[0]&15)*4:]
+		number := tcp[4:] // of what the clients send; the server acknowledges it
+		client := binary.BigEndian.Uint16(tcp)
+		if client == 443 {
+			number, client = tcp[8:], binary.BigEndian.Uint16(tcp[2:])
+		}
+		binary.BigEndian.PutUint32(number, binary.BigEndian.Uint32(number)+uint32(client)*0x9e3779b1)
+	}
+	p := read(t, load(t, "plain", "client"), behind).Packets
+	if b := p.Between; b.Renumbered != 12 || len(b.Pairs) > 0 {
+		t.Errorf("%d connections renumbered and %d pairs of places, want 12 and none", b.Renumbered, len(b.Pairs))
+	}
+	if got := p.Totals; got.Flows != alone.Flows || !maps.Equal(got.Retransmitted, alone.Retransmitted) {
+		t.Errorf("%d connections and %v segments sent again, want %d and %v as in the first alone", got.Flows, got.Retransmitted, alone.Flows, alone.Retransmitted)
+	}
+}
+
+// Two places in one file, as dumpcap -i lan -i wan or mergecap -I none write it, are two places from the first packet
+// on; without names they are told apart by number.
+func TestTwoPlacesInOneFile(t *testing.T) {
+	block := func(kind uint32, body []byte) []byte {
+		length := uint32(12 + len(body))
+		b := binary.LittleEndian.AppendUint32(nil, kind)
+		b = append(binary.LittleEndian.AppendUint32(b, length), body...)
+		return binary.LittleEndian.AppendUint32(b, length)
+	}
+	le := func(values ...uint32) (b []byte) {
+		for _, v := range values {
+			b = binary.LittleEndian.AppendUint32(b, v)
+		}
+		return b
+	}
+	const rawIPv4, nanoseconds = 228, 9
+	file := block(0x0a0d0d0a, le(0x1a2b3c4d, 1, 0xffffffff, 0xffffffff))
+	type at struct {
+		taken
+		iface uint32
+	}
+	var all []at
+	for i, name := range []string{"client", "server"} {
+		file = append(file, block(1, append(le(rawIPv4, 96, 9|1<<16, nanoseconds), le(0)...))...)
+		for _, p := range load(t, "plain", name).packets {
+			all = append(all, at{p, uint32(i)})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b at) int { return cmp.Compare(a.time, b.time) })
+	for _, p := range all {
+		body := append(le(p.iface, uint32(p.time>>32), uint32(p.time), p.length[0], p.length[1]), p.data...)
+		file = append(file, block(6, append(body, make([]byte, -len(body)&3)...))...)
+	}
+	path := filepath.Join(t.TempDir(), "both.pcapng")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e, err := evidence.Read([]string{path}, evidence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := e.Packets.Between
+	if len(b.Pairs) != 1 || b.Places[0].Name != "interface 0" || b.Places[1].Name != "interface 1" {
+		t.Fatalf("%d pairs of %v, want one of interfaces 0 and 1", len(b.Pairs), b.Places)
+	}
+	exact(t, "plain", &b.Pairs[0].Ways[0], &b.Pairs[0].Ways[1])
+}
+
+// Where one capture holds no more of a packet than 40 bytes, none of them a timestamp, and the other all of its headers,
+// the same is counted; so it is where both do, and timestamps were never asked for.
+func TestCutHeadersBetween(t *testing.T) {
+	for _, run := range []string{"plain", "nat"} {
+		for _, cut := range [][2]uint32{{40, 96}, {96, 48}, {40, 40}} {
+			there, back := counted(t, compared(t, load(t, run, "client").cut(cut[0]), load(t, run, "server").cut(cut[1])))
+			exact(t, run, there, back)
+			whole, wholeBack := counted(t, compared(t, load(t, run, "client"), load(t, run, "server")))
+			for i, held := range []taps.Histogram{there.Delay, back.Delay} { // a SYN-ACK sent again is not one that was held up
+				want := []taps.Histogram{whole.Delay, wholeBack.Delay}[i]
+				if got, want := held.Max-held.Min, want.Max-want.Min; got != want {
+					t.Errorf("%s cut to %d: held up at most %d ns, want %d", run, cut, got, want)
+				}
+			}
+		}
+	}
 }
 
 // The offset of a clock, and its drift, are found to within the error that is told; what was lost does not

@@ -13,6 +13,7 @@ import (
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/flow"
 	"github.com/spikebox/spikebox/analyzer/handshake"
+	"github.com/spikebox/spikebox/analyzer/internal/captures"
 	"github.com/spikebox/spikebox/analyzer/packet"
 )
 
@@ -172,7 +173,7 @@ func TestReadErrors(t *testing.T) {
 // A bundle and a capture of another machine are read together: connections are told of as the bundle's host has
 // them, and what the other saw is compared with that.
 func TestReadTogether(t *testing.T) {
-	e, err := evidence.Read([]string{build(t, "healthy"), build(t, "listen-overflow-capture")}, evidence.Options{})
+	e, err := evidence.Read([]string{build(t, "healthy"), captures.Ours(t, "two-places/plain/client.pcap.zst")[0]}, evidence.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,37 @@ type Service struct {
 	// The shortest round trips between the tap and either side, as the handshakes show
 	// them, in ns; 0 without any.
 	serverRTT, clientRTT int64
+
+	begun map[int64]uint32 // attempts by Unix second
+	left  bool             // some are not in it, as there is a bound
+}
+
+// During counts the attempts that began in the seconds from one time to another, in Unix ns; where not all of them were
+// kept by second, in the whole window.
+func (s *Service) During(first, last int64) (n uint64) {
+	if s.left || s.begun == nil {
+		return s.Attempts
+	}
+	for at := first / 1e9; at <= last/1e9; at++ {
+		n += uint64(s.begun[at])
+	}
+	return n
+}
+
+// begin counts an attempt.
+func (s *Service) begin(at int64, kept *stock) {
+	s.Attempts++
+	if _, known := s.begun[at/1e9]; !known {
+		if kept.seconds >= mostSeconds {
+			s.left = true
+			return
+		}
+		kept.seconds++
+	}
+	if s.begun == nil {
+		s.begun = map[int64]uint32{}
+	}
+	s.begun[at/1e9]++
 }
 
 // Near says which side of the connections the tap was beside: the one whose answers came
@@ -68,7 +99,7 @@ type Services struct {
 // stock is how much of what is kept for examples may still be: of all services together, as
 // each of 10,000 could have its share of a hostile capture.
 type stock struct {
-	clients, sents int // taken
+	clients, sents, seconds int // taken
 }
 
 const (
@@ -77,6 +108,8 @@ const (
 	// mostSents bounds the transmissions of all examples, to some 8 MB: 16 examples of each kind at
 	// a thousand services.
 	mostSents = 200_000
+	// mostSeconds bounds the seconds in which attempts began, of all services together, to some 10 MB.
+	mostSeconds = 200_000
 )
 
 // service gives the sums of one server, or those of all that are too many.
@@ -102,7 +135,7 @@ func (s *Services) Add(f *flow.Flow) {
 		return
 	}
 	v := s.service(f.Server)
-	v.Attempts++
+	v.begin(h.SYNs[0].Time, &s.kept)
 	if h.Completed {
 		v.Completed++
 	}

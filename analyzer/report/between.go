@@ -15,6 +15,8 @@ type Between struct {
 	Places []BetweenPlace `json:"places"`
 	Pairs  []BetweenPair  `json:"pairs"`
 	Clocks []BetweenClock `json:"clocks"` // of each input; empty for a single one
+	// Renumbered counts connections whose segments cannot be found again.
+	Renumbered uint64 `json:"renumbered"`
 
 	several bool // inputs
 }
@@ -90,7 +92,7 @@ func between(e *evidence.Evidence) *Between {
 	if len(b.Pairs) == 0 && len(b.Clocks) < 2 {
 		return nil
 	}
-	d := &Between{Places: []BetweenPlace{}, Pairs: []BetweenPair{}, Clocks: []BetweenClock{}, several: len(b.Clocks) > 1}
+	d := &Between{Places: []BetweenPlace{}, Pairs: []BetweenPair{}, Clocks: []BetweenClock{}, Renumbered: b.Renumbered, several: len(b.Clocks) > 1}
 	names := map[int]string{}
 	for i := range b.Places {
 		p := &b.Places[i]
@@ -171,13 +173,20 @@ func (p *page) between(b *Between) {
 			p.named("clock of "+b.Clocks[i].Input, text)
 		}
 	}
+	if b.Renumbered > 0 {
+		title()
+		p.named("", words.Plural(b.Renumbered, "connection has", "connections have")+" other sequence numbers at another input, as behind a firewall that chooses them anew: their segments cannot be found again, and they are told of as the first input has them")
+	}
 }
 
 // pair sets two places.
 func (p *page) pair(b *Between, pair *BetweenPair) {
 	for i := range pair.Ways {
 		w := &pair.Ways[i]
-		text := words.Of(w.Lost, w.Lost+w.Passed, "segment", "segments") + " lost"
+		text := "nothing seen"
+		if w.Lost+w.Passed+w.AttemptsLost > 0 {
+			text = words.Of(w.Lost, w.Lost+w.Passed, "segment", "segments") + " lost"
+		}
 		if w.AttemptsLost > 0 {
 			text += fmt.Sprintf(", and all %s of %s", words.Plural(w.SYNsLost, "SYN", "SYNs"), words.Plural(w.AttemptsLost, "connection attempt", "connection attempts"))
 		}

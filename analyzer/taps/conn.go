@@ -15,6 +15,9 @@ type conn struct {
 	client   int    // the direction that the client sends
 	isn      uint32 // of the client, where opened
 	opened   bool   // its SYN was seen
+	synAt    int64  // Unix ns of the last SYN with it
+	synTS    uint32 // and its TSval, 0 without one
+	input    uint16 // that the home is of
 	answered bool   // something came back
 	mss      uint32 // the least that was announced
 
@@ -54,13 +57,16 @@ type spot struct {
 	view   int
 	joined bool // packets of it were seen at another place, too
 	told   bool // some of its packets had no other home
-	dirs   [2]stream
+	// Its sequence numbers are not those of the home.
+	renumbered bool
+	dirs       [2]stream
 }
 
 // stream is one direction of a connection at one place.
 type stream struct {
 	from, to int // spots before and behind it on the way; -1 where none is known
 	packets  uint32
+	seq      uint32 // of the last packet
 	since    int64  // Unix ns when from was found
 	ack      uint32 // highest acknowledgement of this direction's data that came by here on the way back
 	acked    bool

@@ -37,10 +37,26 @@ func (t *Tracker) join(c *conn, i, dir int, p *packet.Packet, id uint64) {
 		pair.translation(c.server(a), c.server(b))
 	}
 	c.spots[i].joined, c.spots[j].joined = true, true
+	t.catchUp(c, j, i, dir)
 	if before.lostSYNs > 0 && t.places[c.spots[i].place].first <= before.lostAt {
 		way.lose(&loss{server: c.server(j), client: c.clientAt(j), segments: uint64(before.lostSYNs), at: before.lostAt})
 	}
 	before.lostSYNs = 0
+}
+
+// catchUp finds what had come to a place before it was known from where: by other ends, and the two were one
+// connection only when both had shown a packet that tells.
+func (t *Tracker) catchUp(c *conn, from, to, dir int) {
+	before, here := &c.spots[from].dirs[dir].ahead, &c.spots[to].dirs[dir].ahead
+	for i := here.head; i < len(here.list); i++ {
+		p := &here.list[i]
+		n := before.len()
+		got, at, ok := before.take(&p.span)
+		t.queued += before.len() - n
+		if ok {
+			t.passed(c, from, to, dir, &p.span, got, at, p.at)
+		}
+	}
 }
 
 // leads says whether the way from spot i already leads to spot j.
@@ -63,6 +79,9 @@ func (t *Tracker) follow(c *conn, i, dir int, p *packet.Packet, id uint64) {
 	s, ok := spanOf(p)
 	if !ok {
 		return
+	}
+	if p.More {
+		s.room = c.full(&s)
 	}
 	if st.from >= 0 {
 		t.arrive(c, i, dir, s, p, id)
@@ -210,7 +229,7 @@ func (t *Tracker) end(c *conn) {
 			delete(t.views, v.ends)
 		}
 	}
-	c.prev.next, c.next.prev = c.next, c.prev
+	c.leave()
 	c.gone = true
 	c.spots = nil
 }

@@ -18,24 +18,35 @@ func mix(a, b uint64) uint64 {
 }
 
 // identity is what a packet keeps when its addresses and ports are translated, when offloads cut it or
-// merge it with those behind it, and when a tunnel carries it: sequence and acknowledgement number and
-// both timestamps, of the first byte. Sequence numbers start at random (RFC 6528), timestamps too
-// (secure_tcp_ts_off, Linux 4.10 and later). Length, window, TTL, IP identification, MSS and PSH may change
-// on the way.
+// merge it with those behind it, when a tunnel carries it, and when a capture keeps no more of it than the first
+// 20 bytes of its header: sequence and acknowledgement number of the first byte. Sequence numbers start at random
+// (RFC 6528). Length, window, TTL, IP identification, options and PSH may change on the way, or be cut.
 func identity(p *packet.Packet) uint64 {
 	kind := uint64(p.Flags & (packet.SYN | packet.FIN | packet.RST | packet.ACK))
 	if p.Payload > 0 {
 		kind |= 1 << 8
 	}
-	return mix(mix(uint64(p.Seq)<<32|uint64(p.Ack), uint64(p.TSval)<<32|uint64(p.TSecr)), kind+1)
+	return mix(uint64(p.Seq)<<32|uint64(p.Ack), kind+1)
 }
 
-// decisive says whether an identity holds 64 bits that nobody chose: among the 100,000 packets that are
+// decisive says whether a packet holds 64 bits that nobody chose: among the 100,000 packets that are
 // compared at once, the odds that two strangers' are the same are then one in a thousand million. A RST has a
-// number of 0 or one that was asked for, and a SYN without timestamps its own alone.
+// number of 0 or one that was asked for, and a SYN its own and its timestamp (random since Linux 4.10,
+// secure_tcp_ts_off), which its identity does not hold.
 func decisive(p *packet.Packet) bool {
 	return p.Flags&packet.RST == 0 && (p.Flags&packet.ACK != 0 || p.Opts&packet.OptTS != 0)
 }
+
+// distinct is the identity of a decisive packet among strangers'.
+func distinct(p *packet.Packet) uint64 {
+	if p.Flags&packet.ACK != 0 {
+		return identity(p)
+	}
+	return mix(identity(p), uint64(p.TSval))
+}
+
+// sameStamp compares timestamps, which one of two places may have cut or stripped: 0.
+func sameStamp(a, b uint32) bool { return a == b || a == 0 || b == 0 }
 
 // tuple is a connection's two ends as one place has them, the smaller first.
 type tuple struct {

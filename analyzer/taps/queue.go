@@ -14,6 +14,8 @@ type span struct {
 	ipid     uint16 // 0: not numbered
 	stamped  bool
 	kind     packet.Flags // SYN, RST or 0: a SYN is no data
+	// Of a first fragment, bytes that the whole may have held: the others do not say whose they are.
+	room uint32
 }
 
 // spanOf gives a packet's; ok is false for one that takes nothing, as a bare acknowledgement.
@@ -31,20 +33,26 @@ func spanOf(p *packet.Packet) (s span, ok bool) {
 // before compares sequence numbers (RFC 9293 §3.4: modulo 2^32).
 func before(a, b uint32) bool { return int32(a-b) < 0 }
 
-// overlap gives what two spans have in common; ok is false where that is nothing.
+// overlap gives what two spans have in common; ok is false where that is nothing. Was the other cut into fragments, it
+// is what was sent as one.
 func (s *span) overlap(o *span) (from, to uint32, ok bool) {
 	from, to = s.seq, s.end
 	if before(from, o.seq) {
 		from = o.seq
 	}
-	if before(o.end, to) {
-		to = o.end
+	end := o.end
+	if whole := o.seq + o.room; before(end, whole) && !before(o.seq, s.seq) {
+		end = whole
+	}
+	if before(end, to) {
+		to = end
 	}
 	return from, to, before(from, to)
 }
 
 // same says whether two spans that overlap can be one transmission. A repetition is stamped anew, unless
-// it comes within the same tick; without stamps the IP identification tells, where exact.
+// it comes within the same tick; without stamps, or where one of the two places cut or stripped them, the IP
+// identification tells, where exact.
 func (s *span) same(o *span, exact bool) bool {
 	switch {
 	case s.kind != o.kind:
@@ -78,6 +86,7 @@ const (
 type queue struct {
 	list []piece
 	head int
+	bare bool    // some of it came without a timestamp
 	late []piece // that others have overtaken
 	high uint32  // end of the latter's last byte, where there are any
 	// Two pieces of it hold the same bytes.
@@ -94,6 +103,7 @@ func (q *queue) push(p piece) bool {
 		q.list, q.head = q.list[:n], 0
 	}
 	q.repeats = q.repeats && q.head < len(q.list)
+	q.bare = q.bare || !p.stamped
 	q.list = append(q.list, p)
 	return true
 }
@@ -103,7 +113,7 @@ func (q *queue) push(p piece) bool {
 func (q *queue) take(s *span) (got uint32, at int64, ok bool) {
 	all := s.end - s.seq
 	for _, exact := range []bool{true, false} {
-		if !exact && s.stamped || got == all {
+		if !exact && s.stamped && !q.bare || got == all {
 			break
 		}
 		if n, t := q.takeInOrder(s, exact, all-got); n > 0 {
@@ -135,7 +145,7 @@ func (q *queue) takeInOrder(s *span, exact bool, most uint32) (got uint32, at in
 			}
 			continue
 		}
-		if got >= most || !p.same(s, exact) {
+		if got >= most || !p.same(s, exact) || q.repeated(i, s, exact) {
 			p.again = p.again || p.kind == s.kind
 			continue
 		}
@@ -178,6 +188,15 @@ func (q *queue) trim(p *piece, from, to uint32) bool {
 		q.overtake(rest)
 	}
 	return true
+}
+
+// repeated says of a SYN without a timestamp whether another copy of it went after it: Linux sends SYN-ACKs with the IP
+// identification 0, and a copy goes a second or more later at the earliest (RFC 6298 §2), so the last is the one that came.
+func (q *queue) repeated(i int, s *span, exact bool) bool {
+	if s.kind != packet.SYN || s.stamped && q.list[i].stamped {
+		return false
+	}
+	return slices.ContainsFunc(q.list[i+1:], func(p piece) bool { return p.kind == packet.SYN && p.seq == s.seq && p.same(s, exact) })
 }
 
 // takeLate takes so much from those that were overtaken, the newest first, and notes of the others that their

@@ -26,6 +26,7 @@ type Sketch struct {
 type sample struct {
 	id      uint64
 	time    int64
+	ts      uint32 // TSval, 0 without one
 	group   uint32 // its service
 	replies bool   // the service sent it
 }
@@ -46,11 +47,11 @@ func (s *Sketch) Add(packets []packet.Packet) {
 
 // add keeps a packet if its hash is small enough.
 func (s *Sketch) add(p *packet.Packet) {
-	id := identity(p)
+	id := distinct(p)
 	if s.most != 0 && id > s.most {
 		return
 	}
-	m := sample{id: id, time: p.Time}
+	m := sample{id: id, time: p.Time, ts: p.TSval}
 	m.group, m.replies = service(p)
 	s.list = append(s.list, m)
 	if len(s.list) >= 2*sampled {
@@ -82,7 +83,7 @@ func (s *Sketch) shared(other *Sketch) (all []crossing) {
 		for len(rest) > 0 && rest[0].id < m.id {
 			rest = rest[1:]
 		}
-		if len(rest) > 0 && rest[0].id == m.id {
+		if len(rest) > 0 && rest[0].id == m.id && sameStamp(rest[0].ts, m.ts) {
 			all = append(all, crossing{at: m.time, apart: rest[0].time - m.time, group: m.group, replies: m.replies})
 		}
 	}

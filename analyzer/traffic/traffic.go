@@ -290,6 +290,9 @@ func (s *Sums) silences(v *Service, f *flow.Flow) {
 		if !ok || untaken(f) || len(f.Handshake.SYNs) > 0 && !f.Handshake.Completed {
 			continue // of a handshake, syn-retransmit and its like tell
 		}
+		if f.Dirs[side.Other()].Packets == 0 {
+			continue // one way is all that was captured: it may have been acknowledged on the other
+		}
 		heard := f.Dirs[side.Other()].Heard()
 		const fewTries = 3
 		if stuck.Tries >= fewTries && stuck.Len >= large && d.Acknowledged() < stuck.Len {
