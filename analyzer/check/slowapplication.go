@@ -86,7 +86,12 @@ func runSlowApplication(c *Case) Answer {
 		if most, ok := c.cpusTaken(f.span()); ok {
 			f.Detail += fmt.Sprintf(" Tasks had to wait for a CPU for up to %s of that time; whether this program was among them is known from the trigger to the end: see cpu-saturated.", unit.Percent(most))
 		}
-		f.Remedy = []Remedy{{What: fmt.Sprintf("Find out what %s waited for in these seconds: its own log of request times, locks, its database, workers that were all taken.", who)}}
+		detail, remedy := "", []Remedy(nil)
+		if s.way == handshake.Inbound {
+			detail, remedy = c.behind(f)
+			f.Detail += c.computed(f) + detail
+		}
+		f.Remedy = append(remedy, Remedy{What: fmt.Sprintf("Find out what %s waited for in these seconds: its own log of request times, locks, its database, workers that were all taken.", who)})
 	})
 }
 
