@@ -29,9 +29,9 @@ ended, are told here too, of a service that otherwise answers. A client whose la
 asks nothing (a window update of HTTP/2, TLS' goodbye) is not taken for one that waits.
 
 What it waited for is told as far as it is known: how much CPU time its processes used
-from the trigger to the end, whether servers that it asks took longer than before, how many
-requests waited for their turn meanwhile, and what the kernel timed of requests of this
-host's own that no packet shows.`,
+from the trigger to the end, whether servers that it asks took longer than before, how
+many requests waited for their turn, and what the kernel timed of this host's own
+requests that no packet shows.`,
 	Ref:    "the time between tcp.len > 0 of the client and of the server in Wireshark; shared with spikebox flows --sort think",
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},
