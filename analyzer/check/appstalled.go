@@ -27,15 +27,15 @@ var appStalled = Check{
 	ID:    "app-stalled",
 	Title: "A program stands still",
 	Doc:   "a listener's queue grows in a straight line: its processes accept nothing, are stopped, hang in the kernel, or use no CPU time",
-	Page: `The accept queue of a program that is merely slow goes up and down. If nothing is accepted
-any more, it only grows, by each connection that comes: a straight line; or it stands, where
-clients wait for an answer before they ask again. The list of processes says why: T is
-stopped (SIGSTOP, a debugger, a frozen control group), D waits in the kernel (a disk,
-NFS), and one that sleeps and has used no CPU time between the trigger and the end waits
-for something that does not come: a lock, an answer, a client that it has accepted and
-that says nothing. One that has all of its file descriptors open cannot accept, whatever
-it does; whoever handed it the socket, as nginx's master, has it open too and never
-accepts.
+	Page: `The accept queue of a program that is merely slow goes up and down. If nothing is
+accepted any more, it only grows, by each connection that comes: a straight line; or it
+stands, where clients wait for an answer before they ask again. The list of processes
+says why: T is stopped (SIGSTOP, a debugger, a frozen control group), D waits in the
+kernel (a disk, NFS), and one that sleeps and has used no CPU time between the trigger
+and the end waits for something that does not come: a lock, an answer, a client that it
+has accepted and that says nothing. One that has all of its file descriptors open cannot
+accept, whatever it does; whoever handed it the socket, as nginx's master, has it open
+too and never accepts.
 
 Workers that do not accept themselves are seen by what they leave unread: requests that
 lie in their sockets at the trigger and at the end, while each process that could read
