@@ -5,11 +5,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/analyzer/traffic"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
@@ -19,19 +19,23 @@ var (
 		"a program that is busy for a moment lets a few connections wait; it takes them all with the next accept(2)"}
 	stalledHold = Limit{"duration", 2, "s",
 		"garbage collection, a reload or a page fault stop a program for less than that"}
+	stalledLong = Limit{"long", 5, "s",
+		"clients who wait for an answer before they ask again are few and stay few: a warning, where nobody takes them for so long"}
 )
 
 var appStalled = Check{
 	ID:    "app-stalled",
 	Title: "A program stands still",
 	Doc:   "a listener's queue grows in a straight line: its processes accept nothing, are stopped, hang in the kernel, or use no CPU time",
-	Page: `The accept queue of a program that is merely slow goes up and down. If nothing is accepted
-any more, it only grows, by each connection that comes: a straight line. The list of
-processes says why: T is stopped (SIGSTOP, a debugger, a frozen control group), D waits in
-the kernel (a disk, NFS), and one that sleeps and has used no CPU time between the trigger
-and the end waits for something that does not come, a lock or an answer. One that has all
-of its file descriptors open cannot accept, whatever it does; whoever handed it the
-socket, as nginx's master, has it open too and never accepts.
+	Page: `The accept queue of a program that is merely slow goes up and down. If nothing is
+accepted any more, it only grows, by each connection that comes: a straight line; or it
+stands, where clients wait for an answer before they ask again. The list of processes
+says why: T is stopped (SIGSTOP, a debugger, a frozen control group), D waits in the
+kernel (a disk, NFS), and one that sleeps and has used no CPU time between the trigger
+and the end waits for something that does not come: a lock, an answer, a client that it
+has accepted and that says nothing. One that has all of its file descriptors open cannot
+accept, whatever it does; whoever handed it the socket, as nginx's master, has it open
+too and never accepts.
 
 Workers that do not accept themselves are seen by what they leave unread: requests that
 lie in their sockets at the trigger and at the end, while each process that could read
@@ -39,7 +43,7 @@ them was in T or D both times and used no CPU time. One that sleeps is not judge
 that: a proxy whose client does not read does not read either, and does right.`,
 	Ref:    "proc(5), /proc/pid/stat, state; net/ipv4/inet_connection_sock.c, inet_csk_accept, Linux 6.18",
 	Needs:  []*Need{needVital("accept.queue.fill", "vitals.listeners")},
-	Limits: []Limit{stalledMany, stalledHold, manyFlows},
+	Limits: []Limit{stalledMany, stalledHold, stalledLong, manyFlows},
 	Causes: []Link{
 		{Cause: &slowUpstream, On: subject.KindProcess, Slack: counterSlack, If: severe,
 			Because: "workers that all wait for an upstream accept nothing"},
@@ -49,7 +53,7 @@ that: a proxy whose client does not read does not read either, and does right.`,
 	run:      runAppStalled,
 }
 
-// growth is how the accept queue of a listener only grew.
+// growth is how the accept queue of a listener only grew, or stood.
 type growth struct {
 	at          subject.Listener
 	span        timeline.Span
@@ -57,10 +61,19 @@ type growth struct {
 	first, last int // lines of listeners.csv
 }
 
-// lines gives for each listener the stretch in which its accept queue grew most without ever becoming
-// shorter. A tick at which it was empty has no row, and ends a stretch.
+// lasted is for how long, in s.
+func (l *growth) lasted() float64 { return float64(l.span.End-l.span.Start) / 1e9 }
+
+// stands says whether so many wait for so long that a program which only blocks for a moment would have taken them.
+func (l *growth) stands() bool {
+	return float64(l.to) >= stalledMany.Value && l.lasted() >= stalledHold.Value || float64(l.to) >= manyFlows.Value && l.lasted() >= stalledLong.Value
+}
+
+// lines gives for each listener the longest stretch in which its accept queue never became shorter. A tick at which it
+// was empty has no row: it ends a stretch, and the next begins with none. Clients who wait for an answer before they ask
+// again fill a queue within a tick, and then it stands.
 func (c *Case) lines() []*growth {
-	const tick = int64(700 * time.Millisecond) // rows further apart than two late ticks are not neighbours
+	ticks := c.Lines.Get("accept.queue.fill").T
 	open, best := map[subject.Listener]*growth{}, map[subject.Listener]*growth{}
 	var order []subject.Listener
 	for i := range c.Evidence.Queues {
@@ -70,24 +83,37 @@ func (c *Case) lines() []*growth {
 		if l == nil {
 			order = append(order, at)
 		}
-		if l == nil || q.AcceptQueue < l.to || q.Time-l.span.End > tick {
-			l = &growth{at: at, span: timeline.Span{Start: q.Time, End: q.Time}, from: q.AcceptQueue, to: q.AcceptQueue, first: q.Line}
+		before, known := tickBefore(ticks, q.Time)
+		empty := known && (l == nil || l.span.End < before)
+		if l == nil || empty || q.AcceptQueue < l.to {
+			l = &growth{at: at, span: timeline.Span{Start: q.Time, End: q.Time}, from: q.AcceptQueue, first: q.Line}
+			if empty {
+				l.from = 0
+			}
 			open[at] = l
 		}
 		l.to, l.span.End, l.last = q.AcceptQueue, q.Time, q.Line
-		if b := best[at]; b == nil || l.to-l.from > b.to-b.from {
+		if b := best[at]; b == nil || l.stands() && !b.stands() || l.stands() == b.stands() && l.lasted() > b.lasted() {
 			best[at] = l
 		}
 	}
 	var all []*growth
 	for _, at := range order {
-		l := best[at]
-		if float64(l.to-l.from) >= stalledMany.Value && float64(l.span.End-l.span.Start)/1e9 >= stalledHold.Value {
+		if l := best[at]; l.stands() {
 			all = append(all, l)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *growth) int { return int(b.to-b.from) - int(a.to-a.from) })
+	slices.SortStableFunc(all, func(a, b *growth) int { return int(b.to) - int(a.to) })
 	return all
+}
+
+// tickBefore gives the last of the recorder's ticks before a time; ok is false where there is none.
+func tickBefore(ticks []int64, at int64) (before int64, ok bool) {
+	i, _ := slices.BinarySearch(ticks, at)
+	if i == 0 {
+		return 0, false
+	}
+	return ticks[i-1], true
 }
 
 // standing says which processes of a listener stand still and how, empty where one of them does not or nothing is known
@@ -117,7 +143,7 @@ func (c *Case) standing(s *member.Socket, in timeline.Span) (who, how string, it
 			stopped = append(stopped, fmt.Sprintf("%s, pid %d", words.Clip(now.Comm), now.PID))
 		case shared:
 			continue
-		case used == 0 && !c.answering(s, in):
+		case used == 0 && in.End >= then.Time && !c.answering(s, in):
 			states["idle"] = true
 		default:
 			return "", "", nil
@@ -129,6 +155,33 @@ func (c *Case) standing(s *member.Socket, in timeline.Span) (who, how string, it
 		return words.List(stopped), inStates(states), items
 	}
 	return owner(s), inStates(states), items
+}
+
+// ran gives the second before a time in which a listener's only thread last answered somebody, in Unix ns, 0 where none is known. It did not
+// stand still before. Of several threads one may have hung for long while the others went on.
+func (c *Case) ran(s *member.Socket, before int64) (last int64) {
+	if len(s.Process) != 1 {
+		return 0
+	}
+	if p := c.process(s.Process[0].PID, member.AtEnd); p == nil || p.Threads > 1 && p.State != "T" && p.State != "t" { // a signal stops all of them
+		return 0
+	}
+	for _, a := range c.answersOf(s) {
+		if at := a.At * 1e9; a.N > 0 && at < before {
+			last = max(last, at)
+		}
+	}
+	return last
+}
+
+// answersOf gives those of a listener's services.
+func (c *Case) answersOf(s *member.Socket) (all []traffic.Answers) {
+	for _, v := range c.traffic() {
+		if l := c.listenerAt(v); l != nil && bound(l) == bound(s) {
+			all = append(all, v.Answers...)
+		}
+	}
+	return all
 }
 
 // halts says whether a process stands still: it was stopped or hung in the kernel when it was looked at. One that used CPU
@@ -149,17 +202,9 @@ func halts(then, now *member.ProcessUse, used uint64, in timeline.Span) bool {
 // may have stopped: workers that all wait for an upstream most of the time use no CPU time that is counted, and take a
 // connection now and then all the same.
 func (c *Case) answering(s *member.Socket, in timeline.Span) bool {
-	for _, v := range c.traffic() {
-		if l := c.listenerAt(v); l == nil || bound(l) != bound(s) {
-			continue
-		}
-		for i := range v.Answers {
-			if at := v.Answers[i].At; at > in.Start/1e9+1 && at < in.End/1e9 && v.Answers[i].N > 0 {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.answersOf(s), func(a traffic.Answers) bool {
+		return a.At > in.Start/1e9+1 && a.At < in.End/1e9 && a.N > 0
+	})
 }
 
 // shared says whether another listener has the same address.
@@ -208,7 +253,42 @@ func (c *Case) process(pid int, at string) *member.ProcessUse {
 	return nil
 }
 
-// runAppStalled asks of each listener whose queue only grew.
+// stalledFinding is about a listener's programs that stand still.
+func (c *Case) stalledFinding(l *growth, s *member.Socket, who, how string, items []Item) *Finding {
+	f := &Finding{Severity: Warning, Object: l.at.String(), Subjects: []subject.Subject{l.at}}
+	if float64(l.to) >= stalledMany.Value {
+		f.Severity = Critical
+	}
+	for _, p := range s.Process {
+		f.Subjects = append(f.Subjects, subject.Process{PID: p.PID})
+	}
+	f.at(l.span)
+	f.onset = onset{c.ran(s, l.span.Start), l.span.Start + int64(vitalTick)}
+	took := unit.Duration(seconds(l.lasted()))
+	f.effect = who + " accepts nothing"
+	queue := fmt.Sprintf("only grew, from %s to %s within %s", unit.Count(l.from), unit.Count(l.to), took)
+	if l.from == l.to {
+		queue = fmt.Sprintf("stood at %s for %s", unit.Count(l.to), took)
+	}
+	stands := "stands still: it"
+	if len(items) > 1 {
+		stands = "stand still: each"
+	}
+	f.Headline = fmt.Sprintf("%s %s %s, and the accept queue of %s %s.", words.Sentence(who), stands, how, l.at, queue)
+	f.Detail = "Not one connection was taken meanwhile; a program that is only slow takes some."
+	f.Evidence = append([]Item{{Kind: "socket", Member: member.ListenersName, Where: "lines " + strconv.Itoa(l.first) + " to " + strconv.Itoa(l.last),
+		Value: val(float64(l.to)), Unit: "connections", Text: "LISTEN " + l.at.String()}}, items...)
+	f.Remedy = []Remedy{{What: fmt.Sprintf("Look at what %s waits for: /proc/PID/wchan and stack, gdb or a thread dump; SIGCONT if it was stopped. A restart frees it, and cuts off what it serves.", who)}}
+	switch {
+	case strings.HasPrefix(how, "sleeps"):
+		f.Remedy = append(f.Remedy, Remedy{What: "It may wait for clients that it has accepted and that say nothing, each of which takes a worker: see who they are (ss -tnp, spikebox flows), and give requests and handshakes a time limit."})
+	case strings.HasPrefix(how, "has "):
+		f.Remedy = []Remedy{{What: "Find out what it holds open (ls -l /proc/PID/fd): connections that it never closes (close-wait-leak), or more clients than it is made for; then LimitNOFILE= of its unit. A restart frees it, and cuts off what it serves."}}
+	}
+	return f
+}
+
+// runAppStalled asks of each listener whose queue was never shorter for a while.
 func runAppStalled(c *Case) Answer {
 	lines := c.lines()
 	var findings []*Finding
@@ -220,24 +300,7 @@ func runAppStalled(c *Case) Answer {
 			slow = fmt.Sprintf(": that of %s grew, but its processes ran or are not known", l.at)
 			continue
 		}
-		f := &Finding{Severity: Critical, Object: l.at.String(), Subjects: []subject.Subject{l.at}}
-		for _, p := range s.Process {
-			f.Subjects = append(f.Subjects, subject.Process{PID: p.PID})
-		}
-		f.at(l.span)
-		f.onset.late = l.span.Start + int64(vitalTick)
-		took := l.span.End - l.span.Start
-		f.effect = who + " accepts nothing"
-		f.Headline = fmt.Sprintf("%s stands still: it %s, and the accept queue of %s only grew, from %s to %s within %s.", words.Sentence(who), how, l.at,
-			unit.Count(l.from), unit.Count(l.to), unit.Duration(time.Duration(took)))
-		f.Detail = fmt.Sprintf("That is %s, without one connection taken; a program that is only slow takes some.", rate(float64(l.to-l.from)/(float64(took)/1e9)))
-		f.Evidence = append([]Item{{Kind: "socket", Member: member.ListenersName, Where: "lines " + strconv.Itoa(l.first) + " to " + strconv.Itoa(l.last),
-			Value: val(float64(l.to)), Unit: "connections", Text: "LISTEN " + l.at.String()}}, items...)
-		f.Remedy = []Remedy{{What: fmt.Sprintf("Look at what %s waits for: /proc/PID/wchan and stack, gdb or a thread dump; SIGCONT if it was stopped. A restart frees it, and cuts off what it serves.", who)}}
-		if strings.HasPrefix(how, "has ") {
-			f.Remedy = []Remedy{{What: "Find out what it holds open (ls -l /proc/PID/fd): connections that it never closes (close-wait-leak), or more clients than it is made for; then LimitNOFILE= of its unit. A restart frees it, and cuts off what it serves."}}
-		}
-		findings = append(findings, f)
+		findings = append(findings, c.stalledFinding(l, s, who, how, items))
 	}
 	for _, u := range c.unread() {
 		if !slices.ContainsFunc(findings, func(f *Finding) bool { return f.Object == u.at.String() }) && len(findings) < mostServices {

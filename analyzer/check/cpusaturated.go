@@ -64,6 +64,8 @@ func runCPUSaturated(c *Case) Answer {
 	}
 	f := &Finding{Severity: Info, Object: "the CPUs", effect: "tasks waited for a CPU for up to " + unit.Percent(most) + " of the time"}
 	f.at(span)
+	// Below a tenth nobody waited to speak of. When the limit was crossed says nothing of its effects: they may have come before.
+	f.onset = onset{early: rose(line, span, func(v float64) bool { return v < readyShare.Value }).early}
 	f.Headline = fmt.Sprintf("For up to %s of the time some task had to wait for a CPU, for %s.", unit.Percent(most), unit.Duration(f.End.Sub(f.Start)))
 	f.Evidence = append(f.Evidence, c.shareItem(line, span, waitShare.Value))
 	scarce := "" // why, as far as it is known

@@ -2,6 +2,8 @@ package check
 
 import (
 	"encoding/json"
+	"io"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -12,10 +14,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/spikebox/spikebox/analyzer/cases"
+	"github.com/spikebox/spikebox/analyzer/column"
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/captures"
+	"github.com/spikebox/spikebox/analyzer/packet"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/analyzer/traffic"
+	"github.com/spikebox/spikebox/format/member"
 )
 
 // told is a check that always finds one thing: at an offset, about subjects.
@@ -279,4 +285,88 @@ func answers(t *testing.T, checks []*Check, c *Case, drawn map[string]bool) map[
 		}
 	}
 	return told
+}
+
+// A level that rose began behind its last calm reading, and nobody knows when where none was.
+func TestRose(t *testing.T) {
+	calm := func(v float64) bool { return v < 0.1 }
+	for name, tt := range map[string]struct {
+		v    []float64
+		want onset
+	}{
+		"at once":        {[]float64{0, 0, 0, 0, 0.9, 1}, onset{4e9, 5e9}},
+		"grew before":    {[]float64{0, 0, 0.3, 0.4, 0.9, 1}, onset{2e9, 5e9}},
+		"calm once more": {[]float64{0, 0.3, 0, 0.4, 0.9, 1}, onset{3e9, 5e9}},
+		"never calm":     {[]float64{0.3, 0.3, 0.2, 0.4, 0.9, 1}, onset{0, 5e9}},
+		"not read":       {[]float64{0, math.NaN(), math.NaN(), math.NaN(), 0.9, 1}, onset{1e9, 5e9}},
+	} {
+		s := &timeline.Series{V: tt.v, T: []int64{1e9, 2e9, 3e9, 4e9, 5e9, 6e9}}
+		if got := rose(s, timeline.Span{Start: 4e9, End: 6e9}, calm); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
+// What a long round trip does comes before it is known how long it was: calm was only what ended so long before as it took.
+func TestCalmUntil(t *testing.T) {
+	var columns column.Columns
+	for at, v := range []float64{0.01, 0.01, 0.5, 1.5} {
+		row, _ := columns.Row("vitals.csv", int64(at+1)*1e9)
+		row.Put(column.Gauge, "s", v, "rtt.max")
+	}
+	c := &Case{Lines: timeline.Build(&columns)}
+	s := &spike{limit: 0.2, most: 1.5, span: timeline.Span{Start: 3e9, End: 4e9}}
+	if got := s.calmUntil(c); got != 5e8 {
+		t.Errorf("calm until %d, want 0.5 s", got)
+	}
+	s.limit = 0.02
+	if got := s.calmUntil(c); got != 0 {
+		t.Errorf("calm until %d where no reading was calm", got)
+	}
+}
+
+// A single thread, or one that a signal stopped with all others, did not stand still while it answered; of several that wait one
+// may have hung long before.
+func TestRan(t *testing.T) {
+	at := netip.MustParseAddrPort("192.0.2.10:8080")
+	s := &member.Socket{At: member.AtEnd, State: "LISTEN", Local: at.Addr(), LocalPort: at.Port(), Process: []member.Process{{PID: 7}}}
+	packets := &evidence.Packets{Traffic: []*traffic.Service{{Server: at, Answers: []traffic.Answers{{At: 3, N: 1}, {At: 5, N: 2}, {At: 9, N: 1}}}},
+		Local: map[netip.Addr]bool{at.Addr(): true}}
+	for name, tt := range map[string]struct {
+		state   string
+		threads int
+		want    int64
+	}{
+		"stopped": {"T", 9, 5e9}, "one thread": {"S", 1, 5e9}, "several threads": {"S", 9, 0},
+	} {
+		c := &Case{Evidence: &evidence.Evidence{Packets: packets, Sockets: []member.Socket{*s},
+			Processes: []member.ProcessUse{{PID: 7, At: member.AtEnd, State: tt.state, Threads: tt.threads}}}}
+		if got := c.ran(s, 6e9); got != tt.want {
+			t.Errorf("%s: ran until %d, want %d", name, got, tt.want)
+		}
+	}
+}
+
+// Who waits sends nothing: a recording that says until when it holds all packets is heard to that end, and a copy that was cut short
+// only to its last packet.
+func TestListened(t *testing.T) {
+	held := []packet.Interface{{From: 1e9, To: 20e9}}
+	for name, tt := range map[string]struct {
+		p    evidence.Packets
+		want int64
+	}{
+		"held to the end":     {evidence.Packets{Interfaces: held}, 12e9},
+		"nothing says so":     {evidence.Packets{Interfaces: []packet.Interface{{}}}, 8e9},
+		"forgotten at 10 s":   {evidence.Packets{Interfaces: []packet.Interface{{From: 1e9, To: 10e9}}}, 10e9},
+		"cut short":           {evidence.Packets{Interfaces: held, Broken: io.ErrUnexpectedEOF}, 8e9},
+		"a capture cut short": {evidence.Packets{Interfaces: held, Damage: []*packet.DamageError{{}}}, 8e9},
+	} {
+		p := tt.p
+		p.First, p.Last, p.PerIface = 2e9, 8e9, []uint64{9}
+		p.Totals.Packets = 9
+		c := &Case{Evidence: &evidence.Evidence{Packets: &p}, Window: timeline.Span{End: 12e9}}
+		if got := c.listened(); got != tt.want {
+			t.Errorf("%s: until %d, want %d", name, got, tt.want)
+		}
+	}
 }

@@ -37,6 +37,11 @@ where several connections wait.`,
 
 var needNeighbours = needProbe(member.NeighboursName, "links", "neighbours at the end")
 
+// userTick is USER_HZ's, in which the kernel tells the ages of neighbours. That since when one was last confirmed says until when it
+// was there: an answer of its own, or progress of a connection through it (net/core/neighbour.c, neigh_update; include/net/neighbour.h,
+// neigh_confirm, Linux 6.18). An entry that is new is made as if it had been twice the reachable time before, a minute: then nobody knows.
+const userTick = 10 * time.Millisecond
+
 // runNeighbourFailed joins the neighbours that failed to gateways and to sockets that wait.
 func runNeighbourFailed(c *Case) Answer {
 	drops := timeline.Total("drop.NEIGH_*", c.neighDrops())
@@ -45,8 +50,8 @@ func runNeighbourFailed(c *Case) Answer {
 	var failed []*member.Neighbour
 	for i := range c.Evidence.Neighbours {
 		n := &c.Evidence.Neighbours[i]
-		// USER_HZ of 1/100 s: what was last asked for before the window is no part of it.
-		inWindow := float64(n.Updated) <= float64(c.Window.End-c.Window.Start)/1e9*100
+		// What was last asked for before the window is no part of it.
+		inWindow := int64(n.Updated)*userTick.Nanoseconds() <= c.Window.End-c.Window.Start
 		if (n.State == "FAILED" || n.State == "INCOMPLETE") && inWindow {
 			failed = append(failed, n)
 		}
@@ -67,6 +72,7 @@ func runNeighbourFailed(c *Case) Answer {
 				f.Severity = Critical
 			}
 			f.at(c.since(resFailed.span.Join(lost.span), drops))
+			f.onset.early = c.Window.End - int64(n.Confirmed)*userTick.Nanoseconds()
 			f.Headline = fmt.Sprintf("%s on %s did not answer for its address (%s), and what was to be sent there was thrown away: it is %s.", n.Address, n.Interface, n.State, why)
 			f.Detail = "Such packets never pass the tap."
 			if lost.all > 0 {

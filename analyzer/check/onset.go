@@ -27,6 +27,23 @@ func (o onset) join(p onset) onset {
 	return onset{min(o.early, p.early), min(o.late, p.late)}
 }
 
+// rose gives when what a level tells of within a span began: after the last reading before it that was calm, and not after the first
+// of the span. Between the two it grew. Where no reading was calm nobody knows.
+func rose(s *timeline.Series, span timeline.Span, calm func(v float64) bool) (o onset) {
+	if s == nil {
+		return o
+	}
+	for i, at := range s.T {
+		switch {
+		case at <= span.Start && calm(s.V[i]):
+			o.early = at
+		case at > span.Start && o.late == 0:
+			o.late = at
+		}
+	}
+	return o
+}
+
 // precedes says whether one finding is known to have begun before the other. What began before its supposed cause has another;
 // what began within the same reading of both, or nobody knows when, may well be its effect.
 func (f *Finding) precedes(o *Finding) bool {

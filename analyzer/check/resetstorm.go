@@ -50,6 +50,10 @@ TCPAbortOnMemory. Since Linux 6.10 each RST has its reason.`,
 			Because: "clients that wait too long give up and reset"},
 		{Cause: &slowUpstream, EffectVariant: byClient, On: subject.KindService, Slack: counterSlack,
 			Because: "who waits too long for an upstream gives up and resets"},
+		{Cause: &slowApplication, EffectVariant: byServer, On: subject.KindService, Slack: counterSlack, If: turnedAway,
+			Because: "a program whose connections or workers are all taken closes those of others without reading what they ask"},
+		{Cause: &connectionRefused, EffectVariant: byServer, On: subject.KindService, Slack: counterSlack, If: atOnce,
+			Because: "the kernel of a program that is killed resets what it had open, and refuses who comes from then on"},
 	},
 	Explains: resetVitals,
 	run:      runResetStorm,
@@ -62,6 +66,14 @@ const (
 	byClient Variant = "by-client"
 	byServer Variant = "by-server"
 )
+
+// turnedAway says whether the program closed without reading what had come, as far as the kernel's counters tell.
+func turnedAway(_, effect *Finding) bool { return effect.reason == abortOnClose }
+
+// atOnce says whether all of an effect is of the moment before its cause, as the end of a program is.
+func atOnce(cause, effect *Finding) bool {
+	return harmful(cause, effect) && effect.End.Sub(effect.Start).Seconds() < restartHold.Value && !effect.End.After(cause.Start)
+}
 
 // runResetStorm gives a finding for each service and side that cut off connections.
 func runResetStorm(c *Case) Answer {
@@ -189,10 +201,12 @@ func (c *Case) resetLook(h hit, own bool) string {
 	return fmt.Sprintf("Read the log of the server at %s for these seconds; capture there too if it says that it answered.", h.service.Server)
 }
 
+const abortOnClose = "netstat.TcpExt.TCPAbortOnClose"
+
 // aborts are the kernel's counters of resets that it sends for a program (Documentation/networking/snmp_counter.rst).
 var aborts = []struct{ series, means string }{
 	{"netstat.TcpExt.TCPAbortOnData", "its program closed with SO_LINGER 0, or data came after it had closed"},
-	{"netstat.TcpExt.TCPAbortOnClose", "its program closed with data unread"},
+	{abortOnClose, "its program closed with data unread"},
 	{"netstat.TcpExt.TCPAbortOnTimeout", "the kernel gave up after its last retransmission, probe or keep-alive"},
 	{"netstat.TcpExt.TCPAbortOnMemory", "there were too many orphaned sockets, or no memory for them"},
 	{"netstat.TcpExt.TCPAbortOnLinger", "a FIN_WAIT2 socket without a process outlived its time"},
@@ -200,7 +214,7 @@ var aborts = []struct{ series, means string }{
 
 // resetReasons adds the kernel's reasons for the resets that this host sent.
 func (c *Case) resetReasons(h hit, f *Finding) {
-	best, most := "", 0.0
+	best, means, most := "", "", 0.0
 	for _, a := range aborts {
 		n := c.sum(a.series)
 		if n == 0 {
@@ -208,11 +222,12 @@ func (c *Case) resetReasons(h hit, f *Finding) {
 		}
 		f.Evidence = append(f.Evidence, c.counterItem(a.series))
 		if n > most {
-			best, most = a.means, n
+			best, means, most = a.series, a.means, n
 		}
 	}
 	if most >= float64(h.Flows)/2 {
-		f.Detail += " The kernel's counters say why: " + best + "."
+		f.reason = best
+		f.Detail += " The kernel's counters say why: " + means + "."
 	}
 	reasons, first := map[string]int{}, map[string]int{}
 	for i := range c.Evidence.Events {

@@ -110,7 +110,7 @@ func runRTT(c *Case) Answer {
 		f.Severity = Critical
 	}
 	f.at(s.span)
-	f.onset.late = s.span.Start + int64(snapshotTick)
+	f.onset = onset{s.calmUntil(c), s.span.Start + int64(snapshotTick)}
 	f.delay = s.most
 	who := s.culprit(c.beforeQueues())
 	f.Object, f.Subjects, f.Variant = who.object, s.subjects(), who.variant
@@ -118,6 +118,17 @@ func runRTT(c *Case) Answer {
 	f.Evidence = s.items(c)
 	f.Remedy = []Remedy{{What: who.look}}
 	return present(f)
+}
+
+// calmUntil gives until when it is known that nothing was held up, in Unix ns: until so long before the last calm reading as the longest
+// round trip took, which is told when it ends. 0 where no reading says so.
+func (s *spike) calmUntil(c *Case) int64 {
+	const calm = 0.25 // of the limit: what grows slowly hurts before it is crossed
+	early := rose(c.Lines.Get("rtt.max"), s.span, func(v float64) bool { return v < calm*s.limit }).early
+	if early == 0 {
+		return 0
+	}
+	return early - int64(s.most*1e9)
 }
 
 // repaired counts the segments to peers that were lost and sent again, 0 where most that were sent again were not lost: acknowledgements

@@ -26,7 +26,12 @@ check says so instead. A service that always takes that long is not called slow.
 An answer that never comes has no time. Requests that the server's kernel has, and that
 were not answered when their clients gave up, when the server closed, or when the capture
 ended, are told here too, of a service that otherwise answers. A client whose last data
-asks nothing (a window update of HTTP/2, TLS' goodbye) is not taken for one that waits.`,
+asks nothing (a window update of HTTP/2, TLS' goodbye) is not taken for one that waits.
+
+What it waited for is told as far as it is known: how much CPU time its processes used
+from the trigger to the end, whether servers that it asks took longer than before, how
+many requests waited for their turn, and what the kernel timed of this host's own
+requests that no packet shows.`,
 	Ref:    "the time between tcp.len > 0 of the client and of the server in Wireshark; shared with spikebox flows --sort think",
 	Needs:  []*Need{needPackets},
 	Limits: []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},
@@ -86,7 +91,12 @@ func runSlowApplication(c *Case) Answer {
 		if most, ok := c.cpusTaken(f.span()); ok {
 			f.Detail += fmt.Sprintf(" Tasks had to wait for a CPU for up to %s of that time; whether this program was among them is known from the trigger to the end: see cpu-saturated.", unit.Percent(most))
 		}
-		f.Remedy = []Remedy{{What: fmt.Sprintf("Find out what %s waited for in these seconds: its own log of request times, locks, its database, workers that were all taken.", who)}}
+		detail, remedy := "", []Remedy(nil)
+		if s.way == handshake.Inbound {
+			detail, remedy = c.behind(f)
+			f.Detail += c.computed(f) + detail
+		}
+		f.Remedy = append(remedy, Remedy{What: fmt.Sprintf("Find out what %s waited for in these seconds: its own log of request times, locks, its database, workers that were all taken.", who)})
 	})
 }
 

@@ -37,7 +37,7 @@ type silence struct {
 // at the request; a service that never answers anybody, as one that only takes logs, is not called silent.
 func (c *Case) silence(v *traffic.Service) (s silence, ok bool) {
 	s.service, s.way = v, c.way(v)
-	end := c.Evidence.Packets.Last
+	end := c.listened()
 	gone, sent := v.Hits(traffic.GaveUp, flow.Server), v.Hits(traffic.Dismissed, flow.Server)
 	left := append(slices.Clone(gone.Seconds), sent.Seconds...)
 	best := s.run(left, end)
@@ -60,6 +60,17 @@ func (c *Case) silence(v *traffic.Service) (s silence, ok bool) {
 	return best, best.many() && best.part() >= slowShare.Value && best.part() >= 3*outside && count(v.Answers) > best.all
 }
 
+// listened gives until when all packets are held, in Unix ns: who waits for his answer sends nothing, and the last packet may be old
+// when the recording ends. A copy that was cut short, or has no such word, tells of nothing behind its last packet.
+func (c *Case) listened() int64 {
+	p := c.Evidence.Packets
+	if p.Broken != nil || len(p.Damage) > 0 {
+		return p.Last
+	}
+	_, to := p.Held()
+	return max(p.Last, min(to, c.Window.End))
+}
+
 // many says whether so many are not one user with one question: a pool of few connections may be all that there is.
 func (s *silence) many() bool {
 	return float64(s.n) >= slowMany.Value || float64(s.n) >= manyFlows.Value && 2*s.n >= s.service.Flows
@@ -67,6 +78,14 @@ func (s *silence) many() bool {
 
 // part is the part of the requests of its run that had no answer.
 func (s *silence) part() float64 { return float64(s.n) / float64(max(s.n+s.all, 1)) }
+
+// ceased says whether nobody had an answer any more behind the second in which the run began.
+func (s *silence) ceased() bool {
+	first := s.span.Start/1e9 + 1
+	return float64(s.span.End)/1e9-float64(first) >= stalledHold.Value && !slices.ContainsFunc(s.service.Answers, func(a traffic.Answers) bool {
+		return a.At >= first && a.At*1e9 < s.span.End
+	})
+}
 
 // run sums up the longest run of some seconds, and what was answered meanwhile.
 func (s silence) run(seconds []traffic.Second, end int64) silence {
@@ -119,7 +138,7 @@ func within(list []traffic.Second, in timeline.Span) (n uint64) {
 func (s *silence) finding(c *Case, usual, now float64) *Finding {
 	f := c.answersFinding(&s.slowness, usual, now)
 	f.Variant, f.Title = notAnswered, "Requests were not answered"
-	if s.part() >= 0.5 {
+	if s.part() >= 0.5 || s.ceased() {
 		f.Severity = Critical
 	}
 	requests := c.least(needPackets) + words.Of(s.n, s.n+s.all, "request", "requests")
@@ -136,6 +155,9 @@ func (s *silence) finding(c *Case, usual, now float64) *Finding {
 		became = append(became, fmt.Sprintf("%s when the capture ended, the oldest since %s", words.Plural(rest, "still waited", "still waited"), unit.Duration(time.Duration(s.oldest))))
 	}
 	f.Detail = words.Sentence(words.List(became)) + "." + f.Detail
+	if s.ceased() {
+		f.Detail = fmt.Sprintf("From %s on nobody was answered. ", clock(s.span.Start/1e9*1e9+1e9)) + f.Detail
+	}
 	if c.onlySmall(s) {
 		f.Detail += fmt.Sprintf(" It may be the size of the answers, and not the service: in no connection that was opened since did large segments come from %s, as they did before, while short answers did. A path that became narrower (a tunnel's MTU) without telling the sender looks like that from here: see there whether the answers are sent again and again.",
 			s.service.Server.Addr())

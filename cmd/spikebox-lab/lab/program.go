@@ -25,6 +25,9 @@ func (s *Stage) standIn(h *Host, port int, p actor.Server) *Child {
 	at := netip.MustParseAddrPort(p.Addr)
 	switch s.opt.Variant.Server {
 	case "nginx":
+		if p.Resolver != "" {
+			s.check(fmt.Errorf("have nginx ask a name server for each answer: %w", errVariant))
+		}
 		return s.program(h, at, "nginx", "-p", s.scratch, "-c", s.config("nginx", port, s.nginx(at, p)))
 	default:
 		if p.Upstream != "" {
