@@ -140,7 +140,7 @@ func (c *Case) Covers() (text string, end int64) {
 func (c *Case) packets(p *evidence.Packets, s format.Source) have {
 	var h have
 	short, end := c.Covers()
-	switch cut := p.Cut(); {
+	switch cut := p.Unfollowed(); {
 	case p.Broken != nil:
 		h = partial("the packets are damaged: %v", p.Broken)
 		h.next = copyAgain
@@ -168,8 +168,8 @@ func (c *Case) packets(p *evidence.Packets, s format.Source) have {
 		if s.Lost > 0 && s.Unit == "packets" {
 			h.next = largerRing
 		}
-	case len(cut) > 0:
-		h = partial("the packets are too many: %v", cut[0])
+	case cut != nil:
+		h = partial("the packets are too many: %v", cut)
 		h.next = readParts
 	default:
 		return c.readable()

@@ -1,10 +1,12 @@
 package check
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/rtt"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format"
 )
@@ -42,6 +44,26 @@ func TestNeeds(t *testing.T) {
 		if a.Unknown != "" && a.NextTime == "" {
 			t.Errorf("%s: it does not say what to do next time", name)
 		}
+	}
+}
+
+// A busy service has more clients than round trips are kept of: what needs these is not certain, and nothing else.
+func TestManyPeers(t *testing.T) {
+	p := &evidence.Packets{Between: &evidence.Between{}, Unsampled: 3, Plain: 100, RTT: []*rtt.Peer{{}}}
+	p.Totals.Packets, p.Totals.TCPPackets = 100, 100
+	c := &Case{Evidence: &evidence.Evidence{Packets: p}}
+	if h := needPackets.have(c); h.state != whole {
+		t.Errorf("packets: %+v", h)
+	}
+	if h := needRTT.have(c); h.state != partly || !strings.Contains(h.why, "3 round trips are not") || h.next == "" {
+		t.Errorf("round trips: %+v", h)
+	}
+	if !c.heardWithin(netip.MustParseAddr("192.0.2.1"), 0, 1) {
+		t.Error("a peer that was not kept is said to be silent")
+	}
+	p.Totals.EndedEarly = 1
+	if h := needPackets.have(c); h.state != partly {
+		t.Errorf("connections that were not followed: %+v", h)
 	}
 }
 

@@ -102,7 +102,7 @@ func (c *Case) hasRoute(family string) bool {
 // spoke. Programs that look for an address to take ask for a route all the same (connect(2) of a UDP socket, which counts
 // and sends nothing: net/ipv4/datagram.c, __ip4_datagram_connect). It does not where the routes are not known, or the trigger was for that.
 func (c *Case) closed() bool {
-	if c.Evidence.Routes == nil || c.hasRoute("inet") || len(c.refusingRoutes()) > 0 || c.Evidence.Packets == nil {
+	if c.Evidence.Routes == nil || c.hasRoute("inet") || len(c.refusingRoutes()) > 0 || c.Evidence.Packets == nil || c.Evidence.Packets.Untimed() != nil {
 		return false
 	}
 	if m := c.Evidence.Manifest; m != nil && strings.HasPrefix(m.Trigger.Vital, "no.route") {

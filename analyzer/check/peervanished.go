@@ -101,14 +101,14 @@ func (c *Case) stillHeard(h hit) bool {
 // vanishedQuiet is how long what a peer sent before it fell silent may still be on its way, in ns.
 const vanishedQuiet = int64(1e9)
 
-// heardWithin says whether a peer acknowledged something within a time.
+// heardWithin says whether a peer acknowledged something within a time, or may have, as not all of that was kept.
 func (c *Case) heardWithin(a netip.Addr, from, to int64) bool {
 	for _, p := range c.peers() {
-		if p.Addr == a {
-			return slices.ContainsFunc(p.Bins, func(b rtt.Bin) bool { return b.Second*1e9 >= from && b.Second*1e9 <= to })
+		if p.Addr == a && slices.ContainsFunc(p.Bins, func(b rtt.Bin) bool { return b.Second*1e9 >= from && b.Second*1e9 <= to }) {
+			return true
 		}
 	}
-	return false
+	return c.Evidence.Packets.Untimed() != nil
 }
 
 // vanishedFinding says who fell silent, since when, and who still is there.

@@ -75,6 +75,12 @@ var needRTT = &Need{
 		case packets.state != missing && len(c.peers()) == 0:
 			return impossible("no packet acknowledges another, so that no round trip can be measured")
 		}
+		if packets.state == whole {
+			if err := c.Evidence.Packets.Untimed(); err != nil {
+				packets = partial("the packets are too many: %v", err)
+				packets.next = readParts
+			}
+		}
 		return packets
 	},
 }

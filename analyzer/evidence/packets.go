@@ -149,16 +149,20 @@ func (p *Packets) table(services *handshake.Services, room int64, opts Options) 
 	}, flow.Options{Events: event, Room: room, Beat: p.ticks.Beat})
 }
 
-// Cut says what was not kept of the packets, as memory is bounded.
-func (p *Packets) Cut() []error {
-	var cut []error
+// Unfollowed says that connections were not followed to their end, as memory is bounded; nil where all were.
+func (p *Packets) Unfollowed() error {
 	if n := p.Totals.EndedEarly; n > 0 {
-		cut = append(cut, fmt.Errorf("more connections are open at once than are followed: %d were ended early, and what they go on with counts as others", n))
+		return fmt.Errorf("more connections are open at once than are followed: %d were ended early, and what they go on with counts as others", n)
 	}
+	return nil
+}
+
+// Untimed says that RTT lacks peers or seconds, as memory is bounded; nil where it does not. It is no loss to anything else.
+func (p *Packets) Untimed() error {
 	if p.Unsampled > 0 {
-		cut = append(cut, fmt.Errorf("more peers and seconds than are kept: %d round trips are not", p.Unsampled))
+		return fmt.Errorf("more peers and seconds than are kept: %d round trips are not", p.Unsampled)
 	}
-	return cut
+	return nil
 }
 
 // see takes what the analyzer needs of a packet beside its flow.

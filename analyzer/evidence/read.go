@@ -102,8 +102,10 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 	}
 	e.Packets = packets
 	if packets != nil {
-		for _, err := range packets.Cut() {
-			e.Partial.Add(in.captures[in.about].Name, err)
+		for _, err := range []error{packets.Unfollowed(), packets.Untimed()} {
+			if err != nil {
+				e.Partial.Add(in.captures[in.about].Name, err)
+			}
 		}
 		if !opts.OnlyFlows {
 			e.packetColumns(in.own)
