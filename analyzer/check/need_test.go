@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spikebox/spikebox/analyzer/column"
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/rtt"
 	"github.com/spikebox/spikebox/analyzer/timeline"
@@ -51,7 +52,7 @@ func TestNeeds(t *testing.T) {
 func TestManyPeers(t *testing.T) {
 	p := &evidence.Packets{Between: &evidence.Between{}, Unsampled: 3, Plain: 100, RTT: []*rtt.Peer{{}}}
 	p.Totals.Packets, p.Totals.TCPPackets = 100, 100
-	c := &Case{Evidence: &evidence.Evidence{Packets: p}}
+	c := &Case{Evidence: &evidence.Evidence{Packets: p}, Lines: timeline.Build(&column.Columns{})}
 	if h := needPackets.have(c); h.state != whole {
 		t.Errorf("packets: %+v", h)
 	}

@@ -88,6 +88,9 @@ func (c *Case) synFinding(t trouble) *Finding {
 	f := c.finding(t)
 	place := c.synPlace(t)
 	if said, ok := c.said(t); ok {
+		if place.short == notForwarded { // then this host knows why
+			said.sentence, said.look = place.sentence+" "+said.sentence, place.look
+		}
 		place = said
 	}
 	if t.service.Way == handshake.Inbound && t.kind == handshake.SYNUnanswered && c.filtered(t) {
@@ -267,6 +270,9 @@ func (c *Case) synPlace(t trouble) where {
 		"Record with spikeboxd, whose bundle says which addresses are the host's own, or capture on both sides."}
 }
 
+// notForwarded is the short of SYNs that came in at one interface and went out at none.
+const notForwarded = "they did not leave this host again"
+
 // forwardedPlace is synPlace for connections that this host forwards: whether their SYNs left it again, the packets at
 // its other interface tell, where that was captured.
 func (c *Case) forwardedPlace(t trouble) where {
@@ -276,7 +282,7 @@ func (c *Case) forwardedPlace(t trouble) where {
 			continue // or it is the way that the server's answers take
 		}
 		if float64(s.Refused) >= betweenRefused.Value {
-			return where{"they did not leave this host again",
+			return where{notForwarded,
 				fmt.Sprintf("This host forwards these connections: the SYNs came in at %s and did not go out at %s.", s.from.Name, s.to.Name),
 				"Look at the neighbours (ip neigh), the link, the forward rules and the routes of the way out."}
 		}
@@ -287,7 +293,7 @@ func (c *Case) forwardedPlace(t trouble) where {
 		}
 		// A place that saw no packet any more did not see these SYNs.
 		if s.to.Last < t.First {
-			return where{"they did not leave this host again",
+			return where{notForwarded,
 				fmt.Sprintf("This host forwards these connections: the SYNs came in at %s, and nothing left by %s any more, where others to the same service had gone.", s.from.Name, s.to.Name),
 				fmt.Sprintf("Look at the forward rules, routes and neighbours of this host towards %s.", t.service.Server)}
 		}
