@@ -39,7 +39,7 @@ func TestCalibration(t *testing.T) {
 		"# syn_recv: median 101, 99 % 101, largest 101\ntrigger syn_recv > 510 for 500ms\n",
 		"trigger serve.p99 > 1.2s for 1.5s\n",
 		"trigger listen.overflows > 0\n",
-		"# retrans.ratio: median 40%, 99 % 40%, largest 40%\n# retrans: median 50, 99 % 50, largest 50\n# retrans.connections had a value in 0 of 200 ticks, too few to tell\ntrigger retrans.ratio > 70% for 1.5s and retrans > 150 for 1.5s and retrans.connections > 2x\n",
+		"# retrans.ratio: median 40%, 99 % 40%, largest 40%\n# retrans.others had a value in 0 of 200 ticks, too few to tell\n# retrans.connections had a value in 0 of 200 ticks, too few to tell\ntrigger retrans.ratio > 70% for 1.5s and retrans.others > 2x for 1.5s and retrans.connections > 2x\n",
 		"# rto: median 1, 99 % 1, largest 500\ntrigger rto > 30\n",
 		"trigger psi.memory > 90% for 2s\n",
 		"# not proposed, for ports.fill is hardly ever higher than it was:\n#trigger ports.fill > 90%\n",

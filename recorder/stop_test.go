@@ -47,8 +47,8 @@ func TestSecondSignalIsSurvived(t *testing.T) {
 	if s := d.status(); !s.Pending {
 		t.Error("while it finishes no bundle is pending")
 	}
-	d.signal(unix.SIGHUP)
-	d.says("told again to stop, by SIGHUP: what is pending is being finished; once more within 5s", 1)
+	d.signal(unix.SIGINT)
+	d.says("told again to stop, by SIGINT: what is pending is being finished; once more within 5s", 1)
 	d.says("bundle written", 1)
 	file.Release()
 	if code := d.exits(); code != 0 {

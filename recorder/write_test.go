@@ -145,11 +145,10 @@ func testMount(t *testing.T, d *daemon, options, path string) {
 	}
 }
 
-// SIGTERM between a trigger and the end of its window, or the hangup of the terminal it was
-// started from: the bundle is cut at once, whole.
+// SIGTERM or SIGINT between a trigger and the end of its window: the bundle is cut at once, whole.
 func TestStoppedInTheWindow(t *testing.T) {
 	t.Parallel()
-	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGHUP} {
+	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGINT} {
 		d := start(t, testns.New(t), "", "--after", "5m")
 		d.says("armed on", 1)
 		d.signal(unix.SIGUSR1)

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/spikebox/spikebox/format/unit"
 	"github.com/spikebox/spikebox/recorder/internal/service"
+	"github.com/spikebox/spikebox/recorder/internal/thread"
 )
 
 const (
@@ -183,12 +183,11 @@ func await(cmd *exec.Cmd, limit time.Duration) error {
 // below every other program. All of these are a thread's, and a child has them from the thread
 // that starts it (capabilities(7), setpriority(2), ioprio_set(2)): one that ends with this goroutine.
 func startHumble(cmd *exec.Cmd, home *os.File) error {
-	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked
+	var err error
+	thread.Spend(func() {
 		if home != nil {
-			if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
-				started <- fmt.Errorf("return to the own network namespace: %w", err)
+			if err = unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
+				err = fmt.Errorf("return to the own network namespace: %w", err)
 				return
 			}
 		}
@@ -197,9 +196,9 @@ func startHumble(cmd *exec.Cmd, home *os.File) error {
 		_ = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowest)
 		_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioprioWhoProcess, 0, ioprioIdle)
-		started <- cmd.Start()
-	}()
-	if err := <-started; err != nil {
+		err = cmd.Start()
+	})
+	if err != nil {
 		return err
 	}
 	// Before its recorder, and before most of the host: that is what it does without.

@@ -75,7 +75,7 @@ pwd; cut -d' ' -f19 /proc/self/stat; grep NoNewPrivs /proc/self/status; ps -o pg
 func TestRunEnds(t *testing.T) {
 	pids := filepath.Join(t.TempDir(), "pids")
 	said, c := ran(t, time.Second, `(trap '' TERM; echo $$; sleep 1000 & echo $! >`+pids+`; sleep 1000); sleep 1000`)
-	if c.Failed != 1 || !strings.Contains(said[len(said)-1], "it did not end within 1000 ms, and was ended") {
+	if c.Failed != 1 || !strings.Contains(said[len(said)-1], "it did not end within 1 s, and was ended") {
 		t.Errorf("said %q", said)
 	}
 	pid, err := os.ReadFile(pids)

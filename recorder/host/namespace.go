@@ -8,6 +8,8 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/internal/thread"
 )
 
 // Namespace is a network namespace, held open. Sockets stay where they were made, but
@@ -29,23 +31,22 @@ func (n *Namespace) Close() error { return n.file.Close() }
 // Do calls f in the namespace. That takes CAP_SYS_ADMIN only where the process has left
 // it since.
 func (n *Namespace) Do(f func() error) error {
-	result := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		here, err := n.current()
-		if err == nil && !here {
-			// Not unlocked: the thread ends with this goroutine, and the namespace with it.
-			err = unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET)
+	runtime.LockOSThread()
+	here, err := n.current()
+	if err != nil || here {
+		defer runtime.UnlockOSThread()
+		if err != nil {
+			return err
 		}
-		if err == nil {
+		return f()
+	}
+	runtime.UnlockOSThread()
+	thread.Spend(func() {
+		if err = unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err == nil {
 			err = f()
 		}
-		if here {
-			runtime.UnlockOSThread()
-		}
-		result <- err
-	}()
-	return <-result
+	})
+	return err
 }
 
 // current says whether the calling thread is in the namespace.

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spikebox/spikebox/recorder/internal/service"
+	"github.com/spikebox/spikebox/recorder/internal/thread"
 )
 
 const (
@@ -142,10 +142,9 @@ func (k *Keeper) start(ctx context.Context, t Target, file, home *os.File) (ende
 	// Killed, the keeper leaves no recorder behind; and a terminal's Ctrl-C reaches the keeper alone.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGTERM, Setpgid: true}
 	started, over := make(chan error, 1), make(chan error, 1)
-	go func() {
-		// A child is in the namespace of the thread that starts it, and is sent Pdeathsig when that thread ends: it
-		// lives as long as its child, and is never used for anything else.
-		runtime.LockOSThread()
+	// A child is in the namespace of the thread that starts it, and is sent Pdeathsig when that thread ends: it
+	// lives as long as its child, and is never used for anything else.
+	go thread.Spend(func() {
 		if err := enter(t, file); err != nil {
 			started <- err
 			return
@@ -162,7 +161,7 @@ func (k *Keeper) start(ctx context.Context, t Target, file, home *os.File) (ende
 		if err == nil {
 			over <- cmd.Wait()
 		}
-	}()
+	})
 	if err := <-started; err != nil {
 		file.Close()
 		return nil, err
@@ -210,12 +209,8 @@ func (t Target) Try() error {
 	if t.Spec == Own {
 		return nil
 	}
-	tried := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends, and with it where it is
-		tried <- enter(t, file)
-	}()
-	return <-tried
+	thread.Spend(func() { err = enter(t, file) })
+	return err
 }
 
 // enter puts the calling thread into a namespace.

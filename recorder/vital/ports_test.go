@@ -3,9 +3,11 @@
 package vital
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -72,8 +74,17 @@ func TestPortsAreCountedWhereTheyMayRunOut(t *testing.T) {
 // A count that is dear is made again early where what has come since may be the rest of the range, and only there.
 func TestPortsAreCountedInTime(t *testing.T) {
 	testns.Run(t, func() {
-		setRange(t, "40000 40063")
-		reader, err := openPorts(Env{Root: "/"})
+		root := t.TempDir() // sockets are the whole machine's, where others come and go
+		for name, text := range map[string]string{
+			"proc/net/sockstat":                         "sockets: used 200\nTCP: inuse 10 orphan 0 tw 0 alloc 100 mem 1\n",
+			"proc/sys/net/ipv4/ip_local_port_range":     "40000\t40063\n",
+			"proc/sys/net/ipv4/ip_local_reserved_ports": "\n",
+		} {
+			if err := errors.Join(os.MkdirAll(filepath.Join(root, filepath.Dir(name)), 0o755), os.WriteFile(filepath.Join(root, name), []byte(text), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reader, err := openPorts(Env{Root: root})
 		if err != nil {
 			t.Fatal(err)
 		}

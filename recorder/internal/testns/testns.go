@@ -8,12 +8,13 @@ package testns
 import (
 	"errors"
 	"os"
-	"runtime"
 	"testing"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/spikebox/spikebox/recorder/internal/thread"
 )
 
 // Run calls f on a locked OS thread inside a fresh network namespace with lo up.
@@ -31,7 +32,7 @@ func New(t testing.TB) netns.NsHandle {
 	t.Helper()
 	var ns netns.NsHandle
 	var err error
-	onThread(func() {
+	thread.Spend(func() {
 		if err = unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return
 		}
@@ -55,7 +56,7 @@ func Do(t testing.TB, ns netns.NsHandle, f func()) {
 	var err error
 	var failed any
 	returned := false
-	onThread(func() {
+	thread.Spend(func() {
 		if err = netns.Set(ns); err != nil {
 			return
 		}
@@ -103,18 +104,6 @@ func Pair(t testing.TB) (a, b Ends) {
 		})
 	}
 	return a, b
-}
-
-// onThread runs f on an OS thread that ends with it, so that a namespace entered by
-// f never leaks into the scheduler's pool. runtime.Goexit in f (t.Fatal) is let through.
-func onThread(f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		f()
-	}()
-	<-done
 }
 
 func linkUp(name string) error {
