@@ -48,6 +48,7 @@ var house = []wing{
 		{"bpf", "the eBPF programs and their generated bindings"},
 	}},
 	{"recorder", []string{"format", "bpf"}, []room{
+		{"recorder/internal/thread", "what changes a thread, on one that ends with it"},
 		{"recorder/internal/testns", "tests: a network namespace each, and who may"},
 		{"recorder/internal/vm", "tests: other kernels under QEMU"},
 		{"recorder/internal/hang", "tests: files and folders that hang in the kernel"},
