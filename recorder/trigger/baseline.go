@@ -200,9 +200,12 @@ func (b *Baseline) Usual(now time.Time) float64 {
 		b.half = half
 		b.same, b.once = b.sameHour(half)
 	}
-	usual := max(b.floor, b.recent, b.same)
+	usual := b.settled()
 	return max(usual, min(b.once, onceMost*usual))
 }
+
+// settled is what Usual would be without what one other day had alone, at the time for which it was asked last.
+func (b *Baseline) settled() float64 { return max(b.floor, b.recent, b.same) }
 
 // sameHour looks at the hours that a half hour lies in or beside, as what happens at eight
 // happens a few minutes before eight, too.

@@ -199,7 +199,11 @@ func (t *term) step(now time.Time, elapsed time.Duration, v float64, e *Eval) {
 	unusual := armed && t.beyond(v, 1)
 	if t.over = unusual; t.habitual() {
 		t.base.habit.look(elapsed, v, unusual)
-		t.limit = t.base.habit.limit(now, t.limit)
+		without := t.limit
+		if t.base.Ready() {
+			without = t.Limit * t.base.settled()
+		}
+		t.limit = t.base.habit.limit(now, t.limit, without)
 		t.over = armed && t.beyond(v, 1)
 	}
 	switch {

@@ -68,14 +68,14 @@ func (h *habit) note(slot int64, v float64) {
 	h.next = (h.next + 1) % habitsMost
 }
 
-// limit raises a limit to a little more than what two other days had at this time, and to at most a multiple
-// of itself (onceMost) for one day's.
-func (h *habit) limit(now time.Time, limit float64) float64 {
+// limit raises a limit to a little more than what two other days had at this time, and for one day's to at most a multiple
+// (onceMost) of what it would be without that day, by which the limit may have been raised before.
+func (h *habit) limit(now time.Time, limit, without float64) float64 {
 	if slot := slotOf(now); slot != h.slot {
 		h.slot = slot
 		h.twice, h.once = h.reckon(slot)
 	}
-	return max(limit, habitMore*h.twice, min(habitMore*h.once, onceMost*limit))
+	return max(limit, habitMore*h.twice, min(habitMore*h.once, onceMost*without))
 }
 
 // reckon gives the second largest and the largest of other days.
