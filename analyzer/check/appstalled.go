@@ -73,7 +73,10 @@ func (l *growth) stands() bool {
 // was empty has no row: it ends a stretch, and the next begins with none. Clients who wait for an answer before they ask
 // again fill a queue within a tick, and then it stands.
 func (c *Case) lines() []*growth {
-	ticks := c.Lines.Get("accept.queue.fill").T
+	var ticks []int64 // none where vitals are missing
+	if fill := c.Lines.Get("accept.queue.fill"); fill != nil {
+		ticks = fill.T
+	}
 	open, best := map[subject.Listener]*growth{}, map[subject.Listener]*growth{}
 	var order []subject.Listener
 	for i := range c.Evidence.Queues {

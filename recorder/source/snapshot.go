@@ -56,10 +56,9 @@ type row struct {
 	paths []string // that match
 	found []found  // of them those that were not open
 
-	order  []string // of paths, those that are open
-	absent bool     // this kernel does not have it, or does not show it here
-	masked bool     // which was said
-	lack   error    // why some of it is not read
+	order          []string // of paths, those that are open
+	absent, masked bool     // this kernel does not have it, or does not show it here, which was said
+	lack           error    // why some of it is not read
 }
 
 type found struct {
