@@ -10,6 +10,7 @@ import (
 
 	"github.com/spikebox/spikebox/format/unit"
 	"github.com/spikebox/spikebox/recorder/budget"
+	"github.com/spikebox/spikebox/recorder/capture"
 	"github.com/spikebox/spikebox/recorder/internal/rounds"
 )
 
@@ -18,18 +19,15 @@ func (r *Recorder) limit() {
 	if r.cfg.CPUBudget == 0 {
 		return
 	}
-	packs := r.rings.Packets != nil && r.cfg.PackCPU > 0
+	r.works = map[string]budget.Work{}
+	if r.rings.Packets != nil && r.cfg.PackCPU > 0 {
+		r.works["pack"] = packing{r.rings.Packets}
+	}
 	there := func(t *budget.Tier) bool {
-		if t.ID == "pack" {
-			return packs
-		}
-		return slices.ContainsFunc(t.Probes, func(id string) bool { return r.probes.Refusal(id) == nil })
+		return r.works[t.ID] != nil || slices.ContainsFunc(t.Probes, func(id string) bool { return r.probes.Refusal(id) == nil })
 	}
 	r.budget = budget.New(r.cfg.CPUBudget, there, r.shed, r.cfg.Log)
-	meter := budget.NewMeter(r.cfg.Root, r.host.CPUs, r.probes, r.budget.Armed)
-	if packs {
-		meter.Packed = r.rings.Packets.PackTime
-	}
+	meter := budget.NewMeter(r.cfg.Root, r.host.CPUs, r.probes, r.works, r.budget.Armed)
 	if meter.Untimed() != nil {
 		r.cfg.Log.Info("CPU budget: " + meter.Ground())
 	}
@@ -45,11 +43,17 @@ func (r *Recorder) limit() {
 	r.sheds = newSheds(shed)
 }
 
+// packing is a tier that no program works in.
+type packing struct{ packets *capture.Set }
+
+func (p packing) Spent() time.Duration { return p.packets.PackTime() }
+func (p packing) Pause(off bool)       { p.packets.Pack(!off) }
+
 // shed takes a tier off, or back. Its vitals go at once, with a warning of triggers that cannot fire
 // without them, and come back with its programs: see shedded.
 func (r *Recorder) shed(t *budget.Tier, off bool) error {
-	if t.ID == "pack" {
-		r.rings.Packets.Pack(!off)
+	if w := r.works[t.ID]; w != nil {
+		w.Pause(off)
 	}
 	if off {
 		before, _, _ := blind(r.parsed, r.rings.Board.Columns())

@@ -76,7 +76,8 @@ type Recorder struct {
 	reloads  <-chan reloaded
 	snapshot *time.Ticker
 	budget   *budget.Budget // nil: no limit
-	sheds    *sheds         // nil without
+	works    map[string]budget.Work
+	sheds    *sheds // nil without
 	store    *freeze.Store
 	ledger   *ledger        // nil with Config.DryRun
 	kept     time.Time      // when it was written last

@@ -39,8 +39,7 @@ type Meter struct {
 	Period int // of a measure, in ticks: at least 2
 	probes *probe.Set
 	Armed  func(tier int) bool
-	// Packed is the process's CPU time that packing packets has taken so far; nil: none is packed.
-	Packed func() time.Duration
+	works  map[string]Work
 	rounds *rounds.Rounds
 	thing  rounds.Thing // whose Read is step
 	now    time.Time    // for step
@@ -67,17 +66,25 @@ type Meter struct {
 type count struct {
 	at      time.Time
 	own     time.Duration
-	packed  time.Duration   // of own
-	packets uint32          // wraps, as each CPU's count does
-	clocks  time.Duration   // that those which sample stacks have taken of each CPU
-	runs    []time.Duration // by probe.All; nil: not read
+	works   map[string]time.Duration // of own, by the tier
+	packets uint32                   // wraps, as each CPU's count does
+	clocks  time.Duration            // that those which sample stacks have taken of each CPU
+	runs    []time.Duration          // by probe.All; nil: not read
 }
 
-// NewMeter measures on a machine with so many CPUs. The files lie below root; armed tells which of
-// Tiers is.
-func NewMeter(root string, cpus int, probes *probe.Set, armed func(tier int) bool) *Meter {
+// Work is what the process itself does for a tier: Measure.Own has it.
+type Work interface {
+	// Spent is the CPU time that it has taken so far.
+	Spent() time.Duration
+	// Pause stops it, or has it go on.
+	Pause(off bool)
+}
+
+// NewMeter measures on a machine with so many CPUs. The files lie below root; works are by their tiers' IDs, and armed
+// tells which of Tiers is.
+func NewMeter(root string, cpus int, probes *probe.Set, works map[string]Work, armed func(tier int) bool) *Meter {
 	m := &Meter{
-		root: root, cpus: cpus, Period: Period, probes: probes, Armed: armed,
+		root: root, cpus: cpus, Period: Period, probes: probes, works: works, Armed: armed,
 		rounds: rounds.New(), rates: make([]float64, len(probe.All)),
 	}
 	m.thing.Read = m.step
@@ -186,8 +193,8 @@ func (m *Meter) finish() *Measure {
 	clocks := float64(end.clocks-m.begin.clocks) / float64(took)
 	timing := m.softirqsTimed(m.begin.at, end.at)
 	for i, t := range Tiers {
-		if t.ID == "pack" { // which Own has
-			out.Cost[i] = float64(end.packed-m.begin.packed) / float64(took) / float64(m.cpus)
+		if m.works[t.ID] != nil {
+			out.Cost[i] = float64(end.works[t.ID]-m.begin.works[t.ID]) / float64(took) / float64(m.cpus)
 			continue
 		}
 		out.Cost[i] = m.programs(i, t, out.Load, clocks, timing)
@@ -258,13 +265,13 @@ func inTier(id string) bool {
 
 // count reads what is counted. An error of a file or a program leaves 0, or nil.
 func (m *Meter) count(runs bool) count {
-	c := count{at: m.now}
+	c := count{at: m.now, works: make(map[string]time.Duration, len(m.works))}
 	var used unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &used) == nil {
 		c.own = time.Duration(used.Utime.Nano() + used.Stime.Nano())
 	}
-	if m.Packed != nil {
-		c.packed = m.Packed()
+	for id, w := range m.works {
+		c.works[id] = w.Spent()
 	}
 	if m.probes.Stacks != nil {
 		c.clocks = m.probes.Stacks.ClockTime(m.now)

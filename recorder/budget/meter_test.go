@@ -68,7 +68,7 @@ func TestMeter(t *testing.T) {
 			t.Skipf("the probe of round trips is not armed: %v", err)
 		}
 		shed := map[int]bool{}
-		m := NewMeter("/", 2, probes, func(tier int) bool { return !shed[tier] })
+		m := NewMeter("/", 2, probes, nil, func(tier int) bool { return !shed[tier] })
 		defer m.Close()
 		if m.untimed != nil {
 			t.Skipf("programs are not timed: %v", m.untimed)
@@ -123,7 +123,7 @@ func TestMeterTimesShortly(t *testing.T) {
 	testns.Run(t, func() {
 		probes := probe.Open(probe.Options{})
 		defer probes.Close()
-		m := NewMeter("/", 2, probes, func(int) bool { return true })
+		m := NewMeter("/", 2, probes, nil, func(int) bool { return true })
 		defer m.Close()
 		if m.untimed != nil {
 			t.Skipf("programs are not timed: %v", m.untimed)
