@@ -40,7 +40,7 @@ static __always_inline void count_cause(void *place, __u32 reason, __u32 unattri
 		return; /* a nested drop or a full map: only the kind's total has it */
 }
 
-static __always_inline int dropped(struct sk_buff *skb, void *place, __u32 reason, struct sock *rx)
+static __always_inline int dropped(struct sk_buff *skb, void *place, __u32 reason, const __u64 *rx)
 {
 	__u32 inum = skb_netns(skb, rx);
 	struct event *e;
@@ -77,12 +77,5 @@ int BPF_PROG(drop_why, struct sk_buff *skb, void *place, int reason)
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(drop_for, struct sk_buff *skb, void *place, int reason)
 {
-	struct sock *rx = 0;
-
-	if (purged && reason == purged)
-		return 0;
-	/* Not as an argument: some verifiers hold it for a pointer that cannot be NULL, and
-	 * would take a test of it away (kernel/bpf/btf.c, raw_tp_null_args, came later). */
-	bpf_probe_read_kernel(&rx, sizeof(rx), &ctx[3]);
-	return dropped(skb, place, reason, rx);
+	return purged && reason == purged ? 0 : dropped(skb, place, reason, (const __u64 *)&ctx[3]);
 }

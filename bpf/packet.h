@@ -33,7 +33,7 @@ static __always_inline int testifies(__u32 *known, __u32 inum)
 }
 
 /*
- * Whose a packet is: 0 where nothing tells. rx is the socket that it was for, 0 where
+ * Whose a packet is: 0 where nothing tells. rx points to the socket that it was for, 0 where
  * the kernel does not say. None of the others is there always: a socket takes the
  * device away from what it receives (tcp_v4_rcv), and route and owner are dropped on
  * the way. Nor is each true: while a packet waits in a socket, dev shares its place with
@@ -41,8 +41,9 @@ static __always_inline int testifies(__u32 *known, __u32 inum)
  * have the owner that sent it in another namespace. So it is enough that one names
  * the namespace that is watched: then it was on its device, or is its socket's.
  */
-static __always_inline __u32 skb_netns(struct sk_buff *skb, const struct sock *rx)
+static __always_inline __u32 skb_netns(struct sk_buff *skb, const __u64 *rx)
 {
+	const struct sock *sk = 0;
 	__u32 dev = 0, known = 0;
 
 	/* As a rule the device tells. Reading through its type calls nothing, which counts in a
@@ -51,7 +52,11 @@ static __always_inline __u32 skb_netns(struct sk_buff *skb, const struct sock *r
 		dev = skb->dev->nd_net.net->ns.inum;
 	if (netns && dev == netns)
 		return dev;
-	if (testifies(&known, sock_netns(rx)) ||
+	/* Not through its type: some verifiers hold a program's argument for a pointer that cannot be NULL, and
+	 * would take a test of it away (kernel/bpf/btf.c, raw_tp_null_args, came later). */
+	if (rx)
+		bpf_probe_read_kernel(&sk, sizeof(sk), rx);
+	if (testifies(&known, sock_netns(sk)) ||
 	    testifies(&known, sock_netns(BPF_CORE_READ(skb, sk))) ||
 	    testifies(&known, dev))
 		return known;
