@@ -62,8 +62,9 @@ func needProbe(name, source, get string) *Need {
 type burst struct {
 	span timeline.Span
 	onset
-	n   float64 // within the span
-	all float64 // within the window
+	n    float64 // within the span
+	all  float64 // within the window
+	runs []timeline.Span
 }
 
 // apart is how long a counter may stand still within one burst: what comes once in a second
@@ -76,7 +77,7 @@ func (c *Case) burst(s *timeline.Series) (b burst, ok bool) {
 	if b.span, ok = timeline.Longest(runs); !ok {
 		return b, false
 	}
-	b.onset = onsetOf(s, runs, b.span)
+	b.onset, b.runs = onsetOf(s, runs, b.span), runs
 	b.n, _ = s.Sum(b.span)
 	b.all, _ = s.Sum(c.Window)
 	return b, true

@@ -60,20 +60,21 @@ type Finding struct {
 	Subjects []subject.Subject `json:"-"` // what it is about, for its causes and effects to meet it
 	Variant  Variant           `json:"-"`
 
-	effect   string        // a few words for the verdict: 11 connection attempts retried
-	roots    []*Finding    // by index of Causes
-	onset    onset         // when it began, as far as that is known
-	way      handshake.Way // of the connections that a finding about handshakes is about
-	ends     []netip.Addr  // of handshakes, the addresses at their other end
-	most     bool          // of an interface, that it carried most of this host's packets
-	narrow   netip.Prefix  // of what was sent again, the one peer or network that it hit; not valid where it hit several
-	count    float64       // packets or connections that it is about, where a cause must have as many
-	delay    float64       // s: for how long a packet was held up at most, where the finding is about that
-	since    int64         // Unix ns: when it was near already, where its own span begins with who was hurt; 0: then
-	measured timeline.Span // in which delay was, where that is not the finding's own span
-	lost     float64       // ratio of the packets, of a finding about loss
-	reason   string        // the kernel's, of drops that the finding is about
-	remark   bool          // its check's
+	effect   string          // a few words for the verdict: 11 connection attempts retried
+	roots    []*Finding      // by index of Causes
+	onset    onset           // when it began, as far as that is known
+	way      handshake.Way   // of the connections that a finding about handshakes is about
+	ends     []netip.Addr    // of handshakes, the addresses at their other end
+	most     bool            // of an interface, that it carried most of this host's packets
+	narrow   netip.Prefix    // of what was sent again, the one peer or network that it hit; not valid where it hit several
+	count    float64         // packets or connections that it is about, where a cause must have as many
+	delay    float64         // s: for how long a packet was held up at most, where the finding is about that
+	since    int64           // Unix ns: when it was near already, where its own span begins with who was hurt; 0: then
+	again    []timeline.Span // when its counter moved, of which its own span is the longest
+	measured timeline.Span   // in which delay was, where that is not the finding's own span
+	lost     float64         // ratio of the packets, of a finding about loss
+	reason   string          // the kernel's, of drops that the finding is about
+	remark   bool            // its check's
 	// harmless says that it tells what moved its counter, and that nobody here was hurt: another part of the machine, users who leave.
 	harmless bool
 }

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -24,9 +25,9 @@ send, and that is what its rules are for: this check looks only at connections t
 capture shows to have failed, and joins them to the drops by their addresses and ports.
 
 On which way it was dropped, the connection tells. A SYN that was captured and never
-answered was dropped on its way in; if the kernel repeats its SYN-ACK meanwhile, the
-answer was dropped on its way out. An ACK that was captured, and a SYN-ACK that is
-repeated all the same, is dropped on its way in.
+answered was dropped on its way in; if the connection is half-open all the same, or the
+kernel repeats its SYN-ACK meanwhile, the answer was dropped on its way out. An ACK that
+was captured, and a SYN-ACK that is repeated all the same, is dropped on its way in.
 
 Whether the rule is wrong cannot be told: a port may be meant for some networks only.
 The names and sizes of rule sets are in static/netfilter.json, their rules are not.`,
@@ -61,6 +62,9 @@ type ruled struct {
 	place   string
 	out     bool // on its way out
 }
+
+// droppedAnswer: the SYN-ACKs never left.
+const droppedAnswer Variant = "answer-dropped"
 
 // runLocalDrop joins drops and troubles.
 func runLocalDrop(c *Case) Answer {
@@ -103,7 +107,7 @@ func (c *Case) refusedByConntrack() func(e *member.Event) bool {
 // ruled gives the drops of one trouble's connections.
 func (c *Case) ruled(t trouble, refused func(*member.Event) bool) ruled {
 	r := ruled{trouble: t, clients: map[netip.Addr]bool{}}
-	repeated := map[netip.AddrPort]bool{} // SYN-ACKs, by client
+	dropped, taken := map[netip.AddrPort]bool{}, c.halfOpen(t.service.Server) // by client; TCP had seen the SYNs of those that were taken
 	for i := range c.Evidence.Events {
 		e := &c.Evidence.Events[i]
 		service, client := ends(e, t.service.Way)
@@ -111,13 +115,13 @@ func (c *Case) ruled(t trouble, refused func(*member.Event) bool) ruled {
 			continue
 		}
 		if e.Kind == member.SYNACKRetransmit {
-			repeated[client] = true
+			taken[client] = true
 		}
 		if e.Kind != member.PacketDrop || ownReasons[e.Reason] == "" || refused(e) {
 			continue
 		}
 		r.packets++
-		r.clients[client.Addr()] = true
+		r.clients[client.Addr()], dropped[client] = true, true
 		r.span = r.span.Join(timeline.Span{Start: e.Time, End: e.Time})
 		r.reason, r.place = e.Reason, e.Place
 		const most = 5 // lines; JSON Lines are there to be filtered
@@ -125,9 +129,24 @@ func (c *Case) ruled(t trouble, refused func(*member.Event) bool) ruled {
 			r.lines = append(r.lines, strconv.Itoa(e.Line))
 		}
 	}
-	// Nothing came out to the tap, though the kernel had answered: then the answer was dropped.
-	r.out = t.service.Way == handshake.Inbound && t.kind == handshake.SYNUnanswered && len(repeated) > 0
+	// Nothing came out to the tap, though the kernel had answered: then the answer was dropped. Of most, as a rule that drops what comes
+	// by chance lets some of the repeated SYNs in.
+	maps.DeleteFunc(taken, func(client netip.AddrPort, _ bool) bool { return !dropped[client] })
+	r.out = t.service.Way == handshake.Inbound && t.kind == handshake.SYNUnanswered && 2*len(taken) > len(dropped)
 	return r
+}
+
+// halfOpen gives the clients of a service whose SYN TCP has taken, and that have not answered since, by the lists of sockets. A SYN-ACK that
+// an output hook refuses is not told as one that was sent again (net/ipv4/inet_connection_sock.c, inet_rtx_syn_ack).
+func (c *Case) halfOpen(service netip.AddrPort) map[netip.AddrPort]bool {
+	clients := map[netip.AddrPort]bool{}
+	for i := range c.Evidence.Sockets {
+		s := &c.Evidence.Sockets[i]
+		if s.State == "SYN_RECV" && netip.AddrPortFrom(s.Local.Unmap(), s.LocalPort) == service {
+			clients[netip.AddrPortFrom(s.Remote.Unmap(), s.RemotePort)] = true
+		}
+	}
+	return clients
 }
 
 // ends gives an event's service and client: the recorder puts this host's side first.
@@ -148,7 +167,7 @@ func (c *Case) ruledFinding(r ruled) *Finding {
 	f.onset = onset{early: span.Start}
 	way := "in"
 	if r.out {
-		way = "out"
+		way, f.Variant = "out", droppedAnswer
 	}
 	packets := c.least(needDropEvents) + words.Plural(r.packets, "packet", "packets")
 	from := words.Plural(len(r.clients), "client", "clients")

@@ -13,7 +13,7 @@ type onset struct{ early, late int64 }
 // during sets a finding's time to a burst of a counter, and says when that began.
 func (f *Finding) during(b burst) {
 	f.at(b.span)
-	f.onset = b.onset
+	f.onset, f.again = b.onset, b.runs
 }
 
 // join gives the onset of two counters that tell of one thing: with the earlier of them, where both are known.

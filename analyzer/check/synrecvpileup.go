@@ -26,12 +26,13 @@ var (
 var synRecvPileup = Check{
 	ID:    "syn-recv-pileup",
 	Title: "Half-open connections piled up",
-	Doc:   "connections stayed in SYN_RECV; weighs a flood, the clients, the return path, this host's firewall and the accept queue against each other",
-	Page: `A connection is in SYN_RECV from the SYN until the client's ACK was taken. Five things
+	Doc:   "connections stayed in SYN_RECV; weighs a flood, the clients, the ways out and back, this host's firewall and the accept queue against each other",
+	Page: `A connection is in SYN_RECV from the SYN until the client's ACK was taken. Six things
 keep it there, and all look alike in the count:
 
 a flood: SYNs from addresses that nobody has;
 the clients: they are gone or never answer;
+the way out: the SYN-ACK never passes the tap, as a rule of this host's output drops it;
 the return path: the SYN-ACK does not reach them, so they repeat their SYNs;
 this host's firewall or connection tracking: the ACK arrived, and was dropped;
 the accept queue: it is full, and the ACK cannot complete the connection.
@@ -49,6 +50,8 @@ what against it.`,
 			Because: "an ACK that finds the accept queue full leaves its connection half-open"},
 		{Cause: &synackRetransmit, On: subject.KindHost, Slack: counterSlack,
 			Because: "a connection whose SYN-ACK is repeated is half-open meanwhile"},
+		{Cause: &localDrop, CauseVariant: droppedAnswer, On: subject.KindHost, Slack: counterSlack,
+			Because: "a connection whose SYN-ACK is dropped is half-open until the server gives up on it"},
 		{Cause: &deferredAccept, On: subject.KindHost, Slack: counterSlack,
 			Because: "a connection whose accept is deferred is half-open until data comes"},
 	},
@@ -56,7 +59,7 @@ what against it.`,
 	run:      runSYNRecv,
 }
 
-// runSYNRecv says how far it rose, and which of the five it was.
+// runSYNRecv says how far it rose, and which of the six it was.
 func runSYNRecv(c *Case) Answer {
 	const vital = "syn_recv"
 	line := c.Lines.Get(vital)
@@ -96,7 +99,7 @@ func runSYNRecv(c *Case) Answer {
 	}
 	f.Remedy = append([]Remedy{{What: best.look}}, c.cookieRemedy()...)
 	if best.look == "" {
-		f.Remedy = []Remedy{{What: "Record packets of the interface on which the clients come: they tell the five causes apart."}}
+		f.Remedy = []Remedy{{What: "Record packets of the interface on which the clients come: they tell the six causes apart."}}
 	}
 	return present(f)
 }
@@ -135,9 +138,9 @@ func (s *suspect) weigh(n uint64, pro, against string) {
 	}
 }
 
-// suspects weighs the five against each other, by the handshakes of the services that clients connect to.
+// suspects weighs the six against each other, by the handshakes of the services that clients connect to.
 func (c *Case) suspects() []suspect {
-	var answered, lost, silentOnes, half, deferred, repeated uint64
+	var answered, lost, silentOnes, half, deferred, repeated, held uint64
 	for _, v := range c.services() {
 		if v.Way == handshake.Outbound {
 			continue
@@ -146,6 +149,7 @@ func (c *Case) suspects() []suspect {
 		lost += v.Troubles[handshake.SYNACKLost].Flows
 		silentOnes += v.Troubles[handshake.SYNACKSilent].Flows
 		repeated += v.Troubles[handshake.SYNAnswered].Flows
+		held += c.unsent(v)
 	}
 	for _, h := range c.hits(flow.Client, traffic.Half) {
 		if h.way != handshake.Outbound {
@@ -173,6 +177,8 @@ func (c *Case) suspects() []suspect {
 		clients.flows = 0
 		clients.against = append(clients.against, "the addresses are forged")
 	}
+	out := suspect{name: "the SYN-ACKs do not leave this host", look: "Look for the rule that drops what this host sends: nft list ruleset, iptables -nvL OUTPUT; or for an interface that was not recorded."}
+	out.weigh(held, "%s clients repeated their SYN, which TCP had taken, and no SYN-ACK passed the tap", "each SYN that TCP took was answered at the tap")
 	path := suspect{name: "the SYN-ACKs do not reach the clients", look: "Follow the way back to the clients: routes, firewalls, asymmetric paths."}
 	path.weigh(max(lost, repeated), "%s clients repeated their SYN though it had been answered", "no client repeated a SYN that had been answered")
 	firewall := suspect{name: "this host dropped the clients' ACKs", look: "Look for the rule that drops ACKs: nft list ruleset, iptables -nvL, conntrack -S (invalid)."}
@@ -194,7 +200,19 @@ func (c *Case) suspects() []suspect {
 	}
 	accept := suspect{name: deferring, look: "Nothing needs to be done; see deferred-accept."}
 	accept.weigh(deferred, "%s SYN-ACKs were repeated after an ACK that the server's TCP has seen", "no SYN-ACK echoes the client's ACK")
-	return []suspect{flood, clients, path, firewall, queue, accept}
+	return []suspect{flood, clients, out, path, firewall, queue, accept}
+}
+
+// unsent counts a service's connections that are half-open though the tap saw no SYN-ACK of theirs.
+func (c *Case) unsent(v *handshake.Service) uint64 {
+	r := &v.Troubles[handshake.SYNUnanswered]
+	n := uint64(0)
+	for client := range c.halfOpen(v.Server) {
+		if r.Clients[client.Addr()] > 0 {
+			n++
+		}
+	}
+	return min(n, r.Flows)
 }
 
 // halfOpenAt names the listener with the most half-open connections within a span.

@@ -110,7 +110,7 @@ func (c *Case) explains(t format.Trigger) string {
 			continue
 		}
 		for _, f := range r.Findings {
-			if (f.Severity.Rank() >= Warning.Rank() || (r.Check.LookAlike || f.harmless) && t.Vital != "") && (t.Vital == "" || f.near().Overlaps(span, counterSlack.Nanoseconds())) &&
+			if (f.Severity.Rank() >= Warning.Rank() || (r.Check.LookAlike || f.harmless) && t.Vital != "") && (t.Vital == "" || f.near(span)) &&
 				(best == nil || accountsBetter(f, r.Check, best, by)) {
 				best, by = f, r.Check
 			}
@@ -127,13 +127,15 @@ func (c *Check) explains(vital string) bool {
 	return slices.Contains(c.Explains, vital) || slices.Contains(c.Explains, strings.TrimSuffix(vital, ".ratio"))
 }
 
-// near is a finding's span, with the time before it in which what it tells was near already.
-func (f *Finding) near() timeline.Span {
+// near says whether a finding tells of something at a time: within its span, in the time before it in which that was near already,
+// or when its counter moved besides. A backlog that overflows, is calm for seconds and overflows again is one thing.
+func (f *Finding) near(at timeline.Span) bool {
 	span := f.span()
 	if f.since > 0 {
 		span.Start = min(span.Start, f.since)
 	}
-	return span
+	then := func(s timeline.Span) bool { return s.Overlaps(at, counterSlack.Nanoseconds()) }
+	return then(span) || slices.ContainsFunc(f.again, then)
 }
 
 // accountsBetter says which of two findings is named: the worse, of equals the one that may cause the other, or the

@@ -35,6 +35,13 @@ func foundBy(k *Check, severity Severity, second int) Result {
 	return Result{k, present(&Finding{ID: k.ID, Severity: severity, Start: at, End: at.Add(time.Second), remark: k.Remark})}
 }
 
+// movedAt is a finding whose counter moved at another second, too.
+func movedAt(r Result, second int) Result {
+	at := time.Date(2026, 11, 21, 3, 0, second, 0, time.UTC).UnixNano()
+	r.Findings[0].again = []timeline.Span{{Start: at, End: at + 1e9}}
+	return r
+}
+
 func TestUnexplained(t *testing.T) {
 	rtt := format.Trigger{Kind: "vital", Vital: "rtt.p99", Expr: "rtt.p99 > 200ms", Value: 0.9, Limit: 0.2, Unit: "s"}
 	resets := format.Trigger{Kind: "vital", Vital: "resets", Expr: "resets > 10", Value: 20, Limit: 10, Unit: "1/s"}
@@ -47,6 +54,7 @@ func TestUnexplained(t *testing.T) {
 		"its check found it":            {armed(rtt, nil, foundBy(&rttSpike, Warning, 29)), ""},
 		"as a remark only":              {armed(rtt, nil, foundBy(&rttSpike, Info, 29)), "rtt.p99"},
 		"at another time":               {armed(rtt, nil, foundBy(&rttSpike, Critical, 5)), "rtt.p99"},
+		"and when its counter moved":    {armed(rtt, nil, movedAt(foundBy(&rttSpike, Critical, 5), 29)), ""},
 		"another check found something": {armed(rtt, nil, foundBy(&listenOverflow, Critical, 29)), "rtt.p99"},
 		"one that joined is explained":  {armed(resets, []format.Trigger{rtt}, foundBy(&rttSpike, Warning, 29)), "resets"},
 		"joined twice":                  {armed(resets, []format.Trigger{resets, rtt, rtt}), "resets rtt.p99"},
