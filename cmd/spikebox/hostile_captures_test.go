@@ -65,6 +65,20 @@ var captureBombs = []bomb{
 		}
 		p.record(frame)
 	}),
+	packets("datagrams", func(p *packetBomb, i uint32) { p.time++; p.datagram(i, 1, uint16(i), 514) }),
+	packets("datagrams-to-many", func(p *packetBomb, i uint32) { p.time++; p.datagram(1, i, uint16(i), 514) }),
+	packets("datagrams-and-answers", func(p *packetBomb, i uint32) {
+		if p.time += 100_000; i%3 < 2 {
+			p.datagram(i%100_000, 1, 4000, 514)
+		} else {
+			p.datagram(1, i%100_000, 514, 4000)
+		}
+	}),
+	packets("questions-for-names", func(p *packetBomb, i uint32) { p.time += 50; p.datagram(i%2000, i%100, uint16(i), 53) }),
+	packets("pings", func(p *packetBomb, i uint32) { p.time++; p.icmp(i, 1, 8, i) }),
+	packets("errors-of-icmp", func(p *packetBomb, i uint32) { p.time++; p.icmp(i, i, 3, i) }),
+	packets("fragments", func(p *packetBomb, i uint32) { p.time++; p.fragment(i, 1, uint16(i)) }),
+	packets("claims", func(p *packetBomb, i uint32) { p.time++; p.claim(i) }),
 	packets("records-of-nothing", func(p *packetBomb, i uint32) { p.record(nil) }),
 	blocks("interfaces", func(i int) []byte { return block(1, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }),
 	blocks("interfaces-of-long-names", func(i int) []byte {
@@ -153,8 +167,7 @@ func (p *packetBomb) answer(client, server, seq, ack uint32, flags byte) {
 }
 
 func (p *packetBomb) tcp(src, dst uint32, sport, dport uint16, seq, ack uint32, flags byte, payload uint16) {
-	frame := append(bytes.Repeat([]byte{0}, 12), 0x08, 0x00)
-	frame = append(frame, ipv4(6, src, dst, uint16(40+len(p.options))+payload)...)
+	frame := ethernet(6, src, dst, uint16(40+len(p.options))+payload)
 	frame = binary.BigEndian.AppendUint16(frame, sport)
 	frame = binary.BigEndian.AppendUint16(frame, dport)
 	frame = binary.BigEndian.AppendUint32(frame, seq)
@@ -168,6 +181,38 @@ func ipv4(proto byte, src, dst uint32, length uint16) []byte {
 	b := binary.BigEndian.AppendUint16([]byte{0x45, 0}, length)
 	b = append(b, 0, 0, 0, 0, 64, proto, 0, 0)
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, 10<<24|src&0xffffff), 172<<24|dst&0xffffff)
+}
+
+func (p *packetBomb) datagram(src, dst uint32, sport, dport uint16) {
+	p.record(append(ethernet(17, src, dst, 36), byte(sport>>8), byte(sport), byte(dport>>8), byte(dport), 0, 16, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8))
+}
+
+// icmp writes an echo, or an error about a datagram.
+func (p *packetBomb) icmp(src, dst uint32, kind byte, number uint32) {
+	frame := append(ethernet(1, src, dst, 56), kind, 0, 0, 0, byte(number>>24), byte(number>>16), byte(number>>8), byte(number))
+	p.record(append(append(frame, ipv4(17, dst, src, 28)...), byte(number>>8), byte(number), 2, 2, 0, 8, 0, 0))
+}
+
+// fragment writes a first one, that no other follows.
+func (p *packetBomb) fragment(src, dst uint32, id uint16) {
+	frame := ethernet(17, src, dst, 60)
+	frame[14+4], frame[14+5], frame[14+6] = byte(id>>8), byte(id), 0x20
+	p.record(append(frame, make([]byte, 40)...))
+}
+
+// claim writes a gratuitous ARP request.
+func (p *packetBomb) claim(who uint32) {
+	frame := append(bytes.Repeat([]byte{0xff}, 12), 0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1)
+	for range 2 {
+		frame = append(frame, 2, 0, byte(who>>24), byte(who>>16), byte(who>>8), byte(who))
+		frame = append(frame, 10, byte(who>>16), byte(who>>8), byte(who))
+	}
+	p.record(frame)
+}
+
+// ethernet is a header of it, and one of IPv4.
+func ethernet(proto byte, src, dst uint32, length uint16) []byte {
+	return append(append(bytes.Repeat([]byte{0}, 12), 0x08, 0x00), ipv4(proto, src, dst, length)...)
 }
 
 func (p *packetBomb) record(frame []byte) {
