@@ -38,7 +38,11 @@ func (c *Case) behind(f *Finding) (detail string, remedy []Remedy) {
 	line := c.Lines.Get("upstream.p99")
 	longest, _, ok := line.Max(f.span())
 	usual, known := calmest(line, f.span())
-	if !ok || longest < f.delay/2 || longest < 2*float64(most)/1e9 || known && longest < slowFactor.Value*usual {
+	grew := slowLimit.Value // of what nothing is known to compare it with
+	if known {
+		grew = slowFactor.Value * usual
+	}
+	if !ok || longest < max(f.delay/2, 2*float64(most)/1e9, grew) {
 		return "", nil
 	}
 	return fmt.Sprintf(" Requests of this host's own took up to %s meanwhile, as the kernel timed them (upstream.p99), and no packet shows such a one: it waited for an upstream on an interface that was not recorded, lo for one.",

@@ -1,8 +1,6 @@
 package handshake
 
 import (
-	"slices"
-
 	"github.com/spikebox/spikebox/analyzer/flow"
 )
 
@@ -120,22 +118,29 @@ func copied(h *flow.Handshake) bool {
 	return h.SYNRetransmits == 0
 }
 
-// bunched says that no repetition was a timer's, whose first wait is a second: something
-// held the SYN-ACKs back and let them go together.
+// timerWait is less than any timer's first wait, a second: timers fire late, and never early.
+const timerWait = 900_000_000 // ns
+
+// bunched says that no repetition was a timer's: something held the SYN-ACKs back and let them go together.
 func bunched(sent []flow.Sent) bool {
-	const wait = 900_000_000 // ns; timers fire late, and never early
 	for i := range sent[1:] {
-		if sent[i+1].Time-sent[i].Time > wait {
+		if sent[i+1].Time-sent[i].Time > timerWait {
 			return false
 		}
 	}
 	return true
 }
 
-// answers says that every repetition was sent for a repeated SYN, and came by behind the client's ACK: the client was answered twice
-// and had sent both before the second answer came. Who has sent its ACK repeats no SYN.
-func answers(repeated []flow.Sent) bool {
-	return !slices.ContainsFunc(repeated, func(s flow.Sent) bool { return !s.Asked || !s.Answered })
+// underway says that each repetition came by behind the client's ACK and tells nothing of that: it was sent for a repeated SYN, which who
+// has sent its ACK does not repeat, or follows the one before it sooner than a timer fires. It had been sent before the ACK came, and waited
+// for the tap in this host's own queue.
+func underway(sent []flow.Sent) bool {
+	for i, s := range sent[1:] {
+		if !s.Answered || !s.Asked && s.Time-sent[i].Time > timerWait {
+			return false
+		}
+	}
+	return true
 }
 
 // synackTrouble says what repeated SYN-ACKs mean, by what was captured of the client.
@@ -146,7 +151,7 @@ func synackTrouble(f *flow.Flow) (Trouble, bool) {
 		return 0, false
 	case late(f) && bunched(h.SYNACKs):
 		return SYNACKLate, true
-	case answers(h.SYNACKs[1:]):
+	case underway(h.SYNACKs):
 		return 0, false
 	case h.Answered() > 0:
 		return SYNACKAnswered, true
