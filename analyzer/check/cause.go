@@ -41,6 +41,12 @@ func lostEach(cause, effect *Finding) bool {
 	return lostHere(cause, effect) && cause.count >= effect.count
 }
 
+// thrownAway says whether a neighbour that did not answer can be why connections from outside, or through this host, lack
+// something: each has lost a packet that waited for it.
+func thrownAway(cause, effect *Finding) bool {
+	return harmful(cause, effect) && effect.way != handshake.Outbound && cause.count >= effect.count
+}
+
 // lostOnTheWay says whether a path's loss can be what SYNs lack: of those that the tap saw come in, none was lost before
 // it, and a path that loses a few of hundred segments does not lose most SYNs.
 func lostOnTheWay(cause, effect *Finding) bool {

@@ -31,7 +31,7 @@ where several connections wait.`,
 	Ref:      "net/core/neighbour.c, neigh_timer_handler and neigh_invalidate, Linux 6.18; RFC 4861 section 7.3; arp(7)",
 	Needs:    []*Need{needNeighbours},
 	Limits:   []Limit{manyFlows},
-	Explains: []string{"neighbour.failed", "forward.waiting", "syn.retrans", "syn.retrans.ratio", "retrans.ratio", "tcp.syn_sent", "rto", "rto.ratio", "connect.failed", "connect.failed.ratio", "connect.p99", "connect.max", "forward.stalled", "forward.retrans.ratio", "forward.unanswered"},
+	Explains: []string{"neighbour.failed", "forward.waiting", "syn.retrans", "syn.retrans.ratio", "retrans.ratio", "tcp.syn_sent", "rto", "rto.ratio", "connect.failed", "connect.failed.ratio", "connect.p99", "connect.max", "forward.stalled", "forward.retrans.ratio", "forward.unanswered", "serve.silence", "clients.silent", "peers.stalled", "syn_recv"},
 	run:      runNeighbourFailed,
 }
 
@@ -72,6 +72,7 @@ func runNeighbourFailed(c *Case) Answer {
 				f.Severity = Critical
 			}
 			f.at(c.since(resFailed.span.Join(lost.span), drops))
+			f.count = lost.all
 			f.onset.early = c.Window.End - int64(n.Confirmed)*userTick.Nanoseconds()
 			f.Headline = fmt.Sprintf("%s on %s did not answer for its address (%s), and what was to be sent there was thrown away: it is %s.", n.Address, n.Interface, n.State, why)
 			f.Detail = "Such packets never pass the tap."

@@ -60,6 +60,8 @@ waited in a queue, and nothing was lost.`,
 			Because: "a SYN that the kernel drops behind the tap is not answered"},
 		{Cause: &conntrackFull, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: lostHere,
 			Because: "a SYN that finds no room in connection tracking is dropped behind the tap, before TCP sees it"},
+		{Cause: &neighbourFailed, EffectVariant: unanswered, On: subject.KindHost, Slack: counterSlack, If: thrownAway,
+			Because: "what waits for a neighbour that does not answer never leaves: a SYN that is passed on, or the answer to one"},
 		{Cause: &linkFlap, EffectVariant: unanswered, On: subject.KindHost, If: onlyWayOut,
 			Because: "what this host sends while its interface has no link is lost"},
 		{Cause: &retransmissionBurst, EffectVariant: answerLost, On: subject.KindHost, Slack: counterSlack, If: harmfulThere,
@@ -72,7 +74,7 @@ waited in a queue, and nothing was lost.`,
 			Because: "what loses segments loses SYNs, too"},
 	},
 	// Of this host's own SYNs; those of its clients move no counter here.
-	Explains: []string{"forward.waiting", "syn.retrans", "syn.retrans.ratio", "tcp.syn_sent", "rto", "rto.ratio", "retrans", "retrans.ratio", "connect.p99", "connect.max"},
+	Explains: []string{"forward.waiting", "syn.retrans", "syn.retrans.ratio", "tcp.syn_sent", "rto", "rto.ratio", "retrans", "retrans.ratio", "connect.p99", "connect.max", "serve.silence", "clients.silent"},
 	run:      runSYN,
 }
 

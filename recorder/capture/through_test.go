@@ -103,18 +103,18 @@ func TestForwardingGoesOn(t *testing.T) {
 	f, now, taps := forwarding{}, time.Now(), []*tap{g.ring}
 	g.numbered(false, false, 1)
 	g.numbered(true, false, 2)
-	if f.goesOn(taps, now) || f.table != nil {
+	if f.goesOn(taps, now, false) || f.table != nil {
 		t.Fatal("a host that forwards nothing is looked at")
 	}
 	g.numbered(true, true, 3)
-	if !f.goesOn(taps, now) {
+	if !f.goesOn(taps, now, false) {
 		t.Fatal("a host that forwards is not looked at")
 	}
 	g.numbered(true, false, 4)
 	if all, _, _ := walkedSeqs(t, g.ring, 100); len(all) != 1 || all[0] != 4 {
 		t.Errorf("walked %v, want what came since", all)
 	}
-	if !f.goesOn(taps, now.Add(throughStays)) || f.goesOn(taps, now.Add(throughStays+time.Second)) {
+	if !f.goesOn(taps, now.Add(throughStays), false) || f.goesOn(taps, now.Add(throughStays+time.Second), false) {
 		t.Errorf("it is looked at for another time than %v", throughStays)
 	}
 }
@@ -133,7 +133,7 @@ func BenchmarkThrough(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		through.goesOn([]*tap{ring}, time.Now())
+		through.goesOn([]*tap{ring}, time.Now(), false)
 		b.StartTimer()
 		n := 0
 		ring.walk(1<<20, func(h *bpf.TapRecord, data []byte) { n++; through.add(link{index: 1}, ethernet, h, data) })

@@ -3,8 +3,9 @@
 // its counters moves when they lose, stall or wait.
 //
 // A connection is looked at on each interface for itself, under the addresses that it has there: that it is
-// forwarded is known from what leaves and had come in by another interface. Tables have a fixed size and one place
-// for each hash; what does not fit is not seen, nor what goes one way here and the other elsewhere.
+// forwarded is known from what leaves and had come in by another interface, and that a service of UDP is this host's
+// own from an answer that leaves and had not. Tables have a fixed size and one place for each hash; what does not fit
+// is not seen, nor what goes one way here and the other elsewhere.
 package through
 
 import (
@@ -42,7 +43,8 @@ type Told struct {
 	Lossy      int     // connections of which something came again within the last 2 s
 	Stalled    int     // connections that wait: see Table.stalled
 	Unanswered int     // flows of UDP that wait: see Table.unanswered
-	Whole      bool    // all packets of the last seconds were looked at; else the two before say nothing
+	Mute       int     // and those that wait for services of this host itself
+	Whole      bool    // all packets of the last seconds were looked at; else the three before say nothing
 }
 
 // Sent is TCP data that came in to be forwarded, ever: bytes, since several segments may come as one (GRO). What is
@@ -89,7 +91,8 @@ func (t *Table) Tell(now uint64) Told {
 	sum := t.sum
 	sum.Lossy = t.lossy(now)
 	sum.Stalled = t.stalled(now)
-	sum.Unanswered = t.unanswered(now)
+	sum.Unanswered = t.unanswered(now, false)
+	sum.Mute = t.unanswered(now, true)
 	sum.Whole = now-min(now, t.lapsed) > told
 	return sum
 }
