@@ -70,32 +70,32 @@ func runLinkFlap(c *Case) Answer {
 // linkNotice is the finding about a link whose driver logs nothing, from the kernel's notices; nil where none went.
 func (c *Case) linkNotice() *Finding {
 	line := c.Lines.Get("links.lost")
-	lost := line.Runs(c.Window, 0, positive)
+	lost := line.Runs(c.Window, time.Second.Nanoseconds(), positive)
 	if len(lost) == 0 {
 		return nil
 	}
 	// It went within a tick before, or one more second: then the kernel tells of it (net/core/link_watch.c, Linux 6.18).
 	const told = 2 * time.Second
-	begin := lost[0].Start
-	gone := timeline.Span{Start: max(begin-told.Nanoseconds(), c.Window.Start), End: min(lost[0].End, c.Window.End)}
+	gone := timeline.Span{Start: max(lost[0].Start-told.Nanoseconds(), c.Window.Start), End: lost[0].End}
 	before := timeline.Span{Start: c.Window.Start, End: gone.Start}
 	name, still := c.unused(before, gone)
+	at := lost[0].Start
 	f := &Finding{Severity: Critical, Object: name, effect: name + " without a link", Subjects: []subject.Subject{subject.Interface{Name: name}}}
-	how := "; when it came back is not known"
+	how := ""
 	if name == "" {
 		f.Object, f.effect, f.Subjects = "an interface", "an interface without a link", nil
 	} else {
-		gone, how = timeline.Span{Start: max(still.Start, gone.Start), End: still.End}, ", and nothing passed it for "+unit.Duration(time.Duration(still.End-still.Start))
 		f.most = 2*c.passedBy(name, before) > c.sent(before)+c.received(before)
+	}
+	if still.End > still.Start {
+		at, how = still.Start, ", and nothing passed it for "+unit.Duration(time.Duration(still.End-still.Start))
 	}
 	f.at(gone)
 	f.onset.early = gone.Start
-	f.Headline = fmt.Sprintf("%s lost its link at %s%s.", words.Sentence(f.Object), words.Clock(f.Start), how)
-	if n := len(lost); n > 1 {
-		f.Detail = fmt.Sprintf("It was so %s in the window.", words.Plural(uint64(n), "time", "times"))
-	}
-	most, at, _ := line.Max(c.Window)
-	f.Evidence = []Item{{Kind: "series", Member: member.VitalsName, Where: line.Name, Value: val(most), Unit: unit.One, Text: "largest at " + clock(at)}}
+	f.Headline = fmt.Sprintf("%s lost its link at about %s%s.", words.Sentence(f.Object), words.Clock(time.Unix(0, at)), how)
+	f.Detail = "Its driver logged nothing; the kernel's notice says so, which may come a second later."
+	most, first, _ := line.Max(c.Window)
+	f.Evidence = []Item{{Kind: "series", Member: member.VitalsName, Where: line.Name, Value: val(most), Unit: unit.One, Text: "largest at " + clock(first)}}
 	f.Remedy = []Remedy{{What: "Look at the cable, the optics and the switch's log, and of a virtual interface at what its other end is joined to (ip -s link, ethtool NAME)."}}
 	return f
 }
@@ -107,26 +107,29 @@ func (c *Case) passedBy(name string, in timeline.Span) float64 {
 	return received + sent
 }
 
-// unused gives the one interface that was in use before and that nothing came by for a second of a span, and the first
-// run of such seconds; no name where it is none, or several.
+// unused gives the one interface that was in use before and that nothing came by for a time of a span, and the first such
+// time; where only one was in use, that. No name where several may be meant.
 func (c *Case) unused(before, in timeline.Span) (name string, still timeline.Span) {
 	all, _ := c.Lines.Match("if.*.rx_packets")
+	var used, silent []string
 	for _, s := range all {
 		dev := strings.TrimSuffix(strings.TrimPrefix(s.Name, "if."), ".rx_packets")
-		used := c.passedBy(dev, before)
-		if dev == "lo" || used < dropMany.Value || used < linkUsed.Value*(c.sent(before)+c.received(before)) {
+		n := c.passedBy(dev, before)
+		if dev == "lo" || n < dropMany.Value || n < linkUsed.Value*(c.sent(before)+c.received(before)) {
 			continue
 		}
-		runs := s.Runs(in, 0, func(v float64) bool { return v == 0 })
-		if len(runs) == 0 {
-			continue
+		used = append(used, dev)
+		if runs := s.Runs(in, 0, func(v float64) bool { return v == 0 }); len(runs) > 0 {
+			silent, still = append(silent, dev), runs[0]
 		}
-		if name != "" {
-			return "", timeline.Span{}
-		}
-		name, still = dev, runs[0]
 	}
-	return name, still
+	switch {
+	case len(silent) == 1:
+		return silent[0], still
+	case len(used) == 1:
+		return used[0], timeline.Span{}
+	}
+	return "", timeline.Span{}
 }
 
 // linkDown is the finding about one interface.

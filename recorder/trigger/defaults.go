@@ -69,6 +69,8 @@ var Defaults = []Default{
 		"loss on a path behind this host, own rule or queue that drops what is forwarded", "an uplink that is full, on its first evenings"},
 	{"forward.stalled > 5x for 500ms", "more than six that have sent again for 600 ms and heard nothing: connections to a service that is silent to everybody, or clients that are themselves",
 		"next hop or upstream that is gone under connections that were open, a network's clients vanishing behind this host", "a radio cell behind this host that loses its customers at once"},
+	{"forward.hung > 5x for 500ms", "more than six questions that wait for longer than a second and twice as long as any of late, for a service that answers nobody meanwhile",
+		"application behind this host, or in one of its containers, that hangs and whose kernel accepts", "a service behind this host that stands still for a second and a half, as for a full collection of garbage"},
 	{"forward.unanswered > 5x for 500ms", "more than six flows of UDP that wait for longer than a second and than they ever did, for what has answered before, and nobody since",
 		"resolver or other service of UDP behind this host that is dead", "a resolver behind this host, with many questions for a server that goes away"},
 	{"listeners.gone > 0 for 1750ms and resets > 3x for 1500ms", "a service is gone for longer than a restart, and clients ask for it: at least 3/s",

@@ -23,6 +23,8 @@ var throughMeter = &Meter{
 		{"forward.lossy", "1", "forwarded connections of which data came in again within the last 2 s (tcx programs)"},
 		{"forward.stalled", "1", "forwarded connections of which one side has sent again for 600 ms and more and heard nothing: " +
 			"all of a service that is silent to everybody, else one for each client (tcx programs)"},
+		{"forward.hung", "1", "forwarded connections whose question has waited for a second, and twice as long as any of late, for services that have sent data to nobody since; " +
+			"of services where they are more than twice as many as were left so while it answered (tcx programs)"},
 		{"forward.unanswered", "1", "forwarded flows of UDP that have waited for a second and longer than ever, for services that have answered within 15 min, and nobody since: " +
 			"all of a service that three and more wait for, else one for each client (tcx programs)"},
 		{"udp.unanswered", "1", "the same of this host's own services; looked at once fewer datagrams go than those that come would have had before (tcx programs)"},
@@ -58,7 +60,7 @@ func (r *throughReader) Read(now time.Time, out []float64) error {
 		worst[i] = ratio(r.again[i].add(now, sent.Again), r.all[i].add(now, sent.Bytes))
 	}
 	out[0], out[1] = max(worst[0], worst[1]), float64(told.Lossy)
-	for i, n := range []int{told.Stalled, told.Unanswered, told.Mute} {
+	for i, n := range []int{told.Stalled, told.Hung, told.Unanswered, told.Mute} {
 		if out[2+i] = float64(n); !told.Whole {
 			out[2+i] = math.NaN()
 		}
