@@ -119,6 +119,31 @@ func TestForwardingGoesOn(t *testing.T) {
 	}
 }
 
+// A host that forwards nothing and is told to look begins with what is kept, once.
+func TestLooksBack(t *testing.T) {
+	g := newGateway(t)
+	f, now, taps := forwarding{}, time.Now(), []*tap{g.ring}
+	for seq := range uint32(3) {
+		g.numbered(seq == 1, false, seq)
+	}
+	if !f.goesOn(taps, now, true) || !f.back {
+		t.Fatal("a host that is to be looked at is not")
+	}
+	if all, _, whole := walkedSeqs(t, g.ring, 100); len(all) != 3 || !whole {
+		t.Errorf("walked %v, whole %v; want what is kept", all, whole)
+	}
+	g.numbered(false, false, 4)
+	if !f.goesOn(taps, now, true) || f.back {
+		t.Error("it begins anew at each tick")
+	}
+	if all, _, _ := walkedSeqs(t, g.ring, 100); len(all) != 1 {
+		t.Errorf("walked %v, want what came since", all)
+	}
+	if f.goesOn(taps, now.Add(throughStays+time.Second), false) {
+		t.Error("it is looked at for ever")
+	}
+}
+
 // BenchmarkThrough is what a packet costs that is looked at, of so many connections.
 func BenchmarkThrough(b *testing.B) {
 	needTap(b)

@@ -96,14 +96,18 @@ func (r *linkReader) Read(now time.Time, out []float64) error {
 			return err
 		}
 	}
-	n := 0
+	out[0] = float64(r.lost(now))
+	return nil
+}
+
+// lost counts the interfaces that lost their link just now.
+func (r *linkReader) lost(now time.Time) (n int) {
 	for _, l := range r.links {
 		if !l.lost.IsZero() && now.Sub(l.lost) < lostTold {
 			n++
 		}
 	}
-	out[0] = float64(n)
-	return nil
+	return n
 }
 
 // take reads the messages of one datagram.
