@@ -41,7 +41,7 @@ type SurveyedSource struct {
 type nothing struct{}
 
 // Through is vital.Through.
-func (nothing) Through(time.Time) through.Told { return through.Told{Whole: true} }
+func (nothing) Through(time.Time, bool) through.Told { return through.Told{Whole: true} }
 
 // MakeSurvey tries everything once that arming by a configuration would open. It takes a second, for which
 // packets are counted.

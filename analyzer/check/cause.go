@@ -41,6 +41,17 @@ func lostEach(cause, effect *Finding) bool {
 	return lostHere(cause, effect) && cause.count >= effect.count
 }
 
+// thrownAway says whether a neighbour that did not answer can be why connections from outside, or through this host, lack
+// something: each has lost a packet that waited for it.
+func thrownAway(cause, effect *Finding) bool {
+	return harmful(cause, effect) && effect.way != handshake.Outbound && cause.count >= effect.count
+}
+
+// fallsBehind says whether an upstream answers, though late, while attempts to reach it fail: one that is gone answers none.
+func fallsBehind(cause, effect *Finding) bool {
+	return harmful(cause, effect) && cause.Variant == "" && effect.way == handshake.Outbound
+}
+
 // lostOnTheWay says whether a path's loss can be what SYNs lack: of those that the tap saw come in, none was lost before
 // it, and a path that loses a few of hundred segments does not lose most SYNs.
 func lostOnTheWay(cause, effect *Finding) bool {
@@ -52,6 +63,9 @@ func lostOnTheWay(cause, effect *Finding) bool {
 func onlyWayOut(cause, effect *Finding) bool {
 	return harmful(cause, effect) && cause.most && effect.way == handshake.Outbound
 }
+
+// onlyWay says whether an interface carried most of what this host sends and receives.
+func onlyWay(cause, effect *Finding) bool { return harmful(cause, effect) && cause.most }
 
 // wayOut says whether an interface that hardly carries anything any more can be on the way of what this host passes on.
 func wayOut(cause, effect *Finding) bool {

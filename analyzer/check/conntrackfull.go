@@ -60,7 +60,7 @@ func runConntrackFull(c *Case) Answer {
 	case !full && t.max > 0 && !dropping:
 		return absent("the kernel logged \"table full\", but this network namespace's had room (%s): it was another one's", t.of())
 	case !full && t.max > 0:
-		return absent("connection tracking refused %s, but had room (%s): packets of one connection raced for its entry",
+		return absent("connection tracking refused %s, but had room (%s): packets of one connection raced for its entry, or a translation of addresses found no port that was free",
 			words.Plural(uint64(lost.all), "packet", "packets"), t.of())
 	case !full:
 		return unknown(fmt.Sprintf("connection tracking refused %s, and whether it had room is not known", words.Plural(uint64(lost.all), "packet", "packets")),

@@ -24,6 +24,9 @@ func (c *Case) hushedFinding() *Finding {
 		return nil
 	}
 	longest, last, _ := silence.Max(timeline.Span{Start: at, End: c.Window.End})
+	if c.heardInSilence(timeline.Span{Start: last - int64(longest*1e9), End: last}) > most {
+		return nil
+	}
 	f := &Finding{Severity: Critical, Object: words.Plural(int(most), "client", "clients"), effect: "clients that are not heard any more"}
 	f.at(timeline.Span{Start: max(c.Window.Start, last-int64(longest*1e9)), End: last})
 	f.Headline = fmt.Sprintf("Nothing came any more from %s for %s at least, on connections that nobody closed. All had been answered: what leads to this host failed, not what runs on it.",
@@ -38,3 +41,18 @@ func (c *Case) hushedFinding() *Finding {
 	f.Remedy = []Remedy{{What: "Look at what leads here: the switch's port and VLAN, the route to this host or its announcement, whom its router asks for its address (ip neigh), a filter or a balancer before it that takes its clients elsewhere."}}
 	return f
 }
+
+// heardInSilence counts what those sent who ask this host, while it answered nobody: SYNs, and data that they sent again. They
+// do where they hear nothing, and then it is not the way to this host that failed. What was on its way when the silence began
+// does not count.
+func (c *Case) heardInSilence(span timeline.Span) (n float64) {
+	span.Start += silenceBegins.Nanoseconds()
+	for _, name := range []string{"packets.inbound.syn", "packets.inbound.syn.repeated", "packets.received.retrans.timeout"} {
+		sum, _ := c.Lines.Get(name).Sum(span)
+		n += sum
+	}
+	return n
+}
+
+// silenceBegins is for how long after the last answer something may come that was sent before.
+const silenceBegins = 2 * time.Second

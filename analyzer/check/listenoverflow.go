@@ -104,6 +104,7 @@ func notOverflown(cause, effect *Finding) bool { return harmful(cause, effect) &
 const (
 	notFull  Variant = "not-full"
 	halfFull Variant = "half-full" // the queue of half-open connections was, or SYN cookies are off
+	givenUp  Variant = "given-up"  // half-open ones, as an ICMP error came for them
 )
 
 func positive(v float64) bool { return v > 0 }
@@ -117,6 +118,12 @@ func (f *Finding) otherDrops(c *Case, dropped float64) {
 	const full = "netstat.TcpExt.TCPReqQFullDrop"
 	if dropped < manyFlows.Value {
 		f.Severity = Info
+	}
+	if c.refusedByICMP() >= dropped/2 {
+		f.Severity, f.Variant = Info, givenUp
+		f.Headline = fmt.Sprintf("Listeners gave up %s for which an ICMP error had come, and not because of a full accept queue (ListenOverflows +0): their SYN-ACKs did not reach the client.", attempts)
+		f.Remedy = []Remedy{{What: "See who sent the errors, and which (spikebox packets); this host itself does where a neighbour does not answer or a route refuses. What is sent to made-up addresses draws them, too."}}
+		return
 	}
 	if n, off := c.Evidence.Settings.Int("net/ipv4/tcp_syncookies", 0); off && n == 0 {
 		f.Variant = halfFull
@@ -132,6 +139,15 @@ func (f *Finding) otherDrops(c *Case, dropped float64) {
 		f.Remedy = append(f.Remedy, Remedy{What: "Turn SYN cookies on, or make the queue longer.", Setting: "net.ipv4.tcp_syncookies",
 			Current: c.Evidence.Settings["net/ipv4/tcp_syncookies"], Proposed: "1"})
 	}
+}
+
+// refusedByICMP counts the ICMP errors that end a half-open connection (net/ipv4/tcp_ipv4.c, tcp_req_err, which counts
+// ListenDrops; Linux 6.18).
+func (c *Case) refusedByICMP() (n float64) {
+	for _, name := range []string{"snmp.Icmp.InDestUnreachs", "snmp.Icmp.InTimeExcds", "snmp6.Icmp6InDestUnreachs", "snmp6.Icmp6InTimeExcds"} {
+		n += c.sum(name)
+	}
+	return n
 }
 
 // mostListeners bounds the listeners that a headline names.

@@ -47,7 +47,7 @@ What is lost between two interfaces of this host, this host dropped.`,
 		{Cause: &neighbourFailed, EffectVariant: refusedHere, On: subject.KindHost, Slack: counterSlack, If: harmful,
 			Because: "what waits for a neighbour that does not answer is dropped between the two interfaces"},
 	},
-	Explains: []string{"retrans.ratio", "rto", "syn.retrans", "forward.retrans.ratio", "forward.stalled", "forward.waiting"},
+	Explains: []string{"retrans.ratio", "rto", "syn.retrans", "forward.retrans.ratio", "forward.stalled", "forward.waiting", "conntrack.drops"},
 	asked:    several,
 	run:      runLostBetween,
 }
@@ -237,6 +237,9 @@ func (c *Case) droppedHere(f *Finding, s stretchOf) {
 		names = append(names, name)
 	}
 	slices.SortFunc(names, func(a, b string) int { return reasons[b] - reasons[a] })
+	if c.withoutPort(f, s) {
+		return
+	}
 	if len(names) == 0 {
 		f.Remedy = []Remedy{{What: "Look for what drops forwarded packets here: the counters of nft list ruleset and iptables -L -v (FORWARD), the queue disciplines (tc -s qdisc), the routes and neighbours of the way out."}}
 		return
@@ -254,6 +257,31 @@ func (c *Case) droppedHere(f *Finding, s stretchOf) {
 		what = "The route that this host has for them refuses them (prohibit, unreachable, blackhole): ip route get ADDRESS, and ip rule."
 	}
 	f.Remedy = []Remedy{{What: what}}
+}
+
+// withoutPort says of SYNs that did not leave this host again whether their new addresses had no port left: connection
+// tracking refuses the entry of one whose translation meets another's, though it has room (net/netfilter/nf_nat_core.c,
+// get_unique_tuple, which gives up, and nf_conntrack_core.c, __nf_conntrack_confirm, Linux 6.18).
+func (c *Case) withoutPort(f *Finding, s stretchOf) bool {
+	drops := c.total("nstat.nf_conntrack.drop.cpu*")
+	refused, _ := drops.Sum(c.Window)
+	if t := c.conntrackTable(); s.Refused == 0 || refused < float64(s.SYNs) || t.max <= 0 || t.fill() >= conntrackBrim.Value {
+		return false
+	}
+	entries := uint64(0)
+	for t, n := range c.Evidence.Translations {
+		if served := s.Services[t.Server]; t.Client != t.Seen && served != nil && served.Refused > 0 {
+			entries += n
+		}
+	}
+	if entries == 0 {
+		return false
+	}
+	f.Detail += fmt.Sprintf(" Connection tracking refused %s meanwhile, though it had room: no port was left to translate them to. %s to the same service had one each when the window ended.",
+		words.Plural(uint64(refused), "packet", "packets"), words.Plural(entries, "other connection", "other connections"))
+	f.Evidence = append(f.Evidence, c.seriesItem(drops, c.Window))
+	f.Remedy = []Remedy{{What: "Give the translation more ports or addresses (the range in the rule of masquerade or snat: nft list ruleset, iptables -t nat -S), or let clients keep connections open: each that was closed holds its port until its entry goes (conntrack -L, net.netfilter.nf_conntrack_tcp_timeout_time_wait)."}}
+	return true
 }
 
 // about says whether an event is of one of the connections that lost something.

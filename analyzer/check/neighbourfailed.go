@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ where several connections wait.`,
 	Ref:      "net/core/neighbour.c, neigh_timer_handler and neigh_invalidate, Linux 6.18; RFC 4861 section 7.3; arp(7)",
 	Needs:    []*Need{needNeighbours},
 	Limits:   []Limit{manyFlows},
-	Explains: []string{"neighbour.failed", "forward.waiting", "syn.retrans", "syn.retrans.ratio", "retrans.ratio", "tcp.syn_sent", "rto", "rto.ratio", "connect.failed", "connect.failed.ratio", "connect.p99", "connect.max", "forward.stalled", "forward.retrans.ratio", "forward.unanswered"},
+	Explains: []string{"neighbour.failed", "forward.waiting", "syn.retrans", "syn.retrans.ratio", "retrans.ratio", "tcp.syn_sent", "rto", "rto.ratio", "connect.failed", "connect.failed.ratio", "connect.p99", "connect.max", "forward.stalled", "forward.retrans.ratio", "forward.unanswered", "serve.silence", "clients.silent", "peers.stalled", "syn_recv"},
 	run:      runNeighbourFailed,
 }
 
@@ -59,33 +60,12 @@ func runNeighbourFailed(c *Case) Answer {
 	if !moved && !failing || len(failed) == 0 {
 		return absent("no neighbour failed to answer that was asked for in the window")
 	}
+	span := c.since(resFailed.span.Join(lost.span), drops)
 	var findings []*Finding
-	for _, n := range failed {
-		if why, waiting := c.wanted(n); why != "" {
-			f := &Finding{Severity: Warning, Object: n.Address, effect: n.Address + " unreachable on " + n.Interface}
-			if addr, err := netip.ParseAddr(n.Address); err == nil {
-				f.Subjects = append(f.Subjects, subject.Peer{Addr: addr})
-			}
-			f.Subjects = append(f.Subjects, subject.Interface{Name: n.Interface})
-			f.Subjects = append(f.Subjects, c.askers(func(s *member.Socket) bool { return s.Remote.Unmap().String() == n.Address })...)
-			if float64(waiting) >= manyFlows.Value {
-				f.Severity = Critical
-			}
-			f.at(c.since(resFailed.span.Join(lost.span), drops))
-			f.onset.early = c.Window.End - int64(n.Confirmed)*userTick.Nanoseconds()
-			f.Headline = fmt.Sprintf("%s on %s did not answer for its address (%s), and what was to be sent there was thrown away: it is %s.", n.Address, n.Interface, n.State, why)
-			f.Detail = "Such packets never pass the tap."
-			if lost.all > 0 {
-				f.Detail = fmt.Sprintf("%s thrown away while waiting for neighbours; such packets never pass the tap.", words.Sentence(words.Plural(uint64(lost.all), "packet was", "packets were")))
-			}
-			f.Evidence = append(f.Evidence, Item{Kind: "setting", Member: member.NeighboursName, Where: n.Address, Text: n.State})
-			for _, s := range c.neighDrops() {
-				f.Evidence = append(f.Evidence, c.seriesItem(s, c.Window))
-			}
-			f.Remedy = []Remedy{{What: fmt.Sprintf("Ask whether %s is alive and on this wire: arping, the switch's table of addresses, VLANs and port security of %s.", n.Address, n.Interface)}}
-			findings = append(findings, f)
-		}
-		if len(findings) == mostServices {
+	for _, who := range c.sought(failed) {
+		f := c.soughtFinding(who, lost.all)
+		f.at(span)
+		if findings = append(findings, f); len(findings) == mostServices {
 			break
 		}
 	}
@@ -93,6 +73,84 @@ func runNeighbourFailed(c *Case) Answer {
 		return absent("%s asked for in vain, and no connection waits for one of them", words.Plural(len(failed), "neighbour was", "neighbours were"))
 	}
 	return present(findings...)
+}
+
+// sought is a neighbour that something waits for, or several of one interface.
+type sought struct {
+	first   *member.Neighbour
+	why     string
+	gateway bool
+	waiting int // connections
+	more    []*member.Neighbour
+}
+
+// sought gives the neighbours that matter, and three and more of an interface that are no gateways as one: what took them
+// away, or a route that leads to them there, is one thing.
+func (c *Case) sought(failed []*member.Neighbour) (all []*sought) {
+	const several = 3
+	byLink := map[uint32][]*sought{}
+	for _, n := range failed {
+		why, waiting := c.wanted(n)
+		who := &sought{first: n, why: why, gateway: strings.HasPrefix(why, gatewayOf), waiting: waiting}
+		switch {
+		case why == "":
+		case who.gateway:
+			all = append(all, who)
+		default:
+			byLink[n.Index] = append(byLink[n.Index], who)
+		}
+	}
+	for _, index := range slices.Sorted(maps.Keys(byLink)) {
+		list := byLink[index]
+		if len(list) < several {
+			all = append(all, list...)
+			continue
+		}
+		slices.SortStableFunc(list, func(a, b *sought) int { return b.waiting - a.waiting })
+		one := list[0]
+		for _, other := range list[1:] {
+			one.more, one.waiting = append(one.more, other.first), one.waiting+other.waiting
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// soughtFinding tells of one, where so many packets were thrown away in all.
+func (c *Case) soughtFinding(who *sought, lost float64) *Finding {
+	n := who.first
+	f := &Finding{Severity: Warning, Object: n.Address, effect: n.Address + " unreachable on " + n.Interface, count: lost}
+	if float64(who.waiting) >= manyFlows.Value {
+		f.Severity = Critical
+	}
+	for _, n := range append([]*member.Neighbour{n}, who.more...) {
+		if addr, err := netip.ParseAddr(n.Address); err == nil {
+			f.Subjects = append(f.Subjects, subject.Peer{Addr: addr})
+		}
+		f.Subjects = append(f.Subjects, c.askers(func(s *member.Socket) bool { return s.Remote.Unmap().String() == n.Address })...)
+		if len(f.Evidence) < mostServices {
+			f.Evidence = append(f.Evidence, Item{Kind: "setting", Member: member.NeighboursName, Where: n.Address, Text: n.State})
+		}
+		f.onset.early = max(f.onset.early, c.Window.End-int64(n.Confirmed)*userTick.Nanoseconds())
+	}
+	f.Subjects = append(f.Subjects, subject.Interface{Name: n.Interface})
+	f.Headline = fmt.Sprintf("%s on %s did not answer for its address (%s), and what was to be sent there was thrown away: it is %s.", n.Address, n.Interface, n.State, who.why)
+	f.Remedy = []Remedy{{What: fmt.Sprintf("Ask whether %s is alive and on this wire: arping, the switch's table of addresses, VLANs and port security of %s.", n.Address, n.Interface)}}
+	if len(who.more) > 0 {
+		f.Object = fmt.Sprintf("%d addresses on %s", 1+len(who.more), n.Interface)
+		f.effect = f.Object + " unreachable"
+		f.Headline = fmt.Sprintf("%s did not answer for themselves, %s among them, and what was to be sent there was thrown away: %s wait for them.",
+			f.Object, n.Address, words.Plural(who.waiting, "connection", "connections"))
+		f.Remedy = append([]Remedy{{What: fmt.Sprintf("See whether they belong on this wire at all (ip route get %s): a route without a gateway has this host look for them there.", n.Address)}}, f.Remedy...)
+	}
+	f.Detail = "Such packets never pass the tap."
+	if lost > 0 {
+		f.Detail = fmt.Sprintf("%s thrown away while waiting for neighbours; such packets never pass the tap.", words.Sentence(words.Plural(uint64(lost), "packet was", "packets were")))
+	}
+	for _, s := range c.neighDrops() {
+		f.Evidence = append(f.Evidence, c.seriesItem(s, c.Window))
+	}
+	return f
 }
 
 // neighbourGives is for how long a packet waits for a neighbour before it is thrown away: three questions, a second
@@ -117,11 +175,14 @@ func (c *Case) neighDrops() []*timeline.Series {
 	return slices.DeleteFunc(all, func(s *timeline.Series) bool { return strings.HasSuffix(s.Name, "_CREATEFAIL") })
 }
 
+// gatewayOf begins why the gateway of a route matters.
+const gatewayOf = "the gateway of "
+
 // wanted says why a neighbour matters, empty where nothing waits for it, and how many connections do.
 func (c *Case) wanted(n *member.Neighbour) (why string, waiting int) {
 	for i := range c.Evidence.Routes {
 		if r := &c.Evidence.Routes[i]; r.Gateway == n.Address {
-			why = "the gateway of " + r.To
+			why = gatewayOf + r.To
 		}
 	}
 	for i := range c.Evidence.Sockets {

@@ -24,6 +24,8 @@ left out here and told by rx-dropped-explained and softnet-drop.`,
 	Needs:  []*Need{needNetDev, needDrops},
 	Limits: []Limit{lossNoticed, lossSevere, dropMany},
 	Causes: []Link{
+		{Cause: &linkFlap, On: subject.KindInterface, Slack: counterSlack, If: harmful,
+			Because: "what is to leave by an interface without a link is dropped there"},
 		{Cause: &lostBetween, CauseVariant: tooLarge, On: subject.KindInterface, Slack: counterSlack,
 			Because: "what is too large for the way is dropped where it should leave"},
 	},

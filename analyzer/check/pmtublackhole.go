@@ -42,11 +42,14 @@ an armed recorder sees the tunnel come up.
 
 Behind an address that several hosts share large segments go on passing to the others.
 There it is told of connections whose other end reported the gap, or was heard after the
-segment had been sent again, where hardly anything is lost in the others.`,
+segment had been sent again, where hardly anything is lost in the others.
+
+At the receiver's end nothing is sent again that could be seen: what comes are the small
+segments behind those that vanish, and the gap before them stays.`,
 	Ref:      "RFC 2923 section 2.1; RFC 4821; RFC 8899; net/ipv4/tcp_timer.c, tcp_mtu_probing, Linux 6.18",
 	Needs:    []*Need{needPackets},
 	Limits:   []Limit{pmtuMany, pmtuSpread, pmtuClean},
-	Explains: []string{"rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans.ratio", "retrans", "established.resets", "forward.stalled", "forward.retrans.ratio"},
+	Explains: []string{"rto", "rto.ratio", "peers.stalled", "connections.stalled", "retrans.ratio", "retrans", "established.resets", "serve.waiting", "forward.stalled", "forward.retrans.ratio"},
 	run:      runPMTU,
 }
 
@@ -68,6 +71,11 @@ func runPMTU(c *Case) Answer {
 					c.behindOne(mixed, f)
 					findings = append(findings, f)
 				}
+			}
+		}
+		for _, h := range c.hits(by, traffic.LargeMissing) {
+			if f := c.gapFinding(h); f != nil {
+				findings = append(findings, f)
 			}
 		}
 	}
@@ -196,5 +204,48 @@ func (c *Case) pmtuFinding(h hit) *Finding {
 				Setting: member.SysctlName(setting), Current: strconv.FormatInt(now, 10), Proposed: "1", Ref: "Documentation/networking/ip-sysctl.rst"})
 		}
 	}
+	return f
+}
+
+// gapFinding says whose large segments do not come here; nil where something else may explain it.
+func (c *Case) gapFinding(h hit) *Finding {
+	senders := h.Clients
+	if h.by == flow.Server {
+		senders = map[netip.Addr]uint64{h.service.Server.Addr(): h.Flows}
+	}
+	for a := range senders {
+		if p := c.path(a); p != nil && p.Ways[traffic.From].LargeSince >= h.First {
+			return nil // others of them come
+		}
+	}
+	// What is lost by chance is sent again within that time, at the latest: a tail's probe, and two timeouts of 200 ms, doubled.
+	const again = int64(time.Second)
+	n := uint64(0)
+	for _, s := range h.Seconds {
+		if (s.At+1)*1e9 < c.listened()-again {
+			n += uint64(s.N)
+		}
+	}
+	spread := h.Opened[1] - h.Opened[0]
+	if float64(n) < pmtuMany.Value || float64(spread) < pmtuSpread.Value*1e9 {
+		return nil
+	}
+	span, _ := stretch(h.Seconds, 10)
+	f := h.finding(c, span)
+	from, of := whom(senders), c.named(h.service)
+	if h.by == flow.Server {
+		from = h.service.Server.String()
+	}
+	for a := range senders {
+		f.Subjects = append(f.Subjects, subject.Peer{Addr: a})
+	}
+	sortPeers(f.Subjects[1:])
+	f.Severity, f.Object = Critical, from
+	f.effect = words.Plural(n, "connection", "connections") + " without their large segments"
+	f.Headline = fmt.Sprintf("Large segments of %s never come: in %s of %s %s and more are missing before what did, though handshakes went on being completed for %s.",
+		from, c.least(needPackets)+words.Plural(n, "connection", "connections"), of, unit.Size(h.Examples[len(h.Examples)-1].Value), unit.Duration(time.Duration(spread)))
+	f.Detail = "Whether an ICMP message tells the sender to send smaller ones cannot be seen here."
+	f.Evidence[0].Text = "a gap that stays"
+	f.Remedy = []Remedy{{What: "Find the link on their way here that takes smaller packets only, and clamp the segment size there (nft: tcp option maxseg size set rt mtu); until then let this host announce a smaller one (ip route … advmss), which those behind larger links pay for."}}
 	return f
 }

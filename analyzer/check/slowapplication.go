@@ -56,7 +56,7 @@ requests that no packet shows.`,
 		{Cause: &connectionRefused, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
 			Because: "a proxy that is refused by its upstream tries again before it says so"},
 	},
-	Explains: []string{"serve.p99", "serve.max", "serve.waiting", "serve.dismissed", "serve.dismissed.ratio", "accept.queue.fill", "accept.stalled", "tcp.established"},
+	Explains: []string{"serve.p99", "serve.max", "serve.waiting", "forward.hung", "serve.dismissed", "serve.dismissed.ratio", "accept.queue.fill", "accept.stalled", "tcp.established"},
 	run:      runSlowApplication,
 }
 

@@ -22,10 +22,11 @@ var (
 var udpUnanswered = Check{
 	ID:    "udp-unanswered",
 	Title: "A service of UDP answers nobody any more",
-	Doc:   "datagrams that this host forwards were answered, and then none was for a second and longer",
+	Doc:   "datagrams for this host's own services, or that it forwards, were answered, and then none was for a second and longer",
 	Page: `A resolver, a time server, a game: whoever asks by UDP learns nothing from silence, and
 tries again after a second or five. A router, a translator of addresses or a host of
-containers has no socket of it, and none of its counters moves.
+containers has no socket of it, and none of its counters moves; nor does any of the host
+whose program reads what it is asked and says nothing.
 
 Who sends the first datagram between two addresses and ports asks. A service is told of
 that answered nearly all questions until a moment, and none of those that were asked
@@ -37,6 +38,8 @@ answers.`,
 	Needs:  []*Need{needPackets, needOwn},
 	Limits: []Limit{silentQuestions, silentBefore},
 	Causes: []Link{
+		{Cause: &udpStalled, On: subject.KindListener, Slack: counterSlack,
+			Because: "a program that reads nothing answers nothing"},
 		{Cause: &neighbourFailed, On: subject.KindHost, Slack: counterSlack, If: harmful,
 			Because: "what waits for a neighbour that does not answer is not sent"},
 		{Cause: &conntrackFull, On: subject.KindHost, Slack: counterSlack, If: harmful,
@@ -44,7 +47,7 @@ answers.`,
 		{Cause: &duplicateAddress, On: subject.KindPeer, Slack: counterSlack, If: harmful,
 			Because: "the other machine that has the address does not answer"},
 	},
-	Explains: []string{"forward.unanswered"},
+	Explains: []string{"forward.unanswered", "udp.unanswered", "udp.stalled"},
 	run:      runUDPUnanswered,
 }
 
@@ -54,9 +57,6 @@ func runUDPUnanswered(c *Case) Answer {
 	var findings []*Finding
 	var asked uint64
 	for _, s := range c.Evidence.Packets.Datagrams {
-		if c.Evidence.Packets.Local[s.Server.Addr()] {
-			continue
-		}
 		asked += s.Answered + uint64(len(s.Unanswered)) + s.Left
 		begin := c.silentSince(s)
 		if begin < 0 || c.ownAsk(s.Unanswered[begin:]) {
@@ -72,7 +72,7 @@ func runUDPUnanswered(c *Case) Answer {
 		}
 	}
 	if len(findings) == 0 {
-		return absent("of %s of others to services of UDP none went to one that had answered and ceased", words.Plural(asked, "question", "questions"))
+		return absent("of %s to services of UDP none went to one that had answered and ceased", words.Plural(asked, "question", "questions"))
 	}
 	return present(c.rest(worst(findings), "services of UDP that are silent")...)
 }
@@ -115,6 +115,9 @@ func (c *Case) udpFinding(s *traffic.Asked, begin int) *Finding {
 	f.Headline = fmt.Sprintf("%s answered none of %s by UDP of %s any more for %s; of those before it had answered %s.", s.Server, questions,
 		words.Plural(uint64(len(clients)), "client", "clients"), unit.Duration(f.End.Sub(f.Start)), unit.Percent(float64(s.Answered)/float64(s.Answered+uint64(begin))))
 	side, detail, look := c.answersSide(s, list[0].Time)
+	if c.Evidence.Packets.Local[s.Server.Addr()] {
+		detail, look = c.ownSilence(s, f)
+	}
 	f.Detail = detail
 	f.Remedy = []Remedy{{What: look}}
 	filter := fmt.Sprintf("ip.addr == %s && udp.port == %d", s.Server.Addr(), s.Server.Port())
@@ -145,4 +148,18 @@ func (c *Case) answersSide(s *traffic.Asked, since int64) (side, detail, look st
 	}
 	return "", "Whether the questions left this host again cannot be told: they were seen at one interface.",
 		fmt.Sprintf("Follow one over the interfaces; then ask the service at %s, or look at the forward rules, routes and neighbours here.", s.Server)
+}
+
+// ownSilence says what there is to look at where the service is this host's own. A socket of it in which datagrams wait is a
+// subject of the finding.
+func (c *Case) ownSilence(s *traffic.Asked, f *Finding) (detail, look string) {
+	for i := range c.Evidence.UDPSockets {
+		u := &c.Evidence.UDPSockets[i]
+		if at := bound(u).Addr; at.Port() == s.Server.Port() && (at.Addr() == s.Server.Addr() || at.Addr().IsUnspecified()) {
+			f.Subjects = append(f.Subjects, bound(u))
+			break
+		}
+	}
+	return fmt.Sprintf("The questions came in at %s, and no answer of this host passed the tap.", c.interfaceName(s.Interface)),
+		"See what the program that has the port waits for (its log, a thread dump, /proc/PID/stack), and whether a rule of this host drops what it says: nft list ruleset, output chains."
 }

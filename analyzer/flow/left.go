@@ -68,6 +68,21 @@ func (d *Direction) Stuck() (s Stuck, ok bool) {
 	return s, first.tx > 0
 }
 
+// Missing returns the bytes of this side before what the peer has reported to have, which the capture does not hold and the
+// peer has not got either, and when what lies behind them was captured first, in Unix ns; ok is false where there are none.
+func (d *Direction) Missing() (bytes uint32, since int64, ok bool) {
+	if d.empty() || !d.sacked || d.live()[0].tx > 0 || d.live()[0].seq != d.una {
+		return 0, 0, false
+	}
+	hole := &d.live()[0]
+	for i := range d.live() {
+		if g := &d.live()[i]; g.tx > 0 && after(d.sackHigh, hole.end) {
+			return g.seq - hole.seq, g.sent, true
+		}
+	}
+	return 0, 0, false
+}
+
 // hears notes when a side was heard last, and with which TTLs and windows.
 func (x *Direction) hears(p *packet.Packet) {
 	x.heard = p.Time

@@ -17,25 +17,26 @@ type Kind uint8
 
 // The kinds. The side of each is given in brackets.
 const (
-	Refused     Kind = iota // a RST answered the SYN (server)
-	Unreachable             // an ICMP error answered the SYN (server)
-	Ignored                 // nothing ever answered the SYN, though it was repeated (server)
-	ResetAsked              // reset while a request waited for its answer (who reset)
-	ResetBusy               // reset while data of the peer was on its way (who reset)
-	ResetIdle               // reset when nothing was outstanding, or both had closed (who reset)
-	ResetAfter              // reset by a side that had closed, as the other still sent: a goodbye, an answer to somebody who has left (who reset)
-	ResetHalf               // reset before the handshake was complete (who reset)
-	Foreign                 // reset by another machine than either end (flow.Foreign), in none of the kinds above then; Value is 1 if it cut off a request or data (in whose name)
-	Closed                  // stopped reading: the receive window was closed; Value is ns (who stopped)
-	Shrunk                  // the window's right edge moved left; Value is bytes (who moved it)
-	Vanished                // fell silent for good while the other repeated its data; Value is ns (who fell silent)
-	LargeLost               // large segments were never acknowledged, smaller ones were, from when the other side was heard last; Value is bytes (who sent them)
-	LargeMissed             // of LargeLost, those where the other side is there and has not got it: it reported a gap, or was heard after the segment had been sent again; Value is bytes (who sent them)
-	Waiting                 // a request was not answered when the capture ended, at its time (server)
-	GaveUp                  // the client ended a connection on which its request had no answer for a second, at the request's time; Value is ns (server)
-	Dismissed               // the server ended one with a FIN in place of an answer (server)
-	Half                    // the SYN was not repeated, and no ACK ever came, nor a RST; at the SYN's time (client)
-	Deferred                // a SYN-ACK was repeated although the server's TCP had taken the ACK (server)
+	Refused      Kind = iota // a RST answered the SYN (server)
+	Unreachable              // an ICMP error answered the SYN (server)
+	Ignored                  // nothing ever answered the SYN, though it was repeated (server)
+	ResetAsked               // reset while a request waited for its answer (who reset)
+	ResetBusy                // reset while data of the peer was on its way (who reset)
+	ResetIdle                // reset when nothing was outstanding, or both had closed (who reset)
+	ResetAfter               // reset by a side that had closed, as the other still sent: a goodbye, an answer to somebody who has left (who reset)
+	ResetHalf                // reset before the handshake was complete (who reset)
+	Foreign                  // reset by another machine than either end (flow.Foreign), in none of the kinds above then; Value is 1 if it cut off a request or data (in whose name)
+	Closed                   // stopped reading: the receive window was closed; Value is ns (who stopped)
+	Shrunk                   // the window's right edge moved left; Value is bytes (who moved it)
+	Vanished                 // fell silent for good while the other repeated its data; Value is ns (who fell silent)
+	LargeLost                // large segments were never acknowledged, smaller ones were, from when the other side was heard last; Value is bytes (who sent them)
+	LargeMissed              // of LargeLost, those where the other side is there and has not got it: it reported a gap, or was heard after the segment had been sent again; Value is bytes (who sent them)
+	LargeMissing             // more bytes than a large segment's never came, though what was sent behind them did, from when that was; Value is bytes (who sent them)
+	Waiting                  // a request was not answered when the capture ended, at its time (server)
+	GaveUp                   // the client ended a connection on which its request had no answer for a second, at the request's time; Value is ns (server)
+	Dismissed                // the server ended one with a FIN in place of an answer (server)
+	Half                     // the SYN was not repeated, and no ACK ever came, nor a RST; at the SYN's time (client)
+	Deferred                 // a SYN-ACK was repeated although the server's TCP had taken the ACK (server)
 	kinds
 )
 
@@ -287,6 +288,9 @@ func (s *Sums) silences(v *Service, f *flow.Flow) {
 	for side := range f.Dirs {
 		d, side := &f.Dirs[side], flow.Side(side)
 		stuck, ok := d.Stuck()
+		if bytes, since, gap := d.Missing(); gap && bytes >= large && f.End == flow.Open {
+			v.at(LargeMissing, side).add(f, since, int64(bytes), s)
+		}
 		if !ok || untaken(f) || len(f.Handshake.SYNs) > 0 && !f.Handshake.Completed {
 			continue // of a handshake, syn-retransmit and its like tell
 		}

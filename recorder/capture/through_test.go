@@ -103,19 +103,44 @@ func TestForwardingGoesOn(t *testing.T) {
 	f, now, taps := forwarding{}, time.Now(), []*tap{g.ring}
 	g.numbered(false, false, 1)
 	g.numbered(true, false, 2)
-	if f.goesOn(taps, now) || f.table != nil {
+	if f.goesOn(taps, now, false) || f.table != nil {
 		t.Fatal("a host that forwards nothing is looked at")
 	}
 	g.numbered(true, true, 3)
-	if !f.goesOn(taps, now) {
+	if !f.goesOn(taps, now, false) {
 		t.Fatal("a host that forwards is not looked at")
 	}
 	g.numbered(true, false, 4)
 	if all, _, _ := walkedSeqs(t, g.ring, 100); len(all) != 1 || all[0] != 4 {
 		t.Errorf("walked %v, want what came since", all)
 	}
-	if !f.goesOn(taps, now.Add(throughStays)) || f.goesOn(taps, now.Add(throughStays+time.Second)) {
+	if !f.goesOn(taps, now.Add(throughStays), false) || f.goesOn(taps, now.Add(throughStays+time.Second), false) {
 		t.Errorf("it is looked at for another time than %v", throughStays)
+	}
+}
+
+// A host that forwards nothing and is told to look begins with what is kept, once.
+func TestLooksBack(t *testing.T) {
+	g := newGateway(t)
+	f, now, taps := forwarding{}, time.Now(), []*tap{g.ring}
+	for seq := range uint32(3) {
+		g.numbered(seq == 1, false, seq)
+	}
+	if !f.goesOn(taps, now, true) || !f.back {
+		t.Fatal("a host that is to be looked at is not")
+	}
+	if all, _, whole := walkedSeqs(t, g.ring, 100); len(all) != 3 || !whole {
+		t.Errorf("walked %v, whole %v; want what is kept", all, whole)
+	}
+	g.numbered(false, false, 4)
+	if !f.goesOn(taps, now, true) || f.back {
+		t.Error("it begins anew at each tick")
+	}
+	if all, _, _ := walkedSeqs(t, g.ring, 100); len(all) != 1 {
+		t.Errorf("walked %v, want what came since", all)
+	}
+	if f.goesOn(taps, now.Add(throughStays+time.Second), false) {
+		t.Error("it is looked at for ever")
 	}
 }
 
@@ -133,7 +158,7 @@ func BenchmarkThrough(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		through.goesOn([]*tap{ring}, time.Now())
+		through.goesOn([]*tap{ring}, time.Now(), false)
 		b.StartTimer()
 		n := 0
 		ring.walk(1<<20, func(h *bpf.TapRecord, data []byte) { n++; through.add(link{index: 1}, ethernet, h, data) })

@@ -3,8 +3,9 @@
 // its counters moves when they lose, stall or wait.
 //
 // A connection is looked at on each interface for itself, under the addresses that it has there: that it is
-// forwarded is known from what leaves and had come in by another interface. Tables have a fixed size and one place
-// for each hash; what does not fit is not seen, nor what goes one way here and the other elsewhere.
+// forwarded is known from what leaves and had come in by another interface, and that a service of UDP is this host's
+// own from an answer that leaves and had not. Tables have a fixed size and one place for each hash; what does not fit
+// is not seen, nor what goes one way here and the other elsewhere.
 package through
 
 import (
@@ -41,8 +42,10 @@ type Told struct {
 	Sent       [2]Sent // by services, and by clients
 	Lossy      int     // connections of which something came again within the last 2 s
 	Stalled    int     // connections that wait: see Table.stalled
+	Hung       int     // connections whose service does not answer: see Table.hung
 	Unanswered int     // flows of UDP that wait: see Table.unanswered
-	Whole      bool    // all packets of the last seconds were looked at; else the two before say nothing
+	Mute       int     // and those that wait for services of this host itself
+	Whole      bool    // all packets of the last seconds were looked at; else the four before say nothing
 }
 
 // Sent is TCP data that came in to be forwarded, ever: bytes, since several segments may come as one (GRO). What is
@@ -55,17 +58,19 @@ type Table struct {
 	conns    [connPlaces]conn
 	flows    [flowPlaces]flow
 	services [servicePlaces]service
+	answers  [servicePlaces]answerer
 	sum      Told
 	lapsed   uint64 // when packets were last left out
 
 	// Of one Tell, kept for their memory.
 	silent  map[uint64]*silence
+	hangs   map[uint64]hang
 	clients map[uint64]bool
 }
 
 // New gives a table that has seen nothing.
 func New() *Table {
-	return &Table{seed: rand.Uint64(), silent: map[uint64]*silence{}, clients: map[uint64]bool{}}
+	return &Table{seed: rand.Uint64(), silent: map[uint64]*silence{}, hangs: map[uint64]hang{}, clients: map[uint64]bool{}}
 }
 
 // Lapse says that packets before a time were left out.
@@ -89,7 +94,9 @@ func (t *Table) Tell(now uint64) Told {
 	sum := t.sum
 	sum.Lossy = t.lossy(now)
 	sum.Stalled = t.stalled(now)
-	sum.Unanswered = t.unanswered(now)
+	sum.Hung = t.hung(now)
+	sum.Unanswered = t.unanswered(now, false)
+	sum.Mute = t.unanswered(now, true)
 	sum.Whole = now-min(now, t.lapsed) > told
 	return sum
 }

@@ -28,6 +28,8 @@ type conn struct {
 	seen            uint64
 	forwarded       bool
 	closing         bool
+	goesOn          bool   // the client has asked, and sent more a second later
+	question        uint64 // the client's first data since the service's last; 0: none
 	ways            [2]way // by who sends: the service, the client
 }
 
@@ -72,6 +74,12 @@ func (t *Table) addTCP(p *Packet, s *segment) {
 		return
 	}
 	again, lost := w.repeats(p, s)
+	switch {
+	case s.sender == 0:
+		t.replies(c, p.At)
+	case !again && p.At >= other.heard:
+		c.asks(p.At)
+	}
 	if p.At > other.heard && w.asked == 0 {
 		w.asked = p.At
 	}

@@ -20,21 +20,23 @@ type flow struct {
 	gap             uint64 // longest that an answer took
 	answered        bool
 	forwarded       bool
+	own             bool // this host has answered itself
 	out             bool // questions leave by this interface
 	asker           uint8
 }
 
-// service is an end that has answered what is forwarded.
+// service is an end that has answered what is forwarded, or one of this host's.
 type service struct {
 	key uint64
 	at  uint64
+	own bool
 }
 
 // addUDP takes a datagram.
 func (t *Table) addUDP(p *Packet, s *segment) {
 	f := &t.flows[s.key%flowPlaces]
 	if f.key != s.key {
-		if f.forwarded && since(p.At, f.seen) < placeStays {
+		if (f.forwarded || f.own) && since(p.At, f.seen) < placeStays {
 			return
 		}
 		*f = flow{key: s.key, service: mix(s.end[1-s.sender], uint64(p.Link)), client: s.addr[s.sender], asker: uint8(s.sender), out: p.Out}
@@ -43,8 +45,9 @@ func (t *Table) addUDP(p *Packet, s *segment) {
 	f.forwarded = f.forwarded || p.Forwarded
 	if s.sender != int(f.asker) {
 		f.answer(p.At)
-		if f.forwarded {
-			t.services[f.service%servicePlaces] = service{f.service, p.At}
+		f.own = p.Out && !p.Forwarded
+		if f.forwarded || f.own {
+			t.services[f.service%servicePlaces] = service{f.service, p.At, f.own}
 		}
 		return
 	}
@@ -66,9 +69,9 @@ func (f *flow) answer(at uint64) {
 
 // waits says whether a flow waits for an answer, and for longer than it ever did: a stream's receiver reports every
 // some seconds (RFC 3550). The last datagram of a conversation needs none, so that who was answered before must ask on.
-func (t *Table) waitsUDP(f *flow, now uint64) bool {
+func (t *Table) waitsUDP(f *flow, now uint64, own bool) bool {
 	s := &t.services[f.service%servicePlaces]
-	if s.key != f.service || since(now, s.at) > serviceKept || f.last <= s.at || since(now, f.last) > told {
+	if s.key != f.service || s.own != own || since(now, s.at) > serviceKept || f.last <= s.at || since(now, f.last) > told {
 		return false
 	}
 	from := max(f.asked, s.at) // it has answered others meanwhile
@@ -76,19 +79,19 @@ func (t *Table) waitsUDP(f *flow, now uint64) bool {
 		(!f.answered || f.last-from >= answerAfter)
 }
 
-// unanswered counts the flows that wait for services that have answered before and nobody since: all of those that
-// several wait for, and one for each client of others, as some program's peers go all the time.
-func (t *Table) unanswered(now uint64) int {
+// unanswered counts the flows that wait for services, this host's own or others', that have answered before and nobody
+// since: all of those that several wait for, and one for each client of others, as some program's peers go all the time.
+func (t *Table) unanswered(now uint64, own bool) int {
 	clear(t.silent)
 	for i := range t.flows {
-		if f := &t.flows[i]; f.key != 0 && t.waitsUDP(f, now) {
+		if f := &t.flows[i]; f.key != 0 && t.waitsUDP(f, now, own) {
 			t.waits(f.service, f.out, f.asked)
 		}
 	}
 	clear(t.clients)
 	for i := range t.flows {
 		f := &t.flows[i]
-		if s := t.silent[f.service]; f.key != 0 && s != nil && !s.all() && t.waitsUDP(f, now) {
+		if s := t.silent[f.service]; f.key != 0 && s != nil && !s.all() && t.waitsUDP(f, now, own) {
 			t.clients[f.client] = true
 		}
 	}

@@ -34,7 +34,7 @@ var floors = map[string]float64{
 	// 1/s, so that 3x is 3/s: somebody tries this or that port of any host.
 	"resets": 1,
 	// 1.2, so that 5x is six: what a browser opens at once, and more than checks of dead servers are.
-	"tcp.syn_sent": 1.2, "forward.waiting": 1.2, "forward.stalled": 1.2, "forward.unanswered": 1.2,
+	"tcp.syn_sent": 1.2, "forward.waiting": 1.2, "forward.stalled": 1.2, "forward.hung": 1.2, "forward.unanswered": 1.2, "udp.unanswered": 1.2,
 	// 0.25 s, so that 10x is 2.5 s. Of clients that ask independently, rate r, nine of ten pauses are below 2.3/r, and one
 	// of e^23 is ten times that: none in years. Over five times it lay one a day.
 	"serve.silence": 0.25,
@@ -85,7 +85,7 @@ var ceilings = map[string]float64{
 	// 3x is 30 % of the packets.
 	"no.route.ratio": 0.1,
 	// 5x is twenty connections, and fifty addresses: all are counted only where somebody was served before.
-	"forward.waiting": 4, "forward.unanswered": 4, "filtered.clients": 10,
+	"forward.waiting": 4, "forward.unanswered": 4, "udp.unanswered": 4, "filtered.clients": 10,
 	// 5x is two seconds above each connection's own least.
 	"rtt.excess.p99": 0.4,
 }

@@ -29,7 +29,7 @@ var theirs = Vitals{
 	"syn.retrans.ratio": "ratio", "established.resets.ratio": "ratio", "connect.failed.ratio": "ratio", "no.route.ratio": "ratio", "filtered.clients": "1", "serve.waiting": "1", "peers.stalled": "1", "rto.ratio": "ratio", "rtt.late": "1", "tcp.syn_sent": "1",
 	"connections.stalled": "1", "close_wait.growth": "1", "forward.waiting": "1", "forward.refused": "1/s", "retrans.connections": "1", "retrans.others": "1/s",
 	"upstream.dismissed": "1/s", "upstream.dismissed.ratio": "ratio", "serve.dismissed": "1/s", "serve.dismissed.ratio": "ratio", "udp.stalled": "s",
-	"forward.retrans.ratio": "ratio", "forward.lossy": "1", "forward.stalled": "1", "forward.unanswered": "1", "address.conflicts": "1",
+	"forward.retrans.ratio": "ratio", "forward.lossy": "1", "forward.stalled": "1", "forward.hung": "1", "forward.unanswered": "1", "udp.unanswered": "1", "links.lost": "1", "address.conflicts": "1",
 	"serve.silence": "s", "clients.silent": "1",
 }
 

@@ -43,7 +43,7 @@ func wantedCounters() (names []string) {
 	for _, v := range tcpVitals {
 		names = append(append(append(names, v.counters...), v.less...), v.of...)
 	}
-	return slices.Concat(names, echoCounters, heardCounter, crowdCounters, delivered, taken)
+	return slices.Concat(names, echoCounters, heardCounter, crowdCounters, delivered, taken, datagramsIn, datagramsOut)
 }
 
 func newCounters(root string) *counters {

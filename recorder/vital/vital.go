@@ -100,6 +100,7 @@ var Meters = []*Meter{
 	conntrackMeter,
 	softnetMeter,
 	nicMeter,
+	linkMeter,
 	cpuMeter,
 	pressureMeter,
 	neighbourMeter,
