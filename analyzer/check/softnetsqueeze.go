@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/format/unit"
 )
@@ -54,7 +55,7 @@ func runSoftnetSqueeze(c *Case) Answer {
 	}
 	share := b.rate() * float64(usecs) / 1e6
 	if share < squeezeShare.Value {
-		return absent("NET_RX rounds ended with work left %s times on CPU %d, at most %s of its time", unit.Number(worst.sum), worst.cpu, unit.Percent(share))
+		return absent("NET_RX rounds ended with work left %s on CPU %d, at most %s of its time", words.Plural(uint64(worst.sum), "time", "times"), worst.cpu, unit.Percent(share))
 	}
 	busy := c.busiest(fmt.Sprintf("softirq.net_rx.cpu%d.time", worst.cpu), b)
 	f := &Finding{Severity: Info, Object: "CPU " + strconv.Itoa(worst.cpu), Subjects: []subject.Subject{subject.CPU{ID: worst.cpu}}}

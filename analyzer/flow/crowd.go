@@ -9,7 +9,7 @@ import (
 // A table bounds its memory. A capture of 64 MiB holds a million flows of one packet, and no rule of
 // time ends them when all came at once: the one that has been silent longest then ends early.
 
-// DefaultRoom is the memory of live flows, in bytes, that Options leave at 0: some 120,000 of them.
+// DefaultRoom is the memory of live flows, in bytes, that Options leave at 0: some 80,000 of them.
 const DefaultRoom = 192 << 20
 
 const (

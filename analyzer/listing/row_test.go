@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spikebox/spikebox/analyzer/cases"
 	"github.com/spikebox/spikebox/analyzer/evidence"
@@ -256,5 +257,43 @@ func TestWhich(t *testing.T) {
 		if _, err := Which(text); err == nil {
 			t.Errorf("%q names a flow", text)
 		}
+	}
+}
+
+// A row of IPv4 fits where it is printed, whatever it is sorted by; behind the addresses of IPv6 columns stand below their names again
+// where the blanks between them allow for it.
+func TestTableFits(t *testing.T) {
+	row := func(client, server string) *Row {
+		c, s := netip.MustParseAddrPort(client), netip.MustParseAddrPort(server)
+		return &Row{Flow: 99999, Client: c.Addr(), ClientPort: c.Port(), Server: s.Addr(), ServerPort: s.Port(), End: "unanswered"}
+	}
+	four := row("198.151.100.123:54321", "203.100.113.201:65535")
+	for _, width := range []int{60, 72, 80, 120, fullWidth} {
+		for _, by := range append([]*Key{nil}, Keys...) {
+			var b bytes.Buffer
+			put := Table(&b, false, width, by)
+			for _, r := range []*Row{nil, four} {
+				if err := put(r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, line := range strings.Split(b.String(), "\n") {
+				if n := utf8.RuneCountInString(line); n > width {
+					t.Errorf("%d columns, by %v: %d in %q", width, by, n, line)
+				}
+			}
+		}
+	}
+	var b bytes.Buffer
+	put := Table(&b, false, 80, nil)
+	for _, r := range []*Row{nil, row("[2001:db8:2::1f]:41011", "[2001:db8:2::10]:443"), row("[2001:db8:1:2:3:4:5:6]:41011", "[2001:db8:2::10]:443")} {
+		if err := put(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := strings.Split(b.String(), "\n")
+	if at := func(line, word string) int { return utf8.RuneCountInString(line[:strings.Index(line, word)]) }; at(lines[0], "END") != at(lines[1], "unanswered") ||
+		at(lines[0], "END") != at(lines[2], "unanswered") {
+		t.Errorf("columns do not stand below each other:\n%s", b.String())
 	}
 }

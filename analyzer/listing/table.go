@@ -23,25 +23,29 @@ type column struct {
 	text  func(*Row) string
 }
 
-// The tables: for 80 columns, for fullWidth, with all there is, and what is shown only where it is sorted by.
+// The tables: for less than 80 columns, for those, for fullWidth, with all there is, and what is shown only where it is sorted by.
 const (
-	narrow = iota
+	least = iota
+	narrow
 	full
 	wide
 	sorted
 )
 
-// fullWidth is what the columns of the full table take, with one to sort by.
-const fullWidth = 134
+const (
+	// narrowWidth is what the columns of the narrow table take, and fullWidth those of the full one, with one to sort by.
+	narrowWidth = 79
+	fullWidth   = 134
+)
 
-// columns are as wide as IPv4 needs; an IPv6 address pushes its row to the right.
+// columns are as wide as IPv4 needs; behind an IPv6 address a row is pushed to the right until blanks have made up for it.
 var columns = []column{
-	{"FLOW", 5, false, narrow, func(r *Row) string { return strconv.FormatUint(r.Flow, 10) }},
+	{"FLOW", 5, false, least, func(r *Row) string { return strconv.FormatUint(r.Flow, 10) }},
 	{"FIRST", 12, true, full, func(r *Row) string { return r.First.Format("15:04:05.000") }},
 	{"LAST", 12, true, sorted, func(r *Row) string { return r.Last.Format("15:04:05.000") }},
 	{"LASTED", 6, false, sorted, func(r *Row) string { return unit.ShortDuration(r.Last.Sub(r.First)) }},
-	{"CLIENT", 21, true, narrow, func(r *Row) string { return netip.AddrPortFrom(r.Client, r.ClientPort).String() }},
-	{"SERVER", 21, true, narrow, func(r *Row) string { return netip.AddrPortFrom(r.Server, r.ServerPort).String() }},
+	{"CLIENT", 21, true, least, func(r *Row) string { return netip.AddrPortFrom(r.Client, r.ClientPort).String() }},
+	{"SERVER", 21, true, least, func(r *Row) string { return netip.AddrPortFrom(r.Server, r.ServerPort).String() }},
 	{"PACKETS", 7, false, full, func(r *Row) string { return strconv.FormatUint(uint64(r.C2S.Packets+r.S2C.Packets), 10) }},
 	{"BYTES", 7, false, full, func(r *Row) string { return unit.ShortSize(int64(r.C2S.Bytes + r.S2C.Bytes)) }},
 	{"CONN", 6, false, narrow, func(r *Row) string { return optionalTime(r.Connect) }},
@@ -58,42 +62,52 @@ var columns = []column{
 	{"AMBIG", 5, false, wide, func(r *Row) string { return again(r.C2S.Ambiguous + r.S2C.Ambiguous) }},
 	{"ZEROWIN", 7, false, wide, func(r *Row) string { return again(r.C2S.ZeroWindows + r.S2C.ZeroWindows) }},
 	{"THINK", 6, false, wide, func(r *Row) string { return known(r.S2C.Think.P99) }},
-	{"END", 10, true, narrow, ending},
+	{"END", 10, true, least, ending},
 	{"FILTER", 0, true, wide, func(r *Row) string { return string(r.filter(nil)) }},
 }
 
 // Table prints the columns for which there is room in width, or all of them, whose rows
-// are far longer than a terminal is wide; and always that of the key, if any, that rows are sorted by. Where it
-// would not fit into 80 columns it takes the place of RTT.
+// are far longer than a terminal is wide; and always that of the key, if any, that rows are sorted by, in the
+// place of as many others as it takes.
 func Table(w io.Writer, all bool, width int, by *Key) Printer[Row] {
-	level := narrow
+	level := least
 	switch {
 	case all:
 		level = wide
 	case width >= fullWidth:
 		level = full
+	case width >= narrowWidth:
+		level = narrow
 	}
 	asked := ""
 	if by != nil {
 		asked = by.column
 	}
-	added := slices.ContainsFunc(columns, func(c column) bool { return c.name == asked && c.level > level })
 	var shown []*column
+	room := width
 	for i := range columns {
-		c := &columns[i]
-		if c.name == asked || c.level <= level && (c.name != "RTT" || !added || level > narrow) {
+		if c := &columns[i]; c.name == asked || c.level <= level {
 			shown = append(shown, c)
+			room -= c.width + 1
+		}
+	}
+	added := slices.ContainsFunc(shown, func(c *column) bool { return c.name == asked && c.level > level })
+	for _, name := range []string{"RTT", "CONN", "END", "FLOW"} {
+		if i := slices.IndexFunc(shown, func(c *column) bool { return c.name == name }); i >= 0 && added && room < -1 { // no blank behind the last
+			room += shown[i].width + 1
+			shown = slices.Delete(shown, i, i+1)
 		}
 	}
 	var line []byte
 	return func(r *Row) error {
 		line = line[:0]
+		late := 0
 		for _, c := range shown {
 			text := c.name
 			if r != nil {
 				text = c.text(r)
 			}
-			line = c.pad(line, text)
+			line, late = c.pad(line, text, late)
 		}
 		line = append(bytes.TrimRight(line, " "), '\n')
 		_, err := w.Write(line)
@@ -102,9 +116,11 @@ func Table(w io.Writer, all bool, width int, by *Key) Printer[Row] {
 }
 
 // pad appends a cell and a blank. It counts runes, so that µ and · do not shift the columns
-// behind them; fmt does the same, and took half of the time of tables of millions of rows.
-func (c *column) pad(line []byte, text string) []byte {
-	blanks := max(0, c.width-utf8.RuneCountInString(text))
+// behind them; fmt does the same, and took half of the time of tables of millions of rows. late is how far the
+// line is beyond where the cell should begin, and after it, where it should end.
+func (c *column) pad(line []byte, text string, late int) ([]byte, int) {
+	room := c.width - utf8.RuneCountInString(text) - late
+	blanks := max(0, room)
 	if c.left {
 		line = append(line, text...)
 	}
@@ -114,7 +130,7 @@ func (c *column) pad(line []byte, text string) []byte {
 	if !c.left {
 		line = append(line, text...)
 	}
-	return append(line, ' ')
+	return append(line, ' '), max(0, -room)
 }
 
 // optionalTime writes milliseconds that may not be known.

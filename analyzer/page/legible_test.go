@@ -87,3 +87,14 @@ func legible(t *testing.T, p *plot.Picture) {
 		}
 	}
 }
+
+// Packets of one moment stand below each other, and may be the last that a drawing shows: a request that came with the handshake, once that was done.
+func TestLadderEndsInOneMoment(t *testing.T) {
+	for _, together := range []int{1, 3, 8, 20} {
+		l := plot.Ladder{Name: "ladder", From: "198.51.100.16:33623 (client)", To: "192.0.2.10:443", Rungs: []plot.Rung{{Right: true, Label: "SYN", Loud: true}}}
+		for i := range together {
+			l.Rungs = append(l.Rungs, plot.Rung{At: 1_010_000_000 + int64(i)*20_000, Right: i%2 > 0, Label: fmt.Sprintf("packet %d", i)})
+		}
+		legible(t, l.Picture())
+	}
+}

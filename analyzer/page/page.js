@@ -48,7 +48,7 @@
   const strip = document.querySelector('svg[data-left]:not([data-whole])');
 
   function draw() {
-    const k = (whole[1] - whole[0]) / (view[1] - view[0]), [all, fine] = ticks();
+    const k = (whole[1] - whole[0]) / (view[1] - view[0]), [all, fine] = ticks(), half = fine ? 34 : 24; // of a tick's text; beside the first stands UTC
     for (const a of axes) {
       const move = a.left * (1 - k) - (a.right - a.left) * k * (view[0] / whole[1]);
       for (const g of $('g.data', a.svg)) g.setAttribute('transform', `translate(${move} 0) scale(${k} 1)`);
@@ -57,7 +57,7 @@
       for (const t of all) {
         const x = a.x(t);
         if (grid) make('path', {d: `M${x} ${a.top}V${a.bottom}`, class: 's-grid', stroke: '#e1e4e8'}, grid);
-        if (label) make('text', {x: Math.min(x, a.right - 24), y: a.bottom + 14, 'font-size': 11, 'text-anchor': 'middle', class: 'f-dim', fill: '#57606a'}, label).textContent = clock(t, fine);
+        if (label) make('text', {x: Math.min(Math.max(x, a.left + half - 20), a.right - half), y: a.bottom + 14, 'font-size': 11, 'text-anchor': 'middle', class: 'f-dim', fill: '#57606a'}, label).textContent = clock(t, fine);
       }
     }
     span.textContent = view[0] === whole[0] && view[1] === whole[1] ? 'whole window' : `${clock(view[0], true)} – ${clock(view[1], true)}`;

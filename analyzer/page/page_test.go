@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +102,16 @@ func TestCases(t *testing.T) {
 			for _, p := range pictures(s) {
 				sound(t, p)
 				legible(t, p)
+			}
+			if roots := s.Doc.Roots(); len(roots) > 0 && s.Strip != nil && !strings.Contains(s.Strip.Alt, "; "+roots[0].ID+" ") {
+				t.Errorf("%s, which the first sentence names, is not on the strip: %s", roots[0].ID, s.Strip.Alt)
+			}
+			for _, table := range s.Tables {
+				for i, column := range table.Columns {
+					if !slices.ContainsFunc(table.Rows, func(row []story.Cell) bool { return row[i].Text != "" }) {
+						t.Errorf("%s: nothing in the column %s", table.Title, column.Name)
+					}
+				}
 			}
 			if kept[c.Name] {
 				golden.Compare(t, filepath.Join(goldens, c.Name+".md"), changing.ReplaceAll(md.Bytes(), []byte("\n## Action items")), *update)

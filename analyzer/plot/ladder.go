@@ -43,34 +43,64 @@ const (
 
 // Picture draws the ladder.
 func (l *Ladder) Picture() *Picture {
-	return &Picture{Name: l.Name, Title: l.Title, Alt: l.Alt, Width: ladderWidth, Height: ladderHead + l.tall() + 80, paint: l.paint}
+	arrows, texts := l.places()
+	low := ladderHead + l.tall() + 80
+	for i := range arrows { // packets of one moment at the end go on below it
+		low = max(low, arrows[i]+20, texts[i]+10)
+	}
+	return &Picture{Name: l.Name, Title: l.Title, Alt: l.Alt, Width: ladderWidth, Height: low, paint: l.paint}
 }
 
 // tall is how much room the time takes.
 func (l *Ladder) tall() float64 { return min(440, max(260, float64(len(l.Rungs))*22)) }
 
+// y is where a time stands.
+func (l *Ladder) y(at int64) float64 {
+	last := max(1, l.Until)
+	for i := range l.Rungs {
+		last = max(last, l.Rungs[i].At)
+	}
+	return ladderHead + l.tall()*float64(at)/float64(last)
+}
+
+// places says where the arrow of each packet stands, and where its text: 0 where there is no room for one.
+func (l *Ladder) places() (arrows, texts []float64) {
+	above := float64(ladderHead - leastApart)
+	free := 0.0 // from where on a line of text has room
+	for i := range l.Rungs {
+		at := max(l.y(l.Rungs[i].At), above+leastApart)
+		above = at
+		// What comes at once stands below each other, beside its place.
+		text := max(at+4, free)
+		if text-at < mostShift {
+			free = text + leastPitch
+		} else {
+			text = 0
+		}
+		arrows, texts = append(arrows, at), append(texts, text)
+	}
+	return arrows, texts
+}
+
 func (l *Ladder) paint(p *pen) {
-	top, tall := float64(ladderHead), l.tall()
+	top := float64(ladderHead)
+	arrows, texts := l.places()
+	foot := top + l.tall() + 40
+	if n := len(arrows); n > 0 {
+		foot = max(foot, arrows[n-1]+8)
+	}
 	p.text(Text, normal, ladderLeft, 18, middle, fit(l.From, normal, 300))
 	p.text(Text, normal, ladderRight, 18, middle, fit(l.To, normal, 270))
 	for _, x := range []float64{ladderLeft, ladderRight} {
-		p.line(Axis, 1.5, nil, point{x, 26}, point{x, top + tall + 40})
+		p.line(Axis, 1.5, nil, point{x, 26}, point{x, foot})
 	}
 	if l.Via != "" {
 		p.text(Text, normal, ladderVia, 36, middle, fit(l.Via, normal, ladderRight-ladderLeft-10))
-		p.line(Axis, 1.5, dashes[2], point{ladderVia, top - 2}, point{ladderVia, top + tall + 40})
+		p.line(Axis, 1.5, dashes[2], point{ladderVia, top - 2}, point{ladderVia, foot})
 	}
-	last := max(1, l.Until)
-	for _, r := range l.Rungs {
-		last = max(last, r.At)
-	}
-	y := func(at int64) float64 { return top + tall*float64(at)/float64(last) }
-	above := top - leastApart
-	free := 0.0 // from where on a line of text has room
 	before := map[string]int64{}
-	for _, r := range l.Rungs {
-		at := max(y(r.At), above+leastApart)
-		above = at
+	for i, r := range l.Rungs {
+		at, text := arrows[i], texts[i]
 		l.arrow(p, &r, at)
 		when, ink := offset(r.At), Dim
 		if r.Loud {
@@ -80,21 +110,20 @@ func (l *Ladder) paint(p *pen) {
 			}
 			before[r.Label] = r.At
 		}
-		// What comes at once stands below each other, beside its place.
-		if text := max(at+4, free); text-at < mostShift {
-			if text > at+5 { // a text that has moved is tied to its packet
-				p.line(Axis, 1, nil, point{ladderLeft - 1, at}, point{ladderLeft - 10, text - 4})
-				p.line(Axis, 1, nil, point{ladderRight + 1, at}, point{ladderRight + 10, text - 4})
-			}
-			p.text(ink, small, ladderLeft-12, text, right, when)
-			p.text(ink, small, ladderRight+12, text, left, fit(r.Label, small, ladderWidth-ladderRight-16))
-			free = text + leastPitch
+		if text == 0 {
+			continue
 		}
+		if text > at+5 { // a text that has moved is tied to its packet
+			p.line(Axis, 1, nil, point{ladderLeft - 1, at}, point{ladderLeft - 10, text - 4})
+			p.line(Axis, 1, nil, point{ladderRight + 1, at}, point{ladderRight + 10, text - 4})
+		}
+		p.text(ink, small, ladderLeft-12, text, right, when)
+		p.text(ink, small, ladderRight+12, text, left, fit(r.Label, small, ladderWidth-ladderRight-16))
 	}
 	if l.Until > 0 {
-		p.line(Axis, 1, dashes[2], point{ladderLeft, y(l.Until)}, point{ladderRight, y(l.Until)})
-		p.text(Dim, small, ladderLeft-12, y(l.Until)+4, right, offset(l.Until))
-		p.text(Dim, small, ladderRight+12, y(l.Until)+4, left, fit(l.UntilName, small, ladderWidth-ladderRight-16))
+		p.line(Axis, 1, dashes[2], point{ladderLeft, l.y(l.Until)}, point{ladderRight, l.y(l.Until)})
+		p.text(Dim, small, ladderLeft-12, l.y(l.Until)+4, right, offset(l.Until))
+		p.text(Dim, small, ladderRight+12, l.y(l.Until)+4, left, fit(l.UntilName, small, ladderWidth-ladderRight-16))
 	}
 }
 

@@ -22,26 +22,50 @@ func ListChecks(w io.Writer, all []*check.Check) error {
 // Explain prints a check's literal: what it is for, what may cause its findings, and every number with its
 // reason.
 func Explain(w io.Writer, c *check.Check) error {
-	fmt.Fprintf(w, "%s: %s\n\n%s\n", c.ID, c.Doc, c.Page)
+	const width = 80 // a terminal's
+	var b strings.Builder
+	para := func(indent, text string) {
+		for i, line := range wrap(text, width-len(indent)-2) {
+			if i > 0 {
+				line = "  " + line
+			}
+			b.WriteString(indent + line + "\n")
+		}
+	}
+	para("", c.ID+": "+c.Doc)
+	for _, text := range strings.Split(c.Page, "\n\n") {
+		b.WriteString("\n" + strings.Join(wrap(text, width), "\n") + "\n")
+	}
+	b.WriteByte('\n')
 	if len(c.Needs) > 0 {
-		fmt.Fprintf(w, "\nNeeds: %s\n", strings.Join(needs(c), ", "))
+		para("", "Needs: "+strings.Join(needs(c), ", "))
+		b.WriteByte('\n')
 	}
 	if len(c.Explains) > 0 {
-		fmt.Fprintf(w, "\nExplains triggers on: %s\n", strings.Join(c.Explains, ", "))
+		para("", "Explains triggers on: "+strings.Join(c.Explains, ", "))
+		b.WriteByte('\n')
 	}
 	for i, l := range c.Causes {
 		if i == 0 {
-			fmt.Fprint(w, "\nMay be caused by:\n")
+			b.WriteString("May be caused by:\n")
 		}
-		fmt.Fprintf(w, "  %s: %s\n", l.Cause.ID, l.Because)
+		para("  ", l.Cause.ID+": "+l.Because)
+	}
+	if len(c.Causes) > 0 {
+		b.WriteByte('\n')
 	}
 	for i, l := range c.Limits {
 		if i == 0 {
-			fmt.Fprint(w, "\nLimits:\n")
+			b.WriteString("Limits:\n")
 		}
-		fmt.Fprintf(w, "  %s: %g %s\n      %s\n", l.Name, l.Value, l.Unit, l.Why)
+		para("  ", fmt.Sprintf("%s: %g %s", l.Name, l.Value, l.Unit))
+		para("      ", l.Why)
 	}
-	_, err := fmt.Fprintf(w, "\nReference: %s\n", c.Ref)
+	if len(c.Limits) > 0 {
+		b.WriteByte('\n')
+	}
+	para("", "Reference: "+c.Ref)
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 

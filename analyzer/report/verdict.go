@@ -58,13 +58,31 @@ func (d *Document) Happened() string {
 		text += fmt.Sprintf(" Its effects: %s.", words.List(effects))
 	}
 	if others := roots[1:]; len(others) > 0 {
-		var ids []string
-		for _, f := range others {
-			ids = append(ids, fmt.Sprintf("%s (%s)", f.ID, f.Object))
-		}
-		text += fmt.Sprintf(" Not explained by that: %s.", words.List(ids))
+		text += fmt.Sprintf(" Not explained by that: %s.", words.List(named(others)))
 	}
 	return text
+}
+
+// named gives the checks that found something, each with its objects: two at most, and how many findings there are beside.
+func named(all []*check.Finding) (names []string) {
+	const shown = 2
+	objects := map[string][]string{}
+	for _, f := range all {
+		objects[f.ID] = append(objects[f.ID], f.Object)
+	}
+	for _, f := range all {
+		of := objects[f.ID]
+		if of == nil {
+			continue
+		}
+		delete(objects, f.ID)
+		more := ""
+		if n := len(of) - shown; n > 1 {
+			of, more = of[:shown], fmt.Sprintf(" and %d more findings", n)
+		}
+		names = append(names, fmt.Sprintf("%s (%s%s)", f.ID, strings.Join(of, ", "), more))
+	}
+	return names
 }
 
 // effects says each kind of effect once: of the first object, and at how many others.

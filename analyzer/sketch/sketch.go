@@ -1,4 +1,4 @@
-// Package sketch sums up durations in a fixed space: their number, extremes and quantiles.
+// Package sketch sums up durations in little space: their number, extremes and quantiles.
 package sketch
 
 import (
@@ -13,8 +13,9 @@ const (
 	// Durations below 1024 ns share the first buckets; those above 2^38 ns, 4.5 minutes, the last.
 	unitBits, topBits = 10, 38
 	buckets           = (topBits-unitBits+1)<<subBits + 1
-	// Most flows have few samples: they are kept as they are, as bucket numbers.
-	fewSamples = 12
+	// leastCells is how many buckets a sketch has room for at first, and mostCells how many it keeps one by one: the round
+	// trips of one connection lie within a factor of ten or so, which is 50 buckets, so that hardly one needs all.
+	leastCells, mostCells = 4, 128
 )
 
 // Quantiles sums up samples of a duration, in milliseconds. Without samples all are 0.
@@ -23,17 +24,47 @@ type Quantiles struct {
 	Min, P50, P99, Max float64
 }
 
-// Sketch sums up durations: their number, extremes and a log-linear histogram, which is taken from a
-// pool once there are more than a few. The zero value is empty.
+// Sketch sums up durations: their number, extremes and a log-linear histogram, in memory from a pool that grows with
+// the buckets that hold samples. The zero value is empty.
 type Sketch struct {
-	n        uint32
 	min, max int64
-	few      [fewSamples]uint16
-	many     *histogram
+	cells    cells
+	n        uint32
 }
 
-// histogram counts samples by bucket.
-type histogram [buckets]uint32
+// cells is a histogram: one cell for each bucket that holds samples, ascending; or, once those are too many, all buckets
+// with nothing but their counts.
+type cells []uint32
+
+// A cell is its bucket and, in the lower bits, how many samples that holds.
+const (
+	countBits = 23
+	mostCount = 1<<countBits - 1
+)
+
+// whole says that there is a count for every bucket.
+func (c cells) whole() bool { return len(c) == buckets }
+
+// find gives the index of a bucket's cell, or where it would be.
+func (c cells) find(b uint16) int {
+	low, high := 0, len(c)
+	for low < high {
+		if mid := int(uint(low+high) >> 1); c[mid]>>countBits < uint32(b) {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
+// at gives the bucket of a cell and its count.
+func (c cells) at(i int) (b uint16, n uint32) {
+	if c.whole() {
+		return uint16(i), c[i]
+	}
+	return uint16(c[i] >> countBits), c[i] & mostCount
+}
 
 // Add counts one duration in ns. Negative ones, from a clock that was stepped, are left out.
 func (s *Sketch) Add(ns int64, pool *Pool) {
@@ -44,45 +75,56 @@ func (s *Sketch) Add(ns int64, pool *Pool) {
 		s.min = ns
 	}
 	s.max = max(s.max, ns)
-	switch {
-	case s.many != nil:
-		s.many[bucket(ns)]++
-	case s.n < fewSamples:
-		s.few[s.n] = bucket(ns)
-	default:
-		s.spill(pool)
-		s.many[bucket(ns)]++
-	}
 	s.n++
+	s.count(bucket(ns), 1, pool)
 }
 
-// spill moves the few samples into a histogram.
-func (s *Sketch) spill(pool *Pool) {
-	s.many = pool.get()
-	for _, b := range s.few[:min(s.n, fewSamples)] {
-		s.many[b]++
+// count puts samples into a bucket.
+func (s *Sketch) count(b uint16, n uint32, pool *Pool) {
+	if s.cells.whole() {
+		s.cells[b] += n
+		return
 	}
+	i := s.cells.find(b)
+	known := i < len(s.cells) && s.cells[i]>>countBits == uint32(b)
+	switch {
+	case known && n <= mostCount-s.cells[i]&mostCount:
+		s.cells[i] += n
+	case !known && n <= mostCount && (len(s.cells) < cap(s.cells) || cap(s.cells) < mostCells):
+		if len(s.cells) == cap(s.cells) {
+			s.cells = pool.move(s.cells)
+		}
+		s.cells = slices.Insert(s.cells, i, uint32(b)<<countBits|n)
+	default:
+		s.spread(pool)
+		s.cells[b] += n
+	}
+}
+
+// spread gives every bucket its count.
+func (s *Sketch) spread(pool *Pool) {
+	all := pool.get(buckets)[:buckets]
+	clear(all)
+	for i := range s.cells {
+		b, n := s.cells.at(i)
+		all[b] = n
+	}
+	pool.put(s.cells)
+	s.cells = all
 }
 
 // Take adds the samples of another sketch and empties that.
 func (s *Sketch) Take(other *Sketch, pool *Pool) {
-	switch {
-	case other.n == 0:
+	if other.n == 0 {
 		return
-	case s.n == 0:
+	}
+	if s.n == 0 {
 		*s, *other = *other, Sketch{}
 		return
-	case s.many == nil && s.n+other.n <= fewSamples:
-		copy(s.few[s.n:], other.few[:other.n])
-	default:
-		if s.many == nil {
-			s.spill(pool)
-		}
-		if other.many == nil {
-			other.spill(pool)
-		}
-		for b, n := range other.many {
-			s.many[b] += n
+	}
+	for i := range other.cells {
+		if b, n := other.cells.at(i); n > 0 {
+			s.count(b, n, pool)
 		}
 	}
 	s.n += other.n
@@ -96,12 +138,9 @@ func (s *Sketch) N() uint32 { return s.n }
 // Max is the longest sample in ns, 0 without any.
 func (s *Sketch) Max() int64 { return s.max }
 
-// Reset empties the sketch and gives its histogram back.
+// Reset empties the sketch and gives its memory back.
 func (s *Sketch) Reset(pool *Pool) {
-	if s.many != nil {
-		*s.many = histogram{}
-		pool.put(s.many)
-	}
+	pool.put(s.cells)
 	*s = Sketch{}
 }
 
@@ -130,61 +169,82 @@ func (s *Sketch) Quantiles() Quantiles {
 	if s.n == 0 {
 		return Quantiles{}
 	}
-	var sorted [fewSamples]uint16
-	if s.many == nil {
-		sorted = s.few
-		slices.Sort(sorted[:s.n])
-	}
 	return Quantiles{
-		N: uint64(s.n), Min: float64(s.min) / 1e6, P50: s.at(0.50, &sorted), P99: s.at(0.99, &sorted),
-		Max: float64(s.max) / 1e6,
+		N: uint64(s.n), Min: float64(s.min) / 1e6, P50: s.at(0.50), P99: s.at(0.99), Max: float64(s.max) / 1e6,
 	}
 }
 
-// at returns the quantile q in ms: the smallest sample that at least q of all do not exceed. The few
-// samples that have no histogram come sorted.
-func (s *Sketch) at(q float64, sorted *[fewSamples]uint16) float64 {
+// at returns the quantile q in ms: the smallest sample that at least q of all do not exceed.
+func (s *Sketch) at(q float64) float64 {
 	rank := max(uint32(q*float64(s.n)+0.999999), 1)
-	var b uint16
-	if s.many == nil {
-		b = sorted[rank-1]
-	} else {
-		for seen := uint32(0); b < buckets-1; b++ {
-			if seen += s.many[b]; seen >= rank {
-				break
-			}
-		}
+	last := uint16(0)
+	for i, seen := 0, uint32(0); i < len(s.cells) && seen < rank; i++ {
+		b, n := s.cells.at(i)
+		last, seen = b, seen+n
 	}
-	return float64(min(max(middle(b), s.min), s.max)) / 1e6
+	return float64(min(max(middle(last), s.min), s.max)) / 1e6
 }
 
-// Pool keeps the histograms that sketches use again. The zero value is empty.
+// Pool keeps the memory that sketches use again. The zero value is empty.
 type Pool struct {
-	free []*histogram
-	used int
+	free [classes][]cells // by room: leastCells, twice as many …, mostCells, buckets
+	used int64            // cells
+	held int64            // cells that are free, and what it takes to keep them
 }
 
-// Bytes is the memory of the histograms that are in use.
-func (p *Pool) Bytes() int64 { return int64(p.used) * int64(unsafe.Sizeof(histogram{})) }
+// classes is how many sizes of memory there are.
+const classes = 7
 
-// get returns an empty histogram.
-func (p *Pool) get() *histogram {
-	p.used++
-	if n := len(p.free); n > 0 {
-		h := p.free[n-1]
-		p.free = p.free[:n-1]
-		return h
+// class gives the smallest size that has room for n cells.
+func class(n int) int {
+	if n > mostCells {
+		return classes - 1
 	}
-	return new(histogram)
+	return bits.Len(uint(max(n, leastCells)-1) / leastCells)
 }
 
-// mostFree bounds what a pool keeps after a burst to 8 MB: enough for the ups and downs of a busy table.
-const mostFree = 4096
+// Bytes is the memory of the sketches that are in use, beside themselves.
+func (p *Pool) Bytes() int64 { return 4 * p.used }
 
-// put keeps an empty histogram for later.
-func (p *Pool) put(h *histogram) {
-	p.used--
-	if len(p.free) < mostFree {
-		p.free = append(p.free, h)
+// get returns memory for n cells, which holds anything.
+func (p *Pool) get(n int) cells {
+	k := class(n)
+	size := leastCells << k
+	if k == classes-1 {
+		size = buckets
+	}
+	p.used += int64(size)
+	if n := len(p.free[k]); n > 0 {
+		c := p.free[k][n-1]
+		p.free[k] = p.free[k][:n-1]
+		p.held -= int64(size) + header
+		return c[:0]
+	}
+	return make(cells, 0, size)
+}
+
+// move puts cells where there is room for as many more.
+func (p *Pool) move(c cells) cells {
+	wider := append(p.get(2*cap(c)), c...)
+	p.put(c)
+	return wider
+}
+
+const (
+	// mostHeld bounds what a pool keeps after a burst, in cells, to 8 MB: enough for the ups and downs of a busy table.
+	mostHeld = 2 << 20
+	// header is what a free piece takes beside its cells.
+	header = int64(unsafe.Sizeof(cells{}) / unsafe.Sizeof(uint32(0)))
+)
+
+// put keeps memory for later.
+func (p *Pool) put(c cells) {
+	if cap(c) == 0 {
+		return
+	}
+	p.used -= int64(cap(c))
+	if p.held < mostHeld {
+		p.held += int64(cap(c)) + header
+		p.free[class(cap(c))] = append(p.free[class(cap(c))], c[:0])
 	}
 }

@@ -220,10 +220,17 @@ func span(f *check.Finding) plot.Span {
 // mostBands bounds the findings that are drawn: more cover each other.
 const mostBands = 12
 
-// bands are the times of findings, for drawings. Remarks about the evidence as a whole would cover everything.
+// bands are the times of findings, for drawings. Remarks about the evidence as a whole would cover everything, and what is only worth
+// knowing is drawn where it is the cause of what hurts.
 func (t *teller) bands() (all []plot.Band) {
+	causes := map[string]bool{}
+	for _, f := range t.Doc.Findings {
+		for _, c := range f.Causes {
+			causes[c.ID+" "+c.Object] = causes[c.ID+" "+c.Object] || f.Severity != check.Info
+		}
+	}
 	for i, f := range t.Doc.Findings {
-		if len(all) < mostBands && !f.Remark() && f.Severity != check.Info {
+		if len(all) < mostBands && !f.Remark() && (f.Severity != check.Info || causes[f.ID+" "+f.Object]) {
 			all = append(all, plot.Band{Finding: i, Span: span(f), Level: level(f.Severity)})
 		}
 	}

@@ -53,10 +53,24 @@ func (t *teller) tables() (all []Table) {
 			if n := len(table.Rows); n > mostRows {
 				table.Rows, table.Left = table.Rows[:mostRows], table.Left+n-mostRows
 			}
+			table.shed()
 			all = append(all, *table)
 		}
 	}
 	return all
+}
+
+// shed takes away the columns in which no row says anything, as what sources lost where none did.
+func (t *Table) shed() {
+	for i := len(t.Columns) - 1; i >= 0; i-- {
+		if slices.ContainsFunc(t.Rows, func(row []Cell) bool { return row[i].Text != "" }) {
+			continue
+		}
+		t.Columns = slices.Delete(t.Columns, i, i+1)
+		for r := range t.Rows {
+			t.Rows[r] = slices.Delete(t.Rows[r], i, i+1)
+		}
+	}
 }
 
 func word(s string) Cell {

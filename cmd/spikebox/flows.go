@@ -35,7 +35,7 @@ INPUT:FRAME, captures from 0 in the order given, the bundle's packets last.
 CONN is the time from the client's first SYN to its ACK, repetitions included;
 RTT is the sum of both sides' median round trips, P99 the slower side's 99th percentile.
 RETR counts segments sent again by both sides, SYNs (SYN) and SYN-ACKs (SACK) included.
-The table fits 80 columns, and has more of them from 134 on (terminal or $COLUMNS);
+The table fits 80 columns, 60 without its times, and has more of them from 134 on (terminal or $COLUMNS);
 --sort adds its key's; --wide has all, and the Wireshark display filter of the row, as do --csv and --json.
 
 --json prints JSON Lines, one object for each connection or event; --csv two rows for
