@@ -78,7 +78,7 @@ func runNeighbourFailed(c *Case) Answer {
 			if lost.all > 0 {
 				f.Detail = fmt.Sprintf("%s thrown away while waiting for neighbours; such packets never pass the tap.", words.Sentence(words.Plural(uint64(lost.all), "packet was", "packets were")))
 			}
-			f.Evidence = append(f.Evidence, Item{Kind: "setting", Member: member.NeighboursName, Where: n.Address, Text: n.State})
+			f.Evidence = append(f.Evidence, Item{Kind: "setting", Member: member.NeighboursName, Where: n.Address, Text: n.State + ": " + why})
 			for _, s := range c.neighDrops() {
 				f.Evidence = append(f.Evidence, c.seriesItem(s, c.Window))
 			}

@@ -92,6 +92,11 @@ func runTCPCollapse(c *Case) Answer {
 	if item, ok := c.settingItem("net/ipv4/tcp_rmem"); ok {
 		f.Evidence = append(f.Evidence, item)
 	}
+	if stall != nil {
+		if item, ok := c.levelItem("softirq.net_rx.max", stall.span()); ok {
+			f.Evidence = append(f.Evidence, item)
+		}
+	}
 	if item, ok := c.levelItem("function.tcp_collapse.max", c.Window); ok {
 		f.Evidence = append(f.Evidence, item)
 	}
