@@ -21,12 +21,6 @@ func (i Item) partOf(all float64) Item {
 	return i
 }
 
-// usually says what a piece of evidence is otherwise.
-func (i Item) usually(v float64) Item {
-	i.Usual = &v
-	return i
-}
-
 // say adds words to a piece of evidence.
 func (i *Item) say(text string, args ...any) {
 	if i.Text != "" {
