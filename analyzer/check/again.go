@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"math/bits"
 	"net/netip"
 	"slices"
@@ -37,7 +38,8 @@ type again struct {
 	onset   onset // of a burst
 	// bothEnds says that paths are to both ends of a connection, as those of a bare capture are.
 	bothEnds bool
-	lost     uint64 // within the span
+	lost     uint64  // within the span
+	of       float64 // segments that were sent in it, as far as frames tell
 	share    float64
 	usual    float64 // outside of it; NaN where there is no outside
 	seconds  int     // of the span
@@ -111,7 +113,8 @@ func (a *again) over(from, to int, c *Case) {
 		}
 		lost, sent = lost+a.n[i], sent+a.sent[i]
 	}
-	a.lost, a.share, a.usual, a.seconds = uint64(lost), lost/max(sent, lost, 1), rest/all, to-from+1
+	a.lost, a.of, a.usual, a.seconds = uint64(lost), max(sent, lost, 1), rest/all, to-from+1
+	a.share = lost / a.of
 	a.span = timeline.Span{Start: (a.first + int64(from)) * 1e9, End: (a.first + int64(to) + 1) * 1e9}
 	a.span.Start, a.span.End = max(a.span.Start, c.Window.Start), min(a.span.End, c.Window.End)
 	a.paths, a.well = nil, 0
@@ -365,8 +368,12 @@ func (a *again) items(c *Case) []Item {
 	for _, p := range a.paths[:min(len(a.paths), most)] {
 		examples = append(examples, p.Examples[:min(len(p.Examples), 1)]...)
 	}
-	item := c.examplesItem(examples, a.lost)
-	item.Unit, item.Where = "segments sent again", "tcp.analysis.retransmission of "+words.Plural(len(a.paths), "peer", "peers")
+	item := c.examplesItem(examples, a.lost).partOf(math.Round(a.of))
+	if a.usual == a.usual && a.seconds < len(a.n) {
+		item.Text = "otherwise " + unit.Percent(a.usual)
+	}
+	item.say("in %s", a.hits())
+	item.Unit, item.Where = "segments", "tcp.analysis.retransmission of "+words.Plural(len(a.paths), "peer", "peers")
 	item.Filter = "tcp.analysis.retransmission"
 	if len(a.paths) > 0 {
 		item.Filter += fmt.Sprintf(" && %s.addr == %s", ipName(a.paths[0].Addr), a.paths[0].Addr)

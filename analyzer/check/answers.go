@@ -274,11 +274,14 @@ func (c *Case) answersFinding(s *slowness, usual, now float64) *Finding {
 		f.onset.early = s.span.Start
 	}
 	if now > 0 {
+		trips := Item{Kind: "packets", Member: c.packetsMember(nil), Where: "round trips meanwhile", Value: val(now), Unit: "s"}
 		f.Detail = fmt.Sprintf(" The network was not slow: its round trips took %s meanwhile", unit.Duration(seconds(now)))
 		if usual > 0 {
 			f.Detail += ", usually " + unit.Duration(seconds(usual))
+			trips.Usual = &usual
 		}
 		f.Detail += "."
+		f.Evidence = []Item{trips}
 	}
 	return f
 }
@@ -313,11 +316,18 @@ func (c *Case) slowFinding(s *slowness, usual, now float64) *Finding {
 	if took < s.limit {
 		took, which = s.top, "the longest"
 	}
-	f.Evidence = []Item{{
-		Kind: "packets", Member: c.packetsMember(nil), Where: "time from request to answer at " + s.service.Server.String(),
+	member := c.packetsMember(nil)
+	if len(waiting.Examples) > 0 {
+		member = c.inputMember(waiting.Examples[0].Input)
+	}
+	f.Evidence = append([]Item{{
+		Kind: "packets", Member: member, Where: "time from request to answer at " + s.service.Server.String(),
 		Value: val(float64(took) / 1e9), Limit: val(float64(s.limit) / 1e9), Unit: "s",
-		Text:   which,
+		Text:   which + ", usually " + s.usually(),
 		Filter: fmt.Sprintf("%s.addr == %s && tcp.port == %d && tcp.len > 0", ipName(s.service.Server.Addr()), s.service.Server.Addr(), s.service.Server.Port()),
-	}}
+	}, {
+		Kind: "packets", Member: member, Where: "answers that took " + limit + " or longer", Value: val(float64(s.slow)), Of: val(float64(s.all)), Unit: "answers",
+		Text: "up to " + unit.Duration(time.Duration(s.top)),
+	}}, f.Evidence...)
 	return f
 }

@@ -281,7 +281,7 @@ func (c *Case) stalledFinding(l *growth, s *member.Socket, who, how string, item
 	f.Detail = "Not one connection was taken meanwhile; a program that is only slow takes some."
 	f.Evidence = append([]Item{{Kind: "socket", Member: member.ListenersName, Where: "lines " + strconv.Itoa(l.first) + " to " + strconv.Itoa(l.last),
 		Value: val(float64(l.to)), Unit: "connections", Text: "LISTEN " + l.at.String()}}, items...)
-	f.Remedy = []Remedy{{What: fmt.Sprintf("Look at what %s waits for: /proc/PID/wchan and stack, gdb or a thread dump; SIGCONT if it was stopped. A restart frees it, and cuts off what it serves.", who)}}
+	f.Remedy = []Remedy{{What: fmt.Sprintf("See what holds up %s: /proc/PID/wchan and stack, gdb or a thread dump; SIGCONT if it was stopped. A restart frees it, and cuts off what it serves.", who)}}
 	switch {
 	case strings.HasPrefix(how, "sleeps"):
 		f.Remedy = append(f.Remedy, Remedy{What: "It may wait for clients that it has accepted and that say nothing, each of which takes a worker: see who they are (ss -tnp, spikebox flows), and give requests and handshakes a time limit."})

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/spikebox/spikebox/analyzer/evidence"
+	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/taps"
 )
@@ -114,13 +115,16 @@ func (s *stretchOf) seconds() []int64 {
 
 // lostItem is the evidence in the packets.
 func (s *stretchOf) lostItem() Item {
-	item := Item{Kind: "packets", Member: s.from.Member, Value: val(float64(s.Lost)), Unit: "segments", Text: "not seen at " + s.to.Name}
+	item := Item{Kind: "packets", Member: s.from.Member, Value: val(float64(s.Lost)), Of: val(float64(s.Lost + s.Passed)), Unit: "segments", Text: "not seen at " + s.to.Name}
+	if s.Refused > 0 {
+		item.Text += fmt.Sprintf(", nor any of the %s of %s", words.Plural(s.SYNs, "SYN", "SYNs"), words.Plural(s.Refused, "connection attempt", "connection attempts"))
+	}
 	for i, e := range s.Examples {
 		if i == 0 {
 			item.Where = "frames"
 			item.Filter = endsFilter(e.Client, e.Server)
 		}
-		if e.Frame != 0 {
+		if e.Frame != 0 && endsFilter(e.Client, e.Server) == item.Filter {
 			item.Where += fmt.Sprintf(" %d", e.Frame)
 		}
 	}

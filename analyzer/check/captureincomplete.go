@@ -105,7 +105,7 @@ func (c *Case) lostPackets(f *Finding, lose loser) {
 		}
 		f.Subjects = append(f.Subjects, subject.Interface{Name: i.Name})
 		f.advise(needPackets.have(c).next)
-		lose(Item{Kind: "packets", Member: c.packetsMember(nil), Where: "interface " + i.Name,
+		lose(Item{Kind: "packets", Member: c.inputMember(uint16(i.Input)), Where: "interface " + i.Name,
 			Value: val(float64(i.Drops)), Unit: "packets", Text: unit.Percent(share)},
 			"the capture on %q lost %s (%s)", i.Name, words.Plural(i.Drops, "packet", "packets"), unit.Percent(share))
 	}
@@ -159,7 +159,7 @@ func (c *Case) lostAlike(f *Finding, lose loser, some []format.Source, what stri
 		}
 		who, are = "the sources "+words.List(names), " are "
 	}
-	lose(manifestItem(fmt.Sprintf("sources[%s]", strings.Join(all, ", ")), string(first.State)+": "+first.Reason), "%s%s%s", who, are, what)
+	lose(manifestItem(fmt.Sprintf("sources[%s]", strings.Join(all, ", ")), what), "%s%s%s", who, are, what)
 	switch {
 	case c.shed(first.Name) != "":
 		f.advise(largerBudget)

@@ -1,6 +1,10 @@
 package check_test
 
 import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -8,6 +12,8 @@ import (
 	"github.com/spikebox/spikebox/analyzer"
 	"github.com/spikebox/spikebox/analyzer/evidence"
 	"github.com/spikebox/spikebox/analyzer/internal/captures"
+	"github.com/spikebox/spikebox/analyzer/internal/pkt"
+	"github.com/spikebox/spikebox/analyzer/packet"
 )
 
 // Captures of real incidents on Linux 6.18: what is found, on which schedule, and how many
@@ -57,4 +63,49 @@ func TestCaptures(t *testing.T) {
 			t.Errorf("%s: %d segments sent again, want %d", name, again, want.again)
 		}
 	}
+}
+
+// A capture of all interfaces of a bridge (tcpdump -i any) holds each packet at the port where it came in, at the bridge and at the
+// port where it leaves, microseconds apart: the incidents in it are the same.
+func TestCapturesOfBridges(t *testing.T) {
+	for _, name := range []string{"listen-overflow", "syn-flood-cookies", "synack-retrans", "final-ack-dropped", "zero-window-linux"} {
+		path := captures.Ours(t, "linux-6.18/"+name+".pcap")[0]
+		want, err := analyzer.Run([]string{path}, evidence.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := analyzer.Run([]string{thrice(t, path)}, evidence.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(lines(want.Findings), lines(got.Findings)); diff != "" {
+			t.Errorf("%s: findings (-once +thrice):\n%s", name, diff)
+		}
+		if got.Verdict != want.Verdict && len(want.Roots()) > 0 {
+			t.Errorf("%s: thrice it is %q, once %q", name, got.Verdict, want.Verdict)
+		}
+	}
+}
+
+// thrice writes a capture with each packet three times, 4 µs apart, and gives the path.
+func thrice(t *testing.T, path string) string {
+	t.Helper()
+	in, err := evidence.OpenRecords(path, evidence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	var all []pkt.Record
+	var rec packet.Record
+	for in.Next(&rec) == nil {
+		for copies := range int64(3) {
+			all = append(all, pkt.Record{Time: rec.Time + 4000*copies, Data: slices.Clone(rec.Data), Wire: int(rec.WireLen)})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b pkt.Record) int { return int(a.Time - b.Time) })
+	bridge := filepath.Join(t.TempDir(), "any.pcap")
+	if err := os.WriteFile(bridge, pkt.Pcap(binary.LittleEndian, true, 1, all...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return bridge
 }

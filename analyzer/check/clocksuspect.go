@@ -162,6 +162,9 @@ func (c *Case) timesGoBack() *Finding {
 		f.Detail = "What lasted from before until after it was not measured."
 	case share >= clockOrder.Value:
 		f.Severity = Info
+		back = p.Stats.Behind
+		by = time.Duration(back.By)
+		f.effect = "packets stand up to " + unit.Duration(by) + " behind later ones"
 		f.Headline = fmt.Sprintf("%s of the capture's packets stand behind later ones, by up to %s.", unit.Percent(share), unit.Duration(by))
 		f.Detail = "What is counted as reordered, or sent again, may only stand in another order."
 		f.Remedy = []Remedy{{What: "Sort the file by time (reordercap) and analyse it again."}}
@@ -170,6 +173,7 @@ func (c *Case) timesGoBack() *Finding {
 	}
 	f.at(timeline.Span{Start: back.Time, End: back.Time})
 	f.Evidence = []Item{{Kind: "packets", Member: c.inputMember(back.Input), Where: fmt.Sprintf("frames %d", back.Frame),
-		Value: val(by.Seconds()), Limit: val(clockStep.Value), Unit: "s", Filter: fmt.Sprintf("frame.number == %d", back.Frame)}}
+		Value: val(by.Seconds()), Limit: val(clockStep.Value), Unit: "s",
+		Text: unit.Percent(share) + " of all stand behind later ones", Filter: fmt.Sprintf("frame.number == %d", back.Frame)}}
 	return f
 }

@@ -50,13 +50,18 @@ func runCloseWait(c *Case) Answer {
 		who = h.name
 		f.Object = h.name
 		f.Detail = fmt.Sprintf("%s of %s sockets in CLOSE_WAIT at the end are its own, most at port %d.", words.Sentence(unit.Count(h.n)), unit.Count(n), h.port())
-		for _, h := range list[:min(len(list), mostServices)] {
-			f.Evidence = append(f.Evidence, h.item(state))
+		descriptors := p.descriptors(h)
+		for i, h := range list[:min(len(list), mostServices)] {
+			item := h.item(state)
+			if i == 0 && descriptors != "" {
+				item.say("%d of %d file descriptors open", h.process.FDs, h.process.FDLimit)
+			}
+			f.Evidence = append(f.Evidence, item)
 			if h.process != nil {
 				f.Subjects = append(f.Subjects, subject.Process{PID: h.process.PID})
 			}
 		}
-		f.Detail += p.descriptors(h)
+		f.Detail += descriptors
 	}
 	f.Headline = fmt.Sprintf("The process %s does not close what its peers have closed: %s.", who, p.rose(state))
 	if p.end < p.most/2 {

@@ -102,6 +102,7 @@ func (c *Case) connectFinding(h hit) *Finding {
 	span, _ := stretch(h.Seconds, 5)
 	f := h.finding(c, span)
 	f.Severity = Warning
+	f.Evidence[0] = f.Evidence[0].partOf(float64(h.service.Flows))
 	if float64(h.Flows) >= manyFlows.Value && float64(h.Flows) >= manyShare.Value*float64(h.service.Flows) {
 		f.Severity = Critical
 	}
@@ -111,6 +112,9 @@ func (c *Case) connectFinding(h hit) *Finding {
 	f.effect = c.least(needPackets) + words.Plural(h.Flows, "connection attempt", "connection attempts") + " failed"
 	why := fmt.Sprintf("nothing came back for up to %s", unit.Duration(time.Duration(h.Most)))
 	look := fmt.Sprintf("Ask whether %s is alive and reachable from here, and capture there too.", h.service.Server)
+	if h.kind == traffic.Ignored {
+		f.Evidence[0].say("%s", why)
+	}
 	if h.kind == traffic.Unreachable {
 		why, look = refusal(h.service.Server.Addr(), h.Examples, c.local)
 	}

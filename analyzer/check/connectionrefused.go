@@ -86,6 +86,7 @@ func (c *Case) refusedFinding(h hit) *Finding {
 	span, n := stretch(h.Seconds, pause)
 	f := h.finding(c, span)
 	served := h.service.Begun
+	f.Evidence[0] = f.Evidence[0].partOf(float64(h.Flows + served))
 	pace := perSecond(n, f.span())
 	restart, restarted := c.restart(h.service)
 	others := c.pool(h)
@@ -105,6 +106,7 @@ func (c *Case) refusedFinding(h hit) *Finding {
 	}
 	f.Headline = fmt.Sprintf("%s to %s were refused: %s.", words.Sentence(c.least(needPackets)+words.Of(h.Flows, h.Flows+served, adjective(h.way)+"connection attempt", adjective(h.way)+"connection attempts")),
 		c.named(h.service), who)
+	f.Evidence[0].say("%s, %s", rate(pace), whom(h.Clients))
 	f.Detail = fmt.Sprintf("%s had asked, %s.", words.Sentence(whom(h.Clients)), rate(pace))
 	if restarted {
 		f.Detail += fmt.Sprintf(" It was gone for %s: that is what a restart looks like.", unit.Duration(time.Duration(restart.End-restart.Start)))

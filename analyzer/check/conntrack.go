@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
@@ -61,9 +60,18 @@ func (c *Case) conntrackItems() (items []Item) {
 	}
 	if proto, state, n := c.commonest(); n > 0 {
 		items = append(items, Item{Kind: "socket", Member: member.ConntrackSummaryName, Where: "by_state." + proto + "." + state,
-			Value: val(float64(n)), Unit: "entries", Text: "of " + words.Plural(c.Evidence.Conntrack.Entries, "entry", "entries")})
+			Value: val(float64(n)), Of: val(float64(c.Evidence.Conntrack.Entries)), Unit: "entries"})
+	}
+	if s := c.Evidence.Conntrack; s != nil && len(s.TopSources) > 0 {
+		items = append(items, topSource(s, 0))
 	}
 	return items
+}
+
+// topSource is the evidence of how many entries one of the sources with the most has.
+func topSource(s *member.ConntrackSummary, i int) Item {
+	return Item{Kind: "socket", Member: member.ConntrackSummaryName, Where: "top_sources[" + strconv.Itoa(i) + "]",
+		Value: val(float64(s.TopSources[i].Entries)), Of: val(float64(s.Entries)), Unit: "entries", Text: s.TopSources[i].Addr.String()}
 }
 
 // commonest is the protocol and state that most entries have at the end.

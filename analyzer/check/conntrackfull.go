@@ -88,7 +88,7 @@ func runConntrackFull(c *Case) Answer {
 	f.Detail = c.conntrackContent()
 	for _, s := range []*timeline.Series{drops, evicted} {
 		if n, _ := s.Sum(c.Window); n > 0 {
-			f.Evidence = append(f.Evidence, c.seriesItem(s, f.span()))
+			f.Evidence = append(f.Evidence, c.seriesItem(s, c.Window))
 		}
 	}
 	f.Evidence = append(f.Evidence, c.conntrackItems()...)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
@@ -80,8 +79,10 @@ func runConntrackHog(c *Case) Answer {
 	f.effect = fmt.Sprintf("%s tracked connections of %s", unit.Count(top.Entries), top.Addr)
 	f.Headline = fmt.Sprintf("%s has %s of the %s connections in connection tracking (%s)%s.", top.Addr, unit.Count(top.Entries), unit.Count(s.Entries), unit.Percent(share), of)
 	f.Detail = c.hogDetail(top, i, s)
-	f.Evidence = append([]Item{{Kind: "socket", Member: member.ConntrackSummaryName, Where: "top_sources[" + strconv.Itoa(i) + "]",
-		Value: val(float64(top.Entries)), Unit: "entries", Text: top.Addr.String()}}, c.conntrackItems()...)
+	f.Evidence = c.conntrackItems()
+	for j := max(i, 1); j < min(i+2, len(s.TopSources)); j++ { // the first is among them
+		f.Evidence = append(f.Evidence, topSource(s, j))
+	}
 	f.Remedy = []Remedy{{What: fmt.Sprintf("Ask who %s is: behind a load balancer's or an office's address many clients may stand. If it is one program, limit its connections (nft \"ct count over\", iptables connlimit).", top.Addr)}}
 	return present(f)
 }

@@ -68,6 +68,9 @@ func runConntrackPressure(c *Case) Answer {
 	}
 	f.Detail = c.conntrackContent()
 	f.Evidence = c.conntrackItems()
+	if soon && len(f.Evidence) > 0 {
+		f.Evidence[0].say("full in %s at its pace", unit.Duration(seconds(left).Round(time.Second)))
+	}
 	f.Remedy = c.conntrackRemedies(t)
 	return present(f)
 }

@@ -37,6 +37,7 @@ func TestReferences(t *testing.T) {
 			}
 			lines[path] = 0 // a capture is its own member, and so is a bundle that is damaged
 			resolve(t, doc, lines)
+			backed(t, doc)
 		})
 	}
 }

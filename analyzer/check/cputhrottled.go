@@ -98,8 +98,8 @@ func (c *Case) throttledFinding(s *member.Socket, p *member.Process, was *member
 		words.Of(uint64(held), uint64(periods), "period", "periods"), unit.Duration(seconds(waited)), unit.Duration(seconds(took)))
 	cpus := float64(now.QuotaUs) / float64(max(now.PeriodUs, 1))
 	f.Detail = fmt.Sprintf("The limit is %s of CPU time in each %s, %.3g CPUs.", unit.Duration(seconds(float64(now.QuotaUs)/1e6)), unit.Duration(seconds(float64(now.PeriodUs)/1e6)), cpus)
-	f.Evidence = []Item{{Kind: "log", Member: member.SocketsName, Where: "line " + strconv.Itoa(s.Line), Value: val(held), Limit: val(throttledPeriods.Value * periods), Unit: "periods",
-		Text: "cpu.stat nr_throttled of " + words.Clip(now.Group)}}
+	f.Evidence = []Item{{Kind: "log", Member: member.SocketsName, Where: "line " + strconv.Itoa(s.Line), Value: val(held), Of: &periods, Limit: val(throttledPeriods.Value * periods), Unit: "periods",
+		Text: fmt.Sprintf("cpu.stat nr_throttled of %s, throttled_usec %s, cpu.max %d of %d µs", words.Clip(now.Group), unit.Duration(seconds(waited)), now.QuotaUs, now.PeriodUs)}}
 	f.Remedy = []Remedy{{What: "Raise the limit (cpu.max, limits.cpu, CPUQuota=), or leave it away and give a weight instead (requests.cpu, CPUWeight=); or find what has used more CPU time than usual."}}
 	return f
 }

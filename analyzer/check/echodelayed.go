@@ -156,9 +156,11 @@ func (c *Case) echoFinding(p *traffic.Ping) *Finding {
 	default:
 		f.Detail += "Whether the host or the way to it is slow cannot be told from this side of it."
 	}
-	item := Item{Kind: "packets", Member: c.packetsMember(nil), Unit: "s", Limit: val(echoLimit.Value), Value: val(float64(s.longest) / 1e9), Where: "frames" + s.frames}
+	item := Item{Kind: "packets", Member: c.inputMember(p.Input), Unit: "s", Limit: val(echoLimit.Value), Value: val(float64(s.longest) / 1e9), Where: "frames" + s.frames}
 	if s.late == 0 {
-		item.Unit, item.Limit, item.Value = "pings", nil, val(float64(s.never))
+		item.Unit, item.Limit, item.Value, item.Of = "pings", nil, val(float64(s.never)), val(float64(p.Sent))
+	} else {
+		item.Text = fmt.Sprintf("the longest of %s to %s", words.Plural(s.late, "late reply", "late replies"), words.Plural(p.Sent, "ping", "pings"))
 	}
 	item.Filter = fmt.Sprintf("icmp && %s.addr == %s && %[1]s.addr == %[3]s", ipName(p.Asked), p.Asked, p.Asker)
 	if p.Asked.Is6() {

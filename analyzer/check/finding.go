@@ -90,6 +90,8 @@ type Item struct {
 	Where  string   `json:"where"`           // line 12, frames 4,9, or a series' name
 	Value  *float64 `json:"value,omitempty"` // measured
 	Limit  *float64 `json:"limit,omitempty"` // compared with
+	Of     *float64 `json:"of,omitempty"`    // all of which Value is a part
+	Usual  *float64 `json:"usual,omitempty"` // what Value is otherwise
 	// AtLeast says that some of what Value counts may be missing.
 	AtLeast bool   `json:"at_least,omitempty"`
 	Unit    string `json:"unit,omitempty"`

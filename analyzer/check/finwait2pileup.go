@@ -40,12 +40,11 @@ func runFinWait2(c *Case) Answer {
 	f := p.finding(c, state)
 	who, port := "peers", ""
 	if list, n := c.holders(state, byPeer); len(list) > 0 {
-		who = peersOf(list, f)
+		who = peersOf(list, state, f)
 		f.Object = list[0].name
 		if len(list) > 1 {
 			f.Object = words.Plural(len(list), "peer", "peers")
 		}
-		f.Evidence = append(f.Evidence, list[0].item(state))
 		port = fmt.Sprintf(" Of %s at the end most are at the local port %d.", unit.Count(n), list[0].port())
 	}
 	f.Headline = fmt.Sprintf("%s did not close what this host has closed: %s.", words.Sentence(who), p.rose(state))

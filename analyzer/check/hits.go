@@ -143,17 +143,15 @@ func (f *Finding) examples(list []traffic.Example) {
 
 // examplesItem is the evidence in the packets.
 func (c *Case) examplesItem(list []traffic.Example, flows uint64) Item {
-	const most = 3 // flows; their filters are long
+	const most = 3 // flows; their filters are long, and a frame that its filter does not show is no help
 	item := Item{Kind: "packets", Member: c.packetsMember(nil), Value: val(float64(flows)), Unit: "connections"}
 	var frames, filters []string
-	for i := range list {
+	for i := range list[:min(len(list), most)] {
 		if i == 0 {
 			item.Member = c.inputMember(list[i].Input)
 		}
 		frames = append(frames, fmt.Sprint(list[i].Frame))
-		if i < most {
-			filters = append(filters, "("+list[i].Filter+")")
-		}
+		filters = append(filters, "("+list[i].Filter+")")
 	}
 	item.Where = "frames " + strings.Join(frames, " ")
 	item.Filter = strings.Join(filters, " || ")
@@ -261,7 +259,9 @@ func (c *Case) rest(all []*Finding, what string) []*Finding {
 	}
 	f.at(span)
 	f.Headline = fmt.Sprintf("The same happened at %s, each with less than those named.", f.Object)
-	f.Evidence = others[0].Evidence[:1]
+	item := others[0].Evidence[0]
+	item.say("of the first of %d", len(others))
+	f.Evidence = []Item{item}
 	f.Remedy = others[0].Remedy
 	return append(all[:mostServices], f)
 }

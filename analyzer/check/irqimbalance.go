@@ -66,7 +66,7 @@ func runIRQImbalance(c *Case) Answer {
 			}
 		}
 		if mine >= irqTakes.Value*all && idle >= irqOthers.Value {
-			return present(c.imbalance(p.cpu, span, most, mine/max(all, 1), idle))
+			return present(c.imbalance(p.cpu, span, most, all, idle))
 		}
 	}
 	return absent("no CPU was full of interrupts while the others were idle")
@@ -109,10 +109,13 @@ func (c *Case) full(cpu int) (span timeline.Span, most float64, ok bool) {
 }
 
 // imbalance is the finding.
-func (c *Case) imbalance(cpu int, span timeline.Span, most, share, idle float64) *Finding {
+func (c *Case) imbalance(cpu int, span timeline.Span, most, all, idle float64) *Finding {
 	f := &Finding{Severity: Warning, Object: "CPU " + strconv.Itoa(cpu), Subjects: []subject.Subject{subject.CPU{ID: cpu}}}
 	f.at(span)
 	f.effect = f.Object + " full of interrupts"
+	mine := c.Lines.Get(fmt.Sprintf("softnet.cpu%d.processed", cpu))
+	took, _ := mine.Sum(span)
+	share := took / max(all, 1)
 	f.Headline = fmt.Sprintf("CPU %d was full for %s, up to %s of it with interrupts and received packets, and took %s of all packets of the machine; the others were idle for %s of the time.",
 		cpu, unit.Duration(f.End.Sub(f.Start)), unit.Percent(most), unit.Percent(share), unit.Percent(idle))
 	devices := c.interrupting(cpu, span)
@@ -120,7 +123,7 @@ func (c *Case) imbalance(cpu int, span timeline.Span, most, share, idle float64)
 		f.Detail = fmt.Sprintf("Most of its interrupts came from %s.", devices[0].name)
 	}
 	f.Evidence = []Item{c.shareItem(c.cpuShare(cpu, "irq", "softirq"), span, irqShare.Value),
-		c.seriesItem(c.Lines.Get(fmt.Sprintf("softnet.cpu%d.processed", cpu)), span)}
+		c.seriesItem(mine, span).partOf(all)}
 	for _, d := range devices[:min(len(devices), 3)] {
 		f.Evidence = append(f.Evidence, c.seriesItem(d.series, span))
 	}

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -13,6 +14,20 @@ import (
 
 // val points to a number, for the fields of Item that may be absent.
 func val(v float64) *float64 { return &v }
+
+// partOf says of what a piece of evidence is a part.
+func (i Item) partOf(all float64) Item {
+	i.Of = &all
+	return i
+}
+
+// say adds words to a piece of evidence.
+func (i *Item) say(text string, args ...any) {
+	if i.Text != "" {
+		i.Text += ", "
+	}
+	i.Text += fmt.Sprintf(text, args...)
+}
 
 // counterItem is the evidence of a counter that moved.
 func (c *Case) counterItem(series string) Item {

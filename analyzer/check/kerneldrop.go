@@ -139,7 +139,7 @@ func (c *Case) kernelDropFinding(r *reasonDrops) *Finding {
 	f.at(c.Window)
 	if b, ok := c.burst(series); ok { // a hostile bundle has more names than series
 		f.during(b)
-		f.Evidence = []Item{c.seriesItem(series, c.Window)}
+		f.Evidence = []Item{c.seriesItem(series, c.Window).partOf(float64(r.n) + c.received(c.Window))}
 	}
 	share := float64(r.n) / max(float64(r.n)+c.received(c.Window), 1)
 	if share >= lossNoticed.Value && !r.only && !c.onLoopback(r.name) {

@@ -47,16 +47,18 @@ func runLastAck(c *Case) Answer {
 	f := p.finding(c, state)
 	who := "their peers"
 	if list, _ := c.holders(state, byPeer); len(list) > 0 {
-		who = peersOf(list, f)
+		who = peersOf(list, state, f)
 		f.Object = list[0].name
 		if len(list) > 1 {
 			f.Object = words.Plural(len(list), "peer", "peers")
 		}
-		f.Evidence = append(f.Evidence, list[0].item(state))
 	}
 	f.Headline = fmt.Sprintf("The last acknowledgements of %s did not come: %s.", who, p.rose(state))
 	f.Detail = "This host has sent its FINs and repeats them."
 	if most, at, ok := c.Lines.Get("tcp.close_wait").Max(c.Window); ok && at < p.span.Start && most >= stateMany.Value {
+		if item, ok := c.levelItem("tcp.close_wait", c.Window); ok {
+			f.Evidence = append(f.Evidence, item)
+		}
 		f.Detail += fmt.Sprintf(" Before, up to %s waited in CLOSE_WAIT: a program had hung, and closed them too late.", words.Plural(uint64(most), "socket", "sockets"))
 	}
 	f.Remedy = []Remedy{{What: "Look for FINs that are repeated (spikebox flows --events): if no ACK comes back, the peer or what tracks connections on the way has forgotten them; raise its timeout for closing connections (nf_conntrack_tcp_timeout_last_ack) or close sooner here."}}

@@ -149,6 +149,11 @@ func (c *Case) linkDown(name string, m message, ups []message) *Finding {
 	}
 	before := timeline.Span{Start: c.Window.Start, End: m.line.Time}
 	f.Headline = fmt.Sprintf("The link of %s went down at %s, %s.", name, words.Clock(f.Start), back)
+	for _, s := range []*timeline.Series{c.Lines.Get("if." + name + ".rx_packets"), c.Lines.Get("if." + name + ".tx_packets")} {
+		if s != nil {
+			f.Evidence = append(f.Evidence, c.seriesItem(s, before))
+		}
+	}
 	n := c.passedBy(name, before)
 	if n > 0 {
 		f.Detail = fmt.Sprintf("It had carried %s in the window until then.", words.Plural(uint64(n), "packet", "packets"))

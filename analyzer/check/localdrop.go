@@ -176,7 +176,8 @@ func (c *Case) ruledFinding(r ruled) *Finding {
 		words.Sentence(ownReasons[r.reason]), packets, from, c.serviceName(r.trouble), way, ruledWhat(r))
 	f.Detail = fmt.Sprintf("%s had to repeat themselves for it. If the rule is meant to keep them out, nothing is wrong.", words.Sentence(c.attempts(r.trouble)))
 	f.Evidence = append(f.Evidence, Item{Kind: "log", Member: member.EventsName, Where: "lines " + strings.Join(r.lines, " "),
-		Value: val(float64(r.packets)), Unit: "packets", Text: r.reason + " in " + r.place})
+		Value: val(float64(r.packets)), Unit: "packets", Text: fmt.Sprintf("%s in %s, of %s", r.reason, r.place, from)})
+	f.Evidence = append(f.Evidence, c.packetsItem(r.trouble, syns).partOf(float64(r.service.Attempts)))
 	if s := c.Lines.Get("drop." + r.reason); s != nil {
 		f.Evidence = append(f.Evidence, c.seriesItem(s, c.Window))
 	}

@@ -105,6 +105,9 @@ func (c *Case) lostFinding(s stretchOf, share float64) *Finding {
 	f.Detail = s.backText() + s.doubtText()
 	passed, lost, bySize := s.bySize()
 	f.Evidence = []Item{s.lostItem()}
+	if b := s.backward; b.Passed+b.Lost > 0 {
+		f.Evidence = append(f.Evidence, Item{Kind: "packets", Member: s.to.Member, Where: "on the way back", Value: val(float64(b.Lost)), Of: val(float64(b.Lost + b.Passed)), Unit: "segments"})
+	}
 	for _, e := range s.Examples {
 		f.Flows = append(f.Flows, Flow{
 			Client: e.Client.Addr(), ClientPort: e.Client.Port(), Server: e.Server.Addr(), ServerPort: e.Server.Port(), First: evidence.Unix(e.Time),
@@ -122,6 +125,7 @@ func (c *Case) lostFinding(s stretchOf, share float64) *Finding {
 	}
 	if bySize {
 		f.Variant = tooLarge
+		f.Evidence[0].say("of %s and more, where %s passed", words.Plural(lost, "byte", "bytes"), unit.Count(passed))
 		f.Detail = fmt.Sprintf("It is their size: none of those that were lost carried less than %s bytes, and none that passed meanwhile more than %s.", unit.Count(lost), unit.Count(passed)) + f.Detail
 		f.Remedy = append([]Remedy{{What: fmt.Sprintf("Compare the MTU of what lies between %s and %s with what a tunnel adds there (ip -d link; ip route get), and clamp the segment size to it (nft: tcp option maxseg size set rt mtu), or see why no ICMP error tells the sender.", s.from.Name, s.to.Name)}}, f.Remedy...)
 	}

@@ -26,10 +26,14 @@ func (a *again) mechanisms(all uint64) string {
 	if len(parts) == 0 {
 		return ""
 	}
+	return fmt.Sprintf("In the whole window they sent %s again in %s: %s.", words.Plural(all, "segment", "segments"), a.hits(), words.List(parts))
+}
+
+// hits says how many connections were hit.
+func (a *again) hits() string {
 	hit, flows := a.sum(func(l *traffic.Load) uint64 { return l.Hit }), a.sum(func(l *traffic.Load) uint64 { return l.Flows })
-	of := words.Of(hit, flows, "connection", "connections")
 	if a.bothEnds {
-		of = words.Of(hit, flows, "direction of connections", "directions of connections")
+		return words.Of(hit, flows, "direction of connections", "directions of connections")
 	}
-	return fmt.Sprintf("In the whole window they sent %s again in %s: %s.", words.Plural(all, "segment", "segments"), of, words.List(parts))
+	return words.Of(hit, flows, "connection", "connections")
 }

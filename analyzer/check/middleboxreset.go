@@ -89,6 +89,7 @@ func (c *Case) middleboxFinding(h hit) *Finding {
 	if h.Sum > 0 {
 		f.Detail += fmt.Sprintf(" It cut off a request or data in %s of them.", unit.Count(uint64(h.Sum)))
 	}
+	f.Evidence[0].say("%s", differs(e))
 	f.Evidence[0].Filter = "tcp.flags.reset == 1 && (" + f.Evidence[0].Filter + ")"
 	f.Remedy = []Remedy{{What: fmt.Sprintf("Look for what stands between: a TTL of %d has passed %s. Ask for its timeout for idle connections and its rules; keep-alives more often than its timeout keep connections alive.", e.RST.TTL[0], passed(e.RST.TTL[0]))}}
 	return f

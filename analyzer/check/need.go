@@ -192,7 +192,7 @@ func (c *Case) readable() have {
 	}
 	h := have{
 		state: partly, why: evidence.Unseen(p.Undecoded),
-		next: "record on an interface whose packets can be read: behind WireGuard that is wg0",
+		next: p.MostHidden().Next(),
 	}
 	if p.Totals.TCPPackets == 0 {
 		h.state, h.lost = missing, true

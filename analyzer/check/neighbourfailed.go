@@ -81,7 +81,8 @@ type sought struct {
 	why     string
 	gateway bool
 	waiting int // connections
-	more    []*member.Neighbour
+	all     int // for those of more, too
+	more    []*sought
 }
 
 // sought gives the neighbours that matter, and three and more of an interface that are no gateways as one: what took them
@@ -91,7 +92,7 @@ func (c *Case) sought(failed []*member.Neighbour) (all []*sought) {
 	byLink := map[uint32][]*sought{}
 	for _, n := range failed {
 		why, waiting := c.wanted(n)
-		who := &sought{first: n, why: why, gateway: strings.HasPrefix(why, gatewayOf), waiting: waiting}
+		who := &sought{first: n, why: why, gateway: strings.HasPrefix(why, gatewayOf), waiting: waiting, all: waiting}
 		switch {
 		case why == "":
 		case who.gateway:
@@ -109,7 +110,7 @@ func (c *Case) sought(failed []*member.Neighbour) (all []*sought) {
 		slices.SortStableFunc(list, func(a, b *sought) int { return b.waiting - a.waiting })
 		one := list[0]
 		for _, other := range list[1:] {
-			one.more, one.waiting = append(one.more, other.first), one.waiting+other.waiting
+			one.more, one.all = append(one.more, other), one.all+other.waiting
 		}
 		all = append(all, one)
 	}
@@ -120,16 +121,17 @@ func (c *Case) sought(failed []*member.Neighbour) (all []*sought) {
 func (c *Case) soughtFinding(who *sought, lost float64) *Finding {
 	n := who.first
 	f := &Finding{Severity: Warning, Object: n.Address, effect: n.Address + " unreachable on " + n.Interface, count: lost}
-	if float64(who.waiting) >= manyFlows.Value {
+	if float64(who.all) >= manyFlows.Value {
 		f.Severity = Critical
 	}
-	for _, n := range append([]*member.Neighbour{n}, who.more...) {
+	for _, who := range append([]*sought{who}, who.more...) {
+		n := who.first
 		if addr, err := netip.ParseAddr(n.Address); err == nil {
 			f.Subjects = append(f.Subjects, subject.Peer{Addr: addr})
 		}
 		f.Subjects = append(f.Subjects, c.askers(func(s *member.Socket) bool { return s.Remote.Unmap().String() == n.Address })...)
 		if len(f.Evidence) < mostServices {
-			f.Evidence = append(f.Evidence, Item{Kind: "setting", Member: member.NeighboursName, Where: n.Address, Text: n.State})
+			f.Evidence = append(f.Evidence, Item{Kind: "setting", Member: member.NeighboursName, Where: n.Address, Text: n.State + ": " + who.why})
 		}
 		f.onset.early = max(f.onset.early, c.Window.End-int64(n.Confirmed)*userTick.Nanoseconds())
 	}
@@ -140,7 +142,9 @@ func (c *Case) soughtFinding(who *sought, lost float64) *Finding {
 		f.Object = fmt.Sprintf("%d addresses on %s", 1+len(who.more), n.Interface)
 		f.effect = f.Object + " unreachable"
 		f.Headline = fmt.Sprintf("%s did not answer for themselves, %s among them, and what was to be sent there was thrown away: %s wait for them.",
-			f.Object, n.Address, words.Plural(who.waiting, "connection", "connections"))
+			f.Object, n.Address, words.Plural(who.all, "connection", "connections"))
+		f.Evidence = append(f.Evidence, Item{Kind: "socket", Member: member.SocketsName, Where: n.Interface, Value: val(float64(who.all)), Unit: "connections",
+			Text: words.Plural(1+len(who.more), "address", "addresses")})
 		f.Remedy = append([]Remedy{{What: fmt.Sprintf("See whether they belong on this wire at all (ip route get %s): a route without a gateway has this host look for them there.", n.Address)}}, f.Remedy...)
 	}
 	f.Detail = "Such packets never pass the tap."

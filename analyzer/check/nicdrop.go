@@ -79,12 +79,16 @@ func (c *Case) droppedIn(name string) *Finding {
 		return nil
 	}
 	good, _ := c.Lines.Get("if." + name + ".rx_packets").Sum(b.span)
+	rest *= b.n / b.all // of the longest run, as what came meanwhile is
 	share := rest / max(rest+good, 1)
 	packets := words.Plural(uint64(rest), "packet", "packets")
 	f := &Finding{Severity: lossSeverity(rest, share), lost: share, Object: name, Subjects: []subject.Subject{subject.Interface{Name: name}}, effect: packets + " dropped by " + name}
 	f.during(b)
 	f.Headline = fmt.Sprintf("%s dropped %s on the way in, %s of all, before the kernel saw them.", name, packets, unit.Percent(share))
-	f.Evidence = []Item{c.seriesItem(c.Lines.Get("if."+name+".rx_dropped"), c.Window)}
+	f.Evidence = []Item{c.seriesItem(c.Lines.Get("if."+name+".rx_dropped"), b.span).partOf(b.n + good)}
+	if known > 0 {
+		f.Detail = fmt.Sprintf("In the window it dropped %s, of which %s are told by reason elsewhere.", unit.Number(b.all), unit.Number(known))
+	}
 	if fifo := c.Lines.Get("if." + name + ".rx_fifo"); fifo != nil {
 		if n, _ := fifo.Sum(c.Window); n > 0 {
 			f.Evidence = append(f.Evidence, c.seriesItem(fifo, c.Window))
@@ -112,12 +116,12 @@ func (c *Case) droppedOut(name string) *Finding {
 	}
 	good, _ := c.Lines.Get("if." + name + ".tx_packets").Sum(b.span)
 	share := b.n / max(b.n+good, 1)
-	packets := words.Plural(uint64(b.all), "packet", "packets")
+	packets := words.Plural(uint64(b.n), "packet", "packets")
 	f := &Finding{Severity: lossSeverity(b.n, share), lost: share, Object: name, Subjects: []subject.Subject{subject.Interface{Name: name}}, effect: packets + " dropped by " + name}
 	f.during(b)
 	f.Headline = fmt.Sprintf("%s dropped %s on the way out, %s of all.", name, packets, unit.Percent(share))
 	f.Detail = "What is lost there had left the queueing discipline: the driver could not take them, or, on a veth, the other end's CPU had no room."
-	f.Evidence = append([]Item{c.seriesItem(series, b.span)}, c.driverItems(name, "tx_drop", "tx_queue", "stopped", "full")...)
+	f.Evidence = append([]Item{c.seriesItem(series, b.span).partOf(b.n + good)}, c.driverItems(name, "tx_drop", "tx_queue", "stopped", "full")...)
 	f.Remedy = []Remedy{{What: fmt.Sprintf("Look at the driver's counters (ethtool -S %s) and at the size of its transmit ring (ethtool -g %s).", name, name)}}
 	return f
 }

@@ -70,7 +70,7 @@ func (c *Case) errorsOf(name string) *Finding {
 		}
 		good, _ := c.Lines.Get("if." + name + "." + k.counter[:3] + "packets").Sum(b.span)
 		share := b.n / max(b.n+good, 1)
-		frames := words.Plural(uint64(b.all), "frame", "frames")
+		frames := words.Plural(uint64(b.n), "frame", "frames")
 		if f == nil {
 			f = &Finding{Severity: Info, Object: name, Subjects: []subject.Subject{subject.Interface{Name: name}}, effect: frames + " lost to errors on " + name}
 			f.Headline = fmt.Sprintf("On %s %s %s, %s of all.", name, frames, k.what, unit.Percent(share))
@@ -82,7 +82,7 @@ func (c *Case) errorsOf(name string) *Finding {
 		f.at(f.span0().Join(b.span))
 		f.onset = f.onset.join(b.onset)
 		f.lost = max(f.lost, share)
-		f.Evidence = append(f.Evidence, c.seriesItem(errors, b.span))
+		f.Evidence = append(f.Evidence, c.seriesItem(errors, b.span).partOf(b.n+good))
 		if part := c.Lines.Get("if." + name + "." + k.part); part != nil {
 			if n, _ := part.Sum(c.Window); n > 0 {
 				f.Evidence = append(f.Evidence, c.seriesItem(part, b.span))

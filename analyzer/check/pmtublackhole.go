@@ -181,7 +181,7 @@ func (c *Case) pmtuFinding(h hit) *Finding {
 	size := h.Examples[0].Value
 	f.effect = words.Plural(h.Flows, "connection", "connections") + " stuck at the first large segment"
 	f.Headline = fmt.Sprintf("Segments of %s to %s vanish: %s of %s are stuck at the first, though handshakes went on being completed for %s.",
-		unit.Size(size), to, c.least(needPackets)+words.Plural(h.Flows, "connection", "connections"), c.named(h.service), unit.Duration(time.Duration(spread)))
+		words.Plural(size, "byte", "bytes"), to, c.least(needPackets)+words.Plural(h.Flows, "connection", "connections"), c.named(h.service), unit.Duration(time.Duration(spread)))
 	icmp := 0
 	for _, e := range h.Examples {
 		if e.ICMP != 0 {
@@ -192,7 +192,7 @@ func (c *Case) pmtuFinding(h hit) *Finding {
 	if icmp > 0 {
 		f.Detail = fmt.Sprintf("ICMP errors came for %s of them, and the sender did not heed them.", unit.Count(icmp))
 	}
-	f.Evidence[0].Text = "never acknowledged"
+	f.Evidence[0].Text = fmt.Sprintf("%s never acknowledged; handshakes completed for %s", words.Plural(size, "byte", "bytes"), unit.Duration(time.Duration(spread)))
 	f.Remedy = []Remedy{{What: "Let ICMP type 3 code 4 (IPv6: type 2) pass on the way, or clamp the segment size where the small link begins (nft: tcp option maxseg size set rt mtu)."}}
 	const setting = "net/ipv4/tcp_mtu_probing"
 	if now, ok := c.Evidence.Settings.Int(setting, 0); ok {

@@ -79,6 +79,7 @@ func runPortExhaustion(c *Case) Answer {
 	}
 	size := last - first + 1
 	f.Headline += fmt.Sprintf(": ip_local_port_range has %s", unit.Count(size))
+	f.Evidence[0].say("of %s", words.Plural(size, "port", "ports"))
 	waits := d == nil || 2*d.waiting >= d.n
 	if waits {
 		f.Headline += fmt.Sprintf(", and each stays in TIME_WAIT for %d s, which allows %s", timeWait, rate(float64(size)/timeWait))

@@ -111,7 +111,7 @@ func runPortScan(c *Case) Answer {
 		f.Detail = "Whoever asks for so many looks for open ones: the RSTs and unanswered SYNs are a scan's."
 		item := c.examplesItem(s.example.Examples, s.flows)
 		item.Text, item.Limit, item.Value, item.Unit = unit.Count(s.flows)+" connections", val(scanPorts.Value), val(float64(s.ports)), "ports"
-		item.Filter = fmt.Sprintf("%s.src == %s && %[1]s.dst == %[3]s && tcp.flags.syn == 1", ipName(s.client), s.client, s.server)
+		item.Filter = fmt.Sprintf("%s.addr == %s && %[1]s.addr == %[3]s && tcp", ipName(s.client), s.client, s.server)
 		f.Evidence = []Item{item}
 		all = append(all, f)
 	}

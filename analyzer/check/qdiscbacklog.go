@@ -101,7 +101,7 @@ func (c *Case) tooLong(q queue, held, pace float64, at int64) *Finding {
 	f.effect = "what this host sent waited for " + long
 	f.Headline = fmt.Sprintf("The queue of %s (%s %s) held %s, which is %s of what it sends.", q.iface, q.kind, q.handle, unit.Size(int64(held)), long)
 	f.Detail = fmt.Sprintf("From the trigger on it sent %s/s at the most. Whatever is sent waits behind all that is in the queue, whoever it is for.", unit.Size(int64(pace)))
-	f.Evidence = []Item{{Kind: "series", Member: member.QdiscsName, Where: q.series.Name, Value: val(held), Limit: val(backlogDelay.Value * pace), Unit: "B", Text: "largest at " + clock(at)}}
+	f.Evidence = []Item{{Kind: "series", Member: member.QdiscsName, Where: q.series.Name, Value: val(held), Limit: val(backlogDelay.Value * pace), Unit: "B", Text: fmt.Sprintf("largest at %s, %s of %s/s", clock(at), long, unit.Size(int64(pace)))}}
 	f.Remedy = []Remedy{{What: fmt.Sprintf("Find out who fills it (spikebox flows --sort bytes), and compare its rate with the link's (tc -s qdisc show dev %s, ethtool %[1]s). A discipline with a queue for each connection (fq_codel, cake), shaped a little below the link, keeps others from waiting.", q.iface)}}
 	return f
 }

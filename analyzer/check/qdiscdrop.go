@@ -87,11 +87,11 @@ func runQdiscDrop(c *Case) Answer {
 	c.qdiscWords(f, queues, dropped, share)
 	for _, q := range queues {
 		if q.drops > 0 {
-			f.Evidence = append(f.Evidence, c.seriesItem(q.series, c.toTheCut()))
+			f.Evidence = append(f.Evidence, c.seriesItem(q.series, c.toTheCut()).partOf(q.drops+q.packets))
 		}
 	}
 	for _, s := range reasons {
-		f.Evidence = append(f.Evidence, c.seriesItem(s, c.Window))
+		f.Evidence = append(f.Evidence, c.seriesItem(s, c.Window).partOf(dropped+sent))
 	}
 	if fail := "netstat.TcpExt.TCPRetransFail"; c.sum(fail) > 0 {
 		f.Evidence = append(f.Evidence, c.counterItem(fail))

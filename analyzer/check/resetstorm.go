@@ -113,6 +113,7 @@ func (c *Case) resetsAfter() (all []*Finding) {
 			}
 			f := h.finding(c, span)
 			f.harmless = true
+			f.Evidence[0] = f.Evidence[0].partOf(float64(h.service.Flows))
 			f.effect = c.least(needPackets) + words.Plural(h.Flows, "late reset", "late resets")
 			f.Headline = fmt.Sprintf("%s reset %s to %s that it had closed before.", words.Sentence(c.side(h.service, by)),
 				c.least(needPackets)+words.Of(h.Flows, h.service.Flows, adjective(h.way)+"connection", adjective(h.way)+"connections"), c.named(h.service))
@@ -130,6 +131,7 @@ func (c *Case) resetFinding(h hit) *Finding {
 		return nil
 	}
 	f := h.finding(c, span)
+	f.Evidence[0] = f.Evidence[0].partOf(float64(h.service.Flows))
 	f.Variant = byServer
 	if h.by == flow.Client {
 		f.Variant = byClient
@@ -156,6 +158,7 @@ func (c *Case) resetFinding(h hit) *Finding {
 	}
 	f.Headline = fmt.Sprintf("%s reset %s to %s %s.", words.Sentence(who), c.least(needPackets)+words.Of(h.Flows, h.service.Flows, adjective(h.way)+"connection", adjective(h.way)+"connections"),
 		c.named(h.service), during)
+	f.Evidence[0].say("%s, %s", rate(pace), whom(h.Clients))
 	f.Detail = fmt.Sprintf("It happened at %s, to %s.", rate(pace), whom(h.Clients))
 	if h.kind == traffic.ResetAsked && !answers {
 		f.Detail += " The server sent no data to anybody in the window: whether a client waited for an answer cannot be told."

@@ -130,9 +130,12 @@ func (c *Case) unresolvedFinding(u *unresolved) *Finding {
 	f.effect = questions + " to " + server + " without an answer in time"
 	f.delay = float64(longest) / 1e9
 	f.Evidence = []Item{{
-		Kind: "packets", Member: c.inputMember(u.Input), Where: "frames " + strings.Trim(fmt.Sprint(u.Frames), "[]"), Value: val(float64(u.bad)), Unit: "questions",
+		Kind: "packets", Member: c.inputMember(u.Input), Where: "frames " + strings.Trim(fmt.Sprint(u.Frames), "[]"), Value: val(float64(u.bad)), Of: val(float64(u.asked)), Unit: "questions",
 		Text: "no answer within a second", Filter: fmt.Sprintf("udp.port == 53 && %s.addr == %s", ipName(u.Server), u.Server),
 	}}
+	if u.before > 0 {
+		f.Evidence[0].say("%s of %s otherwise", unit.Count(u.answered), unit.Count(u.before))
+	}
 	f.Remedy = []Remedy{
 		{What: fmt.Sprintf("Ask it by hand from here (dig @%s NAME) and look at it, and at the way to it: a rule, a rate limit, its own upstreams.", server)},
 		{What: "Let programs wait less, and keep answers: a cache on this host (systemd-resolved, dnsmasq, unbound), a second server, and in resolv.conf \"options timeout:1 attempts:2\"."},

@@ -318,6 +318,9 @@ func (s *spike) items(c *Case) []Item {
 	var items []Item
 	if item, ok := c.largestItem(rttVital, "s", s.span); ok {
 		item.Limit = val(s.limit)
+		if s.usual > 0 {
+			item.Usual = &s.usual
+		}
 		items = append(items, item)
 	}
 	const most = 5 // peers; the summary says how many there were

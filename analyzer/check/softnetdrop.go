@@ -74,8 +74,16 @@ func runSoftnetDrop(c *Case) Answer {
 	for _, p := range cpus {
 		if p.sum > 0 {
 			f.Subjects = append(f.Subjects, subject.CPU{ID: p.cpu})
-			f.Evidence = append(f.Evidence, c.seriesItem(p.series, b.span))
+			item := c.seriesItem(p.series, b.span)
+			if p.cpu == worst.cpu {
+				item = item.partOf(dropped + processed)
+			}
+			f.Evidence = append(f.Evidence, item)
 		}
+	}
+	if took := c.Lines.Get(fmt.Sprintf("softnet.cpu%d.processed", worst.cpu)); took != nil {
+		all, _ := c.total("softnet.cpu*.processed").Sum(b.span)
+		f.Evidence = append(f.Evidence, c.seriesItem(took, b.span).partOf(all))
 	}
 	steering := c.steered(worst.cpu)
 	f.Detail = c.softnetDetail(worst.cpu, b, steering)

@@ -31,8 +31,10 @@ type pileup struct {
 	vital       string
 	span        timeline.Span
 	usual, most float64
-	end         float64 // the last value
-	growth      float64 // 1/s, from the span's start to its highest
+	end         float64       // the last value
+	from        float64       // the last value that was usual, before it rose
+	rise        timeline.Span // from then to its highest
+	growth      float64       // 1/s meanwhile
 }
 
 // pileup finds the longest run in which a vital was far above its usual, the lower quartile of its values.
@@ -56,10 +58,21 @@ func (c *Case) pileup(vital string) (p pileup, ok bool) {
 			break
 		}
 	}
-	if took := float64(at-p.span.Start) / 1e9; took > 0 {
-		p.growth = (most - max(stateMany.Value, stateFactor.Value*p.usual)) / took
-	}
+	p.risen(line, at)
 	return p, true
+}
+
+// risen says from when on it rose to its highest, and how fast. Where it was never usual before, that is from the first value on.
+func (p *pileup) risen(line *timeline.Series, highest int64) {
+	p.from = math.NaN()
+	for i, t := range line.T {
+		if v := line.V[i]; t <= p.span.Start && (v <= p.usual || v == v && p.from != p.from) {
+			p.from, p.rise = v, timeline.Span{Start: t, End: highest}
+		}
+	}
+	if took := float64(p.rise.End-p.rise.Start) / 1e9; took > 0 {
+		p.growth = (p.most - p.from) / took
+	}
 }
 
 // measured gives the values of a series that were measured.
@@ -151,7 +164,10 @@ func (p *pileup) finding(c *Case, state string) *Finding {
 	f.onset.late = p.span.Start
 	f.effect = fmt.Sprintf("%s sockets in %s", unit.Number(p.most), state)
 	if item, ok := c.largestItem(p.vital, "1", c.Window); ok {
-		item.Limit = val(max(stateMany.Value, stateFactor.Value*p.usual))
+		item.Limit, item.Usual = val(max(stateMany.Value, stateFactor.Value*p.usual)), val(p.usual)
+		if p.rise.End > p.rise.Start {
+			item.say("%s at %s, %s for %s from then on", unit.Number(p.from), clock(p.rise.Start), rate(p.growth), unit.Duration(time.Duration(p.rise.End-p.rise.Start)))
+		}
 		f.Evidence = append(f.Evidence, item)
 	}
 	return f
@@ -159,8 +175,11 @@ func (p *pileup) finding(c *Case, state string) *Finding {
 
 // rose says how far it rose and in which time.
 func (p *pileup) rose(state string) string {
-	text := fmt.Sprintf("sockets in %s rose from %s to %s within %s", state, unit.Number(p.usual), unit.Number(p.most),
-		unit.Duration(time.Duration(p.span.End-p.span.Start)))
+	if p.rise.End <= p.rise.Start {
+		return fmt.Sprintf("up to %s sockets were in %s, usually %s", unit.Number(p.most), state, unit.Number(p.usual))
+	}
+	text := fmt.Sprintf("sockets in %s rose from %s to %s within %s", state, unit.Number(p.from), unit.Number(p.most),
+		unit.Duration(time.Duration(p.rise.End-p.rise.Start)))
 	if p.growth >= 1 {
 		text += ", by " + rate(p.growth)
 	}
@@ -180,12 +199,13 @@ func (c *Case) absentState(vital, state string) Answer {
 		unit.Duration(seconds(stateHold.Value)))
 }
 
-// peers adds the largest peers among the subjects, and says which.
-func peersOf(list []*held, f *Finding) string {
+// peersOf adds the largest peers among the subjects and to the evidence, and says which.
+func peersOf(list []*held, state string, f *Finding) string {
 	const most = 3
 	var names []string
 	for _, h := range list[:min(len(list), most)] {
 		names = append(names, fmt.Sprintf("%s (%s)", h.name, unit.Count(h.n)))
+		f.Evidence = append(f.Evidence, h.item(state))
 	}
 	for _, h := range list[:min(len(list), 100)] {
 		f.Subjects = append(f.Subjects, subject.Peer{Addr: h.peer})

@@ -82,7 +82,7 @@ func (c *Case) synackFinding(t trouble) *Finding {
 	f.effect = c.least(needPackets) + words.Plural(t.Flows, "connection stayed half-open", "connections stayed half-open")
 	f.Headline = fmt.Sprintf("The SYN-ACK of %s was sent again: %s.", c.attempts(t), place.short)
 	f.Detail = fmt.Sprintf("%s The SYN-ACKs were %s, to %s.", place.sentence, t.schedule(t.best(timed)), t.whom())
-	f.Evidence = append(f.Evidence, c.packetsItem(t, synacks))
+	f.Evidence = append(f.Evidence, c.packetsItem(t, synacks).partOf(float64(t.service.Attempts)))
 	if c.Lines.Get(overflows) != nil && t.kind == handshake.SYNACKAnswered && t.service.Way == handshake.Inbound {
 		f.Evidence = append(f.Evidence, c.counterItem(overflows))
 	}

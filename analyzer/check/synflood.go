@@ -115,6 +115,9 @@ func runSYNFlood(c *Case) Answer {
 	if c.flagsOnly() {
 		return absent("no ACK is in the capture, whether clients sent one or not")
 	}
+	if most == 0 {
+		return absent("no SYN came once and brought neither ACK nor RST")
+	}
 	return absent("at most %s came once and brought neither ACK nor RST, or they were few of all, or of few addresses", rate(most)+" SYNs")
 }
 
@@ -148,7 +151,8 @@ func (c *Case) flooded(h hit, pace float64, f *Finding) {
 	f.effect = c.least(needPackets) + words.Plural(h.Flows, made+"SYN", made+"SYNs")
 	f.Headline = fmt.Sprintf("A SYN flood hit %s: %s from %s, %s, each once and with no ACK behind it.", c.named(h.service),
 		c.least(needPackets)+words.Plural(h.Flows, "SYN", "SYNs"), from, rate(pace))
-	f.Detail = fmt.Sprintf("Meanwhile %s were set up.", words.Plural(h.service.Begun, "connection", "connections"))
+	f.Evidence[0].say("from %s, %s, beside %s set up", from, rate(pace), words.Plural(h.service.Begun, "connection", "connections"))
+	f.Detail = fmt.Sprintf("Meanwhile %s set up.", words.Plural(h.service.Begun, "connection was", "connections were"))
 	for _, name := range []string{sentCookies, "netstat.TcpExt.TCPReqQFullDoCookies", "netstat.TcpExt.TCPReqQFullDrop"} {
 		if c.sum(name) > 0 {
 			f.Evidence = append(f.Evidence, c.counterItem(name))
@@ -164,7 +168,7 @@ func (c *Case) flooded(h hit, pace float64, f *Finding) {
 		f.Detail += " It only passes this host, and nobody was ever answered there in the window: a scan looks like that, and who is flooded must have served somebody."
 	}
 	f.Subjects = append(f.Subjects, subject.Setting{Name: "net.ipv4.tcp_syncookies"})
-	f.Remedy = []Remedy{{What: "Have the flood filtered before this host (upstream provider, SYN proxy: nft synproxy); its addresses are forged, so that blocking them hits others."}}
+	f.Remedy = []Remedy{{What: "Have the flood filtered before it arrives (upstream provider, SYN proxy: nft synproxy); its addresses are forged, so that blocking them hits others."}}
 	if !c.manySources(h) {
 		f.Detail += c.sharing(h)
 		f.Remedy[0].What = "Have the flood filtered where its own addresses are still seen, before the gateway or proxy that the SYNs came through, or limit SYNs here (nft: limit rate over, meter); blocking an address hits whoever else is behind it."

@@ -124,7 +124,7 @@ func (c *Case) synFinding(t trouble) *Finding {
 			words.Plural(n, "attempt", "attempts"))
 		f.Remedy = []Remedy{{What: fmt.Sprintf("Where ports decide which way a connection takes, one of several is dead: a next hop of a multipath route (ip route), a link of a bond (LACP), one of several servers behind %s. Compare the ports of those that fail (spikebox flows --sort syn).", t.service.Server)}}
 	}
-	f.Evidence = append(f.Evidence, c.packetsItem(t, syns))
+	f.Evidence = append(f.Evidence, c.packetsItem(t, syns).partOf(float64(t.service.Attempts)))
 	// Only of this host's own: the counter knows nothing of the SYNs that clients send.
 	if retrans := "netstat.TcpExt.TCPSynRetrans"; t.service.Way == handshake.Outbound && c.Lines.Get(retrans) != nil {
 		f.Evidence = append(f.Evidence, c.counterItem(retrans))
@@ -241,7 +241,7 @@ func (c *Case) synPlace(t trouble) where {
 	if t.kind == handshake.SYNUnseen {
 		return where{"its answers are not in the capture",
 			"The clients went on as if they had been answered, by a way that was not captured, so that nobody can tell whether the SYN or its answer was lost.",
-			"Capture both ways: on all interfaces of this host, or both directions of the mirror port."}
+			"Capture both ways: on all interfaces of the host, or both directions of the mirror port."}
 	}
 	switch t.service.Way {
 	case handshake.Inbound:

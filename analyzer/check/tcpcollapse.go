@@ -83,24 +83,35 @@ func runTCPCollapse(c *Case) Answer {
 		f.Subjects = append(f.Subjects, subject.Flow{Client: remoteEnd(who), Server: bound(who).Addr})
 	}
 	f.collapseWords(c, merged, thrown, stall, who)
-	f.Evidence = append(f.Evidence, c.counterItem(collapsed), c.counterItem(pruneCalls))
+	f.Evidence = c.collapseItems(stall, who)
+	f.Remedy = c.collapseRemedy(stall, who)
+	return present(f)
+}
+
+// collapseItems is the evidence: what the kernel counted, for how long it took, and the fullest socket.
+func (c *Case) collapseItems(stall *Finding, who *member.Socket) []Item {
+	items := []Item{c.counterItem(collapsed), c.counterItem(pruneCalls)}
 	for _, name := range pruned {
 		if c.sum(name) > 0 {
-			f.Evidence = append(f.Evidence, c.counterItem(name))
+			items = append(items, c.counterItem(name))
 		}
 	}
 	if item, ok := c.settingItem("net/ipv4/tcp_rmem"); ok {
-		f.Evidence = append(f.Evidence, item)
+		items = append(items, item)
+	}
+	if stall != nil {
+		if item, ok := c.levelItem("softirq.net_rx.max", stall.span()); ok {
+			items = append(items, item)
+		}
 	}
 	if item, ok := c.levelItem("function.tcp_collapse.max", c.Window); ok {
-		f.Evidence = append(f.Evidence, item)
+		items = append(items, item)
 	}
 	if who != nil {
-		f.Evidence = append(f.Evidence, Item{Kind: "socket", Member: member.SocketsName, Where: "line " + strconv.Itoa(who.Line),
+		items = append(items, Item{Kind: "socket", Member: member.SocketsName, Where: "line " + strconv.Itoa(who.Line),
 			Value: val(float64(who.RecvQ)), Unit: "B", Text: "unread, " + endpoints(who)})
 	}
-	f.Remedy = c.collapseRemedy(stall, who)
-	return present(f)
+	return items
 }
 
 // prunedSpan is when data was thrown away.

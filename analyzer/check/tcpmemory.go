@@ -67,6 +67,9 @@ func runTCPMemory(c *Case) Answer {
 	f.Evidence = append(f.Evidence, c.counterItem(pressures), c.counterItem(aborts))
 	for _, name := range []string{"sockstat.TCP.mem", "sockstat.TCP.alloc"} {
 		if item, ok := c.levelItem(name, c.Window); ok {
+			if name == "sockstat.TCP.mem" {
+				item.say("%s", held)
+			}
 			f.Evidence = append(f.Evidence, item)
 		}
 	}

@@ -289,10 +289,14 @@ func (c *Case) packetsItem(t trouble, sent func(h *handshake.Handshake) []flow.S
 	}
 }
 
-// packetsMember names the capture that the examples' frames are numbered in.
+// packetsMember names the capture that the examples' frames are numbered in. What no frame shows is said of a bundle's packets, and
+// of the first capture where there is none.
 func (c *Case) packetsMember(examples []handshake.Handshake) string {
 	if len(examples) > 0 && len(examples[0].SYNs) > 0 {
 		return c.inputMember(examples[0].SYNs[0].Input)
+	}
+	if c.Evidence.Manifest == nil {
+		return c.inputMember(0)
 	}
 	return member.PacketsName
 }

@@ -137,8 +137,12 @@ func (c *Case) reuseWithoutTimestamps() *Finding {
 	if on != 1 || text == "" || stamped != 0 || waiting < tuneWait.Value {
 		return nil
 	}
-	return c.tuned(fmt.Sprintf("net.ipv4.tcp_tw_reuse is on and does nothing, as net.ipv4.tcp_timestamps is off; up to %s sockets were in TIME_WAIT.", unit.Number(waiting)),
+	f := c.tuned(fmt.Sprintf("net.ipv4.tcp_tw_reuse is on and does nothing, as net.ipv4.tcp_timestamps is off; up to %s sockets were in TIME_WAIT.", unit.Number(waiting)),
 		Remedy{What: "Switch timestamps on: 12 bytes a packet.", Setting: stamps, Proposed: "1", Ref: "net/ipv4/tcp_ipv4.c, tcp_twsk_unique, Linux 6.18"}, reuse, stamps)
+	if item, ok := c.levelItem("tcp.time_wait", c.Window); ok {
+		f.Evidence = append(f.Evidence, item)
+	}
+	return f
 }
 
 // rmemOrder: a buffer begins with the second number and grows to the third.
@@ -196,7 +200,7 @@ func (c *Case) lossWithoutSACK() *Finding {
 	}
 	f := c.tuned(fmt.Sprintf("net.ipv4.tcp_sack is off, and %s of what this host sent was sent again: without it one loss is repaired in each round trip, and more are waited for.", unit.Percent(again/sent)),
 		Remedy{What: "Switch it on.", Setting: sack, Proposed: "1", Ref: "RFC 2018"}, sack)
-	f.Evidence = append(f.Evidence, c.counterItem("snmp.Tcp.RetransSegs"))
+	f.Evidence = append(f.Evidence, c.counterItem("snmp.Tcp.RetransSegs").partOf(sent))
 	return f
 }
 

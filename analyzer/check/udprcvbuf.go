@@ -50,14 +50,14 @@ func runUDPRcvbuf(c *Case) Answer {
 		if !ok {
 			continue
 		}
-		if more.all > b.all {
+		if more.n > b.n {
 			b = more
 		}
 		span = span.Join(more.span)
-		lost += more.all
+		lost += more.n
 		in, _ := c.Lines.Get(names[1]).Sum(more.span)
 		taken += in
-		items = append(items, c.counterItem(names[0]))
+		items = append(items, c.seriesItem(c.Lines.Get(names[0]), more.span).partOf(more.n+in))
 	}
 	if lost == 0 {
 		return absent("RcvbufErrors of UDP did not move")

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
@@ -112,8 +111,11 @@ func (c *Case) deafFinding(s *member.Socket, span timeline.Span, most float64, i
 	if s.Memory != nil && s.Memory.Drops > 0 {
 		f.Detail += fmt.Sprintf(" It has dropped %s since it was opened.", words.Plural(uint64(s.Memory.Drops), "datagram", "datagrams"))
 	}
-	f.Evidence = append(f.Evidence, Item{Kind: "socket", Member: member.SocketsName, Where: "line " + strconv.Itoa(s.Line), Value: val(float64(s.RecvQ)), Unit: unit.Bytes,
-		Text: strings.Join([]string{"UDP", at.String()}, " ")})
-	f.Remedy = []Remedy{{What: fmt.Sprintf("Look at what %s waits for: /proc/PID/wchan and stack, gdb or a thread dump; SIGCONT if it was stopped. A restart frees it.", who)}}
+	unread := Item{Kind: "socket", Member: member.SocketsName, Where: "line " + strconv.Itoa(s.Line), Value: val(float64(s.RecvQ)), Unit: unit.Bytes, Text: "UDP " + at.String()}
+	if s.Memory != nil && s.Memory.Drops > 0 {
+		unread.say("%s", words.Plural(uint64(s.Memory.Drops), "drop", "drops"))
+	}
+	f.Evidence = append(f.Evidence, unread)
+	f.Remedy = []Remedy{{What: fmt.Sprintf("See what holds up %s: /proc/PID/wchan and stack, gdb or a thread dump; SIGCONT if it was stopped. A restart frees it.", who)}}
 	return f
 }

@@ -125,7 +125,7 @@ func (c *Case) udpFinding(s *traffic.Asked, begin int) *Finding {
 		filter = "ipv6" + filter[2:]
 	}
 	f.Evidence = []Item{{Kind: "packets", Member: c.inputMember(s.Input), Where: "frame " + fmt.Sprint(list[0].Frame) + side, Value: val(float64(n)), Unit: "1",
-		Text: "questions without an answer", Filter: filter}}
+		Text: fmt.Sprintf("questions of %s without an answer; before, %s of %s had one", words.Plural(uint64(len(clients)), "client", "clients"), unit.Count(s.Answered), unit.Count(s.Answered+uint64(begin))), Filter: filter}}
 	return f
 }
 

@@ -170,9 +170,11 @@ func (s *silence) finding(c *Case, usual, now float64) *Finding {
 	})
 	examples := s.service.Hits(kinds[0], flow.Server).Examples
 	f.examples(examples)
-	item := c.examplesItem(examples, s.n)
+	item := c.examplesItem(examples, s.n).partOf(float64(s.n + s.all))
 	item.Unit, item.Text = "requests", "without an answer"
-	f.Evidence = []Item{item}
+	item.say("%s", words.List(became))
+	usually := Item{Kind: "packets", Member: item.Member, Where: "time from request to answer at " + s.service.Server.String(), Text: "usually " + s.usually()}
+	f.Evidence = append([]Item{item, usually}, f.Evidence...)
 	return f
 }
 

@@ -159,7 +159,7 @@ func (c *Case) unreadFinding(u *unread) *Finding {
 	}
 	pid := first.Process[0].PID
 	f.Evidence = append(f.Evidence, Item{Kind: "log", Member: member.ProcessesName, Where: fmt.Sprintf("pid %d", pid), Value: val(float64(len(u.processes))), Unit: "processes",
-		Text: "state " + c.process(pid, member.AtEnd).State})
-	f.Remedy = []Remedy{{What: fmt.Sprintf("Look at what %s waits for: /proc/PID/wchan and stack; SIGCONT if it was stopped.", who)}}
+		Text: fmt.Sprintf("state %s, %s, of %s", c.process(pid, member.AtEnd).State, who, words.Plural(len(u.sockets), "connection", "connections"))})
+	f.Remedy = []Remedy{{What: fmt.Sprintf("See what holds up %s: /proc/PID/wchan and stack; SIGCONT if it was stopped.", who)}}
 	return f
 }

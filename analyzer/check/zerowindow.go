@@ -103,6 +103,7 @@ func (c *Case) closedFinding(h hit) *Finding {
 	f.effect = c.least(needPackets) + words.Plural(h.Flows, "connection", "connections") + " stood still with a closed window"
 	f.Headline = fmt.Sprintf("%s%s stopped reading in %s of %s: %s could send nothing for up to %s.", words.Sentence(who), reader,
 		c.least(needPackets)+words.Plural(h.Flows, "connection", "connections"), c.named(h.service), c.side(h.service, h.by.Other()), unit.Duration(time.Duration(h.Most)))
+	f.Evidence[0].say("up to %s at once, for up to %s", unit.Count(most), unit.Duration(time.Duration(h.Most)))
 	f.Detail = fmt.Sprintf("Up to %s at once had a receive window of 0; the network and the sender were not the limit.", words.Plural(most, "connection", "connections"))
 	if f.Severity == Info {
 		f.Detail += " So few, or as many as at other times: users who pause look like that."

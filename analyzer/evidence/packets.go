@@ -294,6 +294,16 @@ func (p *Packets) Hidden() (n uint64) {
 	return n
 }
 
+// MostHidden gives the kind of packets that may hide connections of which there are most.
+func (p *Packets) MostHidden() (most packet.Undecoded) {
+	for _, u := range p.Undecoded {
+		if u.Opaque && u.Packets > most.Packets {
+			most = u
+		}
+	}
+	return most
+}
+
 // Unseen is a clause about the packets that may hide connections, "12 packets in WireGuard and 3 of link
 // type 147 were not looked into", or empty where there are none.
 func Unseen(list []packet.Undecoded) string {

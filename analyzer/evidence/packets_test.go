@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/spikebox/spikebox/analyzer/handshake"
@@ -84,6 +85,23 @@ func TestSeen(t *testing.T) {
 	}
 }
 
+// The advice fits what hides most.
+func TestNext(t *testing.T) {
+	for _, c := range []struct {
+		stats packet.Stats
+		want  string
+	}{
+		{packet.Stats{Opaque: map[packet.Opaque]uint64{packet.InWireGuard: 2}, Links: map[uint32]uint64{105: 1}}, "wg0"},
+		{packet.Stats{Opaque: map[packet.Opaque]uint64{packet.InWireGuard: 1}, Links: map[uint32]uint64{105: 2}}, "Wi-Fi"},
+		{packet.Stats{Kinds: map[packet.Kind]uint64{packet.ShortTCP: 2}, Links: map[uint32]uint64{105: 1}}, "tcpdump -s"},
+		{packet.Stats{Kinds: map[packet.Kind]uint64{packet.ShortIP: 1}, Protos: map[uint8]uint64{112: 9}}, "tcpdump -s"},
+	} {
+		if got := (&Packets{Undecoded: c.stats.Undecoded()}).MostHidden().Next(); !strings.Contains(got, c.want) {
+			t.Errorf("%+v: %q, want %q", c.stats, got, c.want)
+		}
+	}
+}
+
 // What may hide connections is told in one clause; what hides none is left out of it.
 func TestUnseen(t *testing.T) {
 	for _, c := range []struct {
@@ -97,6 +115,7 @@ func TestUnseen(t *testing.T) {
 			Opaque: map[packet.Opaque]uint64{packet.InWireGuard: 1200, packet.InESP: 4}, Links: map[uint32]uint64{147: 3},
 			Kinds: map[packet.Kind]uint64{packet.TCP: 8, packet.ShortIP: 2},
 		}, "1,200 packets in WireGuard, 4 in ESP, 3 of link type 147 and 2 cut within the IP header were not looked into"},
+		{packet.Stats{Links: map[uint32]uint64{105: 7}}, "7 packets of link type 105 (802.11) were not looked into"},
 	} {
 		if got := Unseen(c.stats.Undecoded()); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)

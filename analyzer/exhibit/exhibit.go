@@ -4,6 +4,7 @@ package exhibit
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -64,8 +65,11 @@ func Find(name string) *Kind {
 	return nil
 }
 
+// ErrNoRows says that a table has none: its member is empty, or what was chosen is not in it.
+var ErrNoRows = errors.New("no rows")
+
 // Show writes the rows of a bundle's member. The error is os.ErrNotExist where the bundle has no such
-// member, a *format.DamageError where the member is not what was written, and otherwise says what in it is not
+// member, ErrNoRows where it was read to its end and no row came, a *format.DamageError where the member is not what was written, and otherwise says what in it is not
 // as SPEC.md wants it.
 func (k *Kind) Show(w io.Writer, r *format.Reader, c *Choice) error {
 	t := newTable(w)
@@ -83,7 +87,7 @@ func (k *Kind) Show(w io.Writer, r *format.Reader, c *Choice) error {
 	}
 	// To its end, where its sum is compared. What a parser says of half a line is no other fault.
 	_, rest := io.Copy(io.Discard, in)
-	return cmp.Or(rest, err)
+	return cmp.Or(rest, err, t.none())
 }
 
 // at says whether a time is meant.
@@ -141,6 +145,14 @@ func (t *table) line(cells []string) {
 		}
 	}
 	_, t.err = fmt.Fprintln(t.out, plain.Row(cells...))
+}
+
+// none is ErrNoRows where no row came.
+func (t *table) none() error {
+	if t.rows > 0 {
+		return nil
+	}
+	return ErrNoRows
 }
 
 // flush writes what is left, and the columns' names where no row came.

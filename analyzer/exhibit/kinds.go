@@ -227,5 +227,5 @@ func settings(t *table, r *format.Reader) error {
 		t.row(member.SysctlName(strings.TrimPrefix(m.Name, member.SysctlFolder)), member.ParseSysctl(text))
 		return nil
 	})
-	return cmp.Or(t.flush(), err, first)
+	return cmp.Or(t.flush(), err, first, t.none())
 }

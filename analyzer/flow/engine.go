@@ -331,7 +331,7 @@ func (f *Flow) ending() End {
 		return f.End
 	case c.Fins > 0 && s.Fins > 0:
 		return Fin
-	case s.Packets == 0 && len(f.Handshake.SYNs) > 0 && c.Packets-c.CaptureDuplicates == uint32(len(f.Handshake.SYNs)):
+	case s.Packets == 0 && len(f.Handshake.SYNs) > 0 && c.Distinct() == uint32(len(f.Handshake.SYNs)):
 		return Unanswered
 	}
 	return Open

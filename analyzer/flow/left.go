@@ -30,6 +30,14 @@ func (d *Direction) Fresh() uint64 {
 	return n
 }
 
+// Distinct counts the packets without those that the capture holds again, as one of all interfaces of a bridge does (tcpdump -i any).
+func (d *Direction) Distinct() uint32 { return d.Packets - d.CaptureDuplicates }
+
+// DistinctSegments counts the segments likewise: a copy has as many as what it is the copy of.
+func (d *Direction) DistinctSegments() uint64 {
+	return uint64(d.Segments) * uint64(d.Distinct()) / uint64(max(d.Packets, 1))
+}
+
 // Heard returns the Unix ns of this side's last packet, 0 without any.
 func (d *Direction) Heard() int64 { return d.heard }
 

@@ -46,7 +46,7 @@ func synTrouble(f *flow.Flow) (Trouble, bool) {
 		return SYNLate, true
 	}
 	// Who acknowledges or sends data has had an answer: it goes another way than the tap sees.
-	if c, s := f.C2S(), f.S2C(); s.Packets == 0 && c.Packets > c.CaptureDuplicates+uint32(len(h.SYNs)) && c.Resets == 0 {
+	if c, s := f.C2S(), f.S2C(); s.Packets == 0 && c.Distinct() > uint32(len(h.SYNs)) && c.Resets == 0 {
 		return SYNUnseen, true
 	}
 	for _, s := range h.SYNs[1:] {

@@ -6,6 +6,7 @@ import "encoding/binary"
 const (
 	linkNull     = 0
 	linkEthernet = 1
+	linkPPP      = 9
 	linkRawBSD   = 12 // DLT_RAW where it was not mapped to 101
 	linkRawOBSD  = 14
 	linkRaw      = 101
@@ -53,6 +54,8 @@ func (d *decoder) decode(p *Packet, link uint32, data []byte) {
 		d.cooked2(p, data)
 	case linkRaw, linkRawBSD, linkRawOBSD, linkIPv4, linkIPv6:
 		d.raw(p, data)
+	case linkPPP:
+		d.ppp(p, data)
 	case linkNull, linkLoop:
 		d.loopback(p, data)
 	default:
@@ -175,4 +178,21 @@ func (d *decoder) loopback(p *Packet, data []byte) {
 		return
 	}
 	d.raw(p, data[4:])
+}
+
+// ppp decodes LINKTYPE_PPP: the address and control bytes of HDLC, which may be left out (RFC 1661 §6.6), then the protocol.
+func (d *decoder) ppp(p *Packet, data []byte) {
+	if len(data) > 2 && data[0] == 0xff && data[1] == 0x03 {
+		data = data[2:]
+	}
+	if len(data) < 2 {
+		p.Kind = ShortLink
+		return
+	}
+	switch binary.BigEndian.Uint16(data) {
+	case pppIPv4, pppIPv6:
+		d.raw(p, data[2:])
+	default:
+		p.Kind = OtherEther
+	}
 }

@@ -29,7 +29,7 @@ type batch struct {
 type count struct {
 	bytes, captured     uint64
 	truncated, backward uint64
-	back                Back
+	back, behind        Back
 	kinds               [kinds]uint32
 	opaque              [opaques]uint32
 	others              []other
@@ -133,9 +133,10 @@ func (r *reading) decode(p *Packet, rec *record, c *count) {
 	r.feed.decoder.decode(p, rec.iface.link, rec.data)
 	if rec.time < r.last {
 		c.backward++
+		c.behind.put(Back{By: r.last - rec.time, Input: p.Input, Frame: p.Frame, Time: p.Time})
 	}
-	if by := rec.iface.last - rec.time; by > c.back.By && rec.iface.last != 0 {
-		c.back = Back{By: by, Input: p.Input, Frame: p.Frame, Time: p.Time}
+	if rec.iface.last != 0 {
+		c.back.put(Back{By: rec.iface.last - rec.time, Input: p.Input, Frame: p.Frame, Time: p.Time})
 	}
 	r.last, rec.iface.last = rec.time, rec.time
 	c.bytes += uint64(rec.wireLen)

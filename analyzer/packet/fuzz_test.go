@@ -30,7 +30,7 @@ func FuzzDecode(f *testing.F) {
 	v6 := pkt.TCP{Src: client6, Dst: server6, Flags: 16, Options: pkt.SACK(1, 2, 3, 4)}
 	a, b := client.Addr(), server.Addr()
 	ip4 := v4.IP()
-	for _, link := range []uint32{0, 1, 101, 108, 113, 276} {
+	for _, link := range []uint32{0, 1, 9, 101, 108, 113, 276} {
 		f.Add(link, uint16(0), v4.Frame())
 	}
 	f.Add(uint32(1), uint16(1400), v6.Frame())

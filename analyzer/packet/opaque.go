@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Opaque says inside what a packet is hidden that was not decoded: encrypted, cut by the snapshot
@@ -65,7 +67,33 @@ func (u Undecoded) Where() string {
 			return words
 		}
 	}
+	if name := linkNames[u.What]; name != "" {
+		return "of " + u.What + " (" + name + ")"
+	}
 	return "of " + u.What
+}
+
+// Next says how to have such packets in a capture so that they can be read.
+func (u Undecoded) Next() string {
+	for _, words := range brokenWords {
+		if u.Where() == words {
+			return "capture whole headers: 128 bytes of each packet are enough (tcpdump -s 128)"
+		}
+	}
+	if strings.HasPrefix(u.What, linkWord) {
+		return "capture where packets come with Ethernet, Linux cooked, PPP, loopback or IP headers (tcpdump -L lists an interface's; Wi-Fi not in monitor mode)"
+	}
+	return "record on an interface whose packets can be read: behind WireGuard that is wg0"
+}
+
+// linkWord begins the name of a link type that no decoder here knows.
+const linkWord = "link type "
+
+// linkNames are those that people capture on, by their numbers in the pcap registry.
+var linkNames = map[string]string{
+	linkWord + "105": "802.11", linkWord + "119": "802.11 with Prism header", linkWord + "127": "802.11 with radiotap", linkWord + "163": "802.11 with AVS header",
+	linkWord + "187": "Bluetooth", linkWord + "201": "Bluetooth", linkWord + "189": "USB", linkWord + "220": "USB", linkWord + "192": "PPI",
+	linkWord + "195": "802.15.4", linkWord + "227": "CAN", linkWord + "239": "NFLOG", linkWord + "249": "USB", linkWord + "258": "PKTAP",
 }
 
 // brokenWords says what is wrong with packets whose headers could not be read.
@@ -87,7 +115,7 @@ func (s *Stats) Undecoded() []Undecoded {
 		add(o.String(), n, true)
 	}
 	for link, n := range s.Links {
-		add(fmt.Sprintf("link type %d", link), n, true)
+		add(linkWord+strconv.FormatUint(uint64(link), 10), n, true)
 	}
 	for kind := range brokenWords {
 		add(kind.String(), s.Kinds[kind], true)

@@ -41,6 +41,13 @@ type Back struct {
 	Time  int64 // Unix ns
 }
 
+// put takes another where that goes back further.
+func (b *Back) put(other Back) {
+	if other.By > b.By {
+		*b = other
+	}
+}
+
 // Stats counts what a source has read so far.
 type Stats struct {
 	Packets   uint64
@@ -49,6 +56,7 @@ type Stats struct {
 	Truncated uint64          // packets of which the file holds less than was on the wire
 	Backward  uint64          // packets older than their predecessor in the same input
 	Back      Back            // the one that is older by most than its predecessor on the same interface
+	Behind    Back            // the one that is older by most than its predecessor, whichever interface that came by
 	Kinds     map[Kind]uint64 // packets by kind
 	// Packets with another one inside that was not decoded, by what hides it.
 	Opaque map[Opaque]uint64
@@ -273,9 +281,8 @@ func (s *Source) took(b *batch) {
 	s.stats.Captured += c.captured
 	s.stats.Truncated += c.truncated
 	s.stats.Backward += c.backward
-	if c.back.By > s.stats.Back.By {
-		s.stats.Back = c.back
-	}
+	s.stats.Back.put(c.back)
+	s.stats.Behind.put(c.behind)
 	for k, n := range c.kinds {
 		if n > 0 {
 			s.stats.Kinds[Kind(k)] += uint64(n)

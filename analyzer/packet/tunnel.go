@@ -18,8 +18,19 @@ const (
 	portL2TP       = 1701
 )
 
-// etherBridged is the protocol of Ethernet inside GRE and Geneve (RFC 1701, RFC 8926).
-const etherBridged = 0x6558
+// etherBridged is the protocol of Ethernet inside GRE and Geneve (RFC 1701, RFC 8926), the others that of a switch's mirror in GRE
+// (draft-foschiano-erspan).
+const (
+	etherBridged = 0x6558
+	etherERSPAN  = 0x88be // types I and II
+	etherERSPAN3 = 0x22eb
+)
+
+// Protocols of PPP (IANA).
+const (
+	pppIPv4 = 0x0021
+	pppIPv6 = 0x0057
+)
 
 // maxTunnels bounds nested tunnels; more come from hostile files.
 const maxTunnels = 4
@@ -85,7 +96,16 @@ func (d *decoder) gre(p *Packet, in Opaque, data []byte) {
 			size += 4
 		}
 	}
-	d.inside(p, in, binary.BigEndian.Uint16(data[2:]), data[min(size, len(data)):])
+	kind := binary.BigEndian.Uint16(data[2:])
+	switch {
+	case kind == etherERSPAN3 && len(data) > size+11:
+		size, kind = size+12+8*int(data[size+11]&1), etherBridged // the last bit says that a subheader follows
+	case kind == etherERSPAN && flags&0x1000 != 0:
+		size, kind = size+8, etherBridged
+	case kind == etherERSPAN: // type I has neither a sequence number nor a header
+		kind = etherBridged
+	}
+	d.inside(p, in, kind, data[min(size, len(data)):])
 }
 
 // tunnelUDP decodes what a UDP packet carries, if its port says that it is a tunnel. Where headers alone
@@ -201,9 +221,9 @@ func (d *decoder) pppoe(p *Packet, data []byte) {
 		return
 	}
 	switch kind := binary.BigEndian.Uint16(data[6:]); {
-	case kind == 0x0021:
+	case kind == pppIPv4:
 		d.inside(p, InPPPoE, etherIPv4, data[8:])
-	case kind == 0x0057:
+	case kind == pppIPv6:
 		d.inside(p, InPPPoE, etherIPv6, data[8:])
 	case kind < 0x8000: // RFC 1661 §2: above are control protocols
 		p.Opaque = InPPPoE

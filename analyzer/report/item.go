@@ -13,7 +13,7 @@ import (
 func ItemText(i check.Item) string {
 	switch i.Kind {
 	case "counter":
-		return fmt.Sprintf("%s %s+%s", i.Where, atLeast(i), unit.Number(*i.Value))
+		return fmt.Sprintf("%s %s+%s", i.Where, atLeast(i), unit.Number(*i.Value)) + of(i)
 	case "setting":
 		if i.Value == nil {
 			return fmt.Sprintf("%s = %s", i.Where, i.Text)
@@ -29,15 +29,31 @@ func ItemText(i check.Item) string {
 		said = i.Where // the name says the text, and the time of first the snapshot
 	}
 	if i.Value != nil {
-		said += ": " + atLeast(i) + unit.Prose(*i.Value, i.Unit)
+		said += ": " + atLeast(i)
+		if i.Of != nil {
+			said += unit.Number(*i.Value) + " of " + unit.Prose(*i.Of, i.Unit)
+		} else {
+			said += unit.Prose(*i.Value, i.Unit)
+		}
 		if i.Limit != nil {
 			said += fmt.Sprintf(" (limit %s)", unit.Prose(*i.Limit, i.Unit))
+		}
+		if i.Usual != nil {
+			said += ", usually " + unit.Prose(*i.Usual, i.Unit)
 		}
 	}
 	if i.Text != "" {
 		said += ", " + i.Text
 	}
 	return strings.TrimPrefix(said, ", ")
+}
+
+// of ends a count with all that it is a part of.
+func of(i check.Item) string {
+	if i.Of == nil {
+		return ""
+	}
+	return " of " + unit.Prose(*i.Of, i.Unit)
 }
 
 // atLeast begins a count of which some may be missing.

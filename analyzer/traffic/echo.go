@@ -11,6 +11,7 @@ import (
 // Ping is the echo requests of one address to another.
 type Ping struct {
 	Asker, Asked netip.Addr
+	Input        uint16 // that the frames are numbered in
 	Sent, Back   uint64
 	Most         int64  // ns from request to reply
 	Late         []Late // replies that took long, and those that never came with Delay -1; ascending
@@ -67,7 +68,7 @@ func (s *Echoes) Add(p *packet.Packet) {
 		if s.pairs == nil {
 			s.pairs, s.pending = map[[2]netip.Addr]*Ping{}, map[echo]sent{}
 		}
-		pair = &Ping{Asker: e.asker, Asked: e.asked}
+		pair = &Ping{Asker: e.asker, Asked: e.asked, Input: p.Input}
 		s.pairs[[2]netip.Addr{e.asker, e.asked}] = pair
 	}
 	was, waits := s.pending[e]

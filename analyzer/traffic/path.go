@@ -83,7 +83,7 @@ func (s *Sums) again(e *flow.Event) {
 // its way, but the server does not have the connection. The handshake's checks tell of that.
 func untaken(f *flow.Flow) bool {
 	h := &f.Handshake
-	return len(h.SYNACKs) > 0 && f.S2C().Packets <= h.SYNACKRetransmits+1
+	return len(h.SYNACKs) > 0 && f.S2C().Distinct() <= h.SYNACKRetransmits+1
 }
 
 // path adds a flow that has ended to the paths of both ends.
@@ -105,16 +105,17 @@ func (s *Sums) path(f *flow.Flow) {
 // add counts a direction of a flow. SYNs sent again are the handshake's.
 func (l *Load) add(f *flow.Flow, d *flow.Direction, s *Sums) {
 	l.Flows++
-	l.Segments += uint64(d.Segments - min(d.CaptureDuplicates, d.Segments)) // a copy is no segment
+	segments := d.DistinctSegments()
+	l.Segments += segments
 	syns := f.Handshake.SYNRetransmits
 	if d == f.S2C() {
 		syns = f.Handshake.SYNACKRetransmits
 	}
 	again := d.Retransmits - min(syns, d.Retransmits)
 	const bulk = 8 // segments: below that nothing is known of large ones
-	if d.Segments >= bulk && d.UniqueBytes/uint64(d.Segments) >= large/2 && uint64(d.Acknowledged()) >= bulk/2*large {
+	if segments >= bulk && d.UniqueBytes/segments >= large/2 && uint64(d.Acknowledged()) >= bulk/2*large {
 		l.LargeSince = max(l.LargeSince, f.First)
-		l.Large.Flows, l.Large.Segments, l.Large.Again = l.Large.Flows+1, l.Large.Segments+uint64(d.Segments), l.Large.Again+uint64(again)
+		l.Large.Flows, l.Large.Segments, l.Large.Again = l.Large.Flows+1, l.Large.Segments+segments, l.Large.Again+uint64(again)
 	}
 	if again == 0 {
 		return

@@ -176,7 +176,7 @@ func (s *Sums) opening(v *Service, f *flow.Flow) {
 		v.at(Unreachable, flow.Server).add(f, f.Last, 0, s)
 	case f.End == flow.Unanswered && h.SYNRetransmits > 0:
 		v.at(Ignored, flow.Server).add(f, f.Last, f.Last-f.First, s)
-	case !h.Completed && h.SYNRetransmits == 0 && f.C2S().Packets == 1:
+	case !h.Completed && h.SYNRetransmits == 0 && f.C2S().Distinct() == 1:
 		v.at(Half, flow.Client).add(f, f.First, 0, s)
 	}
 	for i := range h.SYNACKs {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spikebox/spikebox/analyzer"
@@ -83,7 +84,7 @@ func (c *choice) each(ctx context.Context, in *evidence.Records, put putPacket) 
 	var rec packet.Record
 	var ifaces []packet.Interface
 	var lost *packet.DamageError
-	found := false
+	found, first := false, int64(0)
 	for {
 		err := in.Next(&rec)
 		if ctx.Err() != nil {
@@ -91,6 +92,9 @@ func (c *choice) each(ctx context.Context, in *evidence.Records, put putPacket) 
 		}
 		if err == io.EOF || errors.As(err, &lost) {
 			break
+		}
+		if first == 0 {
+			first = rec.Time
 		}
 		if !c.has(&rec) {
 			continue
@@ -112,7 +116,12 @@ func (c *choice) each(ctx context.Context, in *evidence.Records, put putPacket) 
 		return &cli.Coded{Code: cli.Missing}
 	case !found:
 		// Silence would read as calm in a script whose choice is misspelt.
-		return fmt.Errorf("none of %d packets is wanted", rec.Frame)
+		none := fmt.Errorf("none of %d packets is wanted", rec.Frame)
+		if first == 0 {
+			return none
+		}
+		const layout = "2006-01-02T15:04:05.000Z"
+		return &cli.Coded{Code: cli.Failed, Err: none, Hint: fmt.Sprintf("they are from %s to %s", evidence.Unix(first).Format(layout), evidence.Unix(rec.Time).Format("15:04:05.000Z"))}
 	}
 	return nil
 }
@@ -126,9 +135,12 @@ func findingEnds(path, id string) (all []ends, err error) {
 	if err != nil {
 		return nil, opened([]string{path}, anyInput, err)
 	}
-	found := false
+	found, others := false, []string{}
 	for _, finding := range doc.Findings {
 		if finding.ID != id {
+			if len(finding.Flows) > 0 && !slices.Contains(others, finding.ID) {
+				others = append(others, finding.ID)
+			}
 			continue
 		}
 		found = true
@@ -136,11 +148,15 @@ func findingEnds(path, id string) (all []ends, err error) {
 			all = append(all, ends{a: netip.AddrPortFrom(fl.Client, fl.ClientPort), b: netip.AddrPortFrom(fl.Server, fl.ServerPort)})
 		}
 	}
+	hint := "--around and --flow choose by time and connection"
+	if len(others) > 0 {
+		hint += "; these findings show connections: " + strings.Join(others, ", ")
+	}
 	switch {
 	case !found:
-		return nil, fmt.Errorf("no finding %s in %s", id, path)
+		return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("no finding %s in %s", id, path), Hint: hint}
 	case len(all) == 0:
-		return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("the finding %s shows no connections", id), Hint: "--around and --flow choose by time and connection"}
+		return nil, &cli.Coded{Code: cli.Failed, Err: fmt.Errorf("the finding %s shows no connections", id), Hint: hint}
 	}
 	return all, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -31,7 +32,7 @@ number (Wireshark's), time in UTC, interface, in or out, and what the headers sa
 192.0.2.7:41000-192.0.2.1:443; ICMP errors about the connection belong to it.
 --finding takes the ID of a check that analyze found present: the packets of its
 example connections. --around takes a time (2026-11-21T03:00:04.5Z, or 03:00:04.5 on the
-day of the first packet) or "trigger".
+day of the first packet), "trigger", or so long before or after it (trigger-2s).
 
 -w writes the packets as pcapng, and prints nothing. Directions are not kept there.
 
@@ -123,18 +124,23 @@ func printPacket(w io.Writer, rec *packet.Record, iface *packet.Interface) error
 
 // moment reads a time of a command line. The day of a bare clock time is that of the evidence.
 func moment(text string, trigger time.Time) (func(day time.Time) time.Time, error) {
-	if text == "trigger" {
+	if offset, ok := strings.CutPrefix(text, "trigger"); ok {
 		if trigger.IsZero() {
-			return nil, cli.Usagef("time trigger: a capture has none; give a time")
+			return nil, cli.Usagef("time %s: a capture has no trigger; give a time", text)
 		}
-		return func(time.Time) time.Time { return trigger }, nil
+		if after, err := time.ParseDuration(cmp.Or(offset, "0")); err == nil && (offset == "" || offset[0] == '+' || offset[0] == '-') {
+			return func(time.Time) time.Time { return trigger.Add(after) }, nil
+		}
 	}
 	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		return func(time.Time) time.Time { return at }, nil
 	}
 	clock, err := time.Parse("15:04:05", text) // and fractions of a second
 	if err != nil {
-		return nil, cli.Usagef("time %q: want 2026-11-21T03:00:04.5Z, 03:00:04.5, or trigger", text)
+		clock, err = time.Parse("15:04", text)
+	}
+	if err != nil {
+		return nil, cli.Usagef("time %q: want 2026-11-21T03:00:04.5Z, 03:00:04.5, 03:00, trigger, or trigger-2s", text)
 	}
 	return func(day time.Time) time.Time {
 		const whole = 24 * time.Hour

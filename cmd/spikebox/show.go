@@ -24,7 +24,8 @@ var show = &cli.Command{
 	Doc:  "print what a bundle holds as a table: log, events, sockets …",
 	Long: showHelp() + `
 
-TIME is 2026-11-21T03:00:04.5Z, 03:00:04.5 on the day of the trigger, or "trigger".
+TIME is 2026-11-21T03:00:04.5Z, 03:00:04.5 on the day of the trigger, "trigger", or so
+long before or after it: trigger-2s, trigger+500ms.
 ENDS is an address, an address with its port, or both ends as in
 192.0.2.7:41000-192.0.2.1:443. Programs take the members themselves, which extract
 gives: format/SPEC.md of the source describes them.
@@ -124,6 +125,12 @@ func (f *showFlags) run(kind *exhibit.Kind, path string) error {
 		return lost
 	}
 	switch {
+	case errors.Is(err, exhibit.ErrNoRows) && *f != (showFlags{}):
+		cli.Warn("spikebox: no row of %s is wanted", kind.Name) // silence would read as calm where a choice is misspelt
+		return nil
+	case errors.Is(err, exhibit.ErrNoRows):
+		cli.Warn("spikebox: %s is empty: nothing was there, or nothing happened", kind.Member)
+		return nil
 	case errors.Is(err, os.ErrNotExist):
 		return &cli.Coded{Code: cli.Missing, Err: fmt.Errorf("the bundle holds no %s", kind.Member), Hint: "spikebox inspect says why"}
 	case err != nil:
