@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -103,7 +103,7 @@ func private(mode uint32) *net.ListenConfig {
 func Guarded(h http.Handler) *http.Server {
 	s := &http.Server{Handler: h, ReadTimeout: hearTime, WriteTimeout: tellTime, MaxHeaderBytes: headSize,
 		// What it has to say of clients it would print by itself, a line a second while there are too many, and not as the log's are.
-		ErrorLog: log.New(io.Discard, "", 0)}
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	s.SetKeepAlivesEnabled(false)
 	return s
 }
