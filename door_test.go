@@ -26,6 +26,7 @@ var doors = map[string]string{
 	"format/plain/csv.go":            "it is the door for CSV",
 	"recorder/namespaces/keeper.go":  "it hands them to the same program, which has the door",
 	"cmd/spikeboxd/log.go":           "it makes JSON in memory, and says it by cli.Say",
+	"recorder/control/server.go":     "a logger that drops everything, in place of net/http's own, which is another way out",
 }
 
 // loose is what of log/slog writes by itself, or makes what does: a logger that was handed on is none of it.

@@ -68,6 +68,8 @@ type Config struct {
 	// Reload gives the configuration as it is at a SIGHUP; nil: SIGHUP ends the recorder. Of what
 	// it gives the flags that reload.go names are taken.
 	Reload func() (Config, error)
+	// HungUp says of a SIGHUP whether it comes of a terminal that is gone, and ends the recorder all the same; nil: of none.
+	HungUp func() bool
 	// Written is told of every bundle on disk.
 	Written func(path string)
 

@@ -37,6 +37,7 @@ func examine(cfg *Config, board []vital.Column) (all []Finding) {
 	armed := control.Taken(cfg.Control)
 	privileges(add)
 	memory(add, cfg)
+	descriptors(add)
 	for i, dir := range cfg.dirs() {
 		name := [...]string{"folder", "fallback folder"}[min(i, 1)]
 		state, text := folder(cfg, dir)

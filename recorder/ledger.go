@@ -104,6 +104,7 @@ func (l *ledger) read(now time.Time) (none entry, err error) {
 				return none, fmt.Errorf("read %s: %q fired after the file was written", l.path, expr)
 			}
 		}
+		e.Triggers[expr] = s.On(now)
 	}
 	return e, nil
 }

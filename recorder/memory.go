@@ -4,7 +4,9 @@ package recorder
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -45,6 +47,40 @@ func enoughAddresses(limit unix.Rlimit, ring int, raise func(unix.Rlimit) error)
 		unit.Size(int64(limit.Cur)), unit.Size(int64(want)), unit.Size(int64(ring)))
 }
 
+// openFilesArmed is how many descriptors a recorder of one interface has: maps, programs and links of eBPF, kernel texts. By tcx it is 12
+// more for each other interface.
+const openFilesArmed = 150
+
+// openFilesLeft is how many descriptors must be free once all is armed: some 15 of a bundle and its sources, 16 clients of each of both
+// sockets, the command for a bundle; and an interface that comes takes 12.
+const openFilesLeft = 64
+
+// enoughOpenFiles says that so many descriptors are taken that no bundle could be written. The limit is the hard one, to which the Go
+// runtime has raised the other.
+func enoughOpenFiles(limit uint64, open int) error {
+	if limit >= uint64(open+openFilesLeft) {
+		return nil
+	}
+	return fmt.Errorf("keep files open: they are limited to %d, %d are open when it is armed, and a bundle and those who ask take up to %d more: raise the limit (LimitNOFILE= in the unit, ulimit -n)",
+		limit, open, openFilesLeft)
+}
+
+// openFiles looks at those of this process. What cannot be known is no reason not to be armed.
+func openFiles() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return nil
+	}
+	all, err := os.ReadDir("/proc/self/fd")
+	switch {
+	case errors.Is(err, unix.EMFILE):
+		return enoughOpenFiles(limit.Cur, int(limit.Cur))
+	case err != nil:
+		return nil
+	}
+	return enoughOpenFiles(limit.Cur, len(all)-1) // its own
+}
+
 // ringShare is the part of a machine's memory that rings may take: what they have the kernel cannot have back, and kills
 // programs instead, whoever they are. One third is for those of a doctor beside an armed recorder, and one for everybody else.
 const ringShare = 3
@@ -80,6 +116,17 @@ func memory(add func(name, state, text string), cfg *Config) {
 		add("memory", Warning, text)
 	default:
 		add("memory", Fine, fmt.Sprintf("no limit below what rings of %s and the rest take", unit.Size(int64(ring))))
+	}
+}
+
+// descriptors says what doctor tells of their limit.
+func descriptors(add func(name, state, text string)) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return
+	}
+	if err := enoughOpenFiles(limit.Cur, openFilesArmed); err != nil {
+		add("open files", Fault, err.Error())
 	}
 }
 

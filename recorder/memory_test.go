@@ -55,6 +55,16 @@ func TestGreedyRings(t *testing.T) {
 	}
 }
 
+// As many descriptors are free as a bundle and those who ask take.
+func TestEnoughOpenFiles(t *testing.T) {
+	if err := enoughOpenFiles(1024, 1024-openFilesLeft); err != nil {
+		t.Errorf("%d left: %v", openFilesLeft, err)
+	}
+	if err := enoughOpenFiles(1024, 1024-openFilesLeft+1); err == nil {
+		t.Errorf("%d left are enough", openFilesLeft-1)
+	}
+}
+
 func TestTightMemory(t *testing.T) {
 	if text := tight(24<<20, 6<<20); !strings.Contains(text, "limited to 24.0 MiB") {
 		t.Errorf("24 MiB: %q", text)

@@ -136,6 +136,9 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer r.close()
+	if err := openFiles(); err != nil {
+		return err
+	}
 	relax()
 	r.requests, r.reloads, r.log = requests, reloads, log
 	// Served from now on, for only the loop takes questions. Who asked before waits in the

@@ -28,14 +28,17 @@ type reloaded struct {
 	err      error
 }
 
-// rereads gives what reads the configuration again and hands it to the loop; nil where Config has
-// none. It runs beside the loop: the file may lie where nobody answers.
-func (c *Config) rereads(to chan<- reloaded) func(over <-chan struct{}) {
+// rereads gives what reads the configuration again and hands it to the loop, or says that a SIGHUP means
+// the end; nil where Config has none. It runs beside the loop: the file may lie where nobody answers.
+func (c *Config) rereads(to chan<- reloaded) func(over <-chan struct{}) (ends bool) {
 	if c.Reload == nil {
 		return nil
 	}
-	read := c.Reload
-	return func(over <-chan struct{}) {
+	read, hungUp := c.Reload, c.HungUp
+	return func(over <-chan struct{}) (ends bool) {
+		if hungUp != nil && hungUp() {
+			return true
+		}
 		var next reloaded
 		if next.cfg, next.err = read(); next.err == nil {
 			next.triggers, next.patterns, next.err = next.cfg.check()
@@ -44,6 +47,7 @@ func (c *Config) rereads(to chan<- reloaded) func(over <-chan struct{}) {
 		case to <- next:
 		case <-over:
 		}
+		return false
 	}
 }
 

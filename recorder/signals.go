@@ -21,9 +21,9 @@ import (
 const impatience = 5 * time.Second
 
 // hear gives a context that a signal ends, with the signal's name as its cause, asks for
-// a bundle at every SIGUSR1 and, where that is given, reloads at every SIGHUP, until done is
+// a bundle at every SIGUSR1 and, where that is given, reloads at every SIGHUP that does not mean the end, until done is
 // called. Before it, each of these signals kills.
-func hear(ctx context.Context, requests chan<- format.Trigger, reload func(over <-chan struct{}), log *slog.Logger) (heard context.Context, done func()) {
+func hear(ctx context.Context, requests chan<- format.Trigger, reload func(over <-chan struct{}) (ends bool), log *slog.Logger) (heard context.Context, done func()) {
 	heard, cancel := context.WithCancelCause(ctx)
 	fire, stop, again := make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1)
 	over := make(chan struct{})
@@ -33,7 +33,7 @@ func hear(ctx context.Context, requests chan<- format.Trigger, reload func(over 
 		stops = append(stops, unix.SIGHUP)
 	} else {
 		signal.Notify(again, unix.SIGHUP)
-		go heedReload(again, reload, over)
+		go heedReload(again, stop, reload, over)
 	}
 	signal.Notify(stop, stops...)
 	go heedFire(fire, requests, over)
@@ -63,12 +63,18 @@ func heedFire(fire <-chan os.Signal, requests chan<- format.Trigger, over <-chan
 	}
 }
 
-// heedReload reloads once for what comes while it does.
-func heedReload(again <-chan os.Signal, reload func(over <-chan struct{}), over <-chan struct{}) {
+// heedReload reloads once for what comes while it does, or passes it on to stop.
+func heedReload(again <-chan os.Signal, stop chan<- os.Signal, reload func(over <-chan struct{}) (ends bool), over <-chan struct{}) {
 	for {
 		select {
-		case <-again:
-			reload(over)
+		case s := <-again:
+			if !reload(over) {
+				continue
+			}
+			select {
+			case stop <- s:
+			case <-over:
+			}
 		case <-over:
 			return
 		}

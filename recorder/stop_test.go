@@ -189,6 +189,16 @@ func TestErrorNobodyReads(t *testing.T) {
 	}
 }
 
+// What could write no bundle is not armed.
+func TestLimitedOpenFiles(t *testing.T) {
+	t.Parallel()
+	d := start(t, testns.New(t), `ulimit -n 64 && exec "$@"`)
+	d.says("keep files open: they are limited to 64, ", 1)
+	if code := d.exits(); code != 1 || strings.Contains(d.log(), "armed on") {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // It ends with a sentence, and not with the runtime's stacks.
 func TestLimitedAddressSpace(t *testing.T) {
 	d := start(t, testns.New(t), `ulimit -v 1048576 && exec "$@"`)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -13,9 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/spikebox/spikebox/cmd/internal/cli"
+	"github.com/spikebox/spikebox/cmd/internal/clitest"
 	"github.com/spikebox/spikebox/format"
 )
 
@@ -133,7 +131,7 @@ func TestExtractToTerminal(t *testing.T) {
 	if out := spikebox(t, args...); !bytes.Contains(out.stdout, []byte(token)) {
 		t.Errorf("a pipe gets %q", out.stdout)
 	}
-	master, slave := terminal(t)
+	master, slave := clitest.Terminal(t)
 	cmd := exec.Command("spikebox", args...)
 	cmd.Stdout = slave
 	said := make(chan []byte)
@@ -149,26 +147,4 @@ func TestExtractToTerminal(t *testing.T) {
 	if bad := shown(string(text), "\r\n\t"); bad != "" || !bytes.Contains(text, []byte(`\u202e`)) {
 		t.Errorf("a terminal gets %s of %d bytes", bad, len(text))
 	}
-}
-
-// terminal opens a pseudoterminal (pty(7)).
-func terminal(t *testing.T) (master, slave *os.File) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Skipf("needs a pseudoterminal: %v", err)
-	}
-	t.Cleanup(func() { master.Close() })
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { slave.Close() })
-	return master, slave
 }

@@ -19,9 +19,13 @@ var program = &cli.Program{
 	Commands: []*cli.Command{run, check, vitals, sources, doctor, calibrate},
 }
 
-// hangsUp says that SIGHUP comes from a terminal that is closed, and means the end: a service has no terminal, and
+// hangsUp says that SIGHUP may come from a terminal that is closed, and mean the end: a service has no terminal, and
 // nohup(1) has it ignored, which lasts until the first [signal.Notify].
 var hangsUp = !signal.Ignored(syscall.SIGHUP) && hasTerminal()
+
+// hungUp says that it has: the kernel takes a terminal from its processes before it tells them (tty_signal_session_leader
+// in drivers/tty/tty_jobctrl.c).
+func hungUp() bool { return hangsUp && !hasTerminal() }
 
 // hasTerminal says whether this process has a controlling terminal.
 func hasTerminal() bool {

@@ -76,7 +76,7 @@ func keep(ctx context.Context, cfg *recorder.Config, targets []namespaces.Target
 	go func() {
 		for s := range heard {
 			switch {
-			case s == unix.SIGUSR1, s == unix.SIGHUP && cfg.Reload != nil:
+			case s == unix.SIGUSR1, s == unix.SIGHUP && !hungUp():
 				k.Signal(s)
 			case ctx.Err() == nil:
 				cancel() // and that tells them

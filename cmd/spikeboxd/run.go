@@ -65,8 +65,8 @@ it records the rest. Nobody need read its log: it waits for no reader.
 ` + settingsHelp + `
 SIGHUP reads the file again. Triggers, what bounds bundles and --conntrack-max are
 taken from it, and recording goes on; it says which of the other flags wait for a
-restart. What is wrong in it is said, and changes nothing. Started at a terminal, without
-a file and without nohup(1), SIGHUP ends the recorder, as SIGTERM does.`,
+restart. What is wrong in it is said, and changes nothing. Where the terminal that it was
+started at is closed, SIGHUP ends the recorder, as SIGTERM does; not under nohup(1).`,
 	Examples: []string{
 		"spikeboxd",
 		"spikeboxd run --interface eth0 --rtt 200ms --syn-recv 250 --dir /var/lib/spikebox",
@@ -116,9 +116,7 @@ func setupRun(flags *pflag.FlagSet) func(context.Context, []string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := os.Stat(f.file); err == nil || !hangsUp {
-			cfg.Reload = func() (recorder.Config, error) { return again(given) }
-		}
+		cfg.Reload, cfg.HungUp = func() (recorder.Config, error) { return again(given) }, hungUp
 		child := within(&cfg)
 		cfg.Log = logger(f.logFormat == "json", f.logLevel, cfg.NetNS)
 		hook.Adopt()

@@ -207,14 +207,14 @@ func TestWhateverTheLoad(t *testing.T) {
 	}
 }
 
-// The order is published: README's table has the tiers as they are shed. What they are made of
+// The order is published: docs/costs.md has the tiers as they are shed. What they are made of
 // exists.
 func TestOrderIsPublished(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../docs/costs.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, _ := strings.Cut(string(readme), "## What it may cost")
+	_, section, _ := strings.Cut(string(page), "## What it may cost")
 	section, _, _ = strings.Cut(section, "\n## ")
 	var published, tiers []string
 	for line := range strings.Lines(section) {
@@ -236,6 +236,6 @@ func TestOrderIsPublished(t *testing.T) {
 		}
 	}
 	if !slices.Equal(published, tiers) {
-		t.Errorf("README has %q, they are shed as %q", published, tiers)
+		t.Errorf("docs/costs.md has %q, they are shed as %q", published, tiers)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -100,7 +101,9 @@ func private(mode uint32) *net.ListenConfig {
 // Guarded is a server whose clients cost it little, whatever they send, and that none of them keeps busy. A
 // connection is for one question: kept open for the next, those of a few scrapers would be all that are served.
 func Guarded(h http.Handler) *http.Server {
-	s := &http.Server{Handler: h, ReadTimeout: hearTime, WriteTimeout: tellTime, MaxHeaderBytes: headSize}
+	s := &http.Server{Handler: h, ReadTimeout: hearTime, WriteTimeout: tellTime, MaxHeaderBytes: headSize,
+		// What it has to say of clients it would print by itself, a line a second while there are too many, and not as the log's are.
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	s.SetKeepAlivesEnabled(false)
 	return s
 }

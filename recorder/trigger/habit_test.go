@@ -93,4 +93,10 @@ func TestHabitSurvives(t *testing.T) {
 	if err := fresh.Recall(&all[0], e.last); err == nil {
 		t.Error("a habit of the future is taken")
 	}
+	// Before the clock was set back it was none.
+	set := e.last.Add(-20 * time.Hour)
+	known := e.terms[0].state(set)
+	if err := NewEval(e.trigger).Recall(&known, set); err != nil || len(known.Habits) != len(want.Habits)-1 {
+		t.Errorf("after the clock was set back by 20 h %d habits of %d are kept: %v", len(known.Habits), len(want.Habits), err)
+	}
 }

@@ -37,6 +37,17 @@ type Spent struct {
 	Bundles []time.Time `json:"bundles,omitempty"` // of its own in the last 24 h, oldest first
 }
 
+// On gives the same on the clock as it stands now. Between times of one process there lies what has passed, however the clock was set
+// meanwhile; on disk they would be of a clock that is gone, and after it was set back an hour of the future.
+func (s Spent) On(now time.Time) Spent {
+	on := func(at time.Time) time.Time { return now.Add(min(at.Sub(now), 0)) }
+	moved := Spent{Last: on(s.Last)}
+	for _, at := range s.Bundles {
+		moved.Bundles = append(moved.Bundles, on(at))
+	}
+	return moved
+}
+
 // Set is the triggers of one recorder, evaluated together.
 type Set struct {
 	policy Policy
@@ -210,7 +221,7 @@ func (s *Set) Spent(now time.Time) map[string]Spent {
 	all := map[string]Spent{}
 	for expr, used := range s.spent {
 		if !used.Last.IsZero() && (len(used.Bundles) > 0 || now.Sub(used.Last) < s.policy.Cooldown) {
-			all[expr] = Spent{Last: used.Last, Bundles: slices.Clone(used.Bundles)}
+			all[expr] = used.On(now)
 		}
 	}
 	return all

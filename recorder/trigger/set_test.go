@@ -1,11 +1,13 @@
 package trigger
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // start is when the stories of these tests begin.
@@ -131,6 +133,44 @@ func TestSpentSurvives(t *testing.T) {
 	}
 	if left := again.Spent(start.Add(3 * day)); len(left) != 0 {
 		t.Errorf("after three days there is %v left", left)
+	}
+}
+
+// setBack gives the same moment as time.Now does after the clock was set back by whole seconds: the wall clock's seconds are above
+// 30 bits of nanoseconds, beside a reading of the monotonic clock, and no constructor gives the two apart.
+func setBack(t *testing.T, now time.Time, by time.Duration) time.Time {
+	t.Helper()
+	was := now
+	*(*uint64)(unsafe.Pointer(&now)) -= uint64(by/time.Second) << 30
+	if got := was.Round(0).Sub(now.Round(0)); got != by || now.Sub(was) != 0 {
+		t.Fatalf("set back by %v in place of %v", got, by)
+	}
+	return now
+}
+
+// What is spent has an age, which no setting of the clock changes: not before a restart, when it would be of the future on disk, and all
+// of the file with it, nor after, when a cooldown of minutes would last for hours.
+func TestSpentOnAClockThatIsSet(t *testing.T) {
+	policy := Policy{Cooldown: 5 * time.Minute, MaxPerDay: 20}
+	s, fired := NewSet(nil, policy, nil), time.Now()
+	s.Allow("a", fired, false)
+	now := setBack(t, fired.Add(10*time.Second), time.Hour)
+	text, err := json.Marshal(s.Spent(now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept map[string]Spent
+	if err := json.Unmarshal(text, &kept); err != nil || !kept["a"].Last.Equal(now.Round(0).Add(-10*time.Second)) || !kept["a"].Bundles[0].Equal(kept["a"].Last) {
+		t.Fatalf("kept %s at %v: %v", text, now, err)
+	}
+	again := NewSet(nil, policy, map[string]Spent{"a": kept["a"].On(now)})
+	for after, want := range map[time.Duration]bool{4 * time.Minute: false, 6 * time.Minute: true} {
+		if ok, _ := again.Allow("a", setBack(t, now.Add(after), 10*time.Hour), false); ok != want {
+			t.Errorf("%v after a restart, the clock set back by ten hours: %v", after, ok)
+		}
+	}
+	if ahead := (Spent{Last: now.Add(time.Minute)}).On(now); !ahead.Last.Equal(now) {
+		t.Errorf("of the future: %v at %v", ahead.Last, now)
 	}
 }
 

@@ -93,7 +93,8 @@ func (t *term) state(now time.Time) format.Baseline {
 		}
 	}
 	for i := range b.habit.stays {
-		if h := &b.habit.stays[(b.habit.next+i)%habitsMost]; h.slot != 0 {
+		// Of the future is what was kept before the clock was set back; a reader refuses a baseline for it.
+		if h := &b.habit.stays[(b.habit.next+i)%habitsMost]; h.slot != 0 && h.slot <= slotOf(now) {
 			s.Habits = append(s.Habits, format.BaselineHabit{Time: time.Unix(0, 0).UTC().Add(time.Duration(h.slot) * stretch), Value: h.value})
 		}
 	}

@@ -40,7 +40,7 @@ func openConntrack(env Env) (Reader, error) {
 		file, err := procfs.Open(env.Root, f.path)
 		if err != nil {
 			r.Close()
-			return nil, fmt.Errorf("connection tracking is not in this kernel (module nf_conntrack): %w", err)
+			return nil, absent(err, "connection tracking is not in this kernel (module nf_conntrack)")
 		}
 		*f.file = file
 	}

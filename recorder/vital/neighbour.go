@@ -31,7 +31,7 @@ type neighbourReader struct {
 func openNeighbours(env Env) (Reader, error) {
 	arp, err := procfs.Open(env.Root, "proc/net/stat/arp_cache")
 	if err != nil {
-		return nil, fmt.Errorf("the kernel shows neighbours' counters in its first network namespace only: %w", err)
+		return nil, absent(err, "the kernel shows neighbours' counters in its first network namespace only")
 	}
 	r := &neighbourReader{files: []*procfs.File{arp}}
 	ndisc, err := procfs.Open(env.Root, "proc/net/stat/ndisc_cache")

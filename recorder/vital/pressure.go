@@ -35,7 +35,7 @@ func openPressure(env Env) (Reader, error) {
 		file, err := procfs.Open(env.Root, "proc/pressure/"+resource)
 		if err != nil {
 			r.Close()
-			return nil, fmt.Errorf("this kernel keeps no pressure stall information (CONFIG_PSI, psi=1): %w", err)
+			return nil, absent(err, "this kernel keeps no pressure stall information (CONFIG_PSI, psi=1)")
 		}
 		r.files[i] = file
 	}

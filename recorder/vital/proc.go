@@ -4,7 +4,9 @@ package vital
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -28,6 +30,14 @@ func textVariant(path string, parser func() func(time.Time, []byte, []float64) e
 		}
 		return &text{file: file, parse: parser()}, nil
 	}}
+}
+
+// absent says what it means that a kernel text is not there. Any other error, such as that no more files may be open, means something else.
+func absent(err error, means string) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s: %w", means, err)
+	}
+	return err
 }
 
 func (r *text) Read(now time.Time, out []float64) error {

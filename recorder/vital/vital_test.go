@@ -3,6 +3,7 @@
 package vital
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -164,6 +165,30 @@ func TestTCPAfterTheFirstICMPMessage(t *testing.T) {
 	})
 	if got["resets"] != 5 || math.Abs(got["retrans.ratio"]-0.1) > 1e-9 {
 		t.Errorf("resets %v, retrans.ratio %v; want 5 and 0.1", got["resets"], got["retrans.ratio"])
+	}
+}
+
+// A text that is not there tells of the kernel, and one that cannot be opened for another reason of that.
+func TestAbsent(t *testing.T) {
+	for _, c := range []struct {
+		meter      *Meter
+		path, says string
+	}{
+		{pressureMeter, "proc/pressure/cpu", "keeps no pressure stall information"},
+		{conntrackMeter, "proc/sys/net/netfilter/nf_conntrack_count", "is not in this kernel"},
+		{neighbourMeter, "proc/net/stat/arp_cache", "first network namespace only"},
+	} {
+		root, open := t.TempDir(), c.meter.Variants[0].Open
+		if _, err := open(Env{Root: root}); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("without %s: %v", c.path, err)
+		}
+		path := filepath.Join(root, c.path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.Symlink(path, path)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := open(Env{Root: root}); err == nil || strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s, a link to itself: %v", c.path, err)
+		}
 	}
 }
 
