@@ -10,7 +10,11 @@ import (
 	"github.com/spikebox/spikebox/format/unit"
 )
 
-var hushedMany = Limit{"clients", 6, "addresses", "some clients that ask in step pause in step; users do not"}
+var (
+	hushedMany = Limit{"clients", 6, "addresses", "some clients that ask in step pause in step; users do not"}
+	quietLeast = Limit{"silence", 2.5, "s", "who waits for an answer is hurt by then, whoever keeps it from him"}
+	quietMore  = Limit{"pauses", 10, "times what nine of ten moments stay below", "of clients that ask independently of each other, one pause of e^23 is longer"}
+)
 
 // hushedFinding is about clients who were answered all that they had asked, and say nothing more: no timer runs for
 // them. Nil where there are none.
@@ -23,7 +27,10 @@ func (c *Case) hushedFinding() *Finding {
 	if !ok || most <= hushedMany.Value {
 		return nil
 	}
-	longest, last, _ := silence.Max(timeline.Span{Start: at, End: c.Window.End})
+	longest, last, ok := c.quiet(silence, at)
+	if !ok {
+		return nil
+	}
 	f := &Finding{Severity: Critical, Object: words.Plural(int(most), "client", "clients"), effect: "clients that are not heard any more"}
 	f.at(timeline.Span{Start: max(c.Window.Start, last-int64(longest*1e9)), End: last})
 	f.Headline = fmt.Sprintf("Nothing came any more from %s for %s at least, on connections that nobody closed. All had been answered: what leads to this host failed, not what runs on it.",
@@ -37,4 +44,31 @@ func (c *Case) hushedFinding() *Finding {
 	}
 	f.Remedy = []Remedy{{What: "Look at what leads here: the switch's port and VLAN, the route to this host or its announcement, whom its router asks for its address (ip neigh), a filter or a balancer before it that takes its clients elsewhere."}}
 	return f
+}
+
+// quiet gives how long the silence of serve.silence became that goes on at a time, in s, and when it was longest. It is one where it is
+// far longer than the pauses before it.
+func (c *Case) quiet(silence *timeline.Series, at int64) (longest float64, last int64, ok bool) {
+	var pauses []float64
+	began := at
+	for i, t := range silence.T {
+		v := silence.V[i]
+		if t >= at && (v < longest || v != v) {
+			break
+		}
+		if t >= at {
+			longest, last = v, t
+			began = t - int64(v*1e9)
+		}
+	}
+	for i, t := range silence.T {
+		if v := silence.V[i]; t < began && v == v {
+			pauses = append(pauses, v)
+		}
+	}
+	usual := 0.0
+	if len(pauses) > 0 {
+		usual = quantile(pauses, 0.9)
+	}
+	return longest, last, longest >= max(quietLeast.Value, quietMore.Value*usual)
 }
