@@ -23,8 +23,8 @@ var memoryPressure = Check{
 	Page: `When memory is short, whoever asks for a page has to free others first (direct reclaim),
 and what was thrown away must be read again. Pressure stall information says for which
 part of the time tasks waited for that. In the end the kernel kills a process; of a
-container that has reached its own limit, one of that container: where nothing of that name
-listens here, that is only noted.
+container that has reached its own limit, one of that container: where nothing of that
+name listens here, that is only noted.
 
 Free memory alone says nothing: a healthy host uses all of it for its page cache, which
 kswapd frees in the background without anybody waiting.`,

@@ -28,9 +28,9 @@ were not answered when their clients gave up, when the server closed, or when th
 ended, are told here too, of a service that otherwise answers. A client whose last data
 asks nothing (a window update of HTTP/2, TLS' goodbye) is not taken for one that waits.
 
-Requests that share a connection (HTTP/2, gRPC, a pool) are not told apart in packets: where
-others come all the time, none seems to wait. There the kernel tells how many questions came
-since anybody was answered.
+Requests that share a connection (HTTP/2, gRPC, a pool) are not told apart in packets:
+where others come all the time, none seems to wait. There the kernel tells how many
+questions came since anybody was answered.
 
 What it waited for is told as far as it is known: how much CPU time its processes used
 from the trigger to the end, whether servers that it asks took longer than before, how

@@ -14,10 +14,10 @@ import (
 var windowShrunk = Check{
 	ID:    "window-shrunk",
 	Title: "A receive window shrank",
-	Doc:   "a receiver took back room that it had offered, so that what was on its way is dropped and sent again; names the receiver",
+	Doc:   "a receiver took back room that it had offered, so that what was on its way may be dropped and sent again; names the receiver",
 	Page: `"Peer unexpectedly shrunk window": a receiver should not take back what it has offered, as
-the sender may have used it already. What is beyond the new edge may be dropped, and must be
-sent again then. It happens where the receiver's memory is short, where it has
+the sender may have used it already. What is beyond the new edge may be dropped, and must
+be sent again then. It happens where the receiver's memory is short, where it has
 net.ipv4.tcp_shrink_window = 1 (Linux since 6.6), or where a middlebox rewrites windows or
 their scale.
 
