@@ -11,7 +11,7 @@ package bpf
 //go:generate object Extents extents.bpf.c
 //go:generate object TcpRetransmit tcp_retransmit.bpf.c
 //go:generate object TcpReset tcp_reset.bpf.c
-//go:generate object -type samples -type histogram -type responses -type transitions Tcp tcp.bpf.c
+//go:generate object -type samples -type histogram -type responses -type ports -type transitions Tcp tcp.bpf.c
 //go:generate object -type softirqs -type durations Softirq softirq.bpf.c
 //go:generate object -type functions -type durations Function function.bpf.c
 //go:generate object -type event -type stack -type account Stacks stacks.bpf.c

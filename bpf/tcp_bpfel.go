@@ -19,6 +19,11 @@ type TcpHistogram struct {
 	Max    uint64
 }
 
+type TcpPorts struct {
+	_        structs.HostLayout
+	Answered [65536]uint8
+}
+
 type TcpResponses struct {
 	_         structs.HostLayout
 	Serve     TcpHistogram
@@ -26,7 +31,8 @@ type TcpResponses struct {
 	Connect   TcpHistogram
 	Unkept    uint64
 	Dismissed [2]uint64
-	Pad       [2]uint64
+	Asked     uint64
+	Pad       [1]uint64
 }
 
 type TcpSamples struct {
@@ -49,6 +55,7 @@ type TcpTransitions struct {
 const (
 	TcpMapEventAccount   = "event_account"
 	TcpMapEvents         = "events"
+	TcpMapResponsePorts  = "response_ports"
 	TcpMapResponseTimes  = "response_times"
 	TcpMapRttSamples     = "rtt_samples"
 	TcpMapTalks          = "talks"
@@ -123,6 +130,7 @@ type TcpProgramSpecs struct {
 type TcpMapSpecs struct {
 	EventAccount   *ebpf.MapSpec `ebpf:"event_account"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
+	ResponsePorts  *ebpf.MapSpec `ebpf:"response_ports"`
 	ResponseTimes  *ebpf.MapSpec `ebpf:"response_times"`
 	RttSamples     *ebpf.MapSpec `ebpf:"rtt_samples"`
 	Talks          *ebpf.MapSpec `ebpf:"talks"`
@@ -169,6 +177,7 @@ func (o *TcpObjects) Close() error {
 type TcpMaps struct {
 	EventAccount   *ebpf.Map `ebpf:"event_account"`
 	Events         *ebpf.Map `ebpf:"events"`
+	ResponsePorts  *ebpf.Map `ebpf:"response_ports"`
 	ResponseTimes  *ebpf.Map `ebpf:"response_times"`
 	RttSamples     *ebpf.Map `ebpf:"rtt_samples"`
 	Talks          *ebpf.Map `ebpf:"talks"`
@@ -179,6 +188,7 @@ func (m *TcpMaps) Close() error {
 	return _TcpClose(
 		m.EventAccount,
 		m.Events,
+		m.ResponsePorts,
 		m.ResponseTimes,
 		m.RttSamples,
 		m.Talks,

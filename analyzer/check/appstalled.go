@@ -49,7 +49,7 @@ that: a proxy whose client does not read does not read either, and does right.`,
 			Because: "workers that all wait for an upstream accept nothing"},
 	},
 	// What is not accepted fills the queue.
-	Explains: []string{"accept.queue.fill", "accept.stalled", "serve.p99", "serve.max", "serve.waiting", "tcp.established"},
+	Explains: []string{"accept.queue.fill", "accept.stalled", "serve.p99", "serve.max", "serve.waiting", "serve.hung", "serve.silence", "serve.asked", "tcp.established"},
 	run:      runAppStalled,
 }
 

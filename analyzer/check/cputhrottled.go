@@ -36,7 +36,7 @@ job back that listens nowhere, nobody waits for it.`,
 	Ref:      "Documentation/scheduler/sched-bwc.rst; Documentation/admin-guide/cgroup-v2.rst, cpu.max, cpu.stat",
 	Needs:    []*Need{needSockets},
 	Limits:   []Limit{throttledPeriods, throttledTime, throttledLeast},
-	Explains: []string{"serve.p99", "serve.max", "serve.waiting", "accept.queue.fill", "accept.stalled"},
+	Explains: []string{"serve.p99", "serve.max", "serve.waiting", "serve.hung", "serve.silence", "serve.asked", "accept.queue.fill", "accept.stalled"},
 	run:      runCPUThrottled,
 }
 
@@ -51,12 +51,15 @@ func runCPUThrottled(c *Case) Answer {
 	}
 	then, told := map[int]before{}, map[string]*Finding{}
 	var findings []*Finding
-	limits := 0
+	limits, unseen := 0, ""
 	for i := range c.Evidence.Sockets {
 		s := &c.Evidence.Sockets[i]
 		for j := range s.Process {
 			p := &s.Process[j]
 			was, known := then[p.PID]
+			if s.Listening() && p.CPUUnseen {
+				unseen = p.Comm
+			}
 			switch {
 			case !s.Listening() || p.CPU == nil:
 			case s.At == member.AtTrigger:
@@ -75,6 +78,9 @@ func runCPUThrottled(c *Case) Answer {
 	switch {
 	case len(findings) > 0:
 		return present(c.rest(worst(findings), "CPU limits")...)
+	case unseen != "":
+		return unknown(fmt.Sprintf("the control group of %s could not be seen, and it may have a CPU limit", words.Clip(unseen)),
+			"let spikeboxd see the machine's /sys/fs/cgroup (--netns, or nsenter(1) with --net alone, in place of ip netns exec, which mounts another /sys; --cgroupns host)")
 	case limits == 0:
 		return absent("no listening program has a CPU limit")
 	}

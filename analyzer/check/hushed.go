@@ -10,7 +10,11 @@ import (
 	"github.com/spikebox/spikebox/format/unit"
 )
 
-var hushedMany = Limit{"clients", 6, "addresses", "some clients that ask in step pause in step; users do not"}
+var (
+	hushedMany = Limit{"clients", 6, "addresses", "some clients that ask in step pause in step; users do not"}
+	quietLeast = Limit{"silence", 2.5, "s", "who waits for an answer is hurt by then, whoever keeps it from him"}
+	quietMore  = Limit{"pauses", 10, "times what nine of ten moments stay below", "of clients that ask independently of each other, one pause of e^23 is longer"}
+)
 
 // hushedFinding is about clients who were answered all that they had asked, and say nothing more: no timer runs for
 // them. Nil where there are none.
@@ -23,8 +27,8 @@ func (c *Case) hushedFinding() *Finding {
 	if !ok || most <= hushedMany.Value {
 		return nil
 	}
-	longest, last, _ := silence.Max(timeline.Span{Start: at, End: c.Window.End})
-	if c.heardInSilence(timeline.Span{Start: last - int64(longest*1e9), End: last}) > most {
+	longest, last, ok := c.quiet(silence, at)
+	if !ok || c.heardInSilence(timeline.Span{Start: last - int64(longest*1e9), End: last}) > most {
 		return nil
 	}
 	f := &Finding{Severity: Critical, Object: words.Plural(int(most), "client", "clients"), effect: "clients that are not heard any more"}
@@ -56,3 +60,30 @@ func (c *Case) heardInSilence(span timeline.Span) (n float64) {
 
 // silenceBegins is for how long after the last answer something may come that was sent before.
 const silenceBegins = 2 * time.Second
+
+// quiet gives how long the silence of serve.silence became that goes on at a time, in s, and when it was longest. It is one where it is
+// far longer than the pauses before it.
+func (c *Case) quiet(silence *timeline.Series, at int64) (longest float64, last int64, ok bool) {
+	var pauses []float64
+	began := at
+	for i, t := range silence.T {
+		v := silence.V[i]
+		if t >= at && (v < longest || v != v) {
+			break
+		}
+		if t >= at {
+			longest, last = v, t
+			began = t - int64(v*1e9)
+		}
+	}
+	for i, t := range silence.T {
+		if v := silence.V[i]; t < began && v == v {
+			pauses = append(pauses, v)
+		}
+	}
+	usual := 0.0
+	if len(pauses) > 0 {
+		usual = quantile(pauses, 0.9)
+	}
+	return longest, last, longest >= max(quietLeast.Value, quietMore.Value*usual)
+}

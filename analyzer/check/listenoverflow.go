@@ -32,7 +32,7 @@ somaxconn says.`,
 	Limits: []Limit{manyFlows},
 	// An ACK that finds the accept queue full leaves its connection half-open, and the
 	// SYN-ACK is sent again.
-	Explains: []string{"listen.overflows", "listen.drops", "accept.queue.fill", "accept.stalled", "serve.waiting", "syn_recv", "synack.retrans", "syn.retrans", "syn.retrans.ratio", "peers.stalled", "cookies"},
+	Explains: []string{"listen.overflows", "listen.drops", "accept.queue.fill", "accept.stalled", "serve.waiting", "serve.hung", "syn_recv", "synack.retrans", "syn.retrans", "syn.retrans.ratio", "peers.stalled", "cookies"},
 	Causes: []Link{
 		{Cause: &appStalled, On: subject.KindListener, Slack: counterSlack,
 			Because: "a program that stands still accepts nothing, and the queue fills up"},

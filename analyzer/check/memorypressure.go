@@ -2,9 +2,11 @@ package check
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/timeline"
+	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -21,7 +23,8 @@ var memoryPressure = Check{
 	Page: `When memory is short, whoever asks for a page has to free others first (direct reclaim),
 and what was thrown away must be read again. Pressure stall information says for which
 part of the time tasks waited for that. In the end the kernel kills a process; of a
-container that has reached its own limit, one of that container.
+container that has reached its own limit, one of that container: where nothing of that
+name listens here, that is only noted.
 
 Free memory alone says nothing: a healthy host uses all of it for its page cache, which
 kswapd frees in the background without anybody waiting.`,
@@ -67,7 +70,14 @@ func runMemoryPressure(c *Case) Answer {
 // killed tells of processes that the kernel killed. A container's own limit is that container's trouble; the
 // host's is everybody's.
 func (f *Finding) killed(c *Case, killed []message, kills burst) {
+	waiting := f.Headline != ""
 	f.Severity = Critical
+	if len(killed) > 0 && !slices.ContainsFunc(killed, func(m message) bool { return m.Fields["scope"] != "cgroup" || c.serving(m.Fields["comm"]) }) {
+		f.Detail = "Nothing of that name listens here, and the limit is not the host's: who is served here is hurt by it only if his server needs that program."
+		if f.Severity = Info; waiting {
+			f.Severity = Warning
+		}
+	}
 	who := words.Plural(uint64(max(kills.all, float64(len(killed)))), "process", "processes")
 	limit := ""
 	span := kills.span
@@ -93,6 +103,13 @@ func (f *Finding) killed(c *Case, killed []message, kills burst) {
 	f.at(span.Join(f.span0()))
 	f.effect = "the kernel killed " + who
 	f.Headline = fmt.Sprintf("For want of memory the kernel killed %s%s. %s", who, limit, f.Headline)
+}
+
+// serving says whether a program of this name has a listener of this network namespace: its workers, which have none, are called as it is.
+func (c *Case) serving(comm string) bool {
+	return slices.ContainsFunc(c.Evidence.Sockets, func(s member.Socket) bool {
+		return s.Listening() && slices.ContainsFunc(s.Process, func(p member.Process) bool { return p.Comm == comm })
+	})
 }
 
 // span0 is the finding's span, empty where it has no time yet.

@@ -36,7 +36,7 @@ sockets then: many addresses that asked until a moment and are silent since, on
 connections that nobody closed, were cut off.`,
 	Ref:    "RFC 1122 section 4.2.3.5; RFC 5482; net/ipv4/tcp_timer.c, tcp_write_timeout, Linux 6.18",
 	Needs:  []*Need{needPackets},
-	Limits: []Limit{vanishedMany, hushedMany},
+	Limits: []Limit{vanishedMany, hushedMany, quietLeast, quietMore},
 	Causes: []Link{
 		{Cause: &duplicateAddress, On: subject.KindService, Slack: counterSlack, If: harmful,
 			Because: "who is sent to the other machine that has the address is refused there, or not answered"},

@@ -34,7 +34,7 @@ name servers dead on every day. Questions over TCP and TLS are slow-upstream's.`
 	Ref:      "RFC 1035, section 4.2.1; resolv.conf(5), timeout and attempts",
 	Needs:    []*Need{needPackets, needOwn},
 	Limits:   []Limit{unresolvedMany, unresolvedShare},
-	Explains: []string{"serve.p99", "serve.max", "serve.waiting"},
+	Explains: []string{"serve.p99", "serve.max", "serve.waiting", "serve.hung", "serve.silence", "serve.asked"},
 	run:      runResolverSilent,
 }
 

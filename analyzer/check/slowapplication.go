@@ -28,13 +28,17 @@ were not answered when their clients gave up, when the server closed, or when th
 ended, are told here too, of a service that otherwise answers. A client whose last data
 asks nothing (a window update of HTTP/2, TLS' goodbye) is not taken for one that waits.
 
+Requests that share a connection (HTTP/2, gRPC, a pool) are not told apart in packets:
+where others come all the time, none seems to wait. There the kernel tells how many
+questions came since anybody was answered.
+
 What it waited for is told as far as it is known: how much CPU time its processes used
 from the trigger to the end, whether servers that it asks took longer than before, how
 many requests waited for their turn, and what the kernel timed of this host's own
 requests that no packet shows.`,
 	Ref:    "the time between tcp.len > 0 of the client and of the server in Wireshark; shared with spikebox flows --sort think",
 	Needs:  []*Need{needPackets},
-	Limits: []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},
+	Limits: []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere, muteMany, quietLeast, quietMore},
 	Causes: []Link{
 		{Cause: &appStalled, On: subject.KindListener, Slack: counterSlack,
 			Because: "who is not accepted is not answered"},
@@ -56,7 +60,7 @@ requests that no packet shows.`,
 		{Cause: &connectionRefused, On: subject.KindHost, Slack: counterSlack, If: ownUpstream,
 			Because: "a proxy that is refused by its upstream tries again before it says so"},
 	},
-	Explains: []string{"serve.p99", "serve.max", "serve.waiting", "forward.hung", "serve.dismissed", "serve.dismissed.ratio", "accept.queue.fill", "accept.stalled", "tcp.established"},
+	Explains: []string{"serve.p99", "serve.max", "serve.waiting", "serve.hung", "forward.hung", "serve.silence", "serve.asked", "serve.dismissed", "serve.dismissed.ratio", "accept.queue.fill", "accept.stalled", "tcp.established"},
 	run:      runSlowApplication,
 }
 
@@ -78,7 +82,7 @@ func ownUpstream(cause, effect *Finding) bool {
 
 // runSlowApplication asks of every service but those that this host is the client of.
 func runSlowApplication(c *Case) Answer {
-	return c.slowServices("services", func(w handshake.Way) bool { return w != handshake.Outbound }, func(s *slowness, f *Finding) {
+	tell := func(s *slowness, f *Finding) {
 		who := "the server at " + s.service.Server.String()
 		if s.way == handshake.Inbound {
 			who = c.named(s.service)
@@ -97,7 +101,15 @@ func runSlowApplication(c *Case) Answer {
 			f.Detail += c.computed(f) + detail
 		}
 		f.Remedy = append(remedy, Remedy{What: fmt.Sprintf("Find out what %s waited for in these seconds: its own log of request times, locks, its database, workers that were all taken.", who)})
-	})
+	}
+	a := c.slowServices("services", func(w handshake.Way) bool { return w != handshake.Outbound }, tell)
+	if len(a.Findings) == 0 {
+		if s, f := c.muteFinding(); f != nil {
+			tell(s, f)
+			return present(f)
+		}
+	}
+	return a
 }
 
 // cpusTaken says for which part of the time, within a span, tasks had to wait for a CPU, where that was as much as cpu-saturated asks for.

@@ -20,7 +20,7 @@ here, too.`,
 	Ref:      "nginx, $upstream_header_time; HAProxy, the timer Tr of its log",
 	Needs:    []*Need{needPackets, needOwn},
 	Limits:   []Limit{slowLimit, slowFactor, slowShare, slowMany, slowSevere},
-	Explains: []string{"upstream.p99", "upstream.max", "upstream.dismissed", "upstream.dismissed.ratio", "serve.p99", "serve.max", "serve.waiting", "accept.stalled", "tcp.established"},
+	Explains: []string{"upstream.p99", "upstream.max", "upstream.dismissed", "upstream.dismissed.ratio", "serve.p99", "serve.max", "serve.waiting", "serve.hung", "serve.silence", "serve.asked", "accept.stalled", "tcp.established"},
 	run:      runSlowUpstream,
 }
 

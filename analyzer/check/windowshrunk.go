@@ -14,10 +14,10 @@ import (
 var windowShrunk = Check{
 	ID:    "window-shrunk",
 	Title: "A receive window shrank",
-	Doc:   "a receiver took back room that it had offered, so that what was on its way is dropped and sent again; names the receiver",
+	Doc:   "a receiver took back room that it had offered, so that what was on its way may be dropped and sent again; names the receiver",
 	Page: `"Peer unexpectedly shrunk window": a receiver should not take back what it has offered, as
-the sender may have used it already. What is beyond the new edge is dropped and must be
-sent again. It happens where the receiver's memory is short, where it has
+the sender may have used it already. What is beyond the new edge may be dropped, and must
+be sent again then. It happens where the receiver's memory is short, where it has
 net.ipv4.tcp_shrink_window = 1 (Linux since 6.6), or where a middlebox rewrites windows or
 their scale.
 
@@ -59,7 +59,7 @@ func (c *Case) shrunkFinding(h hit) *Finding {
 	f.effect = c.least(needPackets) + words.Plural(h.Flows, "connection", "connections") + " with a shrunk window"
 	f.Headline = fmt.Sprintf("%s took back room in the receive window %s, in %s of %s.", words.Sentence(who),
 		c.least(needPackets)+words.Plural(uint64(h.Sum), "time", "times"), words.Plural(h.Flows, "connection", "connections"), c.named(h.service))
-	f.Detail = "What the sender had sent beyond the new edge was dropped there, and is sent again."
+	f.Detail = "What was on its way beyond the new edge may be dropped there, and is sent again then."
 	own := h.by == flow.Server && h.way == handshake.Inbound || h.by == flow.Client && h.way == handshake.Outbound
 	what := Remedy{What: "Ask the receiver for its memory pressure and its tcp_shrink_window; if several receivers do it, look for what rewrites windows on the way."}
 	if item, ok := c.settingItem(shrinkWindow); ok && own {

@@ -86,7 +86,8 @@ type Process struct {
 	FDs     int    `json:"fds,omitempty"`      // open file descriptors
 	FDLimit uint64 `json:"fd_limit,omitempty"` // RLIMIT_NOFILE, soft; 0 where it is unlimited
 	// CPU is the CPU limit that held it back longest so far, nil where it has none.
-	CPU *CPULimit `json:"cpu_limit,omitempty"`
+	CPU       *CPULimit `json:"cpu_limit,omitempty"`
+	CPUUnseen bool      `json:"cpu_limit_unseen,omitempty"` // its control group's files were not seen, and it may have one
 }
 
 // CPULimit is the limit of a control group, its own or one above it, and what that did since the group was made

@@ -29,10 +29,11 @@ var responseProbe = Probe{
 type Response struct {
 	programs *tcpPrograms
 	cpus     *shared[bpf.TcpResponses]
+	ports    *shared[bpf.TcpPorts]
 	// Totals over all CPUs at the last Read, as in RTT.
 	serve, upstream, connect [Buckets]uint64
 	dismissed                [2]uint64
-	answers, reads           atomic.Uint64 // see Answered
+	answers, asked, reads    atomic.Uint64 // see Answered
 }
 
 // Responses are the times that ended since the last Read, and the requests that were dismissed: of
@@ -47,7 +48,11 @@ func (s *Set) openResponse(o Options) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Response{programs: programs, cpus: cpus}, nil
+	ports, err := share[bpf.TcpPorts](programs.loaded.Maps[bpf.TcpMapResponsePorts])
+	if err != nil {
+		return nil, errors.Join(refuse("response", err), programs.arm("response", false), cpus.Close())
+	}
+	return &Response{programs: programs, cpus: cpus, ports: ports}, nil
 }
 
 // Read puts the times that ended since the last Read into *into, which it overwrites. It
@@ -58,12 +63,14 @@ func (r *Response) Read(into *Responses) error {
 		return fmt.Errorf("read probe response: %w", os.ErrClosed)
 	}
 	var serve, upstream, connect bpf.TcpHistogram
+	var asked uint64
 	var dismissed [2]uint64 // by side, as in bpf/response.h
 	for i := range r.cpus.slots {
 		c := &r.cpus.slots[i]
 		addHistogram(&serve, &c.Serve)
 		addHistogram(&upstream, &c.Upstream)
 		addHistogram(&connect, &c.Connect)
+		asked += atomic.LoadUint64(&c.Asked)
 		for side := range dismissed {
 			dismissed[side] += atomic.LoadUint64(&c.Dismissed[side])
 		}
@@ -72,13 +79,31 @@ func (r *Response) Read(into *Responses) error {
 	into.Upstream.sinceLast(&r.upstream, &upstream)
 	into.Connect.sinceLast(&r.connect, &connect)
 	r.answers.Add(into.Serve.Count)
+	r.asked.Store(asked)
 	r.reads.Add(1)
 	into.UpstreamDismissed, into.ServeDismissed = since(&r.dismissed[0], dismissed[0]), since(&r.dismissed[1], dismissed[1])
 	return nil
 }
 
-// Answered counts the times of served requests that Read has given, and how often it has read. It is safe beside Read.
-func (r *Response) Answered() (answers, reads uint64) { return r.answers.Load(), r.reads.Load() }
+// Answered counts the times of served requests that Read has given, the short segments with data that came on accepted
+// connections which had been answered before, and how often it has read. It is safe beside Read.
+func (r *Response) Answered() (answers, asked, reads uint64) {
+	return r.answers.Load(), r.asked.Load(), r.reads.Load()
+}
+
+// TakeAnswered says whether anybody was answered from a port here since it was asked last; of a busy host's connections
+// (RTT.LookAt) of those that are looked at. It is for one caller, and not beside Close.
+func (r *Response) TakeAnswered(port uint16) bool {
+	if r.ports.slots == nil {
+		return false
+	}
+	at := &r.ports.slots[0].Answered[port]
+	answered := *at != 0
+	if answered {
+		*at = 0
+	}
+	return answered
+}
 
 // Lost counts, since arming, the connections that gave no times because no memory was had.
 func (r *Response) Lost() (n uint64) {
@@ -90,5 +115,5 @@ func (r *Response) Lost() (n uint64) {
 
 // Close detaches the probe.
 func (r *Response) Close() error {
-	return errors.Join(r.programs.arm("response", false), r.cpus.Close())
+	return errors.Join(r.programs.arm("response", false), r.cpus.Close(), r.ports.Close())
 }

@@ -13,29 +13,38 @@ import (
 )
 
 // cpuLimit gives the CPU limit that held a process back longest, by the text of its /proc/PID/cgroup: of its group and of
-// those above it, as a pod limits its containers. nil where there is none, or its files are not seen from here.
-func cpuLimit(root, cgroups string) (worst *member.CPULimit) {
+// those above it, as a pod limits its containers; nil where there is none, or its group is unseen from here.
+func cpuLimit(root, cgroups string) (worst *member.CPULimit, unseen bool) {
+	first := false // version 1 has the CPUs, also where both are mounted
 	for line := range strings.Lines(cgroups) {
 		// "4:cpu,cpuacct:/system.slice/nginx.service", "0::/system.slice/nginx.service" (cgroups(7))
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(parts) < 3 || strings.HasPrefix(parts[2], "/..") { // not below what this cgroup namespace shows
+		if len(parts) < 3 {
 			continue
 		}
 		folder, read := "sys/fs/cgroup", cpuLimit2
-		if parts[1] != "" {
-			if !slices.Contains(strings.Split(parts[1], ","), "cpu") {
-				continue
-			}
-			folder, read = filepath.Join(folder, parts[1]), cpuLimit1
+		switch {
+		case slices.Contains(strings.Split(parts[1], ","), "cpu"):
+			folder, read, first = filepath.Join(folder, parts[1]), cpuLimit1, true
+		case parts[1] != "" || first:
+			continue
 		}
-		for group := filepath.Clean(parts[2]); group != "/" && group != "."; group = filepath.Dir(group) {
+		if _, err := os.Stat(filepath.Join(root, folder, parts[2])); err != nil || strings.HasPrefix(parts[2], "/..") { // not below what this cgroup namespace shows
+			unseen = true
+			continue
+		}
+		// A namespace's root is some group below the machine's, which has no limit of its own.
+		for group := filepath.Clean(parts[2]); group != "."; group = filepath.Dir(group) {
 			l := &member.CPULimit{Group: group}
 			if read(filepath.Join(root, folder, group), l) && (worst == nil || l.ThrottledUs > worst.ThrottledUs) {
 				worst = l
 			}
+			if group == "/" {
+				break
+			}
 		}
 	}
-	return worst
+	return worst, unseen
 }
 
 // cpuLimit2 reads cpu.max, "20000 100000", and cpu.stat of version 2.

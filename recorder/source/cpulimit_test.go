@@ -18,6 +18,7 @@ func TestCPULimit(t *testing.T) {
 		cgroups string
 		files   map[string]string // below sys/fs/cgroup
 		want    *member.CPULimit
+		unseen  bool
 	}{
 		"version 2, the pod above": {"0::/kubepods/pod1/web\n", map[string]string{
 			"kubepods/pod1/web/cpu.max":  "200000 100000\n",
@@ -26,21 +27,28 @@ func TestCPULimit(t *testing.T) {
 			"kubepods/pod1/cpu.stat":     "usage_usec 9\nnr_periods 60\nnr_throttled 30\nthrottled_usec 1900000\n",
 			"kubepods/cpu.max":           "max 100000\n",
 			"kubepods/cpu.stat":          "usage_usec 9\n",
-		}, &member.CPULimit{Group: "/kubepods/pod1", QuotaUs: 50000, PeriodUs: 100000, Periods: 60, Throttled: 30, ThrottledUs: 1900000}},
+		}, &member.CPULimit{Group: "/kubepods/pod1", QuotaUs: 50000, PeriodUs: 100000, Periods: 60, Throttled: 30, ThrottledUs: 1900000}, false},
 		"version 1": {"5:memory:/shop\n4:cpu,cpuacct:/shop\n0::/\n", map[string]string{
 			"cpu,cpuacct/shop/cpu.cfs_quota_us":  "2000\n",
 			"cpu,cpuacct/shop/cpu.cfs_period_us": "100000\n",
 			"cpu,cpuacct/shop/cpu.stat":          "nr_periods 8\nnr_throttled 3\nthrottled_time 42000000\n",
-		}, &member.CPULimit{Group: "/shop", QuotaUs: 2000, PeriodUs: 100000, Periods: 8, Throttled: 3, ThrottledUs: 42000}},
+		}, &member.CPULimit{Group: "/shop", QuotaUs: 2000, PeriodUs: 100000, Periods: 8, Throttled: 3, ThrottledUs: 42000}, false},
 		"without a limit": {"4:cpu:/shop\n", map[string]string{
 			"cpu/shop/cpu.cfs_quota_us":  "-1\n",
 			"cpu/shop/cpu.cfs_period_us": "100000\n",
 			"cpu/shop/cpu.stat":          "nr_periods 0\nnr_throttled 0\nthrottled_time 0\n",
-		}, nil},
+		}, nil, false},
+		"the container's own, which is its root": {"0::/\n", map[string]string{
+			"cpu.max":  "20000 100000\n",
+			"cpu.stat": "usage_usec 9\nnr_periods 50\nnr_throttled 40\nthrottled_usec 700\n",
+		}, &member.CPULimit{Group: "/", QuotaUs: 20000, PeriodUs: 100000, Periods: 50, Throttled: 40, ThrottledUs: 700}, false},
+		"the machine's root":                {"0::/\n", map[string]string{"cpu.stat": "usage_usec 9\n"}, nil, false},
+		"in a network namespace's own /sys": {"0::/shop\n", nil, nil, true},
+		"version 1 beside an empty 2":       {"4:cpu:/shop\n0::/shop\n", map[string]string{"cpu/shop/cpu.cfs_quota_us": "-1\n"}, nil, false},
 		"beside this cgroup namespace": {"0::/../web\n", map[string]string{
 			"web/cpu.max":  "50000 100000\n",
 			"web/cpu.stat": "nr_periods 60\nnr_throttled 30\nthrottled_usec 1900000\n",
-		}, nil},
+		}, nil, true},
 	} {
 		root := t.TempDir()
 		for path, text := range c.files {
@@ -52,8 +60,9 @@ func TestCPULimit(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if diff := cmp.Diff(c.want, cpuLimit(root, c.cgroups)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
+		got, unseen := cpuLimit(root, c.cgroups)
+		if diff := cmp.Diff(c.want, got); diff != "" || unseen != c.unseen {
+			t.Errorf("%s: unseen is %v (-want +got):\n%s", name, unseen, diff)
 		}
 	}
 }

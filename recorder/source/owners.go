@@ -152,7 +152,7 @@ func process(dir string, pid int) *member.Process {
 	cmdline, _, _ := strings.Cut(read("cmdline"), "\x00")
 	cmdline, _, _ = strings.Cut(cmdline, " ")
 	cgroup := read("cgroup")
-	limit := cpuLimit(filepath.Dir(filepath.Dir(dir)), cgroup)
+	limit, unseen := cpuLimit(filepath.Dir(filepath.Dir(dir)), cgroup)
 	if _, v2, ok := strings.Cut(cgroup, "0::"); ok { // the unified hierarchy's line
 		cgroup, _, _ = strings.Cut(v2, "\n")
 	} else {
@@ -160,5 +160,5 @@ func process(dir string, pid int) *member.Process {
 	}
 	fds, _ := names(filepath.Join(dir, "fd"), -1) // it could be listed before
 	return &member.Process{PID: pid, Comm: read("comm"), Cmdline: cmdline, Cgroup: cgroup,
-		FDs: len(fds), FDLimit: fdLimit(dir), CPU: limit}
+		FDs: len(fds), FDLimit: fdLimit(dir), CPU: limit, CPUUnseen: unseen}
 }

@@ -49,8 +49,8 @@ var floors = map[string]float64{
 	"connections.stalled": 4,
 	// 3, so that 3x is nine within three seconds: a browser that closes leaves six.
 	"close_wait.growth": 3,
-	// 0.6, so that 5x is three addresses: a household that is banned and tries on, some scanners.
-	"filtered.clients": 0.6, "peers.stalled": 0.6,
+	// 0.6, so that 5x is three addresses: a household that is banned and tries on, some scanners, three heavy requests.
+	"filtered.clients": 0.6, "peers.stalled": 0.6, "serve.hung": 0.6,
 	// 50, so that 5x is 250: a port scan has some hundred open at once, a deploy as many.
 	"syn_recv": 50,
 	// A third of 1 %, so that 3x is 1 %, at which a connection over 50 ms gets 2.8 Mbit/s of any line (Mathis et al.

@@ -13,6 +13,8 @@ type reading struct {
 	opened, silent, late, cut, growth, waiting, losing                float64
 	dismissed, turned, deaf                                           float64 // by upstreams, by this host; s
 	hush, still                                                       float64 // s; addresses
+	hung, asked                                                       float64 // since anybody was answered
+	mute                                                              bool    // nobody is answered
 	copied                                                            float64 // what copies send again, of retrans.
 
 	least float64 // s, the least round trip of those connections
@@ -65,6 +67,10 @@ func (r *reading) value(vital string) float64 {
 		return r.hush
 	case "clients.silent":
 		return r.still
+	case "serve.hung":
+		return r.hung
+	case "serve.asked":
+		return r.asked
 	case "udp.stalled":
 		return r.deaf
 	case "rtt.late":
@@ -230,6 +236,7 @@ var kinds = []*kind{
 	}},
 	{name: "application hangs, and accepts", hurts: true, weekly: 2, least: 6 * time.Second, most: time.Minute, lay: func(_ *event, in time.Duration, r *reading) {
 		r.waiting += r.opened * math.Min(math.Max(in.Seconds()-1, 0), 9)
+		r.mute, r.asked = true, r.opened*in.Seconds()
 	}},
 	{name: "upstream that swallows SYNs", hurts: true, weekly: 2, least: 4 * time.Second, most: time.Minute, lay: later(25, 300)},
 	// At any size of the host: each waits a second, and tries again.

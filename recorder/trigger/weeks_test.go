@@ -30,7 +30,7 @@ var theirs = Vitals{
 	"connections.stalled": "1", "close_wait.growth": "1", "forward.waiting": "1", "forward.refused": "1/s", "retrans.connections": "1", "retrans.others": "1/s",
 	"upstream.dismissed": "1/s", "upstream.dismissed.ratio": "ratio", "serve.dismissed": "1/s", "serve.dismissed.ratio": "ratio", "udp.stalled": "s",
 	"forward.retrans.ratio": "ratio", "forward.lossy": "1", "forward.stalled": "1", "forward.hung": "1", "forward.unanswered": "1", "udp.unanswered": "1", "links.lost": "1", "address.conflicts": "1",
-	"serve.silence": "s", "clients.silent": "1",
+	"serve.silence": "s", "clients.silent": "1", "serve.asked": "1", "serve.hung": "1",
 }
 
 // week is one host's, and what became of it.
@@ -147,10 +147,13 @@ func (w *week) run() {
 // second do, a pause is one of many addresses.
 func (w *week) call(r *reading) {
 	w.hush = min(w.hush+Tick.Seconds(), 60)
-	if w.calls.Float64() > math.Exp(-r.opened*Tick.Seconds()) {
+	if w.calls.Float64() > math.Exp(-r.opened*Tick.Seconds()) && !r.mute {
 		w.hush = 0
 	}
-	if r.hush = w.hush; r.opened >= 2 && w.hush >= 2 {
+	if w.hush >= 1 {
+		r.hung = r.waiting
+	}
+	if r.hush = w.hush; !r.mute && r.opened >= 2 && w.hush >= 2 {
 		r.still = 20
 	}
 }

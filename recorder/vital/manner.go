@@ -2,7 +2,10 @@
 
 package vital
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // manner is what was seen of the connections to a port that is listened on. One that takes logs lets all of its
 // clients wait, and answers nobody.
@@ -11,11 +14,18 @@ type manner struct {
 	answers  bool      // somebody
 	since    time.Time // that is known
 	silent   bool      // somebody who was never answered has waited for longer than what is counted, or gone on to send
-	waiting  int       // of this look, and the next three
+	answered time.Time // somebody was, at the latest; zero: that is not told
+	waiting  int       // of this look, and the next four
 	unsure   int       // who wait, but not for as long as where nobody is known to be answered
 	patient  int
-	peaks    peaks // of patient
+	soon     int                // who wait for more than half a second
+	hung     map[netip.Addr]int // connections of who asked since somebody was answered
+	peaks    peaks              // of patient
+	others   peaks              // of waiting and unsure, while somebody was answered
 }
+
+// household is how many connections of one address are one user's: what a browser opens at once.
+const household = 6
 
 // peaks are the most of each minute of the last hour.
 type peaks struct {
@@ -45,7 +55,7 @@ func (p *peaks) max() (most int) {
 // look takes what a connection's tcp_info says of its last data, and whether its client has gone on. A client that
 // asks first does so within the jiffy of the handshake, of which both times are until then (net/ipv4/tcp_minisocks.c,
 // tcp_create_openreq_child).
-func (m *manner) look(info []byte, goneOn bool) {
+func (m *manner) look(now time.Time, who netip.Addr, info []byte, goneOn bool) {
 	field := func(offset int) uint32 { return native.Uint32(info[offset:]) }
 	sent, heard := field(tcpInfoLastDataSent), field(tcpInfoLastDataRecv)
 	never := field(tcpInfoDataSegsIn) > 0 && field(tcpInfoDataSegsOut) == 0
@@ -58,31 +68,62 @@ func (m *manner) look(info []byte, goneOn bool) {
 	if heard > sent || heard == sent && !never {
 		return
 	}
+	if heard >= waitingLeast/2 && heard < waitingMost && !goneOn {
+		m.soon++
+	}
 	switch {
 	case heard >= waitingPatient || goneOn:
 		m.patient++
+		return
 	case heard >= waitingMost || heard < waitingLeast:
+		return
 	case heard < waitingUnknown:
 		m.unsure++
 	default:
 		m.waiting++
 	}
+	if !m.answered.IsZero() && now.Sub(m.answered) > time.Duration(heard)*time.Millisecond {
+		if m.hung == nil {
+			m.hung = map[netip.Addr]int{}
+		}
+		m.hung[who]++
+	}
 }
 
-// count gives how many of the port's clients wait, and begins a new look. As many as have been seen to wait patiently
-// come at once when the service is restarted; twice as many are others.
-func (m *manner) count(now time.Time) (n int) {
+// count gives how many of the port's clients wait, how many of them hang, and whether more may soon, and begins a new look. As many
+// as have been seen to wait patiently come at once when the service is restarted; twice as many are others. And as many as
+// wait while others are answered, as long polls do that end within half a minute, still wait when those others leave.
+func (m *manner) count(now time.Time) (n, hung int, soon bool) {
 	if m.answers && m.since.IsZero() {
 		m.since = now
 	}
+	all := m.waiting + m.unsure
 	if n = m.waiting; m.answers && now.Sub(m.since) >= waitingPatient*time.Millisecond {
-		n += m.unsure
+		n = all
+		if hung = m.hang(); all <= 2*m.others.max() {
+			hung = 0
+		}
 	}
 	m.peaks.note(now, m.patient)
-	if m.silent && !m.answers || n <= 2*m.peaks.max() {
-		n = 0
+	if now.Sub(m.answered) < waitingLeast*time.Millisecond {
+		m.others.note(now, all)
 	}
-	m.waiting, m.unsure, m.patient = 0, 0, 0
+	usual := 2 * m.peaks.max()
+	if soon = m.soon > usual; m.silent && !m.answers || n <= usual {
+		n, hung = 0, 0
+	}
+	m.waiting, m.unsure, m.patient, m.soon = 0, 0, 0, 0
+	clear(m.hung)
+	return n, hung, soon
+}
+
+// hang counts who hangs: a page of one user by its address, and what comes through a proxy by its connections.
+func (m *manner) hang() (n int) {
+	for _, connections := range m.hung {
+		if n++; connections > household {
+			n += connections - 1
+		}
+	}
 	return n
 }
 

@@ -19,6 +19,7 @@ var silenceMeter = &Meter{
 		{"serve.silence", "s", "time since this host's applications last answered anybody; at most a minute"},
 		{"clients.silent", "1", "addresses that asked within the 10 s before and nothing since, on accepted connections that are still open; 0 where somebody went on to send; " +
 			"counted where the silence has lasted 2 s, 4 s and so on, and 2/s were answered before it"},
+		{"serve.asked", "1", "segments of less than 1,000 bytes of data that came on accepted connections since anybody was answered; of connections that had been answered, and less than 10 s before"},
 	},
 	Variants: []Variant{{Name: "ebpf", Open: openSilence}},
 }
@@ -40,10 +41,12 @@ const (
 type silenceReader struct {
 	pace
 	response interface {
-		Answered() (answers, reads uint64)
+		Answered() (answers, asked, reads uint64)
 	}
 	answers uint64 // at the last tick, as the next
 	reads   uint64
+	asked   uint64 // at the last tick with an answer
+	unheard uint64 // asked since
 	last    time.Time
 	before  [silenceTicks]answered // the last ticks that had answers
 	newest  int
@@ -90,22 +93,23 @@ func (r *silenceReader) Read(now time.Time, out []float64) (err error) {
 			r.clients = r.found
 		}
 	}
-	out[0], out[1] = min(r.quiet, silenceMost).Seconds(), float64(r.clients)
+	out[0], out[1], out[2] = min(r.quiet, silenceMost).Seconds(), float64(r.clients), float64(r.unheard)
 	return err
 }
 
 // listen takes how many answers there were so far. Of time in which no tick came, or the meter of response times was
 // not read, nothing is known.
 func (r *silenceReader) listen(now time.Time) (known bool) {
-	answers, reads := r.response.Answered()
+	answers, asked, reads := r.response.Answered()
 	elapsed, n := now.Sub(r.last), answers-r.answers
 	known = reads != r.reads && elapsed >= 0 && elapsed <= blind
 	r.last, r.answers, r.reads = now, answers, reads
 	if n == 0 && known {
 		r.quiet += elapsed
+		r.unheard = asked - r.asked
 		return true
 	}
-	r.quiet = 0
+	r.quiet, r.asked, r.unheard = 0, asked, 0
 	r.newest = (r.newest + 1) % silenceTicks
 	r.before[r.newest] = answered{now, n}
 	return known
@@ -122,11 +126,12 @@ func (r *silenceReader) busy() bool {
 	return sum >= silenceAnswers
 }
 
-// look counts the addresses that are silent. A port that is listened on is known from its listener, which the kernel
+// look counts the addresses that are silent. Those who asked as the silence began, and were not answered, are so since nobody
+// answers them: where they are the more, a program hangs. A port that is listened on is known from its listener, which the kernel
 // lists first (see waitingReader).
 func (r *silenceReader) look(buf []byte, who map[netip.Addr]bool) error {
 	clear(who)
-	n, heard, ports := 0, false, map[uint16]bool{}
+	n, heard, waiting, ports := 0, false, 0, map[uint16]bool{}
 	q := sockdiag.Query{States: 1<<sockdiag.Listen | 1<<sockdiag.Established, Detail: true, Buffer: buf}
 	err := sockdiag.Dump(q, func(s *sockdiag.Socket) bool {
 		switch {
@@ -137,14 +142,17 @@ func (r *silenceReader) look(buf []byte, who map[netip.Addr]bool) error {
 		default:
 			since := time.Duration(native.Uint32(s.Info[tcpInfoLastDataRecv:])) * time.Millisecond
 			heard = heard || since < r.of-silenceSlack
-			if since <= r.of+silenceBefore {
+			switch waits := native.Uint32(s.Info[tcpInfoLastDataSent:]) > native.Uint32(s.Info[tcpInfoLastDataRecv:]); {
+			case waits && since <= r.of+silenceSlack:
+				waiting++
+			case !waits && since <= r.of+silenceBefore:
 				who[s.Remote.Addr().Unmap()] = true
 			}
 		}
 		n++
 		return !heard && n < waitingCap
 	})
-	if r.found = len(who); heard {
+	if r.found = len(who); heard || waiting >= len(who) {
 		r.found = 0
 	}
 	return err

@@ -3,7 +3,6 @@
 package vital
 
 import (
-	"io"
 	"math"
 	"net"
 	"testing"
@@ -16,9 +15,9 @@ import (
 )
 
 // told is what the probe of response times has told.
-type told struct{ answers, reads uint64 }
+type told struct{ answers, asked, reads uint64 }
 
-func (t *told) Answered() (answers, reads uint64) { return t.answers, t.reads }
+func (t *told) Answered() (answers, asked, reads uint64) { return t.answers, t.asked, t.reads }
 
 // hushed is a reader whose sockets are found silent by found, and a time of its own.
 type hushed struct {
@@ -27,6 +26,7 @@ type hushed struct {
 	t    *testing.T
 	now  time.Time
 	asks int
+	each uint64 // asked in each tick
 }
 
 func newHushed(t *testing.T) *hushed {
@@ -44,10 +44,10 @@ func newHushed(t *testing.T) *hushed {
 // ticks reads for some time, in each tick of which so many were answered, and gives the last values.
 func (h *hushed) ticks(d time.Duration, answers uint64) (silence, clients float64) {
 	h.t.Helper()
-	var out [2]float64
+	var out [3]float64
 	for end := h.now.Add(d); h.now.Before(end); {
 		h.now = h.now.Add(250 * time.Millisecond)
-		h.told = told{h.told.answers + answers, h.told.reads + 1}
+		h.told = told{h.told.answers + answers, h.told.asked + h.each, h.told.reads + 1}
 		unmeasured(out[:])
 		if err := h.Read(h.now, out[:]); err != nil {
 			h.t.Fatal(err)
@@ -94,7 +94,7 @@ func TestSilenceUnmeasured(t *testing.T) {
 		t.Errorf("%v s of silence, %v silent after a minute without ticks", silence, clients)
 	}
 	h.ticks(5*time.Second, 1)
-	out := []float64{0, 0}
+	out := []float64{0, 0, 0}
 	for range 20 { // the meter of response times is shed
 		h.now = h.now.Add(250 * time.Millisecond)
 		unmeasured(out)
@@ -123,7 +123,14 @@ func TestSilentClients(t *testing.T) {
 				}
 				go func() {
 					defer c.Close()
-					_, _ = io.Copy(io.Discard, c)
+					for b := make([]byte, 1); ; {
+						if _, err := c.Read(b); err != nil {
+							return
+						}
+						if b[0] == '?' {
+							_, _ = c.Write(b)
+						}
+					}
 				}()
 			}
 		}()
@@ -145,6 +152,9 @@ func TestSilentClients(t *testing.T) {
 				if _, err := c.Write([]byte("?")); err != nil {
 					t.Fatal(err)
 				}
+				if _, err := c.Read(make([]byte, 1)); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if err := r.look(buf, who); err != nil {
 				t.Fatal(err)
@@ -162,10 +172,34 @@ func TestSilentClients(t *testing.T) {
 		}
 		r.of = silenceSlack
 		for _, c := range clients {
+			if _, err := c.Write([]byte("!")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.look(buf, who); err != nil || r.found != 0 {
+			t.Errorf("%d addresses are silent (%v), which all wait for an answer", r.found, err)
+		}
+		for _, c := range clients {
 			c.Close()
 		}
 		if err := r.look(buf, who); err != nil || r.found != 0 {
 			t.Errorf("%d addresses are silent (%v), which have all taken leave", r.found, err)
 		}
 	})
+}
+
+// What comes while nobody is answered is counted from the last answer on.
+func TestSilenceAsked(t *testing.T) {
+	h := newHushed(t)
+	h.each = 3
+	h.ticks(2*time.Second, 1)
+	if h.unheard != 0 {
+		t.Errorf("%d were asked since the last answer where each tick has one", h.unheard)
+	}
+	if h.ticks(2*time.Second, 0); h.unheard != 24 {
+		t.Errorf("%d were asked in 2 s without an answer, want 24", h.unheard)
+	}
+	if h.ticks(250*time.Millisecond, 1); h.unheard != 0 {
+		t.Errorf("%d were asked since an answer", h.unheard)
+	}
 }

@@ -15,6 +15,7 @@ var waitingMeter = &Meter{
 	Vitals: []Vital{
 		{"serve.waiting", "1", "accepted connections whose last data is the client's, came 1 to 10 s ago and is not answered, of up to 10,000, and of ports where they are more than " +
 			"twice as many as were left so for half a minute within the last hour; looked at once more than a few segments came"},
+		{"serve.hung", "1", "addresses of such connections, and of one with more than six each connection, whose port was known to answer and has answered nobody since they asked; by eBPF"},
 	},
 	Variants: []Variant{{Name: "sock_diag", Open: openWaiting}},
 }
@@ -35,7 +36,9 @@ const (
 	waitingPatient = 30_000
 	// waitingFew is how many segments must have come before another look, where nobody waited at the last: each that
 	// waits has sent one. A look costs the walk of the kernel's whole table, as that of the ports (fewPorts).
-	waitingFew = 8
+	waitingFew = 4
+	// waitingEvery is how often is looked where somebody has waited for half a second, whom the next look but one would find late.
+	waitingEvery = pollEvery / 2
 )
 
 var heardCounter = []string{"Tcp InSegs"}
@@ -48,15 +51,28 @@ type waitingReader struct {
 	waits    waits
 	counters *counters // nil where nothing tells of segments
 	names    [][]string
-	heard    []uint64 // segments so far
-	before   uint64   // and when a look was due last,
-	known    uint64   // and a second or more before the last look: what came since may wait unseen
-	found    float64
-	value    float64
+	heard    []uint64   // segments so far
+	before   uint64     // and when a look was due last,
+	known    uint64     // and a second or more before the last look: what came since may wait unseen
+	found    [2]float64 // as the vitals
+	soon     bool       // somebody has waited for half a second
+	value    [2]float64
+	response answering // nil where nothing tells who was answered
+	reads    uint64    // of it
+	told     time.Time // when that moved last
+}
+
+// answering is what the probe of response times tells.
+type answering interface {
+	Answered() (answers, asked, reads uint64)
+	TakeAnswered(port uint16) bool
 }
 
 func openWaiting(env Env) (Reader, error) {
 	r := &waitingReader{ports: map[uint16]*manner{}, waits: waits{}, names: [][]string{heardCounter}, heard: make([]uint64, 1)}
+	if env.refusal("response") == nil {
+		r.response = env.Probes.Response
+	}
 	buf := nldump.Buffer()
 	r.pace = pace{every: pollEvery, share: pollShare, ask: func() error { return r.count(buf) }}
 	if err := r.open(); err != nil {
@@ -74,21 +90,44 @@ func (r *waitingReader) Read(now time.Time, out []float64) error {
 		if err := r.counters.read(now, r.names, r.heard); err != nil {
 			return err
 		}
-		if r.value == 0 && r.heard[0]-r.known < waitingFew {
+		if r.value[0] == 0 && !r.soon && r.heard[0]-r.known < waitingFew {
 			r.rest(now)
 		} else {
 			r.known = r.before
 		}
 		r.before = r.heard[0]
 	}
+	if !r.going {
+		r.listen(now)
+	}
 	fresh, err := r.run(now)
 	if fresh {
 		r.value = r.found
 	}
 	if err == nil {
-		out[0] = r.value
+		out[0] = r.value[0]
+		if r.response != nil {
+			out[1] = r.value[1]
+		}
 	}
 	return err
+}
+
+// listen takes which ports have answered somebody since the last tick. While the probe is not read, as when it was shed, all may have.
+func (r *waitingReader) listen(now time.Time) {
+	if r.response == nil {
+		return
+	}
+	if _, _, reads := r.response.Answered(); reads != r.reads {
+		r.reads, r.told = reads, now
+	}
+	for port, m := range r.ports {
+		answered := r.response.TakeAnswered(port)
+		m.answers = m.answers || answered
+		if answered || now.Sub(r.told) > blind {
+			m.answered = now
+		}
+	}
 }
 
 // count counts the connections that wait. Those that were accepted have the port of a listener, and
@@ -108,21 +147,26 @@ func (r *waitingReader) count(buf []byte) error {
 			return true
 		case m == nil || m.listened != now || len(s.Info) < tcpInfoDataSegsOut+4: // this host's own, or a kernel before 4.6
 		default:
-			m.look(s.Info, r.waits.note(now, s.Cookie, s.Info))
+			m.look(now, s.Remote.Addr(), s.Info, r.waits.note(now, s.Cookie, s.Info))
 		}
 		n++
 		return n < waitingCap
 	})
-	waiting := 0
+	r.found, r.soon = [2]float64{}, false
 	for port, m := range r.ports {
 		if now.Sub(m.listened) > mourned {
 			delete(r.ports, port)
 			continue
 		}
-		waiting += m.count(now)
+		waiting, hung, soon := m.count(now)
+		r.found[0] += float64(waiting)
+		r.found[1] += float64(hung)
+		r.soon = r.soon || soon
 	}
 	r.waits.forget(now)
-	r.found = float64(waiting)
+	if r.every = pollEvery; r.soon {
+		r.every = waitingEvery
+	}
 	return err
 }
 

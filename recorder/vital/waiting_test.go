@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func TestServeWaiting(t *testing.T) {
 			if err := r.count(buf); err != nil {
 				t.Fatal(err)
 			}
-			return r.found
+			return r.found[0]
 		}
 		count() // some time below a second, where nobody waits, unless the machine is slow
 		deadline := time.Now().Add(8 * time.Second)
@@ -101,7 +102,7 @@ func TestServeWaitingForNothing(t *testing.T) {
 		{talked(1200, 1500, 1, 1), 1, 2, true, true},
 		{talked(1500, 1200, 2, 1), 1, 3, true, true},
 	} {
-		m.look(c.info, false)
+		m.look(time.Time{}, netip.Addr{}, c.info, false)
 		if m.waiting != c.waiting || m.unsure != c.unsure || m.answers != c.answers || m.silent != c.silent {
 			t.Errorf("%v: it is %+v, %+v wanted", c.info[tcpInfoLastDataSent:], m, c)
 		}
@@ -111,17 +112,24 @@ func TestServeWaitingForNothing(t *testing.T) {
 // port is looked at each second of a made-up time.
 type port struct {
 	manner
-	waits waits
-	now   time.Time
+	waits     waits
+	now       time.Time
+	addresses int
+	hang      int // at the last look
 }
 
-func (p *port) see(connections ...[]byte) int {
+func newPort() *port {
+	return &port{waits: waits{}, now: time.Unix(1_800_000_000, 0), addresses: 100}
+}
+
+func (p *port) see(connections ...[]byte) (n int) {
 	p.now = p.now.Add(time.Second)
 	for i, info := range connections {
-		p.look(info, p.waits.note(p.now, uint64(i), info))
+		p.look(p.now, netip.AddrFrom4([4]byte{192, 0, 2, byte(i % p.addresses)}), info, p.waits.note(p.now, uint64(i), info))
 	}
 	p.waits.forget(p.now)
-	return p.count(p.now)
+	n, p.hang, _ = p.count(p.now)
+	return n
 }
 
 // many are so many connections alike.
@@ -135,7 +143,7 @@ func many(n int, info []byte) (all [][]byte) {
 // Long polls wait for half a minute and more. When all of them begin anew, as they do when their service is restarted, they are no
 // news, and twice as many others are. An hour without them is forgotten.
 func TestServeWaitingOfThePatient(t *testing.T) {
-	p := &port{waits: waits{}, now: time.Unix(1_800_000_000, 0)}
+	p := newPort()
 	wave := many(40, talked(4000, 2000, 5, 4))
 	if n := p.see(wave...); n != 0 {
 		t.Errorf("%d wait at a port that nobody knows", n)
@@ -160,7 +168,7 @@ func TestServeWaitingOfThePatient(t *testing.T) {
 // A client that sends on, a second after what was not answered, reports events. One that is answered, and asks again, waits, but for
 // one that sends on again: that is a stream.
 func TestServeWaitingOfWhoGoesOn(t *testing.T) {
-	p := &port{waits: waits{}, now: time.Unix(1_800_000_000, 0)}
+	p := newPort()
 	p.answers, p.since = true, p.now.Add(-time.Hour)
 	for i, c := range []struct {
 		info []byte
@@ -187,7 +195,7 @@ func TestServeWaitingOfWhoGoesOn(t *testing.T) {
 
 // Sixty streams that begin at once, of which each client reports when it likes and the server speaks at times: none of them ever waits.
 func TestServeWaitingOfStreams(t *testing.T) {
-	p := &port{waits: waits{}, now: time.Unix(1_800_000_000, 0)}
+	p := newPort()
 	for second := range 300 {
 		var all [][]byte
 		for i := range 60 {
@@ -231,7 +239,7 @@ func TestServeWaitingLooksAtNothing(t *testing.T) {
 		looked := func() bool {
 			t.Helper()
 			now = now.Add(time.Minute)
-			var out [1]float64
+			var out [2]float64
 			for began := false; ; time.Sleep(time.Millisecond) {
 				if err := reader.Read(now, out[:]); err != nil {
 					t.Fatal(err)
@@ -256,4 +264,77 @@ func TestServeWaitingLooksAtNothing(t *testing.T) {
 			t.Errorf("not looked where %d segments came", waitingFew)
 		}
 	})
+}
+
+// A port hangs where nobody was answered since those who wait asked. One user's page is one, a proxy's pool many.
+func TestServeHung(t *testing.T) {
+	p := newPort()
+	wave := many(5, talked(3000, 1500, 5, 4))
+	if p.see(wave...); p.hang != 0 {
+		t.Errorf("%d hang where nothing tells who is answered", p.hang)
+	}
+	p.answered = p.now
+	if p.see(wave...); p.hang != 0 {
+		t.Errorf("%d hang who asked before the last answer", p.hang)
+	}
+	if p.see(wave...); p.hang != 0 {
+		t.Errorf("%d hang at a port that is not known to answer yet", p.hang)
+	}
+	p.since = p.now.Add(-waitingPatient * time.Millisecond)
+	if p.see(wave...); p.hang != 5 {
+		t.Errorf("%d hang of five addresses", p.hang)
+	}
+	if p.see(many(5, talked(3000, 900, 5, 4))...); p.hang != 0 {
+		t.Errorf("%d hang before a second is over", p.hang)
+	}
+	p.addresses = 1
+	if p.see(many(6, wave[0])...); p.hang != 1 {
+		t.Errorf("%d hang of one browser's six connections", p.hang)
+	}
+	if p.see(many(9, wave[0])...); p.hang != 9 {
+		t.Errorf("%d hang of a proxy's nine connections", p.hang)
+	}
+	p.others.note(p.now, 5)
+	if p.see(many(9, wave[0])...); p.hang != 0 {
+		t.Errorf("%d hang where five wait while others are answered", p.hang)
+	}
+	p.others = peaks{}
+	p.peaks.note(p.now, 5)
+	if p.see(many(9, wave[0])...); p.hang != 0 {
+		t.Errorf("%d hang where five long polls are usual", p.hang)
+	}
+}
+
+// answers is what a probe of response times tells.
+type answers struct {
+	told
+	ports map[uint16]bool
+}
+
+func (a *answers) TakeAnswered(port uint16) bool {
+	answered := a.ports[port]
+	delete(a.ports, port)
+	return answered
+}
+
+// A port whose connections are each over with their answer is known to answer by what the kernel tells of it; while the probe is shed all may.
+func TestServeHungTold(t *testing.T) {
+	a := &answers{told{reads: 1}, map[uint16]bool{80: true}}
+	r, now := &waitingReader{response: a, ports: map[uint16]*manner{80: {}, 81: {}}}, time.Unix(1_800_000_000, 0)
+	r.listen(now)
+	if m := r.ports[80]; !m.answers || m.answered != now || r.ports[81].answers || !r.ports[81].answered.IsZero() {
+		t.Errorf("after an answer on port 80 it is %+v, and 81 %+v", m, r.ports[81])
+	}
+	a.reads++
+	for range 4 { // the meter of response times may be read after this one
+		r.listen(now.Add(time.Second))
+	}
+	if m := r.ports[80]; m.answered != now {
+		t.Errorf("answered at %v, without an answer", m.answered)
+	}
+	now = now.Add(3 * time.Second)
+	r.listen(now)
+	if m := r.ports[80]; m.answered != now {
+		t.Errorf("answered at %v, while the probe is not read", m.answered)
+	}
 }
