@@ -242,10 +242,11 @@ func (c *Case) gapFinding(h hit) *Finding {
 	sortPeers(f.Subjects[1:])
 	f.Severity, f.Object = Critical, from
 	f.effect = words.Plural(n, "connection", "connections") + " without their large segments"
+	least := unit.Size(h.Examples[len(h.Examples)-1].Value)
 	f.Headline = fmt.Sprintf("Large segments of %s never come: in %s of %s %s and more are missing before what did, though handshakes went on being completed for %s.",
-		from, c.least(needPackets)+words.Plural(n, "connection", "connections"), of, unit.Size(h.Examples[len(h.Examples)-1].Value), unit.Duration(time.Duration(spread)))
+		from, c.least(needPackets)+words.Plural(n, "connection", "connections"), of, least, unit.Duration(time.Duration(spread)))
 	f.Detail = "Whether an ICMP message tells the sender to send smaller ones cannot be seen here."
-	f.Evidence[0].Text = "a gap that stays"
+	f.Evidence[0].Text = least + " and more that never came"
 	f.Remedy = []Remedy{{What: "Find the link on their way here that takes smaller packets only, and clamp the segment size there (nft: tcp option maxseg size set rt mtu); until then let this host announce a smaller one (ip route … advmss), which those behind larger links pay for."}}
 	return f
 }
