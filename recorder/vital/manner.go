@@ -90,7 +90,7 @@ func (m *manner) look(now time.Time, who netip.Addr, info []byte, goneOn bool) {
 	}
 }
 
-// count gives how many of the port's clients wait, how many of them hang, and whether more may soon, and begins a new look. As many
+// count gives how many of the port's clients wait, how many of them hang, and whether some more may soon, and begins a new look. As many
 // as have been seen to wait patiently come at once when the service is restarted; twice as many are others. And as many as
 // wait while others are answered, as long polls do that end within half a minute, still wait when those others leave.
 func (m *manner) count(now time.Time) (n, hung int, soon bool) {
@@ -109,7 +109,7 @@ func (m *manner) count(now time.Time) (n, hung int, soon bool) {
 		m.others.note(now, all)
 	}
 	usual := 2 * m.peaks.max()
-	if soon = m.soon > usual; m.silent && !m.answers || n <= usual {
+	if soon = m.soon > usual && m.soon >= waitingFew; m.silent && !m.answers || n <= usual {
 		n, hung = 0, 0
 	}
 	m.waiting, m.unsure, m.patient, m.soon = 0, 0, 0, 0

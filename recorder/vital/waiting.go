@@ -34,10 +34,10 @@ const (
 	// waitingPatient is a wait that nobody has whom an answer is due, so that a port is known after it: browsers, clients of programs and proxies give up
 	// after 30 to 60 s. What lasts longer is a long poll, a subscription, an idle connection of HTTP/2.
 	waitingPatient = 30_000
-	// waitingFew is how many segments must have come before another look, where nobody waited at the last: each that
-	// waits has sent one. A look costs the walk of the kernel's whole table, as that of the ports (fewPorts).
+	// waitingFew is how many must wait for a trigger to fire, and so how many segments must have come before another look, where nobody
+	// waited at the last: each that waits has sent one. A look costs the walk of the kernel's whole table, as that of the ports (fewPorts).
 	waitingFew = 4
-	// waitingEvery is how often is looked where somebody has waited for half a second, whom the next look but one would find late.
+	// waitingEvery is how often is looked where so many have waited for half a second, whom the next look but one would find late.
 	waitingEvery = pollEvery / 2
 )
 
@@ -55,7 +55,7 @@ type waitingReader struct {
 	before   uint64     // and when a look was due last,
 	known    uint64     // and a second or more before the last look: what came since may wait unseen
 	found    [2]float64 // as the vitals
-	soon     bool       // somebody has waited for half a second
+	soon     bool       // some have waited for half a second
 	value    [2]float64
 	response answering // nil where nothing tells who was answered
 	reads    uint64    // of it
