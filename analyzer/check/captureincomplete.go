@@ -45,7 +45,11 @@ func runIncomplete(c *Case) Answer {
 	c.lostTime(f, lose)
 	c.lostSources(f, lose)
 	for _, p := range c.Evidence.Partial.List {
-		lose(Item{Kind: "log", Member: p.Member, Text: p.Err.Error()}, "%s is broken (%v)", p.Member, p.Err)
+		what := "%s is broken (%v)"
+		if p.Bounded {
+			what = "not all of %s is kept (%v)"
+		}
+		lose(Item{Kind: "log", Member: p.Member, Text: p.Err.Error()}, what, p.Member, p.Err)
 	}
 	if c.damaged() {
 		all := c.Evidence.Damage

@@ -292,7 +292,7 @@ var insides = []struct {
 	what, remedy string
 	variant      Variant
 }{
-	{[]string{"tcp_collapse", "tcp_prune_ofo_queue"}, "merging a receive buffer", "See tcp-collapse for which socket and which net.ipv4.tcp_rmem.", inCollapse},
+	{[]string{"tcp_collapse", "tcp_prune_ofo_queue"}, "merging a receive buffer", "See which socket's receive buffer is full of small segments (ss -tmi), and how large net.ipv4.tcp_rmem lets it grow.", inCollapse},
 	{[]string{"nft_do_chain", "ipt_do_table", "ip6t_do_table", "ebt_do_table"}, "walking through packet filter rules",
 		"Shorten the way through the rules: sets and maps (nft), ipset, or an early accept of established connections in place of one rule after another.", inOther},
 	{[]string{"bpf_prog_", "bpf_trace_run", "cls_bpf_classify", "bpf_prog_run_generic_xdp", "___bpf_prog_run"}, "running a BPF program", "Find out whose BPF program that is (bpftool net, bpftool prog) and what it does for each packet.", inOther},

@@ -112,10 +112,11 @@ func (e *Evidence) Listener(matches func(s *member.Socket) bool) *member.Socket 
 	return best
 }
 
-// Partial is one member that could not be read to its end.
+// Partial is one member that could not be read to its end, or of which not all is kept.
 type Partial struct {
-	Member string
-	Err    error
+	Member  string
+	Err     error
+	Bounded bool // the member is well, and has more than memory is had for
 }
 
 // Partials collects what could not be read. Their number is bounded: a hostile bundle
@@ -125,11 +126,17 @@ type Partials struct {
 	More int // beyond those listed
 }
 
-// Add keeps an entry while there is room, and otherwise counts it.
-func (p *Partials) Add(member string, err error) {
+// Add takes a member that could not be read to its end.
+func (p *Partials) Add(member string, err error) { p.add(Partial{Member: member, Err: err}) }
+
+// AddBounded takes one of which not all is kept.
+func (p *Partials) AddBounded(member string, err error) { p.add(Partial{member, err, true}) }
+
+// add keeps an entry while there is room, and otherwise counts it.
+func (p *Partials) add(entry Partial) {
 	const most = 50
 	if len(p.List) < most {
-		p.List = append(p.List, Partial{member, err})
+		p.List = append(p.List, entry)
 		return
 	}
 	p.More++

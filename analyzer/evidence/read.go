@@ -104,7 +104,7 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 	if packets != nil {
 		for _, err := range []error{packets.Unfollowed(), packets.Untimed()} {
 			if err != nil {
-				e.Partial.Add(in.captures[in.about].Name, err)
+				e.Partial.AddBounded(in.captures[in.about].Name, err)
 			}
 		}
 		if !opts.OnlyFlows {
@@ -115,7 +115,7 @@ func Read(paths []string, opts Options) (*Evidence, error) {
 	e.readLogs(logs, known)
 	e.Columns.Finish()
 	if n := e.Columns.Left(); n > 0 {
-		e.Partial.Add(member.SnapshotFolder, fmt.Errorf("it has more numbers than are held: %d are not", n))
+		e.Partial.AddBounded(member.SnapshotFolder, fmt.Errorf("it has more numbers than are held: %d are not", n))
 	}
 	return e, nil
 }
