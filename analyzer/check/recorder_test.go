@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -137,5 +138,16 @@ func TestGone(t *testing.T) {
 	}
 	if got := (&Case{Evidence: &evidence.Evidence{}}).gone("packets are", "packets"); got.lost {
 		t.Errorf("a bare capture: %+v, want nothing lost", got)
+	}
+}
+
+// What ends early is broken; what has more than memory is had for is not.
+func TestBrokenOrBounded(t *testing.T) {
+	e := &evidence.Evidence{}
+	e.Partial.Add("events.jsonl", errors.New("unexpected EOF"))
+	e.Partial.AddBounded("trace.pcap", errors.New("more peers than are kept"))
+	got := runIncomplete(&Case{Evidence: e}).Findings[0].Headline
+	if want := "events.jsonl is broken (unexpected EOF) and not all of trace.pcap is kept (more peers than are kept)."; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
