@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"syscall"
@@ -31,6 +32,9 @@ func TestTerminalIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer said.Close()
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, unix.SIGHUP) // tests that nohup(1) started have it ignored, and what they start as well
+	defer signal.Stop(heard)
 	master, slave := clitest.Terminal(t)
 	cmd := exec.Command("spikeboxd", "--config", file, "--dry-run", "--interface", "lo", "--ring", "8MiB", "--dir", dir, "--control=")
 	cmd.Stdin, cmd.Stderr = slave, said
