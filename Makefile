@@ -119,11 +119,11 @@ generate:
 generated: generate
 	git diff --exit-code --stat -- bpf
 
+# Each system and each processor once, besides this one's; make packages builds all pairs.
 cross:
-	for os in linux darwin windows; do for arch in amd64 arm64; do \
-	  GOOS=$$os GOARCH=$$arch go build -o /dev/null ./cmd/spikebox || exit 1; done; done
-	for arch in amd64 arm64; do \
-	  GOOS=linux GOARCH=$$arch go build -o /dev/null ./cmd/spikeboxd || exit 1; done
+	for at in linux/arm64 darwin/arm64 windows/amd64; do \
+	  GOOS=$${at%/*} GOARCH=$${at#*/} go build -o /dev/null ./cmd/spikebox || exit 1; done
+	GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/spikeboxd
 
 clean:
 	rm -rf bin out
