@@ -171,6 +171,7 @@ func TestSilentClients(t *testing.T) {
 			t.Errorf("%d addresses are silent for an hour (%v), which asked within it", r.found, err)
 		}
 		r.of = silenceSlack
+		time.Sleep(20 * time.Millisecond) // more than a jiffy, by which the kernel tells answer and question apart
 		for _, c := range clients {
 			if _, err := c.Write([]byte("!")); err != nil {
 				t.Fatal(err)
