@@ -128,6 +128,11 @@ func (c *Case) seriesItem(s *timeline.Series, in timeline.Span) Item {
 	return Item{Kind: "counter", Member: lastReading(s, in), Where: s.Name, Value: val(sum)}
 }
 
+// vitalItem is the evidence of a vital's largest value, in its unit, and when it had that.
+func vitalItem(name, unit string, most float64, at int64) Item {
+	return Item{Kind: "series", Member: member.VitalsName, Where: name, Value: val(most), Unit: unit, Text: "largest at " + clock(at)}
+}
+
 // levelItem is the evidence of a level at its highest in a span; ok is false without a value.
 func (c *Case) levelItem(name string, in timeline.Span) (Item, bool) {
 	s := c.Lines.Get(name)

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/timeline"
-	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -35,13 +34,7 @@ func (c *Case) hushedFinding() *Finding {
 	f.at(timeline.Span{Start: max(c.Window.Start, last-int64(longest*1e9)), End: last})
 	f.Headline = fmt.Sprintf("Nothing came any more from %s for %s at least, on connections that nobody closed. All had been answered: what leads to this host failed, not what runs on it.",
 		words.Plural(int(most), "client", "clients"), unit.Duration(time.Duration(longest*1e9).Round(10*time.Millisecond)))
-	for _, s := range []struct {
-		name, unit string
-		value      float64
-		at         int64
-	}{{"clients.silent", unit.One, most, at}, {"serve.silence", unit.Seconds, longest, last}} {
-		f.Evidence = append(f.Evidence, Item{Kind: "series", Member: member.VitalsName, Where: s.name, Value: val(s.value), Unit: s.unit, Text: "largest at " + clock(s.at)})
-	}
+	f.Evidence = append(f.Evidence, vitalItem("clients.silent", unit.One, most, at), vitalItem("serve.silence", unit.Seconds, longest, last))
 	f.Remedy = []Remedy{{What: "Look at what leads here: the switch's port and VLAN, the route to this host or its announcement, whom its router asks for its address (ip neigh), a filter or a balancer before it that takes its clients elsewhere."}}
 	return f
 }

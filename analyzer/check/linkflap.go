@@ -8,7 +8,6 @@ import (
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/subject"
 	"github.com/spikebox/spikebox/analyzer/timeline"
-	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -95,7 +94,7 @@ func (c *Case) linkNotice() *Finding {
 	f.Headline = fmt.Sprintf("%s lost its link at about %s%s.", words.Sentence(f.Object), words.Clock(time.Unix(0, at)), how)
 	f.Detail = "Its driver logged nothing; the kernel's notice says so, which may come a second later."
 	most, first, _ := line.Max(c.Window)
-	f.Evidence = []Item{{Kind: "series", Member: member.VitalsName, Where: line.Name, Value: val(most), Unit: unit.One, Text: "largest at " + clock(first)}}
+	f.Evidence = []Item{vitalItem(line.Name, unit.One, most, first)}
 	f.Remedy = []Remedy{{What: "Look at the cable, the optics and the switch's log, and of a virtual interface at what its other end is joined to (ip -s link, ethtool NAME)."}}
 	return f
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/spikebox/spikebox/analyzer/internal/words"
 	"github.com/spikebox/spikebox/analyzer/timeline"
 	"github.com/spikebox/spikebox/analyzer/traffic"
-	"github.com/spikebox/spikebox/format/member"
 	"github.com/spikebox/spikebox/format/unit"
 )
 
@@ -39,13 +38,7 @@ func (c *Case) muteFinding() (*slowness, *Finding) {
 	f.delay, f.effect = longest, "nobody answered for "+unit.Duration(time.Duration(longest*1e9).Round(10*time.Millisecond))
 	f.Headline = fmt.Sprintf("%s answered nobody for %s, while %s came on connections that it had answered before.", words.Sentence(c.named(s.service)),
 		unit.Duration(time.Duration(longest*1e9).Round(10*time.Millisecond)), words.Plural(int(most), "question", "questions"))
-	for _, e := range []struct {
-		name, unit string
-		value      float64
-		at         int64
-	}{{"serve.silence", unit.Seconds, longest, last}, {"serve.asked", unit.One, most, at}} {
-		f.Evidence = append(f.Evidence, Item{Kind: "series", Member: member.VitalsName, Where: e.name, Value: val(e.value), Unit: e.unit, Text: "largest at " + clock(e.at)})
-	}
+	f.Evidence = append(f.Evidence, vitalItem("serve.silence", unit.Seconds, longest, last), vitalItem("serve.asked", unit.One, most, at))
 	return s, f
 }
 

@@ -159,13 +159,6 @@ func (c *Case) suspects() []suspect {
 		}
 	}
 	deferred = c.deferred()
-	overflowed := c.sum(overflows)
-	var filtered uint64
-	for i := range c.Evidence.Events {
-		if e := &c.Evidence.Events[i]; e.Kind == member.PacketDrop && strings.Contains(e.Reason, "NETFILTER") {
-			filtered++
-		}
-	}
 	flooded := len(c.floods()) > 0
 	flood := suspect{name: "a flood", look: "See syn-flood."}
 	if flooded {
@@ -183,26 +176,35 @@ func (c *Case) suspects() []suspect {
 	out.weigh(held, "%s clients repeated their SYN, which TCP had taken, and no SYN-ACK passed the tap", "each SYN that TCP took was answered at the tap")
 	path := suspect{name: "the SYN-ACKs do not reach the clients", look: "Follow the way back to the clients: routes, firewalls, asymmetric paths."}
 	path.weigh(max(lost, repeated), "%s clients repeated their SYN though it had been answered", "no client repeated a SYN that had been answered")
-	firewall := suspect{name: "this host dropped the clients' ACKs", look: "Look for the rule that drops ACKs: nft list ruleset, iptables -nvL, conntrack -S (invalid)."}
-	queue := suspect{name: "the accept queue was full", look: "See listen-overflow."}
-	taken := min(deferred, answered)
-	switch {
-	case overflowed > 0:
+	firewall, queue := c.ackSuspects(answered, deferred)
+	accept := suspect{name: deferring, look: "Nothing needs to be done; see deferred-accept."}
+	accept.weigh(deferred, "%s SYN-ACKs were repeated after an ACK that the server's TCP has seen", "no SYN-ACK echoes the client's ACK")
+	return []suspect{flood, clients, out, path, firewall, queue, accept}
+}
+
+// ackSuspects weighs who did not take the clients' ACKs, where so many SYN-ACKs were repeated though theirs had come, of which so
+// many waited for data: a rule of this host's, or a full accept queue.
+func (c *Case) ackSuspects(answered, deferred uint64) (firewall, queue suspect) {
+	firewall = suspect{name: "this host dropped the clients' ACKs", look: "Look for the rule that drops ACKs: nft list ruleset, iptables -nvL, conntrack -S (invalid)."}
+	queue = suspect{name: "the accept queue was full", look: "See listen-overflow."}
+	overflowed, taken := c.sum(overflows), min(deferred, answered)
+	if overflowed > 0 {
 		queue.weigh(max(answered, uint64(overflowed)), "ListenOverflows and ACKs that were not taken: %s", "")
 		firewall.against = append(firewall.against, "accept queues overflowed")
-	case taken > 0 || answered == 0:
+	} else {
 		queue.against = append(queue.against, "ListenOverflows +0")
 		firewall.weigh(answered-taken, "%s SYN-ACKs were repeated though the ACK had arrived", "no SYN-ACK was repeated though the ACK had arrived")
-	default:
-		queue.against = append(queue.against, "ListenOverflows +0")
-		firewall.weigh(answered, "%s SYN-ACKs were repeated though the ACK had arrived", "")
+	}
+	filtered := 0
+	for i := range c.Evidence.Events {
+		if e := &c.Evidence.Events[i]; e.Kind == member.PacketDrop && strings.Contains(e.Reason, "NETFILTER") {
+			filtered++
+		}
 	}
 	if filtered > 0 {
 		firewall.pro = append(firewall.pro, unit.Count(filtered)+" packets were dropped by netfilter")
 	}
-	accept := suspect{name: deferring, look: "Nothing needs to be done; see deferred-accept."}
-	accept.weigh(deferred, "%s SYN-ACKs were repeated after an ACK that the server's TCP has seen", "no SYN-ACK echoes the client's ACK")
-	return []suspect{flood, clients, out, path, firewall, queue, accept}
+	return firewall, queue
 }
 
 // unsent counts a service's connections that are half-open though the tap saw no SYN-ACK of theirs.
